@@ -1,1 +1,4 @@
-//! x
+//! betty
+pub mod execute;
+pub mod graph;
+pub mod linalg;

@@ -1,0 +1,14 @@
+//! Running graphs on a device: plan once, then execute many times.
+//!
+//! A [`Program`] is a graph cut down to what its outputs need, bound to one device. Every value is dropped, or handed over
+//! to be overwritten in place, at its last use. One executor over Burn's dispatch layer serves every device.
+
+mod kernel;
+mod program;
+mod random;
+mod value;
+mod vector;
+
+pub use program::Program;
+pub use value::{ReadError, Value};
+pub use vector::Vector;

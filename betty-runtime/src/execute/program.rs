@@ -1,0 +1,192 @@
+//! Planning a graph into a list of kernels with known lifetimes, and running it.
+
+use burn::tensor::Device;
+
+use super::kernel::{Kernel, Run};
+use super::value::Value;
+use crate::graph::{Graph, NodeId, Op, Scalar, reachable};
+
+/// A kernel with the slots it reads and writes. `last` marks inputs that nobody reads again.
+#[derive(Debug)]
+struct Instruction {
+    kernel: Kernel,
+    inputs: Vec<usize>,
+    last: Vec<bool>,
+    output: usize,
+}
+
+/// A planned graph: what to run, in which order, and when each value dies.
+#[derive(Debug)]
+pub struct Program {
+    device: Device,
+    instructions: Vec<Instruction>,
+    slots: usize,
+    /// Slot of each program input, or `None` if nothing needs it.
+    inputs: Vec<Option<usize>>,
+    constants: Vec<(usize, Value)>,
+    outputs: Vec<usize>,
+}
+
+impl Program {
+    /// Plans the computation of `outputs` from `inputs`, which may be any nodes; everything behind them is cut off.
+    ///
+    /// Host data of the graph are uploaded once, here.
+    pub fn new(graph: &Graph, inputs: &[NodeId], outputs: &[NodeId], device: &Device) -> Self {
+        let needed = needed(graph, inputs, outputs);
+        let mut slot = vec![usize::MAX; graph.len()];
+        let mut slots = 0;
+        let mut assign = |node: NodeId| {
+            if slot[node.index()] == usize::MAX {
+                slot[node.index()] = slots;
+                slots += 1;
+            }
+            slot[node.index()]
+        };
+        let input_slots: Vec<Option<usize>> =
+            inputs.iter().map(|&input| needed[input.index()].then(|| assign(input))).collect();
+        let mut constants = Vec::new();
+        let mut instructions: Vec<Instruction> = Vec::new();
+        for node in graph.ids().filter(|id| needed[id.index()] && !inputs.contains(id)) {
+            match &graph.node(node).op {
+                Op::Literal(index) => {
+                    let value = Value::from_data(graph.literals()[*index].clone(), device);
+                    constants.push((assign(node), value));
+                }
+                _ => {
+                    let (kernel, operands) = lower(graph, node);
+                    let inputs: Vec<usize> = operands.iter().map(|&operand| assign(operand)).collect();
+                    let last = vec![false; inputs.len()];
+                    instructions.push(Instruction { kernel, inputs, last, output: assign(node) });
+                }
+            }
+        }
+        let outputs: Vec<usize> = outputs.iter().map(|&output| assign(output)).collect();
+        let instructions = mark_last_uses(drop_unused(instructions, &outputs, slots), &outputs, slots);
+        let device = device.clone().without_autodiff();
+        Program { device, instructions, slots, inputs: input_slots, constants, outputs }
+    }
+
+    /// Runs the program. Inputs that are not shared elsewhere are overwritten in place where possible.
+    ///
+    /// `seed` decides every random draw. The number of inputs is the number given when planning.
+    pub fn run(&self, inputs: impl IntoIterator<Item = Value>, seed: u64) -> Vec<Value> {
+        let mut slots: Vec<Option<Value>> = vec![None; self.slots];
+        for (slot, value) in self.inputs.iter().zip(inputs) {
+            if let Some(slot) = slot {
+                slots[*slot] = Some(value);
+            }
+        }
+        for (slot, value) in &self.constants {
+            slots[*slot] = Some(value.clone());
+        }
+        let run = Run { device: self.device.as_dispatch(), seed };
+        let mut operands = Vec::with_capacity(3);
+        for instruction in &self.instructions {
+            operands.extend(instruction.inputs.iter().zip(&instruction.last).map(|(&slot, &last)| {
+                let value = if last { slots[slot].take() } else { slots[slot].clone() };
+                value.expect("a value lives until its last use").0
+            }));
+            slots[instruction.output] = Some(Value(run.execute(&instruction.kernel, &mut operands)));
+            operands.clear();
+        }
+        let outputs = self.outputs.iter().map(|&slot| slots[slot].clone());
+        outputs.map(|value| value.expect("an output is computed or given")).collect()
+    }
+
+    /// The device the program runs on.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// How many kernels one run launches.
+    pub fn len(&self) -> usize {
+        self.instructions.len()
+    }
+
+    /// Whether the program computes nothing.
+    pub fn is_empty(&self) -> bool {
+        self.instructions.is_empty()
+    }
+}
+
+/// What `outputs` need, not looking behind `inputs`.
+fn needed(graph: &Graph, inputs: &[NodeId], outputs: &[NodeId]) -> Vec<bool> {
+    if inputs.iter().all(|&input| matches!(graph.node(input).op, Op::Input(_))) {
+        return reachable(graph, outputs);
+    }
+    let mut needed = vec![false; graph.len()];
+    for output in outputs {
+        needed[output.index()] = true;
+    }
+    let given: std::collections::HashSet<NodeId> = inputs.iter().copied().collect();
+    for id in graph.ids().rev() {
+        if needed[id.index()] && !given.contains(&id) {
+            for input in &graph.node(id).inputs {
+                needed[input.index()] = true;
+            }
+        }
+    }
+    needed
+}
+
+/// The kernel for a node, with constants folded into it where the backend has a shorter form.
+fn lower(graph: &Graph, id: NodeId) -> (Kernel, Vec<NodeId>) {
+    let node = graph.node(id);
+    let filled = |x: NodeId| match graph.node(x).op {
+        Op::Full(value) => Some(value),
+        _ => None,
+    };
+    match node.op {
+        Op::Where => {
+            let (mask, x, y) = (node.inputs[0], node.inputs[1], node.inputs[2]);
+            if let Some(value) = filled(x) {
+                return (Kernel::MaskFill(value), vec![y, mask]);
+            }
+            if let (Some(value), Op::Unary(crate::graph::Unary::Not)) = (filled(y), &graph.node(mask).op) {
+                return (Kernel::MaskFill(value), vec![x, graph.node(mask).inputs[0]]);
+            }
+        }
+        Op::CompareScalar(relation, Scalar::Bool(_)) if graph.dtype(node.inputs[0]).is_bool() => {
+            return (
+                Kernel::CompareBool(relation, matches!(node.op, Op::CompareScalar(_, Scalar::Bool(true)))),
+                node.inputs.clone(),
+            );
+        }
+        _ => {}
+    }
+    (Kernel::node(node), node.inputs.clone())
+}
+
+/// Folding constants into kernels can leave nodes without a reader.
+fn drop_unused(instructions: Vec<Instruction>, outputs: &[usize], slots: usize) -> Vec<Instruction> {
+    let mut read = vec![false; slots];
+    for &output in outputs {
+        read[output] = true;
+    }
+    let mut kept: Vec<Instruction> = Vec::with_capacity(instructions.len());
+    for instruction in instructions.into_iter().rev() {
+        if read[instruction.output] {
+            for &input in &instruction.inputs {
+                read[input] = true;
+            }
+            kept.push(instruction);
+        }
+    }
+    kept.reverse();
+    kept
+}
+
+fn mark_last_uses(mut instructions: Vec<Instruction>, outputs: &[usize], slots: usize) -> Vec<Instruction> {
+    let mut read_later = vec![false; slots];
+    for &output in outputs {
+        read_later[output] = true;
+    }
+    for instruction in instructions.iter_mut().rev() {
+        for i in (0..instruction.inputs.len()).rev() {
+            let slot = instruction.inputs[i];
+            instruction.last[i] = !read_later[slot];
+            read_later[slot] = true;
+        }
+    }
+    instructions
+}

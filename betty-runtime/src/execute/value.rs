@@ -1,0 +1,104 @@
+//! A tensor of any rank and kind on a device, outside of autodiff.
+
+use burn::tensor::kind::Basic;
+use burn::tensor::{DType, Device, DispatchTensor, Tensor, TensorData};
+use burn_backend::ops::{BoolTensorOps, FloatTensorOps, IntTensorOps};
+use burn_backend::{AutodiffBackend, TensorMetadata};
+use burn_dispatch::{Dispatch, DispatchAutodiffContext};
+
+/// A device tensor whose rank and kind are known at run time only. Cloning shares the memory.
+#[derive(Clone, Debug)]
+pub struct Value(pub(crate) DispatchTensor);
+
+/// Reading a value back to the host failed.
+#[derive(Debug, thiserror::Error)]
+#[error("could not read a tensor back from the device: {0}")]
+pub struct ReadError(String);
+
+impl Value {
+    /// Takes a tensor out of Burn's typed interface; an autodiff tensor loses its tape.
+    pub fn from_tensor<const D: usize, K: Basic>(tensor: Tensor<D, K>) -> Self {
+        let tensor = tensor.into_dispatch();
+        Value(match tensor.autodiff {
+            DispatchAutodiffContext::Disabled => tensor,
+            DispatchAutodiffContext::Enabled(_) if tensor.dtype().is_float() => Dispatch::inner(tensor),
+            DispatchAutodiffContext::Enabled(_) if tensor.dtype().is_bool() => Dispatch::bool_inner(tensor),
+            DispatchAutodiffContext::Enabled(_) => Dispatch::int_inner(tensor),
+        })
+    }
+
+    /// Gives the value back as a tensor.
+    ///
+    /// # Panics
+    /// When the value has not rank `D` and kind `K`; callers know both from where they put the value.
+    pub fn into_tensor<const D: usize, K: Basic>(self) -> Tensor<D, K> {
+        Tensor::from_dispatch(self.0)
+    }
+
+    /// Puts host data on a device.
+    pub fn from_data(data: TensorData, device: &Device) -> Self {
+        let device = device.clone().without_autodiff();
+        let target = device.as_dispatch();
+        let dtype = data.dtype();
+        Value(if dtype.is_float() {
+            Dispatch::float_from_data(data, target)
+        } else if dtype.is_bool() {
+            Dispatch::bool_from_data(data, target)
+        } else {
+            Dispatch::int_from_data(data, target)
+        })
+    }
+
+    /// A one-element float tensor, of shape `[1]`.
+    pub fn scalar(value: f64, dtype: DType, device: &Device) -> Self {
+        Self::from_data(TensorData::new(vec![value], [1]).convert_dtype(dtype), device)
+    }
+
+    /// Copies the value to the host, waiting for the device.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the device reports that computing the value failed.
+    pub fn to_data(&self) -> Result<TensorData, ReadError> {
+        let tensor = self.0.clone();
+        let dtype = self.dtype();
+        let read = if dtype.is_float() {
+            burn_backend::read_sync(Dispatch::float_into_data(tensor))
+        } else if dtype.is_bool() {
+            burn_backend::read_sync(Dispatch::bool_into_data(tensor))
+        } else {
+            burn_backend::read_sync(Dispatch::int_into_data(tensor))
+        };
+        read.map_err(|error| ReadError(error.to_string()))
+    }
+
+    /// All elements as `f64`, in row-major order.
+    ///
+    /// # Errors
+    /// [`ReadError`] as for [`Value::to_data`].
+    pub fn to_vec(&self) -> Result<Vec<f64>, ReadError> {
+        Ok(self.to_data()?.iter::<f64>().collect())
+    }
+
+    /// The first element as `f64`.
+    ///
+    /// # Errors
+    /// [`ReadError`] as for [`Value::to_data`], or when there is no element.
+    pub fn to_f64(&self) -> Result<f64, ReadError> {
+        self.to_data()?.iter::<f64>().next().ok_or_else(|| ReadError("the tensor is empty".into()))
+    }
+
+    /// Shape of the tensor.
+    pub fn shape(&self) -> Vec<usize> {
+        self.0.shape().to_vec()
+    }
+
+    /// Element type of the tensor.
+    pub fn dtype(&self) -> DType {
+        self.0.dtype()
+    }
+
+    /// Where the tensor lives.
+    pub fn device(&self) -> Device {
+        Device::new(self.0.device())
+    }
+}

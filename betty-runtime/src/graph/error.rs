@@ -1,0 +1,59 @@
+//! What can be wrong with an operation before anything runs.
+
+use burn::tensor::DType;
+
+use super::NodeId;
+
+/// A node that cannot be built: shapes or types that do not fit, or a derivative that does not exist.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum GraphError {
+    /// Two tensors that must have the same shape have not.
+    #[error("`{op}` needs equal shapes, but got {left:?} and {right:?}")]
+    ShapeMismatch {
+        /// Name of the operation.
+        op: String,
+        /// Shape of the first tensor.
+        left: Vec<usize>,
+        /// Shape of the second tensor.
+        right: Vec<usize>,
+    },
+    /// A shape that the operation does not accept.
+    #[error("`{op}` cannot be applied to shape {shape:?}: {reason}")]
+    InvalidShape {
+        /// Name of the operation.
+        op: String,
+        /// Offending shape.
+        shape: Vec<usize>,
+        /// What was expected.
+        reason: String,
+    },
+    /// Types that do not fit.
+    #[error("`{op}` needs {expected} tensors, but got {found:?}")]
+    TypeMismatch {
+        /// Name of the operation.
+        op: String,
+        /// Kind of tensor that was expected.
+        expected: &'static str,
+        /// Type found.
+        found: DType,
+    },
+    /// Wrong number of inputs.
+    #[error("`{op}` takes {expected} inputs, but got {found}")]
+    InputCount {
+        /// Name of the operation.
+        op: String,
+        /// Number expected.
+        expected: usize,
+        /// Number found.
+        found: usize,
+    },
+    /// The value to differentiate is not a float tensor.
+    #[error("node {node} has type {dtype:?} and cannot be differentiated; only float tensors can")]
+    NotDifferentiable {
+        /// The node.
+        node: NodeId,
+        /// Its type.
+        dtype: DType,
+    },
+}

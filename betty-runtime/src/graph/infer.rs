@@ -1,0 +1,341 @@
+//! Shape and type of an operation's result, or the reason why there is none.
+
+use burn::tensor::{BoolStore, DType};
+
+use super::{Binary, Convolution, Graph, GraphError, NodeId, Op, Range, Unary, Window};
+
+/// Type of comparisons and masks.
+const BOOL: DType = DType::Bool(BoolStore::Native);
+/// Type of indices.
+const INDEX: DType = DType::I64;
+
+/// The checked arguments of one operation.
+struct Arguments<'a> {
+    graph: &'a Graph,
+    op: &'a Op,
+    inputs: &'a [NodeId],
+}
+
+impl Arguments<'_> {
+    fn shape(&self, i: usize) -> Vec<usize> {
+        self.graph.shape(self.inputs[i]).to_vec()
+    }
+
+    fn dtype(&self, i: usize) -> DType {
+        self.graph.dtype(self.inputs[i])
+    }
+
+    fn count(&self, expected: usize) -> Result<(), GraphError> {
+        if self.inputs.len() == expected {
+            return Ok(());
+        }
+        Err(GraphError::InputCount { op: self.op.name(), expected, found: self.inputs.len() })
+    }
+
+    fn invalid<T>(&self, shape: Vec<usize>, reason: impl Into<String>) -> Result<T, GraphError> {
+        Err(GraphError::InvalidShape { op: self.op.name(), shape, reason: reason.into() })
+    }
+
+    fn same_shape(&self, left: usize, right: usize) -> Result<Vec<usize>, GraphError> {
+        let (left, right) = (self.shape(left), self.shape(right));
+        if left == right {
+            return Ok(left);
+        }
+        Err(GraphError::ShapeMismatch { op: self.op.name(), left, right })
+    }
+
+    fn kind(&self, i: usize, expected: &'static str) -> Result<DType, GraphError> {
+        let found = self.dtype(i);
+        let fits = match expected {
+            "float" => found.is_float(),
+            "integer" => found.is_int() || found.is_uint(),
+            "bool" => found.is_bool(),
+            _ => !found.is_bool(),
+        };
+        if fits {
+            return Ok(found);
+        }
+        Err(GraphError::TypeMismatch { op: self.op.name(), expected, found })
+    }
+
+    fn same_dtype(&self, left: usize, right: usize) -> Result<DType, GraphError> {
+        let (dtype, found) = (self.dtype(left), self.dtype(right));
+        if dtype == found || (dtype.is_bool() && found.is_bool()) {
+            return Ok(dtype);
+        }
+        Err(GraphError::TypeMismatch { op: self.op.name(), expected: "equally typed", found })
+    }
+
+    fn axis(&self, i: usize, axis: usize) -> Result<Vec<usize>, GraphError> {
+        let shape = self.shape(i);
+        if axis < shape.len() {
+            return Ok(shape);
+        }
+        self.invalid(shape, format!("there is no dimension {axis}"))
+    }
+
+    /// Checks the ranges against input `i` and gives the shape inside them.
+    fn ranges(&self, i: usize, ranges: &[Range]) -> Result<Vec<usize>, GraphError> {
+        let shape = self.shape(i);
+        let fit = ranges.len() == shape.len()
+            && ranges.iter().zip(&shape).all(|(r, &size)| r.step > 0 && r.start <= r.end && r.end <= size);
+        if fit {
+            return Ok(ranges.iter().map(Range::len).collect());
+        }
+        self.invalid(shape, format!("ranges {ranges:?} do not fit"))
+    }
+}
+
+pub(super) fn infer(graph: &Graph, op: &Op, inputs: &[NodeId]) -> Result<(Vec<usize>, DType), GraphError> {
+    let a = Arguments { graph, op, inputs };
+    let arity = match op {
+        Op::Input(_) | Op::Literal(_) | Op::Full(_) | Op::Random { .. } => {
+            return a.invalid(Vec::new(), "leaves are added by their own methods");
+        }
+        Op::Where => 3,
+        Op::Concat(_) => inputs.len().max(1),
+        Op::Binary(_)
+        | Op::Compare(_)
+        | Op::SliceAssign(_)
+        | Op::Gather(_)
+        | Op::ScatterAdd { .. }
+        | Op::Select(_)
+        | Op::SelectAdd { .. }
+        | Op::MatMul
+        | Op::Conv(_)
+        | Op::ConvInput(..)
+        | Op::ConvWeight(..) => 2,
+        _ => 1,
+    };
+    a.count(arity)?;
+    match op {
+        Op::Input(_) | Op::Literal(_) | Op::Full(_) | Op::Random { .. } => unreachable!("answered above"),
+        Op::StopGradient => Ok((a.shape(0), a.dtype(0))),
+        Op::Unary(f) => unary(&a, *f),
+        Op::Binary(f) => binary(&a, *f),
+        Op::WithScalar(..) => Ok((a.shape(0), a.kind(0, "number")?)),
+        Op::Compare(_) => {
+            a.same_dtype(0, 1)?;
+            Ok((a.same_shape(0, 1)?, BOOL))
+        }
+        Op::CompareScalar(..) => Ok((a.shape(0), BOOL)),
+        Op::Where => {
+            a.kind(0, "bool")?;
+            a.same_shape(0, 1)?;
+            Ok((a.same_shape(1, 2)?, a.same_dtype(1, 2)?))
+        }
+        Op::Cast(dtype) => Ok((a.shape(0), *dtype)),
+        Op::Sum(axes) => {
+            let dtype = a.kind(0, "number")?;
+            let mut shape = a.shape(0);
+            for &axis in axes {
+                a.axis(0, axis)?;
+                shape[axis] = 1;
+            }
+            Ok((shape, dtype))
+        }
+        Op::ArgMax(axis) | Op::ArgMin(axis) => {
+            a.kind(0, "number")?;
+            let mut shape = a.axis(0, *axis)?;
+            if shape[*axis] == 0 {
+                return a.invalid(shape, "an empty dimension has no extreme value");
+            }
+            shape[*axis] = 1;
+            Ok((shape, INDEX))
+        }
+        Op::LogSoftmax(axis) | Op::Softmax(axis) => Ok((a.axis(0, *axis)?, a.kind(0, "float")?)),
+        Op::Reshape(shape) => {
+            if a.shape(0).iter().product::<usize>() != shape.iter().product::<usize>() {
+                return a.invalid(a.shape(0), format!("it has not as many elements as {shape:?}"));
+            }
+            Ok((shape.clone(), a.dtype(0)))
+        }
+        Op::Permute(axes) => {
+            let shape = a.shape(0);
+            let mut sorted = axes.clone();
+            sorted.sort_unstable();
+            if sorted != (0..shape.len()).collect::<Vec<_>>() {
+                return a.invalid(shape, format!("{axes:?} is no order of its dimensions"));
+            }
+            Ok((axes.iter().map(|&axis| shape[axis]).collect(), a.dtype(0)))
+        }
+        Op::Expand(shape) => {
+            let from = a.shape(0);
+            if from.len() != shape.len() || from.iter().zip(shape).any(|(&f, &t)| f != t && f != 1) {
+                return a.invalid(from, format!("it does not broadcast to {shape:?}"));
+            }
+            Ok((shape.clone(), a.dtype(0)))
+        }
+        Op::Slice(ranges) => Ok((a.ranges(0, ranges)?, a.dtype(0))),
+        Op::SliceAssign(ranges) => {
+            let inside = a.ranges(0, ranges)?;
+            if inside != a.shape(1) {
+                return Err(GraphError::ShapeMismatch { op: op.name(), left: inside, right: a.shape(1) });
+            }
+            Ok((a.shape(0), a.same_dtype(0, 1)?))
+        }
+        Op::Flip(axes) => {
+            for &axis in axes {
+                a.axis(0, axis)?;
+            }
+            Ok((a.shape(0), a.dtype(0)))
+        }
+        Op::Concat(axis) => concat(&a, *axis),
+        Op::Gather(_) | Op::ScatterAdd { .. } | Op::Select(_) | Op::SelectAdd { .. } => indexing(&a),
+        Op::MatMul => matmul(&a),
+        Op::Conv(options) => convolution(&a, options),
+        Op::ConvInput(_, shape) | Op::ConvWeight(_, shape) => {
+            a.same_dtype(0, 1)?;
+            Ok((shape.clone(), a.kind(0, "float")?))
+        }
+        Op::AvgPool(window) => Ok((pooled(&a, window)?, a.kind(0, "float")?)),
+        Op::MaxPoolIndices(window) => {
+            a.kind(0, "float")?;
+            Ok((pooled(&a, window)?, INDEX))
+        }
+        Op::AvgPoolAdjoint(_, shape) | Op::AdaptiveAvgPoolAdjoint(shape) => Ok((shape.clone(), a.kind(0, "float")?)),
+        Op::AdaptiveAvgPool(sizes) => {
+            let mut shape = a.shape(0);
+            if shape.len() != sizes.len() + 2 {
+                return a.invalid(shape, format!("pooling to {sizes:?} needs {} dimensions", sizes.len() + 2));
+            }
+            shape[2..].copy_from_slice(sizes);
+            Ok((shape, a.kind(0, "float")?))
+        }
+    }
+}
+
+fn unary(a: &Arguments<'_>, f: Unary) -> Result<(Vec<usize>, DType), GraphError> {
+    let dtype = match f {
+        Unary::Not => a.kind(0, "bool")?,
+        Unary::Neg | Unary::Abs | Unary::Sign => a.kind(0, "number")?,
+        Unary::IsNan | Unary::IsInf => {
+            a.kind(0, "float")?;
+            BOOL
+        }
+        _ => a.kind(0, "float")?,
+    };
+    Ok((a.shape(0), dtype))
+}
+
+fn binary(a: &Arguments<'_>, f: Binary) -> Result<(Vec<usize>, DType), GraphError> {
+    let kind = match f {
+        Binary::And | Binary::Or | Binary::Xor => "bool",
+        Binary::Pow | Binary::Atan2 | Binary::Gate => "float",
+        _ => "number",
+    };
+    a.kind(0, kind)?;
+    Ok((a.same_shape(0, 1)?, a.same_dtype(0, 1)?))
+}
+
+fn concat(a: &Arguments<'_>, axis: usize) -> Result<(Vec<usize>, DType), GraphError> {
+    let mut shape = a.axis(0, axis)?;
+    for i in 1..a.inputs.len() {
+        a.same_dtype(0, i)?;
+        let other = a.axis(i, axis)?;
+        let others_agree = other.len() == shape.len() && (0..shape.len()).all(|d| d == axis || other[d] == shape[d]);
+        if !others_agree {
+            return Err(GraphError::ShapeMismatch { op: a.op.name(), left: shape, right: other });
+        }
+        shape[axis] += other[axis];
+    }
+    Ok((shape, a.dtype(0)))
+}
+
+fn indexing(a: &Arguments<'_>) -> Result<(Vec<usize>, DType), GraphError> {
+    match *a.op {
+        Op::Gather(axis) => {
+            a.kind(1, "integer")?;
+            let (shape, indices) = (a.axis(0, axis)?, a.axis(1, axis)?);
+            let fits = shape.len() == indices.len() && (0..shape.len()).all(|d| d == axis || indices[d] == shape[d]);
+            if !fits {
+                return Err(GraphError::ShapeMismatch { op: a.op.name(), left: shape, right: indices });
+            }
+            Ok((indices, a.dtype(0)))
+        }
+        Op::ScatterAdd { axis, size } => {
+            a.kind(0, "integer")?;
+            a.same_shape(0, 1)?;
+            let mut shape = a.axis(1, axis)?;
+            shape[axis] = size;
+            Ok((shape, a.kind(1, "number")?))
+        }
+        Op::Select(axis) => {
+            a.kind(1, "integer")?;
+            let (mut shape, indices) = (a.axis(0, axis)?, a.shape(1));
+            if indices.len() != 1 {
+                return a.invalid(indices, "indices must have one dimension");
+            }
+            shape[axis] = indices[0];
+            Ok((shape, a.dtype(0)))
+        }
+        Op::SelectAdd { axis, size } => {
+            a.kind(0, "integer")?;
+            let (indices, mut shape) = (a.shape(0), a.axis(1, axis)?);
+            if indices != [shape[axis]] {
+                return a.invalid(indices, format!("there must be {} indices", shape[axis]));
+            }
+            shape[axis] = size;
+            Ok((shape, a.kind(1, "number")?))
+        }
+        _ => unreachable!("called for indexing operations only"),
+    }
+}
+
+fn matmul(a: &Arguments<'_>) -> Result<(Vec<usize>, DType), GraphError> {
+    let (left, right) = (a.shape(0), a.shape(1));
+    let rank = left.len();
+    let fits =
+        rank >= 2 && right.len() == rank && left[..rank - 2] == right[..rank - 2] && left[rank - 1] == right[rank - 2];
+    if !fits {
+        return Err(GraphError::ShapeMismatch { op: a.op.name(), left, right });
+    }
+    let mut shape = left;
+    shape[rank - 1] = right[rank - 1];
+    a.kind(0, "number")?;
+    Ok((shape, a.same_dtype(0, 1)?))
+}
+
+fn convolution(a: &Arguments<'_>, options: &Convolution) -> Result<(Vec<usize>, DType), GraphError> {
+    let (x, weight) = (a.shape(0), a.shape(1));
+    let spatial = options.stride.len();
+    let fits = x.len() == spatial + 2
+        && weight.len() == spatial + 2
+        && options.groups > 0
+        && x[1] == weight[1] * options.groups
+        && weight[0] % options.groups == 0;
+    if !fits {
+        return Err(GraphError::ShapeMismatch { op: a.op.name(), left: x, right: weight });
+    }
+    let mut shape = vec![x[0], weight[0]];
+    for d in 0..spatial {
+        let padded = x[d + 2] + options.padding[d].0 + options.padding[d].1;
+        let reach = options.dilation[d] * weight[d + 2].saturating_sub(1) + 1;
+        if padded < reach || options.stride[d] == 0 {
+            return a.invalid(x, format!("the window of size {reach} does not fit dimension {}", d + 2));
+        }
+        shape.push((padded - reach) / options.stride[d] + 1);
+    }
+    Ok((shape, a.same_dtype(0, 1)?))
+}
+
+fn pooled(a: &Arguments<'_>, window: &Window) -> Result<Vec<usize>, GraphError> {
+    let x = a.shape(0);
+    if x.len() != window.kernel.len() + 2 {
+        return a.invalid(x, format!("pooling needs {} dimensions", window.kernel.len() + 2));
+    }
+    let mut shape = x[..2].to_vec();
+    for d in 0..window.kernel.len() {
+        let padded = x[d + 2] + 2 * window.padding[d];
+        let reach = window.dilation[d] * window.kernel[d].saturating_sub(1) + 1;
+        if padded < reach || window.stride[d] == 0 {
+            return a.invalid(x, format!("the window of size {reach} does not fit dimension {}", d + 2));
+        }
+        let steps = padded - reach;
+        let count = if window.ceil { steps.div_ceil(window.stride[d]) } else { steps / window.stride[d] };
+        // A last window that would start in the padding behind the data does not count.
+        let starts_outside = window.ceil && count * window.stride[d] >= x[d + 2] + window.padding[d];
+        shape.push(count + usize::from(!starts_outside));
+    }
+    Ok(shape)
+}

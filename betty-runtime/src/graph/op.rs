@@ -1,0 +1,358 @@
+//! The closed set of operations a [`Graph`](super::Graph) is made of.
+//!
+//! The set is small on purpose. Whatever Burn records is imported as a composition of these, every derivative rule
+//! answers in these, and so every derivative can be differentiated again. Broadcasting is explicit ([`Op::Expand`]),
+//! reductions keep their dimensions, and each operation has exactly one result.
+
+use std::hash::{Hash, Hasher};
+
+use burn::tensor::DType;
+
+/// A host number inside an operation; equality and hash are bitwise, so that equal nodes merge and `NaN` is a number.
+#[derive(Clone, Copy, Debug)]
+pub enum Scalar {
+    /// A number for float tensors.
+    Float(f64),
+    /// A number for integer tensors.
+    Int(i64),
+    /// A truth value for bool tensors.
+    Bool(bool),
+}
+
+impl Scalar {
+    /// The number as `f64`; truth values are 0 and 1.
+    pub fn as_f64(self) -> f64 {
+        match self {
+            Scalar::Float(value) => value,
+            Scalar::Int(value) => value as f64,
+            Scalar::Bool(value) => f64::from(u8::from(value)),
+        }
+    }
+
+    /// `value` in the kind of number that tensors of type `dtype` hold.
+    pub fn of(dtype: DType, value: f64) -> Self {
+        if dtype.is_float() {
+            Scalar::Float(value)
+        } else if dtype.is_bool() {
+            Scalar::Bool(value != 0.0)
+        } else {
+            Scalar::Int(value as i64)
+        }
+    }
+
+    fn bits(self) -> (u8, u64) {
+        match self {
+            Scalar::Float(value) => (0, value.to_bits()),
+            Scalar::Int(value) => (1, value as u64),
+            Scalar::Bool(value) => (2, u64::from(value)),
+        }
+    }
+}
+
+impl PartialEq for Scalar {
+    fn eq(&self, other: &Self) -> bool {
+        self.bits() == other.bits()
+    }
+}
+
+impl Eq for Scalar {}
+
+impl Hash for Scalar {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.bits().hash(state);
+    }
+}
+
+/// Elementwise functions of one tensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "each is the function its name says")]
+pub enum Unary {
+    Neg,
+    Exp,
+    Log,
+    Log1p,
+    Sqrt,
+    Recip,
+    Abs,
+    Sign,
+    Sin,
+    Cos,
+    Tan,
+    Sinh,
+    Cosh,
+    Tanh,
+    Asin,
+    Acos,
+    Atan,
+    Asinh,
+    Acosh,
+    Atanh,
+    Erf,
+    Sigmoid,
+    LogSigmoid,
+    Gelu,
+    Relu,
+    Round,
+    Floor,
+    Ceil,
+    Trunc,
+    /// Logical negation of a bool tensor.
+    Not,
+    /// Bool: is the float not a number?
+    IsNan,
+    /// Bool: is the float infinite?
+    IsInf,
+}
+
+/// Elementwise functions of two tensors of the same shape and type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "each is the function its name says")]
+pub enum Binary {
+    Add,
+    Sub,
+    Mul,
+    Div,
+    /// Remainder with the sign of the divisor.
+    Rem,
+    /// `lhs` to the power `rhs`, both float.
+    Pow,
+    Atan2,
+    And,
+    Or,
+    Xor,
+    /// `rhs` where `lhs > 0`, else 0: the derivative of relu applied to `rhs`.
+    Gate,
+}
+
+/// Elementwise functions of one tensor and one host number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "each is the function its name says")]
+pub enum WithScalar {
+    Add,
+    Mul,
+    /// The tensor to the power of the number.
+    Pow,
+    /// The larger of the two.
+    ClampMin,
+    /// The smaller of the two.
+    ClampMax,
+    /// Remainder with the sign of the number.
+    Rem,
+}
+
+/// Elementwise comparisons; the result is a bool tensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "each is the relation its name says")]
+pub enum Comparison {
+    Equal,
+    NotEqual,
+    Greater,
+    GreaterEqual,
+    Lower,
+    LowerEqual,
+}
+
+/// Where random numbers come from; parameters are bit patterns of `f64` so that nodes can be compared.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Distribution {
+    /// 1 with this probability, else 0.
+    Bernoulli(f64),
+    /// Uniform on `[low, high)`.
+    Uniform(f64, f64),
+    /// Normal with mean and standard deviation.
+    Normal(f64, f64),
+}
+
+impl Eq for Distribution {}
+
+impl Hash for Distribution {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let (tag, a, b) = match *self {
+            Distribution::Bernoulli(p) => (0_u8, p, 0.0),
+            Distribution::Uniform(low, high) => (1, low, high),
+            Distribution::Normal(mean, deviation) => (2, mean, deviation),
+        };
+        (tag, a.to_bits(), b.to_bits()).hash(state);
+    }
+}
+
+/// `start..end` by `step` (positive) along one dimension.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Range {
+    /// First index.
+    pub start: usize,
+    /// One past the last index.
+    pub end: usize,
+    /// Distance between indices, at least 1.
+    pub step: usize,
+}
+
+impl Range {
+    /// All of a dimension of this size.
+    pub fn full(size: usize) -> Self {
+        Range { start: 0, end: size, step: 1 }
+    }
+
+    /// How many indices the range holds.
+    pub fn len(&self) -> usize {
+        self.end.saturating_sub(self.start).div_ceil(self.step)
+    }
+
+    /// Whether the range holds no index.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Geometry of a convolution over the dimensions after batch and channel.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Convolution {
+    /// Step of the window in each dimension.
+    pub stride: Vec<usize>,
+    /// Zeros added before and after in each dimension.
+    pub padding: Vec<(usize, usize)>,
+    /// Distance between the window's taps in each dimension.
+    pub dilation: Vec<usize>,
+    /// Number of channel groups that do not mix.
+    pub groups: usize,
+}
+
+/// Geometry of a pooling window over the dimensions after batch and channel.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Window {
+    /// Size in each dimension.
+    pub kernel: Vec<usize>,
+    /// Step in each dimension.
+    pub stride: Vec<usize>,
+    /// Padding on both sides in each dimension.
+    pub padding: Vec<usize>,
+    /// Distance between taps in each dimension (max pooling only).
+    pub dilation: Vec<usize>,
+    /// Whether a last, partial window counts.
+    pub ceil: bool,
+    /// Whether padding counts in an average.
+    pub count_padding: bool,
+}
+
+/// One operation. Inputs are listed in the order of the arguments in the description.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Op {
+    /// The program's input with this index.
+    Input(usize),
+    /// Host data kept by the graph, by index.
+    Literal(usize),
+    /// A tensor filled with one number.
+    Full(Scalar),
+    /// The `draw`-th random tensor of the trace: two draws never merge, one draw is one value wherever it is used.
+    Random {
+        /// Number of the draw.
+        draw: usize,
+        /// What it is drawn from.
+        distribution: Distribution,
+    },
+    /// `x`, with derivative zero.
+    StopGradient,
+    /// Elementwise `f(x)`.
+    Unary(Unary),
+    /// Elementwise `f(x, y)`.
+    Binary(Binary),
+    /// Elementwise `f(x, number)`.
+    WithScalar(WithScalar, Scalar),
+    /// Bool: elementwise relation of `x` and `y`.
+    Compare(Comparison),
+    /// Bool: elementwise relation of `x` and the number.
+    CompareScalar(Comparison, Scalar),
+    /// `x` where `mask`, else `y` (inputs: mask, x, y).
+    Where,
+    /// `x` in another type.
+    Cast(DType),
+    /// Sum over these dimensions, each kept with size 1.
+    Sum(Vec<usize>),
+    /// Indices of the largest value along the dimension, kept with size 1; the first one in a tie.
+    ArgMax(usize),
+    /// Indices of the smallest value along the dimension, kept with size 1; the first one in a tie.
+    ArgMin(usize),
+    /// Logarithm of the softmax along the dimension.
+    LogSoftmax(usize),
+    /// Softmax along the dimension.
+    Softmax(usize),
+    /// The same elements in row-major order under another shape.
+    Reshape(Vec<usize>),
+    /// Dimensions reordered: result dimension `i` is dimension `axes[i]` of `x`.
+    Permute(Vec<usize>),
+    /// Dimensions of size 1 repeated up to the shape.
+    Expand(Vec<usize>),
+    /// The part of `x` inside the ranges, one for each dimension.
+    Slice(Vec<Range>),
+    /// `x` with the part inside the ranges replaced by `y`.
+    SliceAssign(Vec<Range>),
+    /// `x` reversed along these dimensions.
+    Flip(Vec<usize>),
+    /// All inputs one after the other along the dimension.
+    Concat(usize),
+    /// `out[.., j, ..] = x[.., indices[.., j, ..], ..]` along the dimension (inputs: x, indices).
+    Gather(usize),
+    /// Adjoint of gather into zeros of size `size` along the dimension (inputs: indices, values).
+    ScatterAdd {
+        /// The dimension.
+        axis: usize,
+        /// Its size in the result.
+        size: usize,
+    },
+    /// `out[.., j, ..] = x[.., indices[j], ..]` along the dimension (inputs: x, one-dimensional indices).
+    Select(usize),
+    /// Adjoint of select into zeros of size `size` along the dimension (inputs: indices, values).
+    SelectAdd {
+        /// The dimension.
+        axis: usize,
+        /// Its size in the result.
+        size: usize,
+    },
+    /// Product of the last two dimensions; the others are equal in both inputs.
+    MatMul,
+    /// Cross-correlation of `x [n, c, …]` with `weight [o, c/groups, …]`.
+    Conv(Convolution),
+    /// Adjoint of convolution in `x` (inputs: weight, cotangent), with the shape of `x`.
+    ConvInput(Convolution, Vec<usize>),
+    /// Adjoint of convolution in `weight` (inputs: x, cotangent), with the shape of `weight`.
+    ConvWeight(Convolution, Vec<usize>),
+    /// Average over a moving window.
+    AvgPool(Window),
+    /// Adjoint of average pooling, with the shape of `x`.
+    AvgPoolAdjoint(Window, Vec<usize>),
+    /// Average over an adaptive window, with these output sizes.
+    AdaptiveAvgPool(Vec<usize>),
+    /// Adjoint of adaptive average pooling, with the shape of `x`.
+    AdaptiveAvgPoolAdjoint(Vec<usize>),
+    /// Flat position within the pooled dimensions of the largest value of each window.
+    MaxPoolIndices(Window),
+}
+
+impl Op {
+    /// The operation's name in printed graphs and errors.
+    pub fn name(&self) -> String {
+        match self {
+            Op::Unary(op) => format!("{op:?}").to_lowercase(),
+            Op::Binary(op) => format!("{op:?}").to_lowercase(),
+            Op::WithScalar(op, _) => format!("{op:?}_scalar").to_lowercase(),
+            Op::Compare(op) => format!("{op:?}").to_lowercase(),
+            Op::CompareScalar(op, _) => format!("{op:?}_scalar").to_lowercase(),
+            other => {
+                let debug = format!("{other:?}");
+                let end = debug.find(['(', ' ', '{']).unwrap_or(debug.len());
+                snake_case(&debug[..end])
+            }
+        }
+    }
+}
+
+fn snake_case(name: &str) -> String {
+    let mut out = String::with_capacity(name.len() + 4);
+    for (i, c) in name.chars().enumerate() {
+        if c.is_uppercase() && i > 0 {
+            out.push('_');
+        }
+        out.extend(c.to_lowercase());
+    }
+    out
+}

@@ -1,0 +1,179 @@
+//! Algebraic clean-up and constant folding, applied once to every node as it is added.
+//!
+//! Only identities that hold for every input are used: `0 · x` is kept, because it is not 0 where `x` is not finite.
+
+use burn::tensor::DType;
+
+use super::{Binary, Graph, GraphError, NodeId, Op, Scalar, Unary, WithScalar};
+
+/// The node that already is, or more cheaply becomes, `op` applied to `inputs`.
+pub(super) fn simplify(
+    graph: &mut Graph,
+    op: &Op,
+    inputs: &[NodeId],
+    shape: &[usize],
+    dtype: DType,
+) -> Result<Option<NodeId>, GraphError> {
+    let filled: Vec<Option<f64>> = inputs.iter().map(|&x| constant(graph, x)).collect();
+    if let Some(value) = fold(op, &filled, dtype) {
+        return Ok(Some(graph.full(shape, dtype, value)));
+    }
+    match op {
+        Op::Binary(f) => binary(graph, *f, inputs, &filled),
+        Op::Unary(Unary::Neg) => undo(graph, inputs[0], &Op::Unary(Unary::Neg)),
+        Op::Unary(Unary::Not) => undo(graph, inputs[0], &Op::Unary(Unary::Not)),
+        Op::WithScalar(f, number) => with_scalar(graph, *f, *number, inputs[0]),
+        Op::Cast(_) | Op::Reshape(_) | Op::Expand(_) if unchanged(graph, inputs[0], shape, dtype) => {
+            Ok(Some(inputs[0]))
+        }
+        Op::Reshape(_) | Op::Expand(_) | Op::Permute(_) => view(graph, op, inputs[0]),
+        Op::Sum(axes) => sum(graph, axes, inputs[0]),
+        Op::Slice(_) if graph.shape(inputs[0]) == shape => Ok(Some(inputs[0])),
+        Op::Concat(_) if inputs.len() == 1 => Ok(Some(inputs[0])),
+        _ => Ok(None),
+    }
+}
+
+/// The number that fills `x`, if `x` is a filled float or integer tensor.
+fn constant(graph: &Graph, x: NodeId) -> Option<f64> {
+    match graph.node(x).op {
+        Op::Full(value @ (Scalar::Float(_) | Scalar::Int(_))) => Some(value.as_f64()),
+        _ => None,
+    }
+}
+
+fn fold(op: &Op, filled: &[Option<f64>], dtype: DType) -> Option<f64> {
+    let x = filled.first().copied().flatten()?;
+    match op {
+        Op::Reshape(_) | Op::Permute(_) | Op::Expand(_) | Op::Slice(_) | Op::Flip(_) => Some(x),
+        Op::Cast(to) if to.is_float() => Some(x),
+        Op::Unary(Unary::Neg) => Some(-x),
+        Op::WithScalar(WithScalar::Add, number) if dtype.is_float() => Some(x + number.as_f64()),
+        Op::WithScalar(WithScalar::Mul, number) if dtype.is_float() => Some(x * number.as_f64()),
+        Op::Binary(f) if dtype.is_float() => {
+            let y = filled.get(1).copied().flatten()?;
+            match f {
+                Binary::Add => Some(x + y),
+                Binary::Sub => Some(x - y),
+                Binary::Mul => Some(x * y),
+                Binary::Div => Some(x / y),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+fn binary(
+    graph: &mut Graph,
+    f: Binary,
+    inputs: &[NodeId],
+    filled: &[Option<f64>],
+) -> Result<Option<NodeId>, GraphError> {
+    let (x, y) = (inputs[0], inputs[1]);
+    if !graph.dtype(x).is_float() {
+        return Ok(None);
+    }
+    let simpler = match (f, filled[0], filled[1]) {
+        (Binary::Add, _, Some(c)) => graph.add_scalar(x, c)?,
+        (Binary::Add, Some(c), _) => graph.add_scalar(y, c)?,
+        (Binary::Sub, _, Some(c)) => graph.add_scalar(x, -c)?,
+        (Binary::Mul, _, Some(c)) => graph.mul_scalar(x, c)?,
+        (Binary::Mul, Some(c), _) => graph.mul_scalar(y, c)?,
+        (Binary::Div, _, Some(c)) if (1.0 / c).is_normal() && c.log2().fract() == 0.0 => {
+            graph.mul_scalar(x, 1.0 / c)?
+        }
+        // Sums and products are commutative: one order, so that equal ones merge.
+        (Binary::Add | Binary::Mul, ..) if x > y => graph.push(Op::Binary(f), &[y, x])?,
+        _ => return Ok(None),
+    };
+    Ok(Some(simpler))
+}
+
+/// `f(f(x)) = x`
+fn undo(graph: &Graph, x: NodeId, f: &Op) -> Result<Option<NodeId>, GraphError> {
+    let node = graph.node(x);
+    Ok((node.op == *f).then(|| node.inputs[0]))
+}
+
+fn with_scalar(graph: &mut Graph, f: WithScalar, number: Scalar, x: NodeId) -> Result<Option<NodeId>, GraphError> {
+    let Scalar::Float(c) = number else { return Ok(None) };
+    let neutral = match f {
+        WithScalar::Add => c == 0.0,
+        WithScalar::Mul | WithScalar::Pow => c == 1.0,
+        _ => false,
+    };
+    if neutral {
+        return Ok(Some(x));
+    }
+    if f == WithScalar::Mul && c == -1.0 {
+        return graph.neg(x).map(Some);
+    }
+    let node = graph.node(x).clone();
+    match (f, &node.op) {
+        (WithScalar::Mul, Op::WithScalar(WithScalar::Mul, Scalar::Float(d))) => {
+            graph.mul_scalar(node.inputs[0], c * d).map(Some)
+        }
+        (WithScalar::Mul, Op::Unary(Unary::Neg)) => graph.mul_scalar(node.inputs[0], -c).map(Some),
+        (WithScalar::Add, Op::WithScalar(WithScalar::Add, Scalar::Float(d))) => {
+            graph.add_scalar(node.inputs[0], c + d).map(Some)
+        }
+        _ => Ok(None),
+    }
+}
+
+fn unchanged(graph: &Graph, x: NodeId, shape: &[usize], dtype: DType) -> bool {
+    graph.shape(x) == shape && graph.dtype(x) == dtype
+}
+
+/// Two views of one kind are one view.
+fn view(graph: &mut Graph, op: &Op, x: NodeId) -> Result<Option<NodeId>, GraphError> {
+    let inner = graph.node(x).clone();
+    match (op, &inner.op) {
+        (Op::Reshape(_), Op::Reshape(_)) | (Op::Expand(_), Op::Expand(_)) => {
+            graph.push(op.clone(), &inner.inputs).map(Some)
+        }
+        (Op::Permute(outer), Op::Permute(axes)) => {
+            let axes: Vec<usize> = outer.iter().map(|&axis| axes[axis]).collect();
+            graph.permute(inner.inputs[0], &axes).map(Some)
+        }
+        (Op::Permute(axes), _) if axes.iter().enumerate().all(|(i, &axis)| i == axis) => Ok(Some(x)),
+        _ => Ok(None),
+    }
+}
+
+/// Sums over nothing, over dimensions of size 1, or over dimensions that were only repeated.
+fn sum(graph: &mut Graph, axes: &[usize], x: NodeId) -> Result<Option<NodeId>, GraphError> {
+    let needed: Vec<usize> = axes.iter().copied().filter(|&axis| graph.shape(x)[axis] != 1).collect();
+    if needed.is_empty() {
+        return Ok(Some(x));
+    }
+    if needed.len() < axes.len() {
+        return graph.sum(x, &needed).map(Some);
+    }
+    let node = graph.node(x).clone();
+    match &node.op {
+        Op::Expand(to) if graph.dtype(x).is_float() => {
+            let source = node.inputs[0];
+            let from = graph.shape(source).to_vec();
+            let repeated: Vec<usize> = needed.iter().copied().filter(|&axis| from[axis] == 1).collect();
+            if repeated.is_empty() {
+                return Ok(None);
+            }
+            let times: usize = repeated.iter().map(|&axis| to[axis]).product();
+            let mut kept = to.clone();
+            for &axis in &repeated {
+                kept[axis] = 1;
+            }
+            let rest: Vec<usize> = needed.into_iter().filter(|axis| !repeated.contains(axis)).collect();
+            let scaled = graph.mul_scalar(source, times as f64)?;
+            let spread = graph.expand(scaled, &kept)?;
+            graph.sum(spread, &rest).map(Some)
+        }
+        Op::Sum(inner) => {
+            let all: Vec<usize> = inner.iter().copied().chain(needed).collect();
+            graph.sum(node.inputs[0], &all).map(Some)
+        }
+        _ => Ok(None),
+    }
+}

@@ -1,0 +1,32 @@
+//! Which nodes a result needs, and which nodes an input reaches.
+
+use crate::graph::{Graph, NodeId};
+
+/// For every node of the graph, whether it is needed to compute one of `outputs`.
+pub fn reachable(graph: &Graph, outputs: &[NodeId]) -> Vec<bool> {
+    let mut needed = vec![false; graph.len()];
+    for output in outputs {
+        needed[output.index()] = true;
+    }
+    // Inputs come before the nodes that use them, so one pass backwards sees every user first.
+    for index in (0..graph.len()).rev() {
+        if needed[index] {
+            for input in &graph.nodes[index].inputs {
+                needed[input.index()] = true;
+            }
+        }
+    }
+    needed
+}
+
+/// For every node of the graph, whether it is computed from one of `sources` (or is one).
+pub fn dependents(graph: &Graph, sources: &[NodeId]) -> Vec<bool> {
+    let mut reached = vec![false; graph.len()];
+    for source in sources {
+        reached[source.index()] = true;
+    }
+    for index in 0..graph.len() {
+        reached[index] = reached[index] || graph.nodes[index].inputs.iter().any(|input| reached[input.index()]);
+    }
+    reached
+}
