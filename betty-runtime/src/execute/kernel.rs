@@ -290,7 +290,12 @@ fn with_scalar(f: WithScalar, x: DispatchTensor, c: Number) -> DispatchTensor {
         WithScalar::Rem => by_number!(x, float_remainder_scalar, int_remainder_scalar, c),
         WithScalar::ClampMin => by_number!(x, float_clamp_min, int_clamp_min, c),
         WithScalar::ClampMax => by_number!(x, float_clamp_max, int_clamp_max, c),
-        WithScalar::Pow => by_number!(x, float_powf_scalar, int_powi_scalar, c),
+        // A whole exponent is a repeated product: right for negative bases, and faster.
+        WithScalar::Pow => match c {
+            Number::Float(exponent) if exponent.fract() != 0.0 || exponent.abs() > 64.0 => B::float_powf_scalar(x, c),
+            Number::Float(exponent) => B::float_powi_scalar(x, Number::Int(exponent as i64)),
+            _ => by_number!(x, float_powi_scalar, int_powi_scalar, c),
+        },
     }
 }
 

@@ -1,0 +1,164 @@
+//! Recording a loss with Burn's backward pass, and importing both.
+
+use std::collections::{HashMap, HashSet};
+
+use burn::tensor::{Device, Tensor};
+use burn_backend::{AutodiffBackend, TensorMetadata};
+use burn_dispatch::backends::{Autodiff, Capture};
+use burn_ir::TensorId;
+
+use super::batch::AnyBatch;
+use super::error::TraceError;
+use super::import::import;
+use super::panic::caught;
+use super::tracer::{Placeholder, Tracer, taped};
+use crate::graph::{Graph, NodeId, dependents};
+
+/// What a program input stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// A tensor of a level's module.
+    Leaf {
+        /// The level.
+        level: usize,
+        /// Which tensor, in the module's order.
+        index: usize,
+    },
+    /// A tensor of the batch.
+    Batch {
+        /// Which tensor, in the batch's order.
+        index: usize,
+    },
+}
+
+/// A loss as a graph.
+#[derive(Clone, Debug)]
+pub struct Trace {
+    /// The forward pass, and Burn's recorded backward pass beside it.
+    pub graph: Graph,
+    /// The loss, of shape `[1]`.
+    pub loss: NodeId,
+    /// All inputs of the graph and what they stand for, in the graph's order.
+    pub inputs: Vec<(Source, NodeId)>,
+    /// Burn's own gradients: for some of the inputs, `∂loss/∂input` as Burn computes it.
+    pub burn_gradients: Vec<(NodeId, NodeId)>,
+}
+
+impl Trace {
+    /// The input that stands for `source`, if the loss was given it.
+    pub fn input(&self, source: Source) -> Option<NodeId> {
+        self.inputs.iter().find(|(of, _)| *of == source).map(|&(_, node)| node)
+    }
+}
+
+/// What came out of the recorded function, before the recording is complete.
+enum Recorded {
+    Loss { loss: TensorId, gradients: Vec<(usize, TensorId)> },
+    NotOneNumber(Vec<usize>),
+    Constant,
+}
+
+thread_local! {
+    /// Burn numbers capture devices and never reuses a number, so each thread keeps one.
+    static CAPTURE: Device = Device::capture();
+}
+
+/// Records `loss` of level number `level`, named `name`, on a batch like `batch`, and imports it.
+///
+/// # Errors
+/// [`TraceError`] when the loss does something that cannot be recorded or differentiated.
+pub fn trace(
+    level: usize,
+    name: &str,
+    batch: &AnyBatch,
+    loss: impl FnOnce(&mut Tracer<'_>) -> Tensor<1>,
+) -> Result<Trace, TraceError> {
+    let device = CAPTURE.with(Device::clone);
+    let mut recorded = Recorded::Constant;
+    let mut placeholders = Vec::new();
+    let captured = caught(|| {
+        device.capture_scope(|scope| {
+            let mut tracer = Tracer::new(device.clone().autodiff(), batch);
+            let value = loss(&mut tracer);
+            placeholders = std::mem::take(&mut tracer.placeholders);
+            recorded = finish(value, &placeholders);
+            drop(tracer);
+            let inputs: Vec<TensorId> = placeholders.iter().map(|placeholder| placeholder.id).collect();
+            scope.complete(inputs, recorded.outputs())
+        })
+    });
+    let captured = match captured {
+        Err(message) => return Err(explain(name, message)),
+        Ok(Err(error)) => return Err(TraceError::Capture { level: name.into(), message: error.to_string() }),
+        Ok(Ok(captured)) => captured,
+    };
+    let (loss, gradients) = match recorded {
+        Recorded::Loss { loss, gradients } => (loss, gradients),
+        Recorded::NotOneNumber(shape) => return Err(TraceError::NotOneNumber { level: name.into(), shape }),
+        Recorded::Constant => return Err(TraceError::Disconnected { level: name.into() }),
+    };
+    let mut graph = Graph::new();
+    let mut nodes = HashMap::new();
+    let mut inputs = Vec::new();
+    for placeholder in &placeholders {
+        let node = graph.input(&placeholder.shape, placeholder.dtype);
+        nodes.insert(placeholder.id, node);
+        inputs.push((placeholder.source, node));
+    }
+    import(&mut graph, &mut nodes, &captured, name)?;
+    let loss = nodes[&loss];
+    let burn_gradients = gradients.iter().map(|(index, id)| (inputs[*index].1, nodes[id])).collect();
+    let own: Vec<NodeId> = inputs
+        .iter()
+        .filter(|(source, _)| matches!(source, Source::Leaf { level: of, .. } if *of == level))
+        .map(|&(_, node)| node)
+        .collect();
+    if !dependents(&graph, &own)[loss.index()] {
+        return Err(TraceError::Disconnected { level: name.into() });
+    }
+    Ok(Trace { graph, loss, inputs, burn_gradients })
+}
+
+/// Records Burn's backward pass behind the loss.
+fn finish(value: Tensor<1>, placeholders: &[Placeholder]) -> Recorded {
+    let dispatch = value.into_dispatch();
+    let Some(loss) = taped(&dispatch) else { return Recorded::Constant };
+    let shape = loss.primitive().shape().to_vec();
+    if shape.iter().product::<usize>() != 1 {
+        return Recorded::NotOneNumber(shape);
+    }
+    if !loss.is_tracked() {
+        return Recorded::Constant;
+    }
+    let id = loss.primitive().id();
+    let gradients = <Autodiff<Capture> as AutodiffBackend>::backward(loss.clone());
+    let of_placeholders = placeholders.iter().enumerate().filter_map(|(index, placeholder)| {
+        let taped = placeholder.taped.as_ref()?;
+        let gradient = <Autodiff<Capture> as AutodiffBackend>::grad(taped, &gradients)?;
+        Some((index, gradient.id()))
+    });
+    Recorded::Loss { loss: id, gradients: of_placeholders.collect() }
+}
+
+impl Recorded {
+    /// The loss and every gradient, each once: two parameters may share one gradient.
+    fn outputs(&self) -> Vec<TensorId> {
+        let Recorded::Loss { loss, gradients } = self else { return Vec::new() };
+        let mut seen = HashSet::new();
+        std::iter::once(*loss).chain(gradients.iter().map(|&(_, id)| id)).filter(|id| seen.insert(*id)).collect()
+    }
+}
+
+/// What a panic during recording means.
+fn explain(level: &str, message: String) -> TraceError {
+    let level = level.to_owned();
+    if message.contains("no concrete value") || message.contains("no initialized value") {
+        TraceError::ReadsValue { level }
+    } else if message.contains("Cannot move a tensor to a capture device") {
+        TraceError::MovesDevice { level }
+    } else if message.contains("do not support autodiff") || message.contains("already associated with autodiff") {
+        TraceError::UsesAutodiff { level }
+    } else {
+        TraceError::Panicked { level, message }
+    }
+}

@@ -1,0 +1,94 @@
+//! What can go wrong between a loss function and its graph.
+
+use crate::graph::GraphError;
+
+/// An operation that a trace contains and betty has no import for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{operation}` has no derivative rule yet; {remedy}")]
+pub struct Unsupported {
+    /// The operation as Burn names it.
+    pub operation: String,
+    /// What can be done instead.
+    pub remedy: &'static str,
+}
+
+/// Tracing a loss failed. Every variant names the level.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TraceError {
+    /// The loss looked at a number while it was being recorded.
+    #[error(
+        "the loss of level `{level}` reads the value of a tensor (`into_scalar`, `into_data`, …), but a loss is recorded \
+         once as a graph and has no values then; compute with tensors instead, or put the number into the batch"
+    )]
+    ReadsValue {
+        /// The level.
+        level: String,
+    },
+    /// The loss moved a tensor to another device.
+    #[error(
+        "the loss of level `{level}` moves a tensor to another device, which cannot be recorded; move data before they \
+         enter the batch (burn's `BatchNorm` does this in training mode and cannot be traced)"
+    )]
+    MovesDevice {
+        /// The level.
+        level: String,
+    },
+    /// The loss used Burn's autodiff inside itself.
+    #[error(
+        "the loss of level `{level}` calls `inner`, `from_inner`, `backward` or `grad`, which cannot be recorded; use \
+         `betty_runtime::stop_gradient` to hold a value constant"
+    )]
+    UsesAutodiff {
+        /// The level.
+        level: String,
+    },
+    /// The loss panicked for a reason of its own.
+    #[error("the loss of level `{level}` panicked while it was traced: {message}")]
+    Panicked {
+        /// The level.
+        level: String,
+        /// The panic's message.
+        message: String,
+    },
+    /// The loss is not one float.
+    #[error("the loss of level `{level}` has shape {shape:?}, but a loss is one number: take its mean or sum")]
+    NotOneNumber {
+        /// The level.
+        level: String,
+        /// The loss's shape.
+        shape: Vec<usize>,
+    },
+    /// The loss depends on no parameter of its own level.
+    #[error(
+        "the loss of level `{level}` does not depend on the parameters of `{level}`, so they could never be trained"
+    )]
+    Disconnected {
+        /// The level.
+        level: String,
+    },
+    /// An operation without a rule.
+    #[error("the loss of level `{level}` uses an operation that cannot be differentiated here: {source}")]
+    Unsupported {
+        /// The level.
+        level: String,
+        /// The operation.
+        source: Unsupported,
+    },
+    /// Recorded shapes or types do not fit together.
+    #[error("the loss of level `{level}` was recorded as an invalid graph: {source}")]
+    Graph {
+        /// The level.
+        level: String,
+        /// What does not fit.
+        source: GraphError,
+    },
+    /// Burn's capture refused the recording.
+    #[error("the loss of level `{level}` could not be recorded: {message}")]
+    Capture {
+        /// The level.
+        level: String,
+        /// Burn's reason.
+        message: String,
+    },
+}

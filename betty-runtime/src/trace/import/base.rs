@@ -1,0 +1,190 @@
+//! Moving, indexing and comparing: operations that floats, integers and bools share.
+
+use burn::tensor::Slice;
+use burn_backend::tensor::IndexingUpdateOp;
+use burn_ir::{BaseOperationIr, BinaryOpIr, ReduceOpIr, ScalarOpIr, TensorIr};
+
+use super::{Imported, Importer, scalar, unsupported};
+use crate::graph::{Comparison, NodeId, Op, Range, Scalar};
+
+impl Importer<'_> {
+    pub(super) fn base(&mut self, op: &BaseOperationIr) -> Imported {
+        match op {
+            BaseOperationIr::Reshape(o) => self.unary_op(Op::Reshape(o.out.shape.to_vec()), &o.input, &o.out),
+            BaseOperationIr::SwapDims(o) => {
+                let mut axes: Vec<usize> = (0..o.out.shape.num_dims()).collect();
+                axes.swap(o.dim1, o.dim2);
+                self.unary_op(Op::Permute(axes), &o.input, &o.out)
+            }
+            BaseOperationIr::Permute(o) => self.unary_op(Op::Permute(o.axes.clone()), &o.input, &o.out),
+            BaseOperationIr::Flip(o) => self.unary_op(Op::Flip(o.axes.clone()), &o.input, &o.out),
+            BaseOperationIr::Expand(o) => {
+                let x = self.node(&o.input)?;
+                let node = self.graph.expand(x, &o.out.shape.to_vec())?;
+                self.set(&o.out, node)
+            }
+            BaseOperationIr::Slice(o) => {
+                let ranges = ranges(op, &o.ranges, &o.tensor)?;
+                self.unary_op(Op::Slice(ranges), &o.tensor, &o.out)
+            }
+            BaseOperationIr::SliceAssign(o) => {
+                let ranges = ranges(op, &o.ranges, &o.tensor)?;
+                let (x, y) = (self.node(&o.tensor)?, self.node(&o.value)?);
+                let node = self.graph.push(Op::SliceAssign(ranges), &[x, y])?;
+                self.set(&o.out, node)
+            }
+            BaseOperationIr::Select(o) => {
+                let (x, indices) = (self.node(&o.tensor)?, self.node(&o.indices)?);
+                let node = self.graph.push(Op::Select(o.dim), &[x, indices])?;
+                self.set(&o.out, node)
+            }
+            BaseOperationIr::SelectAssign(o) if o.update == IndexingUpdateOp::Add => {
+                let (x, indices, values) = (self.node(&o.tensor)?, self.node(&o.indices)?, self.node(&o.value)?);
+                let spread = Op::SelectAdd { axis: o.dim, size: o.tensor.shape[o.dim] };
+                let added = self.graph.push(spread, &[indices, values])?;
+                let node = self.graph.add(x, added)?;
+                self.set(&o.out, node)
+            }
+            BaseOperationIr::Gather(o) => {
+                let (x, indices) = (self.node(&o.tensor)?, self.node(&o.indices)?);
+                let x = self.cut_to(x, indices, o.dim)?;
+                let node = self.graph.push(Op::Gather(o.dim), &[x, indices])?;
+                self.set(&o.out, node)
+            }
+            BaseOperationIr::Scatter(o) if o.update == IndexingUpdateOp::Add && fits(&o.tensor, &o.indices, o.dim) => {
+                let (x, indices, values) = (self.node(&o.tensor)?, self.node(&o.indices)?, self.node(&o.value)?);
+                let spread = Op::ScatterAdd { axis: o.dim, size: o.tensor.shape[o.dim] };
+                let added = self.graph.push(spread, &[indices, values])?;
+                let node = self.graph.add(x, added)?;
+                self.set(&o.out, node)
+            }
+            BaseOperationIr::MaskWhere(o) => {
+                let (x, y) = self.operands(&o.tensor, &o.value)?;
+                let mask = self.node(&o.mask)?;
+                let (mask, x) = self.graph.broadcast(mask, x)?;
+                let (mask, y) = self.graph.broadcast(mask, y)?;
+                let node = self.graph.select_where(mask, y, x)?;
+                self.set(&o.out, node)
+            }
+            BaseOperationIr::MaskFill(o) => {
+                let (x, mask) = self.operands(&o.tensor, &o.mask)?;
+                let filled = self.filled(x, scalar(o.value));
+                let node = self.graph.select_where(mask, filled, x)?;
+                self.set(&o.out, node)
+            }
+            BaseOperationIr::Equal(o) => self.compare(Comparison::Equal, o),
+            BaseOperationIr::NotEqual(o) => self.compare(Comparison::NotEqual, o),
+            BaseOperationIr::EqualElem(o) => self.compare_scalar(Comparison::Equal, o),
+            BaseOperationIr::NotEqualElem(o) => self.compare_scalar(Comparison::NotEqual, o),
+            BaseOperationIr::RepeatDim(o) => {
+                // [.., d, ..] → [.., 1, d, ..] → [.., times, d, ..] → [.., times·d, ..]
+                let x = self.node(&o.tensor)?;
+                let mut shape = o.tensor.shape.to_vec();
+                shape.insert(o.dim, 1);
+                let split = self.graph.reshape(x, &shape)?;
+                shape[o.dim] = o.times;
+                let repeated = self.graph.expand(split, &shape)?;
+                let node = self.graph.reshape(repeated, &o.out.shape.to_vec())?;
+                self.set(&o.out, node)
+            }
+            BaseOperationIr::Cat(o) => {
+                let inputs = o.tensors.iter().map(|tensor| self.node(tensor)).collect::<Imported<Vec<NodeId>>>()?;
+                let node = self.graph.push(Op::Concat(o.dim), &inputs)?;
+                self.set(&o.out, node)
+            }
+            BaseOperationIr::Cast(o) => self.unary_op(Op::Cast(o.out.dtype), &o.input, &o.out),
+            BaseOperationIr::Ones(o) => self.fill(&o.out, 1.0),
+            BaseOperationIr::Zeros(o) | BaseOperationIr::Empty(o) => self.fill(&o.out, 0.0),
+            BaseOperationIr::Any(o) => self.any(o),
+            BaseOperationIr::All(o) => {
+                // all(x) = not any(not x)
+                let x = self.truth(&o.input)?;
+                let inverted = self.graph.push(Op::Unary(crate::graph::Unary::Not), &[x])?;
+                let any = self.any_of(inverted)?;
+                let node = self.graph.push(Op::Unary(crate::graph::Unary::Not), &[any])?;
+                self.set(&o.out, node)
+            }
+            BaseOperationIr::Unfold(_)
+            | BaseOperationIr::SelectAssign(_)
+            | BaseOperationIr::Scatter(_)
+            | BaseOperationIr::ScatterNd(_)
+            | BaseOperationIr::GatherNd(_)
+            | BaseOperationIr::AllDim(_)
+            | BaseOperationIr::AnyDim(_) => unsupported(op),
+        }
+    }
+
+    pub(super) fn compare(&mut self, relation: Comparison, o: &BinaryOpIr) -> Imported {
+        self.binary_op(Op::Compare(relation), &o.lhs, &o.rhs, &o.out)
+    }
+
+    pub(super) fn compare_scalar(&mut self, relation: Comparison, o: &ScalarOpIr) -> Imported {
+        self.unary_op(Op::CompareScalar(relation, scalar(o.rhs)), &o.lhs, &o.out)
+    }
+
+    pub(super) fn fill(&mut self, out: &TensorIr, value: f64) -> Imported {
+        let node = self.graph.full(&out.shape.to_vec(), out.dtype, value);
+        self.set(out, node)
+    }
+
+    fn filled(&mut self, like: NodeId, value: Scalar) -> NodeId {
+        self.graph.full_like(like, value.as_f64())
+    }
+
+    /// Gather reads only as far as the indices reach in the other dimensions.
+    fn cut_to(&mut self, x: NodeId, indices: NodeId, axis: usize) -> Imported<NodeId> {
+        let (from, to) = (self.graph.shape(x).to_vec(), self.graph.shape(indices).to_vec());
+        let size = |d: usize| if d == axis { from[d] } else { to.get(d).copied().unwrap_or(from[d]) };
+        let ranges: Vec<Range> = (0..from.len()).map(|d| Range::full(size(d))).collect();
+        Ok(self.graph.slice(x, &ranges)?)
+    }
+
+    fn truth(&mut self, tensor: &TensorIr) -> Imported<NodeId> {
+        let x = self.node(tensor)?;
+        let dtype = self.graph.dtype(x);
+        if dtype.is_bool() {
+            return Ok(x);
+        }
+        Ok(self.graph.push(Op::CompareScalar(Comparison::NotEqual, Scalar::of(dtype, 0.0)), &[x])?)
+    }
+
+    fn any(&mut self, o: &ReduceOpIr) -> Imported {
+        let x = self.truth(&o.input)?;
+        let node = self.any_of(x)?;
+        self.set(&o.out, node)
+    }
+
+    fn any_of(&mut self, x: NodeId) -> Imported<NodeId> {
+        let counted = self.graph.cast(x, burn::tensor::DType::I64)?;
+        let count = self.graph.sum_all(counted)?;
+        Ok(self.graph.push(Op::CompareScalar(Comparison::Greater, Scalar::Int(0)), &[count])?)
+    }
+}
+
+/// Whether indices cover all other dimensions of the tensor they index.
+fn fits(tensor: &TensorIr, indices: &TensorIr, axis: usize) -> bool {
+    (0..tensor.shape.num_dims()).all(|d| d == axis || tensor.shape[d] == indices.shape[d])
+}
+
+/// Burn's slices counted from the front; missing ones take the whole dimension.
+fn ranges(op: &BaseOperationIr, slices: &[Slice], tensor: &TensorIr) -> Imported<Vec<Range>> {
+    let sizes = tensor.shape.to_vec();
+    let absolute = |index: isize, size: usize| -> usize {
+        let index = if index < 0 { index + size as isize } else { index };
+        index.clamp(0, size as isize) as usize
+    };
+    let mut ranges = Vec::with_capacity(sizes.len());
+    for (d, &size) in sizes.iter().enumerate() {
+        let Some(slice) = slices.get(d) else {
+            ranges.push(Range::full(size));
+            continue;
+        };
+        if slice.step < 1 {
+            return unsupported(op);
+        }
+        let end = slice.end.map_or(size, |end| absolute(end, size));
+        let start = absolute(slice.start, size).min(end);
+        ranges.push(Range { start, end, step: slice.step as usize });
+    }
+    Ok(ranges)
+}

@@ -1,0 +1,23 @@
+//! From a loss function over Burn modules to a static graph.
+//!
+//! The function is run once on Burn's capture device, through autodiff, with a placeholder in the place of every
+//! parameter and batch tensor. What Burn recorded is imported into a [`Graph`](crate::graph::Graph); Burn's own backward
+//! pass, recorded in the same breath, is kept to verify our derivatives on the first execution.
+
+mod batch;
+mod capture;
+mod error;
+mod import;
+mod module;
+mod panic;
+mod stop;
+mod tracer;
+mod verify;
+
+pub use batch::{AnyBatch, Batch, BatchMapper, Signature, hash_plain};
+pub use capture::{Source, Trace, trace};
+pub use error::{TraceError, Unsupported};
+pub use module::{Leaf, LevelModule};
+pub use stop::stop_gradient;
+pub use tracer::Tracer;
+pub use verify::{Verification, tolerance};
