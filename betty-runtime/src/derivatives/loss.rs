@@ -1,0 +1,188 @@
+//! A traced loss on a device, with its gradient programs.
+
+use std::collections::HashMap;
+
+use burn::tensor::Device;
+
+use super::{Linearization, Perturbation};
+use crate::execute::{ReadError, Value};
+use crate::execute::{Program, Vector};
+use crate::graph::{Graph, GraphError, NodeId, Op, vjp};
+use crate::trace::{Source, Trace};
+
+/// A traced loss with everything compiled from it so far.
+pub struct Loss {
+    trace: Trace,
+    device: Device,
+    /// For each level the loss reads: its trainable leaves.
+    parameters: HashMap<usize, Vec<NodeId>>,
+    gradients: HashMap<Vec<usize>, GradientProgram>,
+    linearizations: HashMap<(usize, Vec<usize>), Linearization>,
+    perturbations: HashMap<(usize, Vec<usize>), Perturbation>,
+}
+
+/// Computes a loss and its gradients with respect to the parameters of some levels.
+pub struct GradientProgram {
+    program: Program,
+    /// How many parameter tensors each level has.
+    counts: Vec<usize>,
+}
+
+/// A loss and its gradients at one point.
+pub struct Gradients {
+    /// The loss.
+    pub loss: f64,
+    /// The sum of squares of all gradients: finite exactly if every gradient is.
+    pub square_norm: f64,
+    /// One gradient for each level asked for.
+    pub of: Vec<Vector>,
+}
+
+impl Loss {
+    /// Prepares a trace for `device`. `trainable` lists, for a level, which of its leaves are parameters.
+    pub fn new(trace: Trace, trainable: impl Fn(usize) -> Vec<usize>, device: &Device) -> Self {
+        let mut parameters: HashMap<usize, Vec<NodeId>> = HashMap::new();
+        for (source, _) in &trace.inputs {
+            if let Source::Leaf { level, .. } = *source {
+                parameters.entry(level).or_insert_with(|| {
+                    let leaves = trainable(level).into_iter();
+                    leaves.filter_map(|index| trace.input(Source::Leaf { level, index })).collect()
+                });
+            }
+        }
+        Loss {
+            trace,
+            device: device.clone(),
+            parameters,
+            gradients: HashMap::new(),
+            linearizations: HashMap::new(),
+            perturbations: HashMap::new(),
+        }
+    }
+
+    /// The traced loss.
+    pub fn trace(&self) -> &Trace {
+        &self.trace
+    }
+
+    /// The graph inputs that are parameters of `level`.
+    pub fn parameters(&self, level: usize) -> &[NodeId] {
+        self.parameters.get(&level).map_or(&[], Vec::as_slice)
+    }
+
+    /// The program for the loss and its gradients with respect to `levels`.
+    ///
+    /// # Errors
+    /// [`GraphError`] if a derivative cannot be built.
+    pub fn gradient(&mut self, levels: &[usize]) -> Result<&GradientProgram, GraphError> {
+        if !self.gradients.contains_key(levels) {
+            let program = self.build_gradient(levels)?;
+            self.gradients.insert(levels.to_vec(), program);
+        }
+        Ok(&self.gradients[levels])
+    }
+
+    fn build_gradient(&self, levels: &[usize]) -> Result<GradientProgram, GraphError> {
+        let mut graph = self.trace.graph.clone();
+        let gradients = gradient_nodes(&mut graph, self.trace.loss, levels.iter().map(|&level| self.parameters(level)))?;
+        let flat: Vec<NodeId> = gradients.iter().flatten().copied().collect();
+        let status = status(&mut graph, self.trace.loss, &flat)?;
+        let outputs: Vec<NodeId> = std::iter::once(status).chain(flat).collect();
+        let program = Program::new(&graph, &self.input_nodes(), &outputs, &self.device);
+        Ok(GradientProgram { program, counts: gradients.iter().map(Vec::len).collect() })
+    }
+
+    /// Products with the second derivatives of the loss in the direction of `level`, seen by `into`.
+    ///
+    /// # Errors
+    /// [`GraphError`] if a derivative cannot be built.
+    pub fn linearization(&mut self, level: usize, into: &[usize]) -> Result<&Linearization, GraphError> {
+        let key = (level, into.to_vec());
+        if !self.linearizations.contains_key(&key) {
+            let built = Linearization::new(self, level, into, &self.device)?;
+            self.linearizations.insert(key.clone(), built);
+        }
+        Ok(&self.linearizations[&key])
+    }
+
+    /// Gradients with respect to `into` at perturbed parameters of `level`.
+    ///
+    /// # Errors
+    /// [`GraphError`] if a derivative cannot be built.
+    pub fn perturbation(&mut self, level: usize, into: &[usize]) -> Result<&Perturbation, GraphError> {
+        let key = (level, into.to_vec());
+        if !self.perturbations.contains_key(&key) {
+            let built = Perturbation::new(self, level, into, &self.device)?;
+            self.perturbations.insert(key.clone(), built);
+        }
+        Ok(&self.perturbations[&key])
+    }
+
+    /// The loss, our gradients and Burn's, for every float leaf that Burn differentiated: for verification.
+    ///
+    /// # Errors
+    /// [`GraphError`] if a derivative cannot be built.
+    pub(crate) fn verification(&self) -> Result<Program, GraphError> {
+        let mut graph = self.trace.graph.clone();
+        let with_respect_to: Vec<NodeId> = self.trace.burn_gradients.iter().map(|&(input, _)| input).collect();
+        let ours = gradient_nodes(&mut graph, self.trace.loss, [with_respect_to.as_slice()].into_iter())?;
+        let burn = self.trace.burn_gradients.iter().map(|&(_, gradient)| gradient);
+        let outputs: Vec<NodeId> = ours.into_iter().flatten().chain(burn).collect();
+        Ok(Program::new(&graph, &self.input_nodes(), &outputs, &self.device))
+    }
+
+    /// The graph's inputs, in order.
+    pub(super) fn input_nodes(&self) -> Vec<NodeId> {
+        self.trace.inputs.iter().map(|&(_, node)| node).collect()
+    }
+}
+
+impl GradientProgram {
+    /// Runs the program on all inputs of the loss, in the trace's order.
+    ///
+    /// # Errors
+    /// [`ReadError`] if the loss cannot be read back.
+    pub fn run(&self, inputs: Vec<Value>, seed: u64) -> Result<Gradients, ReadError> {
+        let mut outputs = self.program.run(inputs, seed).into_iter();
+        let status = outputs.next().map_or_else(|| Ok(Vec::new()), |status| status.to_vec())?;
+        let of = self.counts.iter().map(|&count| Vector(outputs.by_ref().take(count).collect())).collect();
+        let at = |i: usize| status.get(i).copied().unwrap_or(f64::NAN);
+        Ok(Gradients { loss: at(0), square_norm: at(1), of })
+    }
+
+    /// The planned program.
+    pub fn program(&self) -> &Program {
+        &self.program
+    }
+}
+
+/// Adds the gradients of `loss` with respect to several groups of nodes; zeros where it does not depend on a node.
+pub(super) fn gradient_nodes<'a>(
+    graph: &mut Graph,
+    loss: NodeId,
+    groups: impl Iterator<Item = &'a [NodeId]>,
+) -> Result<Vec<Vec<NodeId>>, GraphError> {
+    let groups: Vec<&[NodeId]> = groups.collect();
+    let all: Vec<NodeId> = groups.iter().flat_map(|group| group.iter().copied()).collect();
+    let seed = graph.full_like(loss, 1.0);
+    let mut found = vjp(graph, &[(loss, seed)], &all)?.into_iter();
+    let mut gradients = Vec::with_capacity(groups.len());
+    for group in groups {
+        let of_group = group.iter().zip(found.by_ref());
+        gradients.push(of_group.map(|(&node, gradient)| gradient.unwrap_or_else(|| graph.zeros_like(node))).collect());
+    }
+    Ok(gradients)
+}
+
+/// The loss and the sum of squares of all gradients, in one tensor of shape `[2]`: one transfer tells both.
+fn status(graph: &mut Graph, loss: NodeId, gradients: &[NodeId]) -> Result<NodeId, GraphError> {
+    let dtype = graph.dtype(loss);
+    let mut total = graph.full(&[1], dtype, 0.0);
+    for &gradient in gradients {
+        let square = graph.dot(gradient, gradient)?;
+        let square = graph.cast(square, dtype)?;
+        total = graph.add(total, square)?;
+    }
+    let loss = graph.reshape(loss, &[1])?;
+    graph.push(Op::Concat(0), &[loss, total])
+}

@@ -1,0 +1,148 @@
+//! Everything that can stop a training run.
+
+use super::stream::DataError;
+use crate::config::ConfigError;
+use crate::execute::ReadError;
+use crate::graph::GraphError;
+use crate::hypergradient::HypergradientError;
+use crate::trace::TraceError;
+
+/// A run could not start or go on. The engine keeps the last good state: parameters and optimizer states are those
+/// after the last completed step.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// A number in the configuration is out of range or missing.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A loss could not be traced.
+    #[error(transparent)]
+    Trace(#[from] TraceError),
+    /// A run of no iterations was asked for.
+    #[error("a run needs at least one iteration, but was asked for none")]
+    NoIterations,
+    /// A stream ended before it gave a first batch.
+    #[error("level `{level}` has no data: its stream ended before the first batch")]
+    EmptyData {
+        /// The level.
+        level: String,
+    },
+    /// A stream ended during the run.
+    #[error(
+        "level `{level}` ran out of data after {batches} batches; use `Stream::epochs` or `Stream::loader` to go over \
+         the data again, or ask for fewer iterations"
+    )]
+    OutOfData {
+        /// The level.
+        level: String,
+        /// How many batches came.
+        batches: u64,
+    },
+    /// A data source failed.
+    #[error("the data of level `{level}` could not be read: {source}")]
+    Data {
+        /// The level.
+        level: String,
+        /// What the data source said.
+        source: DataError,
+    },
+    /// A tensor is not where the parameters are.
+    #[error("{what} of level `{level}` is on {found}, but the program runs on {expected}; move it with `to_device`")]
+    WrongDevice {
+        /// The level.
+        level: String,
+        /// Which tensor.
+        what: String,
+        /// Where it is.
+        found: String,
+        /// Where it must be.
+        expected: String,
+    },
+    /// A level without trainable parameters.
+    #[error("level `{level}` has no trainable parameter: every parameter of its module is frozen, or there is none")]
+    NothingToTrain {
+        /// The level.
+        level: String,
+    },
+    /// Our gradient is not Burn's.
+    #[error(
+        "the gradient of level `{level}` differs from Burn's autodiff by {difference:.1e} at `{parameter}` (rounding \
+         explains {tolerance:.0e}); most likely its loss uses `detach` or `inner`, which leave no trace in the recorded \
+         graph: use `betty_runtime::stop_gradient` instead"
+    )]
+    Verification {
+        /// The level.
+        level: String,
+        /// Path of the parameter with the largest difference.
+        parameter: String,
+        /// Relative difference.
+        difference: f64,
+        /// What rounding can explain.
+        tolerance: f64,
+    },
+    /// A loss or gradient is infinite or not a number.
+    #[error(
+        "the {quantity} of level `{level}` is {value} at step {step}; the parameters of the step before are kept. \
+         Look for NaN in the data, lower the learning rate, or clip gradients with `clip: norm(…)`"
+    )]
+    NonFinite {
+        /// The level.
+        level: String,
+        /// The level's step, counted from 1.
+        step: u64,
+        /// What is not finite.
+        quantity: &'static str,
+        /// Its value.
+        value: f64,
+    },
+    /// A hypergradient method failed.
+    #[error("the hypergradient of level `{level}` through `{through}` failed at step {step}: {source}")]
+    Hypergradient {
+        /// The upper level.
+        level: String,
+        /// The lower level.
+        through: String,
+        /// The upper level's step, counted from 1.
+        step: u64,
+        /// Why.
+        source: HypergradientError,
+    },
+    /// A best response whose level has best responses below it.
+    #[error(
+        "the hypergradient of level `{level}` passes through `{through}`, whose own gradient passes through a level below \
+         it; nested best responses are not available yet: give the program at most two levels of nesting"
+    )]
+    Nested {
+        /// The upper level.
+        level: String,
+        /// The level in the middle.
+        through: String,
+    },
+    /// No level of this name.
+    #[error("no level named `{name}`; the levels are {levels}")]
+    UnknownLevel {
+        /// The name asked for.
+        name: String,
+        /// All names.
+        levels: String,
+    },
+    /// A derivative could not be built.
+    #[error("a derivative of level `{level}` could not be built: {source}")]
+    Graph {
+        /// The level.
+        level: String,
+        /// Why.
+        source: GraphError,
+    },
+    /// A number could not be read from the device.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The user's validation function failed.
+    #[error("validation failed at iteration {iteration}: {source}")]
+    Validation {
+        /// The iteration, counted from 1.
+        iteration: u64,
+        /// What it said.
+        source: DataError,
+    },
+}

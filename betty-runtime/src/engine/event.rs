@@ -1,0 +1,52 @@
+//! What a run tells its observers.
+
+/// Something that happened in a run.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// A level took a step.
+    Step {
+        /// Number of the level.
+        level: usize,
+        /// Its name.
+        name: &'a str,
+        /// The level's step, counted from 1.
+        step: u64,
+        /// The loss at the parameters before the step.
+        loss: f64,
+        /// Norm of the gradient, all terms included, before clipping.
+        gradient_norm: f64,
+        /// The step's learning rate.
+        learning_rate: f64,
+    },
+    /// A hypergradient passed through a lower level.
+    Hypergradient {
+        /// Number of the upper level.
+        level: usize,
+        /// Its name.
+        name: &'a str,
+        /// Name of the lower level.
+        through: &'a str,
+        /// Hessian-vector products formed.
+        products: usize,
+        /// Relative residual of the linear system, where the method knows it.
+        residual: Option<f64>,
+    },
+    /// All uppermost levels took a step.
+    Iteration {
+        /// The iteration, counted from 1.
+        iteration: u64,
+    },
+    /// The validation function was called.
+    Validation {
+        /// The iteration, counted from 1.
+        iteration: u64,
+        /// Its value.
+        value: f64,
+        /// Whether it is the best so far.
+        best: bool,
+    },
+}
+
+/// A listener for [`Event`]s.
+pub(super) type Observer = Box<dyn FnMut(&Event<'_>)>;

@@ -1,0 +1,107 @@
+//! The state of one level: its tensors and its optimizer's.
+
+use std::sync::Arc;
+
+use burn::lr_scheduler::LrScheduler;
+use burn::tensor::Device;
+
+use super::error::EngineError;
+use super::update::Update;
+use crate::config::LevelConfig;
+use crate::execute::{Value, Vector};
+use crate::trace::{AnyBatch, Leaf, LevelModule};
+
+pub(super) struct Level {
+    pub(super) name: &'static str,
+    /// Current value of every tensor of the module.
+    pub(super) leaves: Vec<Value>,
+    paths: Vec<String>,
+    /// Which leaves are parameters.
+    pub(super) trainable: Vec<usize>,
+    update: Update,
+    /// Optimizer states, parameter by parameter.
+    states: Vec<Value>,
+    pub(super) scheduler: Option<Box<dyn LrScheduler>>,
+    /// Steps taken.
+    pub(super) steps: u64,
+    /// Batches taken from the stream.
+    pub(super) batches: u64,
+    /// Batch and seed of the last step.
+    pub(super) last: Option<(Arc<AnyBatch>, u64)>,
+}
+
+impl Level {
+    pub(super) fn new(name: &'static str, module: &dyn LevelModule, config: &LevelConfig) -> Result<Self, EngineError> {
+        let leaves = module.leaves();
+        let trainable: Vec<usize> = (0..leaves.len()).filter(|&i| leaves[i].trainable).collect();
+        let parameters: Vec<&Leaf> = trainable.iter().map(|&i| &leaves[i]).collect();
+        if parameters.is_empty() {
+            return Err(EngineError::NothingToTrain { level: name.into() });
+        }
+        let update =
+            Update::new(&parameters, config).map_err(|source| EngineError::Graph { level: name.into(), source })?;
+        let states = update.initial_states(parameters.iter().map(|leaf| &leaf.value));
+        let (paths, leaves) = leaves.into_iter().map(|leaf| (leaf.path, leaf.value)).unzip();
+        Ok(Level {
+            name,
+            leaves,
+            paths,
+            trainable,
+            update,
+            states,
+            scheduler: None,
+            steps: 0,
+            batches: 0,
+            last: None,
+        })
+    }
+
+    /// Where the parameters are.
+    pub(super) fn device(&self) -> Device {
+        self.leaves[self.trainable[0]].device()
+    }
+
+    /// Checks that every tensor of the module is on `device`.
+    pub(super) fn check_device(&self, device: &Device) -> Result<(), EngineError> {
+        for (leaf, path) in self.leaves.iter().zip(&self.paths) {
+            check_device(self.name, format!("parameter `{path}`"), leaf, device)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn parameters(&self) -> Vector {
+        Vector(self.trainable.iter().map(|&i| self.leaves[i].clone()).collect())
+    }
+
+    /// `level.path.of.leaf`, for messages.
+    pub(super) fn path(&self, index: usize) -> String {
+        format!("{}.{}", self.name, self.paths.get(index).map_or("?", String::as_str))
+    }
+
+    /// One optimizer step along `gradient`.
+    pub(super) fn step(&mut self, gradient: Vector, learning_rate: f64) {
+        let empty = Value::scalar(0.0, self.leaves[self.trainable[0]].dtype(), &self.device());
+        let take = |&i: &usize| std::mem::replace(&mut self.leaves[i], empty.clone());
+        let parameters: Vec<Value> = self.trainable.iter().map(take).collect();
+        let states = std::mem::take(&mut self.states);
+        self.steps += 1;
+        let (parameters, states) = self.update.run(parameters, gradient, states, learning_rate, self.steps);
+        for (&i, parameter) in self.trainable.iter().zip(parameters) {
+            self.leaves[i] = parameter;
+        }
+        self.states = states;
+    }
+}
+
+pub(super) fn check_device(level: &str, what: String, value: &Value, expected: &Device) -> Result<(), EngineError> {
+    let found = value.device();
+    if found == *expected {
+        return Ok(());
+    }
+    Err(EngineError::WrongDevice {
+        level: level.into(),
+        what,
+        found: format!("{found:?}"),
+        expected: format!("{expected:?}"),
+    })
+}

@@ -1,0 +1,123 @@
+//! Compiled losses: traced at the first batch of a shape, verified once, kept for all later ones.
+
+use burn::tensor::Device;
+use indexmap::IndexMap;
+
+use super::error::EngineError;
+use super::level::{Level, check_device};
+use super::program::Multilevel;
+use crate::derivatives::Loss;
+use crate::execute::Value;
+use crate::trace::{AnyBatch, Signature, Source, Verification, tolerance, trace};
+
+/// How many traces each level keeps; the least recently used one goes first.
+const TRACES: usize = 8;
+
+/// The compiled losses of all levels.
+pub(super) struct Losses {
+    caches: Vec<IndexMap<Signature, Loss>>,
+    device: Device,
+    /// Whether each new trace is compared with Burn's autodiff.
+    pub(super) verify: bool,
+}
+
+impl Losses {
+    pub(super) fn new(levels: usize, device: Device) -> Self {
+        Losses { caches: (0..levels).map(|_| IndexMap::new()).collect(), device, verify: true }
+    }
+
+    /// Traces depend on the modules; after one was lent out, all are made again.
+    pub(super) fn clear(&mut self) {
+        self.caches.iter_mut().for_each(IndexMap::clear);
+    }
+
+    /// The compiled loss of level `k` for batches like this one, and all its inputs at the current point.
+    pub(super) fn at<P: Multilevel>(
+        &mut self,
+        problem: &P,
+        levels: &[Level],
+        k: usize,
+        batch: &AnyBatch,
+        seed: u64,
+    ) -> Result<(&mut Loss, Vec<Value>), EngineError> {
+        for (index, value) in batch.values().iter().enumerate() {
+            check_device(levels[k].name, format!("tensor {index} of the batch"), value, &self.device)?;
+        }
+        let cache = &mut self.caches[k];
+        let signature = batch.signature();
+        let index = match cache.get_index_of(signature) {
+            Some(index) => index,
+            None => {
+                let loss = compile(problem, levels, k, batch, &self.device)?;
+                if self.verify {
+                    verify(&loss, levels, k, batch, seed)?;
+                }
+                if cache.len() == TRACES {
+                    cache.shift_remove_index(0);
+                }
+                cache.insert_full(signature.clone(), loss).0
+            }
+        };
+        // Used last, kept longest.
+        let newest = cache.len() - 1;
+        cache.move_index(index, newest);
+        let loss = &mut cache[newest];
+        let inputs = gather(loss, levels, batch);
+        Ok((loss, inputs))
+    }
+}
+
+fn compile<P: Multilevel>(
+    problem: &P,
+    levels: &[Level],
+    k: usize,
+    batch: &AnyBatch,
+    device: &Device,
+) -> Result<Loss, EngineError> {
+    let trace = trace(k, levels[k].name, batch, |tracer| problem.loss(k, tracer))?;
+    tracing::debug!(level = levels[k].name, nodes = trace.graph.len(), "traced a loss");
+    Ok(Loss::new(trace, |level| levels[level].trainable.clone(), device))
+}
+
+/// All inputs of a loss, in the trace's order.
+fn gather(loss: &Loss, levels: &[Level], batch: &AnyBatch) -> Vec<Value> {
+    let value = |source: &Source| match *source {
+        Source::Leaf { level, index } => levels[level].leaves[index].clone(),
+        Source::Batch { index } => batch.values()[index].clone(),
+    };
+    loss.trace().inputs.iter().map(|(source, _)| value(source)).collect()
+}
+
+/// Compares our gradients with Burn's, on the first batch of a shape.
+fn verify(loss: &Loss, levels: &[Level], k: usize, batch: &AnyBatch, seed: u64) -> Result<(), EngineError> {
+    let name = levels[k].name;
+    let program = loss.verification().map_err(|source| EngineError::Graph { level: name.into(), source })?;
+    let outputs = program.run(gather(loss, levels, batch), seed);
+    let trace = loss.trace();
+    let (ours, burn) = outputs.split_at(trace.burn_gradients.len());
+    let mut pairs = Vec::with_capacity(ours.len());
+    for ((input, _), (ours, burn)) in trace.burn_gradients.iter().zip(ours.iter().zip(burn)) {
+        let source = trace.inputs.iter().find(|(_, node)| node == input).map(|&(source, _)| source);
+        let path = match source {
+            Some(Source::Leaf { level, index }) => levels[level].path(index),
+            _ => "batch".into(),
+        };
+        pairs.push((path, ours.to_vec()?, burn.to_vec()?));
+    }
+    if pairs.iter().any(|(_, _, burn)| burn.iter().any(|x| !x.is_finite())) {
+        // Nothing can be compared; the step itself reports what is not finite.
+        return Ok(());
+    }
+    let worst = Verification::compare(&pairs);
+    let allowed = tolerance(trace.graph.dtype(trace.loss));
+    tracing::debug!(level = name, difference = worst.difference, "verified a loss against Burn's autodiff");
+    if worst.difference <= allowed {
+        return Ok(());
+    }
+    Err(EngineError::Verification {
+        level: name.into(),
+        parameter: worst.parameter,
+        difference: worst.difference,
+        tolerance: allowed,
+    })
+}

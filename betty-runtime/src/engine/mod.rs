@@ -1,0 +1,23 @@
+//! Training: the schedule executed on data, with everything that a run needs around it.
+
+mod error;
+mod event;
+mod gradient;
+mod level;
+mod losses;
+mod program;
+mod progress;
+pub mod schedule;
+mod stream;
+mod train;
+mod update;
+mod validation;
+
+pub use error::EngineError;
+pub use event::Event;
+pub use gradient::TotalGradient;
+pub use program::Multilevel;
+pub use schedule::{LevelSpec, Schedule, Through};
+pub use stream::{BatchStream, DataError, Stream};
+pub use train::{Engine, LevelReport, Report};
+pub use validation::{Goal, Validation};

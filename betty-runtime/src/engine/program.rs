@@ -1,0 +1,34 @@
+//! What `multilevel!` writes: a program of levels as one type.
+
+use burn::tensor::Tensor;
+
+use super::schedule::Schedule;
+use super::stream::BatchStream;
+use crate::config::ProgramConfig;
+use crate::trace::{LevelModule, Tracer};
+
+/// A multilevel program: a struct with one module a level, and what the engine must know to train it.
+///
+/// `multilevel!` implements this; everything in it can be written by hand just as well.
+pub trait Multilevel: Sized + 'static {
+    /// Levels, dependencies, and the order in which everything happens; levels are numbered in declaration order.
+    const SCHEDULE: Schedule;
+
+    /// A stream of batches for each level.
+    type Data;
+
+    /// The program's numbers.
+    type Config: ProgramConfig;
+
+    /// The levels' modules, in declaration order.
+    fn modules(&self) -> Vec<&dyn LevelModule>;
+
+    /// The levels' modules, in declaration order.
+    fn modules_mut(&mut self) -> Vec<&mut dyn LevelModule>;
+
+    /// The levels' streams, in declaration order.
+    fn streams(data: Self::Data) -> Vec<Box<dyn BatchStream>>;
+
+    /// Calls the loss function of level number `level` on what the tracer stands in for its arguments.
+    fn loss(&self, level: usize, tracer: &mut Tracer<'_>) -> Tensor<1>;
+}

@@ -1,0 +1,356 @@
+//! The engine: runs a program's schedule on data.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use burn::lr_scheduler::LrScheduler;
+
+use super::error::EngineError;
+use super::event::{Event, Observer};
+use super::gradient::TotalGradient;
+use super::level::Level;
+use super::losses::Losses;
+use super::program::Multilevel;
+use super::progress::Progress;
+use super::stream::BatchStream;
+use super::validation::Validation;
+use crate::config::{LowerBatch, ProgramConfig};
+use crate::execute::mix;
+use crate::hypergradient::HypergradientMethod;
+use crate::linalg::InnerProductSpace;
+use crate::trace::AnyBatch;
+
+/// Trains a multilevel program.
+///
+/// One *iteration* is one step of every uppermost level, with all the steps below it that the schedule asks for.
+pub struct Engine<P: Multilevel> {
+    pub(super) problem: P,
+    config: P::Config,
+    streams: Vec<Box<dyn BatchStream>>,
+    pub(super) levels: Vec<Level>,
+    pub(super) losses: Losses,
+    pub(super) methods: Vec<Option<Box<dyn HypergradientMethod>>>,
+    lower_batches: Vec<LowerBatch>,
+    /// For each level and each of its lowers: the lower's step count when the level last stepped.
+    seen: Vec<Vec<u64>>,
+    observers: Vec<Observer>,
+    validation: Option<Validation<P>>,
+    progress: bool,
+    seed: u64,
+    iterations: u64,
+    /// Whether the modules hold older values than the levels.
+    stale: bool,
+}
+
+/// What a run did.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    /// Iterations of this run.
+    pub iterations: u64,
+    /// How long it took.
+    pub elapsed: Duration,
+    /// Each level, in declaration order: name, steps taken in all, and the last loss seen in this run.
+    pub levels: Vec<LevelReport>,
+    /// Best value of the validation function and the iteration it was seen at, if there is one.
+    pub best: Option<(u64, f64)>,
+    /// Whether validation did not improve for long enough to stop before the end.
+    pub stopped_early: bool,
+}
+
+/// What a run did to one level.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LevelReport {
+    /// The level's name.
+    pub name: &'static str,
+    /// Steps taken since the engine was made.
+    pub steps: u64,
+    /// Loss at its last step in this run, if it took one.
+    pub loss: Option<f64>,
+}
+
+impl<P: Multilevel> Engine<P> {
+    /// Prepares a program: checks the configuration, the devices and what is trainable.
+    ///
+    /// # Errors
+    /// [`EngineError`] when a number is out of range, tensors are on different devices, or a level has nothing to train.
+    pub fn new(problem: P, data: P::Data, config: P::Config) -> Result<Self, EngineError> {
+        let schedule = P::SCHEDULE;
+        config.validate(&schedule)?;
+        for spec in schedule.levels {
+            for through in spec.sweep {
+                let middle = &schedule.levels[through.level];
+                if !middle.sweep.is_empty() {
+                    return Err(EngineError::Nested { level: spec.name.into(), through: middle.name.into() });
+                }
+            }
+        }
+        let mut levels = Vec::with_capacity(schedule.levels.len());
+        for ((spec, module), config) in schedule.levels.iter().zip(problem.modules()).zip(config.levels()) {
+            levels.push(Level::new(spec.name, module, config)?);
+        }
+        let device = levels[0].device();
+        for level in &levels {
+            level.check_device(&device)?;
+        }
+        let methods = config.levels().iter().map(|level| level.hypergradient.as_ref().map(|h| h.build())).collect();
+        let lower_batches = config.levels().iter().map(|level| level.lower_batch()).collect();
+        Ok(Engine {
+            problem,
+            config,
+            streams: P::streams(data),
+            losses: Losses::new(levels.len(), device),
+            seen: schedule.levels.iter().map(|spec| vec![0; spec.lower.len()]).collect(),
+            levels,
+            methods,
+            lower_batches,
+            observers: Vec::new(),
+            validation: None,
+            progress: false,
+            seed: 0,
+            iterations: 0,
+            stale: false,
+        })
+    }
+
+    /// Decides every random draw inside the losses (dropout masks, noise); 0 by default. On the CPU, equal seeds and equal
+    /// data give equal bits.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Shows a progress bar with losses, rate and remaining time on standard error, if that is a terminal.
+    #[must_use]
+    pub fn progress(mut self, show: bool) -> Self {
+        self.progress = show;
+        self
+    }
+
+    /// Compares the first gradient of every trace with Burn's autodiff; on by default.
+    #[must_use]
+    pub fn verification(mut self, verify: bool) -> Self {
+        self.losses.verify = verify;
+        self
+    }
+
+    /// Calls `observer` at every [`Event`].
+    #[must_use]
+    pub fn observe(mut self, observer: impl FnMut(&Event<'_>) + 'static) -> Self {
+        self.observers.push(Box::new(observer));
+        self
+    }
+
+    /// Calls a validation function during the run, and stops early if asked to.
+    #[must_use]
+    pub fn validate(mut self, validation: Validation<P>) -> Self {
+        self.validation = Some(validation);
+        self
+    }
+
+    /// Lets a Burn scheduler decide the learning rate of each step of a level, in the place of the configured one.
+    ///
+    /// # Errors
+    /// [`EngineError::UnknownLevel`] when there is no level of this name.
+    pub fn scheduler(mut self, level: &str, scheduler: impl LrScheduler + 'static) -> Result<Self, EngineError> {
+        let level = self.level(level)?;
+        self.levels[level].scheduler = Some(Box::new(scheduler));
+        Ok(self)
+    }
+
+    /// Runs the schedule for a number of iterations. Can be called again to go on.
+    ///
+    /// # Errors
+    /// [`EngineError`]; the state after the last completed step is kept and usable.
+    pub fn run(&mut self, iterations: u64) -> Result<Report, EngineError> {
+        if iterations == 0 {
+            return Err(EngineError::NoIterations);
+        }
+        let start = Instant::now();
+        let mut progress = self.progress.then(|| Progress::new(P::SCHEDULE.name, iterations));
+        let mut losses = vec![None; self.levels.len()];
+        let mut done = 0;
+        let mut stopped_early = false;
+        while done < iterations && !stopped_early {
+            for &root in P::SCHEDULE.roots {
+                self.advance(root, &mut losses)?;
+            }
+            done += 1;
+            self.iterations += 1;
+            self.emit(&Event::Iteration { iteration: self.iterations });
+            stopped_early = self.run_validation()?;
+            if let Some(progress) = &mut progress {
+                progress.update(self.levels.iter().map(|level| level.name).zip(losses.iter().copied()));
+            }
+        }
+        let levels = self.levels.iter().zip(losses);
+        Ok(Report {
+            iterations: done,
+            elapsed: start.elapsed(),
+            levels: levels.map(|(level, loss)| LevelReport { name: level.name, steps: level.steps, loss }).collect(),
+            best: self.validation.as_ref().and_then(Validation::best),
+            stopped_early,
+        })
+    }
+
+    /// Steps of the lower levels as the schedule asks, then one step of level `k`.
+    fn advance(&mut self, k: usize, losses: &mut [Option<f64>]) -> Result<(), EngineError> {
+        for (i, &lower) in P::SCHEDULE.levels[k].lower.iter().enumerate() {
+            let unroll = self.config.levels()[lower].unroll as u64;
+            while self.levels[lower].steps - self.seen[k][i] < unroll {
+                self.advance(lower, losses)?;
+            }
+        }
+        losses[k] = Some(self.step(k)?);
+        for (i, &lower) in P::SCHEDULE.levels[k].lower.iter().enumerate() {
+            self.seen[k][i] = self.levels[lower].steps;
+        }
+        Ok(())
+    }
+
+    /// One optimizer step of level `k`; answers the loss before it.
+    fn step(&mut self, k: usize) -> Result<f64, EngineError> {
+        let accumulate = self.config.levels()[k].accumulate;
+        let mut total: Option<TotalGradient> = None;
+        for _ in 0..accumulate {
+            let batch = self.next_batch(k)?;
+            let seed = self.draw_seed(k);
+            let mut part = self.total_gradient(k, &batch, seed)?;
+            self.levels[k].last = Some((batch, seed));
+            if accumulate > 1 {
+                part.gradient.scale(1.0 / accumulate as f64);
+                part.loss /= accumulate as f64;
+            }
+            total = Some(match total {
+                None => part,
+                Some(mut sum) => {
+                    sum.gradient.add_scaled(1.0, &part.gradient);
+                    TotalGradient { loss: sum.loss + part.loss, ..sum }
+                }
+            });
+        }
+        let Some(mut total) = total else { return Err(EngineError::NoIterations) };
+        if accumulate > 1 {
+            total.norm = total.gradient.dot(&total.gradient)?.sqrt();
+        }
+        let configured = self.config.levels()[k].optimizer.learning_rate();
+        let level = &mut self.levels[k];
+        let learning_rate = level.scheduler.as_mut().map_or(configured, |scheduler| scheduler.step());
+        level.step(total.gradient, learning_rate);
+        self.stale = true;
+        let (name, step) = (level.name, level.steps);
+        let (loss, gradient_norm) = (total.loss, total.norm);
+        self.emit(&Event::Step { level: k, name, step, loss, gradient_norm, learning_rate });
+        Ok(loss)
+    }
+
+    fn next_batch(&mut self, k: usize) -> Result<Arc<AnyBatch>, EngineError> {
+        let level = self.levels[k].name.to_owned();
+        match self.streams[k].next_batch() {
+            Ok(Some(batch)) => {
+                self.levels[k].batches += 1;
+                Ok(Arc::new(batch))
+            }
+            Ok(None) => match self.levels[k].batches {
+                0 => Err(EngineError::EmptyData { level }),
+                batches => Err(EngineError::OutOfData { level, batches }),
+            },
+            Err(source) => Err(EngineError::Data { level, source }),
+        }
+    }
+
+    /// The batch and seed at which a lower level is differentiated: those of its last step, or fresh ones.
+    pub(super) fn lower_batch(&mut self, k: usize) -> Result<(Arc<AnyBatch>, u64), EngineError> {
+        match (&self.levels[k].last, self.lower_batches[k]) {
+            (Some(last), LowerBatch::Last) => Ok(last.clone()),
+            _ => Ok((self.next_batch(k)?, self.draw_seed(k))),
+        }
+    }
+
+    /// A seed of its own for every batch that a level takes.
+    fn draw_seed(&self, k: usize) -> u64 {
+        mix(mix(self.seed, k as u64), self.levels[k].batches)
+    }
+
+    fn run_validation(&mut self) -> Result<bool, EngineError> {
+        let Some(mut validation) = self.validation.take() else { return Ok(false) };
+        let iteration = self.iterations;
+        let answer = if validation.is_due(iteration) {
+            self.sync();
+            validation.call(&self.problem, iteration).map(Some)
+        } else {
+            Ok(None)
+        };
+        let stop = validation.is_over();
+        self.validation = Some(validation);
+        match answer {
+            Ok(Some((value, best))) => self.emit(&Event::Validation { iteration, value, best }),
+            Ok(None) => {}
+            Err(source) => return Err(EngineError::Validation { iteration, source }),
+        }
+        Ok(stop)
+    }
+
+    pub(super) fn emit(&mut self, event: &Event<'_>) {
+        for observer in &mut self.observers {
+            observer(event);
+        }
+    }
+
+    pub(super) fn check_finite(&self, k: usize, quantity: &'static str, value: f64) -> Result<(), EngineError> {
+        if value.is_finite() {
+            return Ok(());
+        }
+        let level = &self.levels[k];
+        Err(EngineError::NonFinite { level: level.name.into(), step: level.steps + 1, quantity, value })
+    }
+
+    fn level(&self, name: &str) -> Result<usize, EngineError> {
+        self.levels.iter().position(|level| level.name == name).ok_or_else(|| EngineError::UnknownLevel {
+            name: name.into(),
+            levels: self.levels.iter().map(|level| format!("`{}`", level.name)).collect::<Vec<_>>().join(", "),
+        })
+    }
+
+    /// Writes the current parameters into the modules.
+    fn sync(&mut self) {
+        if std::mem::take(&mut self.stale) {
+            for (module, level) in self.problem.modules_mut().into_iter().zip(&self.levels) {
+                module.assign(level.leaves.clone());
+            }
+        }
+    }
+
+    /// The total gradient (direct and indirect) of a level at the current point, on its next batch, without a step.
+    ///
+    /// # Errors
+    /// [`EngineError`] as for a step.
+    pub fn gradient(&mut self, level: &str) -> Result<TotalGradient, EngineError> {
+        let k = self.level(level)?;
+        let batch = self.next_batch(k)?;
+        let seed = self.draw_seed(k);
+        self.total_gradient(k, &batch, seed)
+    }
+
+    /// The program with its current parameters.
+    pub fn problem(&mut self) -> &P {
+        self.sync();
+        &self.problem
+    }
+
+    /// Gives the trained program back.
+    pub fn into_problem(mut self) -> P {
+        self.sync();
+        self.problem
+    }
+
+    /// The configuration the engine runs with.
+    pub fn config(&self) -> &P::Config {
+        &self.config
+    }
+
+    /// Iterations since the engine was made.
+    pub fn iterations(&self) -> u64 {
+        self.iterations
+    }
+}

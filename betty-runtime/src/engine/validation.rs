@@ -1,0 +1,73 @@
+//! A user's measure of progress, and when to give up on it.
+
+use super::stream::DataError;
+
+type Function<P> = dyn FnMut(&P) -> Result<f64, DataError>;
+
+/// Whether a smaller or a larger value is better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Goal {
+    /// Smaller is better: a loss.
+    Min,
+    /// Larger is better: an accuracy.
+    Max,
+}
+
+/// A validation function with its rhythm, and optional early stopping.
+pub struct Validation<P> {
+    every: u64,
+    goal: Goal,
+    patience: Option<u64>,
+    function: Box<Function<P>>,
+    best: Option<(u64, f64)>,
+    without_improvement: u64,
+}
+
+impl<P> Validation<P> {
+    /// Calls `function` on the program after every `every` iterations (at least 1).
+    pub fn every(
+        every: u64,
+        goal: Goal,
+        function: impl FnMut(&P) -> Result<f64, DataError> + 'static,
+    ) -> Self {
+        let function = Box::new(function);
+        Validation { every: every.max(1), goal, patience: None, function, best: None, without_improvement: 0 }
+    }
+
+    /// Stops the run after `calls` calls in a row without improvement.
+    #[must_use]
+    pub fn patience(mut self, calls: u64) -> Self {
+        self.patience = Some(calls);
+        self
+    }
+
+    /// Iteration and value of the best call so far.
+    pub fn best(&self) -> Option<(u64, f64)> {
+        self.best
+    }
+
+    pub(super) fn is_due(&self, iteration: u64) -> bool {
+        iteration.is_multiple_of(self.every)
+    }
+
+    /// Calls the function; answers its value and whether it is the best so far.
+    pub(super) fn call(&mut self, problem: &P, iteration: u64) -> Result<(f64, bool), DataError> {
+        let value = (self.function)(problem)?;
+        let better = match (self.best, self.goal) {
+            (None, _) => !value.is_nan(),
+            (Some((_, best)), Goal::Min) => value < best,
+            (Some((_, best)), Goal::Max) => value > best,
+        };
+        if better {
+            self.best = Some((iteration, value));
+            self.without_improvement = 0;
+        } else {
+            self.without_improvement += 1;
+        }
+        Ok((value, better))
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.patience.is_some_and(|patience| self.without_improvement >= patience.max(1))
+    }
+}

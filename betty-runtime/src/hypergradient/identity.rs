@@ -1,0 +1,28 @@
+//! `H⁻¹ ≈ scale · I`: one mixed product and nothing else.
+//!
+//! Luketina et al., *Scalable gradient-based tuning of continuous regularization hyperparameters* (T1–T2), 2016,
+//! arXiv:1511.06727. Exact when the lower Hessian is `1/scale` times the identity; otherwise biased, but with the right
+//! sign pattern near a well-conditioned optimum.
+
+use super::{HypergradientError, HypergradientMethod, Indirect, LowerProblem, implicit};
+use crate::execute::Vector;
+use crate::linalg::InnerProductSpace;
+
+/// `q = scale · v`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Identity {
+    /// What stands for the inverse Hessian; more than 0.
+    pub scale: f64,
+}
+
+impl HypergradientMethod for Identity {
+    fn name(&self) -> &'static str {
+        "identity"
+    }
+
+    fn indirect(&self, lower: &mut LowerProblem<'_>, cotangent: &Vector) -> Result<Indirect, HypergradientError> {
+        let mut q = cotangent.clone();
+        q.scale(self.scale);
+        implicit(lower, &q, None)
+    }
+}
