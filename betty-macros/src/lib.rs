@@ -13,31 +13,14 @@ mod tests;
 
 use proc_macro::TokenStream;
 
-#[doc = include_str!("../docs/multilevel.md")]
+// The examples of the manuals need the runtime, which this crate cannot depend on; betty-runtime tests them.
+#[cfg_attr(not(doctest), doc = include_str!("../docs/multilevel.md"))]
 #[proc_macro]
 pub fn multilevel(tokens: TokenStream) -> TokenStream {
     expand_program(tokens.into()).0.into()
 }
 
-/// Makes a struct a batch: a tree of tensors that a level takes from its data at each step.
-///
-/// Every field has to be a batch itself, as tensors, vectors and tuples of batches are. A field that is plain data, a
-/// seed or a number of classes say, is marked `#[batch(skip)]` and has to be `Hash`: a loss is traced anew when it
-/// changes, because its value may have shaped the recorded operations. Structs may be generic; enums cannot be
-/// batches, because a batch has the same tensors at every step.
-///
-/// ```ignore
-/// use betty_runtime::Batch;
-/// use burn::tensor::{Int, Tensor};
-///
-/// #[derive(Clone, Batch)]
-/// struct Images {
-///     pixels: Tensor<4>,
-///     labels: Tensor<1, Int>,
-///     #[batch(skip)]
-///     classes: usize,
-/// }
-/// ```
+#[cfg_attr(not(doctest), doc = include_str!("../docs/batch.md"))]
 #[proc_macro_derive(Batch, attributes(batch))]
 pub fn derive_batch(tokens: TokenStream) -> TokenStream {
     batch::derive(tokens.into()).into()
