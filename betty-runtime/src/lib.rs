@@ -1,1 +1,6 @@
 //! x
+pub mod config;
+/// x
+pub mod engine {
+    pub mod schedule;
+}
