@@ -1,0 +1,92 @@
+//! What the user wrote: names, paths and literals that still know where they stand.
+
+use proc_macro2::TokenStream;
+use syn::{Attribute, ExprPath, Ident, LitInt, Type, Visibility};
+
+use crate::methods::Key;
+
+/// One call of `multilevel!`.
+pub(crate) struct Program {
+    /// `None` after an error: without a name there is nothing to generate.
+    pub(crate) header: Option<Header>,
+    pub(crate) levels: Vec<Level>,
+    /// A level could not be read, so a name that nobody declares proves nothing.
+    pub(crate) lost_level: bool,
+    /// An entry of a list may have been lost, so an edge that is not there proves nothing.
+    pub(crate) lost_edge: bool,
+}
+
+/// `/// docs pub struct Name;`
+pub(crate) struct Header {
+    pub(crate) attrs: Vec<Attribute>,
+    pub(crate) vis: Visibility,
+    pub(crate) name: Ident,
+}
+
+/// `level name: Module { … }`
+pub(crate) struct Level {
+    pub(crate) docs: Vec<Attribute>,
+    pub(crate) name: Ident,
+    pub(crate) module: Type,
+    /// The fields that were written, whether or not their values could be read.
+    pub(crate) written: Vec<Key>,
+    pub(crate) upper: Vec<Ident>,
+    pub(crate) lower: Vec<Ident>,
+    pub(crate) batch: Option<Type>,
+    pub(crate) loss: Option<ExprPath>,
+    pub(crate) optimizer: Option<Call>,
+    pub(crate) unroll: Option<LitInt>,
+    pub(crate) hypergradient: Option<Call>,
+    pub(crate) clip: Option<Call>,
+    pub(crate) accumulate: Option<LitInt>,
+}
+
+impl Level {
+    pub(crate) fn new(docs: Vec<Attribute>, name: Ident, module: Type) -> Self {
+        Self {
+            docs,
+            name,
+            module,
+            written: Vec::new(),
+            upper: Vec::new(),
+            lower: Vec::new(),
+            batch: None,
+            loss: None,
+            optimizer: None,
+            unroll: None,
+            hypergradient: None,
+            clip: None,
+            accumulate: None,
+        }
+    }
+}
+
+/// `cg(iterations = 10)`, or only `cg`.
+pub(crate) struct Call {
+    pub(crate) name: Ident,
+    pub(crate) settings: Vec<Setting>,
+    /// A setting could not be read, so one that seems to be missing may be the one.
+    pub(crate) incomplete: bool,
+}
+
+/// `iterations = 10`; without a name in `norm(1.0)`.
+pub(crate) struct Setting {
+    pub(crate) name: Option<Ident>,
+    pub(crate) value: Value,
+}
+
+/// The right side of a setting.
+pub(crate) struct Value {
+    /// Everything that an error about the value underlines, a sign included.
+    pub(crate) tokens: TokenStream,
+    pub(crate) kind: ValueKind,
+}
+
+/// What a value is, in normalized digits where it is a number.
+pub(crate) enum ValueKind {
+    Integer(String),
+    Float(String),
+    Word(Ident),
+    Flag(bool),
+    Other,
+}

@@ -1,0 +1,54 @@
+//! Fields of one level on their own: all that are needed, and counts of at least one.
+
+use syn::LitInt;
+
+use crate::ast::Level;
+use crate::methods::{FIELDS, Key};
+use crate::report::{Report, listed};
+
+const REQUIRED: [Key; 3] = [Key::Batch, Key::Loss, Key::Optimizer];
+
+pub(super) fn check(level: &Level, report: &mut Report) {
+    check_required(level, report);
+    let name = &level.name;
+    check_count(level.unroll.as_ref(), report, || {
+        format!(
+            "`unroll` is the number of steps `{name}` takes before the levels above it; it must be at least 1"
+        )
+    });
+    check_count(level.accumulate.as_ref(), report, || {
+        format!(
+            "`accumulate` is the number of batches `{name}` averages for a step; it must be at least 1"
+        )
+    });
+}
+
+fn check_required(level: &Level, report: &mut Report) {
+    let missing: Vec<&str> = FIELDS
+        .iter()
+        .filter(|field| REQUIRED.contains(&field.key) && !level.written.contains(&field.key))
+        .map(|field| field.name)
+        .collect();
+    if !missing.is_empty() {
+        let (name, missing) = (&level.name, listed(missing));
+        report.error(
+            name,
+            format!("level `{name}` lacks {missing}; every level has its own"),
+        );
+    }
+}
+
+fn check_count(count: Option<&LitInt>, report: &mut Report, message: impl Fn() -> String) {
+    let Some(literal) = count else { return };
+    match literal.base10_parse::<u32>() {
+        Ok(0) => report.error(literal, message()),
+        Ok(_) => {}
+        Err(_) => report.error(
+            literal,
+            format!(
+                "`{literal}` is too large; the largest count is {}",
+                u32::MAX
+            ),
+        ),
+    }
+}

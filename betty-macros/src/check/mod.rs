@@ -1,0 +1,35 @@
+//! Everything that can be wrong with a program that could be read.
+
+mod edges;
+mod fields;
+mod names;
+mod options;
+
+use crate::ast::Program;
+use crate::graph::Graph;
+use crate::report::Report;
+
+use names::Links;
+
+/// What the checks learned, for the expansion.
+pub(crate) struct Checked {
+    pub(crate) graph: Graph,
+    /// Whether the lists of a level are as the user meant them, so that its loss can be held against them.
+    pub(crate) sound: Vec<bool>,
+}
+
+/// Reports all mistakes and removes levels that are declared twice.
+pub(crate) fn check(program: &mut Program, report: &mut Report) -> Checked {
+    for level in &program.levels {
+        fields::check(level, report);
+        options::check(level, report);
+    }
+    names::drop_duplicates(program, report);
+    let links = Links::resolve(program, report);
+    let graph = links.graph();
+    edges::check(program, &links, &graph, report);
+    Checked {
+        graph,
+        sound: links.sound,
+    }
+}

@@ -1,0 +1,150 @@
+//! Methods, optimizers and clips with their options, held against the table.
+
+use std::collections::BTreeSet;
+
+use crate::ast::{Call, Level, Setting, Value, ValueKind};
+use crate::methods::{BATCHES, CLIPS, Entry, Family, METHODS, OPTIMIZERS, Opt, Range};
+use crate::report::{Report, did_you_mean, listed, suggestion};
+
+pub(super) fn check(level: &Level, report: &mut Report) {
+    if let Some(call) = &level.optimizer {
+        check_call(call, &OPTIMIZERS, report);
+    }
+    if let Some(call) = &level.hypergradient {
+        check_call(call, &METHODS, report);
+    }
+    if let Some(call) = &level.clip {
+        check_clip(call, report);
+    }
+}
+
+fn check_call(call: &Call, family: &Family, report: &mut Report) {
+    let name = call.name.to_string();
+    let Some(entry) = family.find(&name) else {
+        let meant = suggestion(&name, family.names());
+        report.error(
+            &call.name,
+            format!(
+                "unknown {} `{name}`{}; the {} are {}",
+                family.noun,
+                did_you_mean(meant),
+                family.nouns,
+                listed(family.names())
+            ),
+        );
+        return;
+    };
+    let mut given = BTreeSet::new();
+    for setting in &call.settings {
+        check_setting(setting, entry, &mut given, report);
+    }
+    for option in entry.options {
+        if option.default.is_none() && !given.contains(option.name) && !call.incomplete {
+            let option = option.name;
+            report.error(
+                &call.name,
+                format!("`{name}` needs `{option}`: `{name}({option} = …)`"),
+            );
+        }
+    }
+}
+
+fn check_setting(
+    setting: &Setting,
+    entry: &Entry,
+    given: &mut BTreeSet<&'static str>,
+    report: &mut Report,
+) {
+    let owner = entry.name;
+    let Some(token) = &setting.name else {
+        let first = entry.names().next().unwrap_or_default();
+        report.error(
+            &setting.value.tokens,
+            format!("the options of `{owner}` have names: `{owner}({first} = …)`"),
+        );
+        return;
+    };
+    let name = token.to_string();
+    let Some(option) = entry.find(&name) else {
+        let meant = suggestion(&name, entry.names());
+        report.error(
+            token,
+            format!(
+                "`{owner}` has no option `{name}`{}; it takes {}",
+                did_you_mean(meant),
+                listed(entry.names())
+            ),
+        );
+        // What was probably meant is not missing as well.
+        given.extend(
+            meant
+                .and_then(|meant| entry.find(meant))
+                .map(|option| option.name),
+        );
+        return;
+    };
+    if !given.insert(option.name) {
+        report.error(
+            token,
+            format!("option `{name}` of `{owner}` is given twice"),
+        );
+    }
+    if !accepts(option, &setting.value) {
+        report.error(
+            &setting.value.tokens,
+            format!("`{name}` of `{owner}` must be {}", option.range.describe()),
+        );
+    }
+}
+
+fn accepts(option: &Opt, value: &Value) -> bool {
+    match (option.range, &value.kind) {
+        (Range::Count, ValueKind::Integer(digits)) => {
+            digits.parse::<u32>().is_ok_and(|count| count > 0)
+        }
+        (
+            Range::Positive | Range::NonNegative | Range::Fraction,
+            ValueKind::Integer(digits) | ValueKind::Float(digits),
+        ) => digits
+            .parse()
+            .is_ok_and(|number| option.range.contains(number)),
+        (Range::Flag, ValueKind::Flag(_)) => true,
+        (Range::Batch, ValueKind::Word(word)) => BATCHES.iter().any(|(name, _)| word == name),
+        _ => false,
+    }
+}
+
+fn check_clip(call: &Call, report: &mut Report) {
+    let name = call.name.to_string();
+    let names = || CLIPS.iter().map(|(name, _)| *name);
+    if !names().any(|known| known == name) {
+        let meant = suggestion(&name, names());
+        report.error(
+            &call.name,
+            format!(
+                "unknown clip `{name}`{}; the clips are {}",
+                did_you_mean(meant),
+                listed(names())
+            ),
+        );
+        return;
+    }
+    let limit = match call.settings.as_slice() {
+        [Setting { name: None, value }] => number(value),
+        _ => None,
+    };
+    if !call.incomplete && !limit.is_some_and(|limit| Range::Positive.contains(limit)) {
+        let message = format!("`{name}` takes one number greater than zero: `clip: {name}(1.0)`");
+        match call.settings.first() {
+            Some(setting) => report.error(&setting.value.tokens, message),
+            None => report.error(&call.name, message),
+        }
+    }
+}
+
+fn number(value: &Value) -> Option<f64> {
+    match &value.kind {
+        ValueKind::Integer(digits) | ValueKind::Float(digits) => digits.parse().ok(),
+        ValueKind::Word(_) | ValueKind::Flag(_) | ValueKind::Other => None,
+    }
+}

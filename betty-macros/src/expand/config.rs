@@ -1,0 +1,171 @@
+//! The config struct, whose default is the numbers written in the program.
+
+use proc_macro2::{Literal, Span, TokenStream};
+use quote::{format_ident, quote, quote_spanned};
+use syn::LitInt;
+use syn::ext::IdentExt;
+
+use super::Names;
+use crate::ast::{Call, Header, Level, Value, ValueKind};
+use crate::methods::{BATCHES, CLIPS, Entry, Family, METHODS, OPTIMIZERS, Opt, Range};
+
+pub(super) fn expand(header: &Header, names: &Names, levels: &[Level]) -> TokenStream {
+    let vis = &header.vis;
+    let config = &names.config;
+    let docs = format!(
+        " The numbers of [`{}`]: by default those written in the program; JSON overrides them.",
+        names.program
+    );
+    let level_names: Vec<_> = levels.iter().map(|level| &level.name).collect();
+    let level_docs = levels
+        .iter()
+        .map(|level| format!(" The numbers of level `{}`.", level.name.unraw()));
+    let defaults = levels.iter().map(level_config);
+    let derives = quote! {
+        #[derive(
+            ::core::clone::Clone,
+            ::core::fmt::Debug,
+            ::core::cmp::PartialEq,
+            ::betty_runtime::__private::serde::Serialize,
+            ::betty_runtime::__private::serde::Deserialize,
+        )]
+        #[serde(crate = "::betty_runtime::__private::serde", deny_unknown_fields)]
+    };
+    quote_spanned! {Span::mixed_site()=>
+        #[doc = #docs]
+        #derives
+        #vis struct #config {
+            #(#[doc = #level_docs] #vis #level_names: ::betty_runtime::LevelConfig,)*
+        }
+
+        impl ::core::default::Default for #config {
+            fn default() -> Self {
+                Self { #(#level_names: #defaults,)* }
+            }
+        }
+
+        impl ::betty_runtime::ProgramConfig for #config {
+            fn levels(&self) -> ::std::vec::Vec<&::betty_runtime::LevelConfig> {
+                ::std::vec::Vec::from([#(&self.#level_names),*])
+            }
+
+            fn levels_mut(&mut self) -> ::std::vec::Vec<&mut ::betty_runtime::LevelConfig> {
+                ::std::vec::Vec::from([#(&mut self.#level_names),*])
+            }
+        }
+    }
+}
+
+fn level_config(level: &Level) -> TokenStream {
+    let unroll = count(level.unroll.as_ref());
+    let accumulate = count(level.accumulate.as_ref());
+    let optimizer = choice(level.optimizer.as_ref(), &OPTIMIZERS);
+    let hypergradient = option(
+        level
+            .hypergradient
+            .as_ref()
+            .map(|call| choice(Some(call), &METHODS)),
+    );
+    let clip = option(level.clip.as_ref().and_then(clip));
+    quote! {
+        ::betty_runtime::LevelConfig {
+            unroll: #unroll,
+            optimizer: #optimizer,
+            hypergradient: #hypergradient,
+            clip: #clip,
+            accumulate: #accumulate,
+        }
+    }
+}
+
+fn option(value: Option<TokenStream>) -> TokenStream {
+    match value {
+        Some(value) => quote!(::core::option::Option::Some(#value)),
+        None => quote!(::core::option::Option::None),
+    }
+}
+
+fn count(literal: Option<&LitInt>) -> Literal {
+    literal
+        .and_then(|literal| literal.base10_parse().ok())
+        .map_or_else(|| Literal::usize_unsuffixed(1), Literal::usize_unsuffixed)
+}
+
+/// One variant of a config enum with all its options. A name or an option that was rejected gets a stand-in: the
+/// program will not compile, but nothing else shall go wrong because of it.
+fn choice(call: Option<&Call>, family: &Family) -> TokenStream {
+    let known = call.and_then(|call| family.find(&call.name.to_string()));
+    let Some(entry) = known.or(family.entries.first()) else {
+        return TokenStream::new();
+    };
+    let Entry {
+        variant,
+        config,
+        options,
+        ..
+    } = entry;
+    let (variant, config) = (format_ident!("{variant}"), format_ident!("{config}"));
+    let family = format_ident!("{}", family.config);
+    let fields = options.iter().map(|option| {
+        let name = format_ident!("{}", option.name);
+        let value = call
+            .and_then(|call| given(call, option))
+            .or_else(|| option.default.and_then(|text| literal(option.range, text)))
+            .unwrap_or_else(|| quote!(1.0));
+        quote!(#name: #value)
+    });
+    quote! {
+        ::betty_runtime::#family::#variant(::betty_runtime::#config { #(#fields,)* })
+    }
+}
+
+fn given(call: &Call, option: &Opt) -> Option<TokenStream> {
+    let is_option = |name: &syn::Ident| name == option.name;
+    let setting = call
+        .settings
+        .iter()
+        .find(|setting| setting.name.as_ref().is_some_and(is_option))?;
+    literal(option.range, &text(&setting.value)?)
+}
+
+fn text(value: &Value) -> Option<String> {
+    match &value.kind {
+        ValueKind::Integer(text) | ValueKind::Float(text) => Some(text.clone()),
+        ValueKind::Word(word) => Some(word.to_string()),
+        ValueKind::Flag(flag) => Some(flag.to_string()),
+        ValueKind::Other => None,
+    }
+}
+
+/// The expression of a value in a range; `None` if it does not lie there.
+fn literal(range: Range, text: &str) -> Option<TokenStream> {
+    match range {
+        Range::Count => {
+            let count = Literal::usize_unsuffixed(text.parse().ok()?);
+            Some(quote!(#count))
+        }
+        Range::Positive | Range::NonNegative | Range::Fraction => {
+            let number: f64 = text.parse().ok()?;
+            let literal = range
+                .contains(number)
+                .then(|| Literal::f64_unsuffixed(number))?;
+            Some(quote!(#literal))
+        }
+        Range::Flag => {
+            let flag: bool = text.parse().ok()?;
+            Some(quote!(#flag))
+        }
+        Range::Batch => {
+            let (_, variant) = BATCHES.iter().find(|(word, _)| *word == text)?;
+            let variant = format_ident!("{variant}");
+            Some(quote!(::betty_runtime::LowerBatch::#variant))
+        }
+    }
+}
+
+fn clip(call: &Call) -> Option<TokenStream> {
+    let (_, variant) = CLIPS.iter().find(|(name, _)| call.name == name)?;
+    let variant = format_ident!("{variant}");
+    let limit = literal(Range::Positive, &text(&call.settings.first()?.value)?)?;
+    Some(quote!(::betty_runtime::Clip::#variant(#limit)))
+}

@@ -1,0 +1,250 @@
+//! The graph of levels over indices: circles, who reaches whom, and the sweep of each hypergradient.
+//!
+//! Edges are lists per level, in the order in which they were written. An entry of `lower` means "I read that level's
+//! best response", so the entry is solved first; an entry of `upper` means "I read that level's current parameters",
+//! so a hypergradient can pass from here to there.
+
+use petgraph::graph::{DiGraph, NodeIndex, UnGraph};
+use petgraph::visit::{Bfs, Control, DfsEvent, depth_first_search};
+
+/// The edges of a program and what follows from them.
+pub(crate) struct Graph {
+    upper: Vec<Vec<usize>>,
+    lower: Vec<Vec<usize>>,
+    /// `below[a][b]`: `b` is solved, directly or not, before each step of `a`.
+    below: Vec<Vec<bool>>,
+    circles: Vec<Circle>,
+    sweeps: Vec<Vec<Through>>,
+    coupled: Vec<Vec<usize>>,
+}
+
+/// An entry of `lower` that makes a level wait for itself.
+pub(crate) struct Circle {
+    /// The level in whose list the closing entry stands.
+    pub(crate) from: usize,
+    pub(crate) to: usize,
+    /// The circle from `to` back to `to`.
+    pub(crate) path: Vec<usize>,
+}
+
+/// One stop of a hypergradient: solve the best-response system of `level`, send the cotangents on to `into`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Through {
+    pub(crate) level: usize,
+    pub(crate) into: Vec<usize>,
+}
+
+impl Graph {
+    /// `upper` and `lower` have one list for every level; lists hold no duplicates and no level itself.
+    pub(crate) fn new(upper: Vec<Vec<usize>>, lower: Vec<Vec<usize>>) -> Self {
+        let waits = directed(&lower);
+        let circles = circles(&waits);
+        let below = (0..lower.len())
+            .map(|level| reached(&waits, level))
+            .collect();
+        let levels = lower.len();
+        let mut graph = Self {
+            upper,
+            lower,
+            below,
+            circles,
+            sweeps: vec![Vec::new(); levels],
+            coupled: Vec::new(),
+        };
+        if graph.circles.is_empty() {
+            graph.find_sweeps();
+        }
+        graph
+    }
+
+    pub(crate) fn levels(&self) -> usize {
+        self.lower.len()
+    }
+
+    pub(crate) fn upper(&self, level: usize) -> &[usize] {
+        &self.upper[level]
+    }
+
+    pub(crate) fn lower(&self, level: usize) -> &[usize] {
+        &self.lower[level]
+    }
+
+    /// One circle for every entry of `lower` that closes one, in order of declaration.
+    pub(crate) fn circles(&self) -> &[Circle] {
+        &self.circles
+    }
+
+    /// Whether `other` is solved, directly or not, before each step of `level`.
+    pub(crate) fn is_below(&self, other: usize, level: usize) -> bool {
+        self.below[level][other]
+    }
+
+    /// The levels nobody waits for, in order of declaration.
+    pub(crate) fn roots(&self) -> Vec<usize> {
+        (0..self.levels())
+            .filter(|level| !self.lower.iter().any(|list| list.contains(level)))
+            .collect()
+    }
+
+    /// What the hypergradient of `level` passes through: every stop before the stops it sends to.
+    ///
+    /// Empty for all levels if [`circles`](Self::circles) is not.
+    pub(crate) fn sweep(&self, level: usize) -> &[Through] {
+        &self.sweeps[level]
+    }
+
+    /// Sets of levels whose best responses depend on each other in a circle, so that no order of stops exists.
+    pub(crate) fn coupled(&self) -> &[Vec<usize>] {
+        &self.coupled
+    }
+
+    /// Whether the hypergradient of any level passes through this one.
+    pub(crate) fn is_passed(&self, level: usize) -> bool {
+        self.sweeps.iter().flatten().any(|stop| stop.level == level)
+    }
+
+    /// Whether `level` is a stop of the hypergradient of `of`.
+    pub(crate) fn passes(&self, of: usize, level: usize) -> bool {
+        self.sweeps[of].iter().any(|stop| stop.level == level)
+    }
+
+    /// The connected parts, each in order of declaration, ordered by their first levels.
+    pub(crate) fn parts(&self) -> Vec<Vec<usize>> {
+        let mut either = UnGraph::<(), ()>::default();
+        for _ in 0..self.levels() {
+            either.add_node(());
+        }
+        for (level, (upper, lower)) in self.upper.iter().zip(&self.lower).enumerate() {
+            for &other in upper.iter().chain(lower) {
+                either.add_edge(NodeIndex::new(level), NodeIndex::new(other), ());
+            }
+        }
+        let mut parts: Vec<Vec<usize>> = Vec::new();
+        for level in 0..self.levels() {
+            if parts.iter().any(|part| part.contains(&level)) {
+                continue;
+            }
+            let mut search = Bfs::new(&either, NodeIndex::new(level));
+            let mut part = Vec::new();
+            while let Some(node) = search.next(&either) {
+                part.push(node.index());
+            }
+            part.sort_unstable();
+            parts.push(part);
+        }
+        parts
+    }
+
+    /// Fills `sweeps`, lowest levels first, because a sweep needs those of the levels below.
+    fn find_sweeps(&mut self) {
+        let mut order: Vec<usize> = (0..self.levels()).collect();
+        // Whoever waits for a level has more levels below it than that level has.
+        order.sort_by_key(|&level| self.below[level].iter().filter(|&&below| below).count());
+        for level in order {
+            match self.find_sweep(level) {
+                Ok(sweep) => self.sweeps[level] = sweep,
+                Err(coupled) if self.coupled.contains(&coupled) => {}
+                Err(coupled) => self.coupled.push(coupled),
+            }
+        }
+    }
+
+    /// The stops between `level`'s lower levels and `level` itself, ordered; `Err` holds stops that cannot be.
+    fn find_sweep(&self, level: usize) -> Result<Vec<Through>, Vec<usize>> {
+        let flows: Vec<Vec<usize>> = (0..self.levels())
+            .map(|stop| {
+                if self.is_below(stop, level) {
+                    self.flows(stop)
+                } else {
+                    Vec::new()
+                }
+            })
+            .collect();
+        let onward = directed(&flows);
+        let leads_back: Vec<Vec<bool>> = (0..self.levels())
+            .map(|stop| reached(&onward, stop))
+            .collect();
+        let mut open: Vec<usize> = (0..self.levels())
+            .filter(|&stop| {
+                let is_fed = self.lower[level]
+                    .iter()
+                    .any(|&first| first == stop || leads_back[first][stop]);
+                self.is_below(stop, level) && leads_back[stop][level] && is_fed
+            })
+            .collect();
+        let stops = open.clone();
+        let mut sweep = Vec::new();
+        // Levels are declared uppermost first, so among several the last declared is taken first.
+        while !open.is_empty() {
+            let ready = open
+                .iter()
+                .rposition(|stop| !open.iter().any(|feeder| flows[*feeder].contains(stop)));
+            let Some(ready) = ready else { return Err(open) };
+            let stop = open.remove(ready);
+            let mut into = flows[stop].clone();
+            into.retain(|next| *next == level || stops.contains(next));
+            into.sort_unstable();
+            sweep.push(Through { level: stop, into });
+        }
+        Ok(sweep)
+    }
+
+    /// What the best response of `level` depends on: the levels above that it reads, and those below that it reads
+    /// but that do not answer to it. The answer of a level below that does is part of `level`'s own best-response
+    /// system.
+    fn flows(&self, level: usize) -> Vec<usize> {
+        let lower = self.lower[level]
+            .iter()
+            .filter(|&&lower| !self.passes(level, lower));
+        self.upper[level].iter().chain(lower).copied().collect()
+    }
+}
+
+fn directed(lists: &[Vec<usize>]) -> DiGraph<(), ()> {
+    let mut graph = DiGraph::default();
+    for _ in lists {
+        graph.add_node(());
+    }
+    for (level, list) in lists.iter().enumerate() {
+        // petgraph visits the newest edge first; this way it is the first entry.
+        for &other in list.iter().rev() {
+            graph.add_edge(NodeIndex::new(level), NodeIndex::new(other), ());
+        }
+    }
+    graph
+}
+
+/// Which levels at least one edge leads to, from `start`.
+fn reached(graph: &DiGraph<(), ()>, start: usize) -> Vec<bool> {
+    let mut reached = vec![false; graph.node_count()];
+    for first in graph.neighbors(NodeIndex::new(start)) {
+        let mut search = Bfs::new(graph, first);
+        while let Some(node) = search.next(graph) {
+            reached[node.index()] = true;
+        }
+    }
+    reached
+}
+
+fn circles(waits: &DiGraph<(), ()>) -> Vec<Circle> {
+    let mut circles = Vec::new();
+    let mut path: Vec<usize> = Vec::new();
+    depth_first_search(waits, waits.node_indices(), |event| -> Control<()> {
+        match event {
+            DfsEvent::Discover(level, _) => path.push(level.index()),
+            DfsEvent::Finish(..) => {
+                path.pop();
+            }
+            DfsEvent::BackEdge(from, to) => {
+                let (from, to) = (from.index(), to.index());
+                let start = path.iter().position(|&level| level == to).unwrap_or(0);
+                let mut path = path[start..].to_vec();
+                path.push(to);
+                circles.push(Circle { from, to, path });
+            }
+            DfsEvent::TreeEdge(..) | DfsEvent::CrossForwardEdge(..) => {}
+        }
+        Control::Continue
+    });
+    circles
+}

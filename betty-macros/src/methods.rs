@@ -1,0 +1,286 @@
+//! The one table of fields, methods, optimizers and options: what may be written, in which range, and its default.
+
+/// The fields of a level.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Key {
+    Upper,
+    Lower,
+    Batch,
+    Loss,
+    Optimizer,
+    Unroll,
+    Hypergradient,
+    Clip,
+    Accumulate,
+}
+
+/// How a field is written.
+pub(crate) struct Field {
+    pub(crate) key: Key,
+    pub(crate) name: &'static str,
+    /// For errors about its shape.
+    pub(crate) example: &'static str,
+}
+
+/// Every field, in the order in which errors and the manual list them.
+pub(crate) static FIELDS: [Field; 9] = [
+    Field {
+        key: Key::Upper,
+        name: "upper",
+        example: "upper: [weights]",
+    },
+    Field {
+        key: Key::Lower,
+        name: "lower",
+        example: "lower: [net]",
+    },
+    Field {
+        key: Key::Batch,
+        name: "batch",
+        example: "batch: MyBatch",
+    },
+    Field {
+        key: Key::Loss,
+        name: "loss",
+        example: "loss: my_loss",
+    },
+    Field {
+        key: Key::Optimizer,
+        name: "optimizer",
+        example: "optimizer: sgd(lr = 0.1)",
+    },
+    Field {
+        key: Key::Unroll,
+        name: "unroll",
+        example: "unroll: 10",
+    },
+    Field {
+        key: Key::Hypergradient,
+        name: "hypergradient",
+        example: "hypergradient: cg(iterations = 10)",
+    },
+    Field {
+        key: Key::Clip,
+        name: "clip",
+        example: "clip: norm(1.0)",
+    },
+    Field {
+        key: Key::Accumulate,
+        name: "accumulate",
+        example: "accumulate: 4",
+    },
+];
+
+/// The field of that name.
+pub(crate) fn field(name: &str) -> Option<&'static Field> {
+    FIELDS.iter().find(|field| field.name == name)
+}
+
+/// A field whose value is a name with options, and the names it knows.
+pub(crate) struct Family {
+    /// What one of the names is called in a sentence.
+    pub(crate) noun: &'static str,
+    pub(crate) nouns: &'static str,
+    /// The enum of the runtime that holds the choice.
+    pub(crate) config: &'static str,
+    pub(crate) entries: &'static [Entry],
+}
+
+impl Family {
+    pub(crate) fn find(&self, name: &str) -> Option<&'static Entry> {
+        self.entries.iter().find(|entry| entry.name == name)
+    }
+
+    pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.entries.iter().map(|entry| entry.name)
+    }
+}
+
+/// A method or an optimizer.
+pub(crate) struct Entry {
+    pub(crate) name: &'static str,
+    /// The variant of [`Family::config`].
+    pub(crate) variant: &'static str,
+    /// The struct inside the variant; its fields are the options.
+    pub(crate) config: &'static str,
+    pub(crate) options: &'static [Opt],
+}
+
+impl Entry {
+    pub(crate) fn find(&self, name: &str) -> Option<&'static Opt> {
+        self.options.iter().find(|option| option.name == name)
+    }
+
+    pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.options.iter().map(|option| option.name)
+    }
+}
+
+/// An option of a method or an optimizer.
+pub(crate) struct Opt {
+    pub(crate) name: &'static str,
+    pub(crate) range: Range,
+    /// As Rust and JSON both write it; an option without a default has to be given.
+    pub(crate) default: Option<&'static str>,
+}
+
+/// What an option accepts.
+#[derive(Clone, Copy)]
+pub(crate) enum Range {
+    /// 1, 2, 3, …
+    Count,
+    /// x > 0
+    Positive,
+    /// x ≥ 0
+    NonNegative,
+    /// 0 ≤ x < 1
+    Fraction,
+    Flag,
+    /// Which batch of a lower level its hypergradient uses.
+    Batch,
+}
+
+/// The words of [`Range::Batch`] and the variants of the runtime's `LowerBatch`.
+pub(crate) static BATCHES: [(&str, &str); 2] = [("last", "Last"), ("fresh", "Fresh")];
+
+impl Range {
+    /// Completes "… must be".
+    pub(crate) fn describe(self) -> &'static str {
+        match self {
+            Self::Count => "an integer greater than zero",
+            Self::Positive => "a number greater than zero",
+            Self::NonNegative => "a number that is not negative",
+            Self::Fraction => "a number that is not negative and less than 1",
+            Self::Flag => "`true` or `false`",
+            Self::Batch => "`last` or `fresh`",
+        }
+    }
+
+    /// Whether the number lies in the range; only for ranges of numbers.
+    pub(crate) fn contains(self, number: f64) -> bool {
+        number.is_finite()
+            && match self {
+                Self::Count => number >= 1.0,
+                Self::Positive => number > 0.0,
+                Self::NonNegative => number >= 0.0,
+                Self::Fraction => (0.0..1.0).contains(&number),
+                Self::Flag | Self::Batch => false,
+            }
+    }
+}
+
+const fn required(name: &'static str, range: Range) -> Opt {
+    Opt {
+        name,
+        range,
+        default: None,
+    }
+}
+
+const fn option(name: &'static str, range: Range, default: &'static str) -> Opt {
+    Opt {
+        name,
+        range,
+        default: Some(default),
+    }
+}
+
+const DAMPING: Opt = option("damping", Range::NonNegative, "0.0");
+const BATCH: Opt = option("batch", Range::Batch, "last");
+
+/// How a best-response system is solved.
+pub(crate) static METHODS: Family = Family {
+    noun: "method",
+    nouns: "methods",
+    config: "HypergradientConfig",
+    entries: &[
+        Entry {
+            name: "cg",
+            variant: "Cg",
+            config: "CgConfig",
+            options: &[
+                option("iterations", Range::Count, "10"),
+                option("tolerance", Range::NonNegative, "1e-10"),
+                DAMPING,
+                BATCH,
+            ],
+        },
+        Entry {
+            name: "neumann",
+            variant: "Neumann",
+            config: "NeumannConfig",
+            options: &[
+                option("terms", Range::Count, "10"),
+                option("step_size", Range::Positive, "0.1"),
+                DAMPING,
+                BATCH,
+            ],
+        },
+        Entry {
+            name: "finite_difference",
+            variant: "FiniteDifference",
+            config: "FiniteDifferenceConfig",
+            options: &[option("perturbation", Range::Positive, "1e-2"), BATCH],
+        },
+        Entry {
+            name: "identity",
+            variant: "Identity",
+            config: "IdentityConfig",
+            options: &[option("scale", Range::Positive, "1.0"), BATCH],
+        },
+        Entry {
+            name: "dense",
+            variant: "Dense",
+            config: "DenseConfig",
+            options: &[DAMPING, option("limit", Range::Count, "4096"), BATCH],
+        },
+    ],
+};
+
+/// How a level takes its own steps.
+pub(crate) static OPTIMIZERS: Family = Family {
+    noun: "optimizer",
+    nouns: "optimizers",
+    config: "OptimizerConfig",
+    entries: &[
+        Entry {
+            name: "sgd",
+            variant: "Sgd",
+            config: "SgdConfig",
+            options: &[
+                required("lr", Range::Positive),
+                option("momentum", Range::Fraction, "0.0"),
+                option("dampening", Range::Fraction, "0.0"),
+                option("nesterov", Range::Flag, "false"),
+                option("weight_decay", Range::NonNegative, "0.0"),
+            ],
+        },
+        Entry {
+            name: "adam",
+            variant: "Adam",
+            config: "AdamConfig",
+            options: &[
+                required("lr", Range::Positive),
+                option("beta_1", Range::Fraction, "0.9"),
+                option("beta_2", Range::Fraction, "0.999"),
+                option("epsilon", Range::Positive, "1e-5"),
+                option("weight_decay", Range::NonNegative, "0.0"),
+            ],
+        },
+        Entry {
+            name: "adamw",
+            variant: "AdamW",
+            config: "AdamWConfig",
+            options: &[
+                required("lr", Range::Positive),
+                option("beta_1", Range::Fraction, "0.9"),
+                option("beta_2", Range::Fraction, "0.999"),
+                option("epsilon", Range::Positive, "1e-5"),
+                option("weight_decay", Range::NonNegative, "1e-4"),
+            ],
+        },
+    ],
+};
+
+/// The ways to clip a gradient, and the variants of the runtime's `Clip`; each takes one number greater than zero.
+pub(crate) static CLIPS: [(&str, &str); 2] = [("norm", "Norm"), ("value", "Value")];

@@ -1,0 +1,205 @@
+//! `level name: Module { field: value, … }`
+
+use syn::ext::IdentExt;
+use syn::parse::{Parse, ParseStream};
+use syn::punctuated::Punctuated;
+use syn::{Attribute, Ident, LitInt, Result, Token, Type, braced, bracketed, token};
+
+use super::keyword;
+use super::value::{call, rest_of_value, skip_value, starts_field};
+use crate::ast::Level;
+use crate::methods::{FIELDS, Field, Key, field};
+use crate::report::{Report, did_you_mean, listed, suggestion};
+
+/// Reads a level; `Err` only where its header is broken, so that nothing of it is known.
+pub(super) fn level(
+    input: ParseStream<'_>,
+    report: &mut Report,
+    lost_edge: &mut bool,
+) -> Result<Level> {
+    let attrs = input.call(Attribute::parse_outer)?;
+    input.parse::<keyword::level>()?;
+    let name = level_name(input, report)?;
+    input.parse::<Token![:]>()?;
+    let module: Type = input.parse()?;
+    if !input.peek(token::Brace) {
+        return Err(input.error("expected the fields of the level in curly braces"));
+    }
+    let (docs, others): (Vec<_>, Vec<_>) = attrs
+        .into_iter()
+        .partition(|attr| attr.path().is_ident("doc"));
+    for attr in others {
+        let path = attr.path();
+        let name = path
+            .get_ident()
+            .map_or_else(String::new, ToString::to_string);
+        let reason = match name.as_str() {
+            "cfg" | "cfg_attr" => format!("; `#[{name}]` would change the graph"),
+            _ => String::new(),
+        };
+        report.error(
+            &attr,
+            format!("only doc comments are allowed on a level{reason}"),
+        );
+    }
+    let content;
+    braced!(content in input);
+    let mut level = Level::new(docs, name, module);
+    while !content.is_empty() {
+        if let Err(error) = one_field(&content, &mut level, report, lost_edge) {
+            report.push(error);
+            skip_value(&content);
+        }
+        if content.is_empty() {
+            break;
+        }
+        if content.peek(Token![,]) {
+            content.parse::<Token![,]>()?;
+        } else {
+            report.push(content.error("expected `,`"));
+            if !starts_field(&content) {
+                skip_value(&content);
+            }
+        }
+    }
+    Ok(level)
+}
+
+/// The name of a level; it becomes a field and a variable, so a few words cannot be one.
+fn level_name(input: ParseStream<'_>, report: &mut Report) -> Result<Ident> {
+    let name = input.call(Ident::parse_any)?;
+    let text = name.to_string();
+    let reserved = || syn::Error::new_spanned(&name, format!("`{text}` cannot name a level"));
+    // A keyword cannot be a field of the generated struct, so such a level is given up.
+    if syn::parse_str::<Ident>(&text).is_err() {
+        return Err(reserved());
+    }
+    if text == "level" || text.starts_with("__") {
+        report.push(reserved());
+    }
+    Ok(name)
+}
+
+fn one_field(
+    input: ParseStream<'_>,
+    level: &mut Level,
+    report: &mut Report,
+    lost_edge: &mut bool,
+) -> Result<()> {
+    for attr in input.call(Attribute::parse_outer)? {
+        report.error(
+            attr,
+            "a field of a level takes no attributes; document the level instead",
+        );
+    }
+    let key = input.call(Ident::parse_any)?;
+    let Some(field) = known_field(&key, level, report) else {
+        *lost_edge = true;
+        skip_value(input);
+        return Ok(());
+    };
+    if level.written.contains(&field.key) {
+        report.error(
+            &key,
+            format!("`{}` is given twice for level `{}`", field.name, level.name),
+        );
+        skip_value(input);
+        return Ok(());
+    }
+    level.written.push(field.key);
+    let is_edge = matches!(field.key, Key::Upper | Key::Lower);
+    let errors = report.count();
+    let outcome = input
+        .parse::<Token![:]>()
+        .and_then(|_| value_of(field, input, level, report));
+    *lost_edge |= is_edge && (outcome.is_err() || report.count() > errors);
+    outcome
+}
+
+/// The field that a key names, or was meant to name; the latter is reported.
+fn known_field(key: &Ident, level: &Level, report: &mut Report) -> Option<&'static Field> {
+    let name = key.to_string();
+    if let Some(field) = field(&name) {
+        return Some(field);
+    }
+    let meant = suggestion(&name, FIELDS.iter().map(|field| field.name));
+    report.error(
+        key,
+        format!(
+            "unknown field `{name}`{}; a level has {}",
+            did_you_mean(meant),
+            listed(FIELDS.iter().map(|field| field.name))
+        ),
+    );
+    meant
+        .and_then(field)
+        .filter(|field| !level.written.contains(&field.key))
+}
+
+fn value_of(
+    field: &Field,
+    input: ParseStream<'_>,
+    level: &mut Level,
+    report: &mut Report,
+) -> Result<()> {
+    match field.key {
+        Key::Upper => level.upper = list(field, input, report)?,
+        Key::Lower => level.lower = list(field, input, report)?,
+        Key::Batch => level.batch = Some(input.parse()?),
+        Key::Loss => {
+            level.loss = Some(whole(
+                input,
+                "`loss` takes the path of a function: `loss: my_loss`",
+            )?)
+        }
+        Key::Unroll => level.unroll = Some(integer(input)?),
+        Key::Accumulate => level.accumulate = Some(integer(input)?),
+        Key::Optimizer => level.optimizer = Some(call(field, input, report)?),
+        Key::Hypergradient => level.hypergradient = Some(call(field, input, report)?),
+        Key::Clip => level.clip = Some(call(field, input, report)?),
+    }
+    Ok(())
+}
+
+/// `[a, b]`; one bare name is taken for a list of one after an error.
+fn list(field: &Field, input: ParseStream<'_>, report: &mut Report) -> Result<Vec<Ident>> {
+    let bare = |name: &str| format!("`{name}` takes a list: `{}`", field.example);
+    if !input.peek(token::Bracket) {
+        let value = rest_of_value(input)?;
+        report.error(&value, bare(field.name));
+        return Ok(syn::parse2::<Ident>(value).into_iter().collect());
+    }
+    let content;
+    bracketed!(content in input);
+    match content.call(|content| {
+        Punctuated::<Ident, Token![,]>::parse_terminated_with(content, Ident::parse_any)
+    }) {
+        Ok(names) => Ok(names.into_iter().collect()),
+        Err(error) => {
+            skip_all(&content);
+            Err(error)
+        }
+    }
+}
+
+fn integer(input: ParseStream<'_>) -> Result<LitInt> {
+    let expected = "expected integer literal";
+    let literal: LitInt = whole(input, expected)?;
+    // syn takes the sign of a number for a part of it.
+    if literal.base10_digits().starts_with('-') {
+        return Err(syn::Error::new_spanned(literal, expected));
+    }
+    Ok(literal)
+}
+
+/// A value that is a `T` up to the next comma; otherwise all of it is underlined.
+fn whole<T: Parse>(input: ParseStream<'_>, expected: &str) -> Result<T> {
+    let value = rest_of_value(input)?;
+    syn::parse2(value.clone()).map_err(|_| syn::Error::new_spanned(value, expected))
+}
+
+fn skip_all(input: ParseStream<'_>) {
+    while !input.is_empty() {
+        super::skip_one(input);
+    }
+}

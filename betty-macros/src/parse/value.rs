@@ -1,0 +1,138 @@
+//! The values of fields: names with settings, literals, and where a value ends.
+
+use proc_macro2::{TokenStream, TokenTree};
+use quote::ToTokens;
+use syn::ext::IdentExt;
+use syn::parse::{Parse, ParseStream};
+use syn::{Ident, Lit, Result, Token, parenthesized, token};
+
+use super::skip_one;
+use crate::ast::{Call, Setting, Value, ValueKind};
+use crate::methods::Field;
+use crate::report::Report;
+
+/// `name` or `name(setting = value, …)`
+pub(super) fn call(field: &Field, input: ParseStream<'_>, report: &mut Report) -> Result<Call> {
+    if !input.peek(Ident::peek_any) {
+        let value = rest_of_value(input)?;
+        let message = format!(
+            "`{}` takes a name and its options: `{}`",
+            field.name, field.example
+        );
+        return Err(syn::Error::new_spanned(value, message));
+    }
+    let name = input.call(Ident::parse_any)?;
+    let mut call = Call {
+        name,
+        settings: Vec::new(),
+        incomplete: false,
+    };
+    if !input.peek(token::Paren) {
+        return Ok(call);
+    }
+    let content;
+    parenthesized!(content in input);
+    while !content.is_empty() {
+        match setting(&content) {
+            Ok(setting) => call.settings.push(setting),
+            Err(error) => {
+                report.push(error);
+                call.incomplete = true;
+                rest_of_setting(&content);
+            }
+        }
+        if !content.is_empty() {
+            content.parse::<Token![,]>()?;
+        }
+    }
+    Ok(call)
+}
+
+fn setting(input: ParseStream<'_>) -> Result<Setting> {
+    let name = if input.peek(Ident::peek_any) && input.peek2(Token![=]) {
+        let name = input.call(Ident::parse_any)?;
+        input.parse::<Token![=]>()?;
+        Some(name)
+    } else {
+        None
+    };
+    if input.is_empty() || input.peek(Token![,]) {
+        return Err(input.error("expected a value"));
+    }
+    let tokens = rest_of_setting(input);
+    let kind = syn::parse2::<Kind>(tokens.clone()).map_or(ValueKind::Other, |kind| kind.0);
+    Ok(Setting {
+        name,
+        value: Value { tokens, kind },
+    })
+}
+
+/// A value whose tokens make sense on their own.
+struct Kind(ValueKind);
+
+impl Parse for Kind {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        let sign = if input.peek(Token![-]) {
+            input.parse::<Token![-]>()?;
+            "-"
+        } else {
+            ""
+        };
+        if sign.is_empty() && input.peek(Ident) {
+            return Ok(Self(ValueKind::Word(input.parse()?)));
+        }
+        Ok(Self(match input.parse()? {
+            Lit::Int(number) => ValueKind::Integer(format!("{sign}{}", number.base10_digits())),
+            Lit::Float(number) => ValueKind::Float(format!("{sign}{}", number.base10_digits())),
+            Lit::Bool(flag) if sign.is_empty() => ValueKind::Flag(flag.value),
+            _ => ValueKind::Other,
+        }))
+    }
+}
+
+fn rest_of_setting(input: ParseStream<'_>) -> TokenStream {
+    let mut tokens = TokenStream::new();
+    while !input.is_empty() && !input.peek(Token![,]) {
+        match input.parse::<TokenTree>() {
+            Ok(token) => token.to_tokens(&mut tokens),
+            Err(_) => break,
+        }
+    }
+    tokens
+}
+
+/// The tokens of a field's value, at least one.
+pub(super) fn rest_of_value(input: ParseStream<'_>) -> Result<TokenStream> {
+    let mut tokens = TokenStream::new();
+    while !ends_value(input) {
+        input.parse::<TokenTree>()?.to_tokens(&mut tokens);
+    }
+    if tokens.is_empty() {
+        return Err(input.error("expected a value"));
+    }
+    Ok(tokens)
+}
+
+pub(super) fn skip_value(input: ParseStream<'_>) {
+    while !ends_value(input) {
+        skip_one(input);
+    }
+}
+
+/// Whether a field's value ends here. A comma inside `<…>` does not end it, so what follows must look like a field.
+fn ends_value(input: ParseStream<'_>) -> bool {
+    if input.is_empty() {
+        return true;
+    }
+    if !input.peek(Token![,]) {
+        return false;
+    }
+    let ahead = input.fork();
+    skip_one(&ahead);
+    ahead.is_empty() || ahead.peek(Token![#]) || starts_field(&ahead)
+}
+
+/// `key:`, but not `path::`.
+pub(super) fn starts_field(input: ParseStream<'_>) -> bool {
+    input.peek(Ident::peek_any) && input.peek2(Token![:]) && !input.peek2(Token![::])
+}

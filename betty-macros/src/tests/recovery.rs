@@ -1,0 +1,125 @@
+//! One run finds all mistakes, and a broken part hides nothing behind it.
+
+use super::{check_err, check_errs};
+
+#[test]
+fn all_mistakes_in_one_run() {
+    check_errs(
+        &[
+            "no level named `nett` (did you mean `net`?)",
+            "`adam` has no option `rate`; it takes `lr`, `beta_1`, `beta_2`, `epsilon` and `weight_decay`",
+            "`unroll` is the number of steps `net` takes before the levels above it; it must be at least 1",
+            "unknown method `cgg` (did you mean `cg`?); the methods are `cg`, `neumann`, `finite_difference`, \
+             `identity` and `dense`",
+            "`norm` takes one number greater than zero: `clip: norm(1.0)`",
+        ],
+        "struct P;
+         level weights: M {
+             lower: [>>>nett<<<], batch: B, loss: f, optimizer: adam(lr = 0.1, >>>rate<<< = 0.1),
+         }
+         level net: M { upper: [weights], unroll: >>>0<<<, hypergradient: >>>cgg<<<, clip: norm(>>>0.0<<<), .. }",
+    );
+}
+
+#[test]
+fn a_broken_level_header_hides_no_other_level() {
+    check_errs(
+        &[
+            "expected `:`",
+            "`damping` of `cg` must be a number that is not negative",
+        ],
+        "struct P;
+         level weights >>>M<<< { lower: [net], .. }
+         level net: M { upper: [weights], hypergradient: cg(damping = >>>-1<<<), .. }",
+    );
+    check_errs(
+        &[
+            "expected `level`",
+            "`damping` of `cg` must be a number that is not negative",
+        ],
+        "struct P;
+         >>>lvel<<< weights: M { lower: [net], .. }
+         level net: M { upper: [weights], hypergradient: cg(damping = >>>-1<<<), .. }",
+    );
+    check_err(
+        "expected the fields of the level in curly braces",
+        "struct P;
+         level weights: M >>>;<<<
+         level net: M { upper: [weights], hypergradient: cg, .. }",
+    );
+}
+
+#[test]
+fn punctuation_between_levels() {
+    check_err(
+        "levels follow each other without punctuation",
+        "struct P;
+         level weights: M { lower: [net], .. }>>>,<<<
+         level net: M { upper: [weights], hypergradient: cg, .. }",
+    );
+}
+
+#[test]
+fn a_forgotten_comma_hides_no_other_field() {
+    check_errs(
+        &[
+            "expected `,`",
+            "`unroll` is the number of steps `net` takes before the levels above it; it must be at least 1",
+        ],
+        "struct P;
+         level weights: M { lower: [net], .. }
+         level net: M { upper: [weights] >>>hypergradient<<<: cg, unroll: >>>0<<<, .. }",
+    );
+}
+
+#[test]
+fn a_broken_list_is_one_mistake() {
+    check_err(
+        "expected `,`",
+        "struct P;
+         level weights: M { lower: [net >>>other<<<], .. }
+         level net: M { upper: [weights], unroll: 3, hypergradient: cg, .. }",
+    );
+}
+
+#[test]
+fn a_missing_value_is_one_mistake() {
+    check_err(
+        "expected a value",
+        "struct P;
+         level weights: M { lower: [net], .. }
+         level net: M { upper: [weights], unroll: >>>,<<< hypergradient: cg, .. }",
+    );
+}
+
+#[test]
+fn a_field_without_a_colon_is_one_mistake() {
+    check_err(
+        "expected `:`",
+        "struct P;
+         level weights: M { lower: [net], .. }
+         level net: M { upper >>>[<<<weights], unroll: 3, hypergradient: cg, .. }",
+    );
+}
+
+#[test]
+fn mistakes_in_a_program_without_a_header() {
+    check_errs(
+        &[
+            "expected the program's declaration: `pub struct Name;`",
+            "no level named `elsewhere`",
+        ],
+        ">>>level<<< weights: M { lower: [net, >>>elsewhere<<<], .. }
+         level net: M { upper: [weights], hypergradient: cg, .. }",
+    );
+}
+
+#[test]
+fn nothing_at_all() {
+    let (_, report) = crate::expand_program(proc_macro2::TokenStream::new());
+    let texts: Vec<String> = report.errors().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        texts,
+        ["unexpected end of input, expected the program's declaration: `pub struct Name;`"]
+    );
+}

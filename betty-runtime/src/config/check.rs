@@ -1,0 +1,298 @@
+//! The ranges of all numbers, and the check of a config, as JSON, against them.
+
+use serde_json::{Map, Value};
+
+use super::error::{ConfigError, suggestion};
+
+/// What an option accepts.
+#[derive(Clone, Copy)]
+pub(super) enum Range {
+    /// 1, 2, 3, …
+    Count,
+    /// x > 0
+    Positive,
+    /// x ≥ 0
+    NonNegative,
+    /// 0 ≤ x < 1
+    Fraction,
+    Flag,
+    /// A variant of [`LowerBatch`](super::LowerBatch).
+    Batch,
+}
+
+impl Range {
+    /// Completes "… must be".
+    pub(super) fn describe(self) -> &'static str {
+        match self {
+            Self::Count => "an integer greater than zero",
+            Self::Positive => "a number greater than zero",
+            Self::NonNegative => "a number that is not negative",
+            Self::Fraction => "a number that is not negative and less than 1",
+            Self::Flag => "`true` or `false`",
+            Self::Batch => "`last` or `fresh`",
+        }
+    }
+
+    fn accepts(self, value: &Value) -> bool {
+        match self {
+            Self::Count => value
+                .as_u64()
+                .is_some_and(|count| (1..=u64::from(u32::MAX)).contains(&count)),
+            Self::Positive => value.as_f64().is_some_and(|number| number > 0.0),
+            Self::NonNegative => value.as_f64().is_some_and(|number| number >= 0.0),
+            Self::Fraction => value
+                .as_f64()
+                .is_some_and(|number| (0.0..1.0).contains(&number)),
+            Self::Flag => value.is_boolean(),
+            Self::Batch => value
+                .as_str()
+                .is_some_and(|word| matches!(word, "last" | "fresh")),
+        }
+    }
+
+    fn check(self, value: &Value, path: impl FnOnce() -> String) -> Result<(), ConfigError> {
+        if self.accepts(value) {
+            return Ok(());
+        }
+        Err(ConfigError::Value {
+            path: path(),
+            value: value.to_string(),
+            expected: self.describe(),
+        })
+    }
+}
+
+/// Objects that one of their keys tells apart, and what each may hold.
+pub(super) struct Family {
+    /// The key that holds the name.
+    pub(super) tag: &'static str,
+    /// What a name is called in a sentence.
+    noun: &'static str,
+    /// Completes "… must be".
+    expected: &'static str,
+    pub(super) entries: &'static [Entry],
+}
+
+/// One name of a [`Family`].
+pub(super) struct Entry {
+    pub(super) name: &'static str,
+    /// The options, and whether each has to be given because there is no default.
+    pub(super) options: &'static [(&'static str, Range, Presence)],
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Presence {
+    Required,
+    Optional,
+}
+
+use Presence::{Optional, Required};
+
+/// The methods of [`HypergradientConfig`](super::HypergradientConfig).
+pub(super) static METHODS: Family = Family {
+    tag: "method",
+    noun: "method",
+    expected: "an object with a `method`",
+    entries: &[
+        Entry {
+            name: "cg",
+            options: &[
+                ("iterations", Range::Count, Optional),
+                ("tolerance", Range::NonNegative, Optional),
+                ("damping", Range::NonNegative, Optional),
+                ("batch", Range::Batch, Optional),
+            ],
+        },
+        Entry {
+            name: "neumann",
+            options: &[
+                ("terms", Range::Count, Optional),
+                ("step_size", Range::Positive, Optional),
+                ("damping", Range::NonNegative, Optional),
+                ("batch", Range::Batch, Optional),
+            ],
+        },
+        Entry {
+            name: "finite_difference",
+            options: &[
+                ("perturbation", Range::Positive, Optional),
+                ("batch", Range::Batch, Optional),
+            ],
+        },
+        Entry {
+            name: "identity",
+            options: &[
+                ("scale", Range::Positive, Optional),
+                ("batch", Range::Batch, Optional),
+            ],
+        },
+        Entry {
+            name: "dense",
+            options: &[
+                ("damping", Range::NonNegative, Optional),
+                ("limit", Range::Count, Optional),
+                ("batch", Range::Batch, Optional),
+            ],
+        },
+    ],
+};
+
+/// The optimizers of [`OptimizerConfig`](super::OptimizerConfig).
+pub(super) static OPTIMIZERS: Family = Family {
+    tag: "name",
+    noun: "optimizer",
+    expected: "an object with the `name` of an optimizer",
+    entries: &[
+        Entry {
+            name: "sgd",
+            options: &[
+                ("lr", Range::Positive, Required),
+                ("momentum", Range::Fraction, Optional),
+                ("dampening", Range::Fraction, Optional),
+                ("nesterov", Range::Flag, Optional),
+                ("weight_decay", Range::NonNegative, Optional),
+            ],
+        },
+        Entry {
+            name: "adam",
+            options: &ADAM,
+        },
+        Entry {
+            name: "adamw",
+            options: &ADAM,
+        },
+    ],
+};
+
+const ADAM: [(&str, Range, Presence); 5] = [
+    ("lr", Range::Positive, Required),
+    ("beta_1", Range::Fraction, Optional),
+    ("beta_2", Range::Fraction, Optional),
+    ("epsilon", Range::Positive, Optional),
+    ("weight_decay", Range::NonNegative, Optional),
+];
+
+const CLIPS: [&str; 2] = ["norm", "value"];
+const CLIP: &str = "`null`, or an object with one of `norm` and `value`";
+
+const FIELDS: [&str; 5] = ["unroll", "optimizer", "hypergradient", "clip", "accumulate"];
+
+/// Checks the numbers of a level, whose path is its name.
+pub(super) fn level(path: &str, value: &Value) -> Result<(), ConfigError> {
+    let fields = object(path, value, "an object with the numbers of the level")?;
+    known_keys(path, fields, "field", FIELDS)?;
+    for (name, value) in fields {
+        let path = format!("{path}.{name}");
+        match name.as_str() {
+            "unroll" | "accumulate" => Range::Count.check(value, || path)?,
+            "optimizer" => OPTIMIZERS.check(&path, value)?,
+            "hypergradient" if !value.is_null() => METHODS.check(&path, value)?,
+            "clip" if !value.is_null() => clip(&path, value)?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Checks that all keys of an object are among the known.
+pub(super) fn known_keys<'a>(
+    path: &str,
+    object: &Map<String, Value>,
+    noun: &'static str,
+    known: impl IntoIterator<Item = &'a str>,
+) -> Result<(), ConfigError> {
+    let known: Vec<&str> = known.into_iter().collect();
+    match object.keys().find(|key| !known.contains(&key.as_str())) {
+        None => Ok(()),
+        Some(key) => Err(unknown(path, noun, key, &known)),
+    }
+}
+
+/// The entries of a value that has to be an object.
+pub(super) fn object<'a>(
+    path: &str,
+    value: &'a Value,
+    expected: &'static str,
+) -> Result<&'a Map<String, Value>, ConfigError> {
+    value.as_object().ok_or_else(|| ConfigError::Value {
+        path: path.to_owned(),
+        value: value.to_string(),
+        expected,
+    })
+}
+
+fn clip(path: &str, value: &Value) -> Result<(), ConfigError> {
+    let limits = object(path, value, CLIP)?;
+    known_keys(path, limits, "clip", CLIPS)?;
+    if limits.len() != 1 {
+        let value = value.to_string();
+        return Err(ConfigError::Value {
+            path: path.to_owned(),
+            value,
+            expected: CLIP,
+        });
+    }
+    limits
+        .iter()
+        .try_for_each(|(name, limit)| Range::Positive.check(limit, || format!("{path}.{name}")))
+}
+
+impl Family {
+    /// The error for a name that is none of the family's.
+    pub(super) fn unknown(&self, path: &str, name: &str) -> ConfigError {
+        let known: Vec<&str> = self.entries.iter().map(|entry| entry.name).collect();
+        unknown(path, self.noun, name, &known)
+    }
+
+    fn check(&self, path: &str, value: &Value) -> Result<(), ConfigError> {
+        let fields = object(path, value, self.expected)?;
+        let tag_path = || format!("{path}.{}", self.tag);
+        let name = match fields.get(self.tag) {
+            Some(Value::String(name)) => name,
+            Some(other) => {
+                let value = other.to_string();
+                return Err(ConfigError::Value {
+                    path: tag_path(),
+                    value,
+                    expected: "a string",
+                });
+            }
+            None => {
+                return Err(ConfigError::Missing {
+                    path: tag_path(),
+                    expected: "a string",
+                });
+            }
+        };
+        let Some(entry) = self.entries.iter().find(|entry| entry.name == name) else {
+            return Err(self.unknown(&tag_path(), name));
+        };
+        let options = entry.options.iter().map(|(option, ..)| *option);
+        let keys: Vec<&str> = options.chain([self.tag]).collect();
+        known_keys(path, fields, "option", keys)?;
+        for &(option, range, presence) in entry.options {
+            let path = || format!("{path}.{option}");
+            match fields.get(option) {
+                Some(value) => range.check(value, path)?,
+                None if presence == Required => {
+                    return Err(ConfigError::Missing {
+                        path: path(),
+                        expected: range.describe(),
+                    });
+                }
+                None => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+fn unknown(path: &str, noun: &'static str, name: &str, known: &[&str]) -> ConfigError {
+    ConfigError::Unknown {
+        path: path.to_owned(),
+        noun,
+        name: name.to_owned(),
+        suggestion: suggestion(name, known.iter().copied()).map(str::to_owned),
+        known: known.iter().map(|&name| name.to_owned()).collect(),
+    }
+}

@@ -1,0 +1,129 @@
+//! What can be wrong with a config, with the path to it.
+
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// Why a config was refused. A path such as `classifier.hypergradient.iterations` names the place.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The text is not JSON.
+    #[error("the config is not JSON: {reason}")]
+    NotJson {
+        /// The parser's complaint, with line and column.
+        reason: serde_json::Error,
+    },
+    /// A file could not be read.
+    #[error("cannot read `{}`: {reason}", file.display())]
+    Read {
+        /// The file.
+        file: PathBuf,
+        /// The system's answer.
+        reason: io::Error,
+    },
+    /// A file could not be written; if there was one before, it is unchanged.
+    #[error("cannot write `{}`: {reason}", file.display())]
+    Write {
+        /// The file.
+        file: PathBuf,
+        /// The system's answer.
+        reason: io::Error,
+    },
+    /// A file was read but refused.
+    #[error("in `{}`: {reason}", file.display())]
+    InFile {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        reason: Box<ConfigError>,
+    },
+    /// A key or a name that does not exist.
+    #[error("`{path}`: unknown {noun} `{name}`{}; known are {}", did_you_mean(suggestion.as_deref()), listed(known))]
+    Unknown {
+        /// Where the name stands.
+        path: String,
+        /// What it would be: a level, a field, an option, a method, an optimizer.
+        noun: &'static str,
+        /// The name.
+        name: String,
+        /// The known name that it resembles, if any.
+        suggestion: Option<String>,
+        /// All known names.
+        known: Vec<String>,
+    },
+    /// A value of the wrong kind or out of range.
+    #[error("`{path}` is {value}; it must be {expected}")]
+    Value {
+        /// Where the value stands.
+        path: String,
+        /// The value, as in JSON.
+        value: String,
+        /// What is allowed.
+        expected: &'static str,
+    },
+    /// A value that has no default was not given.
+    #[error("`{path}` is missing; it must be {expected}")]
+    Missing {
+        /// Where the value belongs.
+        path: String,
+        /// What is allowed.
+        expected: &'static str,
+    },
+    /// A hypergradient passes through a level that does not say how.
+    #[error("`{path}` is missing; a hypergradient passes through `{level}`")]
+    HypergradientMissing {
+        /// Where the method belongs.
+        path: String,
+        /// The level.
+        level: String,
+    },
+    /// A level says how to compute a hypergradient that never passes through it.
+    #[error("`{path}` is given, but no hypergradient passes through `{level}`")]
+    HypergradientUnused {
+        /// Where the method stands.
+        path: String,
+        /// The level.
+        level: String,
+    },
+    /// The config belongs to another program.
+    #[error("the config has {config} levels, but the program `{program}` has {levels}")]
+    OtherProgram {
+        /// The program's name.
+        program: String,
+        /// Its number of levels.
+        levels: usize,
+        /// The config's number of levels.
+        config: usize,
+    },
+}
+
+/// How alike two names must be (Jaro-Winkler, 1 is equal) before one is offered for the other.
+const ALIKE: f64 = 0.8;
+
+/// The known name that is most like this one.
+pub(super) fn suggestion<'a>(
+    name: &str,
+    known: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    known
+        .into_iter()
+        .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
+        .filter(|(score, _)| *score > ALIKE)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b))
+        .map(|(_, candidate)| candidate)
+}
+
+fn did_you_mean(suggestion: Option<&str>) -> String {
+    suggestion.map_or_else(String::new, |name| format!(" (did you mean `{name}`?)"))
+}
+
+fn listed(names: &[String]) -> String {
+    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    match names.split_last() {
+        None => "none".to_owned(),
+        Some((last, [])) => last.clone(),
+        Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
+    }
+}

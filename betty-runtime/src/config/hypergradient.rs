@@ -1,0 +1,196 @@
+//! The methods that differentiate a best response.
+//!
+//! Throughout, H is the Hessian of a level's loss at its parameters, δ the damping, and v the cotangent that has
+//! arrived at the level. Each method gives an estimate of (H + δI)⁻¹v; the mixed second derivatives then carry it to
+//! the levels above. [`IdentityConfig`] and [`FiniteDifferenceConfig`] take H for a multiple of the identity.
+
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::check::METHODS;
+use super::error::ConfigError;
+
+/// A method and its numbers; in JSON `{"method": "cg", "iterations": 20}`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "method", rename_all = "snake_case")]
+pub enum HypergradientConfig {
+    /// Conjugate gradients.
+    Cg(CgConfig),
+    /// A truncated Neumann series.
+    Neumann(NeumannConfig),
+    /// H for the identity, and the mixed product by central differences.
+    FiniteDifference(FiniteDifferenceConfig),
+    /// H for a multiple of the identity.
+    Identity(IdentityConfig),
+    /// The whole matrix H, factorized.
+    Dense(DenseConfig),
+}
+
+impl HypergradientConfig {
+    /// The name of the method, as in a program and in JSON.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Cg(_) => "cg",
+            Self::Neumann(_) => "neumann",
+            Self::FiniteDifference(_) => "finite_difference",
+            Self::Identity(_) => "identity",
+            Self::Dense(_) => "dense",
+        }
+    }
+
+    /// Which batch of the level the method uses.
+    #[must_use]
+    pub fn batch(&self) -> LowerBatch {
+        match self {
+            Self::Cg(config) => config.batch,
+            Self::Neumann(config) => config.batch,
+            Self::FiniteDifference(config) => config.batch,
+            Self::Identity(config) => config.batch,
+            Self::Dense(config) => config.batch,
+        }
+    }
+}
+
+/// The method of that name with its default numbers.
+impl FromStr for HypergradientConfig {
+    type Err = ConfigError;
+
+    fn from_str(name: &str) -> Result<Self, ConfigError> {
+        Ok(match name {
+            "cg" => Self::Cg(CgConfig::default()),
+            "neumann" => Self::Neumann(NeumannConfig::default()),
+            "finite_difference" => Self::FiniteDifference(FiniteDifferenceConfig::default()),
+            "identity" => Self::Identity(IdentityConfig::default()),
+            "dense" => Self::Dense(DenseConfig::default()),
+            _ => return Err(METHODS.unknown("method", name)),
+        })
+    }
+}
+
+/// Conjugate gradients on (H + δI)x = v: exact after as many iterations as H has distinct eigenvalues, and needs
+/// H + δI to be positive definite.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CgConfig {
+    /// The most iterations, one Hessian-vector product each; at least 1, by default 10.
+    pub iterations: usize,
+    /// Stops once ‖v − (H + δI)x‖ ≤ tolerance·‖v‖; not negative, by default 1e-10; 0 never stops early.
+    pub tolerance: f64,
+    /// δ, added to the diagonal of H; not negative, by default 0.
+    pub damping: f64,
+    /// The batch of the level on which H is taken; by default the last.
+    pub batch: LowerBatch,
+}
+
+impl Default for CgConfig {
+    fn default() -> Self {
+        Self {
+            iterations: 10,
+            tolerance: 1e-10,
+            damping: 0.0,
+            batch: LowerBatch::Last,
+        }
+    }
+}
+
+/// The truncated Neumann series x = s·Σ_{k<K} (I − s(H + δI))ᵏ v: what K steps of gradient descent on the linear system
+/// give; converges if s is less than 2 over the largest eigenvalue.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NeumannConfig {
+    /// K, the number of terms, one Hessian-vector product each but the first; at least 1, by default 10.
+    pub terms: usize,
+    /// s, the step size; greater than zero, by default 0.1.
+    pub step_size: f64,
+    /// δ, added to the diagonal of H; not negative, by default 0.
+    pub damping: f64,
+    /// The batch of the level on which H is taken; by default the last.
+    pub batch: LowerBatch,
+}
+
+impl Default for NeumannConfig {
+    fn default() -> Self {
+        Self {
+            terms: 10,
+            step_size: 0.1,
+            damping: 0.0,
+            batch: LowerBatch::Last,
+        }
+    }
+}
+
+/// Central differences of the upper gradient along v, with H taken for the identity:
+/// (∂c/∂λ(θ + εv) − ∂c/∂λ(θ − εv)) / 2ε with ε = perturbation / ‖v‖.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FiniteDifferenceConfig {
+    /// How far the parameters are moved, ‖εv‖; greater than zero, by default 1e-2.
+    pub perturbation: f64,
+    /// The batch of the level on which gradients are taken; by default the last.
+    pub batch: LowerBatch,
+}
+
+impl Default for FiniteDifferenceConfig {
+    fn default() -> Self {
+        Self {
+            perturbation: 1e-2,
+            batch: LowerBatch::Last,
+        }
+    }
+}
+
+/// x = scale·v: H⁻¹ taken for a multiple of the identity. With the learning rate for `scale` it is one unrolled step of
+/// gradient descent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct IdentityConfig {
+    /// The multiple; greater than zero, by default 1.
+    pub scale: f64,
+    /// The batch of the level on which the mixed product is taken; by default the last.
+    pub batch: LowerBatch,
+}
+
+impl Default for IdentityConfig {
+    fn default() -> Self {
+        Self {
+            scale: 1.0,
+            batch: LowerBatch::Last,
+        }
+    }
+}
+
+/// The whole matrix H + δI, one product a column, factorized: exact, for few parameters and for checking the other
+/// methods.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DenseConfig {
+    /// δ, added to the diagonal of H; not negative, by default 0.
+    pub damping: f64,
+    /// The most parameters for which the matrix is formed; more are refused; at least 1, by default 4096.
+    pub limit: usize,
+    /// The batch of the level on which H is taken; by default the last.
+    pub batch: LowerBatch,
+}
+
+impl Default for DenseConfig {
+    fn default() -> Self {
+        Self {
+            damping: 0.0,
+            limit: 4096,
+            batch: LowerBatch::Last,
+        }
+    }
+}
+
+/// Which of a lower level's batches a hypergradient through it uses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LowerBatch {
+    /// The batch of the level's last step.
+    #[default]
+    Last,
+    /// A batch of its own, taken from the level's stream.
+    Fresh,
+}

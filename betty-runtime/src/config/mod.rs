@@ -1,0 +1,54 @@
+//! The numbers of a program: defaults that the macro wrote, overrides from JSON, and checks that name the culprit.
+
+mod check;
+mod error;
+mod hypergradient;
+mod optimizer;
+mod program;
+#[cfg(test)]
+mod tests;
+
+use serde::{Deserialize, Serialize};
+
+pub use self::error::ConfigError;
+pub use self::hypergradient::{
+    CgConfig, DenseConfig, FiniteDifferenceConfig, HypergradientConfig, IdentityConfig, LowerBatch,
+    NeumannConfig,
+};
+pub use self::optimizer::{AdamConfig, AdamWConfig, OptimizerConfig, SgdConfig};
+pub use self::program::ProgramConfig;
+
+/// The numbers of one level.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LevelConfig {
+    /// Steps that the level takes between two steps of the levels above it; at least 1, by default 1.
+    #[serde(default = "one")]
+    pub unroll: usize,
+    /// How the level takes its steps.
+    pub optimizer: OptimizerConfig,
+    /// How the level's best response is differentiated; given exactly for the levels that a hypergradient passes
+    /// through.
+    #[serde(default)]
+    pub hypergradient: Option<HypergradientConfig>,
+    /// A limit on the level's gradient, applied before the optimizer sees it; by default none.
+    #[serde(default)]
+    pub clip: Option<Clip>,
+    /// Batches whose gradients are averaged for one step; at least 1, by default 1.
+    #[serde(default = "one")]
+    pub accumulate: usize,
+}
+
+/// A limit on a level's gradient.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Clip {
+    /// Scales the gradient g of all parameters together by min(1, limit / ‖g‖₂); greater than zero.
+    Norm(f64),
+    /// Moves every entry of the gradient into [−limit, limit]; greater than zero.
+    Value(f64),
+}
+
+fn one() -> usize {
+    1
+}

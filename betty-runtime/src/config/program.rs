@@ -1,0 +1,205 @@
+//! The config of a whole program: JSON over defaults, files, validation.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use super::LevelConfig;
+use super::check::{self, Family, METHODS, OPTIMIZERS};
+use super::error::ConfigError;
+use crate::engine::schedule::Schedule;
+
+/// The config struct of a program: one [`LevelConfig`] for each level. `multilevel!` implements it.
+///
+/// `Default` gives the numbers that are written in the program; JSON overrides any part of them:
+///
+/// ```json
+/// { "classifier": { "unroll": 5, "hypergradient": { "iterations": 20 } } }
+/// ```
+pub trait ProgramConfig: Clone + Default + Serialize + DeserializeOwned {
+    /// The levels' configs, in order of declaration.
+    fn levels(&self) -> Vec<&LevelConfig>;
+
+    /// The levels' configs, in order of declaration.
+    fn levels_mut(&mut self) -> Vec<&mut LevelConfig>;
+
+    /// Reads JSON, which may be partial, over the defaults.
+    ///
+    /// An optimizer or a hypergradient whose `name` or `method` differs from the default's replaces it as a whole, so
+    /// that options of the one do not end up in the other.
+    ///
+    /// # Errors
+    ///
+    /// If the text is not JSON, or holds unknown names or numbers out of range.
+    fn from_json(text: &str) -> Result<Self, ConfigError> {
+        let overrides =
+            serde_json::from_str(text).map_err(|reason| ConfigError::NotJson { reason })?;
+        let defaults = to_object(&Self::default())?;
+        let merged = merge_levels(defaults, overrides)?;
+        merged
+            .iter()
+            .try_for_each(|(level, value)| check::level(level, value))?;
+        // The check above covers all that can be wrong with the text; what remains would be our own mistake.
+        serde_json::from_value(Value::Object(merged))
+            .map_err(|reason| ConfigError::NotJson { reason })
+    }
+
+    /// Reads a JSON file, which may be partial, over the defaults.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read, and as [`from_json`](Self::from_json).
+    fn from_file(file: impl AsRef<Path>) -> Result<Self, ConfigError> {
+        let file = file.as_ref().to_owned();
+        match fs::read_to_string(&file) {
+            Ok(text) => Self::from_json(&text).map_err(|reason| ConfigError::InFile {
+                file,
+                reason: Box::new(reason),
+            }),
+            Err(reason) => Err(ConfigError::Read { file, reason }),
+        }
+    }
+
+    /// The whole config as JSON, indented.
+    ///
+    /// # Errors
+    ///
+    /// Only if the struct was written by hand and cannot be serialized.
+    fn to_json(&self) -> Result<String, ConfigError> {
+        serde_json::to_string_pretty(self).map_err(|reason| ConfigError::NotJson { reason })
+    }
+
+    /// Writes the whole config to a file, which holds either the old or the new text at any time.
+    ///
+    /// # Errors
+    ///
+    /// If the file or its directory cannot be written.
+    fn save(&self, file: impl AsRef<Path>) -> Result<(), ConfigError> {
+        let file = file.as_ref();
+        let text = self.to_json()? + "\n";
+        replace(file, &text).map_err(|reason| ConfigError::Write {
+            file: file.to_owned(),
+            reason,
+        })
+    }
+
+    /// Checks all numbers, and that exactly the levels that a hypergradient passes through say how.
+    ///
+    /// # Errors
+    ///
+    /// The first mistake, in order of declaration.
+    fn validate(&self, schedule: &Schedule) -> Result<(), ConfigError> {
+        let levels = self.levels();
+        if levels.len() != schedule.levels.len() {
+            return Err(ConfigError::OtherProgram {
+                program: schedule.name.to_owned(),
+                levels: schedule.levels.len(),
+                config: levels.len(),
+            });
+        }
+        for (index, (config, spec)) in levels.into_iter().zip(schedule.levels).enumerate() {
+            check::level(spec.name, &Value::Object(to_object(config)?))?;
+            let path = format!("{}.hypergradient", spec.name);
+            let level = spec.name.to_owned();
+            match (schedule.is_passed(index), &config.hypergradient) {
+                (true, None) => return Err(ConfigError::HypergradientMissing { path, level }),
+                (false, Some(_)) => return Err(ConfigError::HypergradientUnused { path, level }),
+                (true, Some(_)) | (false, None) => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+fn to_object(config: &impl Serialize) -> Result<Map<String, Value>, ConfigError> {
+    match serde_json::to_value(config) {
+        Ok(Value::Object(object)) => Ok(object),
+        Ok(value) => Err(ConfigError::Value {
+            path: "config".to_owned(),
+            value: value.to_string(),
+            expected: LEVELS,
+        }),
+        Err(reason) => Err(ConfigError::NotJson { reason }),
+    }
+}
+
+const LEVELS: &str = "an object with the levels of the program";
+
+fn merge_levels(
+    defaults: Map<String, Value>,
+    overrides: Value,
+) -> Result<Map<String, Value>, ConfigError> {
+    let mut levels = defaults;
+    let overrides = check::object("config", &overrides, LEVELS)?;
+    check::known_keys(
+        "config",
+        overrides,
+        "level",
+        levels.keys().map(String::as_str),
+    )?;
+    for (name, fields) in overrides {
+        match (levels.get_mut(name), fields) {
+            (Some(Value::Object(level)), Value::Object(fields)) => merge_level(level, fields),
+            // What is no object stays, to be refused by the check.
+            _ => {
+                levels.insert(name.clone(), fields.clone());
+            }
+        }
+    }
+    Ok(levels)
+}
+
+fn merge_level(level: &mut Map<String, Value>, overrides: &Map<String, Value>) {
+    for (name, value) in overrides {
+        let family = match name.as_str() {
+            "optimizer" => Some(&OPTIMIZERS),
+            "hypergradient" => Some(&METHODS),
+            _ => None,
+        };
+        match (family, level.get_mut(name), value) {
+            (Some(family), Some(Value::Object(default)), Value::Object(options))
+                if keeps_default(family, default, options) =>
+            {
+                default.extend(options.clone());
+            }
+            _ => {
+                level.insert(name.clone(), value.clone());
+            }
+        }
+    }
+}
+
+fn keeps_default(
+    family: &Family,
+    default: &Map<String, Value>,
+    options: &Map<String, Value>,
+) -> bool {
+    options
+        .get(family.tag)
+        .is_none_or(|name| Some(name) == default.get(family.tag))
+}
+
+/// Writes beside the file and renames, because only renaming is atomic.
+fn replace(file: &Path, text: &str) -> io::Result<()> {
+    let name = file
+        .file_name()
+        .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+    let mut hidden = std::ffi::OsString::from(".");
+    hidden.push(name);
+    hidden.push(format!(".{}", std::process::id()));
+    let temporary: PathBuf = file.with_file_name(hidden);
+    let written = File::create(&temporary).and_then(|mut file| {
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    });
+    let outcome = written.and_then(|()| fs::rename(&temporary, file));
+    if outcome.is_err() {
+        // The first error is the one that matters.
+        drop(fs::remove_file(&temporary));
+    }
+    outcome
+}
