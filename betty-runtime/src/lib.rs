@@ -2,3 +2,4 @@
 pub mod execute;
 pub mod graph;
 pub mod linalg;
+pub mod optimizer;
