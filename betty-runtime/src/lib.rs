@@ -1,4 +1,21 @@
-//! betty
+//! Multilevel optimization on Burn: declare levels, and train them with exact second derivatives.
+//!
+//! A network is trained inside the problem that tunes its data weights, hyperparameters or architecture. Each such
+//! problem is a *level*; `multilevel!` declares them, the compiler checks how they depend on each other, and an
+//! [`Engine`] runs the schedule that follows from it.
+//!
+//! | module | what happens there |
+//! |---|---|
+//! | [`trace`] | a loss function becomes a static graph |
+//! | [`graph`] | graphs, their derivatives of any order, their clean-up |
+//! | [`execute`] | a graph becomes a program on a device |
+//! | [`derivatives`] | gradients and products with second derivatives of one loss, compiled |
+//! | [`linalg`] | solvers over linear operators |
+//! | [`optimizer`] | optimizer steps as graphs |
+//! | [`hypergradient`] | the methods that differentiate a best response |
+//! | [`config`] | a program's numbers, overridable at run time |
+//! | [`engine`] | the schedule, executed on data |
+
 pub mod config;
 pub mod derivatives;
 pub mod engine;
@@ -8,3 +25,21 @@ pub mod hypergradient;
 pub mod linalg;
 pub mod optimizer;
 pub mod trace;
+
+pub use betty_macros::{Batch, multilevel};
+pub use config::{
+    AdamConfig, AdamWConfig, CgConfig, Clip, ConfigError, DenseConfig, FiniteDifferenceConfig, HypergradientConfig,
+    IdentityConfig, LevelConfig, LowerBatch, NeumannConfig, OptimizerConfig, ProgramConfig, SgdConfig,
+};
+pub use engine::{
+    BatchStream, Engine, EngineError, Event, Goal, LevelSpec, Multilevel, Report, Schedule, Stream, Through, Validation,
+};
+pub use trace::{Batch, BatchMapper, LevelModule, Tracer, stop_gradient};
+
+/// What code written by `multilevel!` refers to. No part of it is stable.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::trace::hash_plain;
+    pub use burn::tensor::{Bool, Int, Tensor};
+    pub use serde;
+}

@@ -1,4 +1,6 @@
-//! The two interfaces every solver is written against.
+//! The interfaces every solver is written against.
+
+use super::{Quantity, SolveError};
 
 /// A real vector space with an inner product, owned by value.
 pub trait InnerProductSpace: Clone {
@@ -21,6 +23,21 @@ pub trait InnerProductSpace: Clone {
     fn zero(&self) -> Self;
 }
 
+/// A space whose vectors can be written down as lists of numbers, in an orthonormal basis.
+pub trait Coordinates: InnerProductSpace {
+    /// Dimension of the space that `self` lives in.
+    fn dimension(&self) -> usize;
+
+    /// The coordinates of `self`, [`dimension`](Self::dimension) many.
+    ///
+    /// # Errors
+    /// When the numbers cannot be read.
+    fn coordinates(&self) -> Result<Vec<f64>, Self::Error>;
+
+    /// The vector with these coordinates in the space that `self` lives in; there are `dimension` of them.
+    fn with_coordinates(&self, coordinates: &[f64]) -> Self;
+}
+
 /// A linear map from a space to itself, known by what it does to vectors.
 pub trait LinearOperator {
     /// The vectors it acts on.
@@ -33,4 +50,28 @@ pub trait LinearOperator {
     /// # Errors
     /// When the product cannot be formed.
     fn apply(&mut self, x: &Self::Vector) -> Result<Self::Vector, Self::Error>;
+}
+
+/// The product `(A + damping·I)·x`.
+pub(super) fn apply_damped<A: LinearOperator>(
+    operator: &mut A,
+    damping: f64,
+    x: &A::Vector,
+) -> Result<A::Vector, SolveError<A::Error>> {
+    let mut product = operator.apply(x).map_err(SolveError::Operator)?;
+    if damping != 0.0 {
+        product.add_scaled(damping, x);
+    }
+    Ok(product)
+}
+
+/// The inner product `⟨x, y⟩`, checked to be a finite number.
+pub(super) fn dot<A: LinearOperator>(
+    x: &A::Vector,
+    y: &A::Vector,
+    iteration: usize,
+    quantity: Quantity,
+) -> Result<f64, SolveError<A::Error>> {
+    let value = x.dot(y).map_err(|error| SolveError::Operator(error.into()))?;
+    if value.is_finite() { Ok(value) } else { Err(SolveError::NotFinite { iteration, quantity }) }
 }

@@ -1,0 +1,78 @@
+//! Conjugate gradients for symmetric positive definite operators.
+//!
+//! Hestenes and Stiefel, *Methods of Conjugate Gradients for Solving Linear Systems* (1952). After `k` products the
+//! iterate minimises `½⟨x, A·x⟩ − ⟨b, x⟩` over the Krylov space `x₀ + span{r₀, A·r₀, …, Aᵏ⁻¹·r₀}`:
+//!
+//! ```text
+//! α = ⟨r, r⟩ / ⟨p, A·p⟩      x ← x + α·p      r ← r − α·A·p
+//! β = ⟨r′, r′⟩ / ⟨r, r⟩      p ← r′ + β·p
+//! ```
+
+use super::operator::{apply_damped, dot};
+use super::{InnerProductSpace, LinearOperator, Outcome, Quantity, Solution, SolveError};
+
+/// When to stop, and how much to regularise.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CgOptions {
+    /// Most iterations, each of one product and two inner products.
+    pub iterations: usize,
+    /// Relative residual `‖r‖ / ‖b‖` that is small enough. With 0 all iterations run, unless the residual vanishes first:
+    /// below the rounding unit of `f64` a residual is no information, and counts as zero.
+    pub tolerance: f64,
+    /// `δ ≥ 0` in `A + δI`.
+    pub damping: f64,
+}
+
+/// Solves `(A + δI)·x = b`, starting from `guess` or from 0.
+///
+/// The residual in the outcome is the recursively updated one; it drifts from the true residual only by rounding errors
+/// of the order of `‖A‖·‖x‖`.
+///
+/// # Errors
+/// [`SolveError::NotPositiveDefinite`] when the operator turns out not to be what the method needs,
+/// [`SolveError::NotFinite`], [`SolveError::Operator`]. Running out of iterations is an [`Outcome`], not an error.
+pub fn conjugate_gradient<A: LinearOperator>(
+    operator: &mut A,
+    b: &A::Vector,
+    guess: Option<A::Vector>,
+    options: &CgOptions,
+) -> Result<Solution<A::Vector>, SolveError<A::Error>> {
+    let CgOptions { damping, .. } = *options;
+    let tolerance = options.tolerance.max(f64::EPSILON);
+    let scale = dot::<A>(b, b, 0, Quantity::RightHandSide)?;
+    if scale == 0.0 {
+        return Ok(Solution { x: b.zero(), outcome: Outcome::TRIVIAL });
+    }
+    let mut r = b.clone();
+    let (mut x, mut rr) = match guess {
+        None => (b.zero(), scale),
+        Some(x) => {
+            r.add_scaled(-1.0, &apply_damped(operator, damping, &x)?);
+            let rr = dot::<A>(&r, &r, 0, Quantity::Residual)?;
+            (x, rr)
+        }
+    };
+    let mut p = r.clone();
+    let mut iterations = 0;
+    loop {
+        let residual = (rr / scale).sqrt();
+        let converged = residual <= tolerance;
+        if converged || iterations == options.iterations {
+            return Ok(Solution { x, outcome: Outcome { iterations, residual, converged } });
+        }
+        iterations += 1;
+        let product = apply_damped(operator, damping, &p)?;
+        let curvature = dot::<A>(&p, &product, iterations, Quantity::Curvature)?;
+        if curvature <= 0.0 {
+            let curvature = curvature / dot::<A>(&p, &p, iterations, Quantity::Curvature)?;
+            return Err(SolveError::NotPositiveDefinite { iteration: iterations, curvature });
+        }
+        let alpha = rr / curvature;
+        x.add_scaled(alpha, &p);
+        r.add_scaled(-alpha, &product);
+        let previous = rr;
+        rr = dot::<A>(&r, &r, iterations, Quantity::Residual)?;
+        p.scale(rr / previous);
+        p.add_scaled(1.0, &r);
+    }
+}

@@ -1,0 +1,116 @@
+//! The exact solve: form the matrix column by column, then eliminate.
+//!
+//! Gaussian elimination with partial pivoting (Golub and Van Loan, *Matrix Computations*, §3.4), in `f64` on the host. It
+//! costs one product per unknown and `⅔·n³` operations, so it is for small systems and for judging the other solvers.
+
+use super::operator::{apply_damped, dot};
+use super::{Coordinates, InnerProductSpace, LinearOperator, Outcome, Quantity, Solution, SolveError};
+
+/// How much to regularise, and how large a system to accept.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct DenseOptions {
+    /// `δ ≥ 0` in `A + δI`.
+    pub damping: f64,
+    /// Most unknowns; the matrix of `n` unknowns takes `8·n²` bytes.
+    pub limit: usize,
+}
+
+/// Solves `(A + δI)·x = b` for any invertible `A + δI`, symmetric or not.
+///
+/// The residual in the outcome is measured with one more product.
+///
+/// # Errors
+/// [`SolveError::TooLarge`], [`SolveError::Singular`], [`SolveError::NotFinite`], [`SolveError::Operator`].
+pub fn dense<A>(
+    operator: &mut A,
+    b: &A::Vector,
+    options: &DenseOptions,
+) -> Result<Solution<A::Vector>, SolveError<A::Error>>
+where
+    A: LinearOperator<Vector: Coordinates>,
+{
+    let DenseOptions { damping, limit } = *options;
+    let n = b.dimension();
+    if n > limit {
+        return Err(SolveError::TooLarge { dimension: n, limit });
+    }
+    let scale = dot::<A>(b, b, 0, Quantity::RightHandSide)?;
+    if scale == 0.0 {
+        return Ok(Solution { x: b.zero(), outcome: Outcome::TRIVIAL });
+    }
+    let mut columns = Vec::with_capacity(n);
+    let mut unit = vec![0.0; n];
+    for j in 0..n {
+        unit[j] = 1.0;
+        let product = apply_damped(operator, damping, &b.with_coordinates(&unit))?;
+        unit[j] = 0.0;
+        let column = coordinates::<A>(&product)?;
+        if column.iter().any(|entry| !entry.is_finite()) {
+            return Err(SolveError::NotFinite { iteration: j + 1, quantity: Quantity::Entry });
+        }
+        columns.push(column);
+    }
+    let mut solution = coordinates::<A>(b)?;
+    eliminate(&mut columns, &mut solution)
+        .map_err(|Breakdown { pivot, magnitude }| SolveError::Singular { pivot, magnitude })?;
+    let x = b.with_coordinates(&solution);
+    let mut r = b.clone();
+    r.add_scaled(-1.0, &apply_damped(operator, damping, &x)?);
+    let residual = (dot::<A>(&r, &r, n, Quantity::Residual)? / scale).sqrt();
+    Ok(Solution { x, outcome: Outcome { iterations: n, residual, converged: true } })
+}
+
+fn coordinates<A>(x: &A::Vector) -> Result<Vec<f64>, SolveError<A::Error>>
+where
+    A: LinearOperator<Vector: Coordinates>,
+{
+    x.coordinates().map_err(|error| SolveError::Operator(error.into()))
+}
+
+/// No pivot of this column stands out of rounding error.
+struct Breakdown {
+    pivot: usize,
+    magnitude: f64,
+}
+
+/// Overwrites `b` with the solution of `A·x = b`; `columns` are those of `A` and are overwritten with its factors.
+fn eliminate(columns: &mut [Vec<f64>], b: &mut [f64]) -> Result<(), Breakdown> {
+    let n = b.len();
+    let largest = columns.iter().flatten().fold(0.0_f64, |largest, entry| largest.max(entry.abs()));
+    let negligible = n as f64 * f64::EPSILON * largest;
+    for k in 0..n {
+        let (done, rest) = columns.split_at_mut(k + 1);
+        let pivots = &mut done[k];
+        let row = (k..n).fold(k, |best, i| if pivots[i].abs() > pivots[best].abs() { i } else { best });
+        if pivots[row].abs() <= negligible {
+            return Err(Breakdown { pivot: k, magnitude: pivots[row].abs() });
+        }
+        pivots.swap(k, row);
+        let (upper, factors) = pivots.split_at_mut(k + 1);
+        for factor in factors.iter_mut() {
+            *factor /= upper[k];
+        }
+        for column in rest.iter_mut().map(Vec::as_mut_slice).chain([&mut *b]) {
+            column.swap(k, row);
+            subtract(&mut column[k..], factors);
+        }
+    }
+    // What is left is the upper triangle: substitute backwards.
+    for k in (0..n).rev() {
+        b[k] /= columns[k][k];
+        let (above, x) = b.split_at_mut(k);
+        for (entry, factor) in above.iter_mut().zip(&columns[k]) {
+            *entry -= x[0] * factor;
+        }
+    }
+    Ok(())
+}
+
+/// Subtracts `factors` times the first number of `column` from the numbers after it.
+fn subtract(column: &mut [f64], factors: &[f64]) {
+    if let Some((&mut first, rest)) = column.split_first_mut() {
+        for (entry, factor) in rest.iter_mut().zip(factors) {
+            *entry -= first * factor;
+        }
+    }
+}

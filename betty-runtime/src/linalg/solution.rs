@@ -1,0 +1,115 @@
+//! What a solver answers: a solution with how good it is, or why there is none.
+
+use std::fmt;
+
+/// An approximate solution of `(A + δI)·x = b`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Solution<V> {
+    /// The vector found.
+    pub x: V,
+    /// How good it is.
+    pub outcome: Outcome,
+}
+
+/// How far a solver got.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Outcome {
+    /// Steps taken: iterations, terms, or columns, whatever the solver counts.
+    pub iterations: usize,
+    /// Relative residual `‖b − (A + δI)·x‖ / ‖b‖`, as far as the solver knows it without another product; 0 for `b = 0`.
+    pub residual: f64,
+    /// Whether the residual is within what was asked for. `false` is no failure: a budget of few steps is a
+    /// legitimate, regularising approximation, and the caller decides whether it is good enough.
+    pub converged: bool,
+}
+
+impl Outcome {
+    /// The outcome for `b = 0`, whose solution 0 needs no product.
+    pub(super) const TRIVIAL: Outcome = Outcome { iterations: 0, residual: 0.0, converged: true };
+}
+
+/// The number in which a solver noticed that something is not finite.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quantity {
+    /// The norm of the right-hand side.
+    RightHandSide,
+    /// The norm of a residual.
+    Residual,
+    /// The curvature `⟨p, A·p⟩` along a search direction.
+    Curvature,
+    /// The norm of a term of a series.
+    Term,
+    /// An entry of the operator's matrix.
+    Entry,
+}
+
+impl fmt::Display for Quantity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Quantity::RightHandSide => "the norm of the right-hand side",
+            Quantity::Residual => "the norm of the residual",
+            Quantity::Curvature => "the curvature along the search direction",
+            Quantity::Term => "the norm of the term",
+            Quantity::Entry => "an entry of the matrix",
+        })
+    }
+}
+
+/// Why a linear system has no solution that a solver could stand for.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SolveError<E> {
+    /// A direction was met along which the damped operator does not curve upwards.
+    #[error(
+        "the operator is not positive definite: its curvature is {curvature:e} along a direction met in iteration \
+         {iteration}; raise the damping by more than {:e}", -curvature
+    )]
+    NotPositiveDefinite {
+        /// Iteration that met the direction, from 1.
+        iteration: usize,
+        /// Rayleigh quotient `⟨p, (A + δI)·p⟩ / ⟨p, p⟩ ≤ 0`, an upper bound of the smallest eigenvalue.
+        curvature: f64,
+    },
+    /// A number became infinite or not a number.
+    #[error("{quantity} is not finite in iteration {iteration}")]
+    NotFinite {
+        /// Iteration that noticed it; 0 is the preparation before the first one.
+        iteration: usize,
+        /// Which number it was.
+        quantity: Quantity,
+    },
+    /// The terms of a Neumann series grew instead of shrinking.
+    #[error(
+        "the Neumann series diverges: term {term} is {growth:.1} times as large as the first; step_size {step_size} \
+         must be below 2/λ_max, and λ_max is about {curvature:e} or more"
+    )]
+    Diverged {
+        /// The term, from 0.
+        term: usize,
+        /// Its norm over the norm of the first term.
+        growth: f64,
+        /// The step size used.
+        step_size: f64,
+        /// Rayleigh quotient of the damped operator along the term before, a lower bound of its largest eigenvalue.
+        curvature: f64,
+    },
+    /// The matrix would not fit.
+    #[error("a dense solve of {dimension} unknowns exceeds the limit of {limit}")]
+    TooLarge {
+        /// Unknowns of the system.
+        dimension: usize,
+        /// The largest number allowed.
+        limit: usize,
+    },
+    /// The matrix has no inverse in floating point.
+    #[error("the matrix is singular: pivot {pivot} is {magnitude:e}, which is rounding error; add damping")]
+    Singular {
+        /// Column without a pivot, from 0.
+        pivot: usize,
+        /// Largest magnitude left in that column.
+        magnitude: f64,
+    },
+    /// A product with the operator, or a number, could not be had.
+    #[error("a product with the operator could not be formed")]
+    Operator(#[source] E),
+}

@@ -1,0 +1,105 @@
+//! Optimizers as graphs, so that a step can be differentiated like any other computation.
+//!
+//! A step `θ′ = Φ(θ, g, state; lr)` is a function of its inputs alone: the learning rate and everything that depends on
+//! the number of the step are inputs too, so one graph serves all steps and unrolling is composition. The results are
+//! those of `burn-optim`'s optimizers with the same numbers; numbers are kept in `f64`, where Burn rounds most to `f32`.
+
+mod adam;
+mod adamw;
+mod moments;
+mod sgd;
+
+use std::fmt::Debug;
+
+pub use adam::Adam;
+pub use adamw::AdamW;
+pub use sgd::Sgd;
+
+use crate::graph::{Graph, GraphError, NodeId};
+
+/// An update rule that treats every parameter tensor by itself.
+pub trait Optimizer: Send + Sync + Debug {
+    /// Its name in errors.
+    fn name(&self) -> &'static str;
+
+    /// How many state tensors it keeps for one parameter tensor, each of the parameter's shape and zero at the start.
+    fn states(&self) -> usize;
+
+    /// The numbers besides the learning rate that step `step` reads, counted from 1; always as many, whatever the step.
+    fn scalars(&self, step: u64) -> Vec<f64>;
+
+    /// Adds the update of one parameter tensor.
+    ///
+    /// # Errors
+    /// [`GraphError`] when the inputs are not as [`UpdateInputs`] and this optimizer describe them.
+    fn update(&self, graph: &mut Graph, inputs: &UpdateInputs<'_>) -> Result<Updated, GraphError>;
+}
+
+/// What an update of one parameter tensor is computed from.
+#[derive(Clone, Copy, Debug)]
+pub struct UpdateInputs<'a> {
+    /// The parameter tensor, of a float type.
+    pub parameter: NodeId,
+    /// The gradient, of the parameter's shape and type.
+    pub gradient: NodeId,
+    /// The states that the step before left, each of the parameter's shape and type.
+    pub states: &'a [NodeId],
+    /// The learning rate, of shape `[1]` and any float type.
+    pub learning_rate: NodeId,
+    /// The numbers of [`Optimizer::scalars`] for this step, each of shape `[1]` and any float type.
+    pub scalars: &'a [NodeId],
+}
+
+/// What an update gives.
+#[derive(Clone, Debug)]
+pub struct Updated {
+    /// The new parameter tensor.
+    pub parameter: NodeId,
+    /// The new states, in the order of the old ones.
+    pub states: Vec<NodeId>,
+}
+
+impl UpdateInputs<'_> {
+    /// Whether everything fits together, and `optimizer`.
+    fn check(&self, graph: &Graph, optimizer: &dyn Optimizer) -> Result<(), GraphError> {
+        let op = || optimizer.name().to_owned();
+        let (shape, dtype) = (graph.shape(self.parameter), graph.dtype(self.parameter));
+        if !dtype.is_float() {
+            return Err(GraphError::NotDifferentiable { node: self.parameter, dtype });
+        }
+        for &tensor in self.states.iter().chain([&self.gradient]) {
+            if graph.shape(tensor) != shape {
+                let (left, right) = (shape.to_vec(), graph.shape(tensor).to_vec());
+                return Err(GraphError::ShapeMismatch { op: op(), left, right });
+            }
+        }
+        for &scalar in self.scalars.iter().chain([&self.learning_rate]) {
+            if graph.shape(scalar) != [1] {
+                let (shape, reason) = (graph.shape(scalar).to_vec(), "its numbers have shape [1]".to_owned());
+                return Err(GraphError::InvalidShape { op: op(), shape, reason });
+            }
+        }
+        let (states, scalars) = (optimizer.states(), optimizer.scalars(1).len());
+        if (self.states.len(), self.scalars.len()) != (states, scalars) {
+            let found = 3 + self.states.len() + self.scalars.len();
+            return Err(GraphError::InputCount { op: op(), expected: 3 + states + scalars, found });
+        }
+        Ok(())
+    }
+}
+
+/// `x` of shape `[1]` in the type of `like`, spread over its shape.
+fn spread_like(graph: &mut Graph, x: NodeId, like: NodeId) -> Result<NodeId, GraphError> {
+    let (shape, dtype) = (graph.shape(like).to_vec(), graph.dtype(like));
+    let x = graph.cast(x, dtype)?;
+    graph.spread(x, &shape)
+}
+
+/// `gradient + weight_decay · parameter`: the gradient of the loss with the penalty `½ · weight_decay · ‖parameter‖²`.
+fn penalized(graph: &mut Graph, inputs: &UpdateInputs<'_>, weight_decay: f64) -> Result<NodeId, GraphError> {
+    if weight_decay == 0.0 {
+        return Ok(inputs.gradient);
+    }
+    let decay = graph.mul_scalar(inputs.parameter, weight_decay)?;
+    graph.add(decay, inputs.gradient)
+}
