@@ -66,6 +66,15 @@ multilevel! {
     }
 }
 
+/// The CPU, or the GPU when `BETTY_BENCH_DEVICE=cuda` and built with feature `cuda`.
+fn device() -> Device {
+    #[cfg(feature = "cuda")]
+    if std::env::var("BETTY_BENCH_DEVICE").is_ok_and(|device| device == "cuda") {
+        return Device::cuda(0);
+    }
+    Device::flex()
+}
+
 fn problem(device: &Device) -> Reweighting {
     Reweighting {
         weights: WeightNet {
@@ -99,7 +108,7 @@ fn inputs(problem: &Reweighting, batch: &AnyBatch) -> Vec<Value> {
 }
 
 fn derivatives(c: &mut Criterion) {
-    let device = Device::flex();
+    let device = device();
     let problem = problem(&device);
     let images = images(&device);
     let batch = AnyBatch::new(images.clone());
@@ -150,7 +159,7 @@ impl Reweighting {
 }
 
 fn hypergradients(c: &mut Criterion) {
-    let device = Device::flex();
+    let device = device();
     let mut group = c.benchmark_group("step");
     group.sample_size(20);
     let engine = |config| {

@@ -33,7 +33,7 @@ impl Vector {
     }
 
     fn values(&self) -> Vec<f64> {
-        self.x.val().into_data().to_vec::<f64>().unwrap()
+        self.x.val().into_data().try_to_vec::<f64>().unwrap()
     }
 }
 

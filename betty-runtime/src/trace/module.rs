@@ -10,6 +10,8 @@ use crate::execute::Value;
 pub struct Leaf {
     /// Where it is inside the module, `encoder.weight` for instance.
     pub path: String,
+    /// Burn's identifier of the parameter.
+    pub id: ParamId,
     /// Its value.
     pub value: Value,
     /// Whether training moves it: an active float parameter, not frozen, not running state.
@@ -60,8 +62,8 @@ struct Collect {
 }
 
 impl Collect {
-    fn push(&mut self, value: Value) {
-        self.leaves.push(Leaf { path: self.path.join("."), value, trainable: false });
+    fn push(&mut self, id: ParamId, value: Value) {
+        self.leaves.push(Leaf { path: self.path.join("."), id, value, trainable: false });
     }
 }
 
@@ -75,15 +77,15 @@ impl ModuleVisitor for Collect {
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.push(Value::from_tensor(param.base()));
+        self.push(param.id, Value::from_tensor(param.base()));
     }
 
     fn visit_int<const D: usize>(&mut self, param: &Param<Tensor<D, Int>>) {
-        self.push(Value::from_tensor(param.base()));
+        self.push(param.id, Value::from_tensor(param.base()));
     }
 
     fn visit_bool<const D: usize>(&mut self, param: &Param<Tensor<D, Bool>>) {
-        self.push(Value::from_tensor(param.base()));
+        self.push(param.id, Value::from_tensor(param.base()));
     }
 }
 

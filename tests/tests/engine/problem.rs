@@ -147,9 +147,9 @@ pub fn engine(dropout: f64) -> Engine<Cleaning> {
 }
 
 pub fn logits(problem: &Cleaning) -> Vec<f32> {
-    problem.weights.logits.val().into_data().to_vec().unwrap()
+    problem.weights.logits.val().into_data().try_to_vec().unwrap()
 }
 
 pub fn first_weight(problem: &Cleaning) -> Vec<f32> {
-    problem.model.first.weight.val().into_data().to_vec().unwrap()
+    problem.model.first.weight.val().into_data().try_to_vec().unwrap()
 }

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use betty_runtime::{Clip, Engine, Event, Goal, HypergradientConfig, Stream, Validation};
 use burn::lr_scheduler::exponential::ExponentialLrSchedulerConfig;
+use burn::module::Module;
 
 use crate::problem::{Cleaning, CleaningConfig, CleaningData, TRAIN, data, engine, examples, first_weight, logits, problem};
 
