@@ -94,7 +94,7 @@ fn images(device: &Device) -> Images {
 }
 
 fn record(problem: &Reweighting, batch: &AnyBatch) -> Trace {
-    trace(1, "model", batch, |tracer| {
+    trace("model", batch, |tracer| {
         let model = tracer.module(1, &problem.model);
         let weights = tracer.module(0, &problem.weights);
         weighted(&model, &weights, tracer.batch())

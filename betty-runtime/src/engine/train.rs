@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use burn::lr_scheduler::ModuleLrScheduler;
+use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
 
 use super::error::EngineError;
 use super::event::{Event, Observer};

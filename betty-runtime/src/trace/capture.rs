@@ -49,6 +49,13 @@ impl Trace {
     pub fn input(&self, source: Source) -> Option<NodeId> {
         self.inputs.iter().find(|(of, _)| *of == source).map(|&(_, node)| node)
     }
+
+    /// Whether the loss reads any tensor of this level's module.
+    pub fn depends_on(&self, level: usize) -> bool {
+        let leaves = self.inputs.iter().filter(|(source, _)| matches!(source, Source::Leaf { level: of, .. } if *of == level));
+        let leaves: Vec<NodeId> = leaves.map(|&(_, node)| node).collect();
+        dependents(&self.graph, &leaves)[self.loss.index()]
+    }
 }
 
 /// What came out of the recorded function, before the recording is complete.
@@ -63,12 +70,11 @@ thread_local! {
     static CAPTURE: Device = Device::capture();
 }
 
-/// Records `loss` of level number `level`, named `name`, on a batch like `batch`, and imports it.
+/// Records the loss of the level named `name` on a batch like `batch`, and imports it.
 ///
 /// # Errors
 /// [`TraceError`] when the loss does something that cannot be recorded or differentiated.
 pub fn trace(
-    level: usize,
     name: &str,
     batch: &AnyBatch,
     loss: impl FnOnce(&mut Tracer<'_>) -> Tensor<1>,
@@ -108,14 +114,6 @@ pub fn trace(
     import(&mut graph, &mut nodes, &captured, name)?;
     let loss = nodes[&loss];
     let burn_gradients = gradients.iter().map(|(index, id)| (inputs[*index].1, nodes[id])).collect();
-    let own: Vec<NodeId> = inputs
-        .iter()
-        .filter(|(source, _)| matches!(source, Source::Leaf { level: of, .. } if *of == level))
-        .map(|&(_, node)| node)
-        .collect();
-    if !dependents(&graph, &own)[loss.index()] {
-        return Err(TraceError::Disconnected { level: name.into() });
-    }
     Ok(Trace { graph, loss, inputs, burn_gradients })
 }
 
