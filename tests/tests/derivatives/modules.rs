@@ -1,0 +1,1 @@
+//! Layers of Burn's `nn`, and the losses that come with it.
