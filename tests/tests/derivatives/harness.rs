@@ -12,8 +12,8 @@
 
 use betty_runtime::execute::{Program, Value};
 use betty_runtime::graph::{Graph, NodeId, jvp, vjp};
-use betty_runtime::trace::{AnyBatch, Source, Trace, trace};
-use burn::module::Param;
+use betty_runtime::trace::{AnyBatch, Leaf, LevelModule, Source, Trace, trace};
+use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
@@ -91,7 +91,8 @@ pub(crate) fn flat<const D: usize>(tensor: Tensor<D>) -> Tensor<1> {
 }
 
 /// One `#[test]` a line: `name(inputs) = |a| function;`, or `name(inputs) [burn < 1e-3] = …` where Burn's own derivative
-/// is only approximate, or `[kink]` where second derivatives do not exist.
+/// is only approximate, `[kink]` where second
+/// derivatives do not exist, `[single]` where Burn computes in single precision whatever it is given.
 macro_rules! cases {
     ($($name:ident($($input:expr),* $(,)?) $([$($option:tt)*])? = |$a:ident| $body:expr;)*) => {$(
         #[test]
@@ -109,6 +110,12 @@ macro_rules! option {
     (burn < $tolerance:literal) => {
         $crate::harness::Options { burn: Some($tolerance), ..Default::default() }
     };
+    (single) => {
+        $crate::harness::Options { single: true, burn: Some(1e-5), ..Default::default() }
+    };
+    (random) => {
+        $crate::harness::Options { random: true, ..Default::default() }
+    };
     (kink) => {
         $crate::harness::Options { kink: true, ..Default::default() }
     };
@@ -121,6 +128,16 @@ pub(crate) struct Options {
     pub(crate) burn: Option<f64>,
     /// Whether to leave out what needs a second derivative.
     pub(crate) kink: bool,
+    /// Whether the function computes in single precision whatever it is given.
+    pub(crate) single: bool,
+    /// Whether the function draws random numbers.
+    pub(crate) random: bool,
+}
+
+impl Options {
+    fn tolerance(&self, tolerance: f64) -> f64 {
+        if self.single { 1e-5 } else { tolerance }
+    }
 }
 
 /// Host numbers of one case.
@@ -250,18 +267,17 @@ pub(crate) fn check(name: &str, inputs: &[Input], options: Options, f: impl Fn(&
     check_type(&format!("{name} (f32)"), inputs, options, DType::F32, &f);
 }
 
+type Parts = (Vec<Tensor<1>>, Vec<Tensor<1, Int>>, Tensor<1>, Tensor<1>);
+
 fn check_type(name: &str, inputs: &[Input], options: Options, dtype: DType, f: &impl Fn(&Arguments) -> Tensor<1>) {
     let mut rng = StdRng::seed_from_u64(7);
     let device = Device::flex();
     let numbers = Numbers::draw(inputs, &mut rng);
-    let (exact, first) = if dtype == DType::F64 { (1e-12, 1e-12) } else { (1e-5, 1e-5) };
 
     // Burn, eagerly.
     let taped = device.clone().autodiff();
-    let leaves: Vec<Tensor<1>> = Numbers::float_tensors(&numbers.parameters, &taped, dtype)
-        .into_iter()
-        .map(Tensor::require_grad)
-        .collect();
+    let leaves: Vec<Tensor<1>> =
+        Numbers::float_tensors(&numbers.parameters, &taped, dtype).into_iter().map(Tensor::require_grad).collect();
     let data = Numbers::float_tensors(&numbers.data, &taped, dtype);
     let eager = f(&numbers.arguments(leaves.clone(), data, numbers.int_tensors(&taped)));
     let size = eager.dims()[0];
@@ -276,7 +292,6 @@ fn check_type(name: &str, inputs: &[Input], options: Options, dtype: DType, f: &
         })
         .collect();
     let eager: Vec<f64> = eager.inner().into_data().iter::<f64>().collect();
-    let eager_loss: Vec<f64> = eager_loss.inner().into_data().iter::<f64>().collect();
 
     // The trace.
     let parameters: Vec<Param<Tensor<1>>> =
@@ -287,7 +302,6 @@ fn check_type(name: &str, inputs: &[Input], options: Options, dtype: DType, f: &
         float(&w, &device, dtype),
         float(&c, &device, dtype),
     ));
-    type Parts = (Vec<Tensor<1>>, Vec<Tensor<1, Int>>, Tensor<1>, Tensor<1>);
     let trace = trace(0, name, &batch, |tracer| {
         let parameters = tracer.module(0, &parameters);
         let (data, indices, w, c) = tracer.batch::<Parts>();
@@ -296,31 +310,101 @@ fn check_type(name: &str, inputs: &[Input], options: Options, dtype: DType, f: &
     });
     let trace = trace.unwrap_or_else(|error| panic!("{name}: {error}"));
     let problem = Problem::new(trace, dtype);
-    let leaf_values = |flat: &[f64]| -> Vec<Value> {
-        let parts = split(flat, &numbers.parameters);
-        parts.iter().map(|part| Value::from_tensor(float(part, &device, dtype))).collect()
+    let at = verify(name, &problem, &parameters.leaves(), &batch, options, dtype, &mut rng);
+    let (exact, first) = precision(dtype);
+    close(name, "value", &at.value, &eager, options.tolerance(exact));
+    close(name, "loss", &at.loss, &eager_loss.inner().into_data().iter::<f64>().collect::<Vec<_>>(), exact * 10.0);
+    close(name, "gradient, eager", &at.gradient, &eager_gradient, options.burn.unwrap_or(first));
+}
+
+/// Checks a module's derivatives like those of a function; its parameters are given, its batch is drawn.
+pub(crate) fn check_module<M: Module + 'static>(
+    name: &str,
+    module: &M,
+    inputs: &[Input],
+    options: Options,
+    f: impl Fn(&M, &Arguments) -> Tensor<1>,
+) {
+    for dtype in [DType::F64, DType::F32] {
+        let name = &format!("{name} ({dtype:?})");
+        let mut rng = StdRng::seed_from_u64(7);
+        let device = Device::flex();
+        let numbers = Numbers::draw(inputs, &mut rng);
+        let module = module.clone().map(&mut As(dtype));
+        let data = Numbers::float_tensors(&numbers.data, &device, dtype);
+        let eager = f(&module, &numbers.arguments(Vec::new(), data.clone(), numbers.int_tensors(&device)));
+        let size = eager.dims()[0];
+        let (w, c) = (random(size, &mut rng), random(size, &mut rng));
+        let batch =
+            AnyBatch::new((data, numbers.int_tensors(&device), float(&w, &device, dtype), float(&c, &device, dtype)));
+        let trace = trace(0, name, &batch, |tracer| {
+            let module = tracer.module(0, &module);
+            let (data, indices, w, c) = tracer.batch::<Parts>();
+            loss(f(&module, &numbers.arguments(Vec::new(), data, indices)), w, c)
+        });
+        let trace = trace.unwrap_or_else(|error| panic!("{name}: {error}"));
+        let problem = Problem::new(trace, dtype);
+        let at = verify(name, &problem, &module.leaves(), &batch, options, dtype, &mut rng);
+        let eager: Vec<f64> = eager.into_data().iter::<f64>().collect();
+        if !options.random {
+            close(name, "value", &at.value, &eager, options.tolerance(precision(dtype).0));
+        }
+    }
+}
+
+/// Casts all floats of a module.
+struct As(DType);
+
+impl ModuleMapper for As {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        param.map(|tensor| tensor.cast(self.0))
+    }
+}
+
+/// How well values and first derivatives agree.
+fn precision(dtype: DType) -> (f64, f64) {
+    if dtype == DType::F64 { (1e-12, 1e-12) } else { (1e-5, 1e-5) }
+}
+
+/// Checks everything that needs no eager computation.
+fn verify(
+    name: &str,
+    problem: &Problem,
+    leaves: &[Leaf],
+    batch: &AnyBatch,
+    options: Options,
+    dtype: DType,
+    rng: &mut StdRng,
+) -> Answers {
+    let device = Device::flex();
+    let host_leaves: Vec<(Vec<usize>, Vec<f64>)> =
+        leaves.iter().map(|leaf| (leaf.value.shape(), leaf.value.to_vec().unwrap())).collect();
+    let values = |flat: &[f64]| -> Vec<Value> {
+        let parts = split(flat, &host_leaves);
+        let data = parts.into_iter().zip(&host_leaves).map(|(part, (shape, _))| TensorData::new(part, shape.clone()));
+        data.map(|data| Value::from_data(data.convert_dtype(dtype), &device)).collect()
     };
-    let theta: Vec<f64> = numbers.parameters.iter().flat_map(|(_, values)| values.clone()).collect();
-    let (u, v, cotangent) = (random(theta.len(), &mut rng), random(theta.len(), &mut rng), random(size, &mut rng));
+    let theta: Vec<f64> = host_leaves.iter().flat_map(|(_, values)| values.clone()).collect();
+    let (u, v, cotangent) = (random(theta.len(), rng), random(theta.len(), rng), random(problem.size, rng));
     let run = |theta: &[f64], u: &[f64]| -> Answers {
-        let vectors = [leaf_values(theta), leaf_values(u), vec![Value::from_tensor(float(&cotangent, &device, dtype))]];
+        let vectors = [values(theta), values(u), vec![Value::from_tensor(float(&cotangent, &device, dtype))]];
         problem.run(vectors.concat(), batch.values(), &device)
     };
     let at = run(&theta, &u);
-    close(name, "value", &at.value, &eager, exact);
-    close(name, "loss", &at.loss, &eager_loss, exact * 10.0);
-    close(name, "gradient, recorded", &at.gradient, &at.burn, options.burn.unwrap_or(first));
-    close(name, "gradient, eager", &at.gradient, &eager_gradient, options.burn.unwrap_or(first));
+    close(name, "gradient, recorded", &at.gradient, &at.burn, options.burn.unwrap_or(precision(dtype).1));
     if dtype != DType::F64 || options.kink {
-        return;
+        return at;
     }
-    close(name, "adjointness", &[dot(&cotangent, &at.jvp)], &[dot(&at.vjp, &u)], 1e-10);
-    close(name, "reverse over reverse", &at.hvp, &at.reverse_hvp, 1e-10);
+    close(name, "adjointness", &[dot(&cotangent, &at.jvp)], &[dot(&at.vjp, &u)], options.tolerance(1e-10));
+    close(name, "reverse over reverse", &at.hvp, &at.reverse_hvp, options.tolerance(1e-10));
     let other = run(&theta, &v);
-    close(name, "symmetry", &[dot(&v, &at.hvp)], &[dot(&u, &other.hvp)], 1e-9);
+    close(name, "symmetry", &[dot(&v, &at.hvp)], &[dot(&u, &other.hvp)], options.tolerance(1e-9));
     let mixture: Vec<f64> = u.iter().zip(&v).map(|(u, v)| u + 2.0 * v).collect();
     let sum: Vec<f64> = at.hvp.iter().zip(&other.hvp).map(|(u, v)| u + 2.0 * v).collect();
-    close(name, "linearity", &run(&theta, &mixture).hvp, &sum, 1e-10);
+    close(name, "linearity", &run(&theta, &mixture).hvp, &sum, options.tolerance(1e-10));
+    if options.single {
+        return at;
+    }
     // Fourth order: the error is h⁴/30 times a fifth derivative, and rounding divided by h.
     let h = 1e-3;
     let moved = |steps: f64| -> Answers {
@@ -336,11 +420,14 @@ fn check_type(name: &str, inputs: &[Input], options: Options, dtype: DType, f: &
     close(name, "jvp, differences", &at.jvp, &differences(|answers| &answers.value), 1e-8);
     close(name, "hvp, differences", &at.hvp, &differences(|answers| &answers.gradient), 1e-8);
     close(name, "mixed, differences", &at.mixed, &differences(|answers| &answers.data_gradient), 1e-8);
+    at
 }
 
 /// A traced loss with its derivatives, all in one program.
 struct Problem {
     graph: Graph,
+    /// Number of elements of the function.
+    size: usize,
     inputs: Vec<NodeId>,
     outputs: Vec<Vec<NodeId>>,
 }
@@ -396,19 +483,10 @@ impl Problem {
         let backward = or_zeros(g, backward, &leaves);
         let burn = leaves.iter().map(|leaf| burn_gradients.iter().find(|(of, _)| of == leaf).map(|&(_, node)| node));
         let burn = or_zeros(g, burn.collect(), &leaves);
-        let outputs = vec![
-            vec![loss],
-            vec![value],
-            gradient,
-            burn,
-            hvp,
-            reverse_hvp,
-            data_gradient,
-            mixed,
-            forward,
-            backward,
-        ];
-        Problem { graph, inputs: [leaves, tangents, vec![cotangent], batch].concat(), outputs }
+        let outputs =
+            vec![vec![loss], vec![value], gradient, burn, hvp, reverse_hvp, data_gradient, mixed, forward, backward];
+        let size = graph.node(value).elements();
+        Problem { graph, size, inputs: [leaves, tangents, vec![cotangent], batch].concat(), outputs }
     }
 
     fn run(&self, vectors: Vec<Value>, batch: &[Value], device: &Device) -> Answers {

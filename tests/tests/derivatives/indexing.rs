@@ -8,7 +8,6 @@ use crate::harness::{data, indices, x};
 cases! {
     gather(x([3, 4]), indices(4, [3, 2])) = |a| a.x::<2>(0).exp().gather(1, a.indices::<2>(0));
     gather_first(x([3, 4]), indices(3, [5, 4])) = |a| a.x::<2>(0).exp().gather(0, a.indices::<2>(0));
-    gather_short(x([3, 4]), indices(4, [2, 2])) = |a| a.x::<2>(0).exp().gather(1, a.indices::<2>(0));
     scatter(x([3, 4]), x([3, 2]), indices(4, [3, 2])) = |a| {
         a.x::<2>(0).exp().scatter(1, a.indices::<2>(0), a.x::<2>(1).square(), Add)
     };
@@ -26,10 +25,6 @@ cases! {
     embed(x([5, 3]), indices(5, [2, 4])) = |a| embedding(a.x::<2>(0).exp(), a.indices::<2>(0));
     embed_times(x([5, 3]), indices(5, [2, 4]), x([2, 4, 3])) = |a| {
         embedding(a.x::<2>(0), a.indices::<2>(0)) * a.x::<3>(1).exp()
-    };
-    one_hot(x([4, 3]), indices(3, [4])) = |a| {
-        let x = a.x::<2>(0);
-        x.clone().exp() * a.indices::<1>(0).one_hot::<2>(3).float().cast(x.dtype())
     };
 
     matmul(x([2, 3]), x([3, 4])) = |a| a.x::<2>(0).matmul(a.x::<2>(1));

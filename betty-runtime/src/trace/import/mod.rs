@@ -38,12 +38,15 @@ pub(super) fn import(
     for (id, data) in &captured.values {
         nodes.entry(*id).or_insert_with(|| graph.literal(data.clone()));
     }
-    let mut importer = Importer { graph, nodes };
+    // The loss is the recording's first output; what is recorded behind it is Burn's backward pass.
+    let loss = captured.graph.outputs.first();
+    let mut importer = Importer { graph, nodes, divisors: Vec::new(), backward: false };
     for operation in &captured.graph.operations {
         importer.operation(operation).map_err(|error| match error {
             ImportError::Unsupported(source) => TraceError::Unsupported { level: level.into(), source },
             ImportError::Graph(source) => TraceError::Graph { level: level.into(), source },
         })?;
+        importer.backward = importer.backward || loss.is_some_and(|loss| importer.nodes.contains_key(loss));
     }
     Ok(())
 }
@@ -51,6 +54,10 @@ pub(super) fn import(
 struct Importer<'a> {
     graph: &'a mut Graph,
     nodes: &'a mut HashMap<TensorId, NodeId>,
+    /// Numbers by which doubles are divided.
+    divisors: Vec<f64>,
+    /// Whether the forward pass is complete.
+    backward: bool,
 }
 
 impl Importer<'_> {

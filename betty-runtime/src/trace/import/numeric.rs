@@ -1,5 +1,6 @@
 //! Arithmetic, reductions and elementary functions.
 
+use burn::tensor::DType;
 use burn_ir::{
     BinaryOpIr, BoolOperationIr, FloatOperationIr, IntOperationIr, MatmulOpIr, NumericOperationIr, PadModeIr, PadOpIr,
     RandomOpIr, ScalarOpIr, TensorIr,
@@ -18,7 +19,12 @@ impl Importer<'_> {
             N::Div(o) => self.binary(Binary::Div, o),
             N::Rem(o) => self.binary(Binary::Rem, o),
             N::AddScalar(o) => self.with_scalar(WithScalar::Add, o),
-            N::MulScalar(o) => self.with_scalar(WithScalar::Mul, o),
+            N::MulScalar(o) => {
+                let x = self.node(&o.lhs)?;
+                let factor = self.exact_factor(scalar(o.rhs).as_f64(), o.out.dtype);
+                let node = self.graph.mul_scalar(x, factor)?;
+                self.set(&o.out, node)
+            }
             N::RemScalar(o) => self.with_scalar(WithScalar::Rem, o),
             N::PowiScalar(o) => self.with_scalar(WithScalar::Pow, o),
             N::ClampMin(o) => self.with_scalar(WithScalar::ClampMin, o),
@@ -32,6 +38,7 @@ impl Importer<'_> {
                 let x = self.node(&o.lhs)?;
                 let divisor = scalar(o.rhs).as_f64();
                 let node = if o.out.dtype.is_float() {
+                    self.divisors.push(divisor);
                     self.graph.mul_scalar(x, divisor.recip())?
                 } else {
                     let divisor = self.graph.full_like(x, divisor);
@@ -181,6 +188,16 @@ impl Importer<'_> {
     fn with_scalar(&mut self, f: WithScalar, o: &ScalarOpIr) -> Imported {
         let value = Scalar::of(o.lhs.dtype, scalar(o.rhs).as_f64());
         self.unary_op(Op::WithScalar(f, value), &o.lhs, &o.out)
+    }
+
+    /// Burn's backward pass of `x / number` rounds `1 / number` to single precision, also for doubles; this is what it
+    /// stands for.
+    fn exact_factor(&self, factor: f64, dtype: DType) -> f64 {
+        let rounded = |divisor: f64| f64::from(1.0 / divisor as f32);
+        match self.divisors.iter().find(|&&divisor| rounded(divisor) == factor) {
+            Some(divisor) if self.backward && dtype == DType::F64 => divisor.recip(),
+            _ => factor,
+        }
     }
 
     /// A result whose recorded shape may drop or keep dimensions of size 1.
