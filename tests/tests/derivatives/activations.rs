@@ -20,12 +20,12 @@ cases! {
     hard_sigmoid_case(within(-4.0, 4.0, [2, 4])) [single] = |a| hard_sigmoid(a.x::<2>(0), 0.2, 0.5).square();
     hard_sigmoid_at_bound(given([4], &[-2.5, 2.5, 0.1, 3.0])) [kink] = |a| hard_sigmoid(a.x::<1>(0), 0.2, 0.5);
     tanh_case(x([2, 3])) = |a| tanh(a.x::<2>(0));
-    softplus_case(x([2, 3])) = |a| softplus(a.x::<2>(0), 1.5);
+    softplus_case(x([2, 3])) [eager < 1e-7] = |a| softplus(a.x::<2>(0), 1.5);
     silu_case(x([2, 3])) = |a| silu(a.x::<2>(0));
     mish_case(x([2, 3])) = |a| mish(a.x::<2>(0));
     hard_swish_case(within(-4.0, 4.0, [2, 4])) [single] = |a| hard_swish(a.x::<2>(0));
     elu_case(x([2, 3])) = |a| elu(a.x::<2>(0), 0.7);
-    celu_case(x([2, 3])) = |a| celu(a.x::<2>(0), 0.7);
+    celu_case(x([2, 3])) [eager < 1e-7] = |a| celu(a.x::<2>(0), 0.7);
     selu_case(x([2, 3])) = |a| selu(a.x::<2>(0));
     softsign_case(x([2, 3])) = |a| softsign(a.x::<2>(0));
     glu_case(x([2, 4])) = |a| glu(a.x::<2>(0), 1);

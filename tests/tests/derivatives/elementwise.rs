@@ -52,7 +52,7 @@ cases! {
     add_scalar(x([2, 3])) = |a| a.x::<2>(0) + 0.3;
     sub_scalar(x([2, 3])) = |a| a.x::<2>(0) - 0.3;
     mul_scalar(x([2, 3])) = |a| a.x::<2>(0) * 0.3;
-    div_scalar(x([2, 3])) = |a| a.x::<2>(0) / 0.3;
+    div_scalar(x([2, 3])) [eager < 1e-7] = |a| a.x::<2>(0) / 0.3;
     remainder_scalar(within(1.0, 5.0, [2, 3])) [kink] = |a| a.x::<2>(0).remainder_scalar(0.77);
     powf_scalar(within(0.5, 2.0, [2, 3])) = |a| a.x::<2>(0).powf_scalar(1.7);
     powf_scalar_half(within(0.5, 2.0, [2, 3])) = |a| a.x::<2>(0).powf_scalar(0.5);
@@ -67,7 +67,7 @@ cases! {
     powi_scalar_zero(x([2, 3])) = |a| a.x::<2>(0).powi_scalar(0) + a.x::<2>(0);
     powi_scalar_at_zero(given([4], &[0.0, 0.5, 0.0, -0.5])) = |a| a.x::<1>(0).powi_scalar(3);
     square_at_zero(given([4], &[0.0, 0.5, 0.0, -0.5])) = |a| a.x::<1>(0).powi_scalar(2);
-    scalars(x([2, 3])) = |a| ((a.x::<2>(0) * 2.0 + 1.0) * 3.0 - 4.0) / 0.7 + 0.0;
+    scalars(x([2, 3])) [eager < 1e-7] = |a| ((a.x::<2>(0) * 2.0 + 1.0) * 3.0 - 4.0) / 0.7 + 0.0;
 
     clamp(x([2, 4])) = |a| a.x::<2>(0).clamp(-0.5, 0.5);
     clamp_min(x([2, 4])) = |a| a.x::<2>(0).clamp_min(-0.21).square();

@@ -91,7 +91,7 @@ pub(crate) fn flat<const D: usize>(tensor: Tensor<D>) -> Tensor<1> {
 }
 
 /// One `#[test]` a line: `name(inputs) = |a| function;`, or `name(inputs) [burn < 1e-3] = …` where Burn's own derivative
-/// is only approximate, `[kink]` where second
+/// is only approximate, `[eager < 1e-7]` where only its eager one is, `[kink]` where second
 /// derivatives do not exist, `[single]` where Burn computes in single precision whatever it is given.
 macro_rules! cases {
     ($($name:ident($($input:expr),* $(,)?) $([$($option:tt)*])? = |$a:ident| $body:expr;)*) => {$(
@@ -110,6 +110,15 @@ macro_rules! option {
     (burn < $tolerance:literal) => {
         $crate::harness::Options { burn: Some($tolerance), ..Default::default() }
     };
+    (eager < $tolerance:literal) => {
+        $crate::harness::Options { eager: Some($tolerance), ..Default::default() }
+    };
+    (f32) => {
+        $crate::harness::Options { only_f32: true, ..Default::default() }
+    };
+    (noise) => {
+        $crate::harness::Options { random: true, only_f32: true, ..Default::default() }
+    };
     (single) => {
         $crate::harness::Options { single: true, burn: Some(1e-5), ..Default::default() }
     };
@@ -126,6 +135,10 @@ macro_rules! option {
 pub(crate) struct Options {
     /// How far Burn's derivative may be off.
     pub(crate) burn: Option<f64>,
+    /// How far the derivative of Burn's eager autodiff may be off.
+    pub(crate) eager: Option<f64>,
+    /// Whether Burn refuses to compute the function in double precision.
+    pub(crate) only_f32: bool,
     /// Whether to leave out what needs a second derivative.
     pub(crate) kink: bool,
     /// Whether the function computes in single precision whatever it is given.
@@ -136,7 +149,7 @@ pub(crate) struct Options {
 
 impl Options {
     fn tolerance(&self, tolerance: f64) -> f64 {
-        if self.single { 1e-5 } else { tolerance }
+        if self.single || self.only_f32 { tolerance.max(1e-5) } else { tolerance }
     }
 }
 
@@ -314,7 +327,8 @@ fn check_type(name: &str, inputs: &[Input], options: Options, dtype: DType, f: &
     let (exact, first) = precision(dtype);
     close(name, "value", &at.value, &eager, options.tolerance(exact));
     close(name, "loss", &at.loss, &eager_loss.inner().into_data().iter::<f64>().collect::<Vec<_>>(), exact * 10.0);
-    close(name, "gradient, eager", &at.gradient, &eager_gradient, options.burn.unwrap_or(first));
+    let eager_tolerance = options.burn.or(options.eager).unwrap_or(0.0).max(first);
+    close(name, "gradient, eager", &at.gradient, &eager_gradient, eager_tolerance);
 }
 
 /// Checks a module's derivatives like those of a function; its parameters are given, its batch is drawn.
@@ -326,11 +340,14 @@ pub(crate) fn check_module<M: Module + 'static>(
     f: impl Fn(&M, &Arguments) -> Tensor<1>,
 ) {
     for dtype in [DType::F64, DType::F32] {
+        if options.only_f32 && dtype == DType::F64 {
+            continue;
+        }
         let name = &format!("{name} ({dtype:?})");
         let mut rng = StdRng::seed_from_u64(7);
         let device = Device::flex();
         let numbers = Numbers::draw(inputs, &mut rng);
-        let module = module.clone().map(&mut As(dtype));
+        let module = module.clone().map(&mut Fill { dtype, rng: StdRng::seed_from_u64(11) });
         let data = Numbers::float_tensors(&numbers.data, &device, dtype);
         let eager = f(&module, &numbers.arguments(Vec::new(), data.clone(), numbers.int_tensors(&device)));
         let size = eager.dims()[0];
@@ -352,12 +369,19 @@ pub(crate) fn check_module<M: Module + 'static>(
     }
 }
 
-/// Casts all floats of a module.
-struct As(DType);
+/// Gives a module's floats a type, and values that depend on nothing else: Burn's generator is one for all tests.
+struct Fill {
+    dtype: DType,
+    rng: StdRng,
+}
 
-impl ModuleMapper for As {
+impl ModuleMapper for Fill {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        param.map(|tensor| tensor.cast(self.0))
+        param.map(|tensor| {
+            let shape = tensor.dims();
+            let values = random(count(&shape), &mut self.rng);
+            float(&values, &tensor.device(), self.dtype).reshape(shape)
+        })
     }
 }
 
@@ -392,7 +416,7 @@ fn verify(
     };
     let at = run(&theta, &u);
     close(name, "gradient, recorded", &at.gradient, &at.burn, options.burn.unwrap_or(precision(dtype).1));
-    if dtype != DType::F64 || options.kink {
+    if (dtype != DType::F64 && !options.only_f32) || options.kink {
         return at;
     }
     close(name, "adjointness", &[dot(&cotangent, &at.jvp)], &[dot(&at.vjp, &u)], options.tolerance(1e-10));
@@ -402,11 +426,11 @@ fn verify(
     let mixture: Vec<f64> = u.iter().zip(&v).map(|(u, v)| u + 2.0 * v).collect();
     let sum: Vec<f64> = at.hvp.iter().zip(&other.hvp).map(|(u, v)| u + 2.0 * v).collect();
     close(name, "linearity", &run(&theta, &mixture).hvp, &sum, options.tolerance(1e-10));
-    if options.single {
+    if options.single || options.only_f32 {
         return at;
     }
     // Fourth order: the error is h⁴/30 times a fifth derivative, and rounding divided by h.
-    let h = 1e-3;
+    let h = 1e-4;
     let moved = |steps: f64| -> Answers {
         let theta: Vec<f64> = theta.iter().zip(&u).map(|(x, u)| x + steps * h * u).collect();
         run(&theta, &u)

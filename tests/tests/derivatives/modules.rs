@@ -10,12 +10,11 @@ use burn::tensor::Device;
 
 use crate::harness::{check_module, data, flat, indices};
 
-/// A module in a file line: `name(module, inputs) = |module, a| function;`
+/// One module a line: `name(module; batch) = |module, a| function;`
 macro_rules! modules {
     ($($name:ident($module:expr; $($input:expr),* $(,)?) $([$($option:tt)*])? = |$m:ident, $a:ident| $body:expr;)*) => {$(
         #[test]
         fn $name() {
-            Device::flex().seed(3);
             let options = option!($($($option)*)?);
             check_module(stringify!($name), &$module, &[$($input),*], options, |$m, $a| flat($body));
         }
@@ -46,7 +45,7 @@ modules! {
     huber(LinearConfig::new(3, 4).init(&flex()); data([5, 3]), data([5, 4])) = |m, a| {
         HuberLossConfig::new(0.9).init().forward(m.forward(a.data::<2>(0)), a.data::<2>(1), Reduction::Sum)
     };
-    bce_with_logits(LinearConfig::new(3, 2).init(&flex()); data([5, 3]), indices(2, [5, 2])) = |m, a| {
+    bce_with_logits(LinearConfig::new(3, 2).init(&flex()); data([5, 3]), indices(2, [5, 2])) [f32] = |m, a| {
         BinaryCrossEntropyLossConfig::new().with_logits(true).init(&flex()).forward(m.forward(a.data::<2>(0)), a.indices::<2>(0))
     };
     embedding_layer(EmbeddingConfig::new(6, 4).init(&flex()); indices(6, [3, 2])) = |m, a| m.forward(a.indices::<2>(0)).tanh();
@@ -57,7 +56,7 @@ modules! {
         let h = h.clone() / (h.square().mean_dim(1) + 1e-5).sqrt();
         m[1].forward(h)
     };
-    norms((LinearConfig::new(3, 4).init(&flex()), LayerNormConfig::new(4).init(&flex()), RmsNormConfig::new(4).init(&flex())); data([5, 3])) = |m, a| {
+    norms((LinearConfig::new(3, 4).init(&flex()), LayerNormConfig::new(4).init(&flex()), RmsNormConfig::new(4).init(&flex())); data([5, 3])) [single] = |m, a| {
         m.2.forward(m.1.forward(m.0.forward(a.data::<2>(0))).tanh())
     };
     group_norm((Conv1dConfig::new(2, 4, 3).init(&flex()), GroupNormConfig::new(2, 4).init(&flex())); data([2, 2, 6])) = |m, a| {
@@ -82,12 +81,12 @@ modules! {
     transformer(TransformerEncoderConfig::new(4, 6, 2, 1).with_dropout(0.0).init(&flex()); data([2, 3, 4])) = |m, a| {
         m.forward(TransformerEncoderInput::new(a.data::<3>(0)))
     };
-    lstm(LstmConfig::new(3, 4, true).init(&flex()); data([2, 3, 3])) = |m, a| m.forward(a.data::<3>(0), None).0;
-    gru(gru::GruConfig::new(3, 4, true).init(&flex()); data([2, 3, 3])) = |m, a| m.forward(a.data::<3>(0), None);
+    lstm(LstmConfig::new(3, 4, true).init(&flex()); data([2, 3, 3])) [f32] = |m, a| m.forward(a.data::<3>(0), None).0;
+    gru(gru::GruConfig::new(3, 4, true).init(&flex()); data([2, 3, 3])) [f32] = |m, a| m.forward(a.data::<3>(0), None);
     dropout((LinearConfig::new(3, 8).init(&flex()), LinearConfig::new(8, 2).init(&flex())); data([4, 3])) [random] = |m, a| {
         m.1.forward(DropoutConfig::new(0.4).init().forward(m.0.forward(a.data::<2>(0)).tanh()))
     };
-    gaussian_noise(LinearConfig::new(3, 8).init(&flex()); data([4, 3])) [random] = |m, a| {
+    gaussian_noise(LinearConfig::new(3, 8).init(&flex()); data([4, 3])) [noise] = |m, a| {
         GaussianNoiseConfig::new(0.4).init().forward(m.forward(a.data::<2>(0)).tanh())
     };
 }

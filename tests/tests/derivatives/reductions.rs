@@ -17,7 +17,7 @@ cases! {
     mean_dim(x([2, 3])) = |a| a.x::<2>(0).exp().mean_dim(1);
     mean_dims(x([2, 3, 4])) = |a| a.x::<3>(0).exp().mean_dims(&[0, 1]);
     var(x([2, 5])) = |a| a.x::<2>(0).var(1);
-    var_bias(x([2, 5])) = |a| a.x::<2>(0).var_bias(1);
+    var_bias(x([2, 5])) [eager < 1e-7] = |a| a.x::<2>(0).var_bias(1);
     var_mean(x([2, 5])) = |a| { let (var, mean) = a.x::<2>(0).var_mean(1); var * mean };
     max(x([2, 3])) = |a| a.x::<2>(0).exp().max();
     min(x([2, 3])) = |a| a.x::<2>(0).exp().min();
