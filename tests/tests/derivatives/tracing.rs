@@ -90,6 +90,16 @@ fn detach_is_detected_and_stop_gradient_agrees() {
 }
 
 #[test]
+fn a_detached_parameter_has_a_gradient_that_burn_has_not() {
+    // Burn makes a detached leaf another leaf, so the loss is still on the tape.
+    let mut trace = traced(|x| x.detach().exp().sum());
+    assert!(trace.burn_gradients.is_empty());
+    let one = trace.graph.full(&[1], DType::F64, 1.0);
+    let leaf = trace.inputs[0].1;
+    assert!(vjp(&mut trace.graph, &[(trace.loss, one)], &[leaf]).unwrap()[0].is_some());
+}
+
+#[test]
 fn stop_gradient_outside_of_a_loss_is_detach() {
     let device = Device::flex().autodiff();
     let x = Tensor::<1>::from_floats([1.0, 2.0], &device).require_grad();

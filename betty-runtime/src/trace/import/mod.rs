@@ -11,7 +11,7 @@ use burn_capture::CapturedGraph;
 use burn_ir::{CustomOpIr, OperationIr, ScalarIr, TensorId, TensorIr};
 
 use super::error::{TraceError, Unsupported};
-use super::stop::MARKER;
+use super::stop::{MARKER, PLACEHOLDER};
 use crate::graph::{Graph, GraphError, NodeId, Op, Scalar};
 
 /// Why one operation could not be imported.
@@ -71,11 +71,20 @@ impl Importer<'_> {
             OperationIr::Activation(op) => self.activation(op),
             OperationIr::Module(op) => self.module(op),
             OperationIr::Custom(op) if op.id == MARKER => self.stop_gradient(op),
+            OperationIr::Custom(op) if op.id == PLACEHOLDER => self.placeholder(op),
             // The value of an initialised tensor is already known.
             OperationIr::Init(_) | OperationIr::Drop(_) => Ok(()),
             OperationIr::Custom(op) => unsupported(&op.id),
             OperationIr::Distributed(op) => unsupported(op),
         }
+    }
+
+    fn placeholder(&mut self, op: &CustomOpIr) -> Imported {
+        if let ([input], [output]) = (op.inputs.as_slice(), op.outputs.as_slice()) {
+            let node = self.node(input)?;
+            return self.set(output, node);
+        }
+        unsupported(&op.id)
     }
 
     fn stop_gradient(&mut self, op: &CustomOpIr) -> Imported {
