@@ -13,7 +13,7 @@ cases! {
     prelu_case(x([2, 3]), x([1])) = |a| prelu(a.x::<2>(0), a.x::<1>(1)).square();
     prelu_channels(x([2, 3, 2]), x([3])) = |a| prelu(a.x::<3>(0), a.x::<1>(1)).square();
     prelu_at_zero(given([3], &[0.0, 0.5, -0.5]), given([1], &[0.25])) [kink] = |a| prelu(a.x::<1>(0).unsqueeze::<2>(), a.x::<1>(1));
-    gelu_case(x([2, 3])) [burn < 1e-2] = |a| gelu(a.x::<2>(0));
+    gelu_case(x([2, 3])) = |a| gelu(a.x::<2>(0));
     gelu_approximate_case(x([2, 3])) = |a| gelu_approximate(a.x::<2>(0));
     sigmoid_case(within(-4.0, 4.0, [2, 3])) = |a| sigmoid(a.x::<2>(0));
     log_sigmoid_case(within(-4.0, 4.0, [2, 3])) = |a| log_sigmoid(a.x::<2>(0));
@@ -34,7 +34,7 @@ cases! {
     softmax_middle(x([2, 3, 2])) = |a| softmax(a.x::<3>(0), 1);
     softmax_of_one(x([2, 1])) = |a| softmax(a.x::<2>(0), 1) * a.x::<2>(0);
     softmax_one_row(x([1, 3])) = |a| softmax(a.x::<2>(0), 1);
-    softmax_far_apart(within(-8.0, 8.0, [2, 3])) = |a| softmax(a.x::<2>(0), 1);
+    softmax_far_apart(within(-8.0, 8.0, [2, 3])) [f32 < 1e-5] = |a| softmax(a.x::<2>(0), 1);
     softmin_case(x([2, 3])) = |a| softmin(a.x::<2>(0), 1);
     quiet_softmax_case(x([2, 3])) = |a| quiet_softmax(a.x::<2>(0), 1);
     log_softmax_last(x([2, 3])) = |a| log_softmax(a.x::<2>(0), 1);

@@ -66,6 +66,7 @@ cases! {
     powi_scalar_minus_two(within(0.5, 2.0, [2, 3])) = |a| a.x::<2>(0).powi_scalar(-2);
     powi_scalar_zero(x([2, 3])) = |a| a.x::<2>(0).powi_scalar(0) + a.x::<2>(0);
     powi_scalar_at_zero(given([4], &[0.0, 0.5, 0.0, -0.5])) = |a| a.x::<1>(0).powi_scalar(3);
+    constant_power_at_zero(given([3], &[0.0, 0.5, -0.5])) = |a| a.x::<1>(0).powf_scalar(0.0) + a.x::<1>(0);
     square_at_zero(given([4], &[0.0, 0.5, 0.0, -0.5])) = |a| a.x::<1>(0).powi_scalar(2);
     scalars(x([2, 3])) [eager < 1e-7] = |a| ((a.x::<2>(0) * 2.0 + 1.0) * 3.0 - 4.0) / 0.7 + 0.0;
 

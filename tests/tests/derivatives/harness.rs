@@ -90,9 +90,10 @@ pub(crate) fn flat<const D: usize>(tensor: Tensor<D>) -> Tensor<1> {
     tensor.reshape([count])
 }
 
-/// One `#[test]` a line: `name(inputs) = |a| function;`, or `name(inputs) [burn < 1e-3] = …` where Burn's own derivative
-/// is only approximate, `[eager < 1e-7]` where only its eager one is, `[kink]` where second
-/// derivatives do not exist, `[single]` where Burn computes in single precision whatever it is given.
+/// One `#[test]` a line: `name(inputs) = |a| function;`. An option may stand before the `=`: `[kink]` where second
+/// derivatives do not exist, `[single]` where Burn computes in single precision whatever it is given, `[f32]` where it
+/// refuses doubles, `[eager < 1e-7]` where its eager derivative is only approximate, `[f32 < 1e-5]` where rounding is
+/// amplified, `[random]` where values cannot be compared.
 macro_rules! cases {
     ($($name:ident($($input:expr),* $(,)?) $([$($option:tt)*])? = |$a:ident| $body:expr;)*) => {$(
         #[test]
@@ -107,8 +108,8 @@ macro_rules! option {
     () => {
         $crate::harness::Options::default()
     };
-    (burn < $tolerance:literal) => {
-        $crate::harness::Options { burn: Some($tolerance), ..Default::default() }
+    (f32 < $tolerance:literal) => {
+        $crate::harness::Options { f32_gradient: Some($tolerance), ..Default::default() }
     };
     (eager < $tolerance:literal) => {
         $crate::harness::Options { eager: Some($tolerance), ..Default::default() }
@@ -120,7 +121,7 @@ macro_rules! option {
         $crate::harness::Options { random: true, only_f32: true, ..Default::default() }
     };
     (single) => {
-        $crate::harness::Options { single: true, burn: Some(1e-5), ..Default::default() }
+        $crate::harness::Options { single: true, ..Default::default() }
     };
     (random) => {
         $crate::harness::Options { random: true, ..Default::default() }
@@ -133,8 +134,8 @@ macro_rules! option {
 /// What is special about a case.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Options {
-    /// How far Burn's derivative may be off.
-    pub(crate) burn: Option<f64>,
+    /// How far gradients in single precision may be apart.
+    pub(crate) f32_gradient: Option<f64>,
     /// How far the derivative of Burn's eager autodiff may be off.
     pub(crate) eager: Option<f64>,
     /// Whether Burn refuses to compute the function in double precision.
@@ -150,6 +151,12 @@ pub(crate) struct Options {
 }
 
 impl Options {
+    /// How well gradients agree with Burn's.
+    fn gradient(&self, dtype: DType) -> f64 {
+        let single = self.f32_gradient.unwrap_or(1e-6);
+        if dtype == DType::F64 { self.tolerance(1e-12) } else { single }
+    }
+
     fn tolerance(&self, tolerance: f64) -> f64 {
         if self.single || self.only_f32 { tolerance.max(1e-5) } else { tolerance }
     }
@@ -326,11 +333,11 @@ fn check_type(name: &str, inputs: &[Input], options: Options, dtype: DType, f: &
     let trace = trace.unwrap_or_else(|error| panic!("{name}: {error}"));
     let problem = Problem::new(trace, dtype);
     let at = verify(name, &problem, &parameters.leaves(), &batch, options, dtype, &mut rng);
-    let (exact, first) = precision(dtype);
+    let exact = precision(dtype);
     close(name, "value", &at.value, &eager, options.tolerance(exact));
     close(name, "loss", &at.loss, &eager_loss.inner().into_data().iter::<f64>().collect::<Vec<_>>(), exact * 10.0);
-    let eager_tolerance = options.burn.or(options.eager).unwrap_or(0.0).max(first);
-    close(name, "gradient, eager", &at.gradient, &eager_gradient, eager_tolerance);
+    let tolerance = options.eager.unwrap_or(0.0).max(options.gradient(dtype));
+    close(name, "gradient, eager", &at.gradient, &eager_gradient, tolerance);
 }
 
 /// Checks a module's derivatives like those of a function; its parameters are given, its batch is drawn.
@@ -366,7 +373,7 @@ pub(crate) fn check_module<M: Module + 'static>(
         let at = verify(name, &problem, &module.leaves(), &batch, options, dtype, &mut rng);
         let eager: Vec<f64> = eager.into_data().iter::<f64>().collect();
         if !options.random {
-            close(name, "value", &at.value, &eager, options.tolerance(precision(dtype).0));
+            close(name, "value", &at.value, &eager, options.tolerance(precision(dtype)));
         }
     }
 }
@@ -387,9 +394,9 @@ impl ModuleMapper for Fill {
     }
 }
 
-/// How well values and first derivatives agree.
-fn precision(dtype: DType) -> (f64, f64) {
-    if dtype == DType::F64 { (1e-12, 1e-12) } else { (1e-5, 1e-5) }
+/// How well values agree.
+fn precision(dtype: DType) -> f64 {
+    if dtype == DType::F64 { 1e-12 } else { 1e-6 }
 }
 
 /// Checks everything that needs no eager computation.
@@ -417,7 +424,7 @@ fn verify(
         problem.run(vectors.concat(), batch.values(), &device)
     };
     let at = run(&theta, &u);
-    close(name, "gradient, recorded", &at.gradient, &at.burn, options.burn.unwrap_or(precision(dtype).1));
+    close(name, "gradient, recorded", &at.gradient, &at.burn, options.gradient(dtype));
     if (dtype != DType::F64 && !options.only_f32) || options.kink {
         return at;
     }

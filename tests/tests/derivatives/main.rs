@@ -11,6 +11,7 @@ mod activations;
 mod convolutions;
 mod elementwise;
 mod errors;
+mod graphs;
 mod indexing;
 mod modules;
 mod random;

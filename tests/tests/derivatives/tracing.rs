@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use betty_runtime::execute::{Program, Value};
 use betty_runtime::graph::{NodeId, Op, jvp, reachable, vjp};
-use betty_runtime::trace::{AnyBatch, Trace, stop_gradient, trace};
+use betty_runtime::trace::{AnyBatch, Trace, TraceError, stop_gradient, trace};
 use burn::module::Param;
 use burn::nn::DropoutConfig;
 use burn::nn::loss::CrossEntropyLossConfig;
@@ -47,6 +47,27 @@ fn softmax_and_its_logarithm_are_recognised() {
     });
     let entropy = operations(&entropy.unwrap());
     assert!(entropy.contains_key("log_softmax") && !entropy.contains_key("exp"), "{entropy:?}");
+}
+
+#[test]
+fn placeholders_have_no_value() {
+    type Loss = fn(Tensor<2>, Tensor<1>, Tensor<1, Int>) -> Tensor<1>;
+    let losses: [Loss; 3] = [
+        |x, _, _| x.clone().sum() * x.into_data().iter::<f64>().sum::<f64>(),
+        |x, y, _| x.sum() * y.into_data().iter::<f64>().sum::<f64>(),
+        |x, _, i| x.sum() * i.into_data().iter::<f64>().sum::<f64>(),
+    ];
+    let device = Device::flex();
+    let parameter = Param::from_tensor(Tensor::<2>::ones([2, 3], &device));
+    let batch = AnyBatch::new((Tensor::<1>::ones([2], &device), Tensor::<1, Int>::ones([2], &device)));
+    for loss in losses {
+        let traced = trace(0, "classifier", &batch, |tracer| {
+            let x = tracer.module(0, &parameter).val();
+            let (y, i) = tracer.batch();
+            loss(x, y, i)
+        });
+        assert!(matches!(traced, Err(TraceError::ReadsValue { .. })), "zeros stand for no value");
+    }
 }
 
 #[test]
