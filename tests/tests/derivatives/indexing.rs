@@ -1,6 +1,7 @@
 //! Reading and adding at indices, and products of matrices.
 
 use burn::tensor::IndexingUpdateOp::Add;
+use burn::tensor::IntDType;
 use burn::tensor::module::embedding;
 
 use crate::harness::{data, indices, x};
@@ -38,4 +39,19 @@ cases! {
     matmul_transposed(x([3, 2]), x([4, 3])) = |a| a.x::<2>(0).transpose().matmul(a.x::<2>(1).transpose());
     matmul_row(x([1, 3]), x([3, 1])) = |a| a.x::<2>(0).matmul(a.x::<2>(1));
     outer(x([3]), x([4])) = |a| a.x::<1>(0).unsqueeze_dim::<2>(1) * a.x::<1>(1).unsqueeze::<2>();
+
+    gather_narrow(x([3, 4]), indices(4, [3, 2])) = |a| a.x::<2>(0).exp().gather(1, a.indices::<2>(0).cast(IntDType::I32));
+    scatter_narrow(x([3, 4]), x([3, 2]), indices(4, [3, 2])) = |a| {
+        a.x::<2>(0).exp().scatter(1, a.indices::<2>(0).cast(IntDType::I32), a.x::<2>(1).square(), Add)
+    };
+    select_narrow(x([3, 4]), indices(3, [6])) = |a| a.x::<2>(0).exp().select(0, a.indices::<1>(0).cast(IntDType::I32));
+    embed_narrow(x([5, 3]), indices(5, [2, 4])) = |a| {
+        embedding(a.x::<2>(0).exp(), a.indices::<2>(0).cast(IntDType::I32))
+    };
+    select_integers(x([3, 4]), indices(3, [6]), indices(4, [3, 2])) = |a| {
+        // Indices of indices.
+        let rows = a.indices::<2>(1).select(0, a.indices::<1>(0));
+        a.x::<2>(0).exp().select(0, a.indices::<1>(0)).gather(1, rows)
+    };
+    gather_of_argmax(x([3, 4])) = |a| a.x::<2>(0).exp().gather(1, (-a.x::<2>(0)).argmax(1));
 }

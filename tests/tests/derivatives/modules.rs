@@ -1,12 +1,16 @@
 //! Layers of Burn's `nn`, and the losses that come with it.
 
 use burn::nn::attention::{MhaInput, MultiHeadAttentionConfig};
-use burn::nn::conv::{Conv1dConfig, Conv2dConfig, ConvTranspose2dConfig};
-use burn::nn::loss::{BinaryCrossEntropyLossConfig, CrossEntropyLossConfig, HuberLossConfig, MseLoss, Reduction};
+use burn::nn::conv::{Conv1dConfig, Conv2dConfig, Conv3dConfig, ConvTranspose2dConfig};
+use burn::nn::loss::{
+    BinaryCrossEntropyLossConfig, CrossEntropyLossConfig, HuberLossConfig, KLDivLossConfig, LpLossConfig, MseLoss,
+    Reduction, SmoothL1LossConfig,
+};
 use burn::nn::pool::{AdaptiveAvgPool2dConfig, AvgPool2dConfig, MaxPool2dConfig};
 use burn::nn::transformer::{TransformerEncoderConfig, TransformerEncoderInput};
 use burn::nn::*;
 use burn::tensor::Device;
+use burn::tensor::activation::{log_softmax, sigmoid, softmax};
 
 use crate::harness::{check_module, data, flat, indices};
 
@@ -89,4 +93,53 @@ modules! {
     gaussian_noise(LinearConfig::new(3, 8).init(&flex()); data([4, 3])) [noise] = |m, a| {
         GaussianNoiseConfig::new(0.4).init().forward(m.forward(a.data::<2>(0)).tanh())
     };
+    cross_entropy_smoothed(LinearConfig::new(3, 4).init(&flex()); data([5, 3]), indices(4, [5])) [f32] = |m, a| {
+        let config = CrossEntropyLossConfig::new().with_smoothing(Some(0.1));
+        config.init(&a.data::<2>(0).device()).forward(m.forward(a.data::<2>(0)), a.indices::<1>(0))
+    };
+    cross_entropy_weighted(LinearConfig::new(3, 4).init(&flex()); data([5, 3]), indices(4, [5])) [f32] = |m, a| {
+        let config = CrossEntropyLossConfig::new().with_weights(Some(vec![1.0, 2.0, 0.5, 1.5]));
+        config.init(&a.data::<2>(0).device()).forward(m.forward(a.data::<2>(0)), a.indices::<1>(0))
+    };
+    cross_entropy_of_probabilities(LinearConfig::new(3, 4).init(&flex()); data([5, 3]), indices(4, [5])) = |m, a| {
+        let config = CrossEntropyLossConfig::new().with_logits(false);
+        config.init(&flex()).forward(softmax(m.forward(a.data::<2>(0)), 1), a.indices::<1>(0))
+    };
+    binary_cross_entropy(LinearConfig::new(3, 2).init(&flex()); data([5, 3]), indices(2, [5, 2])) [f32] = |m, a| {
+        BinaryCrossEntropyLossConfig::new().init(&flex()).forward(sigmoid(m.forward(a.data::<2>(0))), a.indices::<2>(0))
+    };
+    kl_divergence(LinearConfig::new(3, 4).init(&flex()); data([5, 3]), data([5, 4])) = |m, a| {
+        let loss = KLDivLossConfig::new().init();
+        loss.forward(log_softmax(m.forward(a.data::<2>(0)), 1), softmax(a.data::<2>(1), 1), Reduction::Mean)
+    };
+    smooth_l1(LinearConfig::new(3, 4).init(&flex()); data([5, 3]), data([5, 4])) = |m, a| {
+        SmoothL1LossConfig::new().init().forward(m.forward(a.data::<2>(0)), a.data::<2>(1) + 0.3)
+    };
+    lp_loss(LinearConfig::new(3, 4).init(&flex()); data([5, 3]), data([5, 4])) = |m, a| {
+        LpLossConfig::new(3.0).init().forward(m.forward(a.data::<2>(0)), a.data::<2>(1) + 0.3, Reduction::Mean)
+    };
+    cosine(LinearConfig::new(3, 4).init(&flex()); data([5, 3]), data([5, 4])) = |m, a| {
+        CosineSimilarityConfig::new().init().forward(m.forward(a.data::<2>(0)), a.data::<2>(1))
+    };
+    distance(LinearConfig::new(3, 4).init(&flex()); data([5, 3]), data([5, 4])) = |m, a| {
+        PairwiseDistanceConfig::new().init().forward(m.forward(a.data::<2>(0)), a.data::<2>(1))
+    };
+    swiglu(SwiGluConfig::new(3, 4).init(&flex()); data([5, 3])) = |m, a| m.forward(a.data::<2>(0));
+    pixel_shuffle(LinearConfig::new(3, 3).init(&flex()); data([1, 4, 2, 3])) = |m, a| {
+        PixelShuffleConfig::new(2).init().forward(m.forward(a.data::<4>(0))).exp()
+    };
+    local_response_norm(LinearConfig::new(3, 3).init(&flex()); data([1, 4, 2, 3])) = |m, a| {
+        LocalResponseNormConfig::new(3).init().forward(m.forward(a.data::<4>(0)))
+    };
+    positions(LinearConfig::new(3, 4).init(&flex()); data([2, 3, 3])) [f32] = |m, a| {
+        let x = m.forward(a.data::<3>(0));
+        PositionalEncodingConfig::new(4).with_max_sequence_size(8).init(&x.device()).forward(x).tanh()
+    };
+    causal_attention(MultiHeadAttentionConfig::new(4, 2).with_dropout(0.0).init(&flex()); data([2, 3, 4])) [f32] = |m, a| {
+        let x = a.data::<3>(0);
+        let mask = attention::generate_autoregressive_mask(2, 3, &x.device());
+        m.forward(MhaInput::self_attn(x).mask_attn(mask)).context
+    };
+    conv3d_layer(Conv3dConfig::new([1, 2], [2, 2, 2]).init(&flex()); data([1, 1, 3, 3, 3])) = |m, a| m.forward(a.data::<5>(0)).tanh();
+    bidirectional_lstm(BiLstmConfig::new(3, 2, true).init(&flex()); data([2, 3, 3])) [f32] = |m, a| m.forward(a.data::<3>(0), None).0;
 }

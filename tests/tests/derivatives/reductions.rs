@@ -1,6 +1,6 @@
 //! Sums, means, extreme values and what is built from them.
 
-use crate::harness::{given, x};
+use crate::harness::{given, within, x};
 
 cases! {
     sum(x([2, 3])) = |a| a.x::<2>(0).exp().sum();
@@ -50,4 +50,19 @@ cases! {
     };
     one_element(x([1])) = |a| a.x::<1>(0).exp();
     mean_of_one(x([1, 1])) = |a| a.x::<2>(0).exp().mean_dim(0).mean();
+    max_abs(x([2, 3])) = |a| a.x::<2>(0).max_abs();
+    max_abs_dim(x([2, 3])) = |a| a.x::<2>(0).max_abs_dim(1);
+    max_dims(x([2, 3, 2])) = |a| a.x::<3>(0).max_dims(&[0, 2]);
+    any_dim(x([2, 3])) = |a| {
+        let x = a.x::<2>(0);
+        x.clone().square().mask_fill(x.clone().greater_scalar(0.6).any_dim(1).expand([2, 3]), 0.5)
+    };
+    all_dim(x([2, 3])) = |a| {
+        let x = a.x::<2>(0);
+        x.clone().square().mask_fill(x.clone().greater_scalar(-0.6).all_dim(0).expand([2, 3]), 0.5)
+    };
+    cumsum_first(x([4, 3, 2])) = |a| a.x::<3>(0).exp().cumsum(0);
+    hypot(x([2, 3]), x([2, 3])) = |a| a.x::<2>(0).hypot(a.x::<2>(1));
+    cumsum(x([2, 3])) = |a| a.x::<2>(0).exp().cumsum(1);
+    powers(within(0.5, 2.0, [2, 3]), x([2, 3])) = |a| a.x::<2>(0).powi(a.x::<2>(0).ones_like() * 2);
 }

@@ -48,4 +48,22 @@ cases! {
     roll(x([4, 5])) = |a| a.x::<2>(0).roll(&[1, 2], &[0, 1]).exp() * a.x::<2>(0);
     triu(x([4, 4])) = |a| a.x::<2>(0).triu(0).exp();
     tril(x([4, 4])) = |a| a.x::<2>(0).tril(-1).exp();
+
+    empty_slice_in_cat(x([2, 3])) = |a| {
+        let x = a.x::<2>(0);
+        Tensor::cat(vec![x.clone().slice([0..0, 0..3]), x.exp()], 0)
+    };
+    all_ones(x([1, 1, 1])) = |a| a.x::<3>(0).permute([2, 0, 1]).swap_dims(0, 1).exp();
+    expand_everything(x([1, 1])) = |a| a.x::<2>(0).exp().expand([3, 4]);
+    expand_and_sum(x([2, 1])) = |a| a.x::<2>(0).exp().expand([2, 3]).sum_dim(1) * a.x::<2>(0);
+    expand_and_sum_all(x([2, 1, 3])) = |a| a.x::<3>(0).exp().expand([2, 4, 3]).sum();
+    repeat_of_one(x([1, 3])) = |a| a.x::<2>(0).exp().repeat_dim(0, 3);
+    slice_one_step(x([3, 1])) = |a| a.x::<2>(0).slice(s![0..3;2, 0..1;3]).exp();
+    slice_assign_everything(x([2, 3]), x([2, 3])) = |a| {
+        a.x::<2>(0).exp().slice_assign([0..2, 0..3], a.x::<2>(1).exp())
+    };
+    reshape_of_permuted(x([2, 3, 4])) = |a| a.x::<3>(0).permute([2, 0, 1]).reshape([4, 6]).exp();
+    negative_steps_inside(x([6, 5])) = |a| a.x::<2>(0).exp().slice(s![1..5;-2, 0..4;2]);
+    negative_steps_all(x([3, 4])) = |a| a.x::<2>(0).exp().slice(s![..;-1, ..;-3]);
+    negative_steps(x([5])) = |a| a.x::<1>(0).slice(s![..;-2]).exp();
 }

@@ -1,6 +1,6 @@
 //! Arithmetic, reductions and elementary functions.
 
-use burn::tensor::DType;
+use burn::tensor::{DType, TensorData};
 use burn_ir::{
     BinaryOpIr, BoolOperationIr, FloatOperationIr, IntOperationIr, MatmulOpIr, NumericOperationIr, PadModeIr, PadOpIr,
     RandomOpIr, ScalarOpIr, TensorIr,
@@ -96,7 +96,9 @@ impl Importer<'_> {
             N::Max(o) => self.extreme_of_all(Op::ArgMax(0), &o.input, &o.out),
             N::Min(o) => self.extreme_of_all(Op::ArgMin(0), &o.input, &o.out),
             N::Pad(o) => self.pad(op, o),
-            N::Powi(_)
+            N::CumSum(o) if o.out.dtype.is_float() => self.cumulative_sum(o.axis, &o.input, &o.out),
+            N::CumSum(_)
+            | N::Powi(_)
             | N::Prod(_)
             | N::ProdDim(_)
             | N::ArgTopK(_)
@@ -105,7 +107,6 @@ impl Importer<'_> {
             | N::MaxAbs(_)
             | N::MaxAbsDim(_)
             | N::IntRandom(_)
-            | N::CumSum(_)
             | N::CumProd(_)
             | N::CumMin(_)
             | N::CumMax(_)
@@ -148,7 +149,14 @@ impl Importer<'_> {
             F::IntoInt(o) => self.unary_op(Op::Cast(o.out.dtype), &o.input, &o.out),
             F::Matmul(o) => self.matmul(o),
             F::Random(o) => self.random(o),
-            F::Cross(_) | F::Quantize(_) | F::Dequantize(_) | F::GridSample2d(_) | F::Hypot(_) => unsupported(op),
+            F::Hypot(o) => {
+                let (x, y) = self.operands(&o.lhs, &o.rhs)?;
+                let (x2, y2) = (self.graph.mul(x, x)?, self.graph.mul(y, y)?);
+                let square = self.graph.add(x2, y2)?;
+                let node = self.graph.sqrt(square)?;
+                self.set(&o.out, node)
+            }
+            F::Cross(_) | F::Quantize(_) | F::Dequantize(_) | F::GridSample2d(_) => unsupported(op),
         }
     }
 
@@ -247,6 +255,25 @@ impl Importer<'_> {
         let index = self.graph.push(op, &[flat])?;
         let node = self.graph.push(Op::Gather(0), &[flat, index])?;
         self.set_shaped(out, node)
+    }
+
+    /// A cumulative sum is a product with a triangle of ones.
+    fn cumulative_sum(&mut self, axis: usize, input: &TensorIr, out: &TensorIr) -> Imported {
+        let x = self.node(input)?;
+        let shape = self.graph.shape(x).to_vec();
+        let (rank, size) = (shape.len(), shape[axis]);
+        let mut order: Vec<usize> = (0..rank).collect();
+        order.swap(axis, rank - 1);
+        let last = self.graph.permute(x, &order)?;
+        let moved = self.graph.shape(last).to_vec();
+        let rows = self.graph.reshape(last, &[input.shape.num_elements() / size.max(1), size])?;
+        let ones = (0..size * size).map(|at| if at / size <= at % size { 1.0 } else { 0.0 }).collect();
+        let triangle = TensorData::new::<f64, _>(ones, [size, size]).convert_dtype(out.dtype);
+        let triangle = self.graph.literal(triangle);
+        let sums = self.graph.matmul(rows, triangle)?;
+        let sums = self.graph.reshape(sums, &moved)?;
+        let node = self.graph.permute(sums, &order)?;
+        self.set(out, node)
     }
 
     fn pad(&mut self, op: &NumericOperationIr, o: &PadOpIr) -> Imported {
