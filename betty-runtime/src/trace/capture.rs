@@ -152,7 +152,9 @@ fn explain(level: &str, message: String) -> TraceError {
     let level = level.to_owned();
     if message.contains("no concrete value") || message.contains("no initialized value") {
         TraceError::ReadsValue { level }
-    } else if message.contains("Cannot move a tensor to a capture device") {
+    } else if message.contains("Cannot move a tensor to a capture device")
+        || message.contains("Cannot move this autodiff tensor")
+    {
         TraceError::MovesDevice { level }
     } else if message.contains("do not support autodiff") || message.contains("already associated with autodiff") {
         TraceError::UsesAutodiff { level }
