@@ -70,7 +70,7 @@ multilevel! {
         lower: [inner],
         batch: Matrices,
         loss: upper,
-        optimizer: sgd(lr = 0.5),
+        optimizer: sgd(lr = 0.2),
     }
     level inner: Vector {
         upper: [outer],

@@ -17,7 +17,7 @@ use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
-use rand::{Rng, SeedableRng};
+use rand::{RngExt, SeedableRng};
 
 /// One argument of a function under test.
 #[derive(Clone, Debug)]
@@ -324,7 +324,7 @@ fn check_type(name: &str, inputs: &[Input], options: Options, dtype: DType, f: &
         float(&w, &device, dtype),
         float(&c, &device, dtype),
     ));
-    let trace = trace(0, name, &batch, |tracer| {
+    let trace = trace(name, &batch, |tracer| {
         let parameters = tracer.module(0, &parameters);
         let (data, indices, w, c) = tracer.batch::<Parts>();
         let parameters = parameters.iter().map(Param::val).collect();
@@ -363,7 +363,7 @@ pub(crate) fn check_module<M: Module + 'static>(
         let (w, c) = (random(size, &mut rng), random(size, &mut rng));
         let batch =
             AnyBatch::new((data, numbers.int_tensors(&device), float(&w, &device, dtype), float(&c, &device, dtype)));
-        let trace = trace(0, name, &batch, |tracer| {
+        let trace = trace(name, &batch, |tracer| {
             let module = tracer.module(0, &module);
             let (data, indices, w, c) = tracer.batch::<Parts>();
             loss(f(&module, &numbers.arguments(Vec::new(), data, indices)), w, c)

@@ -18,7 +18,7 @@ const VALUES: [f64; 6] = [0.3, -0.7, 0.4, 0.9, -0.2, 0.6];
 /// A loss of one parameter of shape `[2, 3]`.
 fn traced(loss: impl FnOnce(Tensor<2>) -> Tensor<1>) -> Trace {
     let parameter = Param::from_tensor(Tensor::<2>::zeros([2, 3], (&Device::flex(), DType::F64)));
-    trace(0, "classifier", &AnyBatch::new(()), |tracer| loss(tracer.module(0, &parameter).val())).unwrap()
+    trace("classifier", &AnyBatch::new(()), |tracer| loss(tracer.module(0, &parameter).val())).unwrap()
 }
 
 fn operations(trace: &Trace) -> HashMap<String, usize> {
@@ -41,7 +41,7 @@ fn softmax_and_its_logarithm_are_recognised() {
     // Of a computed value, in a cross-entropy.
     let targets = Tensor::<1, Int>::from_ints([0, 2], &Device::flex());
     let parameter = Param::from_tensor(Tensor::<2>::zeros([2, 3], &Device::flex()));
-    let entropy = trace(0, "classifier", &AnyBatch::new(targets), |tracer| {
+    let entropy = trace("classifier", &AnyBatch::new(targets), |tracer| {
         let logits = tracer.module(0, &parameter).val().tanh();
         CrossEntropyLossConfig::new().init(&logits.device()).forward(logits, tracer.batch())
     });
@@ -61,7 +61,7 @@ fn placeholders_have_no_value() {
     let parameter = Param::from_tensor(Tensor::<2>::ones([2, 3], &device));
     let batch = AnyBatch::new((Tensor::<1>::ones([2], &device), Tensor::<1, Int>::ones([2], &device)));
     for loss in losses {
-        let traced = trace(0, "classifier", &batch, |tracer| {
+        let traced = trace("classifier", &batch, |tracer| {
             let x = tracer.module(0, &parameter).val();
             let (y, i) = tracer.batch();
             loss(x, y, i)
