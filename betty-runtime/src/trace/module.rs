@@ -3,6 +3,7 @@
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Bool, Int, Tensor};
 
+use super::Tracer;
 use crate::execute::Value;
 
 /// One tensor of a module.
@@ -29,6 +30,11 @@ pub trait LevelModule: 'static {
 
     /// Puts values back in the place of all tensors, in the module's order; missing ones keep theirs.
     fn assign(&mut self, values: Vec<Value>);
+
+    /// A copy for a recording, with a placeholder in the place of every tensor.
+    fn traced(&self, level: usize, tracer: &mut Tracer<'_>) -> Self
+    where
+        Self: Sized;
 }
 
 impl<M: Module + 'static> LevelModule for M {
@@ -52,6 +58,10 @@ impl<M: Module + 'static> LevelModule for M {
     fn assign(&mut self, values: Vec<Value>) {
         let mut assign = Assign { values: values.into_iter() };
         *self = self.clone().map(&mut assign);
+    }
+
+    fn traced(&self, level: usize, tracer: &mut Tracer<'_>) -> Self {
+        tracer.place_module(level, self)
     }
 }
 

@@ -43,7 +43,12 @@ impl<'a> Tracer<'a> {
     }
 
     /// The module of level `level`, with a placeholder for every tensor. `module` itself stays as it is.
-    pub fn module<M: Module + 'static>(&mut self, level: usize, module: &M) -> M {
+    pub fn module<M: LevelModule>(&mut self, level: usize, module: &M) -> M {
+        module.traced(level, self)
+    }
+
+    /// A copy of `module` with a placeholder for every tensor.
+    pub(super) fn place_module<M: Module + 'static>(&mut self, level: usize, module: &M) -> M {
         let values = module.leaves().into_iter().map(|leaf| leaf.value).collect();
         let mut original = module.clone();
         self.restore.push(Box::new(move || original.assign(values)));
