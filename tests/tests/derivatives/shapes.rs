@@ -53,6 +53,8 @@ cases! {
         let x = a.x::<2>(0);
         Tensor::cat(vec![x.clone().slice([0..0, 0..3]), x.exp()], 0)
     };
+    empty_parameter(x([0, 3]), x([2, 3])) = |a| Tensor::cat(vec![a.x::<2>(0).exp(), a.x::<2>(1).exp()], 0);
+    empty_sum(x([0, 3]), x([2, 3])) = |a| a.x::<2>(0).exp().sum_dim(0) + a.x::<2>(1).exp().sum_dim(0);
     all_ones(x([1, 1, 1])) = |a| a.x::<3>(0).permute([2, 0, 1]).swap_dims(0, 1).exp();
     expand_everything(x([1, 1])) = |a| a.x::<2>(0).exp().expand([3, 4]);
     expand_and_sum(x([2, 1])) = |a| a.x::<2>(0).exp().expand([2, 3]).sum_dim(1) * a.x::<2>(0);
