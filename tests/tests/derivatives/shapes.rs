@@ -23,7 +23,7 @@ cases! {
     slice_from_the_end(x([4, 5])) = |a| a.x::<2>(0).exp().slice(s![-2.., ..-1]);
     slice_with_steps(x([5, 7])) = |a| a.x::<2>(0).exp().slice(s![1..5;2, 0..7;3]);
     slice_dim(x([4, 5])) = |a| a.x::<2>(0).exp().slice_dim(1, 2..4);
-    slice_of_slice(x([6, 5])) = |a| a.x::<2>(0).slice([1..6]).slice([1..3, 2..5]).exp();
+    slice_of_slice(x([6, 5])) = |a| a.x::<2>(0).slice(s![1..6]).slice([1..3, 2..5]).exp();
     slice_everything(x([2, 3])) = |a| a.x::<2>(0).slice([0..2, 0..3]).exp();
     select_dim(x([4, 5])) = |a| a.x::<2>(0).exp().select_dim::<1>(0, 2);
     narrow(x([4, 5])) = |a| a.x::<2>(0).exp().narrow(1, 1, 3);
