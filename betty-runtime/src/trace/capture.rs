@@ -95,7 +95,7 @@ pub fn trace(
     });
     let captured = match captured {
         Err(message) => return Err(explain(name, message)),
-        Ok(Err(error)) => return Err(TraceError::Capture { level: name.into(), message: error.to_string() }),
+        Ok(Err(error)) => return Err(explain_capture(name, error.to_string())),
         Ok(Ok(captured)) => captured,
     };
     let (loss, gradients) = match recorded {
@@ -147,6 +147,17 @@ impl Recorded {
     }
 }
 
+/// What a refusal of Burn's capture means.
+fn explain_capture(level: &str, message: String) -> TraceError {
+    let level = level.to_owned();
+    if message.contains("undeclared input") {
+        // A placeholder kept from another recording, for instance.
+        TraceError::ForeignTensor { level }
+    } else {
+        TraceError::Capture { level, message }
+    }
+}
+
 /// What a panic during recording means.
 fn explain(level: &str, message: String) -> TraceError {
     let level = level.to_owned();
@@ -158,6 +169,8 @@ fn explain(level: &str, message: String) -> TraceError {
         TraceError::MovesDevice { level }
     } else if message.contains("do not support autodiff") || message.contains("already associated with autodiff") {
         TraceError::UsesAutodiff { level }
+    } else if message.contains("not on the same device") {
+        TraceError::ForeignTensor { level }
     } else {
         TraceError::Panicked { level, message }
     }

@@ -136,6 +136,14 @@ cases! {
         let x = a.x::<2>(0);
         x.clone().cast(DType::F64).exp().cast(x.dtype())
     };
+    cast_to_single(x([2, 3])) [single] = |a| {
+        let x = a.x::<2>(0);
+        x.clone().cast(DType::F32).exp().cast(x.dtype()) * x
+    };
+    cast_to_half(x([2, 3])) [kink] = |a| {
+        let x = a.x::<2>(0);
+        x.clone().cast(DType::F16).square().cast(x.dtype())
+    };
     cast_to_integers(within(-3.0, 3.0, [2, 3])) = |a| {
         let x = a.x::<2>(0);
         x.clone().int().float().cast(x.dtype()) * x

@@ -109,6 +109,31 @@ fn autodiff_inside_a_loss_is_refused() {
 }
 
 #[test]
+fn a_tensor_from_elsewhere_is_refused() {
+    let (plain, taped) = (Device::flex(), Device::flex().autodiff());
+    let parameter = parameter();
+    // Kept from another recording.
+    let mut kept = None;
+    let other = trace(0, "other", &AnyBatch::new(()), |tracer| {
+        let x = tracer.module(0, &parameter).val();
+        kept = Some(x.clone());
+        x.sum()
+    });
+    assert!(other.is_ok());
+    let ones = |device: &Device| Tensor::<2>::ones([2, 3], device);
+    for foreign in [ones(&plain), ones(&taped), parameter.val(), kept.unwrap()] {
+        let error = refusal(|x| (x * foreign).sum());
+        assert!(matches!(error, TraceError::ForeignTensor { .. }), "{error}");
+    }
+    // Made on the device of an argument it is a constant.
+    let made = trace(0, "classifier", &AnyBatch::new(()), |tracer| {
+        let x = tracer.module(0, &parameter).val();
+        (Tensor::from_floats([[1.0, 2.0, 3.0], [3.0, 4.0, 7.0]], &x.device()) * x).sum()
+    });
+    assert!(made.is_ok());
+}
+
+#[test]
 fn moving_devices_is_refused() {
     let error = refusal(|x| x.to_device(&Device::flex()).sum());
     assert!(matches!(error, TraceError::MovesDevice { .. }), "{error}");

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-use crate::harness::{count, dot, host, or_zeros, random};
+use crate::harness::{count, dot, host, input_like, or_zeros, random};
 
 /// Numbers with a shape: the naive side.
 #[derive(Clone, Debug)]
@@ -224,7 +224,7 @@ proptest! {
         // The last value's derivatives, and those of its gradient.
         let (output, last) = twin.values.last().cloned().unwrap();
         let g = &mut twin.graph;
-        let tangents: Vec<NodeId> = leaves.iter().map(|&leaf| g.input(&g.shape(leaf).to_vec(), DType::F64)).collect();
+        let tangents: Vec<NodeId> = leaves.iter().map(|&leaf| input_like(g, leaf)).collect();
         let cotangent = g.input(&last.shape, DType::F64);
         let moves: Vec<(NodeId, NodeId)> = leaves.iter().copied().zip(tangents.iter().copied()).collect();
         let forward = jvp(g, &[output], &moves).unwrap();

@@ -478,6 +478,12 @@ struct Answers {
     vjp: Vec<f64>,
 }
 
+/// A new input of the shape and type of a node.
+pub(crate) fn input_like(graph: &mut Graph, node: NodeId) -> NodeId {
+    let shape = graph.shape(node).to_vec();
+    graph.input(&shape, graph.dtype(node))
+}
+
 /// Gradients that do not exist are 0.
 pub(crate) fn or_zeros(graph: &mut Graph, derivatives: Vec<Option<NodeId>>, like: &[NodeId]) -> Vec<NodeId> {
     derivatives.into_iter().zip(like).map(|(node, &like)| node.unwrap_or_else(|| graph.zeros_like(like))).collect()
@@ -496,8 +502,8 @@ impl Problem {
         let g = &mut graph;
         let one = g.full(&[1], dtype, 1.0);
         let value = vjp(g, &[(loss, one)], &[w]).unwrap()[0].unwrap();
-        let tangents: Vec<NodeId> = leaves.iter().map(|&leaf| g.input(&g.shape(leaf).to_vec(), dtype)).collect();
-        let cotangent = g.input(&g.shape(value).to_vec(), dtype);
+        let tangents: Vec<NodeId> = leaves.iter().map(|&leaf| input_like(g, leaf)).collect();
+        let cotangent = input_like(g, value);
         let moves: Vec<(NodeId, NodeId)> = leaves.iter().copied().zip(tangents.iter().copied()).collect();
         let gradient = vjp(g, &[(loss, one)], &leaves).unwrap();
         let gradient = or_zeros(g, gradient, &leaves);

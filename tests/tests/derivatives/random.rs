@@ -108,8 +108,8 @@ proptest! {
                 if biased {
                     h = h + a.x::<2>(each * layer + 1);
                 }
-                if layer + 1 < layers {
-                    h = used[layer].apply(h);
+                if let Some(activation) = used.get(layer) {
+                    h = activation.apply(h);
                 }
             }
             loss.apply(h, a.indices::<1>(0), a.data::<2>(1))

@@ -23,7 +23,7 @@ cases! {
     slice_from_the_end(x([4, 5])) = |a| a.x::<2>(0).exp().slice(s![-2.., ..-1]);
     slice_with_steps(x([5, 7])) = |a| a.x::<2>(0).exp().slice(s![1..5;2, 0..7;3]);
     slice_dim(x([4, 5])) = |a| a.x::<2>(0).exp().slice_dim(1, 2..4);
-    slice_of_slice(x([6, 5])) = |a| a.x::<2>(0).slice([1..6]).slice([1..3, 2..5]).exp();
+    slice_of_slice(x([6, 5])) = |a| a.x::<2>(0).slice(s![1..6]).slice([1..3, 2..5]).exp();
     slice_everything(x([2, 3])) = |a| a.x::<2>(0).slice([0..2, 0..3]).exp();
     select_dim(x([4, 5])) = |a| a.x::<2>(0).exp().select_dim::<1>(0, 2);
     narrow(x([4, 5])) = |a| a.x::<2>(0).exp().narrow(1, 1, 3);
@@ -53,6 +53,8 @@ cases! {
         let x = a.x::<2>(0);
         Tensor::cat(vec![x.clone().slice([0..0, 0..3]), x.exp()], 0)
     };
+    empty_parameter(x([0, 3]), x([2, 3])) = |a| Tensor::cat(vec![a.x::<2>(0).exp(), a.x::<2>(1).exp()], 0);
+    empty_sum(x([0, 3]), x([2, 3])) = |a| a.x::<2>(0).exp().sum_dim(0) + a.x::<2>(1).exp().sum_dim(0);
     all_ones(x([1, 1, 1])) = |a| a.x::<3>(0).permute([2, 0, 1]).swap_dims(0, 1).exp();
     expand_everything(x([1, 1])) = |a| a.x::<2>(0).exp().expand([3, 4]);
     expand_and_sum(x([2, 1])) = |a| a.x::<2>(0).exp().expand([2, 3]).sum_dim(1) * a.x::<2>(0);

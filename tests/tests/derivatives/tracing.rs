@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use betty_runtime::execute::{Program, Value};
 use betty_runtime::graph::{NodeId, Op, jvp, reachable, vjp};
-use betty_runtime::trace::{AnyBatch, Trace, TraceError, stop_gradient, trace};
+use betty_runtime::trace::{AnyBatch, Trace, TraceError, Tracer, stop_gradient, trace};
 use burn::module::Param;
 use burn::nn::DropoutConfig;
 use burn::nn::loss::CrossEntropyLossConfig;
@@ -98,6 +98,29 @@ fn gradients(mut trace: Trace) -> (Vec<f64>, Vec<f64>) {
 
 fn point() -> Value {
     Value::from_tensor(float(&VALUES, &Device::flex(), DType::F64).reshape([2, 3]))
+}
+
+#[test]
+fn half_precision_is_differentiated() {
+    for dtype in [DType::F16, DType::BF16] {
+        let device = Device::flex();
+        let parameter = Param::from_tensor(Tensor::<2>::zeros([2, 3], (&device, dtype)));
+        let loss = |tracer: &mut Tracer<'_>| {
+            let x = tracer.module(0, &parameter).val();
+            (softmax(x.clone(), 1) * x.exp() / 3.0).sum()
+        };
+        let mut trace = trace(0, "classifier", &AnyBatch::new(()), loss).unwrap();
+        let (leaf, g) = (trace.inputs[0].1, &mut trace.graph);
+        let (one, tangent) = (g.full(&[1], dtype, 1.0), g.full(&[2, 3], dtype, 1.0));
+        let gradient = vjp(g, &[(trace.loss, one)], &[leaf]).unwrap()[0].unwrap();
+        let product = jvp(g, &[gradient], &[(leaf, tangent)]).unwrap()[0].unwrap();
+        let program = Program::new(g, &[leaf], &[gradient, trace.burn_gradients[0].1, product], &device);
+        let point = Value::from_tensor(float(&VALUES, &device, dtype).reshape([2, 3]));
+        let values = program.run([point], 1);
+        assert!(values.iter().all(|value| value.dtype() == dtype));
+        assert!(distance(&host(&values[..1]), &host(&values[1..2])) < 2e-2);
+        assert!(host(&values[2..]).iter().all(|x| x.is_finite()));
+    }
 }
 
 #[test]
