@@ -117,8 +117,7 @@ fn derivatives(c: &mut Criterion) {
 
     let on_tape = device.clone().autodiff();
     let (model, weights) = (problem.model.clone().train(), problem.weights.clone().train());
-    let taped =
-        Images { x: Tensor::from_inner(images.x.clone()), y: Tensor::from_data(images.y.to_data(), &on_tape) };
+    let taped = Images { x: Tensor::from_inner(images.x.clone()), y: Tensor::from_data(images.y.to_data(), &on_tape) };
     group.bench_function("gradient, burn autodiff", |b| {
         b.iter(|| {
             let gradients = weighted(&model, &weights, taped.clone()).backward();
@@ -163,7 +162,8 @@ fn hypergradients(c: &mut Criterion) {
     let mut group = c.benchmark_group("step");
     group.sample_size(20);
     let engine = |config| {
-        let data = ReweightingData { weights: Stream::constant(images(&device)), model: Stream::constant(images(&device)) };
+        let data =
+            ReweightingData { weights: Stream::constant(images(&device)), model: Stream::constant(images(&device)) };
         Engine::new(problem(&device), data, config).expect("a valid program")
     };
     for (name, json) in [

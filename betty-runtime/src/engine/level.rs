@@ -45,7 +45,19 @@ impl Level {
         let states = update.initial_states(parameters.iter().map(|leaf| &leaf.value));
         let ids = leaves.iter().map(|leaf| leaf.id).collect();
         let (paths, leaves) = leaves.into_iter().map(|leaf| (leaf.path, leaf.value)).unzip();
-        Ok(Level { name, leaves, paths, ids, trainable, update, states, scheduler: None, steps: 0, batches: 0, last: None })
+        Ok(Level {
+            name,
+            leaves,
+            paths,
+            ids,
+            trainable,
+            update,
+            states,
+            scheduler: None,
+            steps: 0,
+            batches: 0,
+            last: None,
+        })
     }
 
     /// Takes over a changed module. Optimizer states stay if they still fit.

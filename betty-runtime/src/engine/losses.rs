@@ -112,7 +112,7 @@ fn verify(loss: &Loss, levels: &[Level], k: usize, batch: &AnyBatch, seed: u64) 
         return Ok(());
     }
     let worst = Verification::compare(&pairs);
-    let allowed = tolerance(trace.graph.dtype(trace.loss));
+    let allowed = tolerance(trace.precision());
     tracing::debug!(level = name, difference = worst.difference, "verified a loss against Burn's autodiff");
     if worst.difference <= allowed {
         return Ok(());

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{DType, Device, Tensor};
 use burn_backend::{AutodiffBackend, TensorMetadata};
 use burn_dispatch::backends::{Autodiff, Capture};
 use burn_ir::TensorId;
@@ -12,7 +12,7 @@ use super::error::TraceError;
 use super::import::import;
 use super::panic::caught;
 use super::tracer::{Placeholder, Tracer, taped};
-use crate::graph::{Graph, NodeId, dependents};
+use crate::graph::{Graph, NodeId, dependents, reachable};
 
 /// What a program input stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -40,7 +40,7 @@ pub struct Trace {
     pub loss: NodeId,
     /// All inputs of the graph and what they stand for, in the graph's order.
     pub inputs: Vec<(Source, NodeId)>,
-    /// Burn's own gradients: for some of the inputs, `∂loss/∂input` as Burn computes it.
+    /// Burn's own gradients: `∂loss/∂input` as Burn computes it, for every float of a module.
     pub burn_gradients: Vec<(NodeId, NodeId)>,
 }
 
@@ -50,9 +50,17 @@ impl Trace {
         self.inputs.iter().find(|(of, _)| *of == source).map(|&(_, node)| node)
     }
 
+    /// The coarsest float type the loss computes in: where Burn casts inside a layer, no derivative is finer.
+    pub fn precision(&self) -> DType {
+        let needed = reachable(&self.graph, &[self.loss]);
+        let floats = self.graph.ids().filter(|id| needed[id.index()]).map(|id| self.graph.dtype(id));
+        floats.filter(DType::is_float).min_by_key(DType::size).unwrap_or(self.graph.dtype(self.loss))
+    }
+
     /// Whether the loss reads any tensor of this level's module.
     pub fn depends_on(&self, level: usize) -> bool {
-        let leaves = self.inputs.iter().filter(|(source, _)| matches!(source, Source::Leaf { level: of, .. } if *of == level));
+        let leaves =
+            self.inputs.iter().filter(|(source, _)| matches!(source, Source::Leaf { level: of, .. } if *of == level));
         let leaves: Vec<NodeId> = leaves.map(|&(_, node)| node).collect();
         dependents(&self.graph, &leaves)[self.loss.index()]
     }
@@ -60,7 +68,7 @@ impl Trace {
 
 /// What came out of the recorded function, before the recording is complete.
 enum Recorded {
-    Loss { loss: TensorId, gradients: Vec<(usize, TensorId)> },
+    Loss { loss: TensorId, gradients: Vec<(usize, Option<TensorId>)> },
     NotOneNumber(Vec<usize>),
     Constant,
 }
@@ -113,7 +121,12 @@ pub fn trace(
     }
     import(&mut graph, &mut nodes, &captured, name)?;
     let loss = nodes[&loss];
-    let burn_gradients = gradients.iter().map(|(index, id)| (inputs[*index].1, nodes[id])).collect();
+    let mut burn_gradients = Vec::with_capacity(gradients.len());
+    for (index, id) in gradients {
+        // Where Burn's tape does not lead, Burn's gradient is zero; ours must be as well.
+        let gradient = id.map_or_else(|| graph.zeros_like(inputs[index].1), |id| nodes[&id]);
+        burn_gradients.push((inputs[index].1, gradient));
+    }
     Ok(Trace { graph, loss, inputs, burn_gradients })
 }
 
@@ -132,8 +145,8 @@ fn finish(value: Tensor<1>, placeholders: &[Placeholder]) -> Recorded {
     let gradients = <Autodiff<Capture> as AutodiffBackend>::backward(loss.clone());
     let of_placeholders = placeholders.iter().enumerate().filter_map(|(index, placeholder)| {
         let taped = placeholder.taped.as_ref()?;
-        let gradient = <Autodiff<Capture> as AutodiffBackend>::grad(taped, &gradients)?;
-        Some((index, gradient.id()))
+        let gradient = <Autodiff<Capture> as AutodiffBackend>::grad(taped, &gradients);
+        Some((index, gradient.map(|gradient| gradient.id())))
     });
     Recorded::Loss { loss: id, gradients: of_placeholders.collect() }
 }
@@ -143,7 +156,7 @@ impl Recorded {
     fn outputs(&self) -> Vec<TensorId> {
         let Recorded::Loss { loss, gradients } = self else { return Vec::new() };
         let mut seen = HashSet::new();
-        std::iter::once(*loss).chain(gradients.iter().map(|&(_, id)| id)).filter(|id| seen.insert(*id)).collect()
+        std::iter::once(*loss).chain(gradients.iter().filter_map(|&(_, id)| id)).filter(|id| seen.insert(*id)).collect()
     }
 }
 

@@ -114,7 +114,7 @@ fn a_tensor_from_elsewhere_is_refused() {
     let parameter = parameter();
     // Kept from another recording.
     let mut kept = None;
-    let other = trace(0, "other", &AnyBatch::new(()), |tracer| {
+    let other = trace("other", &AnyBatch::new(()), |tracer| {
         let x = tracer.module(0, &parameter).val();
         kept = Some(x.clone());
         x.sum()
@@ -126,7 +126,7 @@ fn a_tensor_from_elsewhere_is_refused() {
         assert!(matches!(error, TraceError::ForeignTensor { .. }), "{error}");
     }
     // Made on the device of an argument it is a constant.
-    let made = trace(0, "classifier", &AnyBatch::new(()), |tracer| {
+    let made = trace("classifier", &AnyBatch::new(()), |tracer| {
         let x = tracer.module(0, &parameter).val();
         (Tensor::from_floats([[1.0, 2.0, 3.0], [3.0, 4.0, 7.0]], &x.device()) * x).sum()
     });

@@ -36,7 +36,7 @@ impl Mlp {
 
 #[derive(Module, Debug)]
 pub(crate) struct Weights {
-    logits: Param<Tensor<1>>,
+    pub(crate) logits: Param<Tensor<1>>,
 }
 
 impl Weights {

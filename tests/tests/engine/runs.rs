@@ -175,8 +175,7 @@ fn a_finite_difference_holds_stopped_values_and_masks() {
     }
     let gradient = |json: &str| {
         let Cleaning { weights, model } = problem(0.3);
-        let data =
-            HeldData { weights: Stream::constant(examples(12, 1)), model: Stream::constant(examples(TRAIN, 2)) };
+        let data = HeldData { weights: Stream::constant(examples(12, 1)), model: Stream::constant(examples(TRAIN, 2)) };
         let mut config = HeldConfig::default();
         config.model.hypergradient = Some(serde_json::from_str(json).unwrap());
         let mut engine = Engine::new(Held { weights, model }, data, config).unwrap();
