@@ -173,9 +173,7 @@ fn times(matrix: &[[f64; N]; N], x: &[f64]) -> Vec<f64> {
 /// Gauss elimination without pivoting; `A + damping·I` is positive definite.
 fn solve(damping: f64, b: &[f64]) -> Vec<f64> {
     let mut rows: Vec<Vec<f64>> = (0..N).map(|i| A[i].iter().copied().chain([b[i]]).collect()).collect();
-    for i in 0..N {
-        rows[i][i] += damping;
-    }
+    rows.iter_mut().enumerate().for_each(|(i, row)| row[i] += damping);
     for k in 0..N {
         for i in k + 1..N {
             let factor = rows[i][k] / rows[k][k];

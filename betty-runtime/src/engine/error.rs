@@ -105,7 +105,7 @@ pub enum EngineError {
         /// The upper level's step, counted from 1.
         step: u64,
         /// Why.
-        source: HypergradientError,
+        source: Box<HypergradientError>,
     },
     /// A best response whose level has best responses below it.
     #[error(

@@ -1,7 +1,7 @@
 //! The total gradient of a level: its direct gradient, and one sweep of cotangents up through the levels below.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::rc::Rc;
 
 use super::error::EngineError;
 use super::event::Event;
@@ -29,7 +29,7 @@ impl<P: Multilevel> Engine<P> {
     pub(super) fn total_gradient(
         &mut self,
         k: usize,
-        batch: &Arc<AnyBatch>,
+        batch: &Rc<AnyBatch>,
         seed: u64,
     ) -> Result<TotalGradient, EngineError> {
         let spec = &P::SCHEDULE.levels[k];
@@ -73,7 +73,7 @@ impl<P: Multilevel> Engine<P> {
             level: name.into(),
             through: lower_name.into(),
             step: self.levels[k].steps + 1,
-            source,
+            source: Box::new(source),
         })?;
         self.emit(&Event::Hypergradient {
             level: k,

@@ -1,6 +1,6 @@
 //! The state of one level: its tensors and its optimizer's.
 
-use std::sync::Arc;
+use std::rc::Rc;
 
 use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
 use burn::module::ParamId;
@@ -29,7 +29,7 @@ pub(super) struct Level {
     /// Batches taken from the stream.
     pub(super) batches: u64,
     /// Batch and seed of the last step.
-    pub(super) last: Option<(Arc<AnyBatch>, u64)>,
+    pub(super) last: Option<(Rc<AnyBatch>, u64)>,
 }
 
 impl Level {

@@ -1,6 +1,6 @@
 //! The engine: runs a program's schedule on data.
 
-use std::sync::Arc;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
@@ -248,12 +248,12 @@ impl<P: Multilevel> Engine<P> {
         Ok(loss)
     }
 
-    fn next_batch(&mut self, k: usize) -> Result<Arc<AnyBatch>, EngineError> {
+    fn next_batch(&mut self, k: usize) -> Result<Rc<AnyBatch>, EngineError> {
         let level = self.levels[k].name.to_owned();
         match self.streams[k].next_batch() {
             Ok(Some(batch)) => {
                 self.levels[k].batches += 1;
-                Ok(Arc::new(batch))
+                Ok(Rc::new(batch))
             }
             Ok(None) => match self.levels[k].batches {
                 0 => Err(EngineError::EmptyData { level }),
@@ -264,7 +264,7 @@ impl<P: Multilevel> Engine<P> {
     }
 
     /// The batch and seed at which a lower level is differentiated: those of its last step, or fresh ones.
-    pub(super) fn lower_batch(&mut self, k: usize) -> Result<(Arc<AnyBatch>, u64), EngineError> {
+    pub(super) fn lower_batch(&mut self, k: usize) -> Result<(Rc<AnyBatch>, u64), EngineError> {
         match (&self.levels[k].last, self.lower_batches[k]) {
             (Some(last), LowerBatch::Last) => Ok(last.clone()),
             _ => Ok((self.next_batch(k)?, self.draw_seed(k))),

@@ -78,10 +78,13 @@ impl<B: Batch, const N: usize> Batch for [B; N] {
     }
 }
 
+impl Batch for () {
+    fn map<M: BatchMapper>(self, _mapper: &mut M) -> Self {}
+}
+
 macro_rules! tuples {
     ($(($($name:ident $index:tt),*)),* $(,)?) => {$(
         impl<$($name: Batch),*> Batch for ($($name,)*) {
-            #[allow(unused_variables, reason = "the empty tuple has nothing to map")]
             fn map<Mapper: BatchMapper>(self, mapper: &mut Mapper) -> Self {
                 ($(self.$index.map(mapper),)*)
             }
@@ -90,7 +93,7 @@ macro_rules! tuples {
 }
 
 tuples! {
-    (), (A 0), (A 0, B 1), (A 0, B 1, C 2), (A 0, B 1, C 2, D 3), (A 0, B 1, C 2, D 3, E 4),
+    (A 0), (A 0, B 1), (A 0, B 1, C 2), (A 0, B 1, C 2, D 3), (A 0, B 1, C 2, D 3, E 4),
     (A 0, B 1, C 2, D 3, E 4, F 5), (A 0, B 1, C 2, D 3, E 4, F 5, G 6), (A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7),
 }
 

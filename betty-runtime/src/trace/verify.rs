@@ -32,8 +32,7 @@ impl Verification {
             let gap: Vec<f64> = ours.iter().zip(burn).map(|(x, y)| x - y).collect();
             let scale = norm(ours).max(norm(burn)).max(1e-3 * whole).max(f64::MIN_POSITIVE);
             let difference = norm(&gap) / scale;
-            // Written so that NaN counts as a difference.
-            if !(difference <= worst.difference) {
+            if difference.is_nan() || difference > worst.difference {
                 worst = Verification { difference, parameter: path.clone() };
             }
         }
