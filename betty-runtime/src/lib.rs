@@ -43,3 +43,16 @@ pub mod __private {
     pub use burn::tensor::{Bool, Int, Tensor};
     pub use serde;
 }
+
+/// The programs of the README and of the manual are compiled and run as tests.
+#[cfg(doctest)]
+mod documents {
+    #[doc = include_str!("../../README.md")]
+    struct Readme;
+
+    #[doc = include_str!("../../betty-macros/docs/multilevel.md")]
+    struct Manual;
+
+    #[doc = include_str!("../../betty-macros/docs/batch.md")]
+    struct BatchManual;
+}

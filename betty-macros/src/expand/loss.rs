@@ -1,7 +1,7 @@
 //! `fn loss`: hands each level's loss its modules and its batch, traced.
 
 use proc_macro2::{Literal, Span, TokenStream};
-use quote::{ToTokens, format_ident, quote_spanned};
+use quote::{format_ident, quote_spanned};
 
 use super::at;
 use crate::ast::Level;
@@ -47,12 +47,10 @@ fn arm(index: usize, levels: &[Level], checked: &Checked) -> Option<TokenStream>
         let number = Literal::usize_unsuffixed(index);
         quote_spanned!(at(module)=> let #local = tracer.module(#number, &self.#name);)
     });
-    // All of the expected type stands at the path, so that a loss with other parameters is one error there.
-    let place = at(path);
-    let modules: Vec<_> = modules.map(|module| respanned(module, place)).collect();
-    let expected_batch = respanned(batch, place);
-    let coerced = quote_spanned!(place=>
-        let loss: fn(#(&#modules,)* #expected_batch) -> ::betty_runtime::__private::Tensor<1> = #path;
+    // The parameters keep their places, so that an unknown type is one error; the rest of the expected type stands at
+    // the path, so that a loss with other parameters is an error there.
+    let coerced = quote_spanned!(at(path)=>
+        let loss: fn(#(&#modules,)* #batch) -> ::betty_runtime::__private::Tensor<1> = #path;
     );
     let traced_batch = quote_spanned!(at(batch)=> let batch = tracer.batch::<#batch>(););
     Some(quote_spanned! {Span::mixed_site()=>
@@ -63,20 +61,4 @@ fn arm(index: usize, levels: &[Level], checked: &Checked) -> Option<TokenStream>
             loss(#(&#locals,)* batch)
         }
     })
-}
-
-/// The same tokens, reported at another place; what their names mean stays.
-fn respanned(tokens: &impl ToTokens, place: Span) -> TokenStream {
-    tokens
-        .to_token_stream()
-        .into_iter()
-        .map(|mut token| {
-            if let proc_macro2::TokenTree::Group(group) = &token {
-                let inner = respanned(&group.stream(), place);
-                token = proc_macro2::Group::new(group.delimiter(), inner).into();
-            }
-            token.set_span(token.span().located_at(place));
-            token
-        })
-        .collect()
 }

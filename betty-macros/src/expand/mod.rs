@@ -88,9 +88,7 @@ fn data_struct(header: &Header, names: &Names, levels: &[Level]) -> TokenStream 
         let Level { name, batch, .. } = level;
         let batch = batch.as_ref()?;
         let docs = format!(" The batches of level `{}`.", name.unraw());
-        // The bound of `Stream` is an error at the batch type.
-        let stream = quote_spanned!(at(batch)=> ::betty_runtime::Stream<#batch>);
-        Some(quote!(#[doc = #docs] #vis #name: #stream))
+        Some(quote!(#[doc = #docs] #vis #name: ::betty_runtime::Stream<#batch>))
     });
     quote! {
         #[doc = #docs]
@@ -108,8 +106,6 @@ fn multilevel_impl(names: &Names, levels: &[Level], checked: &Checked) -> TokenS
     } = names;
     let schedule = schedule::expand(names, levels, &checked.graph);
     let loss = loss::expand(levels, checked);
-    // All tokens of these expressions stand at the level's type, so that rustc folds what it has to say about a type
-    // that is no module into one error, there.
     let modules = levels.iter().map(|Level { name, module, .. }| {
         quote_spanned!(at(module)=> &self.#name as &dyn ::betty_runtime::LevelModule)
     });
@@ -122,8 +118,22 @@ fn multilevel_impl(names: &Names, levels: &[Level], checked: &Checked) -> TokenS
             ::std::boxed::Box::new(data.#name) as ::std::boxed::Box<dyn ::betty_runtime::BatchStream>
         ))
     });
+    // Bounds on concrete types are checked once, at the type, and inside of the impl they are taken for granted, so a
+    // type that does not meet them is one error however often it is used.
+    let module_bounds = levels.iter().map(
+        |Level { module, .. }| quote_spanned!(at(module)=> #module: ::betty_runtime::LevelModule,),
+    );
+    let batch_bounds = levels.iter().filter_map(|Level { batch, .. }| {
+        let batch = batch.as_ref()?;
+        Some(quote_spanned!(at(batch)=> #batch: ::betty_runtime::Batch,))
+    });
     quote_spanned! {Span::mixed_site()=>
-        impl ::betty_runtime::Multilevel for #program {
+        #[allow(trivial_bounds)]
+        impl ::betty_runtime::Multilevel for #program
+        where
+            #(#module_bounds)*
+            #(#batch_bounds)*
+        {
             const SCHEDULE: ::betty_runtime::Schedule = #schedule;
 
             type Data = #data;

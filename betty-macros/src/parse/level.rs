@@ -1,9 +1,9 @@
 //! `level name: Module { field: value, … }`
 
 use syn::ext::IdentExt;
-use syn::parse::{Parse, ParseStream};
+use syn::parse::ParseStream;
 use syn::punctuated::Punctuated;
-use syn::{Attribute, Ident, LitInt, Result, Token, Type, braced, bracketed, token};
+use syn::{Attribute, ExprPath, Ident, LitInt, Result, Token, Type, braced, bracketed, token};
 
 use super::keyword;
 use super::value::{call, rest_of_value, skip_value, starts_field};
@@ -146,12 +146,7 @@ fn value_of(
         Key::Upper => level.upper = list(field, input, report)?,
         Key::Lower => level.lower = list(field, input, report)?,
         Key::Batch => level.batch = Some(input.parse()?),
-        Key::Loss => {
-            level.loss = Some(whole(
-                input,
-                "`loss` takes the path of a function: `loss: my_loss`",
-            )?)
-        }
+        Key::Loss => level.loss = Some(path(input)?),
         Key::Unroll => level.unroll = Some(integer(input)?),
         Key::Accumulate => level.accumulate = Some(integer(input)?),
         Key::Optimizer => level.optimizer = Some(call(field, input, report)?),
@@ -183,18 +178,17 @@ fn list(field: &Field, input: ParseStream<'_>, report: &mut Report) -> Result<Ve
 }
 
 fn integer(input: ParseStream<'_>) -> Result<LitInt> {
-    let expected = "expected integer literal";
-    let literal: LitInt = whole(input, expected)?;
-    // syn takes the sign of a number for a part of it.
-    if literal.base10_digits().starts_with('-') {
-        return Err(syn::Error::new_spanned(literal, expected));
-    }
-    Ok(literal)
+    let value = rest_of_value(input)?;
+    syn::parse2(value.clone())
+        .ok()
+        // syn takes the sign of a number for a part of it.
+        .filter(|literal: &LitInt| !literal.base10_digits().starts_with('-'))
+        .ok_or_else(|| syn::Error::new_spanned(value, "expected integer literal"))
 }
 
-/// A value that is a `T` up to the next comma; otherwise all of it is underlined.
-fn whole<T: Parse>(input: ParseStream<'_>, expected: &str) -> Result<T> {
+fn path(input: ParseStream<'_>) -> Result<ExprPath> {
     let value = rest_of_value(input)?;
+    let expected = "`loss` takes the path of a function: `loss: my_loss`";
     syn::parse2(value.clone()).map_err(|_| syn::Error::new_spanned(value, expected))
 }
 

@@ -1,9 +1,11 @@
 //! Mistakes and where they are reported, and snapshots of what correct programs become.
 
 mod derive;
-mod diagnostics;
+mod edges;
 mod expansion;
+mod fields;
 mod manual;
+mod options;
 mod recovery;
 mod sweeps;
 

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use burn::tensor::Device;
 
 use super::{Linearization, Perturbation};
-use crate::execute::{ReadError, Value};
 use crate::execute::{Program, Vector};
+use crate::execute::{ReadError, Value};
 use crate::graph::{Graph, GraphError, NodeId, Op, vjp};
 use crate::trace::{Source, Trace};
 
@@ -84,7 +84,8 @@ impl Loss {
 
     fn build_gradient(&self, levels: &[usize]) -> Result<GradientProgram, GraphError> {
         let mut graph = self.trace.graph.clone();
-        let gradients = gradient_nodes(&mut graph, self.trace.loss, levels.iter().map(|&level| self.parameters(level)))?;
+        let gradients =
+            gradient_nodes(&mut graph, self.trace.loss, levels.iter().map(|&level| self.parameters(level)))?;
         let flat: Vec<NodeId> = gradients.iter().flatten().copied().collect();
         let status = status(&mut graph, self.trace.loss, &flat)?;
         let outputs: Vec<NodeId> = std::iter::once(status).chain(flat).collect();

@@ -42,18 +42,19 @@ impl Level {
             Update::new(&parameters, config).map_err(|source| EngineError::Graph { level: name.into(), source })?;
         let states = update.initial_states(parameters.iter().map(|leaf| &leaf.value));
         let (paths, leaves) = leaves.into_iter().map(|leaf| (leaf.path, leaf.value)).unzip();
-        Ok(Level {
-            name,
-            leaves,
-            paths,
-            trainable,
-            update,
-            states,
-            scheduler: None,
-            steps: 0,
-            batches: 0,
-            last: None,
-        })
+        Ok(Level { name, leaves, paths, trainable, update, states, scheduler: None, steps: 0, batches: 0, last: None })
+    }
+
+    /// Takes over a changed module. Optimizer states stay if they still fit.
+    pub(super) fn reload(&mut self, module: &dyn LevelModule, config: &LevelConfig) -> Result<(), EngineError> {
+        let fresh = Level::new(self.name, module, config)?;
+        let shapes = |states: &[Value]| states.iter().map(|state| (state.shape(), state.dtype())).collect::<Vec<_>>();
+        let fits = self.trainable == fresh.trainable && shapes(&self.states) == shapes(&fresh.states);
+        let states = if fits { std::mem::take(&mut self.states) } else { fresh.states };
+        let scheduler = self.scheduler.take();
+        let (steps, batches, last) = (self.steps, self.batches, self.last.take());
+        *self = Level { states, scheduler, steps, batches, last, ..fresh };
+        Ok(())
     }
 
     /// Where the parameters are.

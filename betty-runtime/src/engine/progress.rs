@@ -9,9 +9,7 @@ pub(super) struct Progress {
 impl Progress {
     pub(super) fn new(name: &str, iterations: u64) -> Self {
         let bar = ProgressBar::new(iterations);
-        let style = ProgressStyle::with_template(
-            "{prefix} [{bar:30}] {pos}/{len} {per_sec:>10}, {eta} left  {msg}",
-        );
+        let style = ProgressStyle::with_template("{prefix} [{bar:30}] {pos}/{len} {per_sec:>10}, {eta} left  {msg}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
         bar.set_prefix(name.to_owned());
         Progress { bar }

@@ -62,7 +62,7 @@ impl<B: Batch> Stream<B> {
 
 /// One pass over a data loader. Its iterator borrows the loader, so it lives on the thread that owns a share of it.
 struct Epoch<B> {
-    batches: Receiver<B>,
+    batches: Receiver<Result<B, DataError>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -71,7 +71,7 @@ impl<B: Batch> Epoch<B> {
         let (send, batches) = sync_channel(1);
         let thread = std::thread::spawn(move || {
             for batch in loader.iter() {
-                if send.send(batch).is_err() {
+                if send.send(batch.map_err(Into::into)).is_err() {
                     // The stream is gone.
                     return;
                 }
@@ -86,7 +86,7 @@ impl<B> Iterator for Epoch<B> {
 
     fn next(&mut self) -> Option<Self::Item> {
         if let Ok(batch) = self.batches.recv() {
-            return Some(Ok(batch));
+            return Some(batch);
         }
         // The channel closes at the end of the epoch, and when the loader panics.
         let thread = self.thread.take()?;

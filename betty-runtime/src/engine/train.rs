@@ -93,7 +93,11 @@ impl<P: Multilevel> Engine<P> {
             level.check_device(&device)?;
         }
         let methods = config.levels().iter().map(|level| level.hypergradient.as_ref().map(|h| h.build())).collect();
-        let lower_batches = config.levels().iter().map(|level| level.lower_batch()).collect();
+        let lower_batches = config
+            .levels()
+            .iter()
+            .map(|level| level.hypergradient.as_ref().map_or(LowerBatch::Last, |h| h.batch()))
+            .collect();
         Ok(Engine {
             problem,
             config,
@@ -233,7 +237,7 @@ impl<P: Multilevel> Engine<P> {
         if accumulate > 1 {
             total.norm = total.gradient.dot(&total.gradient)?.sqrt();
         }
-        let configured = self.config.levels()[k].optimizer.learning_rate();
+        let configured = self.config.levels()[k].optimizer.lr();
         let level = &mut self.levels[k];
         let learning_rate = level.scheduler.as_mut().map_or(configured, |scheduler| scheduler.step());
         level.step(total.gradient, learning_rate);
@@ -336,6 +340,24 @@ impl<P: Multilevel> Engine<P> {
     pub fn problem(&mut self) -> &P {
         self.sync();
         &self.problem
+    }
+
+    /// Changes the program between runs: parameters, or settings of its modules such as a dropout rate.
+    ///
+    /// All losses are traced again. A level whose parameters changed their number or shape starts with a new optimizer.
+    ///
+    /// # Errors
+    /// [`EngineError`] when the changed program could not have been given to [`Engine::new`].
+    pub fn edit(&mut self, change: impl FnOnce(&mut P)) -> Result<(), EngineError> {
+        self.sync();
+        change(&mut self.problem);
+        self.losses.clear();
+        let device = self.levels[0].device();
+        for ((level, module), config) in self.levels.iter_mut().zip(self.problem.modules()).zip(self.config.levels()) {
+            level.reload(module, config)?;
+            level.check_device(&device)?;
+        }
+        Ok(())
     }
 
     /// Gives the trained program back.

@@ -35,12 +35,9 @@ impl Update {
         let gradients = clip(&mut graph, &gradients, config.clip, dtype)?;
         let (mut moved, mut kept) = (Vec::new(), Vec::new());
         for (i, (&parameter, &gradient)) in thetas.iter().zip(&gradients).enumerate() {
-            let of = graph.dtype(parameter);
-            let rate = graph.cast(learning_rate, of)?;
-            let scalars = scalars.iter().map(|&s| graph.cast(s, of)).collect::<Result<Vec<_>, _>>()?;
             let states = &states[i * per_parameter..(i + 1) * per_parameter];
-            let inputs = UpdateInputs { parameter, gradient, states, learning_rate: rate, scalars: &scalars };
-            let updated = optimizer.update(&mut graph, inputs)?;
+            let inputs = UpdateInputs { parameter, gradient, states, learning_rate, scalars: &scalars };
+            let updated = optimizer.update(&mut graph, &inputs)?;
             moved.push(updated.parameter);
             kept.extend(updated.states);
         }

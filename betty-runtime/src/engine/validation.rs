@@ -25,11 +25,7 @@ pub struct Validation<P> {
 
 impl<P> Validation<P> {
     /// Calls `function` on the program after every `every` iterations (at least 1).
-    pub fn every(
-        every: u64,
-        goal: Goal,
-        function: impl FnMut(&P) -> Result<f64, DataError> + 'static,
-    ) -> Self {
+    pub fn every(every: u64, goal: Goal, function: impl FnMut(&P) -> Result<f64, DataError> + 'static) -> Self {
         let function = Box::new(function);
         Validation { every: every.max(1), goal, patience: None, function, best: None, without_improvement: 0 }
     }

@@ -10,5 +10,6 @@ mod value;
 mod vector;
 
 pub use program::Program;
+pub(crate) use random::mix;
 pub use value::{ReadError, Value};
 pub use vector::Vector;

@@ -1,12 +1,13 @@
 //! Lists of tensors as elements of one vector space: the parameters of a level, their gradients, solver states.
 
+use burn::tensor::TensorData;
 use burn_backend::Scalar;
 use burn_backend::TensorMetadata as _;
 use burn_backend::ops::FloatTensorOps;
 use burn_dispatch::Dispatch;
 
 use super::{ReadError, Value};
-use crate::linalg::InnerProductSpace;
+use crate::linalg::{Coordinates, InnerProductSpace};
 
 /// The direct sum of the spaces of several float tensors.
 #[derive(Clone, Debug, Default)]
@@ -68,5 +69,26 @@ impl InnerProductSpace for Vector {
             Value(Dispatch::float_zeros(tensor.shape(), &tensor.device(), tensor.dtype().into()))
         });
         Vector(zeros.collect())
+    }
+}
+
+impl Coordinates for Vector {
+    fn dimension(&self) -> usize {
+        self.len()
+    }
+
+    fn coordinates(&self) -> Result<Vec<f64>, ReadError> {
+        self.to_vec()
+    }
+
+    fn with_coordinates(&self, coordinates: &[f64]) -> Self {
+        let mut rest = coordinates;
+        let values = self.0.iter().map(|value| {
+            let shape = value.shape();
+            let (own, others) = rest.split_at(shape.iter().product());
+            rest = others;
+            Value::from_data(TensorData::new(own.to_vec(), shape).convert_dtype(value.dtype()), &value.device())
+        });
+        Vector(values.collect())
     }
 }

@@ -2,59 +2,37 @@
 
 use crate::execute::ReadError;
 use crate::graph::GraphError;
+use crate::linalg::SolveError;
 
-/// A hypergradient method failed.
+/// A product with a second derivative could not be formed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum HypergradientError {
-    /// Conjugate gradients met a direction of negative curvature.
-    #[error(
-        "the lower level's Hessian is not positive definite (curvature {curvature:e} at iteration {iteration}); raise \
-         `damping` above {}, let the lower level converge further, or choose `neumann`", .curvature.abs()
-    )]
-    NotPositiveDefinite {
-        /// When it was met, counted from 0.
-        iteration: usize,
-        /// `⟨p, H p⟩ / ⟨p, p⟩` of the direction.
-        curvature: f64,
-    },
-    /// A number in the solve is infinite or not a number.
-    #[error("{quantity} is not finite at iteration {iteration}; lower the learning rates or raise `damping`")]
-    NotFinite {
-        /// Which number.
-        quantity: &'static str,
-        /// When, counted from 0.
-        iteration: usize,
-    },
-    /// The Neumann series does not converge.
-    #[error(
-        "the Neumann series grows (term {term} is {growth:.1} times the first); `step_size` must be below \
-         2 / (largest eigenvalue of the Hessian): lower it"
-    )]
-    Diverges {
-        /// Which term.
-        term: usize,
-        /// Its norm relative to the first term's.
-        growth: f64,
-    },
-    /// Too many parameters for a dense solve.
-    #[error("a dense solve of {parameters} parameters is above its `limit` of {limit}; choose `cg`, or raise `limit`")]
-    TooLarge {
-        /// Parameters of the lower level.
-        parameters: usize,
-        /// The limit.
-        limit: usize,
-    },
-    /// The Hessian cannot be inverted.
-    #[error("the lower level's Hessian is singular (pivot {pivot}); add `damping`")]
-    Singular {
-        /// Number of the vanishing pivot.
-        pivot: usize,
-    },
+pub enum ProductError {
     /// A number could not be read from the device.
     #[error(transparent)]
     Read(#[from] ReadError),
     /// A derivative could not be built.
     #[error(transparent)]
     Graph(#[from] GraphError),
+}
+
+/// A hypergradient method failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HypergradientError {
+    /// The linear system with the lower level's Hessian has no answer.
+    #[error("the system with the lower level's Hessian could not be solved: {0}")]
+    Solve(#[from] SolveError<ProductError>),
+    /// A product could not be formed.
+    #[error(transparent)]
+    Product(#[from] ProductError),
+    /// The cotangent is infinite or not a number.
+    #[error("the gradient that the upper level sends down is not finite")]
+    NotFinite,
+}
+
+impl From<ReadError> for HypergradientError {
+    fn from(error: ReadError) -> Self {
+        ProductError::from(error).into()
+    }
 }

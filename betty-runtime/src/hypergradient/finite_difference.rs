@@ -27,7 +27,7 @@ impl HypergradientMethod for FiniteDifference {
     fn indirect(&self, lower: &mut LowerProblem<'_>, cotangent: &Vector) -> Result<Indirect, HypergradientError> {
         let norm = cotangent.dot(cotangent)?.sqrt();
         if !norm.is_finite() {
-            return Err(HypergradientError::NotFinite { quantity: "the norm of the cotangent", iteration: 0 });
+            return Err(HypergradientError::NotFinite);
         }
         if norm == 0.0 {
             // Nothing comes down, so nothing goes up.

@@ -1,6 +1,6 @@
 //! The lower level at one point: everything a method may ask of it.
 
-use super::HypergradientError;
+use super::ProductError;
 use crate::derivatives::Loss;
 use crate::execute::{Value, Vector};
 use crate::linalg::LinearOperator;
@@ -46,8 +46,8 @@ impl<'a> LowerProblem<'a> {
     /// `H·v`
     ///
     /// # Errors
-    /// [`HypergradientError::Graph`] if the second derivative cannot be built.
-    pub fn hvp(&mut self, v: &Vector) -> Result<Vector, HypergradientError> {
+    /// [`ProductError::Graph`] if the second derivative cannot be built.
+    pub fn hvp(&mut self, v: &Vector) -> Result<Vector, ProductError> {
         self.products += 1;
         let point = self.point()?;
         let product = self.loss.linearization(self.level, self.into)?.hvp(&point, v);
@@ -58,8 +58,8 @@ impl<'a> LowerProblem<'a> {
     /// `(∂²c/∂λ∂θ)·v` for each upper level.
     ///
     /// # Errors
-    /// [`HypergradientError::Graph`] if the second derivative cannot be built.
-    pub fn mixed(&mut self, v: &Vector) -> Result<Vec<Vector>, HypergradientError> {
+    /// [`ProductError::Graph`] if the second derivative cannot be built.
+    pub fn mixed(&mut self, v: &Vector) -> Result<Vec<Vector>, ProductError> {
         let point = self.point()?;
         let products = self.loss.linearization(self.level, self.into)?.mixed(&point, v);
         self.point = Some(point);
@@ -69,12 +69,12 @@ impl<'a> LowerProblem<'a> {
     /// `∂c/∂λ` at other parameters, with stopped values and random draws held at the current ones.
     ///
     /// # Errors
-    /// [`HypergradientError::Graph`] if the derivative cannot be built.
-    pub fn upper_gradient_at(&mut self, parameters: &Vector) -> Result<Vec<Vector>, HypergradientError> {
+    /// [`ProductError::Graph`] if the derivative cannot be built.
+    pub fn upper_gradient_at(&mut self, parameters: &Vector) -> Result<Vec<Vector>, ProductError> {
         Ok(self.loss.perturbation(self.level, self.into)?.run(&self.inputs, parameters, self.seed))
     }
 
-    fn point(&mut self) -> Result<Vec<Value>, HypergradientError> {
+    fn point(&mut self) -> Result<Vec<Value>, ProductError> {
         match self.point.take() {
             Some(point) => Ok(point),
             None => Ok(self.loss.linearization(self.level, self.into)?.at(self.inputs.clone(), self.seed)),
@@ -84,9 +84,9 @@ impl<'a> LowerProblem<'a> {
 
 impl LinearOperator for LowerProblem<'_> {
     type Vector = Vector;
-    type Error = HypergradientError;
+    type Error = ProductError;
 
-    fn apply(&mut self, x: &Vector) -> Result<Vector, HypergradientError> {
+    fn apply(&mut self, x: &Vector) -> Result<Vector, ProductError> {
         self.hvp(x)
     }
 }

@@ -20,6 +20,7 @@
 //! `∂c/∂θ = 0` holds only approximately after a finite number of lower steps, so every implicit hypergradient carries the
 //! lower level's own optimisation error, whichever method is used.
 
+mod choice;
 mod conjugate_gradient;
 mod dense;
 mod error;
@@ -32,7 +33,7 @@ use std::fmt::Debug;
 
 pub use conjugate_gradient::ConjugateGradient;
 pub use dense::DenseSolve;
-pub use error::HypergradientError;
+pub use error::{HypergradientError, ProductError};
 pub use finite_difference::FiniteDifference;
 pub use identity::Identity;
 pub use lower::LowerProblem;

@@ -6,6 +6,7 @@
 
 mod adam;
 mod adamw;
+mod choice;
 mod moments;
 mod sgd;
 

@@ -1,0 +1,175 @@
+//! Mistakes in methods, optimizers and clips, each with its text and its place.
+
+use super::check_err;
+
+/// One mistake, in fields of the lower of two levels.
+#[track_caller]
+fn check_net(text: &str, fields: &str) {
+    check_err(
+        text,
+        &format!(
+            "struct P;
+             level weights: M {{ lower: [net], .. }}
+             level net: M {{ upper: [weights], batch: B, loss: f, {fields} }}"
+        ),
+    );
+}
+
+#[track_caller]
+fn check_method(text: &str, method: &str) {
+    check_net(
+        text,
+        &format!("optimizer: sgd(lr = 0.1), hypergradient: {method}"),
+    );
+}
+
+#[track_caller]
+fn check_optimizer(text: &str, optimizer: &str) {
+    check_net(text, &format!("hypergradient: cg, optimizer: {optimizer}"));
+}
+
+#[track_caller]
+fn check_clip(text: &str, clip: &str) {
+    check_net(
+        text,
+        &format!("optimizer: sgd(lr = 0.1), hypergradient: cg, clip: {clip}"),
+    );
+}
+
+#[test]
+fn unknown_method() {
+    check_method(
+        "unknown method `cgg` (did you mean `cg`?); the methods are `cg`, `neumann`, `finite_difference`, `identity` and \
+         `dense`",
+        ">>>cgg<<<(iterations = 5)",
+    );
+}
+
+#[test]
+fn unknown_option() {
+    check_method(
+        "`cg` has no option `iteration` (did you mean `iterations`?); it takes `iterations`, `tolerance`, `damping` and \
+         `batch`",
+        "cg(>>>iteration<<< = 5)",
+    );
+}
+
+#[test]
+fn option_given_twice() {
+    check_method(
+        "option `damping` of `cg` is given twice",
+        "cg(damping = 1e-3, >>>damping<<< = 1e-4)",
+    );
+}
+
+#[test]
+fn option_out_of_range() {
+    let text = "`damping` of `cg` must be a number that is not negative";
+    check_method(text, "cg(damping = >>>-1e-3<<<)");
+    check_method(text, "cg(damping = >>>1e999<<<)");
+    check_method(
+        "`step_size` of `neumann` must be a number greater than zero",
+        "neumann(step_size = >>>0.0<<<)",
+    );
+    check_method(
+        "`iterations` of `cg` must be an integer greater than zero",
+        "cg(iterations = >>>0<<<)",
+    );
+}
+
+#[test]
+fn option_of_the_wrong_kind() {
+    let text = "`iterations` of `cg` must be an integer greater than zero";
+    for value in ["1.5", "many", "\"10\"", "2 * 5", "-3", "true"] {
+        check_method(text, &format!("cg(iterations = >>>{value}<<<)"));
+    }
+    check_method(
+        "`batch` of `cg` must be `last` or `fresh`",
+        "cg(batch = >>>newest<<<)",
+    );
+    check_method(
+        "`damping` of `cg` must be a number that is not negative",
+        "cg(damping = >>>small<<<)",
+    );
+}
+
+#[test]
+fn option_without_a_name() {
+    check_method(
+        "the options of `cg` have names: `cg(iterations = …)`",
+        "cg(>>>10<<<)",
+    );
+}
+
+#[test]
+fn option_without_a_value() {
+    check_method("expected a value", "cg(damping = >>>,<<< iterations = 5)");
+}
+
+#[test]
+fn method_that_is_not_a_name() {
+    check_method(
+        "`hypergradient` takes a name and its options: `hypergradient: cg(iterations = 10)`",
+        ">>>\"cg\"<<<",
+    );
+}
+
+#[test]
+fn unknown_optimizer() {
+    check_optimizer(
+        "unknown optimizer `adamm` (did you mean `adam`?); the optimizers are `sgd`, `adam` and `adamw`",
+        ">>>adamm<<<(lr = 0.1)",
+    );
+}
+
+#[test]
+fn optimizer_without_a_learning_rate() {
+    check_optimizer(
+        "`sgd` needs `lr`: `sgd(lr = …)`",
+        ">>>sgd<<<(momentum = 0.9)",
+    );
+    check_optimizer("`adam` needs `lr`: `adam(lr = …)`", ">>>adam<<<");
+}
+
+#[test]
+fn optimizer_options() {
+    check_optimizer(
+        "`momentum` of `sgd` must be a number that is not negative and less than 1",
+        "sgd(lr = 0.1, momentum = >>>1.0<<<)",
+    );
+    check_optimizer(
+        "`nesterov` of `sgd` must be `true` or `false`",
+        "sgd(lr = 0.1, nesterov = >>>1<<<)",
+    );
+    check_optimizer(
+        "`lr` of `adam` must be a number greater than zero",
+        "adam(lr = >>>0<<<)",
+    );
+    check_optimizer(
+        "`adam` has no option `beta1` (did you mean `beta_1`?); it takes `lr`, `beta_1`, `beta_2`, `epsilon` and \
+         `weight_decay`",
+        "adam(lr = 0.1, >>>beta1<<< = 0.9)",
+    );
+}
+
+#[test]
+fn a_mistyped_learning_rate_is_not_missing_as_well() {
+    check_optimizer(
+        "`sgd` has no option `llr` (did you mean `lr`?); it takes `lr`, `momentum`, `dampening`, `nesterov` and \
+         `weight_decay`",
+        "sgd(>>>llr<<< = 0.1)",
+    );
+}
+
+#[test]
+fn clips() {
+    check_clip(
+        "unknown clip `norn` (did you mean `norm`?); the clips are `norm` and `value`",
+        ">>>norn<<<(1.0)",
+    );
+    let text = "`norm` takes one number greater than zero: `clip: norm(1.0)`";
+    check_clip(text, ">>>norm<<<");
+    check_clip(text, "norm(>>>0.0<<<)");
+    check_clip(text, "norm(>>>-1.0<<<)");
+    check_clip(text, "norm(limit = >>>1.0<<<)");
+}

@@ -1,0 +1,27 @@
+//! The system solved by conjugate gradients.
+//!
+//! Pedregosa, *Hyperparameter optimization with approximate gradient*, 2016, arXiv:1602.02355; Rajeswaran et al.,
+//! *Meta-learning with implicit gradients* (iMAML), 2019, arXiv:1909.04630. With as many iterations as parameters the
+//! answer is exact up to rounding; with fewer it is the best one in the Krylov space of `v`.
+
+use super::{HypergradientError, HypergradientMethod, Indirect, LowerProblem, implicit};
+use crate::execute::Vector;
+use crate::linalg::{CgOptions, conjugate_gradient};
+
+/// `(H + damping·I) q = v` by conjugate gradients.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ConjugateGradient {
+    /// Iterations, relative tolerance and damping.
+    pub options: CgOptions,
+}
+
+impl HypergradientMethod for ConjugateGradient {
+    fn name(&self) -> &'static str {
+        "cg"
+    }
+
+    fn indirect(&self, lower: &mut LowerProblem<'_>, cotangent: &Vector) -> Result<Indirect, HypergradientError> {
+        let solution = conjugate_gradient(lower, cotangent, None, &self.options)?;
+        implicit(lower, &solution.x, Some(solution.outcome.residual))
+    }
+}

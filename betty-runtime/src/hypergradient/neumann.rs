@@ -1,0 +1,27 @@
+//! The inverse Hessian as a truncated Neumann series.
+//!
+//! Lorraine, Vicol and Duvenaud, *Optimizing millions of hyperparameters by implicit differentiation*, 2020,
+//! arXiv:1911.02590: `q = s·Σ_{k<K} (I − s(H + damping·I))ᵏ v`, which is what differentiating the last `K` gradient steps of
+//! length `s` at a fixed point gives. Converges for `s < 2/λ_max`.
+
+use super::{HypergradientError, HypergradientMethod, Indirect, LowerProblem, implicit};
+use crate::execute::Vector;
+use crate::linalg::{NeumannOptions, neumann};
+
+/// `q` as a sum of `terms` terms.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Neumann {
+    /// Terms, step size and damping.
+    pub options: NeumannOptions,
+}
+
+impl HypergradientMethod for Neumann {
+    fn name(&self) -> &'static str {
+        "neumann"
+    }
+
+    fn indirect(&self, lower: &mut LowerProblem<'_>, cotangent: &Vector) -> Result<Indirect, HypergradientError> {
+        let solution = neumann(lower, cotangent, &self.options)?;
+        implicit(lower, &solution.x, Some(solution.outcome.residual))
+    }
+}

@@ -1,0 +1,184 @@
+//! The MLP 784-256-10 at batch 128 with a 1-100-1 weighting network: gradients, second-order products, hypergradient steps.
+//!
+//! Read the results as ratios within one run: `cargo bench -p betty-tests --bench mlp`.
+#![allow(missing_docs, reason = "criterion's macros write undocumented functions")]
+
+use betty_runtime::derivatives::Loss;
+use betty_runtime::execute::{Value, Vector};
+use betty_runtime::trace::{AnyBatch, LevelModule, Trace, trace};
+use betty_runtime::{Batch, Engine, Stream, multilevel, stop_gradient};
+use burn::module::{AutodiffModule, Module};
+use burn::nn::{Linear, LinearConfig};
+use burn::tensor::activation::{log_softmax, relu, sigmoid};
+use burn::tensor::{Device, Distribution, Int, Tensor, TensorData};
+use criterion::{Criterion, criterion_group, criterion_main};
+
+const BATCH: usize = 128;
+
+#[derive(Module, Debug)]
+struct Mlp {
+    first: Linear,
+    second: Linear,
+}
+
+#[derive(Module, Debug)]
+struct WeightNet {
+    first: Linear,
+    second: Linear,
+}
+
+#[derive(Batch, Clone, Debug)]
+struct Images {
+    x: Tensor<2>,
+    y: Tensor<1, Int>,
+}
+
+fn losses(model: &Mlp, batch: Images) -> Tensor<2> {
+    let scores = model.second.forward(relu(model.first.forward(batch.x)));
+    log_softmax(scores, 1).gather(1, batch.y.reshape([BATCH, 1])).neg()
+}
+
+fn weighted(model: &Mlp, weights: &WeightNet, batch: Images) -> Tensor<1> {
+    let losses = losses(model, batch);
+    let hidden = relu(weights.first.forward(stop_gradient(losses.clone())));
+    (sigmoid(weights.second.forward(hidden)) * losses).mean()
+}
+
+fn clean(_weights: &WeightNet, model: &Mlp, batch: Images) -> Tensor<1> {
+    losses(model, batch).mean()
+}
+
+multilevel! {
+    struct Reweighting;
+
+    level weights: WeightNet {
+        lower: [model],
+        batch: Images,
+        loss: clean,
+        optimizer: adam(lr = 1e-3),
+    }
+    level model: Mlp {
+        upper: [weights],
+        batch: Images,
+        loss: weighted,
+        optimizer: sgd(lr = 0.1, momentum = 0.9),
+        hypergradient: cg(iterations = 5, damping = 1.0, tolerance = 0.0),
+    }
+}
+
+fn problem(device: &Device) -> Reweighting {
+    Reweighting {
+        weights: WeightNet {
+            first: LinearConfig::new(1, 100).init(device),
+            second: LinearConfig::new(100, 1).init(device),
+        },
+        model: Mlp { first: LinearConfig::new(784, 256).init(device), second: LinearConfig::new(256, 10).init(device) },
+    }
+}
+
+fn images(device: &Device) -> Images {
+    let labels: Vec<i64> = (0..BATCH as i64).map(|i| i % 10).collect();
+    Images {
+        x: Tensor::random([BATCH, 784], Distribution::Uniform(0.0, 1.0), device),
+        y: Tensor::from_data(TensorData::new(labels, [BATCH]), device),
+    }
+}
+
+fn record(problem: &Reweighting, batch: &AnyBatch) -> Trace {
+    trace(1, "model", batch, |tracer| {
+        let model = tracer.module(1, &problem.model);
+        let weights = tracer.module(0, &problem.weights);
+        weighted(&model, &weights, tracer.batch())
+    })
+    .expect("the loss can be traced")
+}
+
+fn inputs(problem: &Reweighting, batch: &AnyBatch) -> Vec<Value> {
+    let values = |module: &dyn LevelModule| module.leaves().into_iter().map(|leaf| leaf.value).collect::<Vec<_>>();
+    [values(&problem.model), values(&problem.weights), batch.values().to_vec()].concat()
+}
+
+fn derivatives(c: &mut Criterion) {
+    let device = Device::flex();
+    let problem = problem(&device);
+    let images = images(&device);
+    let batch = AnyBatch::new(images.clone());
+    let trainable = |level: usize| (0..problem.modules_of(level)).collect();
+    let mut group = c.benchmark_group("derivatives");
+
+    let on_tape = device.clone().autodiff();
+    let (model, weights) = (problem.model.clone().train(), problem.weights.clone().train());
+    let taped =
+        Images { x: Tensor::from_inner(images.x.clone()), y: Tensor::from_data(images.y.to_data(), &on_tape) };
+    group.bench_function("gradient, burn autodiff", |b| {
+        b.iter(|| {
+            let gradients = weighted(&model, &weights, taped.clone()).backward();
+            model.first.weight.val().grad(&gradients)
+        });
+    });
+    group.bench_function("trace", |b| b.iter(|| record(&problem, &batch)));
+    let recorded = record(&problem, &batch);
+    group.bench_function("differentiate and plan, first and second order", |b| {
+        b.iter(|| {
+            let mut loss = Loss::new(recorded.clone(), trainable, &device);
+            loss.gradient(&[1]).expect("a gradient").program().len()
+                + loss.linearization(1, &[0]).expect("a product").kernels().0
+        });
+    });
+
+    let mut loss = Loss::new(recorded, trainable, &device);
+    let at = inputs(&problem, &batch);
+    loss.gradient(&[1]).expect("a gradient");
+    group.bench_function("gradient", |b| {
+        b.iter(|| loss.gradient(&[1]).expect("a gradient").run(at.clone(), 0).expect("a loss"));
+    });
+    let tangent = Vector(LevelModule::leaves(&problem.model).into_iter().map(|leaf| leaf.value).collect());
+    let product = loss.linearization(1, &[0]).expect("a product");
+    group.bench_function("hessian product, full", |b| {
+        b.iter(|| product.hvp(&product.at(at.clone(), 0), &tangent));
+    });
+    let point = product.at(at.clone(), 0);
+    group.bench_function("hessian product, linearized", |b| b.iter(|| product.hvp(&point, &tangent)));
+    group.bench_function("mixed product, linearized", |b| b.iter(|| product.mixed(&point, &tangent)));
+    group.finish();
+}
+
+impl Reweighting {
+    fn modules_of(&self, level: usize) -> usize {
+        if level == 1 { self.model.leaves().len() } else { self.weights.leaves().len() }
+    }
+}
+
+fn hypergradients(c: &mut Criterion) {
+    let device = Device::flex();
+    let mut group = c.benchmark_group("step");
+    group.sample_size(20);
+    let engine = |config| {
+        let data = ReweightingData { weights: Stream::constant(images(&device)), model: Stream::constant(images(&device)) };
+        Engine::new(problem(&device), data, config).expect("a valid program")
+    };
+    for (name, json) in [
+        ("cg(5)", r#"{"method": "cg", "iterations": 5, "damping": 1.0, "tolerance": 0.0}"#),
+        ("neumann(5)", r#"{"method": "neumann", "terms": 5, "step_size": 0.1}"#),
+        ("finite_difference", r#"{"method": "finite_difference"}"#),
+        ("identity", r#"{"method": "identity"}"#),
+    ] {
+        let mut config = ReweightingConfig::default();
+        config.model.hypergradient = Some(serde_json::from_str(json).expect("a valid method"));
+        let mut engine = engine(config);
+        engine.run(1).expect("a first step");
+        group.bench_function(format!("hypergradient, {name}"), |b| {
+            b.iter(|| engine.gradient("weights").expect("a hypergradient"));
+        });
+    }
+    let mut config = ReweightingConfig::default();
+    config.model.unroll = 100;
+    config.model.hypergradient = Some(serde_json::from_str(r#"{"method": "identity"}"#).expect("a valid method"));
+    let mut engine = engine(config);
+    engine.run(1).expect("a first step");
+    group.bench_function("100 lower steps and one identity step", |b| b.iter(|| engine.run(1).expect("a run")));
+    group.finish();
+}
+
+criterion_group!(benches, derivatives, hypergradients);
+criterion_main!(benches);

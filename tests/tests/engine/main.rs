@@ -1,0 +1,8 @@
+//! The engine on a small reweighting problem: what a run does, and how it fails.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
+mod data;
+mod failures;
+mod problem;
+mod runs;
+mod twin;

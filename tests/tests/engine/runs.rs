@@ -1,0 +1,159 @@
+//! What a run does when nothing goes wrong.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use betty_runtime::{Clip, Engine, Event, Goal, HypergradientConfig, Stream, Validation};
+use burn::lr_scheduler::exponential::ExponentialLrSchedulerConfig;
+
+use crate::problem::{Cleaning, CleaningConfig, CleaningData, TRAIN, data, engine, examples, first_weight, logits, problem};
+
+#[test]
+fn the_schedule_is_followed() {
+    let seen = Rc::new(RefCell::new(Vec::new()));
+    let log = Rc::clone(&seen);
+    let mut engine = engine(0.0).observe(move |event| {
+        if let Event::Step { name, .. } = event {
+            log.borrow_mut().push(name.to_string());
+        }
+    });
+    let report = engine.run(2).unwrap();
+    assert_eq!(*seen.borrow(), ["model", "model", "model", "weights", "model", "model", "model", "weights"]);
+    assert_eq!(report.iterations, 2);
+    assert_eq!(report.levels.iter().map(|level| level.steps).collect::<Vec<_>>(), [2, 6]);
+}
+
+#[test]
+fn losses_fall() {
+    let mut engine = engine(0.0);
+    let first = engine.run(1).unwrap();
+    let last = engine.run(60).unwrap();
+    for (first, last) in first.levels.iter().zip(&last.levels) {
+        assert!(last.loss.unwrap() < 0.5 * first.loss.unwrap(), "{first:?} {last:?}");
+    }
+}
+
+#[test]
+fn equal_seeds_give_equal_bits_with_dropout() {
+    let run = |seed| {
+        let mut engine = engine(0.3).seed(seed);
+        engine.run(5).unwrap();
+        let problem = engine.into_problem();
+        (logits(&problem), first_weight(&problem))
+    };
+    assert_eq!(run(3), run(3));
+    assert_ne!(run(3), run(4));
+}
+
+#[test]
+fn a_last_smaller_batch_is_traced_again() {
+    let epoch = |_| [examples(8, 3), examples(8, 4), examples(5, 5)].map(Ok::<_, std::io::Error>).into_iter();
+    let data = CleaningData { model: Stream::epochs(epoch), ..data() };
+    let mut engine = Engine::new(problem(0.0), data, CleaningConfig::default()).unwrap();
+    assert_eq!(engine.run(4).unwrap().levels[1].steps, 12);
+}
+
+#[test]
+fn accumulated_batches_are_one_large_batch() {
+    let all = examples(TRAIN, 2);
+    let part = |range: std::ops::Range<usize>| {
+        let mut part = all.clone();
+        part.x = part.x.slice([range.clone()]);
+        part.y = part.y.slice([range.clone()]);
+        part.index = part.index.slice([range]);
+        part
+    };
+    let halves = [part(0..TRAIN / 2), part(TRAIN / 2..TRAIN)];
+    let run = |model: Stream<_>, accumulate| {
+        let mut config = CleaningConfig::default();
+        config.model.accumulate = accumulate;
+        config.model.unroll = 1;
+        let data = CleaningData { model, ..data() };
+        let mut engine = Engine::new(problem(0.0), data, config).unwrap();
+        engine.run(1).unwrap();
+        first_weight(engine.problem())
+    };
+    let whole = run(Stream::constant(all.clone()), 1);
+    let split = run(Stream::epochs(move |_| halves.clone().map(Ok::<_, std::io::Error>).into_iter()), 2);
+    for (whole, split) in whole.iter().zip(&split) {
+        assert!((whole - split).abs() < 1e-6, "{whole} {split}");
+    }
+}
+
+#[test]
+fn clipping_limits_the_step() {
+    let moved = |clip| {
+        let mut config = CleaningConfig::default();
+        config.model.clip = clip;
+        config.model.unroll = 1;
+        let mut engine = Engine::new(problem(0.0), data(), config).unwrap();
+        let before = first_weight(engine.problem());
+        engine.run(1).unwrap();
+        let after = first_weight(engine.problem());
+        before.iter().zip(after).map(|(x, y)| (x - y).powi(2)).sum::<f32>().sqrt()
+    };
+    let free = moved(None);
+    assert!(moved(Some(Clip::Norm(1e-3))) <= 0.1 * 1e-3 * 1.001);
+    assert!(moved(Some(Clip::Value(1e-4))) < 0.1 * free);
+    assert_eq!(moved(Some(Clip::Norm(1e6))), free);
+}
+
+#[test]
+fn a_scheduler_decides_the_learning_rate() {
+    let rates = Rc::new(RefCell::new(Vec::new()));
+    let log = Rc::clone(&rates);
+    let scheduler = ExponentialLrSchedulerConfig::new(0.1, 0.5).init().unwrap();
+    let mut engine = engine(0.0).scheduler("model", scheduler).unwrap().observe(move |event| {
+        if let Event::Step { name: "model", learning_rate, .. } = event {
+            log.borrow_mut().push(*learning_rate);
+        }
+    });
+    engine.run(1).unwrap();
+    let rates = rates.borrow();
+    assert_eq!(rates.len(), 3);
+    assert!((rates[2] / rates[1] - 0.5).abs() < 1e-12 && (rates[1] / rates[0] - 0.5).abs() < 1e-12, "{rates:?}");
+}
+
+#[test]
+fn validation_stops_early_and_keeps_the_best() {
+    let values = [3.0, 2.0, 2.5, 2.6, 2.7, 1.0];
+    let mut call = 0;
+    let validation = Validation::every(2, Goal::Min, move |_: &Cleaning| {
+        call += 1;
+        Ok(values[call - 1])
+    });
+    let report = engine(0.0).validate(validation.patience(3)).run(100).unwrap();
+    assert!(report.stopped_early);
+    assert_eq!(report.iterations, 10);
+    assert_eq!(report.best, Some((4, 2.0)));
+}
+
+#[test]
+fn every_method_trains() {
+    for method in ["cg", "neumann", "finite_difference", "identity", "dense"] {
+        let mut config = CleaningConfig::default();
+        let mut chosen: HypergradientConfig = method.parse().unwrap();
+        match &mut chosen {
+            HypergradientConfig::Cg(c) => c.damping = 1.0,
+            HypergradientConfig::Dense(c) => c.damping = 1.0,
+            _ => {}
+        }
+        config.model.hypergradient = Some(chosen);
+        let mut engine = Engine::new(problem(0.0), data(), config).unwrap();
+        let report = engine.run(20).unwrap();
+        assert!(report.levels[0].loss.unwrap() < 0.8, "{method}: {report:?}");
+    }
+}
+
+#[test]
+fn an_edited_program_is_traced_again() {
+    let mut engine = engine(0.0);
+    engine.run(2).unwrap();
+    let before = logits(engine.problem());
+    engine.edit(|problem| problem.model = problem.model.clone().no_grad()).unwrap_err();
+    let mut engine = crate::problem::engine(0.0);
+    engine.run(2).unwrap();
+    engine.edit(|_| {}).unwrap();
+    assert_eq!(logits(engine.problem()), before);
+    engine.run(1).unwrap();
+}

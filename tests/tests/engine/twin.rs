@@ -1,0 +1,126 @@
+//! The program that `multilevel!` writes, written by hand: it must be the same program.
+
+use betty_runtime::{
+    BatchStream, Engine, HypergradientConfig, LevelConfig, LevelModule, LevelSpec, Multilevel, OptimizerConfig,
+    ProgramConfig, Schedule, Stream, Through, Tracer,
+};
+use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
+
+use crate::problem::{
+    Cleaning, CleaningConfig, Examples, Mlp, TRAIN, Weights, clean, engine, examples, logits, problem, weighted,
+};
+
+struct Twin {
+    weights: Weights,
+    model: Mlp,
+}
+
+struct TwinData {
+    weights: Stream<Examples>,
+    model: Stream<Examples>,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+struct TwinConfig {
+    weights: LevelConfig,
+    model: LevelConfig,
+}
+
+impl Default for TwinConfig {
+    fn default() -> Self {
+        let level = |optimizer: &str| LevelConfig {
+            unroll: 1,
+            optimizer: serde_json::from_str::<OptimizerConfig>(optimizer).unwrap(),
+            hypergradient: None,
+            clip: None,
+            accumulate: 1,
+        };
+        let cg = r#"{ "method": "cg", "iterations": 5, "damping": 1.0 }"#;
+        TwinConfig {
+            weights: level(r#"{ "name": "adam", "lr": 0.1 }"#),
+            model: LevelConfig {
+                unroll: 3,
+                hypergradient: Some(serde_json::from_str::<HypergradientConfig>(cg).unwrap()),
+                ..level(r#"{ "name": "sgd", "lr": 0.1, "momentum": 0.9 }"#)
+            },
+        }
+    }
+}
+
+impl ProgramConfig for TwinConfig {
+    fn levels(&self) -> Vec<&LevelConfig> {
+        vec![&self.weights, &self.model]
+    }
+
+    fn levels_mut(&mut self) -> Vec<&mut LevelConfig> {
+        vec![&mut self.weights, &mut self.model]
+    }
+}
+
+impl Multilevel for Twin {
+    const SCHEDULE: Schedule = Schedule {
+        name: "Cleaning",
+        levels: &[
+            LevelSpec {
+                name: "weights",
+                module: "Weights",
+                batch: "Examples",
+                loss: "clean",
+                upper: &[],
+                lower: &[1],
+                sweep: &[Through { level: 1, into: &[0] }],
+            },
+            LevelSpec {
+                name: "model",
+                module: "Mlp",
+                batch: "Examples",
+                loss: "weighted",
+                upper: &[0],
+                lower: &[],
+                sweep: &[],
+            },
+        ],
+        roots: &[0],
+    };
+    type Data = TwinData;
+    type Config = TwinConfig;
+
+    fn modules(&self) -> Vec<&dyn LevelModule> {
+        vec![&self.weights, &self.model]
+    }
+
+    fn modules_mut(&mut self) -> Vec<&mut dyn LevelModule> {
+        vec![&mut self.weights, &mut self.model]
+    }
+
+    fn streams(data: TwinData) -> Vec<Box<dyn BatchStream>> {
+        vec![Box::new(data.weights), Box::new(data.model)]
+    }
+
+    fn loss(&self, level: usize, tracer: &mut Tracer<'_>) -> Tensor<1> {
+        if level == 0 {
+            let weights = tracer.module(0, &self.weights);
+            let model = tracer.module(1, &self.model);
+            clean(&weights, &model, tracer.batch())
+        } else {
+            let model = tracer.module(1, &self.model);
+            let weights = tracer.module(0, &self.weights);
+            weighted(&model, &weights, tracer.batch())
+        }
+    }
+}
+
+#[test]
+fn the_macro_writes_what_a_hand_would() {
+    assert_eq!(Twin::SCHEDULE, Cleaning::SCHEDULE);
+    assert_eq!(TwinConfig::default().to_json().unwrap(), CleaningConfig::default().to_json().unwrap());
+    let Cleaning { weights, model } = problem(0.0);
+    let data = TwinData { weights: Stream::constant(examples(12, 1)), model: Stream::constant(examples(TRAIN, 2)) };
+    let mut by_hand = Engine::new(Twin { weights, model }, data, TwinConfig::default()).unwrap();
+    let mut by_macro = engine(0.0);
+    by_hand.run(4).unwrap();
+    by_macro.run(4).unwrap();
+    let Twin { weights, model } = by_hand.into_problem();
+    assert_eq!(logits(&Cleaning { weights, model }), logits(by_macro.problem()));
+}

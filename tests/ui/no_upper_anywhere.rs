@@ -1,0 +1,35 @@
+use betty_runtime::multilevel;
+use burn::module::{Module, Param};
+use burn::tensor::Tensor;
+
+#[derive(Module, Debug)]
+struct Net {
+    weights: Param<Tensor<1>>,
+}
+
+multilevel! {
+    struct Program;
+
+    level weights: Net {
+        lower: [net],
+        batch: Tensor<1>,
+        loss: weights_loss,
+        optimizer: sgd(lr = 0.1),
+    }
+
+    level net: Net {
+        batch: Tensor<1>,
+        loss: alone_loss,
+        optimizer: sgd(lr = 0.1),
+    }
+}
+
+fn weights_loss(_: &Net, _: &Net, _: Tensor<1>) -> Tensor<1> {
+    unimplemented!()
+}
+
+fn alone_loss(_: &Net, _: Tensor<1>) -> Tensor<1> {
+    unimplemented!()
+}
+
+fn main() {}

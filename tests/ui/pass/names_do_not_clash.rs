@@ -1,0 +1,61 @@
+//! Names that the generated code could have used itself.
+
+use betty_runtime::{Batch, multilevel};
+use burn::module::{Module, Param};
+use burn::tensor::Tensor;
+
+#[derive(Module, Debug)]
+struct Vec {
+    weights: Param<Tensor<1>>,
+}
+
+#[derive(Clone, Batch)]
+struct Box<M, const D: usize> {
+    mapper: M,
+    tensor: Tensor<D>,
+}
+
+multilevel! {
+    struct Program;
+
+    level batch: Vec {
+        lower: [data],
+        batch: Box<Tensor<1>, 2>,
+        loss: loss,
+        optimizer: adamw(lr = 0.1),
+    }
+
+    level data: Vec {
+        upper: [batch],
+        lower: [r#type],
+        batch: Box<usize, 2>,
+        loss: tracer,
+        optimizer: adamw(lr = 0.1),
+        hypergradient: identity(scale = 0.1),
+    }
+
+    level r#type: Vec {
+        upper: [data],
+        batch: Tensor<1>,
+        loss: level,
+        optimizer: adamw(lr = 0.1),
+        hypergradient: dense,
+    }
+}
+
+fn loss(_: &Vec, data: &Vec, _: Box<Tensor<1>, 2>) -> Tensor<1> {
+    data.weights.val().sum()
+}
+
+fn tracer(data: &Vec, _: &Vec, _: &Vec, _: Box<usize, 2>) -> Tensor<1> {
+    data.weights.val().sum()
+}
+
+fn level(own: &Vec, _: &Vec, _: Tensor<1>) -> Tensor<1> {
+    own.weights.val().sum()
+}
+
+fn main() {
+    use betty_runtime::Multilevel;
+    assert_eq!(Program::SCHEDULE.level("type"), Some(2));
+}

@@ -1,0 +1,48 @@
+use betty_runtime::multilevel;
+use burn::module::{Module, Param};
+use burn::tensor::Tensor;
+
+#[derive(Module, Debug)]
+struct Net {
+    weights: Param<Tensor<1>>,
+}
+
+multilevel! {
+    struct Program;
+
+    level weights: Net {
+        lower: [nett],
+        batch: Tensor<1>,
+        loss: weights_loss,
+        optimizer: adam(lr = 0.1, rate = 1),
+    }
+
+    level net: Net {
+        upper: [weights],
+        batch: Tensor<1>,
+        loss: net_loss,
+        optimizer: sgd(lr = 0.1),
+        unroll: 0,
+        hypergradient: cgg,
+        clip: norm(0.0),
+    }
+}
+
+// The items are there in spite of the mistakes, so this is none.
+fn parameters(program: &Program) -> (&Net, &Net) {
+    (&program.weights, &program.net)
+}
+
+fn numbers() -> ProgramConfig {
+    ProgramConfig::default()
+}
+
+fn weights_loss(_: &Net, _: &Net, _: Tensor<1>) -> Tensor<1> {
+    unimplemented!()
+}
+
+fn net_loss(_: &Net, _: &Net, _: Tensor<1>) -> Tensor<1> {
+    unimplemented!()
+}
+
+fn main() {}
