@@ -26,7 +26,9 @@ fn a_split_uses_every_example_once() {
     assert_eq!((split.train.len(), split.clean.len(), split.test.len()), (998, 200, 599));
     let sorted = |dataset: &Dataset| {
         let mut examples: Vec<_> = (0..dataset.len())
-            .map(|index| (dataset.image(index).iter().map(|pixel| pixel.to_bits()).collect::<Vec<_>>(), dataset.labels()[index]))
+            .map(|index| {
+                (dataset.image(index).iter().map(|pixel| pixel.to_bits()).collect::<Vec<_>>(), dataset.labels()[index])
+            })
             .collect();
         examples.sort();
         examples

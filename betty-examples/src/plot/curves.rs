@@ -72,7 +72,8 @@ impl Curves {
 
     /// From the smallest to the largest coordinate, with some air; 0..1 without any point.
     fn range(&self, coordinate: impl Fn(&(f64, f64)) -> f64) -> std::ops::Range<f64> {
-        let values = || self.curves.iter().flat_map(|curve| &curve.points).filter(|point| is_finite(point)).map(&coordinate);
+        let values =
+            || self.curves.iter().flat_map(|curve| &curve.points).filter(|point| is_finite(point)).map(&coordinate);
         let low = values().fold(f64::INFINITY, f64::min);
         let high = values().fold(f64::NEG_INFINITY, f64::max);
         if low > high {

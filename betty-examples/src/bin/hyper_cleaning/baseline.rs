@@ -43,11 +43,8 @@ impl Baseline<'_> {
         let decay = |penalty: f64| (penalty > 0.0).then(|| WeightDecayConfig::new(penalty as f32));
         match self.optimizer {
             OptimizerConfig::Sgd(sgd) => {
-                let momentum = MomentumConfig {
-                    momentum: sgd.momentum,
-                    dampening: sgd.dampening,
-                    nesterov: sgd.nesterov,
-                };
+                let momentum =
+                    MomentumConfig { momentum: sgd.momentum, dampening: sgd.dampening, nesterov: sgd.nesterov };
                 SgdConfig::new().with_momentum(Some(momentum)).with_weight_decay(decay(sgd.weight_decay)).init()
             }
             OptimizerConfig::Adam(adam) => AdamConfig::new()

@@ -129,7 +129,10 @@ impl fmt::Display for Report<'_> {
         let (clean, test) = first.sizes;
         let noisy = first.noisy.corrupted.len();
         let wrong = first.noisy.corrupted.iter().filter(|&&corrupted| corrupted).count();
-        writeln!(f, "{noisy} training examples, {wrong} of them with a wrong label; {clean} clean, {test} for the test")?;
+        writeln!(
+            f,
+            "{noisy} training examples, {wrong} of them with a wrong label; {clean} clean, {test} for the test"
+        )?;
         if self.outcomes.len() > 1 {
             writeln!(f, "mean ± standard deviation over {} seeds", self.outcomes.len())?;
         }
