@@ -1,6 +1,6 @@
 //! Corrupting labels on purpose, and remembering which.
 
-use rand::Rng;
+use rand::RngExt;
 use rand::seq::index;
 
 use super::dataset::Dataset;
@@ -30,7 +30,7 @@ impl Noisy {
     ///
     /// # Errors
     /// When `noise` is not in 0..=1, or there is no other class.
-    pub fn corrupt(examples: &Dataset, noise: f64, rng: &mut impl Rng) -> Result<Self, NoiseError> {
+    pub fn corrupt(examples: &Dataset, noise: f64, rng: &mut impl RngExt) -> Result<Self, NoiseError> {
         if !(0.0..=1.0).contains(&noise) {
             return Err(NoiseError::Share(noise));
         }

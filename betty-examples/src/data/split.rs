@@ -1,6 +1,6 @@
 //! Splitting a data set into examples to train on, a small clean set, and a test set.
 
-use rand::Rng;
+use rand::RngExt;
 use rand::seq::SliceRandom;
 
 use super::dataset::Dataset;
@@ -31,7 +31,7 @@ impl Split {
     ///
     /// # Errors
     /// When the clean set is empty or leaves nothing to train on.
-    pub fn thirds(examples: &Dataset, clean: usize, rng: &mut impl Rng) -> Result<Self, SplitError> {
+    pub fn thirds(examples: &Dataset, clean: usize, rng: &mut impl RngExt) -> Result<Self, SplitError> {
         let order = shuffled(examples.len(), rng);
         let (test, rest) = order.split_at(examples.len() / 3);
         Self::of_indices(examples, clean, rest, examples.subset(test))
@@ -41,7 +41,12 @@ impl Split {
     ///
     /// # Errors
     /// When the clean set is empty or leaves nothing to train on.
-    pub fn with_test(examples: &Dataset, test: Dataset, clean: usize, rng: &mut impl Rng) -> Result<Self, SplitError> {
+    pub fn with_test(
+        examples: &Dataset,
+        test: Dataset,
+        clean: usize,
+        rng: &mut impl RngExt,
+    ) -> Result<Self, SplitError> {
         let order = shuffled(examples.len(), rng);
         Self::of_indices(examples, clean, &order, test)
     }
@@ -55,7 +60,7 @@ impl Split {
     }
 }
 
-fn shuffled(count: usize, rng: &mut impl Rng) -> Vec<usize> {
+fn shuffled(count: usize, rng: &mut impl RngExt) -> Vec<usize> {
     let mut order: Vec<usize> = (0..count).collect();
     order.shuffle(rng);
     order

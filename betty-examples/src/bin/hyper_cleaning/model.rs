@@ -5,7 +5,7 @@ use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::activation::{log_softmax, relu};
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use rand::Rng;
+use rand::RngExt;
 
 /// A perceptron with one hidden layer.
 #[derive(Module, Debug)]
@@ -16,7 +16,7 @@ pub(crate) struct Mlp {
 
 impl Mlp {
     /// A classifier with initial parameters from `rng`, the same on every device.
-    pub(crate) fn new(inputs: usize, hidden: usize, classes: usize, rng: &mut impl Rng, device: &Device) -> Self {
+    pub(crate) fn new(inputs: usize, hidden: usize, classes: usize, rng: &mut impl RngExt, device: &Device) -> Self {
         Mlp { hidden: linear(inputs, hidden, rng, device), output: linear(hidden, classes, rng, device) }
     }
 
@@ -40,7 +40,7 @@ impl Mlp {
 }
 
 /// A linear layer drawn uniformly from ±1/√inputs.
-pub(crate) fn linear(inputs: usize, outputs: usize, rng: &mut impl Rng, device: &Device) -> Linear {
+pub(crate) fn linear(inputs: usize, outputs: usize, rng: &mut impl RngExt, device: &Device) -> Linear {
     let bound = 1.0 / (inputs as f32).sqrt();
     let mut draw = |count: usize| (0..count).map(|_| rng.random_range(-bound..=bound)).collect::<Vec<f32>>();
     let weight = TensorData::new(draw(inputs * outputs), [inputs, outputs]);

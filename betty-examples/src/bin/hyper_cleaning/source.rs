@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use betty_examples::data::{Dataset, IdxError, Split, SplitError, digits, load_idx};
-use rand::Rng;
+use rand::RngExt;
 
 /// All examples, before they are split.
 pub(crate) enum Source {
@@ -28,7 +28,7 @@ impl Source {
     }
 
     /// Sets aside the test set and `clean` examples.
-    pub(crate) fn split(&self, clean: usize, rng: &mut impl Rng) -> Result<Split, SplitError> {
+    pub(crate) fn split(&self, clean: usize, rng: &mut impl RngExt) -> Result<Split, SplitError> {
         match self {
             Source::Digits(digits) => Split::thirds(digits, clean, rng),
             Source::Idx { train, test } => Split::with_test(train, test.clone(), clean, rng),

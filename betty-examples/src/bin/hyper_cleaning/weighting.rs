@@ -4,7 +4,7 @@ use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::activation::{relu, sigmoid};
 use burn::tensor::{Device, Int, Tensor};
-use rand::Rng;
+use rand::RngExt;
 
 use crate::model::linear;
 
@@ -42,7 +42,7 @@ impl Weighting {
     }
 
     /// A network with initial parameters from `rng`.
-    pub(crate) fn network(rng: &mut impl Rng, device: &Device) -> Self {
+    pub(crate) fn network(rng: &mut impl RngExt, device: &Device) -> Self {
         let hidden = linear(1, HIDDEN, rng, device);
         let output = linear(HIDDEN, 1, rng, device);
         Weighting::Network(WeightNetwork { hidden, output })
