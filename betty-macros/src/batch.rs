@@ -25,8 +25,7 @@ pub(crate) fn derive(tokens: TokenStream) -> TokenStream {
 
 /// The implementation, unless the item cannot be a batch at all.
 pub(crate) fn expand(input: &DeriveInput, report: &mut Report) -> Option<TokenStream> {
-    let refuse =
-        "`Batch` can be derived for a struct only; a batch has the same tensors at every step";
+    let refuse = "`Batch` can be derived for a struct only; a batch has the same tensors at every step";
     let fields = match &input.data {
         Data::Struct(data) => &data.fields,
         Data::Enum(data) => {
@@ -40,16 +39,10 @@ pub(crate) fn expand(input: &DeriveInput, report: &mut Report) -> Option<TokenSt
     };
     for lifetime in input.generics.lifetimes() {
         let name = &lifetime.lifetime;
-        report.error(
-            name,
-            format!("a batch owns its data; it cannot borrow for `{name}`"),
-        );
+        report.error(name, format!("a batch owns its data; it cannot borrow for `{name}`"));
     }
-    let leaves: Vec<Leaf<'_>> = fields
-        .iter()
-        .enumerate()
-        .map(|(index, field)| Leaf::new(index, field, report))
-        .collect();
+    let leaves: Vec<Leaf<'_>> =
+        fields.iter().enumerate().map(|(index, field)| Leaf::new(index, field, report)).collect();
     if input.generics.lifetimes().next().is_some() {
         return None;
     }
@@ -71,22 +64,13 @@ impl<'a> Leaf<'a> {
             None => Member::Unnamed(Index::from(index)),
         };
         let local = format_ident!("field_{index}", span = Span::mixed_site());
-        Self {
-            member,
-            local,
-            field,
-            is_plain: is_skipped(field, report),
-        }
+        Self { member, local, field, is_plain: is_skipped(field, report) }
     }
 }
 
 fn is_skipped(field: &Field, report: &mut Report) -> bool {
     let mut is_skipped = false;
-    for attr in field
-        .attrs
-        .iter()
-        .filter(|attr| attr.path().is_ident("batch"))
-    {
+    for attr in field.attrs.iter().filter(|attr| attr.path().is_ident("batch")) {
         let outcome = attr.parse_nested_meta(|meta| {
             if meta.path.is_ident(SKIP) {
                 is_skipped = true;
@@ -96,9 +80,7 @@ fn is_skipped(field: &Field, report: &mut Report) -> bool {
             let meant = did_you_mean(suggestion(&name, [SKIP]));
             // Not plain data, but the type error that would follow is not another mistake.
             is_skipped |= !meant.is_empty();
-            Err(meta.error(format!(
-                "unknown attribute `{name}`{meant}; a field of a batch takes `{SKIP}`"
-            )))
+            Err(meta.error(format!("unknown attribute `{name}`{meant}; a field of a batch takes `{SKIP}`")))
         });
         if let Err(error) = outcome {
             report.push(error);
@@ -142,11 +124,7 @@ fn implementation(input: &DeriveInput, leaves: &[Leaf<'_>]) -> TokenStream {
 fn add_bounds(generics: &mut syn::Generics, leaves: &[Leaf<'_>]) {
     let (mut mapped, mut plain) = (BTreeSet::new(), BTreeSet::new());
     for leaf in leaves {
-        let words = if leaf.is_plain {
-            &mut plain
-        } else {
-            &mut mapped
-        };
+        let words = if leaf.is_plain { &mut plain } else { &mut mapped };
         collect_words(leaf.field.ty.to_token_stream(), words);
     }
     for param in &mut generics.params {

@@ -39,18 +39,9 @@ impl Graph {
     pub(crate) fn new(upper: Vec<Vec<usize>>, lower: Vec<Vec<usize>>) -> Self {
         let waits = directed(&lower);
         let circles = circles(&waits);
-        let below = (0..lower.len())
-            .map(|level| reached(&waits, level))
-            .collect();
+        let below = (0..lower.len()).map(|level| reached(&waits, level)).collect();
         let levels = lower.len();
-        let mut graph = Self {
-            upper,
-            lower,
-            below,
-            circles,
-            sweeps: vec![Vec::new(); levels],
-            coupled: Vec::new(),
-        };
+        let mut graph = Self { upper, lower, below, circles, sweeps: vec![Vec::new(); levels], coupled: Vec::new() };
         if graph.circles.is_empty() {
             graph.find_sweeps();
         }
@@ -81,9 +72,7 @@ impl Graph {
 
     /// The levels nobody waits for, in order of declaration.
     pub(crate) fn roots(&self) -> Vec<usize> {
-        (0..self.levels())
-            .filter(|level| !self.lower.iter().any(|list| list.contains(level)))
-            .collect()
+        (0..self.levels()).filter(|level| !self.lower.iter().any(|list| list.contains(level))).collect()
     }
 
     /// What the hypergradient of `level` passes through: every stop before the stops it sends to.
@@ -152,23 +141,13 @@ impl Graph {
     /// The stops between `level`'s lower levels and `level` itself, ordered; `Err` holds stops that cannot be.
     fn find_sweep(&self, level: usize) -> Result<Vec<Through>, Vec<usize>> {
         let flows: Vec<Vec<usize>> = (0..self.levels())
-            .map(|stop| {
-                if self.is_below(stop, level) {
-                    self.flows(stop)
-                } else {
-                    Vec::new()
-                }
-            })
+            .map(|stop| if self.is_below(stop, level) { self.flows(stop) } else { Vec::new() })
             .collect();
         let onward = directed(&flows);
-        let leads_back: Vec<Vec<bool>> = (0..self.levels())
-            .map(|stop| reached(&onward, stop))
-            .collect();
+        let leads_back: Vec<Vec<bool>> = (0..self.levels()).map(|stop| reached(&onward, stop)).collect();
         let mut open: Vec<usize> = (0..self.levels())
             .filter(|&stop| {
-                let is_fed = self.lower[level]
-                    .iter()
-                    .any(|&first| first == stop || leads_back[first][stop]);
+                let is_fed = self.lower[level].iter().any(|&first| first == stop || leads_back[first][stop]);
                 self.is_below(stop, level) && leads_back[stop][level] && is_fed
             })
             .collect();
@@ -176,9 +155,7 @@ impl Graph {
         let mut sweep = Vec::new();
         // Levels are declared uppermost first, so among several the last declared is taken first.
         while !open.is_empty() {
-            let ready = open
-                .iter()
-                .rposition(|stop| !open.iter().any(|feeder| flows[*feeder].contains(stop)));
+            let ready = open.iter().rposition(|stop| !open.iter().any(|feeder| flows[*feeder].contains(stop)));
             let Some(ready) = ready else { return Err(open) };
             let stop = open.remove(ready);
             let mut into = flows[stop].clone();
@@ -193,9 +170,7 @@ impl Graph {
     /// but that do not answer to it. The answer of a level below that does is part of `level`'s own best-response
     /// system.
     fn flows(&self, level: usize) -> Vec<usize> {
-        let lower = self.lower[level]
-            .iter()
-            .filter(|&&lower| !self.passes(level, lower));
+        let lower = self.lower[level].iter().filter(|&&lower| !self.passes(level, lower));
         self.upper[level].iter().chain(lower).copied().collect()
     }
 }

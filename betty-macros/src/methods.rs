@@ -24,51 +24,15 @@ pub(crate) struct Field {
 
 /// Every field, in the order in which errors and the manual list them.
 pub(crate) static FIELDS: [Field; 9] = [
-    Field {
-        key: Key::Upper,
-        name: "upper",
-        example: "upper: [weights]",
-    },
-    Field {
-        key: Key::Lower,
-        name: "lower",
-        example: "lower: [net]",
-    },
-    Field {
-        key: Key::Batch,
-        name: "batch",
-        example: "batch: MyBatch",
-    },
-    Field {
-        key: Key::Loss,
-        name: "loss",
-        example: "loss: my_loss",
-    },
-    Field {
-        key: Key::Optimizer,
-        name: "optimizer",
-        example: "optimizer: sgd(lr = 0.1)",
-    },
-    Field {
-        key: Key::Unroll,
-        name: "unroll",
-        example: "unroll: 10",
-    },
-    Field {
-        key: Key::Hypergradient,
-        name: "hypergradient",
-        example: "hypergradient: cg(iterations = 10)",
-    },
-    Field {
-        key: Key::Clip,
-        name: "clip",
-        example: "clip: norm(1.0)",
-    },
-    Field {
-        key: Key::Accumulate,
-        name: "accumulate",
-        example: "accumulate: 4",
-    },
+    Field { key: Key::Upper, name: "upper", example: "upper: [weights]" },
+    Field { key: Key::Lower, name: "lower", example: "lower: [net]" },
+    Field { key: Key::Batch, name: "batch", example: "batch: MyBatch" },
+    Field { key: Key::Loss, name: "loss", example: "loss: my_loss" },
+    Field { key: Key::Optimizer, name: "optimizer", example: "optimizer: sgd(lr = 0.1)" },
+    Field { key: Key::Unroll, name: "unroll", example: "unroll: 10" },
+    Field { key: Key::Hypergradient, name: "hypergradient", example: "hypergradient: cg(iterations = 10)" },
+    Field { key: Key::Clip, name: "clip", example: "clip: norm(1.0)" },
+    Field { key: Key::Accumulate, name: "accumulate", example: "accumulate: 4" },
 ];
 
 /// The field of that name.
@@ -170,19 +134,11 @@ impl Range {
 }
 
 const fn required(name: &'static str, range: Range) -> Opt {
-    Opt {
-        name,
-        range,
-        default: None,
-    }
+    Opt { name, range, default: None }
 }
 
 const fn option(name: &'static str, range: Range, default: &'static str) -> Opt {
-    Opt {
-        name,
-        range,
-        default: Some(default),
-    }
+    Opt { name, range, default: Some(default) }
 }
 
 const DAMPING: Opt = option("damping", Range::NonNegative, "0.0");

@@ -31,10 +31,7 @@ impl Report {
     }
 
     pub(crate) fn to_compile_errors(&self) -> TokenStream {
-        self.errors
-            .iter()
-            .map(syn::Error::to_compile_error)
-            .collect()
+        self.errors.iter().map(syn::Error::to_compile_error).collect()
     }
 }
 
@@ -43,10 +40,7 @@ const ALIKE: f64 = 0.8;
 const ONE_SLIP: f64 = 0.81;
 
 /// The candidate that `name` was most probably meant to be; the first of equals.
-pub(crate) fn suggestion<'a>(
-    name: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub(crate) fn suggestion<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let mut best: Option<(f64, &str)> = None;
     for candidate in candidates {
         let mut score = strsim::jaro_winkler(name, candidate);

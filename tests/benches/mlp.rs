@@ -66,6 +66,15 @@ multilevel! {
     }
 }
 
+/// The CPU, or the GPU when `BETTY_BENCH_DEVICE=cuda` and built with feature `cuda`.
+fn device() -> Device {
+    #[cfg(feature = "cuda")]
+    if std::env::var("BETTY_BENCH_DEVICE").is_ok_and(|device| device == "cuda") {
+        return Device::cuda(0);
+    }
+    Device::flex()
+}
+
 fn problem(device: &Device) -> Reweighting {
     Reweighting {
         weights: WeightNet {
@@ -85,7 +94,7 @@ fn images(device: &Device) -> Images {
 }
 
 fn record(problem: &Reweighting, batch: &AnyBatch) -> Trace {
-    trace(1, "model", batch, |tracer| {
+    trace("model", batch, |tracer| {
         let model = tracer.module(1, &problem.model);
         let weights = tracer.module(0, &problem.weights);
         weighted(&model, &weights, tracer.batch())
@@ -99,7 +108,7 @@ fn inputs(problem: &Reweighting, batch: &AnyBatch) -> Vec<Value> {
 }
 
 fn derivatives(c: &mut Criterion) {
-    let device = Device::flex();
+    let device = device();
     let problem = problem(&device);
     let images = images(&device);
     let batch = AnyBatch::new(images.clone());
@@ -108,8 +117,7 @@ fn derivatives(c: &mut Criterion) {
 
     let on_tape = device.clone().autodiff();
     let (model, weights) = (problem.model.clone().train(), problem.weights.clone().train());
-    let taped =
-        Images { x: Tensor::from_inner(images.x.clone()), y: Tensor::from_data(images.y.to_data(), &on_tape) };
+    let taped = Images { x: Tensor::from_inner(images.x.clone()), y: Tensor::from_data(images.y.to_data(), &on_tape) };
     group.bench_function("gradient, burn autodiff", |b| {
         b.iter(|| {
             let gradients = weighted(&model, &weights, taped.clone()).backward();
@@ -150,11 +158,12 @@ impl Reweighting {
 }
 
 fn hypergradients(c: &mut Criterion) {
-    let device = Device::flex();
+    let device = device();
     let mut group = c.benchmark_group("step");
     group.sample_size(20);
     let engine = |config| {
-        let data = ReweightingData { weights: Stream::constant(images(&device)), model: Stream::constant(images(&device)) };
+        let data =
+            ReweightingData { weights: Stream::constant(images(&device)), model: Stream::constant(images(&device)) };
         Engine::new(problem(&device), data, config).expect("a valid program")
     };
     for (name, json) in [

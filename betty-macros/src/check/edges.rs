@@ -8,17 +8,8 @@ use crate::graph::Graph;
 use crate::report::{Report, listed};
 
 pub(super) fn check(program: &Program, links: &Links<'_>, graph: &Graph, report: &mut Report) {
-    let names: Vec<String> = program
-        .levels
-        .iter()
-        .map(|level| level.name.unraw().to_string())
-        .collect();
-    let cx = Context {
-        program,
-        links,
-        graph,
-        names: names.iter().map(String::as_str).collect(),
-    };
+    let names: Vec<String> = program.levels.iter().map(|level| level.name.unraw().to_string()).collect();
+    let cx = Context { program, links, graph, names: names.iter().map(String::as_str).collect() };
     check_circles(&cx, report);
     if !graph.circles().is_empty() {
         return;
@@ -85,8 +76,7 @@ fn check_circles(cx: &Context<'_>, report: &mut Report) {
 
 fn check_methods_are_there(cx: &Context<'_>, report: &mut Report) {
     for (index, level) in cx.levels() {
-        if cx.graph.is_passed(index) && !level.written.contains(&crate::methods::Key::Hypergradient)
-        {
+        if cx.graph.is_passed(index) && !level.written.contains(&crate::methods::Key::Hypergradient) {
             let name = cx.names[index];
             report.error(
                 &level.name,
@@ -98,10 +88,7 @@ fn check_methods_are_there(cx: &Context<'_>, report: &mut Report) {
 
 fn check_coupled(cx: &Context<'_>, report: &mut Report) {
     for coupled in cx.graph.coupled() {
-        let Some(level) = coupled
-            .first()
-            .and_then(|&first| cx.program.levels.get(first))
-        else {
+        let Some(level) = coupled.first().and_then(|&first| cx.program.levels.get(first)) else {
             continue;
         };
         report.error(
@@ -122,21 +109,13 @@ fn check_program(cx: &Context<'_>, report: &mut Report) -> bool {
     };
     let program = &header.name;
     if cx.program.levels.len() < 2 {
-        report.error(
-            program,
-            format!("`{program}` needs at least two levels, one above the other"),
-        );
+        report.error(program, format!("`{program}` needs at least two levels, one above the other"));
         return false;
     }
-    if cx
-        .levels()
-        .all(|(index, _)| cx.graph.upper(index).is_empty())
-    {
+    if cx.levels().all(|(index, _)| cx.graph.upper(index).is_empty()) {
         report.error(
             program,
-            format!(
-                "no level of `{program}` has an upper level, so no hypergradient is ever computed"
-            ),
+            format!("no level of `{program}` has an upper level, so no hypergradient is ever computed"),
         );
         return false;
     }
@@ -202,9 +181,8 @@ fn check_uppers(cx: &Context<'_>, report: &mut Report) {
                 }
                 continue;
             }
-            let reason = format!(
-                "`{upper}` is an upper level of `{name}`, but nothing in `{name}` ever reaches `{upper}`"
-            );
+            let reason =
+                format!("`{upper}` is an upper level of `{name}`, but nothing in `{name}` ever reaches `{upper}`");
             let remedy = if cx.graph.is_below(above, index) {
                 format!("`{upper}` is solved before `{name}`, so list it under `lower`")
             } else {
@@ -221,10 +199,7 @@ fn check_lowers(cx: &Context<'_>, report: &mut Report) {
         let name = cx.names[index];
         for entry in list {
             let is_passed_down = (0..cx.graph.levels()).any(|of| {
-                cx.graph
-                    .sweep(of)
-                    .iter()
-                    .any(|stop| stop.level == index && stop.into.contains(&entry.level))
+                cx.graph.sweep(of).iter().any(|stop| stop.level == index && stop.into.contains(&entry.level))
             });
             if !is_passed_down && !cx.graph.passes(index, entry.level) {
                 let lower = cx.names[entry.level];
@@ -248,26 +223,14 @@ fn check_fields_are_used(cx: &Context<'_>, report: &mut Report) {
             continue;
         }
         // Zero has been reported for what it is.
-        let unroll = level
-            .unroll
-            .as_ref()
-            .filter(|unroll| unroll.base10_digits() != "0");
+        let unroll = level.unroll.as_ref().filter(|unroll| unroll.base10_digits() != "0");
         if let Some(unroll) = unroll.filter(|_| roots.contains(&index)) {
-            report.error(
-                unroll,
-                format!("no level is solved after `{name}`, so its `unroll` is never used"),
-            );
+            report.error(unroll, format!("no level is solved after `{name}`, so its `unroll` is never used"));
         }
-        if let Some(method) = level
-            .hypergradient
-            .as_ref()
-            .filter(|_| !cx.graph.is_passed(index))
-        {
+        if let Some(method) = level.hypergradient.as_ref().filter(|_| !cx.graph.is_passed(index)) {
             report.error(
                 &method.name,
-                format!(
-                    "no hypergradient passes through `{name}`, so its `hypergradient` is never used"
-                ),
+                format!("no hypergradient passes through `{name}`, so its `hypergradient` is never used"),
             );
         }
     }

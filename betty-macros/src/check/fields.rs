@@ -12,14 +12,10 @@ pub(super) fn check(level: &Level, report: &mut Report) {
     check_required(level, report);
     let name = &level.name;
     check_count(level.unroll.as_ref(), report, || {
-        format!(
-            "`unroll` is the number of steps `{name}` takes before the levels above it; it must be at least 1"
-        )
+        format!("`unroll` is the number of steps `{name}` takes before the levels above it; it must be at least 1")
     });
     check_count(level.accumulate.as_ref(), report, || {
-        format!(
-            "`accumulate` is the number of batches `{name}` averages for a step; it must be at least 1"
-        )
+        format!("`accumulate` is the number of batches `{name}` averages for a step; it must be at least 1")
     });
 }
 
@@ -31,10 +27,7 @@ fn check_required(level: &Level, report: &mut Report) {
         .collect();
     if !missing.is_empty() {
         let (name, missing) = (&level.name, listed(missing));
-        report.error(
-            name,
-            format!("level `{name}` lacks {missing}; every level has its own"),
-        );
+        report.error(name, format!("level `{name}` lacks {missing}; every level has its own"));
     }
 }
 
@@ -43,12 +36,6 @@ fn check_count(count: Option<&LitInt>, report: &mut Report, message: impl Fn() -
     match literal.base10_parse::<u32>() {
         Ok(0) => report.error(literal, message()),
         Ok(_) => {}
-        Err(_) => report.error(
-            literal,
-            format!(
-                "`{literal}` is too large; the largest count is {}",
-                u32::MAX
-            ),
-        ),
+        Err(_) => report.error(literal, format!("`{literal}` is too large; the largest count is {}", u32::MAX)),
     }
 }

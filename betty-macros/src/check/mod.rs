@@ -28,8 +28,5 @@ pub(crate) fn check(program: &mut Program, report: &mut Report) -> Checked {
     let links = Links::resolve(program, report);
     let graph = links.graph();
     edges::check(program, &links, &graph, report);
-    Checked {
-        graph,
-        sound: links.sound,
-    }
+    Checked { graph, sound: links.sound }
 }

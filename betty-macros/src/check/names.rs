@@ -41,12 +41,8 @@ pub(super) struct Entry<'a> {
 
 impl<'a> Links<'a> {
     pub(super) fn resolve(program: &'a Program, report: &mut Report) -> Self {
-        let names: IndexMap<String, usize> = program
-            .levels
-            .iter()
-            .enumerate()
-            .map(|(index, level)| (level.name.unraw().to_string(), index))
-            .collect();
+        let names: IndexMap<String, usize> =
+            program.levels.iter().enumerate().map(|(index, level)| (level.name.unraw().to_string(), index)).collect();
         let mut links = Self {
             upper: Vec::new(),
             lower: Vec::new(),
@@ -55,11 +51,7 @@ impl<'a> Links<'a> {
         };
         for (index, level) in program.levels.iter().enumerate() {
             let errors = report.count();
-            let owner = Owner {
-                index,
-                name: level.name.unraw().to_string(),
-                program,
-            };
+            let owner = Owner { index, name: level.name.unraw().to_string(), program };
             let mut upper = links.list(&owner, &level.upper, &names, report);
             let lower = links.list(&owner, &level.lower, &names, report);
             upper.retain(|entry| {
@@ -76,19 +68,14 @@ impl<'a> Links<'a> {
             });
             links.upper.push(upper);
             links.lower.push(lower);
-            links
-                .sound
-                .push(report.count() == errors && !program.lost_level && !program.lost_edge);
+            links.sound.push(report.count() == errors && !program.lost_level && !program.lost_edge);
         }
         links
     }
 
     pub(super) fn graph(&self) -> Graph {
         let indices = |lists: &[Vec<Entry<'_>>]| {
-            lists
-                .iter()
-                .map(|list| list.iter().map(|entry| entry.level).collect())
-                .collect()
+            lists.iter().map(|list| list.iter().map(|entry| entry.level).collect()).collect()
         };
         Graph::new(indices(&self.upper), indices(&self.lower))
     }
@@ -110,24 +97,15 @@ impl<'a> Links<'a> {
                     self.incomplete = true;
                 }
                 Some(&level) if entries.iter().any(|entry| entry.level == level) => {
-                    report.error(
-                        token,
-                        format!("`{name}` is listed twice for level `{}`", owner.name),
-                    );
+                    report.error(token, format!("`{name}` is listed twice for level `{}`", owner.name));
                 }
                 Some(&level) => entries.push(Entry { level, token }),
                 // A name in a level that could not be read may be right.
                 None if owner.program.lost_level => self.incomplete = true,
                 None => {
-                    let others = names
-                        .keys()
-                        .map(String::as_str)
-                        .filter(|other| *other != owner.name);
+                    let others = names.keys().map(String::as_str).filter(|other| *other != owner.name);
                     let meant = suggestion(&name, others);
-                    report.error(
-                        token,
-                        format!("no level named `{name}`{}", did_you_mean(meant)),
-                    );
+                    report.error(token, format!("no level named `{name}`{}", did_you_mean(meant)));
                     match meant.and_then(|meant| names.get(meant)) {
                         Some(&level) => repaired.push(Entry { level, token }),
                         None => self.incomplete = true,

@@ -41,27 +41,16 @@ fn check_call(call: &Call, family: &Family, report: &mut Report) {
     for option in entry.options {
         if option.default.is_none() && !given.contains(option.name) && !call.incomplete {
             let option = option.name;
-            report.error(
-                &call.name,
-                format!("`{name}` needs `{option}`: `{name}({option} = …)`"),
-            );
+            report.error(&call.name, format!("`{name}` needs `{option}`: `{name}({option} = …)`"));
         }
     }
 }
 
-fn check_setting(
-    setting: &Setting,
-    entry: &Entry,
-    given: &mut BTreeSet<&'static str>,
-    report: &mut Report,
-) {
+fn check_setting(setting: &Setting, entry: &Entry, given: &mut BTreeSet<&'static str>, report: &mut Report) {
     let owner = entry.name;
     let Some(token) = &setting.name else {
         let first = entry.names().next().unwrap_or_default();
-        report.error(
-            &setting.value.tokens,
-            format!("the options of `{owner}` have names: `{owner}({first} = …)`"),
-        );
+        report.error(&setting.value.tokens, format!("the options of `{owner}` have names: `{owner}({first} = …)`"));
         return;
     };
     let name = token.to_string();
@@ -69,45 +58,27 @@ fn check_setting(
         let meant = suggestion(&name, entry.names());
         report.error(
             token,
-            format!(
-                "`{owner}` has no option `{name}`{}; it takes {}",
-                did_you_mean(meant),
-                listed(entry.names())
-            ),
+            format!("`{owner}` has no option `{name}`{}; it takes {}", did_you_mean(meant), listed(entry.names())),
         );
         // What was probably meant is not missing as well.
-        given.extend(
-            meant
-                .and_then(|meant| entry.find(meant))
-                .map(|option| option.name),
-        );
+        given.extend(meant.and_then(|meant| entry.find(meant)).map(|option| option.name));
         return;
     };
     if !given.insert(option.name) {
-        report.error(
-            token,
-            format!("option `{name}` of `{owner}` is given twice"),
-        );
+        report.error(token, format!("option `{name}` of `{owner}` is given twice"));
     }
     if !accepts(option, &setting.value) {
-        report.error(
-            &setting.value.tokens,
-            format!("`{name}` of `{owner}` must be {}", option.range.describe()),
-        );
+        report.error(&setting.value.tokens, format!("`{name}` of `{owner}` must be {}", option.range.describe()));
     }
 }
 
 fn accepts(option: &Opt, value: &Value) -> bool {
     match (option.range, &value.kind) {
-        (Range::Count, ValueKind::Integer(digits)) => {
-            digits.parse::<u32>().is_ok_and(|count| count > 0)
-        }
+        (Range::Count, ValueKind::Integer(digits)) => digits.parse::<u32>().is_ok_and(|count| count > 0),
         (
             Range::Positive | Range::NonNegative | Range::Fraction,
             ValueKind::Integer(digits) | ValueKind::Float(digits),
-        ) => digits
-            .parse()
-            .is_ok_and(|number| option.range.contains(number)),
+        ) => digits.parse().is_ok_and(|number| option.range.contains(number)),
         (Range::Flag, ValueKind::Flag(_)) => true,
         (Range::Batch, ValueKind::Word(word)) => BATCHES.iter().any(|(name, _)| word == name),
         _ => false,
@@ -121,11 +92,7 @@ fn check_clip(call: &Call, report: &mut Report) {
         let meant = suggestion(&name, names());
         report.error(
             &call.name,
-            format!(
-                "unknown clip `{name}`{}; the clips are {}",
-                did_you_mean(meant),
-                listed(names())
-            ),
+            format!("unknown clip `{name}`{}; the clips are {}", did_you_mean(meant), listed(names())),
         );
         return;
     }

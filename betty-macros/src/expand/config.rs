@@ -12,14 +12,10 @@ use crate::methods::{BATCHES, CLIPS, Entry, Family, METHODS, OPTIMIZERS, Opt, Ra
 pub(super) fn expand(header: &Header, names: &Names, levels: &[Level]) -> TokenStream {
     let vis = &header.vis;
     let config = &names.config;
-    let docs = format!(
-        " The numbers of [`{}`]: by default those written in the program; JSON overrides them.",
-        names.program
-    );
+    let docs =
+        format!(" The numbers of [`{}`]: by default those written in the program; JSON overrides them.", names.program);
     let level_names: Vec<_> = levels.iter().map(|level| &level.name).collect();
-    let level_docs = levels
-        .iter()
-        .map(|level| format!(" The numbers of level `{}`.", level.name.unraw()));
+    let level_docs = levels.iter().map(|level| format!(" The numbers of level `{}`.", level.name.unraw()));
     let defaults = levels.iter().map(level_config);
     let derives = quote! {
         #[derive(
@@ -60,12 +56,7 @@ fn level_config(level: &Level) -> TokenStream {
     let unroll = count(level.unroll.as_ref());
     let accumulate = count(level.accumulate.as_ref());
     let optimizer = choice(level.optimizer.as_ref(), &OPTIMIZERS);
-    let hypergradient = option(
-        level
-            .hypergradient
-            .as_ref()
-            .map(|call| choice(Some(call), &METHODS)),
-    );
+    let hypergradient = option(level.hypergradient.as_ref().map(|call| choice(Some(call), &METHODS)));
     let clip = option(level.clip.as_ref().and_then(clip));
     quote! {
         ::betty_runtime::LevelConfig {
@@ -98,12 +89,7 @@ fn choice(call: Option<&Call>, family: &Family) -> TokenStream {
     let Some(entry) = known.or(family.entries.first()) else {
         return TokenStream::new();
     };
-    let Entry {
-        variant,
-        config,
-        options,
-        ..
-    } = entry;
+    let Entry { variant, config, options, .. } = entry;
     let (variant, config) = (format_ident!("{variant}"), format_ident!("{config}"));
     let family = format_ident!("{}", family.config);
     let fields = options.iter().map(|option| {
@@ -121,10 +107,7 @@ fn choice(call: Option<&Call>, family: &Family) -> TokenStream {
 
 fn given(call: &Call, option: &Opt) -> Option<TokenStream> {
     let is_option = |name: &syn::Ident| name == option.name;
-    let setting = call
-        .settings
-        .iter()
-        .find(|setting| setting.name.as_ref().is_some_and(is_option))?;
+    let setting = call.settings.iter().find(|setting| setting.name.as_ref().is_some_and(is_option))?;
     literal(option.range, &text(&setting.value)?)
 }
 
@@ -146,9 +129,7 @@ fn literal(range: Range, text: &str) -> Option<TokenStream> {
         }
         Range::Positive | Range::NonNegative | Range::Fraction => {
             let number: f64 = text.parse().ok()?;
-            let literal = range
-                .contains(number)
-                .then(|| Literal::f64_unsuffixed(number))?;
+            let literal = range.contains(number).then(|| Literal::f64_unsuffixed(number))?;
             Some(quote!(#literal))
         }
         Range::Flag => {

@@ -31,16 +31,9 @@ fn arm(index: usize, levels: &[Level], checked: &Checked) -> Option<TokenStream>
     let number = Literal::usize_unsuffixed(index);
     let (batch, path) = (level.batch.as_ref()?, level.loss.as_ref()?);
     let graph = &checked.graph;
-    let arguments: Vec<usize> = [index]
-        .iter()
-        .chain(graph.upper(index))
-        .chain(graph.lower(index))
-        .copied()
-        .collect();
-    let locals: Vec<_> = arguments
-        .iter()
-        .map(|index| format_ident!("level_{index}", span = Span::mixed_site()))
-        .collect();
+    let arguments: Vec<usize> = [index].iter().chain(graph.upper(index)).chain(graph.lower(index)).copied().collect();
+    let locals: Vec<_> =
+        arguments.iter().map(|index| format_ident!("level_{index}", span = Span::mixed_site())).collect();
     let modules = arguments.iter().map(|&index| &levels[index].module);
     let traced = arguments.iter().zip(&locals).map(|(&index, local)| {
         let Level { name, module, .. } = &levels[index];

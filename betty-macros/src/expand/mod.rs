@@ -44,27 +44,18 @@ impl Names {
         let program = header.name.clone();
         let data = format_ident!("{}Data", program);
         let config = format_ident!("{}Config", program);
-        Self {
-            program,
-            data,
-            config,
-        }
+        Self { program, data, config }
     }
 }
 
 fn modules_struct(header: &Header, levels: &[Level]) -> TokenStream {
     let Header { attrs, vis, name } = header;
     let docs = docs_or(attrs, || {
-        format!(
-            " A multilevel program of {} levels; a field is a level's parameters.",
-            levels.len()
-        )
+        format!(" A multilevel program of {} levels; a field is a level's parameters.", levels.len())
     });
     let fields = levels.iter().map(|level| {
         let Level { name, module, .. } = level;
-        let docs = docs_or(&level.docs, || {
-            format!(" The parameters of level `{}`.", name.unraw())
-        });
+        let docs = docs_or(&level.docs, || format!(" The parameters of level `{}`.", name.unraw()));
         let attrs = &level.docs;
         quote!(#docs #(#attrs)* #vis #name: #module)
     });
@@ -80,10 +71,7 @@ fn modules_struct(header: &Header, levels: &[Level]) -> TokenStream {
 fn data_struct(header: &Header, names: &Names, levels: &[Level]) -> TokenStream {
     let vis = &header.vis;
     let data = &names.data;
-    let docs = format!(
-        " Where each level of [`{}`] takes its batches from.",
-        names.program
-    );
+    let docs = format!(" Where each level of [`{}`] takes its batches from.", names.program);
     let fields = levels.iter().filter_map(|level| {
         let Level { name, batch, .. } = level;
         let batch = batch.as_ref()?;
@@ -99,16 +87,12 @@ fn data_struct(header: &Header, names: &Names, levels: &[Level]) -> TokenStream 
 }
 
 fn multilevel_impl(names: &Names, levels: &[Level], checked: &Checked) -> TokenStream {
-    let Names {
-        program,
-        data,
-        config,
-    } = names;
+    let Names { program, data, config } = names;
     let schedule = schedule::expand(names, levels, &checked.graph);
     let loss = loss::expand(levels, checked);
-    let modules = levels.iter().map(|Level { name, module, .. }| {
-        quote_spanned!(at(module)=> &self.#name as &dyn ::betty_runtime::LevelModule)
-    });
+    let modules = levels.iter().map(
+        |Level { name, module, .. }| quote_spanned!(at(module)=> &self.#name as &dyn ::betty_runtime::LevelModule),
+    );
     let modules_mut = levels.iter().map(|Level { name, module, .. }| {
         quote_spanned!(at(module)=> &mut self.#name as &mut dyn ::betty_runtime::LevelModule)
     });
@@ -120,9 +104,8 @@ fn multilevel_impl(names: &Names, levels: &[Level], checked: &Checked) -> TokenS
     });
     // Bounds on concrete types are checked once, at the type, and inside of the impl they are taken for granted, so a
     // type that does not meet them is one error however often it is used.
-    let module_bounds = levels.iter().map(
-        |Level { module, .. }| quote_spanned!(at(module)=> #module: ::betty_runtime::LevelModule,),
-    );
+    let module_bounds =
+        levels.iter().map(|Level { module, .. }| quote_spanned!(at(module)=> #module: ::betty_runtime::LevelModule,));
     let batch_bounds = levels.iter().filter_map(|Level { batch, .. }| {
         let batch = batch.as_ref()?;
         Some(quote_spanned!(at(batch)=> #batch: ::betty_runtime::Batch,))

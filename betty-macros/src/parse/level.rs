@@ -12,11 +12,7 @@ use crate::methods::{FIELDS, Field, Key, field};
 use crate::report::{Report, did_you_mean, listed, suggestion};
 
 /// Reads a level; `Err` only where its header is broken, so that nothing of it is known.
-pub(super) fn level(
-    input: ParseStream<'_>,
-    report: &mut Report,
-    lost_edge: &mut bool,
-) -> Result<Level> {
+pub(super) fn level(input: ParseStream<'_>, report: &mut Report, lost_edge: &mut bool) -> Result<Level> {
     let attrs = input.call(Attribute::parse_outer)?;
     input.parse::<keyword::level>()?;
     let name = level_name(input, report)?;
@@ -25,22 +21,15 @@ pub(super) fn level(
     if !input.peek(token::Brace) {
         return Err(input.error("expected the fields of the level in curly braces"));
     }
-    let (docs, others): (Vec<_>, Vec<_>) = attrs
-        .into_iter()
-        .partition(|attr| attr.path().is_ident("doc"));
+    let (docs, others): (Vec<_>, Vec<_>) = attrs.into_iter().partition(|attr| attr.path().is_ident("doc"));
     for attr in others {
         let path = attr.path();
-        let name = path
-            .get_ident()
-            .map_or_else(String::new, ToString::to_string);
+        let name = path.get_ident().map_or_else(String::new, ToString::to_string);
         let reason = match name.as_str() {
             "cfg" | "cfg_attr" => format!("; `#[{name}]` would change the graph"),
             _ => String::new(),
         };
-        report.error(
-            &attr,
-            format!("only doc comments are allowed on a level{reason}"),
-        );
+        report.error(&attr, format!("only doc comments are allowed on a level{reason}"));
     }
     let content;
     braced!(content in input);
@@ -80,17 +69,9 @@ fn level_name(input: ParseStream<'_>, report: &mut Report) -> Result<Ident> {
     Ok(name)
 }
 
-fn one_field(
-    input: ParseStream<'_>,
-    level: &mut Level,
-    report: &mut Report,
-    lost_edge: &mut bool,
-) -> Result<()> {
+fn one_field(input: ParseStream<'_>, level: &mut Level, report: &mut Report, lost_edge: &mut bool) -> Result<()> {
     for attr in input.call(Attribute::parse_outer)? {
-        report.error(
-            attr,
-            "a field of a level takes no attributes; document the level instead",
-        );
+        report.error(attr, "a field of a level takes no attributes; document the level instead");
     }
     let key = input.call(Ident::parse_any)?;
     let Some(field) = known_field(&key, level, report) else {
@@ -99,19 +80,14 @@ fn one_field(
         return Ok(());
     };
     if level.written.contains(&field.key) {
-        report.error(
-            &key,
-            format!("`{}` is given twice for level `{}`", field.name, level.name),
-        );
+        report.error(&key, format!("`{}` is given twice for level `{}`", field.name, level.name));
         skip_value(input);
         return Ok(());
     }
     level.written.push(field.key);
     let is_edge = matches!(field.key, Key::Upper | Key::Lower);
     let errors = report.count();
-    let outcome = input
-        .parse::<Token![:]>()
-        .and_then(|_| value_of(field, input, level, report));
+    let outcome = input.parse::<Token![:]>().and_then(|_| value_of(field, input, level, report));
     *lost_edge |= is_edge && (outcome.is_err() || report.count() > errors);
     outcome
 }
@@ -131,17 +107,10 @@ fn known_field(key: &Ident, level: &Level, report: &mut Report) -> Option<&'stat
             listed(FIELDS.iter().map(|field| field.name))
         ),
     );
-    meant
-        .and_then(field)
-        .filter(|field| !level.written.contains(&field.key))
+    meant.and_then(field).filter(|field| !level.written.contains(&field.key))
 }
 
-fn value_of(
-    field: &Field,
-    input: ParseStream<'_>,
-    level: &mut Level,
-    report: &mut Report,
-) -> Result<()> {
+fn value_of(field: &Field, input: ParseStream<'_>, level: &mut Level, report: &mut Report) -> Result<()> {
     match field.key {
         Key::Upper => level.upper = list(field, input, report)?,
         Key::Lower => level.lower = list(field, input, report)?,
@@ -166,9 +135,7 @@ fn list(field: &Field, input: ParseStream<'_>, report: &mut Report) -> Result<Ve
     }
     let content;
     bracketed!(content in input);
-    match content.call(|content| {
-        Punctuated::<Ident, Token![,]>::parse_terminated_with(content, Ident::parse_any)
-    }) {
+    match content.call(|content| Punctuated::<Ident, Token![,]>::parse_terminated_with(content, Ident::parse_any)) {
         Ok(names) => Ok(names.into_iter().collect()),
         Err(error) => {
             skip_all(&content);

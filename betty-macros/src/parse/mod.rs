@@ -25,12 +25,7 @@ pub(crate) fn parse(tokens: TokenStream, report: &mut Report) -> Program {
         // The parser above reads to the end whatever it meets, but syn cannot know that.
         Err(error) => {
             report.push(error);
-            Program {
-                header: None,
-                levels: Vec::new(),
-                lost_level: true,
-                lost_edge: true,
-            }
+            Program { header: None, levels: Vec::new(), lost_level: true, lost_edge: true }
         }
     }
 }
@@ -44,12 +39,7 @@ fn program(input: ParseStream<'_>, report: &mut Report) -> Program {
             None
         }
     };
-    let mut program = Program {
-        header,
-        levels: Vec::new(),
-        lost_level: false,
-        lost_edge: false,
-    };
+    let mut program = Program { header, levels: Vec::new(), lost_level: false, lost_edge: false };
     while !input.is_empty() {
         if input.peek(Token![,]) || input.peek(Token![;]) {
             report.push(input.error("levels follow each other without punctuation"));
@@ -72,10 +62,8 @@ fn header(input: ParseStream<'_>, report: &mut Report) -> Result<Header> {
     let attrs = input.call(Attribute::parse_outer)?;
     for attr in &attrs {
         if attr.path().is_ident("cfg") || attr.path().is_ident("cfg_attr") {
-            report.error(
-                attr,
-                "a program expands to more than this struct; put the attribute on the `multilevel!` call",
-            );
+            report
+                .error(attr, "a program expands to more than this struct; put the attribute on the `multilevel!` call");
         }
     }
     let vis: Visibility = input.parse()?;
@@ -86,10 +74,7 @@ fn header(input: ParseStream<'_>, report: &mut Report) -> Result<Header> {
     let name: Ident = input.parse()?;
     if input.peek(Token![<]) {
         let generics: Generics = input.parse()?;
-        report.error(
-            generics,
-            "a multilevel program cannot be generic; make the level types concrete",
-        );
+        report.error(generics, "a multilevel program cannot be generic; make the level types concrete");
     }
     if input.peek(Token![;]) {
         input.parse::<Token![;]>()?;

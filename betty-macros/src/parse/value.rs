@@ -15,18 +15,11 @@ use crate::report::Report;
 pub(super) fn call(field: &Field, input: ParseStream<'_>, report: &mut Report) -> Result<Call> {
     if !input.peek(Ident::peek_any) {
         let value = rest_of_value(input)?;
-        let message = format!(
-            "`{}` takes a name and its options: `{}`",
-            field.name, field.example
-        );
+        let message = format!("`{}` takes a name and its options: `{}`", field.name, field.example);
         return Err(syn::Error::new_spanned(value, message));
     }
     let name = input.call(Ident::parse_any)?;
-    let mut call = Call {
-        name,
-        settings: Vec::new(),
-        incomplete: false,
-    };
+    let mut call = Call { name, settings: Vec::new(), incomplete: false };
     if !input.peek(token::Paren) {
         return Ok(call);
     }
@@ -61,10 +54,7 @@ fn setting(input: ParseStream<'_>) -> Result<Setting> {
     }
     let tokens = rest_of_setting(input);
     let kind = syn::parse2::<Kind>(tokens.clone()).map_or(ValueKind::Other, |kind| kind.0);
-    Ok(Setting {
-        name,
-        value: Value { tokens, kind },
-    })
+    Ok(Setting { name, value: Value { tokens, kind } })
 }
 
 /// A value whose tokens make sense on their own.

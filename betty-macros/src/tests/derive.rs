@@ -48,18 +48,14 @@ fn generic_struct() {
 
 #[test]
 fn enums_and_unions_are_refused() {
-    let text =
-        "`Batch` can be derived for a struct only; a batch has the same tensors at every step";
+    let text = "`Batch` can be derived for a struct only; a batch has the same tensors at every step";
     check_err(text, ">>>enum<<< E { A(Tensor<1>), B }");
     check_err(text, ">>>union<<< U { a: u8, b: u8 }");
 }
 
 #[test]
 fn lifetimes_are_refused() {
-    check_err(
-        "a batch owns its data; it cannot borrow for `'a`",
-        "struct S<>>>'a<<<> { x: &'a str }",
-    );
+    check_err("a batch owns its data; it cannot borrow for `'a`", "struct S<>>>'a<<<> { x: &'a str }");
 }
 
 #[test]

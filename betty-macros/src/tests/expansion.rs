@@ -86,16 +86,11 @@ fn ten_levels() -> String {
     let mut source = "pub struct Ten;".to_owned();
     for level in 0..10 {
         let list = |levels: std::ops::Range<usize>| {
-            levels
-                .map(|level| format!("level_{level}"))
-                .collect::<Vec<_>>()
-                .join(", ")
+            levels.map(|level| format!("level_{level}")).collect::<Vec<_>>().join(", ")
         };
         let (upper, lower) = (list(level.max(1) - 1..level), list(level + 1..10));
         let method = if level == 0 { "" } else { "hypergradient: cg," };
-        source += &format!(
-            "level level_{level}: M {{ upper: [{upper}], lower: [{lower}], {method} .. }}"
-        );
+        source += &format!("level level_{level}: M {{ upper: [{upper}], lower: [{lower}], {method} .. }}");
     }
     source
 }

@@ -12,13 +12,7 @@ fn rows(heading: &str) -> Vec<Vec<String>> {
         .skip_while(|line| *line != heading)
         .skip(2)
         .take_while(|line| line.starts_with('|'))
-        .map(|line| {
-            line.split('|')
-                .skip(1)
-                .take(columns - 1)
-                .map(|cell| cell.trim().to_owned())
-                .collect()
-        })
+        .map(|line| line.split('|').skip(1).take(columns - 1).map(|cell| cell.trim().to_owned()).collect())
         .collect()
 }
 
@@ -28,10 +22,7 @@ fn code(text: &str) -> String {
 
 #[test]
 fn fields() {
-    let expected: Vec<_> = FIELDS
-        .iter()
-        .map(|field| vec![code(field.name), code(field.example)])
-        .collect();
+    let expected: Vec<_> = FIELDS.iter().map(|field| vec![code(field.name), code(field.example)]).collect();
     let mut found = rows("| field | example | if absent | meaning |");
     found.iter_mut().for_each(|row| row.truncate(2));
     assert_eq!(found, expected);
@@ -59,11 +50,6 @@ fn methods_and_optimizers() {
                 ]
             })
             .collect();
-        assert_eq!(
-            rows(&format!(
-                "| {noun} | option | must be | default | meaning |"
-            )),
-            options
-        );
+        assert_eq!(rows(&format!("| {noun} | option | must be | default | meaning |")), options);
     }
 }

@@ -40,16 +40,10 @@ fn check_ok(source: &str) {
 #[track_caller]
 fn assert_mistakes(texts: &[&str], marks: &[(LineColumn, LineColumn)], report: &Report) {
     assert_eq!(texts.len(), marks.len(), "every expected text has a mark");
-    let expected: Vec<Mistake> = marks
-        .iter()
-        .zip(texts)
-        .map(|(&(start, end), text)| (start, end, (*text).to_owned()))
-        .collect();
-    let mut found: Vec<Mistake> = report
-        .errors()
-        .iter()
-        .map(|error| (error.span().start(), error.span().end(), error.to_string()))
-        .collect();
+    let expected: Vec<Mistake> =
+        marks.iter().zip(texts).map(|(&(start, end), text)| (start, end, (*text).to_owned())).collect();
+    let mut found: Vec<Mistake> =
+        report.errors().iter().map(|error| (error.span().start(), error.span().end(), error.to_string())).collect();
     found.sort();
     assert_eq!(found, expected);
 }
@@ -74,10 +68,7 @@ fn read_marks(source: &str) -> (String, Vec<(LineColumn, LineColumn)>) {
 /// The position behind a text, counted as `proc_macro2` counts: lines from 1, columns from 0.
 fn end_of(text: &str) -> LineColumn {
     let line = text.matches('\n').count() + 1;
-    let column = text
-        .rsplit('\n')
-        .next()
-        .map_or(0, |last| last.chars().count());
+    let column = text.rsplit('\n').next().map_or(0, |last| last.chars().count());
     LineColumn { line, column }
 }
 

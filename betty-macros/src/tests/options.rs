@@ -17,10 +17,7 @@ fn check_net(text: &str, fields: &str) {
 
 #[track_caller]
 fn check_method(text: &str, method: &str) {
-    check_net(
-        text,
-        &format!("optimizer: sgd(lr = 0.1), hypergradient: {method}"),
-    );
+    check_net(text, &format!("optimizer: sgd(lr = 0.1), hypergradient: {method}"));
 }
 
 #[track_caller]
@@ -30,10 +27,7 @@ fn check_optimizer(text: &str, optimizer: &str) {
 
 #[track_caller]
 fn check_clip(text: &str, clip: &str) {
-    check_net(
-        text,
-        &format!("optimizer: sgd(lr = 0.1), hypergradient: cg, clip: {clip}"),
-    );
+    check_net(text, &format!("optimizer: sgd(lr = 0.1), hypergradient: cg, clip: {clip}"));
 }
 
 #[test]
@@ -56,10 +50,7 @@ fn unknown_option() {
 
 #[test]
 fn option_given_twice() {
-    check_method(
-        "option `damping` of `cg` is given twice",
-        "cg(damping = 1e-3, >>>damping<<< = 1e-4)",
-    );
+    check_method("option `damping` of `cg` is given twice", "cg(damping = 1e-3, >>>damping<<< = 1e-4)");
 }
 
 #[test]
@@ -67,14 +58,8 @@ fn option_out_of_range() {
     let text = "`damping` of `cg` must be a number that is not negative";
     check_method(text, "cg(damping = >>>-1e-3<<<)");
     check_method(text, "cg(damping = >>>1e999<<<)");
-    check_method(
-        "`step_size` of `neumann` must be a number greater than zero",
-        "neumann(step_size = >>>0.0<<<)",
-    );
-    check_method(
-        "`iterations` of `cg` must be an integer greater than zero",
-        "cg(iterations = >>>0<<<)",
-    );
+    check_method("`step_size` of `neumann` must be a number greater than zero", "neumann(step_size = >>>0.0<<<)");
+    check_method("`iterations` of `cg` must be an integer greater than zero", "cg(iterations = >>>0<<<)");
 }
 
 #[test]
@@ -83,22 +68,13 @@ fn option_of_the_wrong_kind() {
     for value in ["1.5", "many", "\"10\"", "2 * 5", "-3", "true"] {
         check_method(text, &format!("cg(iterations = >>>{value}<<<)"));
     }
-    check_method(
-        "`batch` of `cg` must be `last` or `fresh`",
-        "cg(batch = >>>newest<<<)",
-    );
-    check_method(
-        "`damping` of `cg` must be a number that is not negative",
-        "cg(damping = >>>small<<<)",
-    );
+    check_method("`batch` of `cg` must be `last` or `fresh`", "cg(batch = >>>newest<<<)");
+    check_method("`damping` of `cg` must be a number that is not negative", "cg(damping = >>>small<<<)");
 }
 
 #[test]
 fn option_without_a_name() {
-    check_method(
-        "the options of `cg` have names: `cg(iterations = …)`",
-        "cg(>>>10<<<)",
-    );
+    check_method("the options of `cg` have names: `cg(iterations = …)`", "cg(>>>10<<<)");
 }
 
 #[test]
@@ -108,10 +84,7 @@ fn option_without_a_value() {
 
 #[test]
 fn method_that_is_not_a_name() {
-    check_method(
-        "`hypergradient` takes a name and its options: `hypergradient: cg(iterations = 10)`",
-        ">>>\"cg\"<<<",
-    );
+    check_method("`hypergradient` takes a name and its options: `hypergradient: cg(iterations = 10)`", ">>>\"cg\"<<<");
 }
 
 #[test]
@@ -124,10 +97,7 @@ fn unknown_optimizer() {
 
 #[test]
 fn optimizer_without_a_learning_rate() {
-    check_optimizer(
-        "`sgd` needs `lr`: `sgd(lr = …)`",
-        ">>>sgd<<<(momentum = 0.9)",
-    );
+    check_optimizer("`sgd` needs `lr`: `sgd(lr = …)`", ">>>sgd<<<(momentum = 0.9)");
     check_optimizer("`adam` needs `lr`: `adam(lr = …)`", ">>>adam<<<");
 }
 
@@ -137,14 +107,8 @@ fn optimizer_options() {
         "`momentum` of `sgd` must be a number that is not negative and less than 1",
         "sgd(lr = 0.1, momentum = >>>1.0<<<)",
     );
-    check_optimizer(
-        "`nesterov` of `sgd` must be `true` or `false`",
-        "sgd(lr = 0.1, nesterov = >>>1<<<)",
-    );
-    check_optimizer(
-        "`lr` of `adam` must be a number greater than zero",
-        "adam(lr = >>>0<<<)",
-    );
+    check_optimizer("`nesterov` of `sgd` must be `true` or `false`", "sgd(lr = 0.1, nesterov = >>>1<<<)");
+    check_optimizer("`lr` of `adam` must be a number greater than zero", "adam(lr = >>>0<<<)");
     check_optimizer(
         "`adam` has no option `beta1` (did you mean `beta_1`?); it takes `lr`, `beta_1`, `beta_2`, `epsilon` and \
          `weight_decay`",
@@ -163,10 +127,7 @@ fn a_mistyped_learning_rate_is_not_missing_as_well() {
 
 #[test]
 fn clips() {
-    check_clip(
-        "unknown clip `norn` (did you mean `norm`?); the clips are `norm` and `value`",
-        ">>>norn<<<(1.0)",
-    );
+    check_clip("unknown clip `norn` (did you mean `norm`?); the clips are `norm` and `value`", ">>>norn<<<(1.0)");
     let text = "`norm` takes one number greater than zero: `clip: norm(1.0)`";
     check_clip(text, ">>>norm<<<");
     check_clip(text, "norm(>>>0.0<<<)");

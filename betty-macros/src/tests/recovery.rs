@@ -24,19 +24,13 @@ fn all_mistakes_in_one_run() {
 #[test]
 fn a_broken_level_header_hides_no_other_level() {
     check_errs(
-        &[
-            "expected `:`",
-            "`damping` of `cg` must be a number that is not negative",
-        ],
+        &["expected `:`", "`damping` of `cg` must be a number that is not negative"],
         "struct P;
          level weights >>>M<<< { lower: [net], .. }
          level net: M { upper: [weights], hypergradient: cg(damping = >>>-1<<<), .. }",
     );
     check_errs(
-        &[
-            "expected `level`",
-            "`damping` of `cg` must be a number that is not negative",
-        ],
+        &["expected `level`", "`damping` of `cg` must be a number that is not negative"],
         "struct P;
          >>>lvel<<< weights: M { lower: [net], .. }
          level net: M { upper: [weights], hypergradient: cg(damping = >>>-1<<<), .. }",
@@ -105,10 +99,7 @@ fn a_field_without_a_colon_is_one_mistake() {
 #[test]
 fn mistakes_in_a_program_without_a_header() {
     check_errs(
-        &[
-            "expected the program's declaration: `pub struct Name;`",
-            "no level named `elsewhere`",
-        ],
+        &["expected the program's declaration: `pub struct Name;`", "no level named `elsewhere`"],
         ">>>level<<< weights: M { lower: [net, >>>elsewhere<<<], .. }
          level net: M { upper: [weights], hypergradient: cg, .. }",
     );
@@ -118,8 +109,5 @@ fn mistakes_in_a_program_without_a_header() {
 fn nothing_at_all() {
     let (_, report) = crate::expand_program(proc_macro2::TokenStream::new());
     let texts: Vec<String> = report.errors().iter().map(ToString::to_string).collect();
-    assert_eq!(
-        texts,
-        ["unexpected end of input, expected the program's declaration: `pub struct Name;`"]
-    );
+    assert_eq!(texts, ["unexpected end of input, expected the program's declaration: `pub struct Name;`"]);
 }

@@ -4,22 +4,13 @@ use crate::graph::{Graph, Through};
 
 /// Levels as `(upper, lower)`, uppermost first.
 fn graph(levels: &[(&[usize], &[usize])]) -> Graph {
-    let (upper, lower) = levels
-        .iter()
-        .map(|(upper, lower)| (upper.to_vec(), lower.to_vec()))
-        .unzip();
+    let (upper, lower) = levels.iter().map(|(upper, lower)| (upper.to_vec(), lower.to_vec())).unzip();
     Graph::new(upper, lower)
 }
 
 #[track_caller]
 fn assert_sweep(graph: &Graph, level: usize, expected: &[(usize, &[usize])]) {
-    let expected: Vec<Through> = expected
-        .iter()
-        .map(|&(level, into)| Through {
-            level,
-            into: into.to_vec(),
-        })
-        .collect();
+    let expected: Vec<Through> = expected.iter().map(|&(level, into)| Through { level, into: into.to_vec() }).collect();
     assert_eq!(graph.sweep(level), expected);
 }
 
@@ -49,12 +40,7 @@ fn a_chain_whose_top_reads_the_middle_leaves_the_bottom_to_the_middle() {
 
 #[test]
 fn a_diamond_sums_both_sides() {
-    let graph = graph(&[
-        (&[], &[1, 2, 3]),
-        (&[0], &[3]),
-        (&[0], &[3]),
-        (&[1, 2], &[]),
-    ]);
+    let graph = graph(&[(&[], &[1, 2, 3]), (&[0], &[3]), (&[0], &[3]), (&[1, 2], &[])]);
     assert_eq!(graph.roots(), [0]);
     assert_sweep(&graph, 0, &[(3, &[1, 2]), (2, &[0]), (1, &[0])]);
     assert_sweep(&graph, 1, &[(3, &[1])]);
@@ -83,11 +69,7 @@ fn a_pipeline_passes_down_before_it_passes_up() {
     let (weights, finetuned, pretrained) = (0, 1, 2);
     let graph = graph(&[(&[], &[finetuned]), (&[], &[pretrained]), (&[weights], &[])]);
     assert_eq!(graph.roots(), [weights]);
-    assert_sweep(
-        &graph,
-        weights,
-        &[(finetuned, &[pretrained]), (pretrained, &[weights])],
-    );
+    assert_sweep(&graph, weights, &[(finetuned, &[pretrained]), (pretrained, &[weights])]);
     assert_sweep(&graph, finetuned, &[]);
 }
 

@@ -35,18 +35,12 @@ impl Range {
 
     fn accepts(self, value: &Value) -> bool {
         match self {
-            Self::Count => value
-                .as_u64()
-                .is_some_and(|count| (1..=u64::from(u32::MAX)).contains(&count)),
+            Self::Count => value.as_u64().is_some_and(|count| (1..=u64::from(u32::MAX)).contains(&count)),
             Self::Positive => value.as_f64().is_some_and(|number| number > 0.0),
             Self::NonNegative => value.as_f64().is_some_and(|number| number >= 0.0),
-            Self::Fraction => value
-                .as_f64()
-                .is_some_and(|number| (0.0..1.0).contains(&number)),
+            Self::Fraction => value.as_f64().is_some_and(|number| (0.0..1.0).contains(&number)),
             Self::Flag => value.is_boolean(),
-            Self::Batch => value
-                .as_str()
-                .is_some_and(|word| matches!(word, "last" | "fresh")),
+            Self::Batch => value.as_str().is_some_and(|word| matches!(word, "last" | "fresh")),
         }
     }
 
@@ -54,11 +48,7 @@ impl Range {
         if self.accepts(value) {
             return Ok(());
         }
-        Err(ConfigError::Value {
-            path: path(),
-            value: value.to_string(),
-            expected: self.describe(),
-        })
+        Err(ConfigError::Value { path: path(), value: value.to_string(), expected: self.describe() })
     }
 }
 
@@ -114,18 +104,9 @@ pub(super) static METHODS: Family = Family {
         },
         Entry {
             name: "finite_difference",
-            options: &[
-                ("perturbation", Range::Positive, Optional),
-                ("batch", Range::Batch, Optional),
-            ],
+            options: &[("perturbation", Range::Positive, Optional), ("batch", Range::Batch, Optional)],
         },
-        Entry {
-            name: "identity",
-            options: &[
-                ("scale", Range::Positive, Optional),
-                ("batch", Range::Batch, Optional),
-            ],
-        },
+        Entry { name: "identity", options: &[("scale", Range::Positive, Optional), ("batch", Range::Batch, Optional)] },
         Entry {
             name: "dense",
             options: &[
@@ -153,14 +134,8 @@ pub(super) static OPTIMIZERS: Family = Family {
                 ("weight_decay", Range::NonNegative, Optional),
             ],
         },
-        Entry {
-            name: "adam",
-            options: &ADAM,
-        },
-        Entry {
-            name: "adamw",
-            options: &ADAM,
-        },
+        Entry { name: "adam", options: &ADAM },
+        Entry { name: "adamw", options: &ADAM },
     ],
 };
 
@@ -214,11 +189,7 @@ pub(super) fn object<'a>(
     value: &'a Value,
     expected: &'static str,
 ) -> Result<&'a Map<String, Value>, ConfigError> {
-    value.as_object().ok_or_else(|| ConfigError::Value {
-        path: path.to_owned(),
-        value: value.to_string(),
-        expected,
-    })
+    value.as_object().ok_or_else(|| ConfigError::Value { path: path.to_owned(), value: value.to_string(), expected })
 }
 
 fn clip(path: &str, value: &Value) -> Result<(), ConfigError> {
@@ -226,15 +197,9 @@ fn clip(path: &str, value: &Value) -> Result<(), ConfigError> {
     known_keys(path, limits, "clip", CLIPS)?;
     if limits.len() != 1 {
         let value = value.to_string();
-        return Err(ConfigError::Value {
-            path: path.to_owned(),
-            value,
-            expected: CLIP,
-        });
+        return Err(ConfigError::Value { path: path.to_owned(), value, expected: CLIP });
     }
-    limits
-        .iter()
-        .try_for_each(|(name, limit)| Range::Positive.check(limit, || format!("{path}.{name}")))
+    limits.iter().try_for_each(|(name, limit)| Range::Positive.check(limit, || format!("{path}.{name}")))
 }
 
 impl Family {
@@ -251,17 +216,10 @@ impl Family {
             Some(Value::String(name)) => name,
             Some(other) => {
                 let value = other.to_string();
-                return Err(ConfigError::Value {
-                    path: tag_path(),
-                    value,
-                    expected: "a string",
-                });
+                return Err(ConfigError::Value { path: tag_path(), value, expected: "a string" });
             }
             None => {
-                return Err(ConfigError::Missing {
-                    path: tag_path(),
-                    expected: "a string",
-                });
+                return Err(ConfigError::Missing { path: tag_path(), expected: "a string" });
             }
         };
         let Some(entry) = self.entries.iter().find(|entry| entry.name == name) else {
@@ -275,10 +233,7 @@ impl Family {
             match fields.get(option) {
                 Some(value) => range.check(value, path)?,
                 None if presence == Required => {
-                    return Err(ConfigError::Missing {
-                        path: path(),
-                        expected: range.describe(),
-                    });
+                    return Err(ConfigError::Missing { path: path(), expected: range.describe() });
                 }
                 None => {}
             }

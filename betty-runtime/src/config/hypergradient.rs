@@ -86,12 +86,7 @@ pub struct CgConfig {
 
 impl Default for CgConfig {
     fn default() -> Self {
-        Self {
-            iterations: 10,
-            tolerance: 1e-10,
-            damping: 0.0,
-            batch: LowerBatch::Last,
-        }
+        Self { iterations: 10, tolerance: 1e-10, damping: 0.0, batch: LowerBatch::Last }
     }
 }
 
@@ -112,12 +107,7 @@ pub struct NeumannConfig {
 
 impl Default for NeumannConfig {
     fn default() -> Self {
-        Self {
-            terms: 10,
-            step_size: 0.1,
-            damping: 0.0,
-            batch: LowerBatch::Last,
-        }
+        Self { terms: 10, step_size: 0.1, damping: 0.0, batch: LowerBatch::Last }
     }
 }
 
@@ -134,10 +124,7 @@ pub struct FiniteDifferenceConfig {
 
 impl Default for FiniteDifferenceConfig {
     fn default() -> Self {
-        Self {
-            perturbation: 1e-2,
-            batch: LowerBatch::Last,
-        }
+        Self { perturbation: 1e-2, batch: LowerBatch::Last }
     }
 }
 
@@ -154,10 +141,7 @@ pub struct IdentityConfig {
 
 impl Default for IdentityConfig {
     fn default() -> Self {
-        Self {
-            scale: 1.0,
-            batch: LowerBatch::Last,
-        }
+        Self { scale: 1.0, batch: LowerBatch::Last }
     }
 }
 
@@ -176,11 +160,7 @@ pub struct DenseConfig {
 
 impl Default for DenseConfig {
     fn default() -> Self {
-        Self {
-            damping: 0.0,
-            limit: 4096,
-            batch: LowerBatch::Last,
-        }
+        Self { damping: 0.0, limit: 4096, batch: LowerBatch::Last }
     }
 }
 

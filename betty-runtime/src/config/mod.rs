@@ -12,8 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::error::ConfigError;
 pub use self::hypergradient::{
-    CgConfig, DenseConfig, FiniteDifferenceConfig, HypergradientConfig, IdentityConfig, LowerBatch,
-    NeumannConfig,
+    CgConfig, DenseConfig, FiniteDifferenceConfig, HypergradientConfig, IdentityConfig, LowerBatch, NeumannConfig,
 };
 pub use self::optimizer::{AdamConfig, AdamWConfig, OptimizerConfig, SgdConfig};
 pub use self::program::ProgramConfig;

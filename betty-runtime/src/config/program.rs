@@ -36,16 +36,12 @@ pub trait ProgramConfig: Clone + Default + Serialize + DeserializeOwned {
     ///
     /// If the text is not JSON, or holds unknown names or numbers out of range.
     fn from_json(text: &str) -> Result<Self, ConfigError> {
-        let overrides =
-            serde_json::from_str(text).map_err(|reason| ConfigError::NotJson { reason })?;
+        let overrides = serde_json::from_str(text).map_err(|reason| ConfigError::NotJson { reason })?;
         let defaults = to_object(&Self::default())?;
         let merged = merge_levels(defaults, overrides)?;
-        merged
-            .iter()
-            .try_for_each(|(level, value)| check::level(level, value))?;
+        merged.iter().try_for_each(|(level, value)| check::level(level, value))?;
         // The check above covers all that can be wrong with the text; what remains would be our own mistake.
-        serde_json::from_value(Value::Object(merged))
-            .map_err(|reason| ConfigError::NotJson { reason })
+        serde_json::from_value(Value::Object(merged)).map_err(|reason| ConfigError::NotJson { reason })
     }
 
     /// Reads a JSON file, which may be partial, over the defaults.
@@ -56,10 +52,7 @@ pub trait ProgramConfig: Clone + Default + Serialize + DeserializeOwned {
     fn from_file(file: impl AsRef<Path>) -> Result<Self, ConfigError> {
         let file = file.as_ref().to_owned();
         match fs::read_to_string(&file) {
-            Ok(text) => Self::from_json(&text).map_err(|reason| ConfigError::InFile {
-                file,
-                reason: Box::new(reason),
-            }),
+            Ok(text) => Self::from_json(&text).map_err(|reason| ConfigError::InFile { file, reason: Box::new(reason) }),
             Err(reason) => Err(ConfigError::Read { file, reason }),
         }
     }
@@ -81,10 +74,7 @@ pub trait ProgramConfig: Clone + Default + Serialize + DeserializeOwned {
     fn save(&self, file: impl AsRef<Path>) -> Result<(), ConfigError> {
         let file = file.as_ref();
         let text = self.to_json()? + "\n";
-        replace(file, &text).map_err(|reason| ConfigError::Write {
-            file: file.to_owned(),
-            reason,
-        })
+        replace(file, &text).map_err(|reason| ConfigError::Write { file: file.to_owned(), reason })
     }
 
     /// Checks all numbers, and that exactly the levels that a hypergradient passes through say how.
@@ -118,29 +108,17 @@ pub trait ProgramConfig: Clone + Default + Serialize + DeserializeOwned {
 fn to_object(config: &impl Serialize) -> Result<Map<String, Value>, ConfigError> {
     match serde_json::to_value(config) {
         Ok(Value::Object(object)) => Ok(object),
-        Ok(value) => Err(ConfigError::Value {
-            path: "config".to_owned(),
-            value: value.to_string(),
-            expected: LEVELS,
-        }),
+        Ok(value) => Err(ConfigError::Value { path: "config".to_owned(), value: value.to_string(), expected: LEVELS }),
         Err(reason) => Err(ConfigError::NotJson { reason }),
     }
 }
 
 const LEVELS: &str = "an object with the levels of the program";
 
-fn merge_levels(
-    defaults: Map<String, Value>,
-    overrides: Value,
-) -> Result<Map<String, Value>, ConfigError> {
+fn merge_levels(defaults: Map<String, Value>, overrides: Value) -> Result<Map<String, Value>, ConfigError> {
     let mut levels = defaults;
     let overrides = check::object("config", &overrides, LEVELS)?;
-    check::known_keys(
-        "config",
-        overrides,
-        "level",
-        levels.keys().map(String::as_str),
-    )?;
+    check::known_keys("config", overrides, "level", levels.keys().map(String::as_str))?;
     for (name, fields) in overrides {
         match (levels.get_mut(name), fields) {
             (Some(Value::Object(level)), Value::Object(fields)) => merge_level(level, fields),
@@ -173,21 +151,13 @@ fn merge_level(level: &mut Map<String, Value>, overrides: &Map<String, Value>) {
     }
 }
 
-fn keeps_default(
-    family: &Family,
-    default: &Map<String, Value>,
-    options: &Map<String, Value>,
-) -> bool {
-    options
-        .get(family.tag)
-        .is_none_or(|name| Some(name) == default.get(family.tag))
+fn keeps_default(family: &Family, default: &Map<String, Value>, options: &Map<String, Value>) -> bool {
+    options.get(family.tag).is_none_or(|name| Some(name) == default.get(family.tag))
 }
 
 /// Writes beside the file and renames, because only renaming is atomic.
 fn replace(file: &Path, text: &str) -> io::Result<()> {
-    let name = file
-        .file_name()
-        .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+    let name = file.file_name().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
     let mut hidden = std::ffi::OsString::from(".");
     hidden.push(name);
     hidden.push(format!(".{}", std::process::id()));

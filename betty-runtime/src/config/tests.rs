@@ -37,10 +37,7 @@ impl Default for Config {
             clip: Some(Clip::Norm(1.0)),
             ..level.clone()
         };
-        Self {
-            weights: level,
-            net,
-        }
+        Self { weights: level, net }
     }
 }
 
@@ -55,29 +52,12 @@ impl ProgramConfig for Config {
 }
 
 const fn level(name: &'static str, sweep: &'static [Through]) -> LevelSpec {
-    LevelSpec {
-        name,
-        module: "M",
-        batch: "B",
-        loss: "f",
-        upper: &[],
-        lower: &[],
-        sweep,
-    }
+    LevelSpec { name, module: "M", batch: "B", loss: "f", upper: &[], lower: &[], sweep }
 }
 
 const SCHEDULE: Schedule = Schedule {
     name: "P",
-    levels: &[
-        level(
-            "weights",
-            &[Through {
-                level: 1,
-                into: &[0],
-            }],
-        ),
-        level("net", &[]),
-    ],
+    levels: &[level("weights", &[Through { level: 1, into: &[0] }]), level("net", &[])],
     roots: &[0],
 };
 
@@ -122,26 +102,16 @@ fn nothing_changes_nothing() {
 fn a_config_survives_json() {
     let config = Config::default();
     let text = config.to_json().expect("numbers are JSON");
-    assert_eq!(
-        Config::from_json(&text).expect("its own text is read"),
-        config
-    );
+    assert_eq!(Config::from_json(&text).expect("its own text is read"), config);
 }
 
 #[test]
 fn single_numbers_are_overridden() {
-    let config = read(
-        json!({ "net": { "unroll": 3, "optimizer": { "lr": 1 }, "hypergradient": { "damping": 0.5 } } }),
-    );
+    let config = read(json!({ "net": { "unroll": 3, "optimizer": { "lr": 1 }, "hypergradient": { "damping": 0.5 } } }));
     let mut expected = Config::default();
     expected.net.unroll = 3;
-    expected.net.hypergradient = Some(HypergradientConfig::Cg(CgConfig {
-        damping: 0.5,
-        ..CgConfig::default()
-    }));
-    let OptimizerConfig::Adam(adam) = &mut expected.net.optimizer else {
-        panic!("the default is adam")
-    };
+    expected.net.hypergradient = Some(HypergradientConfig::Cg(CgConfig { damping: 0.5, ..CgConfig::default() }));
+    let OptimizerConfig::Adam(adam) = &mut expected.net.optimizer else { panic!("the default is adam") };
     adam.lr = 1.0;
     assert_eq!(config, expected);
 }
@@ -149,14 +119,8 @@ fn single_numbers_are_overridden() {
 #[test]
 fn another_method_starts_from_its_own_defaults() {
     let config = read(json!({ "net": { "hypergradient": { "method": "neumann", "terms": 3 } } }));
-    let expected = NeumannConfig {
-        terms: 3,
-        ..NeumannConfig::default()
-    };
-    assert_eq!(
-        config.net.hypergradient,
-        Some(HypergradientConfig::Neumann(expected))
-    );
+    let expected = NeumannConfig { terms: 3, ..NeumannConfig::default() };
+    assert_eq!(config.net.hypergradient, Some(HypergradientConfig::Neumann(expected)));
 }
 
 #[test]
@@ -172,22 +136,14 @@ fn another_optimizer_starts_from_its_own_defaults() {
 
 #[test]
 fn another_clip_replaces_the_first() {
-    assert_eq!(
-        read(json!({ "net": { "clip": { "value": 0.5 } } }))
-            .net
-            .clip,
-        Some(Clip::Value(0.5))
-    );
+    assert_eq!(read(json!({ "net": { "clip": { "value": 0.5 } } })).net.clip, Some(Clip::Value(0.5)));
     assert_eq!(read(json!({ "net": { "clip": null } })).net.clip, None);
 }
 
 #[test]
 fn not_json() {
     let error = Config::from_json("{ \"net\": ").expect_err("the text ends too early");
-    assert_eq!(
-        error.to_string(),
-        "the config is not JSON: EOF while parsing a value at line 1 column 9"
-    );
+    assert_eq!(error.to_string(), "the config is not JSON: EOF while parsing a value at line 1 column 9");
 }
 
 #[test]
@@ -232,18 +188,9 @@ fn options_of_another_method() {
 #[test]
 fn values_out_of_range() {
     let cases = [
-        (
-            "`net.unroll` is 0; it must be an integer greater than zero",
-            json!({ "unroll": 0 }),
-        ),
-        (
-            "`net.unroll` is -1; it must be an integer greater than zero",
-            json!({ "unroll": -1 }),
-        ),
-        (
-            "`net.accumulate` is 1.5; it must be an integer greater than zero",
-            json!({ "accumulate": 1.5 }),
-        ),
+        ("`net.unroll` is 0; it must be an integer greater than zero", json!({ "unroll": 0 })),
+        ("`net.unroll` is -1; it must be an integer greater than zero", json!({ "unroll": -1 })),
+        ("`net.accumulate` is 1.5; it must be an integer greater than zero", json!({ "accumulate": 1.5 })),
         (
             "`net.hypergradient.iterations` is 0; it must be an integer greater than zero",
             json!({ "hypergradient": { "iterations": 0 } }),
@@ -268,10 +215,7 @@ fn values_out_of_range() {
             "`net.optimizer.nesterov` is 1; it must be `true` or `false`",
             json!({ "optimizer": { "name": "sgd", "lr": 1, "nesterov": 1 } }),
         ),
-        (
-            "`net.clip.norm` is 0; it must be a number greater than zero",
-            json!({ "clip": { "norm": 0 } }),
-        ),
+        ("`net.clip.norm` is 0; it must be a number greater than zero", json!({ "clip": { "norm": 0 } })),
     ];
     for (text, level) in cases {
         check_err(text, json!({ "net": level }));
@@ -280,14 +224,8 @@ fn values_out_of_range() {
 
 #[test]
 fn values_of_the_wrong_shape() {
-    check_err(
-        "`config` is []; it must be an object with the levels of the program",
-        json!([]),
-    );
-    check_err(
-        "`net` is 5; it must be an object with the numbers of the level",
-        json!({ "net": 5 }),
-    );
+    check_err("`config` is []; it must be an object with the levels of the program", json!([]));
+    check_err("`net` is 5; it must be an object with the numbers of the level", json!({ "net": 5 }));
     check_err(
         "`net.optimizer` is \"sgd\"; it must be an object with the `name` of an optimizer",
         json!({ "net": { "optimizer": "sgd" } }),
@@ -315,55 +253,38 @@ fn the_defaults_are_valid() {
 fn check_invalid(text: &str, change: impl FnOnce(&mut Config)) {
     let mut config = Config::default();
     change(&mut config);
-    let error = config
-        .validate(&SCHEDULE)
-        .expect_err("the config has a mistake");
+    let error = config.validate(&SCHEDULE).expect_err("the config has a mistake");
     assert_eq!(error.to_string(), text);
 }
 
 #[test]
 fn hypergradients_are_given_exactly_where_one_passes() {
-    check_invalid(
-        "`net.hypergradient` is missing; a hypergradient passes through `net`",
-        |config| config.net.hypergradient = None,
-    );
-    check_invalid(
-        "`weights.hypergradient` is given, but no hypergradient passes through `weights`",
-        |config| config.weights.hypergradient = config.net.hypergradient.clone(),
-    );
+    check_invalid("`net.hypergradient` is missing; a hypergradient passes through `net`", |config| {
+        config.net.hypergradient = None
+    });
+    check_invalid("`weights.hypergradient` is given, but no hypergradient passes through `weights`", |config| {
+        config.weights.hypergradient = config.net.hypergradient.clone()
+    });
 }
 
 #[test]
 fn numbers_that_were_set_in_code_are_checked_too() {
-    check_invalid(
-        "`net.unroll` is 0; it must be an integer greater than zero",
-        |config| config.net.unroll = 0,
-    );
-    check_invalid(
-        "`net.clip.norm` is -1.0; it must be a number greater than zero",
-        |config| config.net.clip = Some(Clip::Norm(-1.0)),
-    );
+    check_invalid("`net.unroll` is 0; it must be an integer greater than zero", |config| config.net.unroll = 0);
+    check_invalid("`net.clip.norm` is -1.0; it must be a number greater than zero", |config| {
+        config.net.clip = Some(Clip::Norm(-1.0))
+    });
     // JSON has no other word for a number that is none.
-    check_invalid(
-        "`net.clip.value` is null; it must be a number greater than zero",
-        |config| config.net.clip = Some(Clip::Value(f64::NAN)),
-    );
+    check_invalid("`net.clip.value` is null; it must be a number greater than zero", |config| {
+        config.net.clip = Some(Clip::Value(f64::NAN))
+    });
 }
 
 #[test]
 fn a_config_of_another_program() {
     const LEVELS: [LevelSpec; 1] = [level("weights", &[])];
-    let schedule = Schedule {
-        levels: &LEVELS,
-        ..SCHEDULE
-    };
-    let error = Config::default()
-        .validate(&schedule)
-        .expect_err("the program has one level");
-    assert_eq!(
-        error.to_string(),
-        "the config has 2 levels, but the program `P` has 1"
-    );
+    let schedule = Schedule { levels: &LEVELS, ..SCHEDULE };
+    let error = Config::default().validate(&schedule).expect_err("the program has one level");
+    assert_eq!(error.to_string(), "the config has 2 levels, but the program `P` has 1");
 }
 
 #[test]
@@ -373,20 +294,12 @@ fn files() {
     let mut config = Config::default();
     config.net.unroll = 7;
     config.save(&file).expect("the directory is there");
-    assert_eq!(
-        Config::from_file(&file).expect("the file was just written"),
-        config
-    );
+    assert_eq!(Config::from_file(&file).expect("the file was just written"), config);
 
     config.net.unroll = 8;
     config.save(&file).expect("a file is replaced");
-    assert_eq!(
-        Config::from_file(&file).expect("the file was just replaced"),
-        config
-    );
-    let files = fs::read_dir(&directory.0)
-        .expect("the directory is there")
-        .count();
+    assert_eq!(Config::from_file(&file).expect("the file was just replaced"), config);
+    let files = fs::read_dir(&directory.0).expect("the directory is there").count();
     assert_eq!(files, 1, "nothing but the config is left");
 }
 
@@ -395,20 +308,14 @@ fn errors_of_files_name_the_file() {
     let directory = Directory::new("errors");
     let missing = directory.0.join("missing.json");
     let error = Config::from_file(&missing).expect_err("there is no such file");
-    assert!(
-        matches!(error, ConfigError::Read { ref file, .. } if *file == missing),
-        "{error}"
-    );
+    assert!(matches!(error, ConfigError::Read { ref file, .. } if *file == missing), "{error}");
 
     let broken = directory.0.join("broken.json");
     fs::write(&broken, "{ \"net\": { \"unroll\": 0 } }").expect("the directory is there");
     let error = Config::from_file(&broken).expect_err("the file has a mistake");
     assert_eq!(
         error.to_string(),
-        format!(
-            "in `{}`: `net.unroll` is 0; it must be an integer greater than zero",
-            broken.display()
-        )
+        format!("in `{}`: `net.unroll` is 0; it must be an integer greater than zero", broken.display())
     );
 
     let error = Config::default()
@@ -424,13 +331,8 @@ fn methods_are_found_by_name() {
         assert_eq!(method.name(), entry.name);
         assert_eq!(method.batch(), LowerBatch::Last);
     }
-    let error = "neuman"
-        .parse::<HypergradientConfig>()
-        .expect_err("there is no such method");
-    assert!(
-        error.to_string().contains("did you mean `neumann`?"),
-        "{error}"
-    );
+    let error = "neuman".parse::<HypergradientConfig>().expect_err("there is no such method");
+    assert!(error.to_string().contains("did you mean `neumann`?"), "{error}");
 }
 
 /// The macro has a table of its own, which its tests hold against the same manual.
@@ -442,14 +344,10 @@ fn ranges_and_defaults_are_those_of_the_manual() {
         let mut rows = MANUAL.lines().skip_while(|line| *line != heading).skip(2);
         for entry in family.entries {
             let defaults = match noun {
-                "method" => {
-                    serde_json::from_value::<HypergradientConfig>(json!({ "method": entry.name }))
-                        .and_then(serde_json::to_value)
-                }
-                _ => serde_json::from_value::<OptimizerConfig>(
-                    json!({ "name": entry.name, "lr": 1 }),
-                )
-                .and_then(serde_json::to_value),
+                "method" => serde_json::from_value::<HypergradientConfig>(json!({ "method": entry.name }))
+                    .and_then(serde_json::to_value),
+                _ => serde_json::from_value::<OptimizerConfig>(json!({ "name": entry.name, "lr": 1 }))
+                    .and_then(serde_json::to_value),
             };
             let defaults = defaults.expect("all but the learning rate has a default");
             for &(option, range, presence) in entry.options {
@@ -467,16 +365,8 @@ fn ranges_and_defaults_are_those_of_the_manual() {
                 }
             }
             let named = defaults.as_object().map_or(0, serde_json::Map::len);
-            assert_eq!(
-                named,
-                entry.options.len() + 1,
-                "every field of `{}` has a range",
-                entry.name
-            );
+            assert_eq!(named, entry.options.len() + 1, "every field of `{}` has a range", entry.name);
         }
-        assert!(
-            !rows.next().is_some_and(|row| row.starts_with("| `")),
-            "the manual has no other {noun}s"
-        );
+        assert!(!rows.next().is_some_and(|row| row.starts_with("| `")), "the manual has no other {noun}s");
     }
 }

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use burn::lr_scheduler::LrScheduler;
+use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
+use burn::module::ParamId;
 use burn::tensor::Device;
 
 use super::error::EngineError;
@@ -16,12 +17,13 @@ pub(super) struct Level {
     /// Current value of every tensor of the module.
     pub(super) leaves: Vec<Value>,
     paths: Vec<String>,
+    ids: Vec<ParamId>,
     /// Which leaves are parameters.
     pub(super) trainable: Vec<usize>,
     update: Update,
     /// Optimizer states, parameter by parameter.
     states: Vec<Value>,
-    pub(super) scheduler: Option<Box<dyn LrScheduler>>,
+    pub(super) scheduler: Option<ModuleLrScheduler>,
     /// Steps taken.
     pub(super) steps: u64,
     /// Batches taken from the stream.
@@ -41,8 +43,21 @@ impl Level {
         let update =
             Update::new(&parameters, config).map_err(|source| EngineError::Graph { level: name.into(), source })?;
         let states = update.initial_states(parameters.iter().map(|leaf| &leaf.value));
+        let ids = leaves.iter().map(|leaf| leaf.id).collect();
         let (paths, leaves) = leaves.into_iter().map(|leaf| (leaf.path, leaf.value)).unzip();
-        Ok(Level { name, leaves, paths, trainable, update, states, scheduler: None, steps: 0, batches: 0, last: None })
+        Ok(Level {
+            name,
+            leaves,
+            paths,
+            ids,
+            trainable,
+            update,
+            states,
+            scheduler: None,
+            steps: 0,
+            batches: 0,
+            last: None,
+        })
     }
 
     /// Takes over a changed module. Optimizer states stay if they still fit.
@@ -77,6 +92,17 @@ impl Level {
     /// `level.path.of.leaf`, for messages.
     pub(super) fn path(&self, index: usize) -> String {
         format!("{}.{}", self.name, self.paths.get(index).map_or("?", String::as_str))
+    }
+
+    /// The scheduler's rate for the coming step, or the configured one.
+    pub(super) fn learning_rate(&mut self, configured: f64) -> Result<f64, EngineError> {
+        let Some(scheduler) = &mut self.scheduler else { return Ok(configured) };
+        let rates = scheduler.step();
+        let of = |&i: &usize| rates.lr_from_param(self.ids[i], Some(&self.paths[i]));
+        match self.trainable.iter().find(|i| of(i) != rates.base()) {
+            None => Ok(rates.base()),
+            Some(&i) => Err(EngineError::GroupedRates { level: self.name.into(), parameter: self.paths[i].clone() }),
+        }
     }
 
     /// One optimizer step along `gradient`.

@@ -8,7 +8,7 @@ use super::level::{Level, check_device};
 use super::program::Multilevel;
 use crate::derivatives::Loss;
 use crate::execute::Value;
-use crate::trace::{AnyBatch, Signature, Source, Verification, tolerance, trace};
+use crate::trace::{AnyBatch, Signature, Source, TraceError, Verification, tolerance, trace};
 
 /// How many traces each level keeps; the least recently used one goes first.
 const TRACES: usize = 8;
@@ -74,7 +74,10 @@ fn compile<P: Multilevel>(
     batch: &AnyBatch,
     device: &Device,
 ) -> Result<Loss, EngineError> {
-    let trace = trace(k, levels[k].name, batch, |tracer| problem.loss(k, tracer))?;
+    let trace = trace(levels[k].name, batch, |tracer| problem.loss(k, tracer))?;
+    if P::SCHEDULE.levels[k].sweep.is_empty() && !trace.depends_on(k) {
+        return Err(TraceError::Disconnected { level: levels[k].name.into() }.into());
+    }
     tracing::debug!(level = levels[k].name, nodes = trace.graph.len(), "traced a loss");
     Ok(Loss::new(trace, |level| levels[level].trainable.clone(), device))
 }
@@ -109,7 +112,7 @@ fn verify(loss: &Loss, levels: &[Level], k: usize, batch: &AnyBatch, seed: u64) 
         return Ok(());
     }
     let worst = Verification::compare(&pairs);
-    let allowed = tolerance(trace.graph.dtype(trace.loss));
+    let allowed = tolerance(trace.precision());
     tracing::debug!(level = name, difference = worst.difference, "verified a loss against Burn's autodiff");
     if worst.difference <= allowed {
         return Ok(());

@@ -61,10 +61,7 @@ impl Schedule {
     /// Whether the hypergradient of any level passes through this one, so that it needs a method.
     #[must_use]
     pub fn is_passed(&self, level: usize) -> bool {
-        self.levels
-            .iter()
-            .flat_map(|of| of.sweep)
-            .any(|stop| stop.level == level)
+        self.levels.iter().flat_map(|of| of.sweep).any(|stop| stop.level == level)
     }
 
     /// The graph in the DOT language of Graphviz: a solid edge leads from a level to a lower level that it waits for,
@@ -73,10 +70,7 @@ impl Schedule {
     pub fn to_dot(&self) -> String {
         let mut text = format!("digraph {} {{\n", self.name);
         for level in self.levels {
-            text += &format!(
-                "    \"{0}\" [label=\"{0}\\n{1}\"];\n",
-                level.name, level.module
-            );
+            text += &format!("    \"{0}\" [label=\"{0}\\n{1}\"];\n", level.name, level.module);
         }
         for level in self.levels {
             for &lower in level.lower {
@@ -85,8 +79,7 @@ impl Schedule {
             }
             for &upper in level.upper {
                 let (name, upper) = (level.name, self.name_of(upper));
-                text +=
-                    &format!("    \"{name}\" -> \"{upper}\" [label=\"upper\", style=dashed];\n");
+                text += &format!("    \"{name}\" -> \"{upper}\" [label=\"upper\", style=dashed];\n");
             }
         }
         text + "}\n"
@@ -117,11 +110,7 @@ impl Schedule {
     }
 
     fn names_of(&self, levels: &[usize]) -> String {
-        levels
-            .iter()
-            .map(|&level| self.name_of(level))
-            .collect::<Vec<_>>()
-            .join(", ")
+        levels.iter().map(|&level| self.name_of(level)).collect::<Vec<_>>().join(", ")
     }
 
     /// Writes how a level advances, one line a level and two columns a depth.
@@ -134,9 +123,7 @@ impl Schedule {
             f.write_str(", after")?;
         }
         f.write_char('\n')?;
-        spec.lower
-            .iter()
-            .try_for_each(|&lower| self.write_advance(f, lower, depth + 1))
+        spec.lower.iter().try_for_each(|&lower| self.write_advance(f, lower, depth + 1))
     }
 }
 
@@ -156,18 +143,11 @@ impl Display for Schedule {
             )?;
         }
         writeln!(f, "one iteration steps")?;
-        self.roots
-            .iter()
-            .try_for_each(|&root| self.write_advance(f, root, 1))?;
+        self.roots.iter().try_for_each(|&root| self.write_advance(f, root, 1))?;
         for level in self.levels.iter().filter(|level| !level.sweep.is_empty()) {
             writeln!(f, "hypergradient of {}", level.name)?;
             for stop in level.sweep {
-                writeln!(
-                    f,
-                    "  {} -> {}",
-                    self.name_of(stop.level),
-                    self.names_of(stop.into)
-                )?;
+                writeln!(f, "  {} -> {}", self.name_of(stop.level), self.names_of(stop.into))?;
             }
         }
         Ok(())
@@ -184,15 +164,7 @@ mod tests {
         lower: &'static [usize],
         sweep: &'static [Through],
     ) -> LevelSpec {
-        LevelSpec {
-            name,
-            module: "Net",
-            batch: "Images",
-            loss: "loss",
-            upper,
-            lower,
-            sweep,
-        }
+        LevelSpec { name, module: "Net", batch: "Images", loss: "loss", upper, lower, sweep }
     }
 
     const fn through(level: usize, into: &'static [usize]) -> Through {
@@ -212,12 +184,7 @@ mod tests {
     const DIAMOND: Schedule = Schedule {
         name: "Diamond",
         levels: &[
-            level(
-                "top",
-                &[],
-                &[1, 2, 3],
-                &[through(3, &[1, 2]), through(2, &[0]), through(1, &[0])],
-            ),
+            level("top", &[], &[1, 2, 3], &[through(3, &[1, 2]), through(2, &[0]), through(1, &[0])]),
             level("left", &[0], &[3], &[through(3, &[1])]),
             level("right", &[0], &[3], &[through(3, &[2])]),
             level("bottom", &[1, 2], &[], &[]),
@@ -283,9 +250,7 @@ hypergradient of middle
     #[test]
     fn a_diamond_prints_both_sides() {
         let text = DIAMOND.to_string();
-        let (_, order) = text
-            .split_once("one iteration")
-            .expect("the order is printed");
+        let (_, order) = text.split_once("one iteration").expect("the order is printed");
         assert_eq!(
             order,
             " steps
@@ -310,9 +275,7 @@ hypergradient of right
     #[test]
     fn every_root_is_printed() {
         let text = TWO_UPPERS.to_string();
-        let (_, order) = text
-            .split_once("one iteration")
-            .expect("the order is printed");
+        let (_, order) = text.split_once("one iteration").expect("the order is printed");
         assert_eq!(
             order,
             " steps

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use burn::lr_scheduler::LrScheduler;
+use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
 
 use super::error::EngineError;
 use super::event::{Event, Observer};
@@ -156,9 +156,9 @@ impl<P: Multilevel> Engine<P> {
     ///
     /// # Errors
     /// [`EngineError::UnknownLevel`] when there is no level of this name.
-    pub fn scheduler(mut self, level: &str, scheduler: impl LrScheduler + 'static) -> Result<Self, EngineError> {
+    pub fn scheduler(mut self, level: &str, scheduler: impl Into<ModuleLrScheduler>) -> Result<Self, EngineError> {
         let level = self.level(level)?;
-        self.levels[level].scheduler = Some(Box::new(scheduler));
+        self.levels[level].scheduler = Some(scheduler.into());
         Ok(self)
     }
 
@@ -239,7 +239,7 @@ impl<P: Multilevel> Engine<P> {
         }
         let configured = self.config.levels()[k].optimizer.lr();
         let level = &mut self.levels[k];
-        let learning_rate = level.scheduler.as_mut().map_or(configured, |scheduler| scheduler.step());
+        let learning_rate = level.learning_rate(configured)?;
         level.step(total.gradient, learning_rate);
         self.stale = true;
         let (name, step) = (level.name, level.steps);

@@ -14,6 +14,9 @@ mod rules;
 mod simplify;
 mod transform;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 use std::fmt;
 

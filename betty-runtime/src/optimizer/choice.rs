@@ -14,18 +14,12 @@ impl OptimizerConfig {
                 nesterov: c.nesterov,
                 weight_decay: c.weight_decay,
             }),
-            Self::Adam(ref c) => Box::new(Adam {
-                beta_1: c.beta_1,
-                beta_2: c.beta_2,
-                epsilon: c.epsilon,
-                weight_decay: c.weight_decay,
-            }),
-            Self::AdamW(ref c) => Box::new(AdamW {
-                beta_1: c.beta_1,
-                beta_2: c.beta_2,
-                epsilon: c.epsilon,
-                weight_decay: c.weight_decay,
-            }),
+            Self::Adam(ref c) => {
+                Box::new(Adam { beta_1: c.beta_1, beta_2: c.beta_2, epsilon: c.epsilon, weight_decay: c.weight_decay })
+            }
+            Self::AdamW(ref c) => {
+                Box::new(AdamW { beta_1: c.beta_1, beta_2: c.beta_2, epsilon: c.epsilon, weight_decay: c.weight_decay })
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{DType, Device, Tensor};
 use burn_backend::{AutodiffBackend, TensorMetadata};
 use burn_dispatch::backends::{Autodiff, Capture};
 use burn_ir::TensorId;
@@ -12,7 +12,7 @@ use super::error::TraceError;
 use super::import::import;
 use super::panic::caught;
 use super::tracer::{Placeholder, Tracer, taped};
-use crate::graph::{Graph, NodeId, dependents};
+use crate::graph::{Graph, NodeId, dependents, reachable};
 
 /// What a program input stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -40,7 +40,7 @@ pub struct Trace {
     pub loss: NodeId,
     /// All inputs of the graph and what they stand for, in the graph's order.
     pub inputs: Vec<(Source, NodeId)>,
-    /// Burn's own gradients: for some of the inputs, `∂loss/∂input` as Burn computes it.
+    /// Burn's own gradients: `∂loss/∂input` as Burn computes it, for every float of a module.
     pub burn_gradients: Vec<(NodeId, NodeId)>,
 }
 
@@ -49,11 +49,26 @@ impl Trace {
     pub fn input(&self, source: Source) -> Option<NodeId> {
         self.inputs.iter().find(|(of, _)| *of == source).map(|&(_, node)| node)
     }
+
+    /// The coarsest float type the loss computes in: where Burn casts inside a layer, no derivative is finer.
+    pub fn precision(&self) -> DType {
+        let needed = reachable(&self.graph, &[self.loss]);
+        let floats = self.graph.ids().filter(|id| needed[id.index()]).map(|id| self.graph.dtype(id));
+        floats.filter(DType::is_float).min_by_key(DType::size).unwrap_or(self.graph.dtype(self.loss))
+    }
+
+    /// Whether the loss reads any tensor of this level's module.
+    pub fn depends_on(&self, level: usize) -> bool {
+        let leaves =
+            self.inputs.iter().filter(|(source, _)| matches!(source, Source::Leaf { level: of, .. } if *of == level));
+        let leaves: Vec<NodeId> = leaves.map(|&(_, node)| node).collect();
+        dependents(&self.graph, &leaves)[self.loss.index()]
+    }
 }
 
 /// What came out of the recorded function, before the recording is complete.
 enum Recorded {
-    Loss { loss: TensorId, gradients: Vec<(usize, TensorId)> },
+    Loss { loss: TensorId, gradients: Vec<(usize, Option<TensorId>)> },
     NotOneNumber(Vec<usize>),
     Constant,
 }
@@ -63,12 +78,11 @@ thread_local! {
     static CAPTURE: Device = Device::capture();
 }
 
-/// Records `loss` of level number `level`, named `name`, on a batch like `batch`, and imports it.
+/// Records the loss of the level named `name` on a batch like `batch`, and imports it.
 ///
 /// # Errors
 /// [`TraceError`] when the loss does something that cannot be recorded or differentiated.
 pub fn trace(
-    level: usize,
     name: &str,
     batch: &AnyBatch,
     loss: impl FnOnce(&mut Tracer<'_>) -> Tensor<1>,
@@ -89,7 +103,7 @@ pub fn trace(
     });
     let captured = match captured {
         Err(message) => return Err(explain(name, message)),
-        Ok(Err(error)) => return Err(TraceError::Capture { level: name.into(), message: error.to_string() }),
+        Ok(Err(error)) => return Err(explain_capture(name, error.to_string())),
         Ok(Ok(captured)) => captured,
     };
     let (loss, gradients) = match recorded {
@@ -107,14 +121,11 @@ pub fn trace(
     }
     import(&mut graph, &mut nodes, &captured, name)?;
     let loss = nodes[&loss];
-    let burn_gradients = gradients.iter().map(|(index, id)| (inputs[*index].1, nodes[id])).collect();
-    let own: Vec<NodeId> = inputs
-        .iter()
-        .filter(|(source, _)| matches!(source, Source::Leaf { level: of, .. } if *of == level))
-        .map(|&(_, node)| node)
-        .collect();
-    if !dependents(&graph, &own)[loss.index()] {
-        return Err(TraceError::Disconnected { level: name.into() });
+    let mut burn_gradients = Vec::with_capacity(gradients.len());
+    for (index, id) in gradients {
+        // Where Burn's tape does not lead, Burn's gradient is zero; ours must be as well.
+        let gradient = id.map_or_else(|| graph.zeros_like(inputs[index].1), |id| nodes[&id]);
+        burn_gradients.push((inputs[index].1, gradient));
     }
     Ok(Trace { graph, loss, inputs, burn_gradients })
 }
@@ -134,8 +145,8 @@ fn finish(value: Tensor<1>, placeholders: &[Placeholder]) -> Recorded {
     let gradients = <Autodiff<Capture> as AutodiffBackend>::backward(loss.clone());
     let of_placeholders = placeholders.iter().enumerate().filter_map(|(index, placeholder)| {
         let taped = placeholder.taped.as_ref()?;
-        let gradient = <Autodiff<Capture> as AutodiffBackend>::grad(taped, &gradients)?;
-        Some((index, gradient.id()))
+        let gradient = <Autodiff<Capture> as AutodiffBackend>::grad(taped, &gradients);
+        Some((index, gradient.map(|gradient| gradient.id())))
     });
     Recorded::Loss { loss: id, gradients: of_placeholders.collect() }
 }
@@ -145,7 +156,18 @@ impl Recorded {
     fn outputs(&self) -> Vec<TensorId> {
         let Recorded::Loss { loss, gradients } = self else { return Vec::new() };
         let mut seen = HashSet::new();
-        std::iter::once(*loss).chain(gradients.iter().map(|&(_, id)| id)).filter(|id| seen.insert(*id)).collect()
+        std::iter::once(*loss).chain(gradients.iter().filter_map(|&(_, id)| id)).filter(|id| seen.insert(*id)).collect()
+    }
+}
+
+/// What a refusal of Burn's capture means.
+fn explain_capture(level: &str, message: String) -> TraceError {
+    let level = level.to_owned();
+    if message.contains("undeclared input") {
+        // A placeholder kept from another recording, for instance.
+        TraceError::ForeignTensor { level }
+    } else {
+        TraceError::Capture { level, message }
     }
 }
 
@@ -154,10 +176,14 @@ fn explain(level: &str, message: String) -> TraceError {
     let level = level.to_owned();
     if message.contains("no concrete value") || message.contains("no initialized value") {
         TraceError::ReadsValue { level }
-    } else if message.contains("Cannot move a tensor to a capture device") {
+    } else if message.contains("Cannot move a tensor to a capture device")
+        || message.contains("Cannot move this autodiff tensor")
+    {
         TraceError::MovesDevice { level }
     } else if message.contains("do not support autodiff") || message.contains("already associated with autodiff") {
         TraceError::UsesAutodiff { level }
+    } else if message.contains("not on the same device") {
+        TraceError::ForeignTensor { level }
     } else {
         TraceError::Panicked { level, message }
     }

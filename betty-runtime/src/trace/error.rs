@@ -34,6 +34,15 @@ pub enum TraceError {
         /// The level.
         level: String,
     },
+    /// The loss used a tensor that was made outside of it.
+    #[error(
+        "the loss of level `{level}` uses a tensor that is neither a parameter nor part of the batch; put it into the \
+         batch or into a module, or create it inside the loss on the device of an argument"
+    )]
+    ForeignTensor {
+        /// The level.
+        level: String,
+    },
     /// The loss used Burn's autodiff inside itself.
     #[error(
         "the loss of level `{level}` calls `inner`, `from_inner`, `backward` or `grad`, which cannot be recorded; use \

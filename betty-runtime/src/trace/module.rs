@@ -3,6 +3,7 @@
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Bool, Int, Tensor};
 
+use super::Tracer;
 use crate::execute::Value;
 
 /// One tensor of a module.
@@ -10,6 +11,8 @@ use crate::execute::Value;
 pub struct Leaf {
     /// Where it is inside the module, `encoder.weight` for instance.
     pub path: String,
+    /// Burn's identifier of the parameter.
+    pub id: ParamId,
     /// Its value.
     pub value: Value,
     /// Whether training moves it: an active float parameter, not frozen, not running state.
@@ -27,6 +30,11 @@ pub trait LevelModule: 'static {
 
     /// Puts values back in the place of all tensors, in the module's order; missing ones keep theirs.
     fn assign(&mut self, values: Vec<Value>);
+
+    /// A copy for a recording, with a placeholder in the place of every tensor.
+    fn traced(&self, level: usize, tracer: &mut Tracer<'_>) -> Self
+    where
+        Self: Sized;
 }
 
 impl<M: Module + 'static> LevelModule for M {
@@ -51,6 +59,10 @@ impl<M: Module + 'static> LevelModule for M {
         let mut assign = Assign { values: values.into_iter() };
         *self = self.clone().map(&mut assign);
     }
+
+    fn traced(&self, level: usize, tracer: &mut Tracer<'_>) -> Self {
+        tracer.place_module(level, self)
+    }
 }
 
 #[derive(Default)]
@@ -60,8 +72,8 @@ struct Collect {
 }
 
 impl Collect {
-    fn push(&mut self, value: Value) {
-        self.leaves.push(Leaf { path: self.path.join("."), value, trainable: false });
+    fn push(&mut self, id: ParamId, value: Value) {
+        self.leaves.push(Leaf { path: self.path.join("."), id, value, trainable: false });
     }
 }
 
@@ -75,15 +87,15 @@ impl ModuleVisitor for Collect {
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.push(Value::from_tensor(param.base()));
+        self.push(param.id, Value::from_tensor(param.base()));
     }
 
     fn visit_int<const D: usize>(&mut self, param: &Param<Tensor<D, Int>>) {
-        self.push(Value::from_tensor(param.base()));
+        self.push(param.id, Value::from_tensor(param.base()));
     }
 
     fn visit_bool<const D: usize>(&mut self, param: &Param<Tensor<D, Bool>>) {
-        self.push(Value::from_tensor(param.base()));
+        self.push(param.id, Value::from_tensor(param.base()));
     }
 }
 

@@ -3,14 +3,15 @@
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::kind::Basic;
 use burn::tensor::{Bool, DType, Device, DispatchTensor, Int, Tensor, TensorData};
-use burn_backend::BackendTypes;
+use burn_backend::{AutodiffBackend, BackendTypes};
 use burn_dispatch::backends::{Autodiff, Capture};
-use burn_dispatch::{BackendTensor, DispatchTensorKind};
+use burn_dispatch::{BackendTensor, DispatchKindConversion, DispatchTensorKind};
 use burn_ir::TensorId;
 
 use super::batch::{AnyBatch, Batch, BatchMapper};
 use super::capture::Source;
 use super::module::LevelModule;
+use super::stop::{PLACEHOLDER, mark};
 
 /// A float of Burn's capture backend on an autodiff tape.
 pub(super) type Taped = <Autodiff<Capture> as BackendTypes>::FloatTensorPrimitive;
@@ -42,7 +43,12 @@ impl<'a> Tracer<'a> {
     }
 
     /// The module of level `level`, with a placeholder for every tensor. `module` itself stays as it is.
-    pub fn module<M: Module + 'static>(&mut self, level: usize, module: &M) -> M {
+    pub fn module<M: LevelModule>(&mut self, level: usize, module: &M) -> M {
+        module.traced(level, self)
+    }
+
+    /// A copy of `module` with a placeholder for every tensor.
+    pub(super) fn place_module<M: Module + 'static>(&mut self, level: usize, module: &M) -> M {
         let values = module.leaves().into_iter().map(|leaf| leaf.value).collect();
         let mut original = module.clone();
         self.restore.push(Box::new(move || original.assign(values)));
@@ -63,12 +69,13 @@ impl<'a> Tracer<'a> {
         let mut tensor = Tensor::<D, K>::from_data(data, (&self.device, dtype));
         let is_parameter = matches!(source, Source::Leaf { .. }) && dtype.is_float();
         let mut dispatch = tensor.into_dispatch();
+        let id = tensor_id(&dispatch).expect("placeholders are made on the capture device");
+        dispatch = without_value(dispatch);
         let mut handle = None;
         if is_parameter {
             dispatch = Tensor::<D>::from_dispatch(dispatch).require_grad().into_dispatch();
             handle = taped(&dispatch).cloned();
         }
-        let id = tensor_id(&dispatch).expect("placeholders are made on the capture device");
         self.placeholders.push(Placeholder { source, id, shape, dtype, taped: handle });
         tensor = Tensor::from_dispatch(dispatch);
         tensor
@@ -105,6 +112,26 @@ pub(super) fn tensor_id(tensor: &DispatchTensor) -> Option<TensorId> {
         DispatchTensorKind::Capture(BackendTensor::Bool(tensor)) => Some(tensor.id()),
         _ => None,
     }
+}
+
+/// Hides the zeros behind a placeholder: a loss that reads them must fail rather than go on with them.
+fn without_value(tensor: DispatchTensor) -> DispatchTensor {
+    if let Some(float) = taped(&tensor).cloned() {
+        let float = <Autodiff<Capture> as AutodiffBackend>::from_inner(mark(PLACEHOLDER, float.into_primitive()));
+        let float = BackendTensor::<Autodiff<Capture>>::Float(float);
+        return <DispatchTensor as DispatchKindConversion<Autodiff<Capture>>>::from_backend(float);
+    }
+    let DispatchTensor { kind, autodiff } = tensor;
+    let kind = match kind {
+        DispatchTensorKind::Capture(BackendTensor::Int(tensor)) => {
+            DispatchTensorKind::Capture(BackendTensor::Int(mark(PLACEHOLDER, tensor)))
+        }
+        DispatchTensorKind::Capture(BackendTensor::Bool(tensor)) => {
+            DispatchTensorKind::Capture(BackendTensor::Bool(mark(PLACEHOLDER, tensor)))
+        }
+        other => other,
+    };
+    DispatchTensor { kind, autodiff }
 }
 
 struct PlaceModule<'t, 'a> {

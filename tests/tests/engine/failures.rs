@@ -8,7 +8,7 @@ use burn::tensor::{Device, Tensor};
 
 use crate::problem::{
     Cleaning, CleaningConfig, CleaningData, Examples, Mlp, TRAIN, Weights, clean, data, engine, examples, first_weight,
-    logits, problem, seeded, self_weighted, self_weighted_with_detach,
+    logits, problem, seeded, self_weighted, self_weighted_with_detach, weighted,
 };
 
 fn with_model_data(model: Stream<Examples>) -> Engine<Cleaning> {
@@ -114,10 +114,8 @@ macro_rules! variant {
             fn run() -> Result<(), EngineError> {
                 let device = Device::flex();
                 let problem = $program { weights: Weights::new(&device), model: seeded(Mlp::new(&device, 0.0)) };
-                let data = $data {
-                    weights: Stream::constant(examples(12, 1)),
-                    model: Stream::constant(examples(TRAIN, 2)),
-                };
+                let data =
+                    $data { weights: Stream::constant(examples(12, 1)), model: Stream::constant(examples(TRAIN, 2)) };
                 Engine::new(problem, data, Default::default())?.run(2).map(|_| ())
             }
         }
@@ -125,11 +123,18 @@ macro_rules! variant {
 }
 
 variant!(WithDetach, WithDetachData, self_weighted_with_detach);
+variant!(WithDetachedParameter, WithDetachedParameterData, detached_parameter);
 variant!(WithStop, WithStopData, self_weighted);
 variant!(Reading, ReadingData, reads_a_value);
 variant!(NotScalar, NotScalarData, not_scalar);
 variant!(Constant, ConstantData, constant);
 variant!(Panicking, PanickingData, panics);
+
+/// Holds the weights themselves constant: Burn's tape never reaches them.
+fn detached_parameter(model: &Mlp, weights: &Weights, batch: Examples) -> Tensor<1> {
+    let weights = Weights { logits: burn::module::Param::from_tensor(weights.logits.val().detach()) };
+    weighted(model, &weights, batch)
+}
 
 fn reads_a_value(model: &Mlp, weights: &Weights, batch: Examples) -> Tensor<1> {
     let loss = self_weighted(model, weights, batch);
@@ -155,6 +160,8 @@ fn detach_fails_verification_and_stop_gradient_passes() {
     let error = WithDetach::run().unwrap_err();
     assert!(matches!(&error, EngineError::Verification { level, .. } if level == "model"), "{error}");
     assert!(error.to_string().contains("stop_gradient"), "{error}");
+    let error = WithDetachedParameter::run().unwrap_err();
+    assert!(matches!(&error, EngineError::Verification { parameter, .. } if parameter == "weights.logits"), "{error}");
     WithStop::run().unwrap();
 }
 

@@ -9,19 +9,19 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-pub const FEATURES: usize = 6;
-pub const CLASSES: usize = 3;
-pub const TRAIN: usize = 24;
+pub(crate) const FEATURES: usize = 6;
+pub(crate) const CLASSES: usize = 3;
+pub(crate) const TRAIN: usize = 24;
 
 #[derive(Module, Debug)]
-pub struct Mlp {
+pub(crate) struct Mlp {
     first: Linear,
     dropout: Dropout,
     second: Linear,
 }
 
 impl Mlp {
-    pub fn new(device: &Device, dropout: f64) -> Self {
+    pub(crate) fn new(device: &Device, dropout: f64) -> Self {
         Mlp {
             first: LinearConfig::new(FEATURES, 8).init(device),
             dropout: DropoutConfig::new(dropout).init(),
@@ -29,46 +29,46 @@ impl Mlp {
         }
     }
 
-    pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+    pub(crate) fn forward(&self, x: Tensor<2>) -> Tensor<2> {
         self.second.forward(self.dropout.forward(relu(self.first.forward(x))))
     }
 }
 
 #[derive(Module, Debug)]
-pub struct Weights {
-    logits: Param<Tensor<1>>,
+pub(crate) struct Weights {
+    pub(crate) logits: Param<Tensor<1>>,
 }
 
 impl Weights {
-    pub fn new(device: &Device) -> Self {
+    pub(crate) fn new(device: &Device) -> Self {
         Weights { logits: Param::from_tensor(Tensor::zeros([TRAIN], device)) }
     }
 }
 
 #[derive(Batch, Clone, Debug)]
-pub struct Examples {
-    pub x: Tensor<2>,
-    pub y: Tensor<1, Int>,
-    pub index: Tensor<1, Int>,
+pub(crate) struct Examples {
+    pub(crate) x: Tensor<2>,
+    pub(crate) y: Tensor<1, Int>,
+    pub(crate) index: Tensor<1, Int>,
 }
 
-pub fn losses(model: &Mlp, batch: &Examples) -> Tensor<1> {
+pub(crate) fn losses(model: &Mlp, batch: &Examples) -> Tensor<1> {
     let log = log_softmax(model.forward(batch.x.clone()), 1);
     let count = batch.y.shape()[0];
     log.gather(1, batch.y.clone().reshape([count, 1])).neg().reshape([count])
 }
 
-pub fn weighted(model: &Mlp, weights: &Weights, batch: Examples) -> Tensor<1> {
+pub(crate) fn weighted(model: &Mlp, weights: &Weights, batch: Examples) -> Tensor<1> {
     let weight = sigmoid(weights.logits.val().select(0, batch.index.clone()));
     (weight * losses(model, &batch)).mean()
 }
 
-pub fn clean(_weights: &Weights, model: &Mlp, batch: Examples) -> Tensor<1> {
+pub(crate) fn clean(_weights: &Weights, model: &Mlp, batch: Examples) -> Tensor<1> {
     CrossEntropyLossConfig::new().init(&batch.x.device()).forward(model.forward(batch.x), batch.y)
 }
 
 multilevel! {
-    pub struct Cleaning;
+    pub(crate) struct Cleaning;
 
     level weights: Weights {
         lower: [model],
@@ -87,21 +87,21 @@ multilevel! {
 }
 
 /// Weighs each example by a function of its own, constant loss, as a weighting network does.
-pub fn self_weighted(model: &Mlp, weights: &Weights, batch: Examples) -> Tensor<1> {
+pub(crate) fn self_weighted(model: &Mlp, weights: &Weights, batch: Examples) -> Tensor<1> {
     let losses = losses(model, &batch);
     let scale = weights.logits.val().slice([0..1]);
     (sigmoid(stop_gradient(losses.clone()) * scale) * losses).mean()
 }
 
 /// The same with Burn's `detach`, which a recording does not see.
-pub fn self_weighted_with_detach(model: &Mlp, weights: &Weights, batch: Examples) -> Tensor<1> {
+pub(crate) fn self_weighted_with_detach(model: &Mlp, weights: &Weights, batch: Examples) -> Tensor<1> {
     let losses = losses(model, &batch);
     let scale = weights.logits.val().slice([0..1]) + 1.0;
     (sigmoid(losses.clone().detach() * scale) * losses).mean()
 }
 
 /// `count` examples of three noisy blobs, the same for equal seeds.
-pub fn examples(count: usize, seed: u64) -> Examples {
+pub(crate) fn examples(count: usize, seed: u64) -> Examples {
     let device = Device::flex();
     let mut random = StdRng::seed_from_u64(seed);
     let labels: Vec<i64> = (0..count).map(|i| (i % CLASSES) as i64).collect();
@@ -119,13 +119,13 @@ pub fn examples(count: usize, seed: u64) -> Examples {
     }
 }
 
-pub fn problem(dropout: f64) -> Cleaning {
+pub(crate) fn problem(dropout: f64) -> Cleaning {
     let device = Device::flex();
     Cleaning { weights: Weights::new(&device), model: seeded(Mlp::new(&device, dropout)) }
 }
 
 /// Parameters that depend on nothing but their position.
-pub fn seeded<M: Module + 'static>(mut module: M) -> M {
+pub(crate) fn seeded<M: Module + 'static>(mut module: M) -> M {
     use betty_runtime::LevelModule;
     let mut random = StdRng::seed_from_u64(7);
     let leaves = module.leaves().into_iter().map(|leaf| {
@@ -138,18 +138,18 @@ pub fn seeded<M: Module + 'static>(mut module: M) -> M {
     module
 }
 
-pub fn data() -> CleaningData {
+pub(crate) fn data() -> CleaningData {
     CleaningData { weights: Stream::constant(examples(12, 1)), model: Stream::constant(examples(TRAIN, 2)) }
 }
 
-pub fn engine(dropout: f64) -> Engine<Cleaning> {
+pub(crate) fn engine(dropout: f64) -> Engine<Cleaning> {
     Engine::new(problem(dropout), data(), CleaningConfig::default()).unwrap()
 }
 
-pub fn logits(problem: &Cleaning) -> Vec<f32> {
-    problem.weights.logits.val().into_data().to_vec().unwrap()
+pub(crate) fn logits(problem: &Cleaning) -> Vec<f32> {
+    problem.weights.logits.val().into_data().try_to_vec().unwrap()
 }
 
-pub fn first_weight(problem: &Cleaning) -> Vec<f32> {
-    problem.model.first.weight.val().into_data().to_vec().unwrap()
+pub(crate) fn first_weight(problem: &Cleaning) -> Vec<f32> {
+    problem.model.first.weight.val().into_data().try_to_vec().unwrap()
 }

@@ -3,10 +3,14 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use betty_runtime::{Clip, Engine, Event, Goal, HypergradientConfig, Stream, Validation};
+use betty_runtime::{Clip, Engine, Event, Goal, HypergradientConfig, Stream, Validation, multilevel};
 use burn::lr_scheduler::exponential::ExponentialLrSchedulerConfig;
+use burn::module::Module;
 
-use crate::problem::{Cleaning, CleaningConfig, CleaningData, TRAIN, data, engine, examples, first_weight, logits, problem};
+use crate::problem::{
+    Cleaning, CleaningConfig, CleaningData, Examples, Mlp, TRAIN, Weights, clean, data, engine, examples, first_weight,
+    logits, problem, self_weighted,
+};
 
 #[test]
 fn the_schedule_is_followed() {
@@ -156,4 +160,32 @@ fn an_edited_program_is_traced_again() {
     engine.edit(|_| {}).unwrap();
     assert_eq!(logits(engine.problem()), before);
     engine.run(1).unwrap();
+}
+
+#[test]
+fn a_finite_difference_holds_stopped_values_and_masks() {
+    // Without holding them, the quotient would see through `stop_gradient` and compare two dropout masks.
+    multilevel! {
+        struct Held;
+        level weights: Weights { lower: [model], batch: Examples, loss: clean, optimizer: sgd(lr = 0.1) }
+        level model: Mlp {
+            upper: [weights], batch: Examples, loss: self_weighted, optimizer: sgd(lr = 0.1),
+            hypergradient: identity(scale = 1.0),
+        }
+    }
+    let gradient = |json: &str| {
+        let Cleaning { weights, model } = problem(0.3);
+        let data = HeldData { weights: Stream::constant(examples(12, 1)), model: Stream::constant(examples(TRAIN, 2)) };
+        let mut config = HeldConfig::default();
+        config.model.hypergradient = Some(serde_json::from_str(json).unwrap());
+        let mut engine = Engine::new(Held { weights, model }, data, config).unwrap();
+        engine.run(2).unwrap();
+        engine.gradient("weights").unwrap().gradient.to_vec().unwrap()
+    };
+    let exact = gradient(r#"{"method": "identity", "scale": 1.0}"#);
+    let quotient = gradient(r#"{"method": "finite_difference", "perturbation": 0.03}"#);
+    let norm = exact.iter().map(|x| x * x).sum::<f64>().sqrt();
+    let gap = exact.iter().zip(&quotient).map(|(x, y)| (x - y).powi(2)).sum::<f64>().sqrt();
+    // f32 loses half of its digits in the quotient; relu has kinks.
+    assert!(norm > 0.0 && gap / norm < 0.02, "{exact:?} {quotient:?}");
 }

@@ -159,6 +159,8 @@ fn with_scalar(graph: &mut Graph, f: WithScalar, c: f64, x: NodeId, v: NodeId) -
     match f {
         WithScalar::Add | WithScalar::Rem => Ok(Some(v)),
         WithScalar::Mul => graph.mul_scalar(v, c).map(Some),
+        // A constant; the general form would be 0·∞ at 0.
+        WithScalar::Pow if c == 0.0 => Ok(None),
         WithScalar::Pow => {
             let power = graph.pow_scalar(x, c - 1.0)?;
             let slope = graph.mul_scalar(power, c)?;

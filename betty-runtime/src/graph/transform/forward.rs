@@ -20,7 +20,10 @@ pub fn jvp(
     let mut tangents: Vec<Option<NodeId>> = vec![None; graph.len()];
     for &(node, tangent) in moves {
         super::reverse::check(graph, node, tangent)?;
-        tangents[node.index()] = Some(tangent);
+        tangents[node.index()] = Some(match tangents[node.index()] {
+            Some(sum) => graph.add(sum, tangent)?,
+            None => tangent,
+        });
     }
     for index in 0..tangents.len() {
         if !needed[index] || !moving[index] || tangents[index].is_some() {

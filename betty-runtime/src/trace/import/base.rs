@@ -24,12 +24,15 @@ impl Importer<'_> {
                 self.set(&o.out, node)
             }
             BaseOperationIr::Slice(o) => {
-                let ranges = ranges(op, &o.ranges, &o.tensor)?;
-                self.unary_op(Op::Slice(ranges), &o.tensor, &o.out)
+                let x = self.node(&o.tensor)?;
+                let part = self.graph.slice(x, &ranges(&o.ranges, &o.tensor.shape.to_vec()))?;
+                let node = self.turned(part, &o.ranges)?;
+                self.set(&o.out, node)
             }
             BaseOperationIr::SliceAssign(o) => {
-                let ranges = ranges(op, &o.ranges, &o.tensor)?;
+                let ranges = ranges(&o.ranges, &o.tensor.shape.to_vec());
                 let (x, y) = (self.node(&o.tensor)?, self.node(&o.value)?);
+                let y = self.turned(y, &o.ranges)?;
                 let node = self.graph.push(Op::SliceAssign(ranges), &[x, y])?;
                 self.set(&o.out, node)
             }
@@ -96,6 +99,18 @@ impl Importer<'_> {
             BaseOperationIr::Ones(o) => self.fill(&o.out, 1.0),
             BaseOperationIr::Zeros(o) | BaseOperationIr::Empty(o) => self.fill(&o.out, 0.0),
             BaseOperationIr::Any(o) => self.any(o),
+            BaseOperationIr::AnyDim(o) => {
+                let x = self.truth(&o.input)?;
+                let node = self.any_along(x, o.axis)?;
+                self.set(&o.out, node)
+            }
+            BaseOperationIr::AllDim(o) => {
+                let x = self.truth(&o.input)?;
+                let inverted = self.graph.push(Op::Unary(crate::graph::Unary::Not), &[x])?;
+                let any = self.any_along(inverted, o.axis)?;
+                let node = self.graph.push(Op::Unary(crate::graph::Unary::Not), &[any])?;
+                self.set(&o.out, node)
+            }
             BaseOperationIr::All(o) => {
                 // all(x) = not any(not x)
                 let x = self.truth(&o.input)?;
@@ -108,9 +123,7 @@ impl Importer<'_> {
             | BaseOperationIr::SelectAssign(_)
             | BaseOperationIr::Scatter(_)
             | BaseOperationIr::ScatterNd(_)
-            | BaseOperationIr::GatherNd(_)
-            | BaseOperationIr::AllDim(_)
-            | BaseOperationIr::AnyDim(_) => unsupported(op),
+            | BaseOperationIr::GatherNd(_) => unsupported(op),
         }
     }
 
@@ -129,6 +142,15 @@ impl Importer<'_> {
 
     fn filled(&mut self, like: NodeId, value: Scalar) -> NodeId {
         self.graph.full_like(like, value.as_f64())
+    }
+
+    /// A part turned around along the dimensions whose step is negative.
+    fn turned(&mut self, part: NodeId, slices: &[Slice]) -> Imported<NodeId> {
+        let backward: Vec<usize> = (0..slices.len()).filter(|&d| slices[d].step < 0).collect();
+        if backward.is_empty() {
+            return Ok(part);
+        }
+        Ok(self.graph.push(Op::Flip(backward), &[part])?)
     }
 
     /// Gather reads only as far as the indices reach in the other dimensions.
@@ -154,6 +176,12 @@ impl Importer<'_> {
         self.set(&o.out, node)
     }
 
+    fn any_along(&mut self, x: NodeId, axis: usize) -> Imported<NodeId> {
+        let counted = self.graph.cast(x, burn::tensor::DType::I64)?;
+        let count = self.graph.sum(counted, &[axis])?;
+        Ok(self.graph.push(Op::CompareScalar(Comparison::Greater, Scalar::Int(0)), &[count])?)
+    }
+
     fn any_of(&mut self, x: NodeId) -> Imported<NodeId> {
         let counted = self.graph.cast(x, burn::tensor::DType::I64)?;
         let count = self.graph.sum_all(counted)?;
@@ -167,24 +195,22 @@ fn fits(tensor: &TensorIr, indices: &TensorIr, axis: usize) -> bool {
 }
 
 /// Burn's slices counted from the front; missing ones take the whole dimension.
-fn ranges(op: &BaseOperationIr, slices: &[Slice], tensor: &TensorIr) -> Imported<Vec<Range>> {
-    let sizes = tensor.shape.to_vec();
+///
+/// A negative step takes the range from its end: here are the same indices, in ascending order.
+fn ranges(slices: &[Slice], sizes: &[usize]) -> Vec<Range> {
     let absolute = |index: isize, size: usize| -> usize {
         let index = if index < 0 { index + size as isize } else { index };
         index.clamp(0, size as isize) as usize
     };
-    let mut ranges = Vec::with_capacity(sizes.len());
-    for (d, &size) in sizes.iter().enumerate() {
-        let Some(slice) = slices.get(d) else {
-            ranges.push(Range::full(size));
-            continue;
-        };
-        if slice.step < 1 {
-            return unsupported(op);
-        }
+    let range = |(d, &size): (usize, &usize)| {
+        let Some(slice) = slices.get(d) else { return Range::full(size) };
         let end = slice.end.map_or(size, |end| absolute(end, size));
         let start = absolute(slice.start, size).min(end);
-        ranges.push(Range { start, end, step: slice.step as usize });
-    }
-    Ok(ranges)
+        let range = Range { start, end, step: slice.step.unsigned_abs().max(1) };
+        if slice.step > 0 || range.is_empty() {
+            return range;
+        }
+        Range { start: end - 1 - (range.len() - 1) * range.step, ..range }
+    };
+    sizes.iter().enumerate().map(range).collect()
 }

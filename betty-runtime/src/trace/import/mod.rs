@@ -11,7 +11,7 @@ use burn_capture::CapturedGraph;
 use burn_ir::{CustomOpIr, OperationIr, ScalarIr, TensorId, TensorIr};
 
 use super::error::{TraceError, Unsupported};
-use super::stop::MARKER;
+use super::stop::{MARKER, PLACEHOLDER};
 use crate::graph::{Graph, GraphError, NodeId, Op, Scalar};
 
 /// Why one operation could not be imported.
@@ -38,12 +38,15 @@ pub(super) fn import(
     for (id, data) in &captured.values {
         nodes.entry(*id).or_insert_with(|| graph.literal(data.clone()));
     }
-    let mut importer = Importer { graph, nodes };
+    // The loss is the recording's first output; what is recorded behind it is Burn's backward pass.
+    let loss = captured.graph.outputs.first();
+    let mut importer = Importer { graph, nodes, divisors: Vec::new(), backward: false };
     for operation in &captured.graph.operations {
         importer.operation(operation).map_err(|error| match error {
             ImportError::Unsupported(source) => TraceError::Unsupported { level: level.into(), source },
             ImportError::Graph(source) => TraceError::Graph { level: level.into(), source },
         })?;
+        importer.backward = importer.backward || loss.is_some_and(|loss| importer.nodes.contains_key(loss));
     }
     Ok(())
 }
@@ -51,6 +54,10 @@ pub(super) fn import(
 struct Importer<'a> {
     graph: &'a mut Graph,
     nodes: &'a mut HashMap<TensorId, NodeId>,
+    /// Numbers by which doubles are divided.
+    divisors: Vec<f64>,
+    /// Whether the forward pass is complete.
+    backward: bool,
 }
 
 impl Importer<'_> {
@@ -64,11 +71,20 @@ impl Importer<'_> {
             OperationIr::Activation(op) => self.activation(op),
             OperationIr::Module(op) => self.module(op),
             OperationIr::Custom(op) if op.id == MARKER => self.stop_gradient(op),
+            OperationIr::Custom(op) if op.id == PLACEHOLDER => self.placeholder(op),
             // The value of an initialised tensor is already known.
             OperationIr::Init(_) | OperationIr::Drop(_) => Ok(()),
             OperationIr::Custom(op) => unsupported(&op.id),
             OperationIr::Distributed(op) => unsupported(op),
         }
+    }
+
+    fn placeholder(&mut self, op: &CustomOpIr) -> Imported {
+        if let ([input], [output]) = (op.inputs.as_slice(), op.outputs.as_slice()) {
+            let node = self.node(input)?;
+            return self.set(output, node);
+        }
+        unsupported(&op.id)
     }
 
     fn stop_gradient(&mut self, op: &CustomOpIr) -> Imported {

@@ -17,6 +17,13 @@ macro_rules! convolution {
     };
 }
 
+/// The geometry of the convolution whose adjoint is recorded.
+macro_rules! transposed {
+    ($options:expr) => {
+        convolution!($options, |&p| (p, p))
+    };
+}
+
 /// The geometry of a recorded pool.
 macro_rules! window {
     (max $o:expr) => {
@@ -97,6 +104,27 @@ impl Importer<'_> {
             M::Conv1dBiasBackward(o) => self.bias_backward(&o.output_grad, &o.out),
             M::Conv2dBiasBackward(o) => self.bias_backward(&o.output_grad, &o.out),
             M::Conv3dBiasBackward(o) => self.bias_backward(&o.output_grad, &o.out),
+            M::ConvTranspose1d(o) => {
+                self.conv_transpose(transposed!(o.options), &o.x, &o.weight, o.bias.as_ref(), &o.out)
+            }
+            M::ConvTranspose2d(o) => {
+                self.conv_transpose(transposed!(o.options), &o.x, &o.weight, o.bias.as_ref(), &o.out)
+            }
+            M::ConvTranspose3d(o) => {
+                self.conv_transpose(transposed!(o.options), &o.x, &o.weight, o.bias.as_ref(), &o.out)
+            }
+            M::ConvTranspose1dWeightBackward(o) => {
+                self.conv_adjoint(Op::ConvWeight, transposed!(o.options), &o.output_grad, &o.x, &o.out)
+            }
+            M::ConvTranspose2dWeightBackward(o) => {
+                self.conv_adjoint(Op::ConvWeight, transposed!(o.options), &o.output_grad, &o.x, &o.out)
+            }
+            M::ConvTranspose3dWeightBackward(o) => {
+                self.conv_adjoint(Op::ConvWeight, transposed!(o.options), &o.output_grad, &o.x, &o.out)
+            }
+            M::ConvTranspose1dBiasBackward(o) => self.bias_backward(&o.output_grad, &o.out),
+            M::ConvTranspose2dBiasBackward(o) => self.bias_backward(&o.output_grad, &o.out),
+            M::ConvTranspose3dBiasBackward(o) => self.bias_backward(&o.output_grad, &o.out),
             M::AvgPool1d(o) => self.unary_op(Op::AvgPool(window!(average o)), &o.x, &o.out),
             M::AvgPool2d(o) => self.unary_op(Op::AvgPool(window!(average o)), &o.x, &o.out),
             M::AvgPool1dBackward(o) => {
@@ -174,6 +202,21 @@ impl Importer<'_> {
     ) -> Imported {
         let (x, weight) = (self.node(x)?, self.node(weight)?);
         let product = self.graph.push(Op::Conv(options), &[x, weight])?;
+        let node = self.with_bias(product, bias, 1)?;
+        self.set(out, node)
+    }
+
+    /// A transposed convolution is the adjoint, in the data, of the convolution with the same weight.
+    fn conv_transpose(
+        &mut self,
+        options: Convolution,
+        x: &TensorIr,
+        weight: &TensorIr,
+        bias: Option<&TensorIr>,
+        out: &TensorIr,
+    ) -> Imported {
+        let (x, weight) = (self.node(x)?, self.node(weight)?);
+        let product = self.graph.push(Op::ConvInput(options, out.shape.to_vec()), &[weight, x])?;
         let node = self.with_bias(product, bias, 1)?;
         self.set(out, node)
     }

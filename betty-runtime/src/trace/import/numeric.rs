@@ -1,5 +1,6 @@
 //! Arithmetic, reductions and elementary functions.
 
+use burn::tensor::{DType, TensorData};
 use burn_ir::{
     BinaryOpIr, BoolOperationIr, FloatOperationIr, IntOperationIr, MatmulOpIr, NumericOperationIr, PadModeIr, PadOpIr,
     RandomOpIr, ScalarOpIr, TensorIr,
@@ -18,7 +19,12 @@ impl Importer<'_> {
             N::Div(o) => self.binary(Binary::Div, o),
             N::Rem(o) => self.binary(Binary::Rem, o),
             N::AddScalar(o) => self.with_scalar(WithScalar::Add, o),
-            N::MulScalar(o) => self.with_scalar(WithScalar::Mul, o),
+            N::MulScalar(o) => {
+                let x = self.node(&o.lhs)?;
+                let factor = self.exact_factor(scalar(o.rhs).as_f64(), o.out.dtype);
+                let node = self.graph.mul_scalar(x, factor)?;
+                self.set(&o.out, node)
+            }
             N::RemScalar(o) => self.with_scalar(WithScalar::Rem, o),
             N::PowiScalar(o) => self.with_scalar(WithScalar::Pow, o),
             N::ClampMin(o) => self.with_scalar(WithScalar::ClampMin, o),
@@ -32,6 +38,7 @@ impl Importer<'_> {
                 let x = self.node(&o.lhs)?;
                 let divisor = scalar(o.rhs).as_f64();
                 let node = if o.out.dtype.is_float() {
+                    self.divisors.push(divisor);
                     self.graph.mul_scalar(x, divisor.recip())?
                 } else {
                     let divisor = self.graph.full_like(x, divisor);
@@ -89,7 +96,9 @@ impl Importer<'_> {
             N::Max(o) => self.extreme_of_all(Op::ArgMax(0), &o.input, &o.out),
             N::Min(o) => self.extreme_of_all(Op::ArgMin(0), &o.input, &o.out),
             N::Pad(o) => self.pad(op, o),
-            N::Powi(_)
+            N::CumSum(o) if o.out.dtype.is_float() => self.cumulative_sum(o.axis, &o.input, &o.out),
+            N::CumSum(_)
+            | N::Powi(_)
             | N::Prod(_)
             | N::ProdDim(_)
             | N::ArgTopK(_)
@@ -98,7 +107,6 @@ impl Importer<'_> {
             | N::MaxAbs(_)
             | N::MaxAbsDim(_)
             | N::IntRandom(_)
-            | N::CumSum(_)
             | N::CumProd(_)
             | N::CumMin(_)
             | N::CumMax(_)
@@ -141,7 +149,14 @@ impl Importer<'_> {
             F::IntoInt(o) => self.unary_op(Op::Cast(o.out.dtype), &o.input, &o.out),
             F::Matmul(o) => self.matmul(o),
             F::Random(o) => self.random(o),
-            F::Cross(_) | F::Quantize(_) | F::Dequantize(_) | F::GridSample2d(_) | F::Hypot(_) => unsupported(op),
+            F::Hypot(o) => {
+                let (x, y) = self.operands(&o.lhs, &o.rhs)?;
+                let (x2, y2) = (self.graph.mul(x, x)?, self.graph.mul(y, y)?);
+                let square = self.graph.add(x2, y2)?;
+                let node = self.graph.sqrt(square)?;
+                self.set(&o.out, node)
+            }
+            F::Cross(_) | F::Quantize(_) | F::Dequantize(_) | F::GridSample2d(_) => unsupported(op),
         }
     }
 
@@ -181,6 +196,16 @@ impl Importer<'_> {
     fn with_scalar(&mut self, f: WithScalar, o: &ScalarOpIr) -> Imported {
         let value = Scalar::of(o.lhs.dtype, scalar(o.rhs).as_f64());
         self.unary_op(Op::WithScalar(f, value), &o.lhs, &o.out)
+    }
+
+    /// Burn's backward pass of `x / number` rounds `1 / number` to single precision, also for doubles; this is what it
+    /// stands for.
+    fn exact_factor(&self, factor: f64, dtype: DType) -> f64 {
+        let rounded = |divisor: f64| f64::from(1.0 / divisor as f32);
+        match self.divisors.iter().find(|&&divisor| rounded(divisor) == factor) {
+            Some(divisor) if self.backward && dtype == DType::F64 => divisor.recip(),
+            _ => factor,
+        }
     }
 
     /// A result whose recorded shape may drop or keep dimensions of size 1.
@@ -230,6 +255,25 @@ impl Importer<'_> {
         let index = self.graph.push(op, &[flat])?;
         let node = self.graph.push(Op::Gather(0), &[flat, index])?;
         self.set_shaped(out, node)
+    }
+
+    /// A cumulative sum is a product with a triangle of ones.
+    fn cumulative_sum(&mut self, axis: usize, input: &TensorIr, out: &TensorIr) -> Imported {
+        let x = self.node(input)?;
+        let shape = self.graph.shape(x).to_vec();
+        let (rank, size) = (shape.len(), shape[axis]);
+        let mut order: Vec<usize> = (0..rank).collect();
+        order.swap(axis, rank - 1);
+        let last = self.graph.permute(x, &order)?;
+        let moved = self.graph.shape(last).to_vec();
+        let rows = self.graph.reshape(last, &[input.shape.num_elements() / size.max(1), size])?;
+        let ones = (0..size * size).map(|at| if at / size <= at % size { 1.0 } else { 0.0 }).collect();
+        let triangle = TensorData::new::<f64, _>(ones, [size, size]).convert_dtype(out.dtype);
+        let triangle = self.graph.literal(triangle);
+        let sums = self.graph.matmul(rows, triangle)?;
+        let sums = self.graph.reshape(sums, &moved)?;
+        let node = self.graph.permute(sums, &order)?;
+        self.set(out, node)
     }
 
     fn pad(&mut self, op: &NumericOperationIr, o: &PadOpIr) -> Imported {

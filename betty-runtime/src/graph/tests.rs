@@ -1,0 +1,188 @@
+//! What a graph accepts, what it simplifies, and how it reads.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
+
+use std::collections::HashMap;
+
+use burn::tensor::{DType, TensorData};
+
+use super::*;
+
+fn graph() -> (Graph, NodeId, NodeId) {
+    let mut graph = Graph::new();
+    let x = graph.input(&[2, 3], DType::F64);
+    let y = graph.input(&[2, 3], DType::F64);
+    (graph, x, y)
+}
+
+#[test]
+fn equal_nodes_are_one_node() {
+    let (mut g, x, y) = graph();
+    assert_eq!(g.mul(x, y).unwrap(), g.mul(y, x).unwrap());
+    assert_eq!(g.add(x, y).unwrap(), g.add(y, x).unwrap());
+    assert_ne!(g.sub(x, y).unwrap(), g.sub(y, x).unwrap());
+    let draw = Distribution::Bernoulli(0.5);
+    assert_ne!(g.random(&[2], DType::F64, draw), g.random(&[2], DType::F64, draw));
+    assert_ne!(g.literal(TensorData::from([1.0])), g.literal(TensorData::from([1.0])));
+    // 0 and −0 are different numbers.
+    assert_ne!(g.full(&[2], DType::F64, 0.0), g.full(&[2], DType::F64, -0.0));
+}
+
+#[test]
+fn operations_that_change_nothing_disappear() {
+    let (mut g, x, _) = graph();
+    let before = g.len();
+    assert_eq!(g.add_scalar(x, 0.0).unwrap(), x);
+    assert_eq!(g.mul_scalar(x, 1.0).unwrap(), x);
+    assert_eq!(g.pow_scalar(x, 1.0).unwrap(), x);
+    assert_eq!(g.cast(x, DType::F64).unwrap(), x);
+    assert_eq!(g.reshape(x, &[2, 3]).unwrap(), x);
+    assert_eq!(g.expand(x, &[2, 3]).unwrap(), x);
+    assert_eq!(g.permute(x, &[0, 1]).unwrap(), x);
+    assert_eq!(g.sum(x, &[]).unwrap(), x);
+    assert_eq!(g.slice(x, &[Range::full(2), Range::full(3)]).unwrap(), x);
+    assert_eq!(g.push(Op::Concat(0), &[x]).unwrap(), x);
+    assert_eq!(g.len(), before);
+    let negative = g.neg(x).unwrap();
+    assert_eq!(g.neg(negative).unwrap(), x);
+    let transposed = g.transpose(x).unwrap();
+    assert_eq!(g.transpose(transposed).unwrap(), x);
+    let flat = g.reshape(x, &[6]).unwrap();
+    assert_eq!(g.reshape(flat, &[2, 3]).unwrap(), x);
+}
+
+#[test]
+fn nothing_is_assumed_of_values_that_are_not_finite() {
+    let (mut g, x, _) = graph();
+    // 0·x is not 0 where x is infinite, and x − x is not either.
+    let zero = g.mul_scalar(x, 0.0).unwrap();
+    assert!(matches!(g.node(zero).op, Op::WithScalar(WithScalar::Mul, _)));
+    let difference = g.sub(x, x).unwrap();
+    assert!(matches!(g.node(difference).op, Op::Binary(Binary::Sub)));
+}
+
+#[test]
+fn constants_are_folded() {
+    let (mut g, x, _) = graph();
+    let (two, three) = (g.full(&[2, 3], DType::F64, 2.0), g.full(&[2, 3], DType::F64, 3.0));
+    let six = g.full(&[2, 3], DType::F64, 6.0);
+    assert_eq!(g.mul(two, three).unwrap(), six);
+    let spread = g.full(&[1], DType::F64, 6.0);
+    assert_eq!(g.spread(spread, &[2, 3]).unwrap(), six);
+    assert_eq!(g.mul(x, six).unwrap(), g.mul_scalar(x, 6.0).unwrap());
+    let once = g.mul_scalar(x, 2.0).unwrap();
+    assert_eq!(g.mul_scalar(once, 3.0).unwrap(), g.mul_scalar(x, 6.0).unwrap());
+    // Division by 3 is not multiplication by a rounded third, division by 4 is exact.
+    let (third, quarter) = (g.div(x, three).unwrap(), g.full(&[2, 3], DType::F64, 4.0));
+    assert!(matches!(g.node(third).op, Op::Binary(Binary::Div)));
+    assert_eq!(g.div(x, quarter).unwrap(), g.mul_scalar(x, 0.25).unwrap());
+}
+
+#[test]
+fn sums_of_repeated_values_are_products() {
+    let mut g = Graph::new();
+    let x = g.input(&[2, 1], DType::F64);
+    let expanded = g.expand(x, &[2, 3]).unwrap();
+    let tripled = g.mul_scalar(x, 3.0).unwrap();
+    assert_eq!(g.sum(expanded, &[1]).unwrap(), tripled);
+    assert_eq!(g.sum(expanded, &[0, 1]).unwrap(), g.sum(tripled, &[0]).unwrap());
+    let partial = g.sum(expanded, &[0]).unwrap();
+    assert_eq!(g.shape(partial), [1, 3]);
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    let (mut g, x, y) = graph();
+    let integers = g.input(&[2, 3], DType::I64);
+    let other = g.input(&[4, 3], DType::F64);
+    let single = g.input(&[2, 3], DType::F32);
+    assert!(matches!(g.add(x, other), Err(GraphError::InvalidShape { .. })));
+    assert!(matches!(g.push(Op::Binary(Binary::Add), &[x, other]), Err(GraphError::ShapeMismatch { .. })));
+    assert!(matches!(g.add(x, single), Err(GraphError::TypeMismatch { .. })));
+    assert!(matches!(g.exp(integers), Err(GraphError::TypeMismatch { .. })));
+    assert!(matches!(g.matmul(x, y), Err(GraphError::ShapeMismatch { .. })));
+    assert!(matches!(g.reshape(x, &[5]), Err(GraphError::InvalidShape { .. })));
+    assert!(matches!(g.permute(x, &[0, 0]), Err(GraphError::InvalidShape { .. })));
+    assert!(matches!(g.sum(x, &[2]), Err(GraphError::InvalidShape { .. })));
+    assert!(matches!(g.expand(x, &[2, 4]), Err(GraphError::InvalidShape { .. })));
+    assert!(matches!(g.push(Op::Where, &[x, x, y]), Err(GraphError::TypeMismatch { .. })));
+    assert!(matches!(
+        g.push(Op::Unary(Unary::Exp), &[x, y]),
+        Err(GraphError::InputCount { expected: 1, found: 2, .. })
+    ));
+    let beyond = [Range::full(2), Range { start: 1, end: 4, step: 1 }];
+    assert!(matches!(g.slice(x, &beyond), Err(GraphError::InvalidShape { .. })));
+    let one = g.full(&[1], DType::I64, 1.0);
+    let flat = g.reshape(integers, &[6]).unwrap();
+    assert!(matches!(vjp(&mut g, &[(flat, one)], &[x]), Err(GraphError::NotDifferentiable { .. })));
+    assert!(matches!(vjp(&mut g, &[(x, other)], &[x]), Err(GraphError::ShapeMismatch { .. })));
+    assert!(matches!(jvp(&mut g, &[x], &[(x, other)]), Err(GraphError::ShapeMismatch { .. })));
+}
+
+#[test]
+fn what_does_not_depend_has_no_derivative() {
+    let (mut g, x, y) = graph();
+    let loss = g.dot(x, x).unwrap();
+    let one = g.full(&[1], DType::F64, 1.0);
+    let gradients = vjp(&mut g, &[(loss, one)], &[x, y]).unwrap();
+    assert!(gradients[0].is_some() && gradients[1].is_none());
+    let ones = g.full_like(y, 1.0);
+    assert_eq!(jvp(&mut g, &[loss], &[(y, ones)]).unwrap(), [None]);
+    let stopped = g.push(Op::StopGradient, &[loss]).unwrap();
+    assert_eq!(vjp(&mut g, &[(stopped, one)], &[x]).unwrap(), [None]);
+    assert_eq!(jvp(&mut g, &[stopped], &[(x, ones)]).unwrap(), [None]);
+}
+
+#[test]
+fn moves_of_one_node_add_up() {
+    let (mut g, x, y) = graph();
+    let loss = g.dot(x, y).unwrap();
+    let (u, v) = (g.input(&[2, 3], DType::F64), g.input(&[2, 3], DType::F64));
+    let both = g.add(u, v).unwrap();
+    assert_eq!(jvp(&mut g, &[loss], &[(x, u), (x, v)]).unwrap(), jvp(&mut g, &[loss], &[(x, both)]).unwrap());
+}
+
+#[test]
+fn a_quadratic_has_its_matrix_as_second_derivative() {
+    // ½ xᵀ A x with symmetric A: the Hessian-vector product is A·v, and the graph finds it without x.
+    let mut g = Graph::new();
+    let (a, x, v) = (g.input(&[3, 3], DType::F64), g.input(&[3, 1], DType::F64), g.input(&[3, 1], DType::F64));
+    let ax = g.matmul(a, x).unwrap();
+    let loss = g.dot(x, ax).unwrap();
+    let one = g.full(&[1], DType::F64, 0.5);
+    let gradient = vjp(&mut g, &[(loss, one)], &[x]).unwrap()[0].unwrap();
+    let product = jvp(&mut g, &[gradient], &[(x, v)]).unwrap()[0].unwrap();
+    assert!(dependents(&g, &[v])[product.index()]);
+    assert!(!dependents(&g, &[x])[product.index()]);
+}
+
+#[test]
+fn replay_puts_other_values_in_place() {
+    let (mut source, x, y) = graph();
+    let product = source.mul(x, y).unwrap();
+    let literal = source.literal(TensorData::new(vec![1.0; 6], [2, 3]));
+    let noise = source.random(&[2, 3], DType::F64, Distribution::Normal(0.0, 1.0));
+    let sum = source.add(product, literal).unwrap();
+    let sum = source.add(sum, noise).unwrap();
+    let mut target = Graph::new();
+    let z = target.input(&[2, 3], DType::F64);
+    let outputs = replay(&mut target, &source, &[sum, product], &HashMap::from([(x, z)])).unwrap();
+    assert_eq!(target.inputs().len(), 2);
+    assert_eq!(target.literals().len(), 1);
+    assert_eq!(target.shape(outputs[0]), [2, 3]);
+    // Replaying again finds everything but the draw.
+    let again = HashMap::from([(x, z), (y, target.inputs()[1]), (literal, z)]);
+    assert_eq!(replay(&mut target, &source, &[product], &again).unwrap(), [outputs[1]]);
+}
+
+#[test]
+fn graphs_can_be_read() {
+    let (mut g, x, y) = graph();
+    let transposed = g.transpose(y).unwrap();
+    let product = g.matmul(x, transposed).unwrap();
+    let loss = g.sum_all(product).unwrap();
+    let text = g.to_string();
+    assert!(text.contains("%3 f64[2, 2] = mat_mul(%0, %2)"), "{text}");
+    let dot = g.to_dot(&[loss]);
+    assert!(dot.starts_with("digraph") && dot.contains("n2 -> n3"), "{dot}");
+}

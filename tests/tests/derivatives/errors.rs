@@ -1,0 +1,175 @@
+//! Losses that cannot be traced say why, print nothing and leave the module as it was.
+
+use betty_runtime::trace::{AnyBatch, LevelModule, TraceError, Tracer, trace};
+use burn::module::{Module, Param};
+use burn::nn::conv::Conv2dConfig;
+use burn::nn::{BatchNormConfig, LinearConfig};
+use burn::tensor::{Device, Tensor};
+
+type One = Param<Tensor<2>>;
+
+fn parameter() -> One {
+    Param::from_tensor(Tensor::from_floats([[1.0, 2.0, 3.0], [3.0, 4.0, 7.0]], &Device::flex()))
+}
+
+/// The error of tracing a function of one parameter.
+fn refusal(loss: impl FnOnce(Tensor<2>) -> Tensor<1>) -> TraceError {
+    let parameter = parameter();
+    let batch = AnyBatch::new(());
+    trace("classifier", &batch, |tracer: &mut Tracer<'_>| loss(tracer.module(0, &parameter).val()))
+        .expect_err("this loss cannot be traced")
+}
+
+#[test]
+fn operations_without_a_rule_are_named() {
+    type Loss = fn(Tensor<2>) -> Tensor<1>;
+    let losses: [(&str, Loss); 4] = [
+        ("Sort", |x| x.sort(1).sum()),
+        ("ProdDim", |x| x.prod_dim(1).sum()),
+        ("TopK", |x| x.topk(2, 1).sum()),
+        ("Prod", |x| x.prod()),
+    ];
+    for (name, loss) in losses {
+        let error = refusal(loss);
+        let TraceError::Unsupported { level, source } = &error else { panic!("{name}: {error}") };
+        assert_eq!(level, "classifier");
+        assert!(source.operation.starts_with(name), "{name} is called {}", source.operation);
+        assert!(error.to_string().contains(name), "{error}");
+    }
+}
+
+#[test]
+fn reading_a_value_is_an_error() {
+    let error = refusal(|x| {
+        let factor: f32 = x.clone().sum().into_scalar();
+        x.sum() * factor
+    });
+    assert!(matches!(error, TraceError::ReadsValue { ref level } if level == "classifier"), "{error}");
+    let error = refusal(|x| if x.clone().into_data().shape().is_empty() { x.sum() } else { x.mean() });
+    assert!(matches!(error, TraceError::ReadsValue { .. }), "{error}");
+}
+
+/// Panic hooks belong to the process, so this looks at one of its own.
+#[test]
+fn reading_a_value_prints_nothing() {
+    let this = std::env::current_exe().unwrap();
+    let arguments = ["--exact", "errors::reading_a_value_is_an_error", "--nocapture"];
+    let output = std::process::Command::new(this).args(arguments).output().unwrap();
+    let printed = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && printed.contains("1 passed"), "{printed}");
+    assert!(!printed.contains("panicked"), "{printed}");
+}
+
+#[test]
+fn a_trace_still_works_after_one_that_failed() {
+    refusal(|x| x.sort(1).sum());
+    refusal(|_| panic!("on purpose"));
+    let parameter = parameter();
+    let traced = trace("classifier", &AnyBatch::new(()), |tracer| tracer.module(0, &parameter).val().exp().sum());
+    assert!(traced.is_ok());
+}
+
+#[test]
+fn a_panic_of_the_loss_keeps_its_message() {
+    let error = refusal(|_| panic!("a message of {} words", 4));
+    assert!(matches!(&error, TraceError::Panicked { message, .. } if message == "a message of 4 words"), "{error}");
+}
+
+#[test]
+fn a_loss_is_one_number() {
+    let error = refusal(|x| x.exp().flatten::<1>(0, 1));
+    assert!(matches!(&error, TraceError::NotOneNumber { shape, .. } if shape == &[6]), "{error}");
+}
+
+#[test]
+fn a_loss_depends_on_its_own_level() {
+    let error = refusal(|x| Tensor::ones([1], &x.device()));
+    assert!(matches!(error, TraceError::Disconnected { .. }), "{error}");
+    let error = refusal(|x| x.exp().detach().sum());
+    assert!(matches!(error, TraceError::Disconnected { .. }), "{error}");
+    // It depends on another level's parameter only.
+    let (own, other) = (parameter(), parameter());
+    let traced = trace("classifier", &AnyBatch::new(()), |tracer| {
+        let _own = tracer.module(1, &own);
+        tracer.module(0, &other).val().sum()
+    })
+    .unwrap();
+    assert!(traced.depends_on(0) && !traced.depends_on(1));
+}
+
+#[test]
+fn autodiff_inside_a_loss_is_refused() {
+    let error = refusal(|x| x.inner().sum());
+    assert!(matches!(error, TraceError::UsesAutodiff { .. }), "{error}");
+    let error = refusal(|x| {
+        let gradients = x.clone().sum().backward();
+        x.grad(&gradients).map_or_else(|| x.sum(), |gradient| gradient.sum())
+    });
+    assert!(matches!(error, TraceError::UsesAutodiff { .. }), "{error}");
+}
+
+#[test]
+fn a_tensor_from_elsewhere_is_refused() {
+    let (plain, taped) = (Device::flex(), Device::flex().autodiff());
+    let parameter = parameter();
+    // Kept from another recording.
+    let mut kept = None;
+    let other = trace("other", &AnyBatch::new(()), |tracer| {
+        let x = tracer.module(0, &parameter).val();
+        kept = Some(x.clone());
+        x.sum()
+    });
+    assert!(other.is_ok());
+    let ones = |device: &Device| Tensor::<2>::ones([2, 3], device);
+    for foreign in [ones(&plain), ones(&taped), parameter.val(), kept.unwrap()] {
+        let error = refusal(|x| (x * foreign).sum());
+        assert!(matches!(error, TraceError::ForeignTensor { .. }), "{error}");
+    }
+    // Made on the device of an argument it is a constant.
+    let made = trace("classifier", &AnyBatch::new(()), |tracer| {
+        let x = tracer.module(0, &parameter).val();
+        (Tensor::from_floats([[1.0, 2.0, 3.0], [3.0, 4.0, 7.0]], &x.device()) * x).sum()
+    });
+    assert!(made.is_ok());
+}
+
+#[test]
+fn moving_devices_is_refused() {
+    let error = refusal(|x| x.to_device(&Device::flex()).sum());
+    assert!(matches!(error, TraceError::MovesDevice { .. }), "{error}");
+}
+
+#[derive(Module, Debug)]
+struct Normalised {
+    convolution: burn::nn::conv::Conv2d,
+    norm: burn::nn::BatchNorm,
+    head: burn::nn::Linear,
+}
+
+#[test]
+fn batch_norm_is_refused_and_stays_as_it_was() {
+    let device = Device::flex();
+    let module = Normalised {
+        convolution: Conv2dConfig::new([1, 2], [2, 2]).init(&device),
+        norm: BatchNormConfig::new(2).init(&device),
+        head: LinearConfig::new(8, 1).init(&device),
+    };
+    let numbers = |module: &Normalised| -> Vec<(String, bool, Vec<f64>)> {
+        let leaf = |leaf: betty_runtime::trace::Leaf| (leaf.path, leaf.trainable, leaf.value.to_vec().unwrap());
+        module.leaves().into_iter().map(leaf).collect()
+    };
+    let before = numbers(&module);
+    assert!(before.iter().any(|(path, ..)| path.contains("running_mean")), "the running statistics are leaves");
+    let input = Tensor::<4>::ones([3, 1, 3, 3], &device);
+    let result = trace("classifier", &AnyBatch::new(input), |tracer| {
+        let module = tracer.module(0, &module);
+        let x = module.norm.forward(module.convolution.forward(tracer.batch::<Tensor<4>>()));
+        module.head.forward(x.flatten::<2>(1, 3)).mean()
+    });
+    let error = result.expect_err("BatchNorm in training mode cannot be traced");
+    assert!(matches!(error, TraceError::MovesDevice { .. }), "{error}");
+    assert_eq!(before, numbers(&module));
+    // Its running statistics can still be read and used.
+    let output = module.norm.forward(module.convolution.forward(Tensor::<4>::ones([3, 1, 3, 3], &device)));
+    assert!(output.into_data().iter::<f64>().all(f64::is_finite));
+}

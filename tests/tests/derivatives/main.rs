@@ -1,0 +1,20 @@
+//! Derivatives of traced losses against Burn's autodiff, central differences and their own algebra.
+//!
+//! Every case is one line: inputs, and a function of them. [`harness`] says what is checked.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
+
+#[macro_use]
+mod harness;
+
+mod activations;
+mod convolutions;
+mod elementwise;
+mod errors;
+mod graphs;
+mod indexing;
+mod modules;
+mod random;
+mod reductions;
+mod shapes;
+mod tracing;

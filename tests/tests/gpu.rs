@@ -1,0 +1,114 @@
+//! CPU and CUDA agree; built and run by `tools/gpu-check` only.
+#![cfg(feature = "cuda")]
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
+use betty_runtime::execute::Value;
+use betty_runtime::{Batch, Engine, HypergradientConfig, LevelModule, Stream, multilevel};
+use burn::module::{Module, Param};
+use burn::nn::loss::CrossEntropyLossConfig;
+use burn::nn::{Linear, LinearConfig};
+use burn::tensor::activation::{relu, sigmoid};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+
+const COUNT: usize = 32;
+
+#[derive(Module, Debug)]
+struct Mlp {
+    first: Linear,
+    second: Linear,
+}
+
+#[derive(Module, Debug)]
+struct Weights {
+    logits: Param<Tensor<1>>,
+}
+
+#[derive(Batch, Clone, Debug)]
+struct Examples {
+    x: Tensor<2>,
+    y: Tensor<1, Int>,
+}
+
+fn forward(model: &Mlp, x: Tensor<2>) -> Tensor<2> {
+    model.second.forward(relu(model.first.forward(x)))
+}
+
+fn weighted(model: &Mlp, weights: &Weights, batch: Examples) -> Tensor<1> {
+    let log = burn::tensor::activation::log_softmax(forward(model, batch.x), 1);
+    let losses = log.gather(1, batch.y.reshape([COUNT, 1])).neg().reshape([COUNT]);
+    (sigmoid(weights.logits.val()) * losses).mean()
+}
+
+fn clean(_weights: &Weights, model: &Mlp, batch: Examples) -> Tensor<1> {
+    CrossEntropyLossConfig::new().init(&batch.x.device()).forward(forward(model, batch.x), batch.y)
+}
+
+multilevel! {
+    struct Cleaning;
+    level weights: Weights { lower: [model], batch: Examples, loss: clean, optimizer: adam(lr = 0.1) }
+    level model: Mlp {
+        upper: [weights], batch: Examples, loss: weighted, optimizer: sgd(lr = 0.1, momentum = 0.9),
+        unroll: 3, hypergradient: cg(iterations = 5, damping = 1.0),
+    }
+}
+
+/// A smooth sequence that is no pattern.
+fn numbers(count: usize, phase: f64) -> Vec<f32> {
+    (0..count).map(|i| ((i as f64 * 12.9898 + phase).sin() * 43_758.547).fract() as f32).collect()
+}
+
+fn placed<M: Module + 'static>(mut module: M, device: &Device) -> M {
+    let leaves = module.leaves().into_iter().enumerate().map(|(i, leaf)| {
+        let shape = leaf.value.shape();
+        Value::from_data(TensorData::new(numbers(shape.iter().product(), i as f64), shape), device)
+    });
+    let values = leaves.collect();
+    module.assign(values);
+    module
+}
+
+fn examples(device: &Device, phase: f64) -> Examples {
+    let labels: Vec<i64> = (0..COUNT as i64).map(|i| i % 4).collect();
+    Examples {
+        x: Tensor::from_data(TensorData::new(numbers(COUNT * 8, phase), [COUNT, 8]), device),
+        y: Tensor::from_data(TensorData::new(labels, [COUNT]), device),
+    }
+}
+
+fn trained(device: &Device, method: &HypergradientConfig) -> Vec<f64> {
+    let problem = Cleaning {
+        weights: placed(Weights { logits: Param::from_tensor(Tensor::zeros([COUNT], device)) }, device),
+        model: placed(
+            Mlp { first: LinearConfig::new(8, 16).init(device), second: LinearConfig::new(16, 4).init(device) },
+            device,
+        ),
+    };
+    let data = CleaningData {
+        weights: Stream::constant(examples(device, 0.1)),
+        model: Stream::constant(examples(device, 0.2)),
+    };
+    let mut config = CleaningConfig::default();
+    config.model.hypergradient = Some(method.clone());
+    let mut engine = Engine::new(problem, data, config).unwrap();
+    engine.run(3).unwrap();
+    engine.gradient("weights").unwrap().gradient.to_vec().unwrap()
+}
+
+#[test]
+fn every_method_agrees_on_cpu_and_cuda() {
+    for method in ["cg", "neumann", "finite_difference", "identity"] {
+        let mut method: HypergradientConfig = method.parse().unwrap();
+        if let HypergradientConfig::Cg(cg) = &mut method {
+            cg.damping = 1.0;
+        }
+        let cpu = trained(&Device::flex(), &method);
+        let cuda = trained(&Device::cuda(0), &method);
+        let norm = |x: &[f64]| x.iter().map(|x| x * x).sum::<f64>().sqrt();
+        let gap: Vec<f64> = cpu.iter().zip(&cuda).map(|(x, y)| x - y).collect();
+        let relative = norm(&gap) / norm(&cpu);
+        println!("{}: relative difference {relative:.2e}", method.name());
+        // f32 on both; the difference quotient loses half of the digits.
+        let tolerance = if method.name() == "finite_difference" { 1e-2 } else { 1e-3 };
+        assert!(relative < tolerance, "{}: {relative:e}", method.name());
+    }
+}
