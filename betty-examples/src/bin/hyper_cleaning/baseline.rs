@@ -1,0 +1,64 @@
+//! Ordinary training with Burn's autodiff, for comparison.
+
+use betty_examples::data::{Batches, Dataset};
+use betty_runtime::OptimizerConfig;
+use burn::module::Module;
+use burn::optim::decay::WeightDecayConfig;
+use burn::optim::momentum::MomentumConfig;
+use burn::optim::{AdamConfig, AdamWConfig, GradientsParams, ModuleOptimizer, SgdConfig};
+use burn::tensor::Device;
+
+use crate::model::Mlp;
+use crate::problem::CleanBatch;
+
+/// What is trained, and how long.
+pub(crate) struct Baseline<'a> {
+    /// Examples, all believed.
+    pub(crate) examples: &'a Dataset,
+    /// Which of them make a step.
+    pub(crate) batches: Batches,
+    /// The optimizer.
+    pub(crate) optimizer: &'a OptimizerConfig,
+    /// Steps.
+    pub(crate) steps: u64,
+}
+
+impl Baseline<'_> {
+    /// Trains `classifier` and shows it to `watch` after every step.
+    pub(crate) fn train(&self, classifier: Mlp, device: &Device, mut watch: impl FnMut(u64, &Mlp)) {
+        let device = device.clone().autodiff();
+        let mut classifier = classifier.to_device(&device).train();
+        let mut optimizer = self.optimizer();
+        let batches = CleanBatch::endless(self.examples.to_device(&device), self.batches);
+        for (step, batch) in (1..=self.steps).zip(batches) {
+            let gradients = classifier.losses(batch.images, batch.labels).mean().backward();
+            let gradients = GradientsParams::from_grads(gradients, &classifier);
+            classifier = optimizer.step(self.optimizer.lr(), classifier, gradients);
+            watch(step, &classifier);
+        }
+    }
+
+    /// Burn's optimizer with the configured numbers.
+    fn optimizer(&self) -> ModuleOptimizer {
+        let decay = |penalty: f64| (penalty > 0.0).then(|| WeightDecayConfig::new(penalty as f32));
+        match self.optimizer {
+            OptimizerConfig::Sgd(sgd) => {
+                let momentum =
+                    MomentumConfig { momentum: sgd.momentum, dampening: sgd.dampening, nesterov: sgd.nesterov };
+                SgdConfig::new().with_momentum(Some(momentum)).with_weight_decay(decay(sgd.weight_decay)).init()
+            }
+            OptimizerConfig::Adam(adam) => AdamConfig::new()
+                .with_beta_1(adam.beta_1 as f32)
+                .with_beta_2(adam.beta_2 as f32)
+                .with_epsilon(adam.epsilon as f32)
+                .with_weight_decay(decay(adam.weight_decay))
+                .init(),
+            OptimizerConfig::AdamW(adam) => AdamWConfig::new()
+                .with_beta_1(adam.beta_1 as f32)
+                .with_beta_2(adam.beta_2 as f32)
+                .with_epsilon(adam.epsilon as f32)
+                .with_weight_decay(adam.weight_decay as f32)
+                .init(),
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! The command line.
+
+use std::ops::Range;
+use std::path::PathBuf;
+
+use betty_examples::data::NoiseError;
+use betty_examples::device::DeviceChoice;
+use betty_runtime::{
+    AdamConfig, CgConfig, DenseConfig, FiniteDifferenceConfig, HypergradientConfig, IdentityConfig, NeumannConfig,
+    OptimizerConfig, ProgramConfig,
+};
+use clap::{Parser, ValueEnum};
+
+use crate::failure::Failure;
+use crate::problem::{DAMPING, HyperCleaningConfig};
+
+/// Learns which training labels to believe, from a few that are known to be right.
+///
+/// A share of the training labels is replaced by wrong ones. Four classifiers with the same architecture, optimizer and
+/// number of steps are then compared on test data: trained on everything, on the clean set only, with weights that an
+/// upper level learns so that the classifier does well on the clean set, and by an oracle that knows the wrong labels.
+#[derive(Debug, Parser)]
+#[command(name = "hyper_cleaning", version)]
+pub(crate) struct Options {
+    /// How the hypergradient passes through the classifier [default: as configured, cg].
+    #[arg(long, value_enum)]
+    pub(crate) method: Option<Method>,
+    /// What gives a training example its weight.
+    #[arg(long, value_enum, default_value_t = WeightingKind::Table)]
+    pub(crate) weighting: WeightingKind,
+    /// Folder of IDX files as of MNIST, plain or gzipped, in the place of the built-in digits.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Share of training labels that are made wrong, from 0 to 1.
+    #[arg(long, default_value_t = 0.4, value_name = "SHARE", allow_negative_numbers = true)]
+    pub(crate) noise: f64,
+    /// Number of examples in the clean set.
+    #[arg(long, default_value_t = 200, value_name = "N")]
+    pub(crate) clean: usize,
+    /// Hidden units of the classifier [default: 128 for the digits, 256 for IDX files].
+    #[arg(long, value_name = "N")]
+    pub(crate) hidden: Option<usize>,
+    /// Seed of split, noise, initial parameters and batches.
+    #[arg(long, default_value_t = 0, value_name = "SEED")]
+    pub(crate) seed: u64,
+    /// Number of repetitions with seeds that follow each other; the results are means and standard deviations.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub(crate) seeds: u64,
+    /// Steps of the weights; before each of them the classifier takes as many as its `unroll` in the config.
+    #[arg(long, default_value_t = 150, value_name = "N")]
+    pub(crate) steps: u64,
+    /// Training examples a step; all at once when there are no more.
+    #[arg(long, default_value_t = 1024, value_name = "N")]
+    pub(crate) batch: usize,
+    /// Folder for plots, tables and the graph of levels.
+    #[arg(long, default_value = "out/hyper_cleaning", value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Where to compute: cpu, cuda, or cuda:N.
+    #[arg(long, default_value_t = DeviceChoice::Cpu, value_name = "DEVICE")]
+    pub(crate) device: DeviceChoice,
+    /// JSON file whose numbers replace those of the program; the other classifiers share the classifier's optimizer.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Print the whole config as JSON, and do nothing else.
+    #[arg(long)]
+    pub(crate) print_config: bool,
+    /// Print nothing but errors.
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+}
+
+/// The methods that differentiate the classifier's best response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub(crate) enum Method {
+    /// Conjugate gradients on the Hessian.
+    Cg,
+    /// A truncated Neumann series of the inverse Hessian.
+    Neumann,
+    /// The identity for the Hessian, and two gradients for the mixed product.
+    FiniteDifference,
+    /// The identity for the Hessian.
+    Identity,
+    /// The whole Hessian, factorized; for few hidden units only.
+    Dense,
+}
+
+/// What gives a training example its weight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum WeightingKind {
+    /// A number for each example.
+    Table,
+    /// A small network that sees the example's loss.
+    Network,
+}
+
+impl Options {
+    /// Refuses numbers that make no sense, before any work is done.
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        if !(0.0..=1.0).contains(&self.noise) {
+            return Err(NoiseError::Share(self.noise).into());
+        }
+        let numbers = [
+            ("clean", self.clean == 0),
+            ("hidden", self.hidden == Some(0)),
+            ("seeds", self.seeds == 0),
+            ("steps", self.steps == 0),
+            ("batch", self.batch == 0),
+        ];
+        if let Some(&(option, _)) = numbers.iter().find(|(_, is_zero)| *is_zero) {
+            return Err(Failure::Zero { option });
+        }
+        if self.seed.checked_add(self.seeds).is_none() {
+            return Err(Failure::Seeds { seed: self.seed, seeds: self.seeds });
+        }
+        Ok(())
+    }
+
+    /// The program's numbers, with those of the config file and the method of the command line in their place.
+    pub(crate) fn config(&self) -> Result<HyperCleaningConfig, Failure> {
+        let mut config = match &self.config {
+            Some(file) => HyperCleaningConfig::from_file(file)?,
+            None => HyperCleaningConfig::default(),
+        };
+        let program = HyperCleaningConfig::default();
+        if self.weighting == WeightingKind::Network && config.weighting.optimizer == program.weighting.optimizer {
+            config.weighting.optimizer = network_optimizer();
+        }
+        if let Some(method) = self.method {
+            let configured = config.classifier.hypergradient.as_ref().map(HypergradientConfig::name);
+            let chosen = method.config();
+            if configured != Some(chosen.name()) {
+                config.classifier.hypergradient = Some(chosen);
+            }
+        }
+        Ok(config)
+    }
+
+    /// The seeds of all repetitions.
+    pub(crate) fn seeds(&self) -> Range<u64> {
+        self.seed..self.seed + self.seeds
+    }
+}
+
+/// A network's parameters act on all weights at once, and need smaller steps than the entries of a table.
+fn network_optimizer() -> OptimizerConfig {
+    OptimizerConfig::Adam(AdamConfig { lr: 0.01, beta_1: 0.9, beta_2: 0.999, epsilon: 1e-5, weight_decay: 0.0 })
+}
+
+impl Method {
+    /// The method with numbers that suit this problem.
+    fn config(self) -> HypergradientConfig {
+        match self {
+            Method::Cg => HypergradientConfig::Cg(CgConfig { iterations: 5, damping: DAMPING, ..Default::default() }),
+            Method::Neumann => HypergradientConfig::Neumann(NeumannConfig { damping: DAMPING, ..Default::default() }),
+            Method::FiniteDifference => HypergradientConfig::FiniteDifference(FiniteDifferenceConfig::default()),
+            Method::Identity => HypergradientConfig::Identity(IdentityConfig::default()),
+            Method::Dense => HypergradientConfig::Dense(DenseConfig { damping: DAMPING, ..Default::default() }),
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! One comparison of four classifiers, from one seed.
+
+use std::fmt;
+
+use betty_examples::data::{Batches, Dataset, DeviceDataset, Noisy, Split};
+use betty_examples::metrics::roc_auc;
+use burn::module::Module;
+use burn::tensor::{Device, Int, Tensor};
+use indicatif::{ProgressBar, ProgressStyle};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use serde::Serialize;
+
+use crate::baseline::Baseline;
+use crate::cli::{Options, WeightingKind};
+use crate::failure::Failure;
+use crate::model::Mlp;
+use crate::problem::{HyperCleaning, HyperCleaningConfig};
+use crate::source::Source;
+use crate::train::{HyperCleaningRun, Loss, Trained};
+use crate::weighting::Weighting;
+
+/// How many points an accuracy curve has.
+const POINTS: u64 = 50;
+
+/// What a classifier was trained on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Training {
+    /// All noisy examples and the clean set.
+    Everything,
+    /// The clean set.
+    CleanOnly,
+    /// All noisy examples under learned weights; the clean set through the weights only.
+    HyperCleaned,
+    /// The noisy examples whose label is right, and the clean set.
+    Oracle,
+}
+
+impl Training {
+    /// In the order of tables and plots.
+    pub(crate) const ALL: [Training; 4] =
+        [Training::Everything, Training::CleanOnly, Training::HyperCleaned, Training::Oracle];
+}
+
+impl fmt::Display for Training {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Training::Everything => "everything",
+            Training::CleanOnly => "clean set only",
+            Training::HyperCleaned => "hyper-cleaned",
+            Training::Oracle => "oracle",
+        })
+    }
+}
+
+/// Test accuracy during one training: classifier steps, and accuracy after them.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct AccuracyCurve {
+    /// Which training.
+    pub(crate) training: Training,
+    /// Never empty.
+    pub(crate) points: Vec<(u64, f64)>,
+}
+
+/// The results of one seed.
+pub(crate) struct Outcome {
+    /// The seed.
+    pub(crate) seed: u64,
+    /// The training examples under their given labels.
+    pub(crate) noisy: Noisy,
+    /// Sizes of clean and test set.
+    pub(crate) sizes: (usize, usize),
+    /// One for each training, in the order of [`Training::ALL`].
+    pub(crate) curves: Vec<AccuracyCurve>,
+    /// Learned weights of the training examples, relative to the largest.
+    pub(crate) weights: Vec<f64>,
+    /// Losses of both levels.
+    pub(crate) losses: Vec<Loss>,
+}
+
+impl Outcome {
+    /// The test accuracy after the last step.
+    pub(crate) fn accuracy(&self, training: Training) -> Option<f64> {
+        let curve = self.curves.iter().find(|curve| curve.training == training)?;
+        curve.points.last().map(|&(_, accuracy)| accuracy)
+    }
+
+    /// How well the weights tell right labels from wrong ones, where there are both.
+    pub(crate) fn auc(&self) -> Option<f64> {
+        let intact: Vec<bool> = self.noisy.corrupted.iter().map(|corrupted| !corrupted).collect();
+        roc_auc(&self.weights, &intact)
+    }
+}
+
+/// What all seeds share.
+pub(crate) struct Experiment<'a> {
+    /// The command line.
+    pub(crate) options: &'a Options,
+    /// The program's numbers.
+    pub(crate) config: &'a HyperCleaningConfig,
+    /// Where examples come from.
+    pub(crate) source: &'a Source,
+    /// Where to compute.
+    pub(crate) device: Device,
+}
+
+impl Experiment<'_> {
+    /// Trains all four classifiers from the same initial parameters.
+    pub(crate) fn run(&self, seed: u64) -> Result<Outcome, Failure> {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let Split { train, clean, test } = self.source.split(self.options.clean, &mut rng)?;
+        let noisy = Noisy::corrupt(&train, self.options.noise, &mut rng)?;
+        let hidden = self.options.hidden.unwrap_or(self.source.hidden());
+        let classifier = Mlp::new(train.pixels(), hidden, train.classes(), &mut rng, &self.device);
+        let weighting = match self.options.weighting {
+            WeightingKind::Table => Weighting::table(train.len(), &self.device),
+            WeightingKind::Network => Weighting::network(&mut rng, &self.device),
+        };
+        let sizes = (clean.len(), test.len());
+        let test = test.to_device(&self.device);
+
+        let run = HyperCleaningRun {
+            noisy: &noisy.examples,
+            clean: &clean,
+            test: test.clone(),
+            batch: self.options.batch,
+            steps: self.options.steps,
+            every: self.every(),
+            seed,
+            progress: !self.options.quiet,
+            config: self.config.clone(),
+        };
+        let Trained { problem, losses, accuracies } = run.train(weighting, classifier.clone(), &self.device)?;
+        let unroll = self.config.classifier.unroll as u64;
+        let hyper_cleaned = accuracies.into_iter().map(|(step, accuracy)| (step * unroll, accuracy)).collect();
+
+        let baseline = |training, examples: &Dataset| AccuracyCurve {
+            training,
+            points: self.baseline(training, examples, classifier.clone(), &test, seed),
+        };
+        Ok(Outcome {
+            seed,
+            sizes,
+            curves: vec![
+                baseline(Training::Everything, &noisy.examples.join(&clean)),
+                baseline(Training::CleanOnly, &clean),
+                AccuracyCurve { training: Training::HyperCleaned, points: hyper_cleaned },
+                baseline(Training::Oracle, &noisy.intact().join(&clean)),
+            ],
+            weights: weights(&problem, &noisy.examples, &self.device),
+            noisy,
+            losses,
+        })
+    }
+
+    /// Steps of the weights between two points of a curve; the last step is always one.
+    fn every(&self) -> u64 {
+        let steps = self.options.steps;
+        (steps.div_ceil(POINTS)..=steps).find(|&every| steps.is_multiple_of(every)).unwrap_or(1)
+    }
+
+    /// Test accuracies while `classifier` is trained on `examples` with equal trust.
+    fn baseline(
+        &self,
+        training: Training,
+        examples: &Dataset,
+        classifier: Mlp,
+        test: &DeviceDataset,
+        seed: u64,
+    ) -> Vec<(u64, f64)> {
+        let config = &self.config.classifier;
+        let baseline = Baseline {
+            examples,
+            batches: Batches::new(examples.len(), self.options.batch, seed),
+            optimizer: &config.optimizer,
+            steps: self.options.steps * config.unroll as u64,
+        };
+        let every = self.every() * config.unroll as u64;
+        let bar = if self.options.quiet { ProgressBar::hidden() } else { bar(training, baseline.steps) };
+        let mut points = Vec::new();
+        baseline.train(classifier, &self.device, |step, classifier| {
+            if step.is_multiple_of(every) {
+                points.push((step, classifier.valid().to_device(&self.device).accuracy(test)));
+                bar.set_position(step);
+            }
+        });
+        bar.finish_and_clear();
+        points
+    }
+}
+
+/// A progress bar on standard error, if that is a terminal.
+fn bar(training: Training, steps: u64) -> ProgressBar {
+    let bar = ProgressBar::new(steps).with_message(training.to_string());
+    match ProgressStyle::with_template("{msg:16} {wide_bar} {pos}/{len} {eta}") {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
+/// The weight of every training example, relative to the largest.
+fn weights(problem: &HyperCleaning, noisy: &Dataset, device: &Device) -> Vec<f64> {
+    let DeviceDataset { images, labels } = noisy.to_device(device);
+    let losses = problem.classifier.losses(images, labels);
+    let indices: Tensor<1, Int> = Tensor::arange(0..noisy.len() as i64, device);
+    let weights = problem.weighting.weights(indices, losses);
+    let weights: Vec<f64> = weights.into_data().iter::<f64>().collect();
+    let largest = weights.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
+    weights.into_iter().map(|weight| weight / largest).collect()
+}

@@ -1,0 +1,198 @@
+//! Image files in the IDX format of MNIST and its successors, plain or gzipped.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use flate2::read::MultiGzDecoder;
+
+use super::dataset::{Dataset, DatasetError};
+
+const IMAGES: &str = "images-idx3-ubyte";
+const LABELS: &str = "labels-idx1-ubyte";
+/// The magic number of IDX: two zeros, the element type (8: unsigned byte), the number of dimensions.
+const UNSIGNED_BYTE: u8 = 8;
+/// No file of the MNIST family comes near; a header that asks for more is damaged.
+const MOST_BYTES: usize = 1 << 32;
+
+/// An IDX file that cannot be used: which one, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot use `{}`: {problem}", file.display())]
+pub struct IdxError {
+    /// The file, or the folder when files do not fit together.
+    pub file: PathBuf,
+    /// What is wrong.
+    #[source]
+    pub problem: IdxProblem,
+}
+
+/// What can be wrong with an IDX file.
+#[derive(Debug, thiserror::Error)]
+pub enum IdxProblem {
+    /// Neither the plain nor the gzipped file exists.
+    #[error("there is no such file, nor a gzipped one with `.gz` behind its name")]
+    Missing,
+    /// The file cannot be read, or its compression is damaged.
+    #[error("reading failed: {0}")]
+    Read(#[from] io::Error),
+    /// The file ends inside of the header.
+    #[error("the header needs {expected} bytes, but the file ends after {found}")]
+    Header {
+        /// Bytes of a whole header.
+        expected: usize,
+        /// Bytes there.
+        found: usize,
+    },
+    /// The magic number is another one.
+    #[error("its magic number is {found:#010x}, not {expected:#010x}; is it an IDX file of unsigned bytes?")]
+    Magic {
+        /// The number of a fitting file.
+        expected: u32,
+        /// The number found.
+        found: u32,
+    },
+    /// The header promises more than any real file holds.
+    #[error("its header promises {0:?} values, which is too many; is it damaged?")]
+    Size(Vec<usize>),
+    /// The file ends before the values that the header promises.
+    #[error("its header promises {expected} values, but the file ends after {found}")]
+    Truncated {
+        /// Values promised.
+        expected: usize,
+        /// Values there.
+        found: usize,
+    },
+    /// More bytes follow after the values.
+    #[error("bytes follow after the {expected} values that its header promises")]
+    Trailing {
+        /// Values promised.
+        expected: usize,
+    },
+    /// There is no example.
+    #[error("it holds no example")]
+    Empty,
+    /// Images and labels are not equally many.
+    #[error("it has {labels} labels for {images} images")]
+    Count {
+        /// How many labels.
+        labels: usize,
+        /// How many images.
+        images: usize,
+    },
+    /// Training and test images differ in size.
+    #[error("its images have {found} pixels, those for training {expected}")]
+    Pixels {
+        /// Pixels of a training image.
+        expected: usize,
+        /// Pixels found.
+        found: usize,
+    },
+    /// The parts do not make a data set.
+    #[error(transparent)]
+    Dataset(#[from] DatasetError),
+}
+
+/// The training and the test set in a folder of the four files of MNIST, each plain or gzipped:
+/// `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, and the same with `t10k`.
+///
+/// # Errors
+/// When a file is missing, damaged, or does not fit the others.
+pub fn load_idx(folder: &Path) -> Result<(Dataset, Dataset), IdxError> {
+    let train = Part::read(folder, "train")?;
+    let test = Part::read(folder, "t10k")?;
+    if test.pixels != train.pixels {
+        let problem = IdxProblem::Pixels { expected: train.pixels, found: test.pixels };
+        return Err(IdxError { file: test.images_file, problem });
+    }
+    let largest = train.labels.iter().chain(&test.labels).copied().max().unwrap_or(0);
+    let classes = usize::from(largest) + 1;
+    Ok((train.into_dataset(classes)?, test.into_dataset(classes)?))
+}
+
+/// Images and labels of one of the two sets.
+struct Part {
+    images_file: PathBuf,
+    images: Vec<u8>,
+    labels: Vec<u8>,
+    pixels: usize,
+}
+
+impl Part {
+    fn read(folder: &Path, name: &str) -> Result<Self, IdxError> {
+        let images_file = folder.join(format!("{name}-{IMAGES}"));
+        let labels_file = folder.join(format!("{name}-{LABELS}"));
+        let ([count, rows, columns], images) = in_file(&images_file, read_file::<3>)?;
+        let ([label_count], labels) = in_file(&labels_file, read_file::<1>)?;
+        if label_count != count {
+            let problem = IdxProblem::Count { labels: label_count, images: count };
+            return Err(IdxError { file: labels_file, problem });
+        }
+        if count == 0 {
+            return Err(IdxError { file: images_file, problem: IdxProblem::Empty });
+        }
+        Ok(Part { images_file, images, labels, pixels: rows * columns })
+    }
+
+    fn into_dataset(self, classes: usize) -> Result<Dataset, IdxError> {
+        let images = self.images.iter().map(|&pixel| f32::from(pixel) / 255.0).collect();
+        Dataset::new(images, self.labels, self.pixels, classes)
+            .map_err(|problem| IdxError { file: self.images_file, problem: problem.into() })
+    }
+}
+
+/// Adds the file's name to what goes wrong in it.
+fn in_file<T>(file: &Path, read: impl FnOnce(&Path) -> Result<T, IdxProblem>) -> Result<T, IdxError> {
+    read(file).map_err(|problem| IdxError { file: file.into(), problem })
+}
+
+fn read_file<const D: usize>(path: &Path) -> Result<([usize; D], Vec<u8>), IdxProblem> {
+    if let Some(file) = open(path)? {
+        return parse(BufReader::new(file));
+    }
+    let mut gzipped = path.as_os_str().to_owned();
+    gzipped.push(".gz");
+    let file = open(Path::new(&gzipped))?.ok_or(IdxProblem::Missing)?;
+    parse(MultiGzDecoder::new(BufReader::new(file)))
+}
+
+/// The open file, or `None` when there is none.
+fn open(path: &Path) -> io::Result<Option<File>> {
+    match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        result => result.map(Some),
+    }
+}
+
+/// The dimensions in the header, and the values after it.
+fn parse<const D: usize>(mut source: impl Read) -> Result<([usize; D], Vec<u8>), IdxProblem> {
+    let header_bytes = 4 + 4 * D;
+    let mut header = Vec::with_capacity(header_bytes);
+    source.by_ref().take(header_bytes as u64).read_to_end(&mut header)?;
+    let (words, _) = header.as_chunks::<4>();
+    let mut words = words.iter().map(|&word| u32::from_be_bytes(word));
+    let short = || IdxProblem::Header { expected: header_bytes, found: header.len() };
+
+    let found = words.next().ok_or_else(short)?;
+    let expected = u32::from_be_bytes([0, 0, UNSIGNED_BYTE, D as u8]);
+    if found != expected {
+        return Err(IdxProblem::Magic { expected, found });
+    }
+    let mut shape = [0; D];
+    for size in &mut shape {
+        *size = words.next().ok_or_else(short)? as usize;
+    }
+
+    let expected = shape
+        .iter()
+        .try_fold(1usize, |product, &size| product.checked_mul(size))
+        .filter(|&bytes| bytes <= MOST_BYTES)
+        .ok_or_else(|| IdxProblem::Size(shape.to_vec()))?;
+    let mut values = Vec::new();
+    // One byte more than promised, to notice what follows.
+    source.take(expected as u64 + 1).read_to_end(&mut values)?;
+    match values.len() {
+        found if found < expected => Err(IdxProblem::Truncated { expected, found }),
+        found if found > expected => Err(IdxProblem::Trailing { expected }),
+        _ => Ok((shape, values)),
+    }
+}

@@ -1,0 +1,15 @@
+//! Labelled images: where they come from, and how they are split, corrupted and batched.
+
+mod batches;
+mod dataset;
+mod digits;
+mod idx;
+mod noise;
+mod split;
+
+pub use batches::Batches;
+pub use dataset::{Dataset, DatasetError, DeviceDataset};
+pub use digits::digits;
+pub use idx::{IdxError, load_idx};
+pub use noise::{NoiseError, Noisy};
+pub use split::{Split, SplitError};

@@ -1,0 +1,57 @@
+//! Corrupting labels on purpose, and remembering which.
+
+use rand::RngExt;
+use rand::seq::index;
+
+use super::dataset::Dataset;
+
+/// A data set some of whose labels are wrong.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Noisy {
+    /// The examples under their given labels.
+    pub examples: Dataset,
+    /// Which of them have a wrong label.
+    pub corrupted: Vec<bool>,
+}
+
+/// Labels that cannot be corrupted as asked.
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+pub enum NoiseError {
+    /// Not a share.
+    #[error("the share of corrupted labels must be in 0..=1, but is {0}")]
+    Share(f64),
+    /// A wrong label needs a second class.
+    #[error("labels cannot be corrupted with {0} class(es): a wrong label needs another class")]
+    Classes(usize),
+}
+
+impl Noisy {
+    /// Gives the share `noise` of all examples a label drawn uniformly from the other classes.
+    ///
+    /// # Errors
+    /// When `noise` is not in 0..=1, or there is no other class.
+    pub fn corrupt(examples: &Dataset, noise: f64, rng: &mut impl RngExt) -> Result<Self, NoiseError> {
+        if !(0.0..=1.0).contains(&noise) {
+            return Err(NoiseError::Share(noise));
+        }
+        let classes = examples.classes();
+        if classes < 2 {
+            return Err(NoiseError::Classes(classes));
+        }
+        let count = (noise * examples.len() as f64).round() as usize;
+        let mut labels = examples.labels().to_vec();
+        let mut corrupted = vec![false; labels.len()];
+        for index in index::sample(rng, labels.len(), count) {
+            let other = (usize::from(labels[index]) + rng.random_range(1..classes)) % classes;
+            labels[index] = other as u8;
+            corrupted[index] = true;
+        }
+        Ok(Noisy { examples: examples.relabelled(labels), corrupted })
+    }
+
+    /// The examples whose label is right.
+    pub fn intact(&self) -> Dataset {
+        let intact: Vec<usize> = (0..self.corrupted.len()).filter(|&index| !self.corrupted[index]).collect();
+        self.examples.subset(&intact)
+    }
+}

@@ -1,0 +1,150 @@
+//! The hyper-cleaning program, as its users meet it.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+fn hyper_cleaning(arguments: &[&str]) -> Output {
+    let program = env!("CARGO_BIN_EXE_hyper_cleaning");
+    Command::new(program).args(arguments).output().expect("the program starts")
+}
+
+/// A run of a few steps into a fresh folder.
+fn short_run(arguments: &[&str]) -> (TempDir, Output) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let out = folder.path().to_string_lossy().into_owned();
+    let short = ["--steps", "2", "--hidden", "4", "--clean", "100", "--out", &out];
+    let output = hyper_cleaning(&[&short, arguments].concat());
+    (folder, output)
+}
+
+fn read(folder: &Path, name: &str) -> String {
+    fs::read_to_string(folder.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// The one line on standard error of a run that ends with `code`.
+fn refused(arguments: &[&str], code: i32) -> String {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let out = folder.path().join("out").to_string_lossy().into_owned();
+    let output = hyper_cleaning(&[&["--out", &out], arguments].concat());
+    let message = String::from_utf8(output.stderr).expect("UTF-8");
+    assert_eq!(output.status.code(), Some(code), "{message}");
+    assert_eq!(message.lines().count(), 1, "{message}");
+    message.trim_end().strip_prefix("error: ").unwrap_or_else(|| panic!("{message}")).into()
+}
+
+#[test]
+fn impossible_numbers_are_refused() {
+    assert_eq!(
+        refused(&["--noise", "1.5"], 2),
+        "`--noise`: the share of corrupted labels must be in 0..=1, but is 1.5"
+    );
+    assert!(refused(&["--noise", "-0.1"], 2).ends_with("but is -0.1"));
+    assert!(refused(&["--noise", "NaN"], 2).ends_with("but is NaN"));
+    for option in ["steps", "batch", "seeds", "clean", "hidden"] {
+        assert_eq!(refused(&[&format!("--{option}"), "0"], 2), format!("`--{option}` must be at least 1"));
+    }
+    assert_eq!(
+        refused(&["--clean", "1198"], 2),
+        "`--clean`: a clean set of 1198 examples is impossible: it takes at least 1 and leaves at least 1 of 1198"
+    );
+    assert!(refused(&["--seed", "18446744073709551615"], 2).contains("choose a smaller `--seed`"));
+}
+
+#[cfg(not(feature = "cuda"))]
+#[test]
+fn a_build_without_cuda_says_how_to_get_it() {
+    assert!(refused(&["--device", "cuda:1"], 2).contains("build it with `--features cuda`"));
+}
+
+#[test]
+fn missing_data_are_named() {
+    let message = refused(&["--data", "no/such/folder"], 1);
+    assert!(message.contains("train-images-idx3-ubyte") && message.contains("there is no such file"), "{message}");
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_is_named_before_training() {
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    let path = file.path().to_string_lossy().into_owned();
+    let output = hyper_cleaning(&["--out", &path, "--steps", "1000000000"]);
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert!(message.contains(&path), "{message}");
+}
+
+#[test]
+fn mistakes_in_a_config_are_named() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("config.json");
+    fs::write(&file, r#"{"classifer": {}}"#).expect("writable");
+    let message = refused(&["--config", &file.to_string_lossy()], 2);
+    assert!(message.contains("classifer") && message.contains("classifier"), "{message}");
+}
+
+#[test]
+fn a_printed_config_can_be_read_back() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("config.json");
+    let printed = hyper_cleaning(&["--method", "neumann", "--weighting", "network", "--print-config"]).stdout;
+    assert!(String::from_utf8_lossy(&printed).contains("neumann"));
+    fs::write(&file, &printed).expect("writable");
+    let again = hyper_cleaning(&["--config", &file.to_string_lossy(), "--print-config"]).stdout;
+    assert_eq!(printed, again);
+}
+
+#[test]
+fn a_run_writes_everything_and_is_repeatable() {
+    let (first, output) = short_run(&["--seeds", "2"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    for part in ["1098 training examples, 439 of them with a wrong label; 100 clean, 599", "hyper-cleaned", "AUC", "±"]
+    {
+        assert!(text.contains(part), "no `{part}` in\n{text}");
+    }
+    for (name, part) in [
+        ("metrics.csv", "seed,training,test_accuracy,weight_auc\n0,everything,"),
+        ("accuracies.csv", "\n1,oracle,20,"),
+        ("losses.csv", "\n0,weighting,2,"),
+        ("weights.csv", "seed,example,given_label,corrupted,weight\n"),
+        ("weights.svg", "label is wrong"),
+        ("accuracies.svg", "oracle"),
+        ("losses.svg", "classifier"),
+        ("levels.dot", "digraph"),
+        ("levels.mmd", "weighting"),
+        ("levels.txt", "classifier"),
+        ("config.json", "\"unroll\": 10"),
+    ] {
+        assert!(read(first.path(), name).contains(part), "no `{part}` in {name}");
+    }
+    assert_eq!(read(first.path(), "metrics.csv").lines().count(), 1 + 2 * 4);
+    assert_eq!(read(first.path(), "weights.csv").lines().count(), 1 + 2 * 1098);
+
+    let (second, _) = short_run(&["--seeds", "2"]);
+    for name in ["metrics.csv", "losses.csv", "weights.csv"] {
+        assert_eq!(read(first.path(), name), read(second.path(), name), "{name}");
+    }
+}
+
+#[test]
+fn every_method_moves_both_kinds_of_weights() {
+    for method in ["cg", "neumann", "finite_difference", "identity", "dense"] {
+        for weighting in ["table", "network"] {
+            let (folder, output) = short_run(&["--method", method, "--weighting", weighting, "--quiet"]);
+            assert!(output.status.success(), "{method}, {weighting}: {}", String::from_utf8_lossy(&output.stderr));
+            assert!(output.stdout.is_empty());
+            let weights = read(folder.path(), "weights.csv");
+            let weights: Vec<&str> = weights.lines().skip(1).filter_map(|row| row.split(',').nth(4)).collect();
+            assert!(weights.iter().any(|&weight| weight != weights[0]), "{method}, {weighting}: all weights are equal");
+        }
+    }
+}
+
+#[test]
+fn labels_that_are_all_right_leave_the_auc_undefined() {
+    let (folder, output) = short_run(&["--noise", "0"]);
+    assert!(String::from_utf8_lossy(&output.stdout).contains("undefined"));
+    assert!(read(folder.path(), "metrics.csv").contains("hyper_cleaned"));
+}
