@@ -7,7 +7,7 @@ use betty_runtime::derivatives::Loss;
 use betty_runtime::execute::{Value, Vector};
 use betty_runtime::trace::{AnyBatch, LevelModule, Trace, trace};
 use betty_runtime::{Batch, Engine, Stream, multilevel, stop_gradient};
-use burn::module::{AutodiffModule, Module};
+use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::activation::{log_softmax, relu, sigmoid};
 use burn::tensor::{Device, Distribution, Int, Tensor, TensorData};

@@ -89,14 +89,14 @@ multilevel! {
 /// Weighs each example by a function of its own, constant loss, as a weighting network does.
 pub(crate) fn self_weighted(model: &Mlp, weights: &Weights, batch: Examples) -> Tensor<1> {
     let losses = losses(model, &batch);
-    let scale = weights.logits.val().slice([0..1]);
+    let scale = weights.logits.val().slice(0..1);
     (sigmoid(stop_gradient(losses.clone()) * scale) * losses).mean()
 }
 
 /// The same with Burn's `detach`, which a recording does not see.
 pub(crate) fn self_weighted_with_detach(model: &Mlp, weights: &Weights, batch: Examples) -> Tensor<1> {
     let losses = losses(model, &batch);
-    let scale = weights.logits.val().slice([0..1]) + 1.0;
+    let scale = weights.logits.val().slice(0..1) + 1.0;
     (sigmoid(losses.clone().detach() * scale) * losses).mean()
 }
 

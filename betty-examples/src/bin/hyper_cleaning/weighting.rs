@@ -12,6 +12,7 @@ use crate::model::linear;
 const HIDDEN: usize = 100;
 
 /// Gives each training example a weight in 0..1. Only the weights' ratios matter.
+#[allow(clippy::large_enum_variant, reason = "there is one of it in a run")]
 #[derive(Module, Debug)]
 pub(crate) enum Weighting {
     /// See [`WeightTable`].
