@@ -13,6 +13,7 @@ const HIDDEN: usize = 100;
 
 /// Gives each training example a weight in 0..1. Only the weights' ratios matter.
 #[derive(Module, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a run has a single weighting")]
 pub(crate) enum Weighting {
     /// See [`WeightTable`].
     Table(WeightTable),
