@@ -47,7 +47,7 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub(crate) seeds: u64,
     /// Steps of the weights; before each of them the classifier takes as many as its `unroll` in the config.
-    #[arg(long, default_value_t = 150, value_name = "N")]
+    #[arg(long, default_value_t = 100, value_name = "N")]
     pub(crate) steps: u64,
     /// Training examples a step; all at once when there are no more.
     #[arg(long, default_value_t = 1024, value_name = "N")]

@@ -1,5 +1,6 @@
 //! Everything that can go wrong, each as one message.
 
+use std::io;
 use std::process::ExitCode;
 
 use betty_examples::data::{IdxError, NoiseError, SplitError};
@@ -38,11 +39,20 @@ pub(crate) enum Failure {
     #[error("`--out`: {0}")]
     Output(#[from] OutputError),
     #[error(transparent)]
-    Training(#[from] EngineError),
+    Training(Box<EngineError>),
     #[error(transparent)]
     Plot(#[from] PlotError),
     #[error("results cannot be written as CSV: {0}")]
     Csv(#[from] csv::Error),
+    #[error("standard output cannot be written: {0}")]
+    Print(io::Error),
+}
+
+/// Boxed, because it is large beside everything else.
+impl From<EngineError> for Failure {
+    fn from(error: EngineError) -> Self {
+        Failure::Training(Box::new(error))
+    }
 }
 
 impl Failure {
@@ -55,9 +65,12 @@ impl Failure {
             | Failure::Split(_)
             | Failure::Device(_)
             | Failure::Config(_) => ExitCode::from(2),
-            Failure::Data(_) | Failure::Output(_) | Failure::Training(_) | Failure::Plot(_) | Failure::Csv(_) => {
-                ExitCode::FAILURE
-            }
+            Failure::Data(_)
+            | Failure::Output(_)
+            | Failure::Training(_)
+            | Failure::Plot(_)
+            | Failure::Csv(_)
+            | Failure::Print(_) => ExitCode::FAILURE,
         }
     }
 }

@@ -14,6 +14,7 @@ mod source;
 mod train;
 mod weighting;
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use betty_examples::output::OutputFolder;
@@ -40,8 +41,7 @@ fn run(options: &Options) -> Result<(), Failure> {
     options.check()?;
     let config = options.config()?;
     if options.print_config {
-        println!("{}", config.to_json()?);
-        return Ok(());
+        return show(&(config.to_json()? + "\n"));
     }
     let device = options.device.open()?;
     let source = Source::open(options.data.as_deref())?;
@@ -52,8 +52,12 @@ fn run(options: &Options) -> Result<(), Failure> {
     let report = Report { outcomes: &outcomes, config: &config };
     report.write(&output)?;
     if !options.quiet {
-        print!("{report}");
-        println!("results are in {}", output.path().display());
+        show(&format!("{report}\nresults are in {}\n", output.path().display()))?;
     }
     Ok(())
+}
+
+/// Prints to standard output, which may be closed.
+fn show(text: &str) -> Result<(), Failure> {
+    io::stdout().write_all(text.as_bytes()).map_err(Failure::Print)
 }

@@ -7,7 +7,8 @@ use burn::tensor::{Int, Tensor, TensorData};
 use crate::model::Mlp;
 use crate::weighting::Weighting;
 
-/// What is added to the Hessian's diagonal, large beside the negative curvature that a network's loss has in places.
+/// What every method with a Hessian adds to its diagonal, the program's `cg` below included: more than the negative
+/// curvature that a network's loss has in places.
 pub(crate) const DAMPING: f64 = 1.0;
 
 /// Training examples, some of them with a wrong label.
@@ -39,7 +40,7 @@ multilevel! {
         lower: [classifier],
         batch: CleanBatch,
         loss: clean_loss,
-        optimizer: adam(lr = 0.05),
+        optimizer: adam(lr = 0.2),
     }
 
     /// Fits the noisy examples under the current weights.

@@ -5,9 +5,10 @@ use std::convert::Infallible;
 use std::rc::Rc;
 
 use betty_examples::data::{Batches, Dataset, DeviceDataset};
-use betty_runtime::{Engine, EngineError, Event, Goal, Stream, Validation};
+use betty_runtime::{Engine, Event, Goal, Stream, Validation};
 use burn::tensor::Device;
 
+use crate::failure::Failure;
 use crate::model::Mlp;
 use crate::problem::{CleanBatch, HyperCleaning, HyperCleaningConfig, HyperCleaningData, NoisyBatch};
 use crate::weighting::Weighting;
@@ -57,7 +58,7 @@ pub(crate) struct Trained {
 
 impl HyperCleaningRun<'_> {
     /// Trains both levels.
-    pub(crate) fn train(self, weighting: Weighting, classifier: Mlp, device: &Device) -> Result<Trained, EngineError> {
+    pub(crate) fn train(self, weighting: Weighting, classifier: Mlp, device: &Device) -> Result<Trained, Failure> {
         // The order of the clean examples differs from that of the noisy ones.
         let noisy = Batches::new(self.noisy.len(), self.batch, self.seed);
         let clean = Batches::new(self.clean.len(), self.batch, !self.seed);
