@@ -13,6 +13,10 @@ use burn::tensor::activation::{log_softmax, relu, sigmoid};
 use burn::tensor::{Device, Distribution, Int, Tensor, TensorData};
 use criterion::{Criterion, criterion_group, criterion_main};
 
+/// The system's allocator gives large tensors back at once and takes a page fault for every page at the next step.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const BATCH: usize = 128;
 
 #[derive(Module, Debug)]
