@@ -132,3 +132,22 @@ pub(super) fn check_device(level: &str, what: String, value: &Value, expected: &
         expected: format!("{expected:?}"),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::DType;
+
+    use super::*;
+
+    #[test]
+    fn a_tensor_elsewhere_is_named_with_both_places() {
+        let here = Device::flex();
+        let value = Value::scalar(1.0, DType::F32, &here);
+        assert!(check_device("model", "parameter `x`".into(), &value, &here).is_ok());
+        // A recording is the one other device that every machine has.
+        let error = check_device("model", "parameter `x`".into(), &value, &Device::capture()).unwrap_err();
+        let text = error.to_string();
+        assert!(matches!(error, EngineError::WrongDevice { .. }));
+        assert!(text.contains("parameter `x` of level `model`") && text.contains("to_device"), "{text}");
+    }
+}

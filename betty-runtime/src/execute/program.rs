@@ -68,7 +68,11 @@ impl Program {
 
     /// Runs the program. Inputs that are not shared elsewhere are overwritten in place where possible.
     ///
-    /// `seed` decides every random draw. The number of inputs is the number given when planning.
+    /// `seed` decides every random draw. Inputs come in the order given when planning, with the shapes and types of their
+    /// nodes.
+    ///
+    /// # Panics
+    /// When inputs that are needed are missing, or Burn finds that their shapes do not fit.
     pub fn run(&self, inputs: impl IntoIterator<Item = Value>, seed: u64) -> Vec<Value> {
         let mut slots: Vec<Option<Value>> = vec![None; self.slots];
         for (slot, value) in self.inputs.iter().zip(inputs) {
