@@ -145,7 +145,8 @@ mod tests {
         let value = Value::scalar(1.0, DType::F32, &here);
         assert!(check_device("model", "parameter `x`".into(), &value, &here).is_ok());
         // A recording is the one other device that every machine has.
-        let error = check_device("model", "parameter `x`".into(), &value, &Device::capture()).unwrap_err();
+        let error =
+            check_device("model", "parameter `x`".into(), &value, &Device::capture()).expect_err("another device");
         let text = error.to_string();
         assert!(matches!(error, EngineError::WrongDevice { .. }));
         assert!(text.contains("parameter `x` of level `model`") && text.contains("to_device"), "{text}");

@@ -6,7 +6,7 @@ use burn_backend::TensorMetadata as _;
 use burn_backend::ops::FloatTensorOps;
 use burn_dispatch::Dispatch;
 
-use super::{ReadError, Value};
+use super::{ReadError, Value, host};
 use crate::linalg::{Coordinates, InnerProductSpace};
 
 /// The direct sum of the spaces of several float tensors.
@@ -43,24 +43,33 @@ impl InnerProductSpace for Vector {
     fn dot(&self, other: &Self) -> Result<f64, ReadError> {
         let mut total = 0.0;
         for (x, y) in self.0.iter().zip(&other.0) {
-            total += Value(Dispatch::float_sum(Dispatch::float_mul(x.0.clone(), y.0.clone()))).to_f64()?;
+            total += match host::dot(&x.0, &y.0) {
+                Some(product) => product,
+                None => Value(Dispatch::float_sum(Dispatch::float_mul(x.0.clone(), y.0.clone()))).to_f64()?,
+            };
         }
         Ok(total)
     }
 
     fn scale(&mut self, factor: f64) {
-        let scaled = std::mem::take(&mut self.0).into_iter();
-        self.0 = scaled.map(|x| Value(Dispatch::float_mul_scalar(x.0, Scalar::Float(factor)))).collect();
+        let scaled = std::mem::take(&mut self.0).into_iter().map(|mut x| {
+            if !host::combine(&mut x.0, factor, 0.0, None) {
+                x = Value(Dispatch::float_mul_scalar(x.0, Scalar::Float(factor)));
+            }
+            x
+        });
+        self.0 = scaled.collect();
     }
 
     fn add_scaled(&mut self, factor: f64, other: &Self) {
-        let pairs = std::mem::take(&mut self.0).into_iter().zip(&other.0);
-        self.0 = pairs
-            .map(|(y, x)| {
+        let sums = std::mem::take(&mut self.0).into_iter().zip(&other.0).map(|(mut y, x)| {
+            if !host::combine(&mut y.0, 1.0, factor, Some(&x.0)) {
                 let scaled = Dispatch::float_mul_scalar(x.0.clone(), Scalar::Float(factor));
-                Value(Dispatch::float_add(y.0, scaled))
-            })
-            .collect();
+                y = Value(Dispatch::float_add(y.0, scaled));
+            }
+            y
+        });
+        self.0 = sums.collect();
     }
 
     fn zero(&self) -> Self {
@@ -90,5 +99,48 @@ impl Coordinates for Vector {
             Value::from_data(TensorData::new(own.to_vec(), shape).convert_dtype(value.dtype()), &value.device())
         });
         Vector(values.collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{DType, Device};
+
+    use super::*;
+
+    fn vector(values: &[f64], dtype: DType) -> Vector {
+        let data = TensorData::new(values.to_vec(), [values.len()]).convert_dtype(dtype);
+        Vector(vec![Value::from_data(data, &Device::flex())])
+    }
+
+    #[test]
+    fn a_shared_vector_is_not_changed_behind_its_other_owner() {
+        for dtype in [DType::F32, DType::F64] {
+            let x = vector(&[1.0, 2.0, 3.0], dtype);
+            let mut y = x.clone();
+            y.add_scaled(2.0, &vector(&[1.0, 1.0, -1.0], dtype));
+            y.scale(0.5);
+            assert_eq!(x.to_vec().ok(), Some(vec![1.0, 2.0, 3.0]));
+            assert_eq!(y.to_vec().ok(), Some(vec![1.5, 2.0, 0.5]));
+        }
+    }
+
+    #[test]
+    fn a_view_of_a_part_leaves_the_rest_alone() {
+        let whole = burn::tensor::Tensor::<1>::from_floats([1.0, 2.0, 3.0, 4.0], &Device::flex());
+        let mut part = Vector(vec![Value::from_tensor(whole.slice(1..3))]);
+        part.add_scaled(1.0, &vector(&[10.0, 20.0], DType::F32));
+        assert_eq!(part.to_vec().ok(), Some(vec![12.0, 23.0]));
+        assert_eq!(part.dot(&vector(&[1.0, 1.0], DType::F32)).ok(), Some(35.0));
+    }
+
+    #[test]
+    fn inner_products_hold_at_every_length() {
+        for length in [0, 1, 15, 16, 17, 40] {
+            let values: Vec<f64> = (0..length).map(f64::from).collect();
+            let exact: f64 = values.iter().map(|x| x * x).sum();
+            let x = vector(&values, DType::F32);
+            assert_eq!(x.dot(&x).ok(), Some(exact));
+        }
     }
 }
