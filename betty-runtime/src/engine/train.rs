@@ -215,26 +215,16 @@ impl<P: Multilevel> Engine<P> {
     /// One optimizer step of level `k`; answers the loss before it.
     fn step(&mut self, k: usize) -> Result<f64, EngineError> {
         let accumulate = self.config.levels()[k].accumulate;
-        let mut total: Option<TotalGradient> = None;
-        for _ in 0..accumulate {
-            let batch = self.next_batch(k)?;
-            let seed = self.draw_seed(k);
-            let mut part = self.total_gradient(k, &batch, seed)?;
-            self.levels[k].last = Some((batch, seed));
-            if accumulate > 1 {
-                part.gradient.scale(1.0 / accumulate as f64);
-                part.loss /= accumulate as f64;
-            }
-            total = Some(match total {
-                None => part,
-                Some(mut sum) => {
-                    sum.gradient.add_scaled(1.0, &part.gradient);
-                    TotalGradient { loss: sum.loss + part.loss, ..sum }
-                }
-            });
+        let mut total = self.next_gradient(k)?;
+        for _ in 1..accumulate {
+            let part = self.next_gradient(k)?;
+            total.loss += part.loss;
+            total.gradient.add_scaled(1.0, &part.gradient);
         }
-        let Some(mut total) = total else { return Err(EngineError::NoIterations) };
         if accumulate > 1 {
+            let share = 1.0 / accumulate as f64;
+            total.loss *= share;
+            total.gradient.scale(share);
             total.norm = total.gradient.dot(&total.gradient)?.sqrt();
         }
         let configured = self.config.levels()[k].optimizer.lr();
@@ -246,6 +236,15 @@ impl<P: Multilevel> Engine<P> {
         let (loss, gradient_norm) = (total.loss, total.norm);
         self.emit(&Event::Step { level: k, name, step, loss, gradient_norm, learning_rate });
         Ok(loss)
+    }
+
+    /// The total gradient of level `k` on its next batch, which becomes the batch its best response is differentiated on.
+    fn next_gradient(&mut self, k: usize) -> Result<TotalGradient, EngineError> {
+        let batch = self.next_batch(k)?;
+        let seed = self.draw_seed(k);
+        let gradient = self.total_gradient(k, &batch, seed)?;
+        self.levels[k].last = Some((batch, seed));
+        Ok(gradient)
     }
 
     fn next_batch(&mut self, k: usize) -> Result<Rc<AnyBatch>, EngineError> {
