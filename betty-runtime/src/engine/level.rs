@@ -14,6 +14,8 @@ use crate::trace::{AnyBatch, Leaf, LevelModule};
 
 pub(super) struct Level {
     pub(super) name: &'static str,
+    /// The level's numbers.
+    pub(super) config: LevelConfig,
     /// Current value of every tensor of the module.
     pub(super) leaves: Vec<Value>,
     paths: Vec<String>,
@@ -47,6 +49,7 @@ impl Level {
         let (paths, leaves) = leaves.into_iter().map(|leaf| (leaf.path, leaf.value)).unzip();
         Ok(Level {
             name,
+            config: config.clone(),
             leaves,
             paths,
             ids,
@@ -95,8 +98,8 @@ impl Level {
     }
 
     /// The scheduler's rate for the coming step, or the configured one.
-    pub(super) fn learning_rate(&mut self, configured: f64) -> Result<f64, EngineError> {
-        let Some(scheduler) = &mut self.scheduler else { return Ok(configured) };
+    pub(super) fn learning_rate(&mut self) -> Result<f64, EngineError> {
+        let Some(scheduler) = &mut self.scheduler else { return Ok(self.config.optimizer.lr()) };
         let rates = scheduler.step();
         let of = |&i: &usize| rates.lr_from_param(self.ids[i], Some(&self.paths[i]));
         match self.trainable.iter().find(|i| of(i) != rates.base()) {

@@ -14,7 +14,7 @@ use super::program::Multilevel;
 use super::progress::Progress;
 use super::stream::BatchStream;
 use super::validation::Validation;
-use crate::config::{LowerBatch, ProgramConfig};
+use crate::config::{HypergradientConfig, LowerBatch, ProgramConfig};
 use crate::execute::mix;
 use crate::hypergradient::HypergradientMethod;
 use crate::linalg::InnerProductSpace;
@@ -30,7 +30,6 @@ pub struct Engine<P: Multilevel> {
     pub(super) levels: Vec<Level>,
     pub(super) losses: Losses,
     pub(super) methods: Vec<Option<Box<dyn HypergradientMethod>>>,
-    lower_batches: Vec<LowerBatch>,
     /// For each level and each of its lowers: the lower's step count when the level last stepped.
     seen: Vec<Vec<u64>>,
     observers: Vec<Observer>,
@@ -93,11 +92,6 @@ impl<P: Multilevel> Engine<P> {
             level.check_device(&device)?;
         }
         let methods = config.levels().iter().map(|level| level.hypergradient.as_ref().map(|h| h.build())).collect();
-        let lower_batches = config
-            .levels()
-            .iter()
-            .map(|level| level.hypergradient.as_ref().map_or(LowerBatch::Last, |h| h.batch()))
-            .collect();
         Ok(Engine {
             problem,
             config,
@@ -106,7 +100,6 @@ impl<P: Multilevel> Engine<P> {
             seen: schedule.levels.iter().map(|spec| vec![0; spec.lower.len()]).collect(),
             levels,
             methods,
-            lower_batches,
             observers: Vec::new(),
             validation: None,
             progress: false,
@@ -200,7 +193,7 @@ impl<P: Multilevel> Engine<P> {
     /// Steps of the lower levels as the schedule asks, then one step of level `k`.
     fn advance(&mut self, k: usize, losses: &mut [Option<f64>]) -> Result<(), EngineError> {
         for (i, &lower) in P::SCHEDULE.levels[k].lower.iter().enumerate() {
-            let unroll = self.config.levels()[lower].unroll as u64;
+            let unroll = self.levels[lower].config.unroll as u64;
             while self.levels[lower].steps - self.seen[k][i] < unroll {
                 self.advance(lower, losses)?;
             }
@@ -214,7 +207,7 @@ impl<P: Multilevel> Engine<P> {
 
     /// One optimizer step of level `k`; answers the loss before it.
     fn step(&mut self, k: usize) -> Result<f64, EngineError> {
-        let accumulate = self.config.levels()[k].accumulate;
+        let accumulate = self.levels[k].config.accumulate;
         let mut total = self.next_gradient(k)?;
         for _ in 1..accumulate {
             let part = self.next_gradient(k)?;
@@ -227,9 +220,8 @@ impl<P: Multilevel> Engine<P> {
             total.gradient.scale(share);
             total.norm = total.gradient.dot(&total.gradient)?.sqrt();
         }
-        let configured = self.config.levels()[k].optimizer.lr();
         let level = &mut self.levels[k];
-        let learning_rate = level.learning_rate(configured)?;
+        let learning_rate = level.learning_rate()?;
         level.step(total.gradient, learning_rate);
         self.stale = true;
         let (name, step) = (level.name, level.steps);
@@ -264,8 +256,9 @@ impl<P: Multilevel> Engine<P> {
 
     /// The batch and seed at which a lower level is differentiated: those of its last step, or fresh ones.
     pub(super) fn lower_batch(&mut self, k: usize) -> Result<(Rc<AnyBatch>, u64), EngineError> {
-        match (&self.levels[k].last, self.lower_batches[k]) {
-            (Some(last), LowerBatch::Last) => Ok(last.clone()),
+        let level = &self.levels[k];
+        match (&level.last, level.config.hypergradient.as_ref().map(HypergradientConfig::batch)) {
+            (Some(last), Some(LowerBatch::Last)) => Ok(last.clone()),
             _ => Ok((self.next_batch(k)?, self.draw_seed(k))),
         }
     }
