@@ -15,7 +15,8 @@ pub(crate) struct Graph {
     below: Vec<Vec<bool>>,
     circles: Vec<Circle>,
     sweeps: Vec<Vec<Through>>,
-    coupled: Vec<Vec<usize>>,
+    /// For each level: the other levels that its best response depends on.
+    flows: Vec<Vec<usize>>,
 }
 
 /// An entry of `lower` that makes a level wait for itself.
@@ -41,7 +42,8 @@ impl Graph {
         let circles = circles(&waits);
         let below = (0..lower.len()).map(|level| reached(&waits, level)).collect();
         let levels = lower.len();
-        let mut graph = Self { upper, lower, below, circles, sweeps: vec![Vec::new(); levels], coupled: Vec::new() };
+        let (sweeps, flows) = (vec![Vec::new(); levels], vec![Vec::new(); levels]);
+        let mut graph = Self { upper, lower, below, circles, sweeps, flows };
         if graph.circles.is_empty() {
             graph.find_sweeps();
         }
@@ -75,16 +77,12 @@ impl Graph {
         (0..self.levels()).filter(|level| !self.lower.iter().any(|list| list.contains(level))).collect()
     }
 
-    /// What the hypergradient of `level` passes through: every stop before the stops it sends to.
+    /// What the hypergradient of `level` passes through: every stop before the stops whose sweeps pass through it, and
+    /// where there is no circle, before all stops it sends to.
     ///
     /// Empty for all levels if [`circles`](Self::circles) is not.
     pub(crate) fn sweep(&self, level: usize) -> &[Through] {
         &self.sweeps[level]
-    }
-
-    /// Sets of levels whose best responses depend on each other in a circle, so that no order of stops exists.
-    pub(crate) fn coupled(&self) -> &[Vec<usize>] {
-        &self.coupled
     }
 
     /// Whether the hypergradient of any level passes through this one.
@@ -124,65 +122,83 @@ impl Graph {
         parts
     }
 
-    /// Fills `sweeps`, lowest levels first, because a sweep needs those of the levels below.
+    /// Fills `sweeps` and `flows`, lowest levels first, because those of a level need those of the levels below.
     fn find_sweeps(&mut self) {
         let mut order: Vec<usize> = (0..self.levels()).collect();
         // Whoever waits for a level has more levels below it than that level has.
         order.sort_by_key(|&level| self.below[level].iter().filter(|&&below| below).count());
         for level in order {
-            match self.find_sweep(level) {
-                Ok(sweep) => self.sweeps[level] = sweep,
-                Err(coupled) if self.coupled.contains(&coupled) => {}
-                Err(coupled) => self.coupled.push(coupled),
-            }
+            self.sweeps[level] = self.find_sweep(level);
+            self.flows[level] = self.find_flows(level);
         }
     }
 
-    /// The stops between `level`'s lower levels and `level` itself, ordered; `Err` holds stops that cannot be.
-    fn find_sweep(&self, level: usize) -> Result<Vec<Through>, Vec<usize>> {
-        let flows: Vec<Vec<usize>> = (0..self.levels())
-            .map(|stop| if self.is_below(stop, level) { self.flows(stop) } else { Vec::new() })
+    /// The stops of `level`, ordered: all levels below whose best responses its total gradient depends on and that
+    /// answer to it, and the stops of those, whose best responses answer with them.
+    fn find_sweep(&self, level: usize) -> Vec<Through> {
+        let flows: Vec<&[usize]> = (0..self.levels())
+            .map(|stop| if self.is_below(stop, level) { self.flows[stop].as_slice() } else { &[] })
             .collect();
         let onward = directed(&flows);
         let leads_back: Vec<Vec<bool>> = (0..self.levels()).map(|stop| reached(&onward, stop)).collect();
-        let mut open: Vec<usize> = (0..self.levels())
-            .filter(|&stop| {
+        let mut is_stop: Vec<bool> = (0..self.levels())
+            .map(|stop| {
                 let is_fed = self.lower[level].iter().any(|&first| first == stop || leads_back[first][stop]);
                 self.is_below(stop, level) && leads_back[stop][level] && is_fed
             })
             .collect();
-        let stops = open.clone();
+        for stop in 0..self.levels() {
+            if is_stop[stop] {
+                self.sweeps[stop].iter().for_each(|below| is_stop[below.level] = true);
+            }
+        }
+        let mut open: Vec<usize> = (0..self.levels()).filter(|&stop| is_stop[stop]).collect();
         let mut sweep = Vec::new();
-        // Levels are declared uppermost first, so among several the last declared is taken first.
-        while !open.is_empty() {
-            let ready = open.iter().rposition(|stop| !open.iter().any(|feeder| flows[*feeder].contains(stop)));
-            let Some(ready) = ready else { return Err(open) };
+        while let Some(ready) = self.next_stop(&open) {
             let stop = open.remove(ready);
-            let mut into = flows[stop].clone();
-            into.retain(|next| *next == level || stops.contains(next));
+            let mut into = self.flows[stop].clone();
+            into.retain(|&next| next == level || is_stop[next]);
             into.sort_unstable();
             sweep.push(Through { level: stop, into });
         }
-        Ok(sweep)
+        sweep
     }
 
-    /// What the best response of `level` depends on: the levels above that it reads, and those below that it reads
-    /// but that do not answer to it. The answer of a level below that does is part of `level`'s own best-response
-    /// system.
-    fn flows(&self, level: usize) -> Vec<usize> {
-        let lower = self.lower[level].iter().filter(|&&lower| !self.passes(level, lower));
-        self.upper[level].iter().chain(lower).copied().collect()
+    /// Which of the open stops comes next. Levels are declared uppermost first, so among several the last declared.
+    fn next_stop(&self, open: &[usize]) -> Option<usize> {
+        let last = |waits: &dyn Fn(usize, usize) -> bool| {
+            open.iter().rposition(|&stop| !open.iter().any(|&feeder| feeder != stop && waits(stop, feeder)))
+        };
+        let owns = |stop: usize, feeder: usize| self.passes(stop, feeder);
+        let sends = |stop: usize, feeder: usize| owns(stop, feeder) || self.flows[feeder].contains(&stop);
+        // Levels that share a lower level depend on each other. Then it is enough that a level comes after its own
+        // stops, and nobody waits in a circle for that.
+        last(&sends).or_else(|| last(&owns))
+    }
+
+    /// What the best response of `level` depends on: the levels above that it reads, those below that it reads but
+    /// that do not answer to it, and what the best responses depend on that do.
+    fn find_flows(&self, level: usize) -> Vec<usize> {
+        let own = |other: usize| other == level || self.passes(level, other);
+        let below = self.sweeps[level].iter().flat_map(|stop| &self.flows[stop.level]);
+        let mut flows: Vec<usize> = Vec::new();
+        for &other in self.upper[level].iter().chain(&self.lower[level]).chain(below) {
+            if !own(other) && !flows.contains(&other) {
+                flows.push(other);
+            }
+        }
+        flows
     }
 }
 
-fn directed(lists: &[Vec<usize>]) -> DiGraph<(), ()> {
+fn directed(lists: &[impl AsRef<[usize]>]) -> DiGraph<(), ()> {
     let mut graph = DiGraph::default();
     for _ in lists {
         graph.add_node(());
     }
     for (level, list) in lists.iter().enumerate() {
         // petgraph visits the newest edge first; this way it is the first entry.
-        for &other in list.iter().rev() {
+        for &other in list.as_ref().iter().rev() {
             graph.add_edge(NodeIndex::new(level), NodeIndex::new(other), ());
         }
     }

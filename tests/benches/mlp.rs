@@ -3,7 +3,7 @@
 //! Read the results as ratios within one run: `cargo bench -p betty-tests --bench mlp`.
 #![allow(missing_docs, reason = "criterion's macros write undocumented functions")]
 
-use betty_runtime::derivatives::Loss;
+use betty_runtime::derivatives::{Curvature, Lagrangian, Loss, Point, Variable};
 use betty_runtime::execute::{Value, Vector};
 use betty_runtime::trace::{AnyBatch, LevelModule, Trace, trace};
 use betty_runtime::{Batch, Engine, Stream, multilevel, stop_gradient};
@@ -133,8 +133,8 @@ fn derivatives(c: &mut Criterion) {
     group.bench_function("differentiate and plan, first and second order", |b| {
         b.iter(|| {
             let mut loss = Loss::new(recorded.clone(), trainable, &device);
+            curvature(&loss, &device);
             loss.gradient(&[1]).expect("a gradient").program().len()
-                + loss.linearization(1, &[0]).expect("a product").kernels().0
         });
     });
 
@@ -145,14 +145,28 @@ fn derivatives(c: &mut Criterion) {
         b.iter(|| loss.gradient(&[1]).expect("a gradient").run(at.clone(), 0).expect("a loss"));
     });
     let tangent = Vector(LevelModule::leaves(&problem.model).into_iter().map(|leaf| leaf.value).collect());
-    let product = loss.linearization(1, &[0]).expect("a product");
+    let mut curvature = curvature(&loss, &device);
+    let moving = [(MODEL, &tangent)];
     group.bench_function("hessian product, full", |b| {
-        b.iter(|| product.hvp(&product.at(at.clone(), 0), &tangent));
+        b.iter(|| curvature.product(&mut Point::new(at.clone(), 0), &moving, &[MODEL]).expect("a product"));
     });
-    let point = product.at(at.clone(), 0);
-    group.bench_function("hessian product, linearized", |b| b.iter(|| product.hvp(&point, &tangent)));
-    group.bench_function("mixed product, linearized", |b| b.iter(|| product.mixed(&point, &tangent)));
+    let mut point = Point::new(at, 0);
+    for (name, of) in [("hessian product, linearized", MODEL), ("mixed product, linearized", WEIGHTS)] {
+        group.bench_function(name, |b| b.iter(|| curvature.product(&mut point, &moving, &[of]).expect("a product")));
+    }
     group.finish();
+}
+
+const WEIGHTS: Variable = Variable::Level(0);
+const MODEL: Variable = Variable::Level(1);
+
+/// Second derivatives of the model's loss, with what a hypergradient asks of them compiled.
+fn curvature(loss: &Loss, device: &Device) -> Curvature {
+    let lagrangian = Lagrangian::new(1, loss, &[]).expect("a Lagrangian");
+    let mut curvature = Curvature::new(lagrangian, device).expect("a second derivative");
+    curvature.prepare(&[MODEL], &[MODEL]).expect("a product");
+    curvature.prepare(&[MODEL], &[WEIGHTS]).expect("a product");
+    curvature
 }
 
 impl Reweighting {

@@ -15,8 +15,7 @@ pub(super) fn check(program: &Program, links: &Links<'_>, graph: &Graph, report:
         return;
     }
     check_methods_are_there(&cx, report);
-    check_coupled(&cx, report);
-    if links.incomplete || !graph.coupled().is_empty() {
+    if links.incomplete {
         return;
     }
     // From here on an edge that is not there is a mistake. Each group rests on the one before it.
@@ -86,22 +85,6 @@ fn check_methods_are_there(cx: &Context<'_>, report: &mut Report) {
     }
 }
 
-fn check_coupled(cx: &Context<'_>, report: &mut Report) {
-    for coupled in cx.graph.coupled() {
-        let Some(level) = coupled.first().and_then(|&first| cx.program.levels.get(first)) else {
-            continue;
-        };
-        report.error(
-            &level.name,
-            format!(
-                "the best responses of {} depend on each other, so none can be differentiated before the others; remove \
-                 one of the edges between them",
-                listed(cx.names_of(coupled))
-            ),
-        );
-    }
-}
-
 /// Mistakes of the program as a whole; `false` if its edges are not worth a closer look.
 fn check_program(cx: &Context<'_>, report: &mut Report) -> bool {
     let Some(header) = &cx.program.header else {
@@ -167,18 +150,6 @@ fn check_uppers(cx: &Context<'_>, report: &mut Report) {
             let (above, token) = (entry.level, entry.token);
             let upper = cx.names[above];
             if cx.graph.is_below(index, above) {
-                let is_counted = cx.graph.passes(above, index)
-                    || (0..cx.graph.levels())
-                        .any(|stop| cx.graph.passes(above, stop) && cx.graph.is_below(index, stop));
-                if !is_counted {
-                    report.error(
-                        token,
-                        format!(
-                            "`{upper}` is an upper level of `{name}`, but no hypergradient leads from `{name}` back to \
-                             `{upper}`; list `{name}` under `lower` of `{upper}`"
-                        ),
-                    );
-                }
                 continue;
             }
             let reason =

@@ -32,9 +32,9 @@ fn a_chain_whose_top_reads_the_bottom_passes_through_both() {
 }
 
 #[test]
-fn a_chain_whose_top_reads_the_middle_leaves_the_bottom_to_the_middle() {
+fn a_chain_whose_top_reads_only_the_middle_passes_through_both() {
     let graph = graph(&[(&[], &[1]), (&[0], &[2]), (&[1], &[])]);
-    assert_sweep(&graph, 0, &[(1, &[0])]);
+    assert_sweep(&graph, 0, &[(2, &[1]), (1, &[0])]);
     assert_sweep(&graph, 1, &[(2, &[1])]);
 }
 
@@ -42,7 +42,8 @@ fn a_chain_whose_top_reads_the_middle_leaves_the_bottom_to_the_middle() {
 fn a_diamond_sums_both_sides() {
     let graph = graph(&[(&[], &[1, 2, 3]), (&[0], &[3]), (&[0], &[3]), (&[1, 2], &[])]);
     assert_eq!(graph.roots(), [0]);
-    assert_sweep(&graph, 0, &[(3, &[1, 2]), (2, &[0]), (1, &[0])]);
+    // The best response of the one depends on the parameters of the other, through the level that they share.
+    assert_sweep(&graph, 0, &[(3, &[1, 2]), (2, &[0, 1]), (1, &[0, 2])]);
     assert_sweep(&graph, 1, &[(3, &[1])]);
     assert_sweep(&graph, 2, &[(3, &[2])]);
 }
@@ -71,6 +72,23 @@ fn a_pipeline_passes_down_before_it_passes_up() {
     assert_eq!(graph.roots(), [weights]);
     assert_sweep(&graph, weights, &[(finetuned, &[pretrained]), (pretrained, &[weights])]);
     assert_sweep(&graph, finetuned, &[]);
+}
+
+/// The middle level does not read the top, but its best response depends on it through the bottom.
+#[test]
+fn what_a_lower_level_depends_on_its_upper_levels_depend_on_too() {
+    let graph = graph(&[(&[], &[1]), (&[], &[2]), (&[0, 1], &[])]);
+    assert_sweep(&graph, 0, &[(2, &[0, 1]), (1, &[0])]);
+    assert_sweep(&graph, 1, &[(2, &[1])]);
+}
+
+/// No order serves levels that depend on each other in a circle; a level still comes after those that answer to it.
+#[test]
+fn levels_that_depend_on_each_other_come_after_their_own_stops() {
+    let (a, f, g, p, q) = (0, 1, 2, 3, 4);
+    let graph = graph(&[(&[], &[f, g]), (&[a], &[p, q]), (&[a], &[p, q]), (&[f], &[]), (&[g], &[])]);
+    let order: Vec<usize> = graph.sweep(a).iter().map(|stop| stop.level).collect();
+    assert_eq!(order, [q, g, p, f]);
 }
 
 #[test]

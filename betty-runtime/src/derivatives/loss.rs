@@ -1,10 +1,9 @@
 //! A traced loss on a device, with its gradient programs.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use burn::tensor::Device;
 
-use super::{Linearization, Perturbation};
 use crate::execute::{Program, Vector};
 use crate::execute::{ReadError, Value};
 use crate::graph::{Graph, GraphError, NodeId, Op, vjp};
@@ -15,10 +14,8 @@ pub struct Loss {
     trace: Trace,
     device: Device,
     /// For each level the loss reads: its trainable leaves.
-    parameters: HashMap<usize, Vec<NodeId>>,
+    parameters: BTreeMap<usize, Vec<NodeId>>,
     gradients: HashMap<Vec<usize>, GradientProgram>,
-    linearizations: HashMap<(usize, Vec<usize>), Linearization>,
-    perturbations: HashMap<(usize, Vec<usize>), Perturbation>,
 }
 
 /// Computes a loss and its gradients with respect to the parameters of some levels.
@@ -41,7 +38,7 @@ pub struct Gradients {
 impl Loss {
     /// Prepares a trace for `device`. `trainable` lists, for a level, which of its leaves are parameters.
     pub fn new(trace: Trace, trainable: impl Fn(usize) -> Vec<usize>, device: &Device) -> Self {
-        let mut parameters: HashMap<usize, Vec<NodeId>> = HashMap::new();
+        let mut parameters: BTreeMap<usize, Vec<NodeId>> = BTreeMap::new();
         for (source, _) in &trace.inputs {
             if let Source::Leaf { level, .. } = *source {
                 parameters.entry(level).or_insert_with(|| {
@@ -50,14 +47,7 @@ impl Loss {
                 });
             }
         }
-        Loss {
-            trace,
-            device: device.clone(),
-            parameters,
-            gradients: HashMap::new(),
-            linearizations: HashMap::new(),
-            perturbations: HashMap::new(),
-        }
+        Loss { trace, device: device.clone(), parameters, gradients: HashMap::new() }
     }
 
     /// The traced loss.
@@ -68,6 +58,11 @@ impl Loss {
     /// The graph inputs that are parameters of `level`.
     pub fn parameters(&self, level: usize) -> &[NodeId] {
         self.parameters.get(&level).map_or(&[], Vec::as_slice)
+    }
+
+    /// The levels whose modules the loss is given, with the graph inputs that are their parameters.
+    pub(super) fn levels(&self) -> impl Iterator<Item = (usize, &[NodeId])> {
+        self.parameters.iter().map(|(&level, nodes)| (level, nodes.as_slice()))
     }
 
     /// The program for the loss and its gradients with respect to `levels`.
@@ -91,32 +86,6 @@ impl Loss {
         let outputs: Vec<NodeId> = std::iter::once(status).chain(flat).collect();
         let program = Program::new(&graph, &self.input_nodes(), &outputs, &self.device);
         Ok(GradientProgram { program, counts: gradients.iter().map(Vec::len).collect() })
-    }
-
-    /// Products with the second derivatives of the loss in the direction of `level`, seen by `into`.
-    ///
-    /// # Errors
-    /// [`GraphError`] if a derivative cannot be built.
-    pub fn linearization(&mut self, level: usize, into: &[usize]) -> Result<&Linearization, GraphError> {
-        let key = (level, into.to_vec());
-        if !self.linearizations.contains_key(&key) {
-            let built = Linearization::new(self, level, into, &self.device)?;
-            self.linearizations.insert(key.clone(), built);
-        }
-        Ok(&self.linearizations[&key])
-    }
-
-    /// Gradients with respect to `into` at perturbed parameters of `level`.
-    ///
-    /// # Errors
-    /// [`GraphError`] if a derivative cannot be built.
-    pub fn perturbation(&mut self, level: usize, into: &[usize]) -> Result<&Perturbation, GraphError> {
-        let key = (level, into.to_vec());
-        if !self.perturbations.contains_key(&key) {
-            let built = Perturbation::new(self, level, into, &self.device)?;
-            self.perturbations.insert(key.clone(), built);
-        }
-        Ok(&self.perturbations[&key])
     }
 
     /// The loss, our gradients and Burn's, for every float leaf that Burn differentiated: for verification.

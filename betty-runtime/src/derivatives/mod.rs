@@ -1,11 +1,12 @@
-//! Compiled derivatives of one traced loss: gradients, products with second derivatives, perturbed gradients.
+//! Compiled derivatives: gradients of one traced loss, and second derivatives of what levels make of each other's losses.
 //!
 //! Everything here is planned at first use and kept; at every later use only kernels run.
 
-mod linearize;
+mod curvature;
+mod lagrangian;
 mod loss;
 mod perturb;
 
-pub use linearize::Linearization;
+pub use curvature::{Curvature, Point};
+pub use lagrangian::{Input, Lagrangian, Variable};
 pub use loss::{GradientProgram, Gradients, Loss};
-pub use perturb::Perturbation;

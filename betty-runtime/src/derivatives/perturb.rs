@@ -1,35 +1,47 @@
-//! Gradients at perturbed parameters, with stopped values and random draws held at the unperturbed point.
+//! Difference quotients of gradients, with stopped values and random draws held at the unperturbed point.
 //!
-//! A difference of gradients `∇_λ c(θ + εv) − ∇_λ c(θ − εv)` approximates a derivative only of what a derivative sees: a
-//! value behind `stop_gradient` must not move with `θ`, and both sides must see the same dropout mask. On a static graph
-//! both are a matter of which copy of a node is read.
+//! The quotient of two gradients approximates a derivative only of what a derivative sees: a value behind `stop_gradient`
+//! must not move with the parameters, and both sides must see the same dropout mask. On a static graph both are a matter
+//! of which copy of a node is read.
 
 use std::collections::HashMap;
 
 use burn::tensor::Device;
 
-use super::loss::{Loss, gradient_nodes};
+use super::lagrangian::{Lagrangian, Variable};
+use super::loss::gradient_nodes;
 use crate::execute::{Program, Value, Vector};
 use crate::graph::{GraphError, NodeId, Op, dependents, replay};
+use crate::linalg::InnerProductSpace;
 
-/// A program for `∇_λ c` at parameters `θ'` beside the unperturbed `θ`.
-pub struct Perturbation {
+/// A program for derivatives of a Lagrangian where some variables have moved.
+pub(super) struct Perturbation {
     program: Program,
-    counts: Vec<usize>,
+    /// Where the variables that move stand among the Lagrangian's inputs.
+    moving: Vec<usize>,
+    /// The derivatives, with how many tensors each has.
+    outputs: Vec<(Variable, usize)>,
 }
 
 impl Perturbation {
-    pub(super) fn new(loss: &Loss, level: usize, into: &[usize], device: &Device) -> Result<Self, GraphError> {
-        let mut graph = loss.trace().graph.clone();
-        let parameters = loss.parameters(level).to_vec();
-        let groups = into.iter().map(|&of| loss.parameters(of));
-        let gradients = gradient_nodes(&mut graph, loss.trace().loss, groups)?;
-        let moving = dependents(&graph, &parameters);
+    pub(super) fn new(
+        lagrangian: &Lagrangian,
+        moving: &[Variable],
+        outputs: &[Variable],
+        device: &Device,
+    ) -> Result<Self, GraphError> {
+        let mut graph = lagrangian.graph.clone();
+        let variables = &lagrangian.variables;
+        let parameters: Vec<NodeId> = moving.iter().flat_map(|variable| variables[variable].iter().copied()).collect();
+        let groups = outputs.iter().map(|variable| variables[variable].as_slice());
+        let gradients = gradient_nodes(&mut graph, lagrangian.value, groups)?;
+        let is_moving = dependents(&graph, &parameters);
         let source = graph.clone();
-        // What does not move, and what is held, is read where it is; the rest is computed again from θ'.
-        let held = |id: &NodeId| !moving[id.index()] || source.node(*id).op == Op::StopGradient;
+        // What does not move, and what is held, is read where it is; the rest is computed again from what has moved.
+        let held = |id: &NodeId| !is_moving[id.index()] || source.node(*id).op == Op::StopGradient;
         let mut replaced: HashMap<NodeId, NodeId> = source.ids().filter(held).map(|id| (id, id)).collect();
-        let mut inputs = loss.input_nodes();
+        let mut inputs = lagrangian.input_nodes();
+        let positions = parameters.iter().filter_map(|node| inputs.iter().position(|input| input == node)).collect();
         for &node in &parameters {
             let (shape, dtype) = (graph.shape(node).to_vec(), graph.dtype(node));
             let perturbed = graph.input(&shape, dtype);
@@ -37,14 +49,34 @@ impl Perturbation {
             inputs.push(perturbed);
         }
         let flat: Vec<NodeId> = gradients.iter().flatten().copied().collect();
-        let outputs = replay(&mut graph, &source, &flat, &replaced)?;
-        let program = Program::new(&graph, &inputs, &outputs, device);
-        Ok(Perturbation { program, counts: gradients.iter().map(Vec::len).collect() })
+        let nodes = replay(&mut graph, &source, &flat, &replaced)?;
+        let program = Program::new(&graph, &inputs, &nodes, device);
+        let outputs = outputs.iter().copied().zip(gradients.iter().map(Vec::len)).collect();
+        Ok(Perturbation { program, moving: positions, outputs })
     }
 
-    /// `∇_λ c` at `perturbed`; `inputs` are the loss's inputs at the unperturbed point.
-    pub fn run(&self, inputs: &[Value], perturbed: &Vector, seed: u64) -> Vec<Vector> {
-        let mut outputs = self.program.run(inputs.iter().chain(&perturbed.0).cloned(), seed).into_iter();
-        self.counts.iter().map(|&count| Vector(outputs.by_ref().take(count).collect())).collect()
+    /// `(∂ℓ/∂w(v + ε·t) − ∂ℓ/∂w(v − ε·t)) / 2ε`; `inputs` are the Lagrangian's inputs at the unperturbed point.
+    pub(super) fn quotient(
+        &self,
+        inputs: &[Value],
+        tangents: &[&Vector],
+        epsilon: f64,
+        seed: u64,
+    ) -> Vec<(Variable, Vector)> {
+        let behind = self.at(inputs, tangents, -epsilon, seed);
+        let mut quotients = self.at(inputs, tangents, epsilon, seed);
+        for ((_, quotient), (_, behind)) in quotients.iter_mut().zip(&behind) {
+            quotient.add_scaled(-1.0, behind);
+            quotient.scale(0.5 / epsilon);
+        }
+        quotients
+    }
+
+    fn at(&self, inputs: &[Value], tangents: &[&Vector], step: f64, seed: u64) -> Vec<(Variable, Vector)> {
+        let mut moved = Vector(self.moving.iter().map(|&position| inputs[position].clone()).collect());
+        moved.add_scaled(step, &Vector(tangents.iter().flat_map(|tangent| tangent.0.iter().cloned()).collect()));
+        let mut found = self.program.run(inputs.iter().cloned().chain(moved.0), seed).into_iter();
+        let outputs = self.outputs.iter();
+        outputs.map(|&(variable, count)| (variable, Vector(found.by_ref().take(count).collect()))).collect()
     }
 }

@@ -107,17 +107,6 @@ pub enum EngineError {
         /// Why.
         source: Box<HypergradientError>,
     },
-    /// A best response whose level has best responses below it.
-    #[error(
-        "the hypergradient of level `{level}` passes through `{through}`, whose own gradient passes through a level below \
-         it; nested best responses are not available yet: give the program at most two levels of nesting"
-    )]
-    Nested {
-        /// The upper level.
-        level: String,
-        /// The level in the middle.
-        through: String,
-    },
     /// No level of this name.
     #[error("no level named `{name}`; the levels are {levels}")]
     UnknownLevel {

@@ -88,10 +88,6 @@ impl Level {
         Ok(())
     }
 
-    pub(super) fn parameters(&self) -> Vector {
-        Vector(self.trainable.iter().map(|&i| self.leaves[i].clone()).collect())
-    }
-
     /// `level.path.of.leaf`, for messages.
     pub(super) fn path(&self, index: usize) -> String {
         format!("{}.{}", self.name, self.paths.get(index).map_or("?", String::as_str))

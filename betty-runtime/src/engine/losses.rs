@@ -1,12 +1,15 @@
 //! Compiled losses: traced at the first batch of a shape, verified once, kept for all later ones.
 
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
 use burn::tensor::Device;
 use indexmap::IndexMap;
 
 use super::error::EngineError;
 use super::level::{Level, check_device};
 use super::program::Multilevel;
-use crate::derivatives::Loss;
+use crate::derivatives::{Curvature, Lagrangian, Loss};
 use crate::execute::Value;
 use crate::trace::{AnyBatch, Signature, Source, TraceError, Verification, tolerance, trace};
 
@@ -16,6 +19,7 @@ const TRACES: usize = 8;
 /// The compiled losses of all levels.
 pub(super) struct Losses {
     caches: Vec<IndexMap<Signature, Loss>>,
+    curvatures: IndexMap<CurvatureKey, Curvature>,
     device: Device,
     /// Whether each new trace is compared with Burn's autodiff.
     pub(super) verify: bool,
@@ -23,23 +27,25 @@ pub(super) struct Losses {
 
 impl Losses {
     pub(super) fn new(levels: usize, device: Device) -> Self {
-        Losses { caches: (0..levels).map(|_| IndexMap::new()).collect(), device, verify: true }
+        let caches = (0..levels).map(|_| IndexMap::new()).collect();
+        Losses { caches, curvatures: IndexMap::new(), device, verify: true }
     }
 
     /// Traces depend on the modules; after one was lent out, all are made again.
     pub(super) fn clear(&mut self) {
         self.caches.iter_mut().for_each(IndexMap::clear);
+        self.curvatures.clear();
     }
 
-    /// The compiled loss of level `k` for batches like this one, and all its inputs at the current point.
-    pub(super) fn at<P: Multilevel>(
+    /// Compiles the loss of level `k` for batches like this one, if it is not there yet.
+    pub(super) fn prepare<P: Multilevel>(
         &mut self,
         problem: &P,
         levels: &[Level],
         k: usize,
         batch: &AnyBatch,
         seed: u64,
-    ) -> Result<(&mut Loss, Vec<Value>), EngineError> {
+    ) -> Result<&mut Loss, EngineError> {
         for (index, value) in batch.values().iter().enumerate() {
             check_device(levels[k].name, format!("tensor {index} of the batch"), value, &self.device)?;
         }
@@ -61,9 +67,65 @@ impl Losses {
         // Used last, kept longest.
         let newest = cache.len() - 1;
         cache.move_index(index, newest);
-        let loss = &mut cache[newest];
-        let inputs = gather(loss, levels, batch);
-        Ok((loss, inputs))
+        Ok(&mut cache[newest])
+    }
+
+    /// Compiles the Lagrangian of level `k` on these batches, if it is not there yet: `stops` are the levels below it whose
+    /// best responses answer to it, each after its own stops. All their losses and Lagrangians have been prepared.
+    pub(super) fn prepare_curvature<P: Multilevel>(
+        &mut self,
+        k: usize,
+        points: &BTreeMap<usize, BatchPoint>,
+    ) -> Result<CurvatureKey, EngineError> {
+        let stops = || P::SCHEDULE.levels[k].sweep.iter().map(|stop| stop.level);
+        let key = |of: usize| CurvatureKey::new::<P>(of, points);
+        let own = key(k);
+        let index = match self.curvatures.get_index_of(&own) {
+            Some(index) => index,
+            None => {
+                let below: Vec<(usize, &Lagrangian)> =
+                    stops().map(|stop| (stop, self.curvatures[&key(stop)].lagrangian())).collect();
+                let loss = &self.caches[k][points[&k].batch.signature()];
+                let name = P::SCHEDULE.levels[k].name;
+                let graph = |source| EngineError::Graph { level: name.into(), source };
+                let lagrangian = Lagrangian::new(k, loss, &below).map_err(graph)?;
+                let curvature = Curvature::new(lagrangian, &self.device).map_err(graph)?;
+                if self.curvatures.len() == TRACES * self.caches.len() {
+                    self.curvatures.shift_remove_index(0);
+                }
+                self.curvatures.insert_full(own.clone(), curvature).0
+            }
+        };
+        let newest = self.curvatures.len() - 1;
+        self.curvatures.move_index(index, newest);
+        Ok(own)
+    }
+
+    /// The loss of level `k` for batches like this one, and these curvatures; all have been prepared.
+    pub(super) fn curvatures(&mut self, keys: &BTreeMap<usize, CurvatureKey>) -> BTreeMap<usize, &mut Curvature> {
+        let wanted = self.curvatures.iter_mut().filter(|(key, _)| keys.get(&key.level) == Some(*key));
+        wanted.map(|(key, curvature)| (key.level, curvature)).collect()
+    }
+}
+
+/// On what a level's loss is evaluated.
+pub(super) struct BatchPoint {
+    pub(super) batch: Rc<AnyBatch>,
+    pub(super) seed: u64,
+}
+
+/// What a Lagrangian depends on: the level, and the signatures of its batch and of those of its stops.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct CurvatureKey {
+    level: usize,
+    signatures: Vec<Signature>,
+}
+
+impl CurvatureKey {
+    fn new<P: Multilevel>(level: usize, points: &BTreeMap<usize, BatchPoint>) -> Self {
+        let stops = P::SCHEDULE.levels[level].sweep.iter().map(|stop| stop.level);
+        let all = std::iter::once(level).chain(stops);
+        CurvatureKey { level, signatures: all.map(|of| points[&of].batch.signature().clone()).collect() }
     }
 }
 
@@ -83,7 +145,7 @@ fn compile<P: Multilevel>(
 }
 
 /// All inputs of a loss, in the trace's order.
-fn gather(loss: &Loss, levels: &[Level], batch: &AnyBatch) -> Vec<Value> {
+pub(super) fn gather(loss: &Loss, levels: &[Level], batch: &AnyBatch) -> Vec<Value> {
     let value = |source: &Source| match *source {
         Source::Leaf { level, index } => levels[level].leaves[index].clone(),
         Source::Batch { index } => batch.values()[index].clone(),

@@ -35,8 +35,8 @@ pub struct LevelSpec {
     pub upper: &'static [usize],
     /// The levels whose best responses the loss reads, in the order of its arguments.
     pub lower: &'static [usize],
-    /// What this level's hypergradient passes through; every stop comes before the stops it sends to. Empty if the
-    /// gradient is only direct.
+    /// The levels whose best responses answer to this one, in the order in which its hypergradient passes through them: a
+    /// stop comes after the stops of its own sweep. Empty if the gradient is only direct.
     pub sweep: &'static [Through],
 }
 
@@ -46,8 +46,8 @@ pub struct LevelSpec {
 pub struct Through {
     /// The level whose best response is differentiated.
     pub level: usize,
-    /// Where the cotangents go, in order of declaration: upper levels of `level`, and lower levels of it whose best
-    /// response does not depend on `level`. Each is a later stop or the level that the sweep belongs to.
+    /// Where the cotangents go, in order of declaration: the levels that the best response of `level` depends on, as far
+    /// as they are stops of the sweep or the level that the sweep belongs to.
     pub into: &'static [usize],
 }
 
@@ -184,7 +184,7 @@ mod tests {
     const DIAMOND: Schedule = Schedule {
         name: "Diamond",
         levels: &[
-            level("top", &[], &[1, 2, 3], &[through(3, &[1, 2]), through(2, &[0]), through(1, &[0])]),
+            level("top", &[], &[1, 2, 3], &[through(3, &[1, 2]), through(2, &[0, 1]), through(1, &[0, 2])]),
             level("left", &[0], &[3], &[through(3, &[1])]),
             level("right", &[0], &[3], &[through(3, &[2])]),
             level("bottom", &[1, 2], &[], &[]),
@@ -262,8 +262,8 @@ hypergradient of middle
     bottom
 hypergradient of top
   bottom -> left, right
-  right -> top
-  left -> top
+  right -> top, left
+  left -> top, right
 hypergradient of left
   bottom -> left
 hypergradient of right

@@ -75,14 +75,6 @@ impl<P: Multilevel> Engine<P> {
     pub fn new(problem: P, data: P::Data, config: P::Config) -> Result<Self, EngineError> {
         let schedule = P::SCHEDULE;
         config.validate(&schedule)?;
-        for spec in schedule.levels {
-            for through in spec.sweep {
-                let middle = &schedule.levels[through.level];
-                if !middle.sweep.is_empty() {
-                    return Err(EngineError::Nested { level: spec.name.into(), through: middle.name.into() });
-                }
-            }
-        }
         let mut levels = Vec::with_capacity(schedule.levels.len());
         for ((spec, module), config) in schedule.levels.iter().zip(problem.modules()).zip(config.levels()) {
             levels.push(Level::new(spec.name, module, config)?);

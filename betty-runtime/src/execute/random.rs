@@ -3,14 +3,23 @@
 //! A gradient, the Hessian-vector products at the same point and a replay of an earlier step all see one dropout mask when
 //! they run under one seed, on every thread and whatever else the process draws.
 
-use burn::tensor::{DType, TensorData};
+use burn::tensor::{DType, Device, TensorData};
 use burn_backend::ops::FloatTensorOps;
 use burn_backend::{Backend, TensorMetadata as _};
 use burn_dispatch::{Dispatch, DispatchDevice};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-use crate::graph::Distribution;
+use super::Value;
+use crate::graph::{Distribution, Node};
+
+impl Value {
+    /// The draw number `number` of a run under `seed`, as a program under that seed would make it.
+    pub(crate) fn draw(node: &Node, distribution: Distribution, seed: u64, number: usize, device: &Device) -> Self {
+        let device = device.clone().without_autodiff();
+        Value(draw(&node.shape, node.dtype, distribution, seed, number, device.as_dispatch()))
+    }
+}
 
 pub(super) fn draw(
     shape: &[usize],

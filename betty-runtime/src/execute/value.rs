@@ -49,6 +49,12 @@ impl Value {
         })
     }
 
+    /// A float tensor of zeros.
+    pub fn zeros(shape: &[usize], dtype: DType, device: &Device) -> Self {
+        let device = device.clone().without_autodiff();
+        Value(Dispatch::float_zeros(shape.to_vec().into(), device.as_dispatch(), dtype.into()))
+    }
+
     /// A one-element float tensor, of shape `[1]`.
     pub fn scalar(value: f64, dtype: DType, device: &Device) -> Self {
         Self::from_data(TensorData::new(vec![value], [1]).convert_dtype(dtype), device)

@@ -4,7 +4,7 @@
 //! *Meta-learning with implicit gradients* (iMAML), 2019, arXiv:1909.04630. With as many iterations as parameters the
 //! answer is exact up to rounding; with fewer it is the best one in the Krylov space of `v`.
 
-use super::{HypergradientError, HypergradientMethod, Indirect, LowerProblem, implicit};
+use super::{HypergradientError, HypergradientMethod, Solved, System};
 use crate::execute::Vector;
 use crate::linalg::{CgOptions, conjugate_gradient};
 
@@ -20,8 +20,8 @@ impl HypergradientMethod for ConjugateGradient {
         "cg"
     }
 
-    fn indirect(&self, lower: &mut LowerProblem<'_>, cotangent: &Vector) -> Result<Indirect, HypergradientError> {
-        let solution = conjugate_gradient(lower, cotangent, None, &self.options)?;
-        implicit(lower, &solution.x, Some(solution.outcome.residual))
+    fn solve(&self, system: &mut System<'_>, v: &Vector) -> Result<Solved, HypergradientError> {
+        let solution = conjugate_gradient(system, v, None, &self.options)?;
+        Ok(solution.into())
     }
 }

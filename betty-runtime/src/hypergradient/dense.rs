@@ -1,6 +1,6 @@
 //! The whole Hessian, formed by one product a parameter and solved by elimination: exact, for small problems and tests.
 
-use super::{HypergradientError, HypergradientMethod, Indirect, LowerProblem, implicit};
+use super::{HypergradientError, HypergradientMethod, Solved, System};
 use crate::execute::Vector;
 use crate::linalg::{DenseOptions, dense};
 
@@ -16,8 +16,8 @@ impl HypergradientMethod for DenseSolve {
         "dense"
     }
 
-    fn indirect(&self, lower: &mut LowerProblem<'_>, cotangent: &Vector) -> Result<Indirect, HypergradientError> {
-        let solution = dense(lower, cotangent, &self.options)?;
-        implicit(lower, &solution.x, Some(solution.outcome.residual))
+    fn solve(&self, system: &mut System<'_>, v: &Vector) -> Result<Solved, HypergradientError> {
+        let solution = dense(system, v, &self.options)?;
+        Ok(solution.into())
     }
 }

@@ -14,6 +14,9 @@ pub enum ProductError {
     /// A derivative could not be built.
     #[error(transparent)]
     Graph(#[from] GraphError),
+    /// A system below the level could not be solved.
+    #[error("{0}")]
+    Below(Box<HypergradientError>),
 }
 
 /// A hypergradient method failed.
@@ -29,6 +32,17 @@ pub enum HypergradientError {
     /// The cotangent is infinite or not a number.
     #[error("the gradient that the upper level sends down is not finite")]
     NotFinite,
+}
+
+impl HypergradientError {
+    /// The failure itself, without the systems above that needed what failed.
+    pub(super) fn innermost(self) -> Self {
+        match self {
+            Self::Solve(SolveError::Operator(ProductError::Below(below)))
+            | Self::Product(ProductError::Below(below)) => below.innermost(),
+            other => other,
+        }
+    }
 }
 
 impl From<ReadError> for HypergradientError {

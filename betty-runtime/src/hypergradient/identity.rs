@@ -4,7 +4,7 @@
 //! arXiv:1511.06727. Exact when the lower Hessian is `1/scale` times the identity; otherwise biased, but with the right
 //! sign pattern near a well-conditioned optimum.
 
-use super::{HypergradientError, HypergradientMethod, Indirect, LowerProblem, implicit};
+use super::{HypergradientError, HypergradientMethod, Solved, System};
 use crate::execute::Vector;
 use crate::linalg::InnerProductSpace;
 
@@ -20,9 +20,9 @@ impl HypergradientMethod for Identity {
         "identity"
     }
 
-    fn indirect(&self, lower: &mut LowerProblem<'_>, cotangent: &Vector) -> Result<Indirect, HypergradientError> {
-        let mut q = cotangent.clone();
-        q.scale(self.scale);
-        implicit(lower, &q, None)
+    fn solve(&self, _system: &mut System<'_>, v: &Vector) -> Result<Solved, HypergradientError> {
+        let mut x = v.clone();
+        x.scale(self.scale);
+        Ok(Solved { x, residual: None })
     }
 }

@@ -7,7 +7,9 @@
 //! (∂θ*/∂λ)ᵀ v = −(∂²c/∂λ∂θ) q,   where (H + damping·I) q = v,   H = ∂²c/∂θ².
 //! ```
 //!
-//! Every method here answers this question, each in its own file; they differ in how, and how well, they find `q`.
+//! Every method here answers this question, each in its own file; they differ in how, and how well, they find `q`. Where
+//! levels below the lower level answer to it, `∂c/∂θ` is its total gradient and `H` the derivative of that: see
+//! [`Response`], which composes the methods of all levels on the way.
 //!
 //! | method | `q` | products | choose it |
 //! |---|---|---|---|
@@ -20,63 +22,83 @@
 //! `∂c/∂θ = 0` holds only approximately after a finite number of lower steps, so every implicit hypergradient carries the
 //! lower level's own optimisation error, whichever method is used.
 
+mod blocks;
 mod choice;
 mod conjugate_gradient;
 mod dense;
 mod error;
 mod finite_difference;
 mod identity;
-mod lower;
 mod neumann;
+mod response;
 
 use std::fmt::Debug;
 
+pub use blocks::Blocks;
 pub use conjugate_gradient::ConjugateGradient;
 pub use dense::DenseSolve;
 pub use error::{HypergradientError, ProductError};
 pub use finite_difference::FiniteDifference;
 pub use identity::Identity;
-pub use lower::LowerProblem;
 pub use neumann::Neumann;
+pub use response::{Direction, Response, Stop};
 
 use crate::execute::Vector;
+use crate::linalg::{LinearOperator, Solution};
 
-/// What a method answers: the indirect gradient of each upper level asked for.
-#[derive(Clone, Debug)]
-pub struct Indirect {
-    /// `(∂θ*/∂λ)ᵀ v` for each upper level, in the order of [`LowerProblem::into`](LowerProblem).
-    pub gradients: Vec<Vector>,
-    /// How the linear system went.
-    pub solve: SolveReport,
-}
+/// The matrix `A` of a system `A·x = v`, known by its products: the Hessian of a level's loss at its current parameters,
+/// or, where levels below answer to the level, the reduced Hessian.
+pub type System<'a> = dyn LinearOperator<Vector = Vector, Error = ProductError> + 'a;
 
-/// What a solve took and how good it is.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct SolveReport {
-    /// Hessian-vector products formed.
-    pub products: usize,
-    /// Relative residual `‖v − (H + damping·I) q‖ / ‖v‖`, where the method knows it.
-    pub residual: Option<f64>,
-}
-
-/// A way to push a cotangent through the best response of a lower level.
+/// A way to push a cotangent through the best response of a level.
 pub trait HypergradientMethod: Debug + Send {
     /// The method's name in a program, `cg` for instance.
     fn name(&self) -> &'static str;
 
-    /// The indirect gradient `(∂θ*/∂λ)ᵀ · cotangent`.
+    /// An approximation of `(A + damping·I)⁻¹·v`.
     ///
     /// # Errors
-    /// [`HypergradientError`] when the system cannot be solved; the lower level is left as it was.
-    fn indirect(&self, lower: &mut LowerProblem<'_>, cotangent: &Vector) -> Result<Indirect, HypergradientError>;
+    /// [`HypergradientError`] when the system cannot be solved.
+    fn solve(&self, system: &mut System<'_>, v: &Vector) -> Result<Solved, HypergradientError>;
+
+    /// How the product of the solution with the mixed second derivative is formed.
+    fn mixed(&self) -> MixedProduct {
+        MixedProduct::Exact
+    }
 }
 
-/// `−(∂²c/∂λ∂θ) q`: the last step of every implicit method.
-fn implicit(lower: &mut LowerProblem<'_>, q: &Vector, residual: Option<f64>) -> Result<Indirect, HypergradientError> {
-    use crate::linalg::InnerProductSpace;
-    let mut gradients = lower.mixed(q)?;
-    for gradient in &mut gradients {
-        gradient.scale(-1.0);
+/// How a mixed product `(∂²c/∂λ∂θ)·x` is formed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum MixedProduct {
+    /// By differentiation.
+    Exact,
+    /// As a central difference of gradients at `θ ± ε·x`.
+    Difference {
+        /// `‖ε·x‖`, more than 0.
+        perturbation: f64,
+    },
+}
+
+/// What a method answers.
+#[derive(Clone, Debug)]
+pub struct Solved {
+    /// The approximate solution.
+    pub x: Vector,
+    /// Relative residual `‖v − (A + damping·I)·x‖ / ‖v‖`, where the method knows it.
+    pub residual: Option<f64>,
+}
+
+impl From<Solution<Vector>> for Solved {
+    fn from(solution: Solution<Vector>) -> Self {
+        Solved { x: solution.x, residual: Some(solution.outcome.residual) }
     }
-    Ok(Indirect { gradients, solve: SolveReport { products: lower.products(), residual } })
+}
+
+/// What the solves at one level took for one hypergradient, and how good the last one is.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct SolveReport {
+    /// Products with the level's (reduced) Hessian.
+    pub products: usize,
+    /// Relative residual of the last solve, where the method knows it.
+    pub residual: Option<f64>,
 }

@@ -4,7 +4,7 @@
 //! arXiv:1911.02590: `q = s·Σ_{k<K} (I − s(H + damping·I))ᵏ v`, which is what differentiating the last `K` gradient steps of
 //! length `s` at a fixed point gives. Converges for `s < 2/λ_max`.
 
-use super::{HypergradientError, HypergradientMethod, Indirect, LowerProblem, implicit};
+use super::{HypergradientError, HypergradientMethod, Solved, System};
 use crate::execute::Vector;
 use crate::linalg::{NeumannOptions, neumann};
 
@@ -20,8 +20,8 @@ impl HypergradientMethod for Neumann {
         "neumann"
     }
 
-    fn indirect(&self, lower: &mut LowerProblem<'_>, cotangent: &Vector) -> Result<Indirect, HypergradientError> {
-        let solution = neumann(lower, cotangent, &self.options)?;
-        implicit(lower, &solution.x, Some(solution.outcome.residual))
+    fn solve(&self, system: &mut System<'_>, v: &Vector) -> Result<Solved, HypergradientError> {
+        let solution = neumann(system, v, &self.options)?;
+        Ok(solution.into())
     }
 }

@@ -31,7 +31,7 @@ pub struct CgOptions {
 /// # Errors
 /// [`SolveError::NotPositiveDefinite`] when the operator turns out not to be what the method needs,
 /// [`SolveError::NotFinite`], [`SolveError::Operator`]. Running out of iterations is an [`Outcome`], not an error.
-pub fn conjugate_gradient<A: LinearOperator>(
+pub fn conjugate_gradient<A: LinearOperator + ?Sized>(
     operator: &mut A,
     b: &A::Vector,
     guess: Option<A::Vector>,

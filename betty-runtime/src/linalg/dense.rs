@@ -27,7 +27,7 @@ pub fn dense<A>(
     options: &DenseOptions,
 ) -> Result<Solution<A::Vector>, SolveError<A::Error>>
 where
-    A: LinearOperator<Vector: Coordinates>,
+    A: LinearOperator<Vector: Coordinates> + ?Sized,
 {
     let DenseOptions { damping, limit } = *options;
     let n = b.dimension();
@@ -62,7 +62,7 @@ where
 
 fn coordinates<A>(x: &A::Vector) -> Result<Vec<f64>, SolveError<A::Error>>
 where
-    A: LinearOperator<Vector: Coordinates>,
+    A: LinearOperator<Vector: Coordinates> + ?Sized,
 {
     x.coordinates().map_err(|error| SolveError::Operator(error.into()))
 }

@@ -36,7 +36,7 @@ const GROWTH: f64 = 10.0;
 /// [`SolveError::Diverged`] when a term is more than 10 times as large as `b` because the step is too long,
 /// [`SolveError::NotPositiveDefinite`] when it is because the operator curves downwards, [`SolveError::NotFinite`],
 /// [`SolveError::Operator`].
-pub fn neumann<A: LinearOperator>(
+pub fn neumann<A: LinearOperator + ?Sized>(
     operator: &mut A,
     b: &A::Vector,
     options: &NeumannOptions,

@@ -53,7 +53,7 @@ pub trait LinearOperator {
 }
 
 /// The product `(A + damping·I)·x`.
-pub(super) fn apply_damped<A: LinearOperator>(
+pub(super) fn apply_damped<A: LinearOperator + ?Sized>(
     operator: &mut A,
     damping: f64,
     x: &A::Vector,
@@ -66,7 +66,7 @@ pub(super) fn apply_damped<A: LinearOperator>(
 }
 
 /// The inner product `⟨x, y⟩`, checked to be a finite number.
-pub(super) fn dot<A: LinearOperator>(
+pub(super) fn dot<A: LinearOperator + ?Sized>(
     x: &A::Vector,
     y: &A::Vector,
     iteration: usize,

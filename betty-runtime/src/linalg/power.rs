@@ -13,7 +13,7 @@ use super::{InnerProductSpace, LinearOperator, Quantity, SolveError};
 ///
 /// # Errors
 /// [`SolveError::NotFinite`], [`SolveError::Operator`].
-pub fn largest_eigenvalue<A: LinearOperator>(
+pub fn largest_eigenvalue<A: LinearOperator + ?Sized>(
     operator: &mut A,
     start: &A::Vector,
     products: usize,

@@ -1,0 +1,219 @@
+//! Products with the second derivative of a Lagrangian, between any of its variables.
+//!
+//! The derivative `∂ℓ/∂w` changes by `Σᵥ (∂²ℓ/∂w∂v)·tᵥ` when every moving variable `v` moves along `tᵥ` (forward over
+//! reverse). Of that graph only the part behind the tangents depends on them; everything else is evaluated once at a point
+//! and kept for all products there.
+
+use std::collections::{BTreeMap, HashMap};
+
+use burn::tensor::Device;
+
+use super::lagrangian::{Lagrangian, Variable};
+use super::loss::gradient_nodes;
+use super::perturb::Perturbation;
+use crate::execute::{Program, Value, Vector};
+use crate::graph::{Graph, GraphError, NodeId, Op, dependents, jvp, reachable};
+
+/// Which variables move, and which derivatives are asked for.
+type Key = (Vec<Variable>, Vec<Variable>);
+
+/// The second derivative of a Lagrangian, compiled product by product as they are asked for.
+pub struct Curvature {
+    lagrangian: Lagrangian,
+    device: Device,
+    /// `∂ℓ/∂variable`, for all variables.
+    gradients: BTreeMap<Variable, Vec<NodeId>>,
+    tangents: BTreeMap<Variable, Vec<NodeId>>,
+    /// What products read of a point.
+    kept: Vec<NodeId>,
+    point: Option<Program>,
+    products: HashMap<Key, Product>,
+    perturbations: HashMap<Key, Perturbation>,
+}
+
+/// One planned product.
+struct Product {
+    program: Program,
+    /// Which of the kept values it reads.
+    reads: Vec<usize>,
+    /// The derivatives that are not zero whatever the tangents, with how many tensors each has.
+    answers: Vec<(Variable, usize)>,
+}
+
+/// What is known at one point.
+pub struct Point {
+    inputs: Vec<Value>,
+    seed: u64,
+    values: Vec<Value>,
+}
+
+impl Point {
+    /// The point with these values for all inputs of a Lagrangian, in its order.
+    pub fn new(inputs: Vec<Value>, seed: u64) -> Self {
+        Point { inputs, seed, values: Vec::new() }
+    }
+}
+
+impl Curvature {
+    /// Prepares the second derivative of a Lagrangian on a device.
+    ///
+    /// # Errors
+    /// [`GraphError`] if a derivative cannot be built.
+    pub fn new(mut lagrangian: Lagrangian, device: &Device) -> Result<Self, GraphError> {
+        let Lagrangian { graph, value, variables, .. } = &mut lagrangian;
+        let groups = variables.values().map(Vec::as_slice);
+        let gradients = gradient_nodes(graph, *value, groups)?;
+        let mut tangents = BTreeMap::new();
+        for (&variable, nodes) in variables.iter() {
+            let like = |&node: &NodeId| {
+                let (shape, dtype) = (graph.shape(node).to_vec(), graph.dtype(node));
+                graph.input(&shape, dtype)
+            };
+            tangents.insert(variable, nodes.iter().map(like).collect());
+        }
+        Ok(Curvature {
+            gradients: variables.keys().copied().zip(gradients).collect(),
+            tangents,
+            lagrangian,
+            device: device.clone(),
+            kept: Vec::new(),
+            point: None,
+            products: HashMap::new(),
+            perturbations: HashMap::new(),
+        })
+    }
+
+    /// The Lagrangian.
+    pub fn lagrangian(&self) -> &Lagrangian {
+        &self.lagrangian
+    }
+
+    /// Whether the Lagrangian depends on `variable` at all.
+    pub fn depends_on(&self, variable: Variable) -> bool {
+        self.gradients.contains_key(&variable)
+    }
+
+    /// What each tensor of `variable` looks like, filled with zeros.
+    pub fn zeros(&self, variable: Variable) -> Vector {
+        let nodes = self.tangents.get(&variable).map_or(&[][..], Vec::as_slice);
+        let graph = &self.lagrangian.graph;
+        let zero = |&node: &NodeId| Value::zeros(graph.shape(node), graph.dtype(node), &self.device);
+        Vector(nodes.iter().map(zero).collect())
+    }
+
+    /// Compiles a [`product`](Self::product) ahead of its first use.
+    ///
+    /// # Errors
+    /// [`GraphError`] if the derivative cannot be built.
+    pub fn prepare(&mut self, moving: &[Variable], outputs: &[Variable]) -> Result<(), GraphError> {
+        let key = (moving.to_vec(), outputs.to_vec());
+        if !self.products.contains_key(&key) {
+            let product = self.build(&key)?;
+            self.products.insert(key, product);
+        }
+        Ok(())
+    }
+
+    /// `Σᵥ (∂²ℓ/∂w∂v)·tᵥ` for each `w` of `outputs`, for `(v, tᵥ)` of `moving`. What vanishes whatever the tangents is left
+    /// out of the answer.
+    ///
+    /// # Errors
+    /// [`GraphError`] if the derivative cannot be built.
+    pub fn product(
+        &mut self,
+        point: &mut Point,
+        moving: &[(Variable, &Vector)],
+        outputs: &[Variable],
+    ) -> Result<Vec<(Variable, Vector)>, GraphError> {
+        let key: Key = (moving.iter().map(|&(variable, _)| variable).collect(), outputs.to_vec());
+        self.prepare(&key.0, &key.1)?;
+        let product = &self.products[&key];
+        if product.answers.is_empty() {
+            return Ok(Vec::new());
+        }
+        if point.values.len() < self.kept.len() {
+            let graph = &self.lagrangian.graph;
+            let inputs = self.lagrangian.input_nodes();
+            let program = self.point.get_or_insert_with(|| Program::new(graph, &inputs, &self.kept, &self.device));
+            point.values = program.run(point.inputs.iter().cloned(), point.seed);
+        }
+        let kept = product.reads.iter().map(|&index| point.values[index].clone());
+        let tangents = moving.iter().flat_map(|(_, tangent)| tangent.0.iter().cloned());
+        let mut found = product.program.run(kept.chain(tangents), 0).into_iter();
+        let answers = product.answers.iter();
+        Ok(answers.map(|&(variable, count)| (variable, Vector(found.by_ref().take(count).collect()))).collect())
+    }
+
+    fn build(&mut self, (moving, outputs): &Key) -> Result<Product, GraphError> {
+        let Lagrangian { graph, variables, .. } = &mut self.lagrangian;
+        let tangents: Vec<NodeId> =
+            moving.iter().flat_map(|variable| self.tangents[variable].iter().copied()).collect();
+        let moved = moving.iter().flat_map(|variable| variables[variable].iter().copied());
+        let moves: Vec<(NodeId, NodeId)> = moved.zip(tangents.iter().copied()).collect();
+        let mut answers = Vec::new();
+        let mut nodes = Vec::new();
+        for &output in outputs {
+            let gradients = &self.gradients[&output];
+            let changes = jvp(graph, gradients, &moves)?;
+            if changes.iter().all(Option::is_none) {
+                continue;
+            }
+            answers.push((output, changes.len()));
+            for (change, &gradient) in changes.into_iter().zip(gradients) {
+                nodes.push(change.unwrap_or_else(|| graph.zeros_like(gradient)));
+            }
+        }
+        let reads = boundary(graph, &nodes, &tangents);
+        let inputs: Vec<NodeId> = reads.iter().chain(&tangents).copied().collect();
+        let program = Program::new(graph, &inputs, &nodes, &self.device);
+        Ok(Product { program, reads: reads.into_iter().map(|node| self.keep(node)).collect(), answers })
+    }
+
+    /// The place of a value among those kept at a point.
+    fn keep(&mut self, node: NodeId) -> usize {
+        self.kept.iter().position(|&known| known == node).unwrap_or_else(|| {
+            self.kept.push(node);
+            self.point = None;
+            self.kept.len() - 1
+        })
+    }
+
+    /// `(∂ℓ/∂w(… + ε·t) − ∂ℓ/∂w(… − ε·t)) / 2ε` for each `w` of `outputs`: a [`product`](Self::product) as a difference
+    /// quotient, with stopped values and random draws held at the unperturbed point.
+    ///
+    /// # Errors
+    /// [`GraphError`] if the derivative cannot be built.
+    pub fn quotient(
+        &mut self,
+        point: &Point,
+        moving: &[(Variable, &Vector)],
+        outputs: &[Variable],
+        epsilon: f64,
+    ) -> Result<Vec<(Variable, Vector)>, GraphError> {
+        let key: Key = (moving.iter().map(|&(variable, _)| variable).collect(), outputs.to_vec());
+        if !self.perturbations.contains_key(&key) {
+            let built = Perturbation::new(&self.lagrangian, &key.0, &key.1, &self.device)?;
+            self.perturbations.insert(key.clone(), built);
+        }
+        let tangents: Vec<&Vector> = moving.iter().map(|&(_, tangent)| tangent).collect();
+        Ok(self.perturbations[&key].quotient(&point.inputs, &tangents, epsilon, point.seed))
+    }
+}
+
+/// The nodes on which `outputs` depend, that do not depend on `tangents` themselves but are read by a node that does.
+fn boundary(graph: &Graph, outputs: &[NodeId], tangents: &[NodeId]) -> Vec<NodeId> {
+    let needed = reachable(graph, outputs);
+    let linear = dependents(graph, tangents);
+    let mut kept = vec![false; graph.len()];
+    for id in graph.ids().filter(|id| needed[id.index()]) {
+        if linear[id.index()] {
+            for input in &graph.node(id).inputs {
+                kept[input.index()] |= !linear[input.index()];
+            }
+        } else if outputs.contains(&id) {
+            kept[id.index()] = true;
+        }
+    }
+    // Constants cost nothing to make again, and the planner folds them into kernels.
+    graph.ids().filter(|id| kept[id.index()] && !matches!(graph.node(*id).op, Op::Full(_) | Op::Literal(_))).collect()
+}

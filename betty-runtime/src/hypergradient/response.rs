@@ -1,0 +1,303 @@
+//! Best responses of any depth, differentiated: one linear system for everything below a level, solved level by level.
+//!
+//! Below a level `s` stand the variables `Y`: the parameters of every stop of its sweep and, for stops with stops of their
+//! own, the multipliers of those (see [`Lagrangian`](crate::derivatives::Lagrangian)). Their conditions `F(Y) = 0` are
+//! derivatives of the stops' Lagrangians `ℓ_r`. Two systems with `J = ∂F/∂Y` are all that is ever needed:
+//!
+//! ```text
+//! adjoint:  Jᵀ m = v      v: how the loss of s changes with Y;  then −⟨m, ∂F/∂θ_s⟩ is the indirect gradient
+//! tangent:  J δ = c       δ: how Y moves when its conditions move
+//! ```
+//!
+//! Both are solved by block elimination, lowest stop first. The pivot of stop `r` is its *reduced Hessian*: how the total
+//! gradient of `r` changes with `θ_r` while everything that answers to `r` answers. The method of `r` solves it, and sees
+//! only products; each product of a nested stop solves the systems below it, with the methods of the stops there. For a
+//! stop with nothing below, the pivot is the Hessian of its loss, and nothing of this costs anything.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use super::{Blocks, HypergradientError, HypergradientMethod, MixedProduct, ProductError, SolveReport};
+use crate::derivatives::{Curvature, Point, Variable};
+use crate::execute::Vector;
+use crate::linalg::{InnerProductSpace, LinearOperator};
+
+/// Which of the two systems.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// `Jᵀ`: unknowns belong to conditions, equations to variables.
+    Adjoint,
+    /// `J`: unknowns belong to variables, equations to conditions.
+    Tangent,
+}
+
+impl Direction {
+    fn other(self) -> Self {
+        match self {
+            Direction::Adjoint => Direction::Tangent,
+            Direction::Tangent => Direction::Adjoint,
+        }
+    }
+}
+
+/// A level whose best response is differentiated, at one point.
+pub struct Stop<'a> {
+    /// How its pivot is solved.
+    pub method: &'a dyn HypergradientMethod,
+    /// The second derivative of its Lagrangian.
+    pub curvature: &'a mut Curvature,
+    /// Where.
+    pub point: Point,
+    /// Its own stops, each after the stops below itself.
+    pub below: Rc<[usize]>,
+}
+
+/// The best responses of several levels.
+#[derive(Default)]
+pub struct Response<'a> {
+    stops: BTreeMap<usize, Stop<'a>>,
+    reports: BTreeMap<usize, SolveReport>,
+    failed: Option<usize>,
+}
+
+impl<'a> Response<'a> {
+    /// Adds a level; its own stops are there already.
+    pub fn add(&mut self, level: usize, stop: Stop<'a>) {
+        self.stops.insert(level, stop);
+        self.reports.insert(level, SolveReport::default());
+    }
+
+    /// What the solves took so far, for every level.
+    pub fn reports(&self) -> &BTreeMap<usize, SolveReport> {
+        &self.reports
+    }
+
+    /// The level whose method failed, after an error.
+    pub fn failed(&self) -> Option<usize> {
+        self.failed
+    }
+
+    /// Solves the system of `levels`, each after its own stops, for this right-hand side.
+    ///
+    /// Blocks are named by the variable, also where they belong to the condition that determines it.
+    ///
+    /// # Errors
+    /// [`HypergradientError`] when a method cannot solve its pivot, or a product cannot be formed.
+    pub fn solve(
+        &mut self,
+        levels: &[usize],
+        direction: Direction,
+        right: &Blocks,
+    ) -> Result<Blocks, HypergradientError> {
+        let Some((&level, lower)) = levels.split_last() else { return Ok(Blocks::default()) };
+        let variable = Variable::Level(level);
+        let mut x = self.respond(level, lower, direction, None, right)?;
+        let mut b = right.only(|of| of == variable);
+        b = b.plus(-1.0, self.apply(direction, &x, &[variable])?);
+        let Some(b) = b.take(variable) else { return Ok(x) };
+        let pivot = self.pivot(level, lower, direction, &b)?;
+        x = x.plus(1.0, self.respond(level, lower, direction, Some(&pivot), &Blocks::default())?);
+        x.set(variable, pivot);
+        Ok(x)
+    }
+
+    /// The block of `level`'s own parameters, from its reduced system.
+    fn pivot(
+        &mut self,
+        level: usize,
+        lower: &[usize],
+        direction: Direction,
+        b: &Vector,
+    ) -> Result<Vector, HypergradientError> {
+        let method = self.stops[&level].method;
+        let mut reduced = Reduced { response: self, level, lower, direction };
+        match method.solve(&mut reduced, b) {
+            Ok(solved) => {
+                self.report(level).residual = solved.residual;
+                Ok(solved.x)
+            }
+            Err(error) => {
+                // The deepest failure is the first one to come by.
+                self.failed.get_or_insert(level);
+                Err(error.innermost())
+            }
+        }
+    }
+
+    /// All blocks of `level` and `lower` but that of `level`'s own parameters, which is given: they solve the equations of
+    /// all variables but those parameters.
+    fn respond(
+        &mut self,
+        level: usize,
+        lower: &[usize],
+        direction: Direction,
+        own: Option<&Vector>,
+        right: &Blocks,
+    ) -> Result<Blocks, HypergradientError> {
+        let given: Blocks = own.map(|own| (Variable::Level(level), own.clone())).into_iter().collect();
+        match direction {
+            // No level below knows this level's multipliers, so in the adjoint system they come first, …
+            Direction::Adjoint => {
+                let rest = self.multipliers(level, direction, &given, right)?;
+                let y = self.lower(lower, direction, &given.plus(1.0, rest.clone()), right)?;
+                Ok(rest.plus(1.0, y))
+            }
+            // … and in the tangent system last.
+            Direction::Tangent => {
+                let y = self.lower(lower, direction, &given, right)?;
+                let rest = self.multipliers(level, direction, &given.plus(1.0, y.clone()), right)?;
+                Ok(rest.plus(1.0, y))
+            }
+        }
+    }
+
+    /// The blocks of `lower`, when `known` are given.
+    fn lower(
+        &mut self,
+        lower: &[usize],
+        direction: Direction,
+        known: &Blocks,
+        right: &Blocks,
+    ) -> Result<Blocks, HypergradientError> {
+        let rows: Vec<Variable> = lower.iter().flat_map(|&stop| self.variables(stop)).collect();
+        let right = right.only(|variable| rows.contains(&variable));
+        let right = right.plus(-1.0, self.apply(direction, known, &rows)?);
+        if right.is_zero() { Ok(right) } else { self.solve(lower, direction, &right) }
+    }
+
+    /// The blocks of `level`'s multipliers, when `known` are given: a system of the other direction, below `level`.
+    fn multipliers(
+        &mut self,
+        level: usize,
+        direction: Direction,
+        known: &Blocks,
+        right: &Blocks,
+    ) -> Result<Blocks, HypergradientError> {
+        let stop = &self.stops[&level];
+        let below = Rc::clone(&stop.below);
+        let own = stop.curvature.lagrangian().own().to_vec();
+        let multipliers: Vec<Variable> = self.variables(level).skip(1).collect();
+        let pairs = || multipliers.iter().copied().zip(own[1..].iter().copied());
+        // ∂²ℓ/∂Y∂μ = −(∂F/∂Y)ᵀ
+        let right = self.apply(direction, known, &multipliers)?.plus(-1.0, right.only(|of| multipliers.contains(&of)));
+        if right.is_zero() {
+            return Ok(right);
+        }
+        let solution = self.solve(&below, direction.other(), &right.renamed(pairs()))?;
+        Ok(solution.renamed(pairs().map(|(multiplier, variable)| (variable, multiplier))))
+    }
+
+    /// The system times `x`: the equations named by `rows`, without those that vanish whatever `x` is.
+    ///
+    /// # Errors
+    /// [`HypergradientError`] when a product cannot be formed.
+    pub fn apply(&mut self, direction: Direction, x: &Blocks, rows: &[Variable]) -> Result<Blocks, HypergradientError> {
+        let owners = |variables: &mut dyn Iterator<Item = Variable>| {
+            let mut owners: Vec<usize> = variables.map(Variable::owner).collect();
+            owners.sort_unstable();
+            owners.dedup();
+            owners
+        };
+        let owners = match direction {
+            Direction::Adjoint => owners(&mut x.variables()),
+            Direction::Tangent => owners(&mut rows.iter().copied()),
+        };
+        let mut sum = Blocks::default();
+        for level in owners {
+            // The conditions of a level are derivatives of its Lagrangian in its own variables; condition by condition they
+            // are named by what they determine.
+            let named: Vec<(Variable, Variable)> = {
+                let own = self.stops[&level].curvature.lagrangian().own().to_vec();
+                self.variables(level).zip(own).collect()
+            };
+            let products = match direction {
+                Direction::Adjoint => {
+                    let moving = named.iter().filter_map(|&(name, own)| Some((own, x.get(name)?))).collect();
+                    self.product(level, moving, rows)?
+                }
+                Direction::Tangent => {
+                    let asked = named.iter().filter(|(name, _)| rows.contains(name));
+                    let asked: Vec<Variable> = asked.map(|&(_, own)| own).collect();
+                    let moving = x.variables().filter_map(|variable| Some((variable, x.get(variable)?))).collect();
+                    let name = |of: Variable| named.iter().find(|&&(_, own)| own == of).map(|&(name, _)| name);
+                    let products = self.product(level, moving, &asked)?.into_iter();
+                    products.filter_map(|(own, product)| Some((name(own)?, product))).collect()
+                }
+            };
+            for (variable, product) in products {
+                sum.add(variable, 1.0, product);
+            }
+        }
+        Ok(sum)
+    }
+
+    /// Second derivatives of the Lagrangian of one level, or a difference quotient in their place.
+    fn product(
+        &mut self,
+        level: usize,
+        mut moving: Vec<(Variable, &Vector)>,
+        rows: &[Variable],
+    ) -> Result<Vec<(Variable, Vector)>, HypergradientError> {
+        let Some(Stop { method, curvature, point, .. }) = self.stops.get_mut(&level) else { return Ok(Vec::new()) };
+        moving.retain(|&(variable, _)| curvature.depends_on(variable));
+        let rows: Vec<Variable> = rows.iter().copied().filter(|&row| curvature.depends_on(row)).collect();
+        if moving.is_empty() || rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        let own = curvature.lagrangian().own();
+        let is_mixed = rows.iter().all(|row| !own.contains(row)) && moving.iter().all(|(of, _)| own.contains(of));
+        let products = match method.mixed() {
+            MixedProduct::Difference { perturbation } if is_mixed => {
+                let mut square = 0.0;
+                for (_, tangent) in &moving {
+                    square += tangent.dot(tangent)?;
+                }
+                if !f64::is_finite(square) {
+                    return Err(HypergradientError::NotFinite);
+                }
+                if square == 0.0 {
+                    // Nothing comes down, so nothing goes up.
+                    return Ok(Vec::new());
+                }
+                curvature.quotient(point, &moving, &rows, perturbation / square.sqrt())
+            }
+            _ => curvature.product(point, &moving, &rows),
+        };
+        products.map_err(|error| ProductError::from(error).into())
+    }
+
+    /// The parameters of a level and its multipliers.
+    fn variables(&self, level: usize) -> impl Iterator<Item = Variable> + use<> {
+        let conditions = self.stops.get(&level).map_or(1, |stop| stop.curvature.lagrangian().own().len());
+        let multipliers = (1..conditions).map(move |index| Variable::Multiplier { of: level, index: index - 1 });
+        std::iter::once(Variable::Level(level)).chain(multipliers)
+    }
+
+    fn report(&mut self, level: usize) -> &mut SolveReport {
+        self.reports.entry(level).or_default()
+    }
+}
+
+/// The reduced Hessian of one level: what its method solves with.
+struct Reduced<'r, 'a> {
+    response: &'r mut Response<'a>,
+    level: usize,
+    lower: &'r [usize],
+    direction: Direction,
+}
+
+impl LinearOperator for Reduced<'_, '_> {
+    type Vector = Vector;
+    type Error = ProductError;
+
+    fn apply(&mut self, x: &Vector) -> Result<Vector, ProductError> {
+        let Reduced { response, level, lower, direction } = self;
+        let variable = Variable::Level(*level);
+        response.report(*level).products += 1;
+        let below = |error: HypergradientError| ProductError::Below(Box::new(error));
+        let answer = response.respond(*level, lower, *direction, Some(x), &Blocks::default()).map_err(below)?;
+        let all = answer.plus(1.0, Blocks::from_iter([(variable, x.clone())]));
+        let mut product = response.apply(*direction, &all, &[variable]).map_err(below)?;
+        Ok(product.take(variable).unwrap_or_else(|| x.zero()))
+    }
+}

@@ -1,0 +1,181 @@
+//! Quadratic programs of every shape: exact methods must reach the closed form from any point.
+
+use betty_runtime::{Engine, HypergradientConfig, Multilevel, ProgramConfig, Stream, multilevel};
+use burn::tensor::Tensor;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use crate::level::{Vector, assert_close, matrix, vector};
+use crate::reference::Quadratics;
+
+/// `Q` and `q` over the parameters that a loss reads, in the order of its arguments.
+type Form = (Tensor<2>, Tensor<1>);
+
+fn form(parts: Vec<Tensor<1>>, (q, linear): Form) -> Tensor<1> {
+    let z = Tensor::cat(parts, 0);
+    let size = z.shape()[0];
+    let column = z.clone().reshape([size, 1]);
+    let square = column.clone().transpose().matmul(q).matmul(column).reshape([1]).mul_scalar(0.5);
+    square + (z * linear).sum()
+}
+
+fn two(a: &Vector, b: &Vector, f: Form) -> Tensor<1> {
+    form(vec![a.x.val(), b.x.val()], f)
+}
+
+fn three(a: &Vector, b: &Vector, c: &Vector, f: Form) -> Tensor<1> {
+    form(vec![a.x.val(), b.x.val(), c.x.val()], f)
+}
+
+fn four(a: &Vector, b: &Vector, c: &Vector, d: &Vector, f: Form) -> Tensor<1> {
+    form(vec![a.x.val(), b.x.val(), c.x.val(), d.x.val()], f)
+}
+
+/// One test: the total gradient of every level of a program equals the closed form, for each list of methods.
+macro_rules! program {
+    (
+        $test:ident, $program:ident, $data:ident, $config:ident, tolerance $tolerance:literal;
+        $($level:ident: $size:literal, upper $upper:tt, lower $lower:tt, $loss:ident $(, $method:ident)?;)*
+    ) => {
+        multilevel! {
+            struct $program;
+            $(level $level: Vector {
+                upper: $upper, lower: $lower, batch: Form, loss: $loss, optimizer: sgd(lr = 0.1),
+                $(hypergradient: $method,)?
+            })*
+        }
+
+        #[test]
+        fn $test() {
+            let mut random = StdRng::seed_from_u64(11);
+            let sizes = [$($size),*];
+            let mut draw = || random.random_range(-1.0..1.0);
+            let form = Quadratics::random(&$program::SCHEDULE, &sizes, &mut draw);
+            let z: Vec<f64> = (0..sizes.iter().sum()).map(|_| draw()).collect();
+            let expected = form.total_gradients(&$program::SCHEDULE, &z);
+            let level = |name: &str| $program::SCHEDULE.level(name).unwrap();
+            let stream = |s: usize| {
+                let spec = &$program::SCHEDULE.levels[s];
+                let (q, linear) = form.restricted(s, &[&[s], spec.upper, spec.lower].concat());
+                Stream::constant((matrix(&q), vector(&linear)))
+            };
+            for method in ["dense", "cg"] {
+                let problem = $program { $($level: Vector::new(&z[form.part(level(stringify!($level)))]),)* };
+                let data = $data { $($level: stream(level(stringify!($level))),)* };
+                let mut config = $config::default();
+                if method == "cg" {
+                    for level in config.levels_mut() {
+                        if let Some(HypergradientConfig::Dense(_)) = level.hypergradient {
+                            // As many iterations as unknowns, and a few against rounding.
+                            let cg = r#"{"method": "cg", "iterations": 12, "tolerance": 1e-14}"#;
+                            level.hypergradient = Some(serde_json::from_str(cg).unwrap());
+                        }
+                    }
+                }
+                let mut engine = Engine::new(problem, data, config).unwrap();
+                for (s, spec) in $program::SCHEDULE.levels.iter().enumerate() {
+                    let found = engine.gradient(spec.name).unwrap().gradient.to_vec().unwrap();
+                    assert_close(&found, &expected[s], $tolerance);
+                }
+            }
+        }
+    };
+}
+
+program! {
+    two_levels, TwoLevels, TwoLevelsData, TwoLevelsConfig, tolerance 1e-10;
+    top: 3, upper [], lower [net], two;
+    net: 4, upper [top], lower [], two, dense;
+}
+
+program! {
+    a_chain_of_three, Chain3, Chain3Data, Chain3Config, tolerance 1e-9;
+    top: 2, upper [], lower [middle, bottom], three;
+    middle: 3, upper [top], lower [bottom], three, dense;
+    bottom: 4, upper [middle], lower [], two, dense;
+}
+
+program! {
+    a_chain_whose_top_reads_only_the_middle, Chain3Middle, Chain3MiddleData, Chain3MiddleConfig, tolerance 1e-9;
+    top: 2, upper [], lower [middle], two;
+    middle: 3, upper [top], lower [bottom], three, dense;
+    bottom: 4, upper [middle, top], lower [], three, dense;
+}
+
+program! {
+    a_middle_level_that_depends_on_the_top_through_the_bottom, Through, ThroughData, ThroughConfig, tolerance 1e-9;
+    top: 2, upper [], lower [middle], two;
+    middle: 3, upper [], lower [bottom], two, dense;
+    bottom: 4, upper [middle, top], lower [], three, dense;
+}
+
+program! {
+    a_chain_of_four, Chain4, Chain4Data, Chain4Config, tolerance 1e-8;
+    top: 2, upper [], lower [high], two;
+    high: 3, upper [top], lower [low, bottom], four, dense;
+    low: 2, upper [high], lower [bottom], three, dense;
+    bottom: 4, upper [low, high], lower [], three, dense;
+}
+
+program! {
+    two_uppers_of_one_lower, TwoUppers, TwoUppersData, TwoUppersConfig, tolerance 1e-10;
+    first: 2, upper [], lower [net], two;
+    second: 3, upper [], lower [net], two;
+    net: 4, upper [first, second], lower [], three, dense;
+}
+
+program! {
+    two_lowers_of_one_upper, TwoLowers, TwoLowersData, TwoLowersConfig, tolerance 1e-10;
+    top: 2, upper [], lower [left, right], three;
+    left: 3, upper [top], lower [], two, dense;
+    right: 4, upper [top], lower [], two, dense;
+}
+
+program! {
+    a_pipeline, Pipeline, PipelineData, PipelineConfig, tolerance 1e-10;
+    weights: 2, upper [], lower [finetuned], two;
+    finetuned: 3, upper [], lower [pretrained], two, dense;
+    pretrained: 4, upper [weights], lower [], two, dense;
+}
+
+program! {
+    a_diamond_whose_bottom_answers_to_nobody, Fork, ForkData, ForkConfig, tolerance 1e-10;
+    top: 2, upper [], lower [joint], two;
+    joint: 3, upper [], lower [left, right], three, dense;
+    left: 2, upper [top], lower [], two, dense;
+    right: 4, upper [top], lower [], two, dense;
+}
+
+program! {
+    a_pipeline_below_a_middle_level, Deep, DeepData, DeepConfig, tolerance 1e-8;
+    top: 2, upper [], lower [middle], two;
+    middle: 3, upper [top], lower [finetuned], three, dense;
+    finetuned: 2, upper [], lower [pretrained], two, dense;
+    pretrained: 3, upper [middle], lower [], two, dense;
+}
+
+program! {
+    a_diamond, Diamond, DiamondData, DiamondConfig, tolerance 1e-9;
+    top: 2, upper [], lower [left, right, bottom], four;
+    left: 3, upper [top], lower [bottom], three, dense;
+    right: 2, upper [top], lower [bottom], three, dense;
+    bottom: 4, upper [left, right], lower [], three, dense;
+}
+
+program! {
+    a_diamond_below_a_middle_level, DeepDiamond, DeepDiamondData, DeepDiamondConfig, tolerance 1e-8;
+    top: 2, upper [], lower [middle], two;
+    middle: 2, upper [top], lower [left, right], four, dense;
+    left: 3, upper [middle], lower [bottom], three, dense;
+    right: 2, upper [middle], lower [bottom], three, dense;
+    bottom: 2, upper [left, right], lower [], three, dense;
+}
+
+program! {
+    lower_levels_that_read_each_others_answers, Crossed, CrossedData, CrossedConfig, tolerance 1e-9;
+    top: 2, upper [], lower [left, right], three;
+    left: 3, upper [top], lower [a, b], four, dense;
+    right: 2, upper [top], lower [a, b], four, dense;
+    a: 2, upper [left], lower [], two, dense;
+    b: 3, upper [right], lower [], two, dense;
+}
