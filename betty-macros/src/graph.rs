@@ -95,6 +95,15 @@ impl Graph {
         self.sweeps[of].iter().any(|stop| stop.level == level)
     }
 
+    /// A stop of the hypergradient of `of` with which `level`, another one, depends on each other.
+    pub(crate) fn sends_back(&self, of: usize, level: usize) -> Option<usize> {
+        let position = self.sweeps[of].iter().position(|stop| stop.level == level)?;
+        let before =
+            self.sweeps[of][..position].iter().find(|stop| self.sweeps[of][position].into.contains(&stop.level));
+        let after = || self.sweeps[of][position..].iter().find(|stop| stop.into.contains(&level));
+        Some(before.or_else(after)?.level)
+    }
+
     /// The connected parts, each in order of declaration, ordered by their first levels.
     pub(crate) fn parts(&self) -> Vec<Vec<usize>> {
         let mut either = UnGraph::<(), ()>::default();

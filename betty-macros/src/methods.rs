@@ -93,6 +93,8 @@ pub(crate) struct Opt {
 pub(crate) enum Range {
     /// 1, 2, 3, …
     Count,
+    /// 1, 2, 3, … or the word `all`
+    CountOrAll,
     /// x > 0
     Positive,
     /// x ≥ 0
@@ -104,6 +106,9 @@ pub(crate) enum Range {
     Batch,
 }
 
+/// The word of [`Range::CountOrAll`].
+pub(crate) const ALL: &str = "all";
+
 /// The words of [`Range::Batch`] and the variants of the runtime's `LowerBatch`.
 pub(crate) static BATCHES: [(&str, &str); 2] = [("last", "Last"), ("fresh", "Fresh")];
 
@@ -112,6 +117,7 @@ impl Range {
     pub(crate) fn describe(self) -> &'static str {
         match self {
             Self::Count => "an integer greater than zero",
+            Self::CountOrAll => "an integer greater than zero, or `all`",
             Self::Positive => "a number greater than zero",
             Self::NonNegative => "a number that is not negative",
             Self::Fraction => "a number that is not negative and less than 1",
@@ -124,7 +130,7 @@ impl Range {
     pub(crate) fn contains(self, number: f64) -> bool {
         number.is_finite()
             && match self {
-                Self::Count => number >= 1.0,
+                Self::Count | Self::CountOrAll => number >= 1.0,
                 Self::Positive => number > 0.0,
                 Self::NonNegative => number >= 0.0,
                 Self::Fraction => (0.0..1.0).contains(&number),
@@ -189,6 +195,12 @@ pub(crate) static METHODS: Family = Family {
             variant: "Dense",
             config: "DenseConfig",
             options: &[DAMPING, option("limit", Range::Count, "4096"), BATCH],
+        },
+        Entry {
+            name: "unrolled",
+            variant: "Unrolled",
+            config: "UnrolledConfig",
+            options: &[option("truncate", Range::CountOrAll, "all"), option("memory", Range::CountOrAll, "all")],
         },
     ],
 };

@@ -29,7 +29,7 @@ pub mod trace;
 pub use betty_macros::{Batch, multilevel};
 pub use config::{
     AdamConfig, AdamWConfig, CgConfig, Clip, ConfigError, DenseConfig, FiniteDifferenceConfig, HypergradientConfig,
-    IdentityConfig, LevelConfig, LowerBatch, NeumannConfig, OptimizerConfig, ProgramConfig, SgdConfig,
+    IdentityConfig, LevelConfig, LowerBatch, NeumannConfig, OptimizerConfig, ProgramConfig, SgdConfig, UnrolledConfig,
 };
 pub use engine::{
     BatchStream, Engine, EngineError, Event, Goal, LevelSpec, Multilevel, Report, Schedule, Stream, Through, Validation,

@@ -4,6 +4,7 @@ mod edges;
 mod fields;
 mod names;
 mod options;
+mod unrolled;
 
 use crate::ast::Program;
 use crate::graph::Graph;
@@ -28,5 +29,6 @@ pub(crate) fn check(program: &mut Program, report: &mut Report) -> Checked {
     let links = Links::resolve(program, report);
     let graph = links.graph();
     edges::check(program, &links, &graph, report);
+    unrolled::check(program, &graph, report);
     Checked { graph, sound: links.sound }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::ast::{Call, Level, Setting, Value, ValueKind};
-use crate::methods::{BATCHES, CLIPS, Entry, Family, METHODS, OPTIMIZERS, Opt, Range};
+use crate::methods::{ALL, BATCHES, CLIPS, Entry, Family, METHODS, OPTIMIZERS, Opt, Range};
 use crate::report::{Report, did_you_mean, listed, suggestion};
 
 pub(super) fn check(level: &Level, report: &mut Report) {
@@ -74,7 +74,10 @@ fn check_setting(setting: &Setting, entry: &Entry, given: &mut BTreeSet<&'static
 
 fn accepts(option: &Opt, value: &Value) -> bool {
     match (option.range, &value.kind) {
-        (Range::Count, ValueKind::Integer(digits)) => digits.parse::<u32>().is_ok_and(|count| count > 0),
+        (Range::CountOrAll, ValueKind::Word(word)) => word == ALL,
+        (Range::Count | Range::CountOrAll, ValueKind::Integer(digits)) => {
+            digits.parse::<u32>().is_ok_and(|count| count > 0)
+        }
         (
             Range::Positive | Range::NonNegative | Range::Fraction,
             ValueKind::Integer(digits) | ValueKind::Float(digits),

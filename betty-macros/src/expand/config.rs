@@ -7,7 +7,7 @@ use syn::ext::IdentExt;
 
 use super::Names;
 use crate::ast::{Call, Header, Level, Value, ValueKind};
-use crate::methods::{BATCHES, CLIPS, Entry, Family, METHODS, OPTIMIZERS, Opt, Range};
+use crate::methods::{ALL, BATCHES, CLIPS, Entry, Family, METHODS, OPTIMIZERS, Opt, Range};
 
 pub(super) fn expand(header: &Header, names: &Names, levels: &[Level]) -> TokenStream {
     let vis = &header.vis;
@@ -126,6 +126,11 @@ fn literal(range: Range, text: &str) -> Option<TokenStream> {
         Range::Count => {
             let count = Literal::usize_unsuffixed(text.parse().ok()?);
             Some(quote!(#count))
+        }
+        Range::CountOrAll => {
+            let count =
+                (text != ALL).then(|| literal(Range::Count, text)).map_or(Some(None), |count| count.map(Some))?;
+            Some(option(count))
         }
         Range::Positive | Range::NonNegative | Range::Fraction => {
             let number: f64 = text.parse().ok()?;

@@ -250,3 +250,27 @@ fn hypergradient_off_every_path() {
          level net: M { upper: [weights], hypergradient: cg, .. }",
     );
 }
+
+#[test]
+fn unrolled_below_a_level_that_is_differentiated_itself() {
+    check_err(
+        "`net` answers to `middle`, whose own best response is differentiated, so its steps cannot be; choose an implicit \
+         method, such as `cg`",
+        "struct P;
+         level top: M { lower: [middle], .. }
+         level middle: M { upper: [top], lower: [net], hypergradient: cg, .. }
+         level net: M { upper: [middle], hypergradient: >>>unrolled<<<, .. }",
+    );
+}
+
+#[test]
+fn unrolled_beside_a_level_that_shares_a_lower_level() {
+    check_err(
+        "`left` and `right` depend on each other, so the steps of neither can be; choose an implicit method, such as `cg`",
+        "struct P;
+         level top: M { lower: [left, right], .. }
+         level left: M { upper: [top], lower: [net], hypergradient: >>>unrolled<<<, .. }
+         level right: M { upper: [top], lower: [net], hypergradient: dense, .. }
+         level net: M { upper: [left, right], hypergradient: cg, .. }",
+    );
+}

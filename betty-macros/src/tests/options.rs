@@ -33,8 +33,8 @@ fn check_clip(text: &str, clip: &str) {
 #[test]
 fn unknown_method() {
     check_method(
-        "unknown method `cgg` (did you mean `cg`?); the methods are `cg`, `neumann`, `finite_difference`, `identity` and \
-         `dense`",
+        "unknown method `cgg` (did you mean `cg`?); the methods are `cg`, `neumann`, `finite_difference`, `identity`, \
+         `dense` and `unrolled`",
         ">>>cgg<<<(iterations = 5)",
     );
 }
@@ -133,4 +133,26 @@ fn clips() {
     check_clip(text, "norm(>>>0.0<<<)");
     check_clip(text, "norm(>>>-1.0<<<)");
     check_clip(text, "norm(limit = >>>1.0<<<)");
+}
+
+#[test]
+fn truncate_is_a_count_or_the_word_all() {
+    for value in ["0", "-1", "some", "2.5"] {
+        check_method(
+            "`truncate` of `unrolled` must be an integer greater than zero, or `all`",
+            &format!("unrolled(truncate = >>>{value}<<<)"),
+        );
+    }
+}
+
+#[test]
+fn truncate_of_more_steps_than_are_taken() {
+    check_net(
+        "`unrolled` looks back 10 steps, but `net` takes only 5; lower `truncate` or raise `unroll`",
+        "optimizer: sgd(lr = 0.1), unroll: 5, hypergradient: unrolled(truncate = >>>10<<<)",
+    );
+    check_method(
+        "`unrolled` looks back 2 steps, but `net` takes only 1; lower `truncate` or raise `unroll`",
+        "unrolled(truncate = >>>2<<<)",
+    );
 }

@@ -9,6 +9,8 @@ use super::error::{ConfigError, suggestion};
 pub(super) enum Range {
     /// 1, 2, 3, …
     Count,
+    /// 1, 2, 3, … or the word `all`
+    CountOrAll,
     /// x > 0
     Positive,
     /// x ≥ 0
@@ -25,6 +27,7 @@ impl Range {
     pub(super) fn describe(self) -> &'static str {
         match self {
             Self::Count => "an integer greater than zero",
+            Self::CountOrAll => "an integer greater than zero, or `all`",
             Self::Positive => "a number greater than zero",
             Self::NonNegative => "a number that is not negative",
             Self::Fraction => "a number that is not negative and less than 1",
@@ -36,6 +39,7 @@ impl Range {
     fn accepts(self, value: &Value) -> bool {
         match self {
             Self::Count => value.as_u64().is_some_and(|count| (1..=u64::from(u32::MAX)).contains(&count)),
+            Self::CountOrAll => value == super::all::ALL || Self::Count.accepts(value),
             Self::Positive => value.as_f64().is_some_and(|number| number > 0.0),
             Self::NonNegative => value.as_f64().is_some_and(|number| number >= 0.0),
             Self::Fraction => value.as_f64().is_some_and(|number| (0.0..1.0).contains(&number)),
@@ -114,6 +118,10 @@ pub(super) static METHODS: Family = Family {
                 ("limit", Range::Count, Optional),
                 ("batch", Range::Batch, Optional),
             ],
+        },
+        Entry {
+            name: "unrolled",
+            options: &[("truncate", Range::CountOrAll, Optional), ("memory", Range::CountOrAll, Optional)],
         },
     ],
 };

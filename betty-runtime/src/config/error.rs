@@ -87,6 +87,46 @@ pub enum ConfigError {
         /// The level.
         level: String,
     },
+    /// More steps are to be differentiated than are taken.
+    #[error(
+        "`{path}` is {truncate}, but `{level}` takes only {unroll} steps before a level above; lower it or raise `unroll`"
+    )]
+    TruncateTooLong {
+        /// Where the number stands.
+        path: String,
+        /// The level.
+        level: String,
+        /// The number.
+        truncate: usize,
+        /// Steps that are taken.
+        unroll: usize,
+    },
+    /// The steps of a level are differentiated below a level that is differentiated itself.
+    #[error(
+        "`{path}` is `unrolled`, but `{level}` answers to `{above}`, whose own best response is differentiated; choose \
+         an implicit method for `{level}`, such as `cg`"
+    )]
+    UnrolledBelow {
+        /// Where the method stands.
+        path: String,
+        /// The level.
+        level: String,
+        /// The level above it.
+        above: String,
+    },
+    /// The steps of a level are differentiated that depends on another level and is depended on.
+    #[error(
+        "`{path}` is `unrolled`, but `{level}` and `{peer}` depend on each other; choose an implicit method for `{level}`, \
+         such as `cg`"
+    )]
+    UnrolledInCircle {
+        /// Where the method stands.
+        path: String,
+        /// The level.
+        level: String,
+        /// The other level.
+        peer: String,
+    },
     /// The config belongs to another program.
     #[error("the config has {config} levels, but the program `{program}` has {levels}")]
     OtherProgram {

@@ -25,6 +25,8 @@ pub enum HypergradientConfig {
     Identity(IdentityConfig),
     /// The whole matrix H, factorized.
     Dense(DenseConfig),
+    /// The level's own steps, differentiated in reverse.
+    Unrolled(UnrolledConfig),
 }
 
 impl HypergradientConfig {
@@ -37,6 +39,7 @@ impl HypergradientConfig {
             Self::FiniteDifference(_) => "finite_difference",
             Self::Identity(_) => "identity",
             Self::Dense(_) => "dense",
+            Self::Unrolled(_) => "unrolled",
         }
     }
 
@@ -49,6 +52,8 @@ impl HypergradientConfig {
             Self::FiniteDifference(config) => config.batch,
             Self::Identity(config) => config.batch,
             Self::Dense(config) => config.batch,
+            // Every step is differentiated on the batch that it was taken on.
+            Self::Unrolled(_) => LowerBatch::Last,
         }
     }
 }
@@ -64,6 +69,7 @@ impl FromStr for HypergradientConfig {
             "finite_difference" => Self::FiniteDifference(FiniteDifferenceConfig::default()),
             "identity" => Self::Identity(IdentityConfig::default()),
             "dense" => Self::Dense(DenseConfig::default()),
+            "unrolled" => Self::Unrolled(UnrolledConfig::default()),
             _ => return Err(METHODS.unknown("method", name)),
         })
     }
@@ -162,6 +168,21 @@ impl Default for DenseConfig {
     fn default() -> Self {
         Self { damping: 0.0, limit: 4096, batch: LowerBatch::Last }
     }
+}
+
+/// The steps that the level took since the levels above took theirs, differentiated one by one, last one first, through
+/// the optimizer's state, clipping and accumulation. Exact for what was computed, whether or not the level has converged.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct UnrolledConfig {
+    /// How many of the last steps are differentiated; at least 1 and at most the level's `unroll`, by default all.
+    #[serde(with = "super::all")]
+    pub truncate: Option<usize>,
+    /// How many parameter vectors and optimizer states are kept at once; at least 1, by default one for each step. With
+    /// fewer, only every so many steps are kept, and those between are taken again, bit for bit, when they are needed: √K
+    /// for K steps cost one more pass over them.
+    #[serde(with = "super::all")]
+    pub memory: Option<usize>,
 }
 
 /// Which of a lower level's batches a hypergradient through it uses.

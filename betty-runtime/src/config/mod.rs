@@ -1,5 +1,6 @@
 //! The numbers of a program: defaults that the macro wrote, overrides from JSON, and checks that name the culprit.
 
+mod all;
 mod check;
 mod error;
 mod hypergradient;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use self::error::ConfigError;
 pub use self::hypergradient::{
     CgConfig, DenseConfig, FiniteDifferenceConfig, HypergradientConfig, IdentityConfig, LowerBatch, NeumannConfig,
+    UnrolledConfig,
 };
 pub use self::optimizer::{AdamConfig, AdamWConfig, OptimizerConfig, SgdConfig};
 pub use self::program::ProgramConfig;

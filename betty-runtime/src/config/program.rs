@@ -8,9 +8,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::LevelConfig;
 use super::check::{self, Family, METHODS, OPTIMIZERS};
 use super::error::ConfigError;
+use super::{HypergradientConfig, LevelConfig};
 use crate::engine::schedule::Schedule;
 
 /// The config struct of a program: one [`LevelConfig`] for each level. `multilevel!` implements it.
@@ -98,10 +98,36 @@ pub trait ProgramConfig: Clone + Default + Serialize + DeserializeOwned {
             match (schedule.is_passed(index), &config.hypergradient) {
                 (true, None) => return Err(ConfigError::HypergradientMissing { path, level }),
                 (false, Some(_)) => return Err(ConfigError::HypergradientUnused { path, level }),
+                (true, Some(HypergradientConfig::Unrolled(unrolled))) => {
+                    check_unrolled(schedule, index, config.unroll, unrolled.truncate, path)?;
+                }
                 (true, Some(_)) | (false, None) => {}
             }
         }
         Ok(())
+    }
+}
+
+/// Steps can be differentiated only once, and only those that are taken.
+fn check_unrolled(
+    schedule: &Schedule,
+    index: usize,
+    unroll: usize,
+    truncate: Option<usize>,
+    path: String,
+) -> Result<(), ConfigError> {
+    let level = schedule.levels[index].name.to_owned();
+    if let Some(truncate) = truncate.filter(|&truncate| truncate > unroll) {
+        return Err(ConfigError::TruncateTooLong { path: path + ".truncate", level, truncate, unroll });
+    }
+    let name = |index: usize| schedule.levels[index].name.to_owned();
+    let is_above = |above: &usize| schedule.answers_to(index, *above) && schedule.is_passed(*above);
+    if let Some(above) = (0..schedule.levels.len()).find(is_above) {
+        return Err(ConfigError::UnrolledBelow { path, level, above: name(above) });
+    }
+    match schedule.peer(index) {
+        None => Ok(()),
+        Some(peer) => Err(ConfigError::UnrolledInCircle { path, level, peer: name(peer) }),
     }
 }
 

@@ -164,7 +164,7 @@ fn unknown_names() {
     );
     check_err(
         "`net.hypergradient.method`: unknown method `cgg` (did you mean `cg`?); known are `cg`, `neumann`, \
-         `finite_difference`, `identity` and `dense`",
+         `finite_difference`, `identity`, `dense` and `unrolled`",
         json!({ "net": { "hypergradient": { "method": "cgg" } } }),
     );
     check_err(

@@ -1,6 +1,7 @@
 //! A traced loss on a device, with its gradient programs.
 
 use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
 
 use burn::tensor::Device;
 
@@ -15,7 +16,7 @@ pub struct Loss {
     device: Device,
     /// For each level the loss reads: its trainable leaves.
     parameters: BTreeMap<usize, Vec<NodeId>>,
-    gradients: HashMap<Vec<usize>, GradientProgram>,
+    gradients: HashMap<Vec<usize>, Rc<GradientProgram>>,
 }
 
 /// Computes a loss and its gradients with respect to the parameters of some levels.
@@ -69,12 +70,13 @@ impl Loss {
     ///
     /// # Errors
     /// [`GraphError`] if a derivative cannot be built.
-    pub fn gradient(&mut self, levels: &[usize]) -> Result<&GradientProgram, GraphError> {
-        if !self.gradients.contains_key(levels) {
-            let program = self.build_gradient(levels)?;
-            self.gradients.insert(levels.to_vec(), program);
+    pub fn gradient(&mut self, levels: &[usize]) -> Result<Rc<GradientProgram>, GraphError> {
+        if let Some(program) = self.gradients.get(levels) {
+            return Ok(Rc::clone(program));
         }
-        Ok(&self.gradients[levels])
+        let program = Rc::new(self.build_gradient(levels)?);
+        self.gradients.insert(levels.to_vec(), Rc::clone(&program));
+        Ok(program)
     }
 
     fn build_gradient(&self, levels: &[usize]) -> Result<GradientProgram, GraphError> {
@@ -112,7 +114,7 @@ impl GradientProgram {
     ///
     /// # Errors
     /// [`ReadError`] if the loss cannot be read back.
-    pub fn run(&self, inputs: Vec<Value>, seed: u64) -> Result<Gradients, ReadError> {
+    pub fn run(&self, inputs: impl IntoIterator<Item = Value>, seed: u64) -> Result<Gradients, ReadError> {
         let mut outputs = self.program.run(inputs, seed).into_iter();
         let status = outputs.next().map_or_else(|| Ok(Vec::new()), |status| status.to_vec())?;
         let of = self.counts.iter().map(|&count| Vector(outputs.by_ref().take(count).collect())).collect();

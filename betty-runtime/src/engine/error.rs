@@ -107,6 +107,15 @@ pub enum EngineError {
         /// Why.
         source: Box<HypergradientError>,
     },
+    /// A gradient through steps that have not been taken.
+    #[error(
+        "the hypergradient passes through the steps of level `{level}`, but it has not taken any since the engine was \
+         made or edited; run an iteration first"
+    )]
+    NoSteps {
+        /// The level.
+        level: String,
+    },
     /// No level of this name.
     #[error("no level named `{name}`; the levels are {levels}")]
     UnknownLevel {

@@ -8,13 +8,15 @@ use super::event::Event;
 use super::level::Level;
 use super::losses::{BatchPoint, gather};
 use super::program::Multilevel;
+use super::schedule::Through;
 use super::train::Engine;
-use crate::derivatives::{Input, Point, Variable};
+use super::trajectory::{Evaluation, Site};
+use crate::derivatives::{GradientProgram, Input, Variable};
 use crate::execute::{Value, Vector};
 use crate::graph::Node;
 use crate::hypergradient::{Blocks, Direction, Response, SolveReport, Stop};
 use crate::linalg::InnerProductSpace;
-use crate::trace::AnyBatch;
+use crate::trace::{AnyBatch, Source};
 
 /// The total gradient of a level at its current point.
 #[derive(Clone, Debug)]
@@ -28,24 +30,42 @@ pub struct TotalGradient {
 }
 
 impl<P: Multilevel> Engine<P> {
-    /// Direct plus indirect gradient of level `k` on `batch`.
+    /// Direct plus indirect gradient of level `k` on `batch`, and if asked for, how it came about.
     pub(super) fn total_gradient(
         &mut self,
         k: usize,
         batch: &Rc<AnyBatch>,
         seed: u64,
-    ) -> Result<TotalGradient, EngineError> {
-        let Derivative { loss, square_norm, own, below } = self.derivative(k, batch, seed)?;
-        if P::SCHEDULE.levels[k].sweep.is_empty() {
-            return Ok(TotalGradient { loss, gradient: own, norm: square_norm.sqrt() });
+        record: bool,
+    ) -> Result<(TotalGradient, Option<Evaluation>), EngineError> {
+        let Derivative { loss, square_norm, own, below, program, inputs } = self.derivative(k, batch, seed)?;
+        let mut total = TotalGradient { loss, gradient: own, norm: square_norm.sqrt() };
+        let mut context = Context::default();
+        let mut multipliers = Blocks::default();
+        if !P::SCHEDULE.levels[k].sweep.is_empty() {
+            self.prepare_stops(k, &mut context)?;
+            let (indirect, solution) = self.indirect(k, &mut context, &below)?;
+            if let Some(indirect) = indirect {
+                total.gradient.add_scaled(-1.0, &indirect);
+            }
+            let square_norm = total.gradient.dot(&total.gradient)?;
+            self.check_finite(k, "hypergradient", square_norm)?;
+            total.norm = square_norm.sqrt();
+            multipliers = solution;
+            for (&stop, &SolveReport { products, residual }) in context.response.reports() {
+                let (name, through) = (self.levels[k].name, self.levels[stop].name);
+                let event = Event::Hypergradient { level: k, name, through, products, residual };
+                self.observers.iter_mut().for_each(|observer| observer(&event));
+            }
         }
-        let mut gradient = own;
-        if let Some(indirect) = self.indirect(k, &below)? {
-            gradient.add_scaled(1.0, &indirect);
+        if !record {
+            return Ok((total, None));
         }
-        let square_norm = gradient.dot(&gradient)?;
-        self.check_finite(k, "hypergradient", square_norm)?;
-        Ok(TotalGradient { loss, gradient, norm: square_norm.sqrt() })
+        context.points.insert(k, BatchPoint { batch: Rc::clone(batch), seed });
+        let site = self.site(k, &mut context, multipliers)?;
+        let own = self.own_positions(k, batch, &site);
+        let sites = context.sites.into_iter().chain([site]).collect();
+        Ok((total, Some(Evaluation { sites, program, inputs, own })))
     }
 
     /// The loss of level `k` with its direct derivatives: in the level's parameters, and in those of the levels below whose
@@ -57,71 +77,92 @@ impl<P: Multilevel> Engine<P> {
         let loss = self.losses.prepare(&self.problem, &self.levels, k, batch, seed)?;
         let inputs = gather(loss, &self.levels, batch);
         let program = loss.gradient(&of).map_err(|source| EngineError::Graph { level: spec.name.into(), source })?;
-        let found = program.run(inputs, seed)?;
+        let found = program.run(inputs.iter().cloned(), seed)?;
         self.check_finite(k, "loss", found.loss)?;
         self.check_finite(k, "gradient", found.square_norm)?;
         let mut parts = of.into_iter().map(Variable::Level).zip(found.of);
         let own = parts.next().map(|(_, own)| own).unwrap_or_default();
-        Ok(Derivative { loss: found.loss, square_norm: found.square_norm, own, below: parts.collect() })
+        let below = parts.collect();
+        Ok(Derivative { loss: found.loss, square_norm: found.square_norm, own, below, program, inputs })
     }
 
-    /// What level `k` gets of `right`, the derivative of its loss in what is solved below it, through best responses.
-    fn indirect(&mut self, k: usize, right: &Blocks) -> Result<Option<Vector>, EngineError> {
-        let stops: Vec<usize> = P::SCHEDULE.levels[k].sweep.iter().map(|stop| stop.level).collect();
-        let mut points = BTreeMap::new();
-        let mut keys = BTreeMap::new();
-        let mut nested = BTreeMap::new();
-        for &stop in &stops {
-            let (batch, seed) = self.lower_batch(stop)?;
-            if P::SCHEDULE.levels[stop].sweep.is_empty() {
-                self.losses.prepare(&self.problem, &self.levels, stop, &batch, seed)?;
-            } else {
-                nested.insert(stop, self.derivative(stop, &batch, seed)?.below);
-            }
-            points.insert(stop, BatchPoint { batch, seed });
-            keys.insert(stop, self.losses.prepare_curvature::<P>(stop, &points)?);
-        }
-        let mut curvatures = self.losses.curvatures(&keys);
-        let mut response = Response::default();
-        let mut multipliers = Blocks::default();
-        let solved = stops.iter().try_for_each(|&stop| {
-            let curvature = curvatures.remove(&stop).expect("it was prepared above");
-            let below: Rc<[usize]> = P::SCHEDULE.levels[stop].sweep.iter().map(|stop| stop.level).collect();
-            if let Some(right) = nested.get(&stop) {
-                let mut solution = response.solve(&below, Direction::Adjoint, right)?;
-                for (index, &variable) in curvature.lagrangian().own()[1..].iter().enumerate() {
-                    let multiplier = Variable::Multiplier { of: stop, index };
-                    let zeros = || curvature.zeros(multiplier);
-                    multipliers.set(multiplier, solution.take(variable).unwrap_or_else(zeros));
+    /// Adds every level that the hypergradient of level `k` passes through to the context, at the current point.
+    fn prepare_stops(&mut self, k: usize, context: &mut Context) -> Result<(), EngineError> {
+        for &Through { level, into } in P::SCHEDULE.levels[k].sweep {
+            if let Some(steps) = &self.levels[level].trajectory {
+                if steps.borrow().is_empty() {
+                    return Err(EngineError::NoSteps { level: self.levels[level].name.into() });
                 }
+                context.response.add(level, Stop::unrolled(level, Box::new(Rc::clone(steps)), into));
+                continue;
+            }
+            let (batch, seed) = self.lower_batch(level)?;
+            let mut solution = Blocks::default();
+            if P::SCHEDULE.levels[level].sweep.is_empty() {
+                self.losses.prepare(&self.problem, &self.levels, level, &batch, seed)?;
+            } else {
+                // Its total gradient rests on answers from below, whose multipliers are part of its point.
+                let right = self.derivative(level, &batch, seed)?.below;
+                solution = self.indirect(level, context, &right)?.1;
+            }
+            context.points.insert(level, BatchPoint { batch, seed });
+            let site = self.site(level, context, solution)?;
+            context.response.add(level, site.stop());
+            context.sites.push(site);
+        }
+        Ok(())
+    }
+
+    /// The Lagrangian of level `k` at the current point, given the solution of the adjoint system below it.
+    fn site(&mut self, k: usize, context: &mut Context, mut solution: Blocks) -> Result<Site, EngineError> {
+        let curvature = self.losses.prepare_curvature::<P>(k, &context.points)?;
+        let inputs = {
+            let curvature = curvature.borrow();
+            for (index, &variable) in curvature.lagrangian().own()[1..].iter().enumerate() {
+                let multiplier = Variable::Multiplier { of: k, index };
+                let found = solution.take(variable).unwrap_or_else(|| curvature.zeros(multiplier));
+                context.multipliers.set(multiplier, found);
             }
             let inputs = curvature.lagrangian().inputs();
-            let inputs = inputs.map(|(input, like)| value(input, like, &self.levels, &points, &multipliers)).collect();
-            let method = self.methods[stop].as_deref().expect("validation asks for a method wherever a sweep passes");
-            response.add(stop, Stop { method, curvature, point: Point::new(inputs, points[&stop].seed), below });
-            Ok(())
-        });
+            inputs.map(|(input, like)| context.value(input, like, &self.levels)).collect()
+        };
+        let below = P::SCHEDULE.levels[k].sweep.iter().map(|stop| stop.level).collect();
+        Ok(Site { level: k, curvature, inputs, seed: context.points[&k].seed, method: self.methods[k].clone(), below })
+    }
+
+    /// Solves the adjoint system below level `k`, `right` being the derivative of its loss in what is solved there. Answers
+    /// what has to be taken off the level's direct gradient, if anything, and the solution.
+    fn indirect(
+        &mut self,
+        k: usize,
+        context: &mut Context,
+        right: &Blocks,
+    ) -> Result<(Option<Vector>, Blocks), EngineError> {
+        let stops: Vec<usize> = P::SCHEDULE.levels[k].sweep.iter().map(|stop| stop.level).collect();
         let own = Variable::Level(k);
-        let sent = solved.and_then(|()| {
-            let solution = response.solve(&stops, Direction::Adjoint, right)?;
-            response.apply(Direction::Adjoint, &solution, &[own])
-        });
-        let (reports, failed) = (response.reports().clone(), response.failed());
-        let name = self.levels[k].name;
-        let mut sent = sent.map_err(|source| EngineError::Hypergradient {
-            level: name.into(),
-            through: failed.map_or(name, |failed| self.levels[failed].name).into(),
-            step: self.levels[k].steps + 1,
-            source: Box::new(source),
-        })?;
-        for (stop, SolveReport { products, residual }) in reports {
-            let through = self.levels[stop].name;
-            self.emit(&Event::Hypergradient { level: k, name, through, products, residual });
-        }
-        Ok(sent.take(own).map(|mut indirect| {
-            indirect.scale(-1.0);
-            indirect
-        }))
+        let response = &mut context.response;
+        let solved = response.solve(&stops, Direction::Adjoint, right);
+        let solved = solved.and_then(|x| Ok((response.apply(Direction::Adjoint, &x, &[own])?.take(own), x)));
+        solved.map_err(|source| {
+            let level = &self.levels[k];
+            EngineError::Hypergradient {
+                level: level.name.into(),
+                through: response.failed().map_or(level.name, |failed| self.levels[failed].name).into(),
+                step: level.steps + 1,
+                source: Box::new(source),
+            }
+        })
+    }
+
+    /// Where the parameters of level `k` stand among the inputs of its loss, and among those of its Lagrangian.
+    fn own_positions(&self, k: usize, batch: &AnyBatch, site: &Site) -> Rc<[(usize, usize)]> {
+        let loss = self.losses.get(k, batch);
+        let curvature = site.curvature.borrow();
+        let at_site: Vec<Input> = curvature.lagrangian().inputs().map(|(input, _)| input).collect();
+        let at_loss =
+            |index| loss.trace().inputs.iter().position(|&(source, _)| source == Source::Leaf { level: k, index });
+        let at_site = |index| at_site.iter().position(|&input| input == Input::Leaf { level: k, index });
+        self.levels[k].trainable.iter().filter_map(|&index| Some((at_loss(index)?, at_site(index)?))).collect()
     }
 }
 
@@ -134,25 +175,32 @@ struct Derivative {
     own: Vector,
     /// In the parameters of levels below.
     below: Blocks,
+    program: Rc<GradientProgram>,
+    inputs: Vec<Value>,
 }
 
-/// The current value of an input of a Lagrangian.
-fn value(
-    input: Input,
-    like: &Node,
-    levels: &[Level],
-    points: &BTreeMap<usize, BatchPoint>,
-    multipliers: &Blocks,
-) -> Value {
-    match input {
-        Input::Leaf { level, index } => levels[level].leaves[index].clone(),
-        Input::Batch { level, index } => points[&level].batch.values()[index].clone(),
-        Input::Draw { level, draw, distribution } => {
-            Value::draw(like, distribution, points[&level].seed, draw, &levels[level].device())
-        }
-        Input::Multiplier { of, index, part } => {
-            let multiplier = multipliers.get(Variable::Multiplier { of, index });
-            multiplier.expect("a stop comes after its own stops").0[part].clone()
+/// What has been gathered for one hypergradient.
+#[derive(Default)]
+struct Context {
+    points: BTreeMap<usize, BatchPoint>,
+    multipliers: Blocks,
+    sites: Vec<Site>,
+    response: Response,
+}
+
+impl Context {
+    /// The current value of an input of a Lagrangian.
+    fn value(&self, input: Input, like: &Node, levels: &[Level]) -> Value {
+        match input {
+            Input::Leaf { level, index } => levels[level].leaves[index].clone(),
+            Input::Batch { level, index } => self.points[&level].batch.values()[index].clone(),
+            Input::Draw { level, draw, distribution } => {
+                Value::draw(like, distribution, self.points[&level].seed, draw, &levels[level].device())
+            }
+            Input::Multiplier { of, index, part } => {
+                let multiplier = self.multipliers.get(Variable::Multiplier { of, index });
+                multiplier.expect("a stop comes after its own stops").0[part].clone()
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The state of one level: its tensors and its optimizer's.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
@@ -7,12 +8,14 @@ use burn::module::ParamId;
 use burn::tensor::Device;
 
 use super::error::EngineError;
-use super::update::Update;
-use crate::config::LevelConfig;
+use super::trajectory::Steps;
+use super::update::{Before, Update};
+use crate::config::{HypergradientConfig, LevelConfig};
 use crate::execute::{Value, Vector};
 use crate::trace::{AnyBatch, Leaf, LevelModule};
 
 pub(super) struct Level {
+    number: usize,
     pub(super) name: &'static str,
     /// The level's numbers.
     pub(super) config: LevelConfig,
@@ -22,7 +25,7 @@ pub(super) struct Level {
     ids: Vec<ParamId>,
     /// Which leaves are parameters.
     pub(super) trainable: Vec<usize>,
-    update: Update,
+    pub(super) update: Rc<Update>,
     /// Optimizer states, parameter by parameter.
     states: Vec<Value>,
     pub(super) scheduler: Option<ModuleLrScheduler>,
@@ -30,12 +33,19 @@ pub(super) struct Level {
     pub(super) steps: u64,
     /// Batches taken from the stream.
     pub(super) batches: u64,
+    /// The last steps, if they are differentiated.
+    pub(super) trajectory: Option<Rc<RefCell<Steps>>>,
     /// Batch and seed of the last step.
     pub(super) last: Option<(Rc<AnyBatch>, u64)>,
 }
 
 impl Level {
-    pub(super) fn new(name: &'static str, module: &dyn LevelModule, config: &LevelConfig) -> Result<Self, EngineError> {
+    pub(super) fn new(
+        number: usize,
+        name: &'static str,
+        module: &dyn LevelModule,
+        config: &LevelConfig,
+    ) -> Result<Self, EngineError> {
         let leaves = module.leaves();
         let trainable: Vec<usize> = (0..leaves.len()).filter(|&i| leaves[i].trainable).collect();
         let parameters: Vec<&Leaf> = trainable.iter().map(|&i| &leaves[i]).collect();
@@ -44,10 +54,20 @@ impl Level {
         }
         let update =
             Update::new(&parameters, config).map_err(|source| EngineError::Graph { level: name.into(), source })?;
+        let update = Rc::new(update);
+        let trajectory = match &config.hypergradient {
+            Some(HypergradientConfig::Unrolled(unrolled)) => {
+                let length = unrolled.truncate.unwrap_or(config.unroll);
+                let steps = Steps::new(number, Rc::clone(&update), length, unrolled.memory);
+                Some(Rc::new(RefCell::new(steps)))
+            }
+            _ => None,
+        };
         let states = update.initial_states(parameters.iter().map(|leaf| &leaf.value));
         let ids = leaves.iter().map(|leaf| leaf.id).collect();
         let (paths, leaves) = leaves.into_iter().map(|leaf| (leaf.path, leaf.value)).unzip();
         Ok(Level {
+            number,
             name,
             config: config.clone(),
             leaves,
@@ -59,13 +79,14 @@ impl Level {
             scheduler: None,
             steps: 0,
             batches: 0,
+            trajectory,
             last: None,
         })
     }
 
     /// Takes over a changed module. Optimizer states stay if they still fit.
     pub(super) fn reload(&mut self, module: &dyn LevelModule, config: &LevelConfig) -> Result<(), EngineError> {
-        let fresh = Level::new(self.name, module, config)?;
+        let fresh = Level::new(self.number, self.name, module, config)?;
         let shapes = |states: &[Value]| states.iter().map(|state| (state.shape(), state.dtype())).collect::<Vec<_>>();
         let fits = self.trainable == fresh.trainable && shapes(&self.states) == shapes(&fresh.states);
         let states = if fits { std::mem::take(&mut self.states) } else { fresh.states };
@@ -104,15 +125,22 @@ impl Level {
         }
     }
 
+    /// What the coming step is taken from.
+    pub(super) fn before(&self, gradient: Vector) -> Before {
+        let parameters = Vector(self.trainable.iter().map(|&i| self.leaves[i].clone()).collect());
+        Before { parameters, gradient, states: self.states.clone() }
+    }
+
     /// One optimizer step along `gradient`.
     pub(super) fn step(&mut self, gradient: Vector, learning_rate: f64) {
         let empty = Value::scalar(0.0, self.leaves[self.trainable[0]].dtype(), &self.device());
         let take = |&i: &usize| std::mem::replace(&mut self.leaves[i], empty.clone());
-        let parameters: Vec<Value> = self.trainable.iter().map(take).collect();
+        let parameters = Vector(self.trainable.iter().map(take).collect());
         let states = std::mem::take(&mut self.states);
         self.steps += 1;
-        let (parameters, states) = self.update.run(parameters, gradient, states, learning_rate, self.steps);
-        for (&i, parameter) in self.trainable.iter().zip(parameters) {
+        let before = Before { parameters, gradient, states };
+        let (parameters, states) = self.update.run(before, learning_rate, self.steps);
+        for (&i, parameter) in self.trainable.iter().zip(parameters.0) {
             self.leaves[i] = parameter;
         }
         self.states = states;

@@ -1,5 +1,6 @@
 //! Compiled losses: traced at the first batch of a shape, verified once, kept for all later ones.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -19,7 +20,7 @@ const TRACES: usize = 8;
 /// The compiled losses of all levels.
 pub(super) struct Losses {
     caches: Vec<IndexMap<Signature, Loss>>,
-    curvatures: IndexMap<CurvatureKey, Curvature>,
+    curvatures: IndexMap<CurvatureKey, Rc<RefCell<Curvature>>>,
     device: Device,
     /// Whether each new trace is compared with Burn's autodiff.
     pub(super) verify: bool,
@@ -70,22 +71,28 @@ impl Losses {
         Ok(&mut cache[newest])
     }
 
+    /// The loss of level `k` for batches like this one, which has been prepared.
+    pub(super) fn get(&self, k: usize, batch: &AnyBatch) -> &Loss {
+        &self.caches[k][batch.signature()]
+    }
+
     /// Compiles the Lagrangian of level `k` on these batches, if it is not there yet: `stops` are the levels below it whose
     /// best responses answer to it, each after its own stops. All their losses and Lagrangians have been prepared.
     pub(super) fn prepare_curvature<P: Multilevel>(
         &mut self,
         k: usize,
         points: &BTreeMap<usize, BatchPoint>,
-    ) -> Result<CurvatureKey, EngineError> {
-        let stops = || P::SCHEDULE.levels[k].sweep.iter().map(|stop| stop.level);
+    ) -> Result<Rc<RefCell<Curvature>>, EngineError> {
+        let stops = P::SCHEDULE.levels[k].sweep.iter().map(|stop| stop.level);
         let key = |of: usize| CurvatureKey::new::<P>(of, points);
         let own = key(k);
         let index = match self.curvatures.get_index_of(&own) {
             Some(index) => index,
             None => {
-                let below: Vec<(usize, &Lagrangian)> =
-                    stops().map(|stop| (stop, self.curvatures[&key(stop)].lagrangian())).collect();
-                let loss = &self.caches[k][points[&k].batch.signature()];
+                let below: Vec<_> = stops.map(|stop| (stop, self.curvatures[&key(stop)].clone())).collect();
+                let below: Vec<_> = below.iter().map(|(stop, curvature)| (*stop, curvature.borrow())).collect();
+                let below: Vec<_> = below.iter().map(|(stop, curvature)| (*stop, curvature.lagrangian())).collect();
+                let loss = self.get(k, &points[&k].batch);
                 let name = P::SCHEDULE.levels[k].name;
                 let graph = |source| EngineError::Graph { level: name.into(), source };
                 let lagrangian = Lagrangian::new(k, loss, &below).map_err(graph)?;
@@ -93,18 +100,12 @@ impl Losses {
                 if self.curvatures.len() == TRACES * self.caches.len() {
                     self.curvatures.shift_remove_index(0);
                 }
-                self.curvatures.insert_full(own.clone(), curvature).0
+                self.curvatures.insert_full(own, Rc::new(RefCell::new(curvature))).0
             }
         };
         let newest = self.curvatures.len() - 1;
         self.curvatures.move_index(index, newest);
-        Ok(own)
-    }
-
-    /// The loss of level `k` for batches like this one, and these curvatures; all have been prepared.
-    pub(super) fn curvatures(&mut self, keys: &BTreeMap<usize, CurvatureKey>) -> BTreeMap<usize, &mut Curvature> {
-        let wanted = self.curvatures.iter_mut().filter(|(key, _)| keys.get(&key.level) == Some(*key));
-        wanted.map(|(key, curvature)| (key.level, curvature)).collect()
+        Ok(Rc::clone(&self.curvatures[newest]))
     }
 }
 
@@ -116,7 +117,7 @@ pub(super) struct BatchPoint {
 
 /// What a Lagrangian depends on: the level, and the signatures of its batch and of those of its stops.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct CurvatureKey {
+struct CurvatureKey {
     level: usize,
     signatures: Vec<Signature>,
 }

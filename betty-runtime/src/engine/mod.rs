@@ -10,6 +10,7 @@ mod progress;
 pub mod schedule;
 mod stream;
 mod train;
+mod trajectory;
 mod update;
 mod validation;
 

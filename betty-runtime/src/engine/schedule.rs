@@ -64,6 +64,23 @@ impl Schedule {
         self.levels.iter().flat_map(|of| of.sweep).any(|stop| stop.level == level)
     }
 
+    /// Whether the best response of `level` is part of the total gradient of `above`.
+    #[must_use]
+    pub fn answers_to(&self, level: usize, above: usize) -> bool {
+        self.levels.get(above).is_some_and(|above| above.sweep.iter().any(|stop| stop.level == level))
+    }
+
+    /// A level whose best response depends on that of `level` and the other way round, below a common level.
+    #[must_use]
+    pub fn peer(&self, level: usize) -> Option<usize> {
+        self.levels.iter().find_map(|of| {
+            let position = of.sweep.iter().position(|stop| stop.level == level)?;
+            let before = of.sweep[..position].iter().find(|stop| of.sweep[position].into.contains(&stop.level));
+            let after = || of.sweep[position..].iter().find(|stop| stop.into.contains(&level));
+            Some(before.or_else(after)?.level)
+        })
+    }
+
     /// The graph in the DOT language of Graphviz: a solid edge leads from a level to a lower level that it waits for,
     /// a dashed one to an upper level that it reads.
     #[must_use]

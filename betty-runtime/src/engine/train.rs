@@ -13,6 +13,7 @@ use super::losses::Losses;
 use super::program::Multilevel;
 use super::progress::Progress;
 use super::stream::BatchStream;
+use super::trajectory::{Evaluation, Step, mean};
 use super::validation::Validation;
 use crate::config::{HypergradientConfig, LowerBatch, ProgramConfig};
 use crate::execute::mix;
@@ -29,10 +30,10 @@ pub struct Engine<P: Multilevel> {
     streams: Vec<Box<dyn BatchStream>>,
     pub(super) levels: Vec<Level>,
     pub(super) losses: Losses,
-    pub(super) methods: Vec<Option<Box<dyn HypergradientMethod>>>,
+    pub(super) methods: Vec<Option<Rc<dyn HypergradientMethod>>>,
     /// For each level and each of its lowers: the lower's step count when the level last stepped.
     seen: Vec<Vec<u64>>,
-    observers: Vec<Observer>,
+    pub(super) observers: Vec<Observer>,
     validation: Option<Validation<P>>,
     progress: bool,
     seed: u64,
@@ -77,13 +78,13 @@ impl<P: Multilevel> Engine<P> {
         config.validate(&schedule)?;
         let mut levels = Vec::with_capacity(schedule.levels.len());
         for ((spec, module), config) in schedule.levels.iter().zip(problem.modules()).zip(config.levels()) {
-            levels.push(Level::new(spec.name, module, config)?);
+            levels.push(Level::new(levels.len(), spec.name, module, config)?);
         }
         let device = levels[0].device();
         for level in &levels {
             level.check_device(&device)?;
         }
-        let methods = config.levels().iter().map(|level| level.hypergradient.as_ref().map(|h| h.build())).collect();
+        let methods = config.levels().iter().map(|level| level.hypergradient.as_ref()?.build()).collect();
         Ok(Engine {
             problem,
             config,
@@ -200,33 +201,40 @@ impl<P: Multilevel> Engine<P> {
     /// One optimizer step of level `k`; answers the loss before it.
     fn step(&mut self, k: usize) -> Result<f64, EngineError> {
         let accumulate = self.levels[k].config.accumulate;
-        let mut total = self.next_gradient(k)?;
-        for _ in 1..accumulate {
-            let part = self.next_gradient(k)?;
-            total.loss += part.loss;
-            total.gradient.add_scaled(1.0, &part.gradient);
+        let record = self.levels[k].trajectory.is_some();
+        let (mut losses, mut gradients, mut evaluations) = (0.0, Vec::new(), Vec::new());
+        let mut norm = 0.0;
+        for _ in 0..accumulate {
+            let (part, evaluation) = self.next_gradient(k, record)?;
+            losses += part.loss;
+            norm = part.norm;
+            gradients.push(part.gradient);
+            evaluations.extend(evaluation);
         }
+        let loss = losses / accumulate as f64;
+        let gradient = mean(gradients.into_iter(), accumulate);
         if accumulate > 1 {
-            let share = 1.0 / accumulate as f64;
-            total.loss *= share;
-            total.gradient.scale(share);
-            total.norm = total.gradient.dot(&total.gradient)?.sqrt();
+            norm = gradient.dot(&gradient)?.sqrt();
         }
         let level = &mut self.levels[k];
         let learning_rate = level.learning_rate()?;
-        level.step(total.gradient, learning_rate);
+        if let Some(steps) = &level.trajectory {
+            let before = Some(level.before(gradient.clone()));
+            let number = level.steps + 1;
+            steps.borrow_mut().record(Step { evaluations, learning_rate, number, before });
+        }
+        level.step(gradient, learning_rate);
         self.stale = true;
         let (name, step) = (level.name, level.steps);
-        let (loss, gradient_norm) = (total.loss, total.norm);
-        self.emit(&Event::Step { level: k, name, step, loss, gradient_norm, learning_rate });
+        self.emit(&Event::Step { level: k, name, step, loss, gradient_norm: norm, learning_rate });
         Ok(loss)
     }
 
     /// The total gradient of level `k` on its next batch, which becomes the batch its best response is differentiated on.
-    fn next_gradient(&mut self, k: usize) -> Result<TotalGradient, EngineError> {
+    fn next_gradient(&mut self, k: usize, record: bool) -> Result<(TotalGradient, Option<Evaluation>), EngineError> {
         let batch = self.next_batch(k)?;
         let seed = self.draw_seed(k);
-        let gradient = self.total_gradient(k, &batch, seed)?;
+        let gradient = self.total_gradient(k, &batch, seed, record)?;
         self.levels[k].last = Some((batch, seed));
         Ok(gradient)
     }
@@ -317,7 +325,7 @@ impl<P: Multilevel> Engine<P> {
         let k = self.level(level)?;
         let batch = self.next_batch(k)?;
         let seed = self.draw_seed(k);
-        self.total_gradient(k, &batch, seed)
+        Ok(self.total_gradient(k, &batch, seed, false)?.0)
     }
 
     /// The program with its current parameters.

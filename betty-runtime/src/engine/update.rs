@@ -1,23 +1,41 @@
 //! One optimizer step of one level as a program, clipping included.
 
+use std::cell::OnceCell;
+
 use burn::tensor::DType;
 
 use crate::config::{Clip, LevelConfig};
 use crate::execute::{Program, Value, Vector};
-use crate::graph::{Graph, GraphError, NodeId, Op, Scalar, WithScalar};
+use crate::graph::{Graph, GraphError, NodeId, Op, Scalar, WithScalar, vjp};
 use crate::optimizer::{Optimizer, UpdateInputs};
 use crate::trace::Leaf;
 
 /// The planned update of a level's parameters.
 pub(super) struct Update {
     optimizer: Box<dyn Optimizer>,
+    graph: Graph,
+    /// All parameters, all gradients, all states.
+    tensors: Vec<NodeId>,
+    /// The learning rate, and the optimizer's other numbers.
+    numbers: Vec<NodeId>,
+    /// All parameters after the step, all states after it.
+    moved: Vec<NodeId>,
     program: Program,
+    reverse: OnceCell<Program>,
     parameters: usize,
     dtype: DType,
 }
 
+/// What an update is computed from.
+#[derive(Clone)]
+pub(super) struct Before {
+    pub(super) parameters: Vector,
+    pub(super) gradient: Vector,
+    pub(super) states: Vec<Value>,
+}
+
 impl Update {
-    /// Plans the update. Inputs: all parameters, all gradients, all states, the learning rate, the scalars.
+    /// Plans the update of these parameters.
     pub(super) fn new(parameters: &[&Leaf], config: &LevelConfig) -> Result<Self, GraphError> {
         let optimizer = config.optimizer.build();
         let mut graph = Graph::new();
@@ -30,11 +48,10 @@ impl Update {
         let dtype = parameters[0].value.dtype();
         let learning_rate = graph.input(&[1], dtype);
         let scalars: Vec<NodeId> = optimizer.scalars(1).iter().map(|_| graph.input(&[1], dtype)).collect();
-        let inputs = graph.inputs().to_vec();
 
-        let gradients = clip(&mut graph, &gradients, config.clip, dtype)?;
+        let clipped = clip(&mut graph, &gradients, config.clip, dtype)?;
         let (mut moved, mut kept) = (Vec::new(), Vec::new());
-        for (i, (&parameter, &gradient)) in thetas.iter().zip(&gradients).enumerate() {
+        for (i, (&parameter, &gradient)) in thetas.iter().zip(&clipped).enumerate() {
             let states = &states[i * per_parameter..(i + 1) * per_parameter];
             let inputs = UpdateInputs { parameter, gradient, states, learning_rate, scalars: &scalars };
             let updated = optimizer.update(&mut graph, &inputs)?;
@@ -42,9 +59,12 @@ impl Update {
             kept.extend(updated.states);
         }
         moved.extend(kept);
-        let device = parameters[0].value.device();
-        let program = Program::new(&graph, &inputs, &moved, &device);
-        Ok(Update { optimizer, program, parameters: parameters.len(), dtype })
+        let tensors = [thetas, gradients, states].concat();
+        let numbers = [vec![learning_rate], scalars].concat();
+        let inputs = [tensors.as_slice(), &numbers].concat();
+        let program = Program::new(&graph, &inputs, &moved, &parameters[0].value.device());
+        let (reverse, parameters) = (OnceCell::new(), parameters.len());
+        Ok(Update { optimizer, graph, tensors, numbers, moved, program, reverse, parameters, dtype })
     }
 
     /// Zeros for every state of every parameter.
@@ -56,21 +76,65 @@ impl Update {
     }
 
     /// The parameters and states after step number `step` (counted from 1). Memory of the arguments is reused.
-    pub(super) fn run(
-        &self,
-        parameters: Vec<Value>,
-        gradient: Vector,
-        states: Vec<Value>,
-        learning_rate: f64,
-        step: u64,
-    ) -> (Vec<Value>, Vec<Value>) {
-        let device = self.program.device();
-        let numbers = std::iter::once(learning_rate).chain(self.optimizer.scalars(step));
-        let numbers: Vec<Value> = numbers.map(|number| Value::scalar(number, self.dtype, device)).collect();
-        let inputs = parameters.into_iter().chain(gradient.0).chain(states).chain(numbers);
+    pub(super) fn run(&self, before: Before, learning_rate: f64, step: u64) -> (Vector, Vec<Value>) {
+        let inputs = before.into_tensors().chain(self.numbers(learning_rate, step));
         let mut moved = self.program.run(inputs, 0);
         let states = moved.split_off(self.parameters);
-        (moved, states)
+        (Vector(moved), states)
+    }
+
+    /// The transpose of the step's derivative, times cotangents of the parameters and states after it: what it adds to the
+    /// parameters, the gradient and the states before it.
+    pub(super) fn pull_back(
+        &self,
+        before: Before,
+        learning_rate: f64,
+        step: u64,
+        parameters: Vector,
+        states: Vec<Value>,
+    ) -> Result<Before, GraphError> {
+        let program = match self.reverse.get() {
+            Some(program) => program,
+            None => {
+                let program = self.reversed()?;
+                self.reverse.get_or_init(|| program)
+            }
+        };
+        let count = states.len();
+        let inputs = before.into_tensors().chain(self.numbers(learning_rate, step));
+        let mut found = program.run(inputs.chain(parameters.0).chain(states), 0);
+        let states = found.split_off(found.len() - count);
+        let gradient = Vector(found.split_off(self.parameters));
+        Ok(Before { parameters: Vector(found), gradient, states })
+    }
+
+    fn reversed(&self) -> Result<Program, GraphError> {
+        let mut graph = self.graph.clone();
+        let cotangents: Vec<NodeId> = self
+            .moved
+            .iter()
+            .map(|&node| {
+                let (shape, dtype) = (graph.shape(node).to_vec(), graph.dtype(node));
+                graph.input(&shape, dtype)
+            })
+            .collect();
+        let outputs: Vec<(NodeId, NodeId)> = self.moved.iter().copied().zip(cotangents.iter().copied()).collect();
+        let found = vjp(&mut graph, &outputs, &self.tensors)?;
+        let pulled = found.into_iter().zip(&self.tensors);
+        let pulled: Vec<NodeId> = pulled.map(|(node, &of)| node.unwrap_or_else(|| graph.zeros_like(of))).collect();
+        let inputs = [self.tensors.as_slice(), &self.numbers, &cotangents].concat();
+        Ok(Program::new(&graph, &inputs, &pulled, self.program.device()))
+    }
+
+    fn numbers(&self, learning_rate: f64, step: u64) -> impl Iterator<Item = Value> {
+        let numbers = std::iter::once(learning_rate).chain(self.optimizer.scalars(step));
+        numbers.map(|number| Value::scalar(number, self.dtype, self.program.device()))
+    }
+}
+
+impl Before {
+    fn into_tensors(self) -> impl Iterator<Item = Value> {
+        self.parameters.0.into_iter().chain(self.gradient.0).chain(self.states)
     }
 }
 
@@ -92,6 +156,9 @@ fn clip(graph: &mut Graph, gradients: &[NodeId], clip: Option<Clip>, dtype: DTyp
                 let square = graph.cast(square, dtype)?;
                 total = graph.add(total, square)?;
             }
+            // A gradient of zero is not clipped; its norm must not divide anything, nor must its derivative.
+            let smallest = Scalar::Float(f64::from(f32::MIN_POSITIVE));
+            let total = graph.push(Op::WithScalar(WithScalar::ClampMin, smallest), &[total])?;
             let norm = graph.sqrt(total)?;
             let inverse = graph.recip(norm)?;
             let ratio = graph.mul_scalar(inverse, limit)?;

@@ -19,6 +19,14 @@ impl Vector {
         self.0.iter().map(|value| value.0.shape().num_elements()).sum()
     }
 
+    /// `factor · self`
+    #[must_use]
+    pub fn scaled(&self, factor: f64) -> Self {
+        let mut scaled = self.clone();
+        scaled.scale(factor);
+        scaled
+    }
+
     /// Whether there is no element.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -1,23 +1,26 @@
 //! The method that a configuration names.
 
+use std::rc::Rc;
+
 use super::{ConjugateGradient, DenseSolve, FiniteDifference, HypergradientMethod, Identity, Neumann};
 use crate::config::HypergradientConfig;
 use crate::linalg::{CgOptions, DenseOptions, NeumannOptions};
 
 impl HypergradientConfig {
-    /// The method with these numbers.
+    /// The method with these numbers, if it is one that solves a system; none for `unrolled`.
     #[must_use]
-    pub fn build(&self) -> Box<dyn HypergradientMethod> {
-        match *self {
-            Self::Cg(ref c) => Box::new(ConjugateGradient {
+    pub fn build(&self) -> Option<Rc<dyn HypergradientMethod>> {
+        Some(match *self {
+            Self::Cg(ref c) => Rc::new(ConjugateGradient {
                 options: CgOptions { iterations: c.iterations, tolerance: c.tolerance, damping: c.damping },
             }),
-            Self::Neumann(ref c) => Box::new(Neumann {
+            Self::Neumann(ref c) => Rc::new(Neumann {
                 options: NeumannOptions { terms: c.terms, step_size: c.step_size, damping: c.damping },
             }),
-            Self::FiniteDifference(ref c) => Box::new(FiniteDifference { perturbation: c.perturbation }),
-            Self::Identity(ref c) => Box::new(Identity { scale: c.scale }),
-            Self::Dense(ref c) => Box::new(DenseSolve { options: DenseOptions { damping: c.damping, limit: c.limit } }),
-        }
+            Self::FiniteDifference(ref c) => Rc::new(FiniteDifference { perturbation: c.perturbation }),
+            Self::Identity(ref c) => Rc::new(Identity { scale: c.scale }),
+            Self::Dense(ref c) => Rc::new(DenseSolve { options: DenseOptions { damping: c.damping, limit: c.limit } }),
+            Self::Unrolled(_) => return None,
+        })
     }
 }

@@ -18,9 +18,13 @@
 //! | [`Identity`] | `scale · v` | none | many upper steps, crude is enough |
 //! | [`FiniteDifference`] | `v`, with a difference quotient for the mixed product | two gradients | lowest cost, as in DARTS |
 //! | [`DenseSolve`] | solves exactly with the whole matrix | one a parameter | tests, small problems |
+//! | `unrolled` | needs none: the steps themselves are differentiated, see [`Trajectory`] | one a step | few steps, far from convergence |
 //!
 //! `∂c/∂θ = 0` holds only approximately after a finite number of lower steps, so every implicit hypergradient carries the
-//! lower level's own optimisation error, whichever method is used.
+//! lower level's own optimisation error, whichever method is used. Unrolled differentiation carries none: it is the exact
+//! derivative of the steps that were taken (Maclaurin, Duvenaud and Adams, *Gradient-based hyperparameter optimization
+//! through reversible learning*, 2015, arXiv:1502.03492; Shaban et al., *Truncated back-propagation for bilevel
+//! optimization*, 2019, arXiv:1810.10667, for its `truncate`).
 
 mod blocks;
 mod choice;
@@ -41,7 +45,7 @@ pub use error::{HypergradientError, ProductError};
 pub use finite_difference::FiniteDifference;
 pub use identity::Identity;
 pub use neumann::Neumann;
-pub use response::{Direction, Response, Stop};
+pub use response::{Direction, Response, Stop, Trajectory};
 
 use crate::execute::Vector;
 use crate::linalg::{LinearOperator, Solution};

@@ -14,6 +14,7 @@
 //! only products; each product of a nested stop solves the systems below it, with the methods of the stops there. For a
 //! stop with nothing below, the pivot is the Hessian of its loss, and nothing of this costs anything.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -40,29 +41,67 @@ impl Direction {
     }
 }
 
-/// A level whose best response is differentiated, at one point.
-pub struct Stop<'a> {
-    /// How its pivot is solved.
-    pub method: &'a dyn HypergradientMethod,
-    /// The second derivative of its Lagrangian.
-    pub curvature: &'a mut Curvature,
-    /// Where.
-    pub point: Point,
+/// A level whose best response is differentiated.
+pub struct Stop {
+    /// Its parameters, and after them what its conditions are derivatives in; see
+    /// [`Lagrangian::own`](crate::derivatives::Lagrangian::own).
+    own: Rc<[Variable]>,
     /// Its own stops, each after the stops below itself.
-    pub below: Rc<[usize]>,
+    below: Rc<[usize]>,
+    answer: Answer,
+}
+
+/// What determines a best response.
+enum Answer {
+    /// The level's total gradient vanishes.
+    Stationary { method: Rc<dyn HypergradientMethod>, curvature: Rc<RefCell<Curvature>>, point: Point },
+    /// Steps were taken; `sent` is what has been pulled back through them.
+    Steps { trajectory: Box<dyn Trajectory>, into: Vec<Variable>, sent: Option<Blocks> },
+}
+
+/// The steps that led to a level's parameters.
+pub trait Trajectory {
+    /// How many steps are differentiated.
+    fn steps(&self) -> usize;
+
+    /// `(∂θ/∂w)ᵀ·cotangent` for each `w` of `into` that the steps depend on.
+    ///
+    /// # Errors
+    /// [`HypergradientError`] when a product cannot be formed.
+    fn pull_back(&self, cotangent: &Vector, into: &[Variable]) -> Result<Blocks, HypergradientError>;
+}
+
+impl Stop {
+    /// A level at a point where its total gradient vanishes, whose reduced system `method` solves.
+    pub fn stationary(
+        method: Rc<dyn HypergradientMethod>,
+        curvature: Rc<RefCell<Curvature>>,
+        point: Point,
+        below: Rc<[usize]>,
+    ) -> Self {
+        let own = curvature.borrow().lagrangian().own().into();
+        Stop { own, below, answer: Answer::Stationary { method, curvature, point } }
+    }
+
+    /// A level whose parameters are what its steps made of the parameters of the levels `into`.
+    pub fn unrolled(level: usize, trajectory: Box<dyn Trajectory>, into: &[usize]) -> Self {
+        let into = into.iter().copied().map(Variable::Level).collect();
+        let answer = Answer::Steps { trajectory, into, sent: None };
+        Stop { own: Rc::new([Variable::Level(level)]), below: Rc::new([]), answer }
+    }
 }
 
 /// The best responses of several levels.
 #[derive(Default)]
-pub struct Response<'a> {
-    stops: BTreeMap<usize, Stop<'a>>,
+pub struct Response {
+    stops: BTreeMap<usize, Stop>,
     reports: BTreeMap<usize, SolveReport>,
     failed: Option<usize>,
 }
 
-impl<'a> Response<'a> {
+impl Response {
     /// Adds a level; its own stops are there already.
-    pub fn add(&mut self, level: usize, stop: Stop<'a>) {
+    pub fn add(&mut self, level: usize, stop: Stop) {
         self.stops.insert(level, stop);
         self.reports.insert(level, SolveReport::default());
     }
@@ -109,7 +148,11 @@ impl<'a> Response<'a> {
         direction: Direction,
         b: &Vector,
     ) -> Result<Vector, HypergradientError> {
-        let method = self.stops[&level].method;
+        let method = match &self.stops[&level].answer {
+            Answer::Stationary { method, .. } => Rc::clone(method),
+            // The condition `θ − Θ(…) = 0` changes with θ as θ does.
+            Answer::Steps { .. } => return Ok(b.clone()),
+        };
         let mut reduced = Reduced { response: self, level, lower, direction };
         match method.solve(&mut reduced, b) {
             Ok(solved) => {
@@ -174,8 +217,7 @@ impl<'a> Response<'a> {
         right: &Blocks,
     ) -> Result<Blocks, HypergradientError> {
         let stop = &self.stops[&level];
-        let below = Rc::clone(&stop.below);
-        let own = stop.curvature.lagrangian().own().to_vec();
+        let (below, own) = (Rc::clone(&stop.below), Rc::clone(&stop.own));
         let multipliers: Vec<Variable> = self.variables(level).skip(1).collect();
         let pairs = || multipliers.iter().copied().zip(own[1..].iter().copied());
         // ∂²ℓ/∂Y∂μ = −(∂F/∂Y)ᵀ
@@ -185,6 +227,23 @@ impl<'a> Response<'a> {
         }
         let solution = self.solve(&below, direction.other(), &right.renamed(pairs()))?;
         Ok(solution.renamed(pairs().map(|(multiplier, variable)| (variable, multiplier))))
+    }
+
+    /// `(dg/dw)ᵀ·u` for each `w` of `into`, `g` being the total gradient of `level` with the answers of its stops moving
+    /// along; what vanishes is left out.
+    ///
+    /// # Errors
+    /// [`HypergradientError`] when a method cannot solve its pivot, or a product cannot be formed.
+    pub fn change_of_gradient(
+        &mut self,
+        level: usize,
+        u: &Vector,
+        into: &[Variable],
+    ) -> Result<Blocks, HypergradientError> {
+        let below = Rc::clone(&self.stops[&level].below);
+        let mut x = self.respond(level, &below, Direction::Adjoint, Some(u), &Blocks::default())?;
+        x.set(Variable::Level(level), u.clone());
+        self.apply(Direction::Adjoint, &x, into)
     }
 
     /// The system times `x`: the equations named by `rows`, without those that vanish whatever `x` is.
@@ -206,10 +265,8 @@ impl<'a> Response<'a> {
         for level in owners {
             // The conditions of a level are derivatives of its Lagrangian in its own variables; condition by condition they
             // are named by what they determine.
-            let named: Vec<(Variable, Variable)> = {
-                let own = self.stops[&level].curvature.lagrangian().own().to_vec();
-                self.variables(level).zip(own).collect()
-            };
+            let own = Rc::clone(&self.stops[&level].own);
+            let named: Vec<(Variable, Variable)> = self.variables(level).zip(own.iter().copied()).collect();
             let products = match direction {
                 Direction::Adjoint => {
                     let moving = named.iter().filter_map(|&(name, own)| Some((own, x.get(name)?))).collect();
@@ -231,20 +288,37 @@ impl<'a> Response<'a> {
         Ok(sum)
     }
 
-    /// Second derivatives of the Lagrangian of one level, or a difference quotient in their place.
+    /// How the conditions of one level change: second derivatives of its Lagrangian, or what stands in their place.
     fn product(
         &mut self,
         level: usize,
         mut moving: Vec<(Variable, &Vector)>,
         rows: &[Variable],
     ) -> Result<Vec<(Variable, Vector)>, HypergradientError> {
-        let Some(Stop { method, curvature, point, .. }) = self.stops.get_mut(&level) else { return Ok(Vec::new()) };
+        let Some(stop) = self.stops.get_mut(&level) else { return Ok(Vec::new()) };
+        let (method, curvature, point) = match &mut stop.answer {
+            Answer::Stationary { method, curvature, point } => (method, &mut *curvature.borrow_mut(), point),
+            Answer::Steps { trajectory, into, sent } => {
+                let rows: Vec<Variable> = rows.iter().copied().filter(|row| into.contains(row)).collect();
+                let Some(&(_, cotangent)) = moving.first().filter(|_| !rows.is_empty()) else { return Ok(Vec::new()) };
+                // Its block is found once and does not change, so one pass over the steps serves all equations.
+                let sent = match sent {
+                    Some(sent) => sent,
+                    None => {
+                        self.reports.entry(level).or_default().products = trajectory.steps();
+                        sent.insert(trajectory.pull_back(cotangent, into)?)
+                    }
+                };
+                let negative = |row| Some((row, sent.get(row)?.scaled(-1.0)));
+                return Ok(rows.into_iter().filter_map(negative).collect());
+            }
+        };
         moving.retain(|&(variable, _)| curvature.depends_on(variable));
         let rows: Vec<Variable> = rows.iter().copied().filter(|&row| curvature.depends_on(row)).collect();
         if moving.is_empty() || rows.is_empty() {
             return Ok(Vec::new());
         }
-        let own = curvature.lagrangian().own();
+        let own = &stop.own;
         let is_mixed = rows.iter().all(|row| !own.contains(row)) && moving.iter().all(|(of, _)| own.contains(of));
         let products = match method.mixed() {
             MixedProduct::Difference { perturbation } if is_mixed => {
@@ -268,7 +342,7 @@ impl<'a> Response<'a> {
 
     /// The parameters of a level and its multipliers.
     fn variables(&self, level: usize) -> impl Iterator<Item = Variable> + use<> {
-        let conditions = self.stops.get(&level).map_or(1, |stop| stop.curvature.lagrangian().own().len());
+        let conditions = self.stops.get(&level).map_or(1, |stop| stop.own.len());
         let multipliers = (1..conditions).map(move |index| Variable::Multiplier { of: level, index: index - 1 });
         std::iter::once(Variable::Level(level)).chain(multipliers)
     }
@@ -279,14 +353,14 @@ impl<'a> Response<'a> {
 }
 
 /// The reduced Hessian of one level: what its method solves with.
-struct Reduced<'r, 'a> {
-    response: &'r mut Response<'a>,
+struct Reduced<'r> {
+    response: &'r mut Response,
     level: usize,
     lower: &'r [usize],
     direction: Direction,
 }
 
-impl LinearOperator for Reduced<'_, '_> {
+impl LinearOperator for Reduced<'_> {
     type Vector = Vector;
     type Error = ProductError;
 

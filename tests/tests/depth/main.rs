@@ -5,3 +5,4 @@ mod level;
 mod quadratics;
 mod reference;
 mod smooth;
+mod unrolled;

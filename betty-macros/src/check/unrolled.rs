@@ -1,0 +1,63 @@
+//! Levels whose steps are differentiated: enough steps, and nothing that would have to differentiate them twice.
+
+use syn::ext::IdentExt;
+
+use crate::ast::{Call, Level, Program, ValueKind};
+use crate::graph::Graph;
+use crate::report::Report;
+
+const UNROLLED: &str = "unrolled";
+
+pub(super) fn check(program: &Program, graph: &Graph, report: &mut Report) {
+    for (index, level) in program.levels.iter().enumerate() {
+        let Some(call) = level.hypergradient.as_ref().filter(|call| call.name == UNROLLED) else { continue };
+        check_truncate(level, call, report);
+        check_place(program, graph, index, call, report);
+    }
+}
+
+fn check_truncate(level: &Level, call: &Call, report: &mut Report) {
+    let truncate = call.settings.iter().find(|setting| setting.name.as_ref().is_some_and(|name| name == "truncate"));
+    let Some((value, ValueKind::Integer(digits))) = truncate.map(|setting| (&setting.value, &setting.value.kind))
+    else {
+        return;
+    };
+    let unroll = level.unroll.as_ref().map_or(Some(1), |unroll| unroll.base10_parse::<u32>().ok());
+    // Numbers that are none have been reported for what they are.
+    let (Some(unroll), Ok(truncate)) = (unroll.filter(|&unroll| unroll > 0), digits.parse::<u32>()) else { return };
+    if truncate > unroll {
+        let name = level.name.unraw();
+        report.error(
+            &value.tokens,
+            format!(
+                "`{UNROLLED}` looks back {truncate} steps, but `{name}` takes only {unroll}; lower `truncate` or raise \
+                 `unroll`"
+            ),
+        );
+    }
+}
+
+fn check_place(program: &Program, graph: &Graph, index: usize, call: &Call, report: &mut Report) {
+    let name = |index: usize| program.levels[index].name.unraw().to_string();
+    let remedy = "choose an implicit method, such as `cg`";
+    let above = (0..graph.levels()).find(|&above| graph.passes(above, index) && graph.is_passed(above));
+    if let Some(above) = above {
+        report.error(
+            &call.name,
+            format!(
+                "`{}` answers to `{}`, whose own best response is differentiated, so its steps cannot be; {remedy}",
+                name(index),
+                name(above)
+            ),
+        );
+    } else if let Some(peer) = (0..graph.levels()).find_map(|of| graph.sends_back(of, index)) {
+        report.error(
+            &call.name,
+            format!(
+                "`{}` and `{}` depend on each other, so the steps of neither can be; {remedy}",
+                name(index),
+                name(peer)
+            ),
+        );
+    }
+}

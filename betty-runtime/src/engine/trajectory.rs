@@ -1,0 +1,284 @@
+//! The steps of a level, kept so that they can be differentiated.
+//!
+//! A step is `(θ′, σ′) = Φ(θ, g, σ)` with the gradient `g = g(θ, λ)` and the optimizer's state `σ`. The reverse sweep
+//! takes the cotangents of `θ′` and `σ′` through `Φ`, and what arrives at `g` on through the second derivative of the loss,
+//! to `θ` and to every level `λ` above. Each step sees its own batch, draws and learning rate again.
+//!
+//! `θ`, `g` and `σ` of every step are kept, or, with a budget, those of every so many steps; the steps between are then
+//! taken again from there, and give the same bits (Griewank and Walther, *Evaluating Derivatives*, 2008, chapter 12).
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use super::update::{Before, Update};
+use crate::derivatives::{Curvature, GradientProgram, Point, Variable};
+use crate::execute::{Value, Vector};
+use crate::hypergradient::{
+    Blocks, HypergradientError, HypergradientMethod, Identity, ProductError, Response, Stop, Trajectory,
+};
+use crate::linalg::InnerProductSpace;
+
+/// The Lagrangian of one level at a point.
+#[derive(Clone)]
+pub(super) struct Site {
+    pub(super) level: usize,
+    pub(super) curvature: Rc<RefCell<Curvature>>,
+    pub(super) inputs: Vec<Value>,
+    pub(super) seed: u64,
+    /// How its best response is differentiated; none for the level whose step it is.
+    pub(super) method: Option<Rc<dyn HypergradientMethod>>,
+    pub(super) below: Rc<[usize]>,
+}
+
+impl Site {
+    pub(super) fn stop(&self) -> Stop {
+        let point = Point::new(self.inputs.clone(), self.seed);
+        // The level whose step it is has no system to solve.
+        let method = self.method.clone().unwrap_or_else(|| Rc::new(Identity { scale: 1.0 }));
+        Stop::stationary(method, Rc::clone(&self.curvature), point, Rc::clone(&self.below))
+    }
+}
+
+/// How the gradient of a step came about on one batch.
+#[derive(Clone)]
+pub(super) struct Evaluation {
+    /// The level's stops, and the level itself last.
+    pub(super) sites: Vec<Site>,
+    /// The level's loss and direct gradient.
+    pub(super) program: Rc<GradientProgram>,
+    /// The inputs of the program.
+    pub(super) inputs: Vec<Value>,
+    /// Where the level's own parameters stand among them, and among the inputs of its site.
+    pub(super) own: Rc<[(usize, usize)]>,
+}
+
+/// One step.
+#[derive(Clone)]
+pub(super) struct Step {
+    /// One evaluation for each batch whose gradients were averaged.
+    pub(super) evaluations: Vec<Evaluation>,
+    pub(super) learning_rate: f64,
+    /// Number of the step for the optimizer, from 1.
+    pub(super) number: u64,
+    /// What the step was taken from, unless it shall be computed again.
+    pub(super) before: Option<Before>,
+}
+
+/// The last steps of a level.
+pub(super) struct Steps {
+    level: usize,
+    update: Rc<Update>,
+    steps: VecDeque<Step>,
+    /// How many steps are differentiated.
+    length: usize,
+    /// How many of them are kept whole; at least 4, so that a segment can be halved.
+    memory: usize,
+    recorded: usize,
+}
+
+/// The mean of several gradients, summed in order.
+pub(super) fn mean(mut gradients: impl Iterator<Item = Vector>, count: usize) -> Vector {
+    let mut sum = gradients.next().unwrap_or_default();
+    gradients.for_each(|gradient| sum.add_scaled(1.0, &gradient));
+    if count > 1 {
+        sum.scale(1.0 / count as f64);
+    }
+    sum
+}
+
+impl Steps {
+    pub(super) fn new(level: usize, update: Rc<Update>, length: usize, memory: Option<usize>) -> Self {
+        let memory = memory.map_or(length, |memory| memory.clamp(4, length.max(4)));
+        Steps { level, update, steps: VecDeque::new(), length, memory, recorded: 0 }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// Keeps a step, and lets go of those that nobody looks back to.
+    pub(super) fn record(&mut self, mut step: Step) {
+        // Steps that depend on answers from below cannot be taken again without them.
+        let can_repeat = step.evaluations.iter().all(|evaluation| evaluation.sites.len() == 1);
+        let stride = stride(self.length, self.memory);
+        for evaluation in &mut step.evaluations {
+            evaluation.forget_own();
+        }
+        if can_repeat && !self.recorded.is_multiple_of(stride) {
+            step.before = None;
+        }
+        self.recorded += 1;
+        self.steps.push_back(step);
+        // What is let go ends where the next kept step begins.
+        while let Some(next) = self.steps.iter().skip(1).position(|step| step.before.is_some()) {
+            if self.steps.len() - (next + 1) < self.length {
+                break;
+            }
+            self.steps.drain(..=next);
+        }
+    }
+
+    /// The reverse sweep over the last steps, from a cotangent of the parameters after them.
+    pub(super) fn pull_back(&self, cotangent: &Vector, into: &[Variable]) -> Result<Blocks, HypergradientError> {
+        let steps: Vec<&Step> = self.steps.iter().collect();
+        let skipped = steps.len().saturating_sub(self.length);
+        let mut sweep =
+            Sweep { steps: self, into, parameters: cotangent.clone(), states: Vec::new(), sent: Blocks::default() };
+        // Segments between steps that are kept whole, the last one first.
+        let mut end = steps.len();
+        for start in (0..steps.len()).rev() {
+            if let Some(before) = &steps[start].before {
+                if end > skipped {
+                    sweep.segment(
+                        &steps[start..end],
+                        skipped.saturating_sub(start),
+                        before.clone(),
+                        self.memory / 2,
+                    )?;
+                }
+                end = start;
+            }
+        }
+        Ok(sweep.sent)
+    }
+}
+
+/// Every how many steps one is kept whole, if `memory` of `length` can be: half of the memory for kept steps, half for
+/// those that are taken again.
+fn stride(length: usize, memory: usize) -> usize {
+    if length <= memory { 1 } else { length.div_ceil(memory / 2) }
+}
+
+/// The state of a reverse sweep.
+struct Sweep<'a> {
+    steps: &'a Steps,
+    into: &'a [Variable],
+    /// Cotangent of the parameters.
+    parameters: Vector,
+    /// Cotangents of the optimizer's states; empty for zeros.
+    states: Vec<Value>,
+    sent: Blocks,
+}
+
+impl Sweep<'_> {
+    /// Sweeps over all but the first `skip` steps, which begin at `before`, with memory for that many steps.
+    fn segment(
+        &mut self,
+        steps: &[&Step],
+        skip: usize,
+        before: Before,
+        memory: usize,
+    ) -> Result<(), HypergradientError> {
+        let stride = if steps.len() <= memory { 1 } else { steps.len().div_ceil((memory / 2).max(2)) };
+        let mut kept = vec![before];
+        let last_kept = (steps.len() - 1) / stride * stride;
+        let mut current = kept[0].clone();
+        for (index, step) in steps[..last_kept].iter().enumerate() {
+            current = step.next(&self.steps.update, current, steps[index + 1])?;
+            if (index + 1).is_multiple_of(stride) {
+                kept.push(current.clone());
+            }
+        }
+        drop(current);
+        for (index, before) in kept.into_iter().enumerate().rev() {
+            let (start, end) = (index * stride, (index * stride + stride).min(steps.len()));
+            if end <= skip {
+                break;
+            }
+            if stride == 1 {
+                self.step(steps[start], before)?;
+            } else {
+                self.segment(&steps[start..end], skip.saturating_sub(start), before, memory - memory / 2)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the cotangents back through one step.
+    fn step(&mut self, step: &Step, before: Before) -> Result<(), HypergradientError> {
+        let Sweep { steps, into, .. } = *self;
+        let states = if self.states.len() == before.states.len() {
+            std::mem::take(&mut self.states)
+        } else {
+            Vector(before.states.clone()).zero().0
+        };
+        let parameters = std::mem::take(&mut self.parameters);
+        let point = before.parameters.clone();
+        let pulled = steps.update.pull_back(before, step.learning_rate, step.number, parameters, states);
+        let Before { mut parameters, mut gradient, states } = pulled.map_err(ProductError::from)?;
+        gradient.scale(1.0 / step.evaluations.len() as f64);
+        let own = Variable::Level(steps.level);
+        let rows: Vec<Variable> = std::iter::once(own).chain(into.iter().copied()).collect();
+        for evaluation in &step.evaluations {
+            let mut change = evaluation.response(&point).change_of_gradient(steps.level, &gradient, &rows)?;
+            if let Some(part) = change.take(own) {
+                parameters.add_scaled(1.0, &part);
+            }
+            self.sent = std::mem::take(&mut self.sent).plus(1.0, change);
+        }
+        (self.parameters, self.states) = (parameters, states);
+        Ok(())
+    }
+}
+
+impl Step {
+    /// What the next step was taken from.
+    fn next(&self, update: &Update, before: Before, next: &Step) -> Result<Before, HypergradientError> {
+        let (parameters, states) = update.run(before, self.learning_rate, self.number);
+        let gradients: Result<Vec<Vector>, HypergradientError> =
+            next.evaluations.iter().map(|evaluation| evaluation.gradient(&parameters)).collect();
+        let gradient = mean(gradients?.into_iter(), next.evaluations.len());
+        Ok(Before { parameters, gradient, states })
+    }
+}
+
+impl Evaluation {
+    /// Lets go of the level's own parameters, which a step keeps by itself if at all.
+    fn forget_own(&mut self) {
+        let Some(site) = self.sites.last_mut() else { return };
+        for &(at_program, at_site) in self.own.iter() {
+            let like = &self.inputs[at_program];
+            let nothing = Value::zeros(&[1], like.dtype(), &like.device());
+            self.inputs[at_program] = nothing.clone();
+            site.inputs[at_site] = nothing;
+        }
+    }
+
+    /// The gradient at these parameters: the same program on the same inputs.
+    fn gradient(&self, parameters: &Vector) -> Result<Vector, HypergradientError> {
+        let mut inputs = self.inputs.clone();
+        for (&(at, _), parameter) in self.own.iter().zip(&parameters.0) {
+            inputs[at] = parameter.clone();
+        }
+        let seed = self.sites.last().map_or(0, |site| site.seed);
+        let found = self.program.run(inputs, seed)?;
+        Ok(found.of.into_iter().next().unwrap_or_default())
+    }
+
+    /// Second derivatives at these parameters.
+    fn response(&self, parameters: &Vector) -> Response {
+        let mut response = Response::default();
+        let Some((own, below)) = self.sites.split_last() else { return response };
+        for site in below {
+            response.add(site.level, site.stop());
+        }
+        let mut own = own.clone();
+        for (&(_, at), parameter) in self.own.iter().zip(&parameters.0) {
+            own.inputs[at] = parameter.clone();
+        }
+        response.add(own.level, own.stop());
+        response
+    }
+}
+
+impl Trajectory for Rc<RefCell<Steps>> {
+    fn steps(&self) -> usize {
+        let steps = self.borrow();
+        steps.steps.len().min(steps.length)
+    }
+
+    fn pull_back(&self, cotangent: &Vector, into: &[Variable]) -> Result<Blocks, HypergradientError> {
+        self.borrow().pull_back(cotangent, into)
+    }
+}

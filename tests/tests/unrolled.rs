@@ -1,0 +1,262 @@
+//! Unrolled differentiation against central differences of the whole inner run, in double precision.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+
+use betty_runtime::{ConfigError, Engine, EngineError, Event, ProgramConfig, Stream, multilevel};
+use burn::module::{Module, Param};
+use burn::nn::{Dropout, DropoutConfig};
+use burn::tensor::activation::sigmoid;
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+const FEATURES: usize = 4;
+const HIDDEN: usize = 5;
+const BATCH: usize = 6;
+
+#[derive(Module, Debug)]
+struct Net {
+    first: Param<Tensor<2>>,
+    second: Param<Tensor<2>>,
+    dropout: Dropout,
+}
+
+/// The logarithm of a penalty for each feature, and a logit for each example of a batch.
+#[derive(Module, Debug)]
+struct Knobs {
+    penalties: Param<Tensor<1>>,
+    logits: Param<Tensor<1>>,
+}
+
+type Samples = (Tensor<2>, Tensor<2>);
+
+fn tensor<const D: usize>(shape: [usize; D], random: &mut StdRng) -> Tensor<D> {
+    let values: Vec<f64> = (0..shape.iter().product()).map(|_| random.random_range(-1.0..1.0)).collect();
+    Tensor::from_data(TensorData::new(values, shape), (&Device::flex(), DType::F64))
+}
+
+impl Net {
+    fn new(dropout: f64) -> Self {
+        let mut random = StdRng::seed_from_u64(3);
+        Net {
+            first: Param::from_tensor(tensor([FEATURES, HIDDEN], &mut random)),
+            second: Param::from_tensor(tensor([HIDDEN, 1], &mut random)),
+            dropout: DropoutConfig::new(dropout).init(),
+        }
+    }
+
+    fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+        self.dropout.forward(x.matmul(self.first.val()).tanh()).matmul(self.second.val())
+    }
+}
+
+impl Knobs {
+    fn new(values: &[f64]) -> Self {
+        let vector = |values: &[f64]| {
+            let data = TensorData::new(values.to_vec(), [values.len()]);
+            Param::from_tensor(Tensor::from_data(data, (&Device::flex(), DType::F64)))
+        };
+        Knobs { penalties: vector(&values[..FEATURES]), logits: vector(&values[FEATURES..]) }
+    }
+
+    fn values(&self) -> Vec<f64> {
+        let values = |param: &Param<Tensor<1>>| param.val().into_data().try_to_vec::<f64>().unwrap();
+        [values(&self.penalties), values(&self.logits)].concat()
+    }
+}
+
+fn training(net: &Net, knobs: &Knobs, (x, y): Samples) -> Tensor<1> {
+    let errors = (net.forward(x) - y).powi_scalar(2);
+    let weights = sigmoid(knobs.logits.val()).reshape([BATCH, 1]);
+    let penalty = knobs.penalties.val().exp().reshape([FEATURES, 1]) * net.first.val().powi_scalar(2);
+    (weights * errors).sum() + penalty.sum().mul_scalar(0.05)
+}
+
+fn held_out(knobs: &Knobs, net: &Net, (x, y): Samples) -> Tensor<1> {
+    let regular = knobs.logits.val().powi_scalar(2).sum().mul_scalar(0.1);
+    (x.matmul(net.first.val()).tanh().matmul(net.second.val()) - y).powi_scalar(2).mean() + regular
+}
+
+multilevel! {
+    struct Tuning;
+
+    level knobs: Knobs { lower: [net], batch: Samples, loss: held_out, optimizer: sgd(lr = 1.0) }
+    level net: Net {
+        upper: [knobs], batch: Samples, loss: training, optimizer: sgd(lr = 0.05), unroll: 7, hypergradient: unrolled,
+    }
+}
+
+/// Batches that all differ, the same in every run.
+fn data() -> TuningData {
+    let batch = |seed: u64| {
+        let mut random = StdRng::seed_from_u64(seed);
+        (tensor([BATCH, FEATURES], &mut random), tensor([BATCH, 1], &mut random))
+    };
+    TuningData {
+        knobs: Stream::constant(batch(1000)),
+        net: Stream::batches((0..).map(move |seed| Ok::<_, io::Error>(batch(seed)))),
+    }
+}
+
+fn knobs() -> Vec<f64> {
+    let mut random = StdRng::seed_from_u64(9);
+    (0..FEATURES + BATCH).map(|_| random.random_range(-0.8..0.8)).collect()
+}
+
+/// What one iteration does: the upper loss that it sees, and the hypergradient, which is the whole step of length 1.
+fn iteration(config: &str, net: Net, at: &[f64]) -> (f64, Vec<f64>) {
+    let config = TuningConfig::from_json(config).unwrap();
+    let problem = Tuning { knobs: Knobs::new(at), net };
+    let loss = Rc::new(RefCell::new(f64::NAN));
+    let seen = Rc::clone(&loss);
+    let engine = Engine::new(problem, data(), config).unwrap().seed(5);
+    let mut engine = engine.observe(move |event| {
+        if let Event::Step { name: "knobs", loss, .. } = event {
+            *seen.borrow_mut() = *loss;
+        }
+    });
+    engine.run(1).unwrap();
+    let after = engine.into_problem().knobs.values();
+    (*loss.borrow(), at.iter().zip(after).map(|(before, after)| before - after).collect())
+}
+
+fn relative(found: &[f64], expected: &[f64]) -> f64 {
+    let norm = |x: &[f64]| x.iter().map(|x| x * x).sum::<f64>().sqrt();
+    let gap: Vec<f64> = found.iter().zip(expected).map(|(x, y)| x - y).collect();
+    norm(&gap) / norm(expected)
+}
+
+/// The hypergradient must be the derivative of the whole run, to eight digits.
+fn check(config: &str, dropout: f64) {
+    let at = knobs();
+    let (_, found) = iteration(config, Net::new(dropout), &at);
+    let loss = |index: usize, by: f64| {
+        let mut moved = at.clone();
+        moved[index] += by;
+        iteration(config, Net::new(dropout), &moved).0
+    };
+    // A central difference of fourth order.
+    let slope =
+        |k: usize, h: f64| (8.0 * (loss(k, h) - loss(k, -h)) - (loss(k, 2.0 * h) - loss(k, -2.0 * h))) / (12.0 * h);
+    let expected: Vec<f64> = (0..at.len()).map(|k| slope(k, 1e-3)).collect();
+    let relative = relative(&found, &expected);
+    assert!(relative < 1e-8, "{config}: {found:?} is not {expected:?} ({relative:e})");
+}
+
+#[test]
+fn gradient_descent() {
+    check(r#"{ "net": { "optimizer": { "lr": 0.05, "weight_decay": 0.01 } } }"#, 0.0);
+}
+
+#[test]
+fn momentum_dampening_and_look_ahead() {
+    check(r#"{ "net": { "optimizer": { "lr": 0.02, "momentum": 0.9, "dampening": 0.3 } } }"#, 0.0);
+    check(r#"{ "net": { "optimizer": { "lr": 0.02, "momentum": 0.9, "nesterov": true } } }"#, 0.0);
+}
+
+#[test]
+fn adam_and_adamw() {
+    check(r#"{ "net": { "optimizer": { "name": "adam", "lr": 0.02, "weight_decay": 0.01 } } }"#, 0.0);
+    check(r#"{ "net": { "optimizer": { "name": "adamw", "lr": 0.02, "weight_decay": 0.1 } } }"#, 0.0);
+}
+
+#[test]
+fn dropout_masks_are_those_of_the_steps() {
+    check(r#"{ "net": { "optimizer": { "lr": 0.05 } } }"#, 0.4);
+}
+
+#[test]
+fn clipping_and_accumulation() {
+    let mut engine =
+        Engine::new(Tuning { knobs: Knobs::new(&knobs()), net: Net::new(0.0) }, data(), TuningConfig::default())
+            .unwrap()
+            .observe(|event| {
+                if let Event::Step { name: "net", gradient_norm, .. } = event {
+                    assert!(*gradient_norm > 0.5, "clipping would not be tested: {gradient_norm}");
+                }
+            });
+    engine.run(1).unwrap();
+    check(r#"{ "net": { "clip": { "norm": 0.5 }, "accumulate": 3 } }"#, 0.0);
+    check(r#"{ "net": { "clip": { "value": 0.7 }, "optimizer": { "momentum": 0.5 } } }"#, 0.0);
+}
+
+#[test]
+fn steps_taken_again_give_the_same_bits() {
+    let run = |memory: &str| {
+        let config = format!(
+            r#"{{ "net": {{
+                "unroll": 37,
+                "optimizer": {{ "name": "adam", "lr": 0.01 }},
+                "accumulate": 2,
+                "hypergradient": {{ "memory": {memory} }}
+            }} }}"#
+        );
+        iteration(&config, Net::new(0.3), &knobs())
+    };
+    let plain = run("\"all\"");
+    for memory in ["1", "4", "5", "8", "12", "20", "36", "37", "100"] {
+        assert_eq!(run(memory), plain, "memory {memory}");
+    }
+}
+
+#[test]
+fn truncation_looks_back_from_the_end() {
+    // Plain descent has no state, so the last steps are a run of their own from where the first ones ended.
+    let config = |unroll: usize, hypergradient: &str| {
+        format!(r#"{{ "net": {{ "unroll": {unroll}, "hypergradient": {hypergradient} }} }}"#)
+    };
+    let at = knobs();
+    let problem = Tuning { knobs: Knobs::new(&at), net: Net::new(0.0) };
+    let constant = || TuningData { net: Stream::constant(first(data().net)), ..data() };
+    let gradient = |problem: Tuning, config: String| {
+        let config = TuningConfig::from_json(&config).unwrap();
+        let mut engine = Engine::new(problem, constant(), config).unwrap();
+        engine.run(1).unwrap();
+        engine.into_problem()
+    };
+    let mut middle = gradient(problem, config(9, r#"{ "truncate": 9 }"#));
+    middle.knobs = Knobs::new(&at);
+    let expected = gradient(middle, config(5, "{}")).knobs.values();
+    for memory in ["\"all\"", "4"] {
+        let problem = Tuning { knobs: Knobs::new(&at), net: Net::new(0.0) };
+        let truncated = config(14, &format!(r#"{{ "truncate": 5, "memory": {memory} }}"#));
+        assert_eq!(gradient(problem, truncated).knobs.values(), expected);
+    }
+}
+
+/// The first batch of the stream.
+fn first(_: Stream<Samples>) -> Samples {
+    let mut random = StdRng::seed_from_u64(0);
+    (tensor([BATCH, FEATURES], &mut random), tensor([BATCH, 1], &mut random))
+}
+
+#[test]
+fn many_iterations_keep_differentiating_the_last_steps() {
+    let config = TuningConfig::from_json(r#"{ "knobs": { "optimizer": { "lr": 0.05 } } }"#).unwrap();
+    let mut engine = Engine::new(Tuning { knobs: Knobs::new(&knobs()), net: Net::new(0.0) }, data(), config).unwrap();
+    let report = engine.run(12).unwrap();
+    assert_eq!(report.levels[1].steps, 84);
+    assert!(engine.gradient("knobs").unwrap().norm.is_finite());
+}
+
+#[test]
+fn there_is_nothing_to_look_back_on_before_the_first_step() {
+    let problem = Tuning { knobs: Knobs::new(&knobs()), net: Net::new(0.0) };
+    let mut engine = Engine::new(problem, data(), TuningConfig::default()).unwrap();
+    let error = engine.gradient("knobs").unwrap_err();
+    assert!(matches!(&error, EngineError::NoSteps { level } if level == "net"), "{error}");
+}
+
+#[test]
+fn more_steps_than_are_taken() {
+    let config = TuningConfig::from_json(r#"{ "net": { "hypergradient": { "truncate": 8 } } }"#).unwrap();
+    let problem = Tuning { knobs: Knobs::new(&knobs()), net: Net::new(0.0) };
+    let error = Engine::new(problem, data(), config).err().unwrap();
+    assert!(
+        matches!(&error, EngineError::Config(ConfigError::TruncateTooLong { truncate: 8, unroll: 7, .. })),
+        "{error}"
+    );
+}
