@@ -93,6 +93,8 @@ pub(crate) struct Opt {
 pub(crate) enum Range {
     /// 1, 2, 3, …
     Count,
+    /// 0, 1, 2, …
+    Seed,
     /// x > 0
     Positive,
     /// x ≥ 0
@@ -112,6 +114,7 @@ impl Range {
     pub(crate) fn describe(self) -> &'static str {
         match self {
             Self::Count => "an integer greater than zero",
+            Self::Seed => "an integer that is not negative",
             Self::Positive => "a number greater than zero",
             Self::NonNegative => "a number that is not negative",
             Self::Fraction => "a number that is not negative and less than 1",
@@ -126,7 +129,7 @@ impl Range {
             && match self {
                 Self::Count => number >= 1.0,
                 Self::Positive => number > 0.0,
-                Self::NonNegative => number >= 0.0,
+                Self::Seed | Self::NonNegative => number >= 0.0,
                 Self::Fraction => (0.0..1.0).contains(&number),
                 Self::Flag | Self::Batch => false,
             }
@@ -162,6 +165,29 @@ pub(crate) static METHODS: Family = Family {
             ],
         },
         Entry {
+            name: "minres",
+            variant: "Minres",
+            config: "MinresConfig",
+            options: &[
+                option("iterations", Range::Count, "10"),
+                option("tolerance", Range::NonNegative, "1e-10"),
+                DAMPING,
+                BATCH,
+            ],
+        },
+        Entry {
+            name: "gmres",
+            variant: "Gmres",
+            config: "GmresConfig",
+            options: &[
+                option("iterations", Range::Count, "10"),
+                option("restart", Range::Count, "30"),
+                option("tolerance", Range::NonNegative, "1e-10"),
+                DAMPING,
+                BATCH,
+            ],
+        },
+        Entry {
             name: "neumann",
             variant: "Neumann",
             config: "NeumannConfig",
@@ -169,6 +195,17 @@ pub(crate) static METHODS: Family = Family {
                 option("terms", Range::Count, "10"),
                 option("step_size", Range::Positive, "0.1"),
                 DAMPING,
+                BATCH,
+            ],
+        },
+        Entry {
+            name: "nystrom",
+            variant: "Nystrom",
+            config: "NystromConfig",
+            options: &[
+                option("rank", Range::Count, "10"),
+                option("damping", Range::Positive, "1e-2"),
+                option("seed", Range::Seed, "0"),
                 BATCH,
             ],
         },

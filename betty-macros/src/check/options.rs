@@ -75,6 +75,7 @@ fn check_setting(setting: &Setting, entry: &Entry, given: &mut BTreeSet<&'static
 fn accepts(option: &Opt, value: &Value) -> bool {
     match (option.range, &value.kind) {
         (Range::Count, ValueKind::Integer(digits)) => digits.parse::<u32>().is_ok_and(|count| count > 0),
+        (Range::Seed, ValueKind::Integer(digits)) => digits.parse::<u64>().is_ok(),
         (
             Range::Positive | Range::NonNegative | Range::Fraction,
             ValueKind::Integer(digits) | ValueKind::Float(digits),

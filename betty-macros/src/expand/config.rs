@@ -127,6 +127,10 @@ fn literal(range: Range, text: &str) -> Option<TokenStream> {
             let count = Literal::usize_unsuffixed(text.parse().ok()?);
             Some(quote!(#count))
         }
+        Range::Seed => {
+            let seed = Literal::u64_unsuffixed(text.parse().ok()?);
+            Some(quote!(#seed))
+        }
         Range::Positive | Range::NonNegative | Range::Fraction => {
             let number: f64 = text.parse().ok()?;
             let literal = range.contains(number).then(|| Literal::f64_unsuffixed(number))?;

@@ -33,8 +33,8 @@ fn check_clip(text: &str, clip: &str) {
 #[test]
 fn unknown_method() {
     check_method(
-        "unknown method `cgg` (did you mean `cg`?); the methods are `cg`, `neumann`, `finite_difference`, `identity` and \
-         `dense`",
+        "unknown method `cgg` (did you mean `cg`?); the methods are `cg`, `minres`, `gmres`, `neumann`, `nystrom`, \
+         `finite_difference`, `identity` and `dense`",
         ">>>cgg<<<(iterations = 5)",
     );
 }
@@ -67,6 +67,10 @@ fn option_of_the_wrong_kind() {
     let text = "`iterations` of `cg` must be an integer greater than zero";
     for value in ["1.5", "many", "\"10\"", "2 * 5", "-3", "true"] {
         check_method(text, &format!("cg(iterations = >>>{value}<<<)"));
+    }
+    for value in ["-1", "1.5", "18446744073709551616"] {
+        let text = "`seed` of `nystrom` must be an integer that is not negative";
+        check_method(text, &format!("nystrom(seed = >>>{value}<<<)"));
     }
     check_method("`batch` of `cg` must be `last` or `fresh`", "cg(batch = >>>newest<<<)");
     check_method("`damping` of `cg` must be a number that is not negative", "cg(damping = >>>small<<<)");

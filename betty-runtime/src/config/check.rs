@@ -9,6 +9,8 @@ use super::error::{ConfigError, suggestion};
 pub(super) enum Range {
     /// 1, 2, 3, …
     Count,
+    /// 0, 1, 2, …
+    Seed,
     /// x > 0
     Positive,
     /// x ≥ 0
@@ -25,6 +27,7 @@ impl Range {
     pub(super) fn describe(self) -> &'static str {
         match self {
             Self::Count => "an integer greater than zero",
+            Self::Seed => "an integer that is not negative",
             Self::Positive => "a number greater than zero",
             Self::NonNegative => "a number that is not negative",
             Self::Fraction => "a number that is not negative and less than 1",
@@ -36,6 +39,7 @@ impl Range {
     fn accepts(self, value: &Value) -> bool {
         match self {
             Self::Count => value.as_u64().is_some_and(|count| (1..=u64::from(u32::MAX)).contains(&count)),
+            Self::Seed => value.is_u64(),
             Self::Positive => value.as_f64().is_some_and(|number| number > 0.0),
             Self::NonNegative => value.as_f64().is_some_and(|number| number >= 0.0),
             Self::Fraction => value.as_f64().is_some_and(|number| (0.0..1.0).contains(&number)),
@@ -94,11 +98,39 @@ pub(super) static METHODS: Family = Family {
             ],
         },
         Entry {
+            name: "minres",
+            options: &[
+                ("iterations", Range::Count, Optional),
+                ("tolerance", Range::NonNegative, Optional),
+                ("damping", Range::NonNegative, Optional),
+                ("batch", Range::Batch, Optional),
+            ],
+        },
+        Entry {
+            name: "gmres",
+            options: &[
+                ("iterations", Range::Count, Optional),
+                ("restart", Range::Count, Optional),
+                ("tolerance", Range::NonNegative, Optional),
+                ("damping", Range::NonNegative, Optional),
+                ("batch", Range::Batch, Optional),
+            ],
+        },
+        Entry {
             name: "neumann",
             options: &[
                 ("terms", Range::Count, Optional),
                 ("step_size", Range::Positive, Optional),
                 ("damping", Range::NonNegative, Optional),
+                ("batch", Range::Batch, Optional),
+            ],
+        },
+        Entry {
+            name: "nystrom",
+            options: &[
+                ("rank", Range::Count, Optional),
+                ("damping", Range::Positive, Optional),
+                ("seed", Range::Seed, Optional),
                 ("batch", Range::Batch, Optional),
             ],
         },

@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 
 pub use self::error::ConfigError;
 pub use self::hypergradient::{
-    CgConfig, DenseConfig, FiniteDifferenceConfig, HypergradientConfig, IdentityConfig, LowerBatch, NeumannConfig,
+    CgConfig, DenseConfig, FiniteDifferenceConfig, GmresConfig, HypergradientConfig, IdentityConfig, LowerBatch,
+    MinresConfig, NeumannConfig, NystromConfig,
 };
 pub use self::optimizer::{AdamConfig, AdamWConfig, OptimizerConfig, SgdConfig};
 pub use self::program::ProgramConfig;

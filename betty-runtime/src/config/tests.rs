@@ -163,8 +163,8 @@ fn unknown_names() {
         json!({ "net": { "hypergradient": { "iteration": 5 } } }),
     );
     check_err(
-        "`net.hypergradient.method`: unknown method `cgg` (did you mean `cg`?); known are `cg`, `neumann`, \
-         `finite_difference`, `identity` and `dense`",
+        "`net.hypergradient.method`: unknown method `cgg` (did you mean `cg`?); known are `cg`, `minres`, `gmres`, \
+         `neumann`, `nystrom`, `finite_difference`, `identity` and `dense`",
         json!({ "net": { "hypergradient": { "method": "cgg" } } }),
     );
     check_err(
@@ -202,6 +202,10 @@ fn values_out_of_range() {
         (
             "`net.hypergradient.batch` is \"newest\"; it must be `last` or `fresh`",
             json!({ "hypergradient": { "batch": "newest" } }),
+        ),
+        (
+            "`net.hypergradient.seed` is -1; it must be an integer that is not negative",
+            json!({ "hypergradient": { "method": "nystrom", "seed": -1 } }),
         ),
         (
             "`net.optimizer.lr` is \"fast\"; it must be a number greater than zero",
