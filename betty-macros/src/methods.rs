@@ -272,6 +272,30 @@ pub(crate) static OPTIMIZERS: Family = Family {
                 option("weight_decay", Range::NonNegative, "1e-4"),
             ],
         },
+        Entry {
+            name: "rmsprop",
+            variant: "RmsProp",
+            config: "RmsPropConfig",
+            options: &[
+                required("lr", Range::Positive),
+                option("alpha", Range::Fraction, "0.99"),
+                option("momentum", Range::Fraction, "0.9"),
+                option("epsilon", Range::Positive, "1e-5"),
+                option("centered", Range::Flag, "false"),
+                option("weight_decay", Range::NonNegative, "0.0"),
+            ],
+        },
+        Entry {
+            name: "adagrad",
+            variant: "AdaGrad",
+            config: "AdaGradConfig",
+            options: &[
+                required("lr", Range::Positive),
+                option("lr_decay", Range::NonNegative, "0.0"),
+                option("epsilon", Range::Positive, "1e-5"),
+                option("weight_decay", Range::NonNegative, "0.0"),
+            ],
+        },
     ],
 };
 

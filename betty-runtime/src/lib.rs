@@ -28,9 +28,9 @@ pub mod trace;
 
 pub use betty_macros::{Batch, multilevel};
 pub use config::{
-    AdamConfig, AdamWConfig, CgConfig, Clip, ConfigError, DenseConfig, FiniteDifferenceConfig, GmresConfig,
-    HypergradientConfig, IdentityConfig, LevelConfig, LowerBatch, MinresConfig, NeumannConfig, NystromConfig,
-    OptimizerConfig, ProgramConfig, SgdConfig,
+    AdaGradConfig, AdamConfig, AdamWConfig, CgConfig, Clip, ConfigError, DenseConfig, FiniteDifferenceConfig,
+    GmresConfig, HypergradientConfig, IdentityConfig, LevelConfig, LowerBatch, MinresConfig, NeumannConfig,
+    NystromConfig, OptimizerConfig, ProgramConfig, RmsPropConfig, SgdConfig,
 };
 pub use engine::{
     BatchStream, Engine, EngineError, Event, Goal, LevelSpec, Multilevel, Report, Schedule, Stream, Through, Validation,

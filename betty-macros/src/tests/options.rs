@@ -94,7 +94,8 @@ fn method_that_is_not_a_name() {
 #[test]
 fn unknown_optimizer() {
     check_optimizer(
-        "unknown optimizer `adamm` (did you mean `adam`?); the optimizers are `sgd`, `adam` and `adamw`",
+        "unknown optimizer `adamm` (did you mean `adam`?); the optimizers are `sgd`, `adam`, `adamw`, \
+         `rmsprop` and `adagrad`",
         ">>>adamm<<<(lr = 0.1)",
     );
 }

@@ -168,6 +168,26 @@ pub(super) static OPTIMIZERS: Family = Family {
         },
         Entry { name: "adam", options: &ADAM },
         Entry { name: "adamw", options: &ADAM },
+        Entry {
+            name: "rmsprop",
+            options: &[
+                ("lr", Range::Positive, Required),
+                ("alpha", Range::Fraction, Optional),
+                ("momentum", Range::Fraction, Optional),
+                ("epsilon", Range::Positive, Optional),
+                ("centered", Range::Flag, Optional),
+                ("weight_decay", Range::NonNegative, Optional),
+            ],
+        },
+        Entry {
+            name: "adagrad",
+            options: &[
+                ("lr", Range::Positive, Required),
+                ("lr_decay", Range::NonNegative, Optional),
+                ("epsilon", Range::Positive, Optional),
+                ("weight_decay", Range::NonNegative, Optional),
+            ],
+        },
     ],
 };
 

@@ -15,7 +15,7 @@ pub use self::hypergradient::{
     CgConfig, DenseConfig, FiniteDifferenceConfig, GmresConfig, HypergradientConfig, IdentityConfig, LowerBatch,
     MinresConfig, NeumannConfig, NystromConfig,
 };
-pub use self::optimizer::{AdamConfig, AdamWConfig, OptimizerConfig, SgdConfig};
+pub use self::optimizer::{AdaGradConfig, AdamConfig, AdamWConfig, OptimizerConfig, RmsPropConfig, SgdConfig};
 pub use self::program::ProgramConfig;
 
 /// The numbers of one level.

@@ -168,8 +168,9 @@ fn unknown_names() {
         json!({ "net": { "hypergradient": { "method": "cgg" } } }),
     );
     check_err(
-        "`net.optimizer.name`: unknown optimizer `adagrad` (did you mean `adam`?); known are `sgd`, `adam` and `adamw`",
-        json!({ "net": { "optimizer": { "name": "adagrad" } } }),
+        "`net.optimizer.name`: unknown optimizer `adamm` (did you mean `adam`?); known are `sgd`, `adam`, `adamw`, `rmsprop` \
+         and `adagrad`",
+        json!({ "net": { "optimizer": { "name": "adamm" } } }),
     );
     check_err(
         "`net.clip`: unknown clip `limit`; known are `norm` and `value`",
