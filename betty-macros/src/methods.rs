@@ -11,6 +11,7 @@ pub(crate) enum Key {
     Unroll,
     Hypergradient,
     Clip,
+    Project,
     Accumulate,
 }
 
@@ -23,7 +24,7 @@ pub(crate) struct Field {
 }
 
 /// Every field, in the order in which errors and the manual list them.
-pub(crate) static FIELDS: [Field; 9] = [
+pub(crate) static FIELDS: [Field; 10] = [
     Field { key: Key::Upper, name: "upper", example: "upper: [weights]" },
     Field { key: Key::Lower, name: "lower", example: "lower: [net]" },
     Field { key: Key::Batch, name: "batch", example: "batch: MyBatch" },
@@ -32,6 +33,7 @@ pub(crate) static FIELDS: [Field; 9] = [
     Field { key: Key::Unroll, name: "unroll", example: "unroll: 10" },
     Field { key: Key::Hypergradient, name: "hypergradient", example: "hypergradient: cg(iterations = 10)" },
     Field { key: Key::Clip, name: "clip", example: "clip: norm(1.0)" },
+    Field { key: Key::Project, name: "project", example: "project: simplex(total = 1.0)" },
     Field { key: Key::Accumulate, name: "accumulate", example: "accumulate: 4" },
 ];
 
@@ -94,7 +96,8 @@ pub(crate) enum Range {
     /// 1, 2, 3, …
     Count,
     /// 0, 1, 2, …
-    Seed,
+    Natural,
+    Number,
     /// x > 0
     Positive,
     /// x ≥ 0
@@ -114,7 +117,8 @@ impl Range {
     pub(crate) fn describe(self) -> &'static str {
         match self {
             Self::Count => "an integer greater than zero",
-            Self::Seed => "an integer that is not negative",
+            Self::Natural => "an integer that is not negative",
+            Self::Number => "a number",
             Self::Positive => "a number greater than zero",
             Self::NonNegative => "a number that is not negative",
             Self::Fraction => "a number that is not negative and less than 1",
@@ -128,8 +132,9 @@ impl Range {
         number.is_finite()
             && match self {
                 Self::Count => number >= 1.0,
+                Self::Number => true,
                 Self::Positive => number > 0.0,
-                Self::Seed | Self::NonNegative => number >= 0.0,
+                Self::Natural | Self::NonNegative => number >= 0.0,
                 Self::Fraction => (0.0..1.0).contains(&number),
                 Self::Flag | Self::Batch => false,
             }
@@ -205,7 +210,7 @@ pub(crate) static METHODS: Family = Family {
             options: &[
                 option("rank", Range::Count, "10"),
                 option("damping", Range::Positive, "1e-2"),
-                option("seed", Range::Seed, "0"),
+                option("seed", Range::Natural, "0"),
                 BATCH,
             ],
         },
@@ -295,6 +300,39 @@ pub(crate) static OPTIMIZERS: Family = Family {
                 option("epsilon", Range::Positive, "1e-5"),
                 option("weight_decay", Range::NonNegative, "0.0"),
             ],
+        },
+    ],
+};
+
+/// The sets to which a level's parameters can be confined.
+pub(crate) static PROJECTIONS: Family = Family {
+    noun: "projection",
+    nouns: "projections",
+    config: "ProjectionConfig",
+    entries: &[
+        Entry {
+            name: "at_least",
+            variant: "AtLeast",
+            config: "AtLeastConfig",
+            options: &[option("low", Range::Number, "0.0")],
+        },
+        Entry {
+            name: "clamp",
+            variant: "Clamp",
+            config: "ClampConfig",
+            options: &[option("low", Range::Number, "0.0"), option("high", Range::Number, "1.0")],
+        },
+        Entry {
+            name: "simplex",
+            variant: "Simplex",
+            config: "SimplexConfig",
+            options: &[option("total", Range::Positive, "1.0")],
+        },
+        Entry {
+            name: "norm_ball",
+            variant: "NormBall",
+            config: "NormBallConfig",
+            options: &[option("radius", Range::Positive, "1.0")],
         },
     ],
 };

@@ -28,9 +28,10 @@ pub mod trace;
 
 pub use betty_macros::{Batch, multilevel};
 pub use config::{
-    AdaGradConfig, AdamConfig, AdamWConfig, CgConfig, Clip, ConfigError, DenseConfig, FiniteDifferenceConfig,
-    GmresConfig, HypergradientConfig, IdentityConfig, LevelConfig, LowerBatch, MinresConfig, NeumannConfig,
-    NystromConfig, OptimizerConfig, ProgramConfig, RmsPropConfig, SgdConfig,
+    AdaGradConfig, AdamConfig, AdamWConfig, AtLeastConfig, CgConfig, ClampConfig, Clip, ConfigError, DenseConfig,
+    FiniteDifferenceConfig, GmresConfig, HypergradientConfig, IdentityConfig, LevelConfig, LowerBatch, MinresConfig,
+    NeumannConfig, NormBallConfig, NystromConfig, OptimizerConfig, ProgramConfig, ProjectionConfig, RmsPropConfig,
+    SgdConfig, SimplexConfig,
 };
 pub use engine::{
     BatchStream, Engine, EngineError, Event, Goal, LevelSpec, Multilevel, Report, Schedule, Stream, Through, Validation,

@@ -130,6 +130,24 @@ fn a_mistyped_learning_rate_is_not_missing_as_well() {
     );
 }
 
+#[track_caller]
+fn check_projection(text: &str, projection: &str) {
+    check_net(text, &format!("optimizer: sgd(lr = 0.1), hypergradient: cg, project: {projection}"));
+}
+
+#[test]
+fn projections() {
+    check_projection(
+        "unknown projection `simplx` (did you mean `simplex`?); the projections are `at_least`, `clamp`, `simplex` and \
+         `norm_ball`",
+        ">>>simplx<<<",
+    );
+    check_projection("`radius` of `norm_ball` must be a number greater than zero", "norm_ball(radius = >>>0<<<)");
+    check_projection("`low` of `at_least` must be a number", "at_least(low = >>>zero<<<)");
+    check_projection("`high` of `clamp` must be greater than `low`", "clamp(low = -1.0, high = >>>-1<<<)");
+    check_projection("`high` of `clamp` must be greater than `low`", "clamp(low = >>>2.0<<<)");
+}
+
 #[test]
 fn clips() {
     check_clip("unknown clip `norn` (did you mean `norm`?); the clips are `norm` and `value`", ">>>norn<<<(1.0)");

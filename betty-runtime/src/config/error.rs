@@ -87,6 +87,17 @@ pub enum ConfigError {
         /// The level.
         level: String,
     },
+    /// The parameters of a level whose best response is differentiated are confined to a set.
+    #[error(
+        "`{path}` is given, but a hypergradient passes through `{level}`, and no method differentiates a best response that \
+         is held by a constraint; express the constraint in the loss or in the module instead"
+    )]
+    ProjectedResponse {
+        /// Where the projection stands.
+        path: String,
+        /// The level.
+        level: String,
+    },
     /// The config belongs to another program.
     #[error("the config has {config} levels, but the program `{program}` has {levels}")]
     OtherProgram {

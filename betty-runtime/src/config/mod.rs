@@ -5,6 +5,7 @@ mod error;
 mod hypergradient;
 mod optimizer;
 mod program;
+mod projection;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +18,7 @@ pub use self::hypergradient::{
 };
 pub use self::optimizer::{AdaGradConfig, AdamConfig, AdamWConfig, OptimizerConfig, RmsPropConfig, SgdConfig};
 pub use self::program::ProgramConfig;
+pub use self::projection::{AtLeastConfig, ClampConfig, NormBallConfig, ProjectionConfig, SimplexConfig};
 
 /// The numbers of one level.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,6 +36,11 @@ pub struct LevelConfig {
     /// A limit on the level's gradient, applied before the optimizer sees it; by default none.
     #[serde(default)]
     pub clip: Option<Clip>,
+    /// A set that the level's parameters do not leave: after each step they are moved to its nearest point; by default
+    /// none. No method differentiates a best response that is held by a constraint, so levels that a hypergradient passes
+    /// through have none.
+    #[serde(default)]
+    pub project: Option<ProjectionConfig>,
     /// Batches whose gradients are averaged for one step; at least 1, by default 1.
     #[serde(default = "one")]
     pub accumulate: usize,

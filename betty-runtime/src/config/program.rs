@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::LevelConfig;
-use super::check::{self, Family, METHODS, OPTIMIZERS};
+use super::check::{self, Family, METHODS, OPTIMIZERS, PROJECTIONS};
 use super::error::ConfigError;
 use crate::engine::schedule::Schedule;
 
@@ -29,7 +29,7 @@ pub trait ProgramConfig: Clone + Default + Serialize + DeserializeOwned {
 
     /// Reads JSON, which may be partial, over the defaults.
     ///
-    /// An optimizer or a hypergradient whose `name` or `method` differs from the default's replaces it as a whole, so
+    /// An optimizer, a projection or a hypergradient whose `name` or `method` differs from the default's replaces it as a whole, so
     /// that options of the one do not end up in the other.
     ///
     /// # Errors
@@ -98,6 +98,10 @@ pub trait ProgramConfig: Clone + Default + Serialize + DeserializeOwned {
             match (schedule.is_passed(index), &config.hypergradient) {
                 (true, None) => return Err(ConfigError::HypergradientMissing { path, level }),
                 (false, Some(_)) => return Err(ConfigError::HypergradientUnused { path, level }),
+                (true, Some(_)) if config.project.is_some() => {
+                    let path = format!("{}.project", spec.name);
+                    return Err(ConfigError::ProjectedResponse { path, level });
+                }
                 (true, Some(_)) | (false, None) => {}
             }
         }
@@ -136,6 +140,7 @@ fn merge_level(level: &mut Map<String, Value>, overrides: &Map<String, Value>) {
         let family = match name.as_str() {
             "optimizer" => Some(&OPTIMIZERS),
             "hypergradient" => Some(&METHODS),
+            "project" => Some(&PROJECTIONS),
             _ => None,
         };
         match (family, level.get_mut(name), value) {

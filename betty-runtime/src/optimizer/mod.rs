@@ -9,6 +9,7 @@ mod adam;
 mod adamw;
 mod choice;
 mod moments;
+mod projection;
 mod rmsprop;
 mod root;
 mod sgd;
@@ -20,6 +21,8 @@ pub use adam::Adam;
 pub use adamw::AdamW;
 pub use rmsprop::RmsProp;
 pub use sgd::Sgd;
+
+pub(crate) use projection::{bound, norm_ball};
 
 use crate::graph::{Graph, GraphError, NodeId};
 

@@ -2,6 +2,7 @@
 
 mod derivatives;
 mod paths;
+mod projections;
 
 use betty_runtime::execute::{Program, Value};
 use betty_runtime::graph::{Graph, GraphError, NodeId};
