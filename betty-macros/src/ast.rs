@@ -38,6 +38,7 @@ pub(crate) struct Level {
     pub(crate) unroll: Option<LitInt>,
     pub(crate) hypergradient: Option<Call>,
     pub(crate) clip: Option<Call>,
+    pub(crate) project: Option<Call>,
     pub(crate) accumulate: Option<LitInt>,
 }
 
@@ -56,6 +57,7 @@ impl Level {
             unroll: None,
             hypergradient: None,
             clip: None,
+            project: None,
             accumulate: None,
         }
     }

@@ -11,6 +11,7 @@ pub(crate) enum Key {
     Unroll,
     Hypergradient,
     Clip,
+    Project,
     Accumulate,
 }
 
@@ -23,7 +24,7 @@ pub(crate) struct Field {
 }
 
 /// Every field, in the order in which errors and the manual list them.
-pub(crate) static FIELDS: [Field; 9] = [
+pub(crate) static FIELDS: [Field; 10] = [
     Field { key: Key::Upper, name: "upper", example: "upper: [weights]" },
     Field { key: Key::Lower, name: "lower", example: "lower: [net]" },
     Field { key: Key::Batch, name: "batch", example: "batch: MyBatch" },
@@ -32,6 +33,7 @@ pub(crate) static FIELDS: [Field; 9] = [
     Field { key: Key::Unroll, name: "unroll", example: "unroll: 10" },
     Field { key: Key::Hypergradient, name: "hypergradient", example: "hypergradient: cg(iterations = 10)" },
     Field { key: Key::Clip, name: "clip", example: "clip: norm(1.0)" },
+    Field { key: Key::Project, name: "project", example: "project: simplex(total = 1.0)" },
     Field { key: Key::Accumulate, name: "accumulate", example: "accumulate: 4" },
 ];
 
@@ -95,6 +97,9 @@ pub(crate) enum Range {
     Count,
     /// 1, 2, 3, … or the word `all`
     CountOrAll,
+    /// 0, 1, 2, …
+    Natural,
+    Number,
     /// x > 0
     Positive,
     /// x ≥ 0
@@ -118,6 +123,8 @@ impl Range {
         match self {
             Self::Count => "an integer greater than zero",
             Self::CountOrAll => "an integer greater than zero, or `all`",
+            Self::Natural => "an integer that is not negative",
+            Self::Number => "a number",
             Self::Positive => "a number greater than zero",
             Self::NonNegative => "a number that is not negative",
             Self::Fraction => "a number that is not negative and less than 1",
@@ -131,8 +138,9 @@ impl Range {
         number.is_finite()
             && match self {
                 Self::Count | Self::CountOrAll => number >= 1.0,
+                Self::Number => true,
                 Self::Positive => number > 0.0,
-                Self::NonNegative => number >= 0.0,
+                Self::Natural | Self::NonNegative => number >= 0.0,
                 Self::Fraction => (0.0..1.0).contains(&number),
                 Self::Flag | Self::Batch => false,
             }
@@ -168,6 +176,29 @@ pub(crate) static METHODS: Family = Family {
             ],
         },
         Entry {
+            name: "minres",
+            variant: "Minres",
+            config: "MinresConfig",
+            options: &[
+                option("iterations", Range::Count, "10"),
+                option("tolerance", Range::NonNegative, "1e-10"),
+                DAMPING,
+                BATCH,
+            ],
+        },
+        Entry {
+            name: "gmres",
+            variant: "Gmres",
+            config: "GmresConfig",
+            options: &[
+                option("iterations", Range::Count, "10"),
+                option("restart", Range::Count, "30"),
+                option("tolerance", Range::NonNegative, "1e-10"),
+                DAMPING,
+                BATCH,
+            ],
+        },
+        Entry {
             name: "neumann",
             variant: "Neumann",
             config: "NeumannConfig",
@@ -175,6 +206,17 @@ pub(crate) static METHODS: Family = Family {
                 option("terms", Range::Count, "10"),
                 option("step_size", Range::Positive, "0.1"),
                 DAMPING,
+                BATCH,
+            ],
+        },
+        Entry {
+            name: "nystrom",
+            variant: "Nystrom",
+            config: "NystromConfig",
+            options: &[
+                option("rank", Range::Count, "10"),
+                option("damping", Range::Positive, "1e-2"),
+                option("seed", Range::Natural, "0"),
                 BATCH,
             ],
         },
@@ -246,6 +288,63 @@ pub(crate) static OPTIMIZERS: Family = Family {
                 option("epsilon", Range::Positive, "1e-5"),
                 option("weight_decay", Range::NonNegative, "1e-4"),
             ],
+        },
+        Entry {
+            name: "rmsprop",
+            variant: "RmsProp",
+            config: "RmsPropConfig",
+            options: &[
+                required("lr", Range::Positive),
+                option("alpha", Range::Fraction, "0.99"),
+                option("momentum", Range::Fraction, "0.9"),
+                option("epsilon", Range::Positive, "1e-5"),
+                option("centered", Range::Flag, "false"),
+                option("weight_decay", Range::NonNegative, "0.0"),
+            ],
+        },
+        Entry {
+            name: "adagrad",
+            variant: "AdaGrad",
+            config: "AdaGradConfig",
+            options: &[
+                required("lr", Range::Positive),
+                option("lr_decay", Range::NonNegative, "0.0"),
+                option("epsilon", Range::Positive, "1e-5"),
+                option("weight_decay", Range::NonNegative, "0.0"),
+            ],
+        },
+    ],
+};
+
+/// The sets to which a level's parameters can be confined.
+pub(crate) static PROJECTIONS: Family = Family {
+    noun: "projection",
+    nouns: "projections",
+    config: "ProjectionConfig",
+    entries: &[
+        Entry {
+            name: "at_least",
+            variant: "AtLeast",
+            config: "AtLeastConfig",
+            options: &[option("low", Range::Number, "0.0")],
+        },
+        Entry {
+            name: "clamp",
+            variant: "Clamp",
+            config: "ClampConfig",
+            options: &[option("low", Range::Number, "0.0"), option("high", Range::Number, "1.0")],
+        },
+        Entry {
+            name: "simplex",
+            variant: "Simplex",
+            config: "SimplexConfig",
+            options: &[option("total", Range::Positive, "1.0")],
+        },
+        Entry {
+            name: "norm_ball",
+            variant: "NormBall",
+            config: "NormBallConfig",
+            options: &[option("radius", Range::Positive, "1.0")],
         },
     ],
 };

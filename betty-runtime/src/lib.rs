@@ -28,8 +28,10 @@ pub mod trace;
 
 pub use betty_macros::{Batch, multilevel};
 pub use config::{
-    AdamConfig, AdamWConfig, CgConfig, Clip, ConfigError, DenseConfig, FiniteDifferenceConfig, HypergradientConfig,
-    IdentityConfig, LevelConfig, LowerBatch, NeumannConfig, OptimizerConfig, ProgramConfig, SgdConfig, UnrolledConfig,
+    AdaGradConfig, AdamConfig, AdamWConfig, AtLeastConfig, CgConfig, ClampConfig, Clip, ConfigError, DenseConfig,
+    FiniteDifferenceConfig, GmresConfig, HypergradientConfig, IdentityConfig, LevelConfig, LowerBatch, MinresConfig,
+    NeumannConfig, NormBallConfig, NystromConfig, OptimizerConfig, ProgramConfig, ProjectionConfig, RmsPropConfig,
+    SgdConfig, SimplexConfig, UnrolledConfig,
 };
 pub use engine::{
     BatchStream, Engine, EngineError, Event, Goal, LevelSpec, Multilevel, Report, Schedule, Stream, Through, Validation,

@@ -201,17 +201,38 @@ fn method(json: &str) -> HypergradientConfig {
 }
 
 #[test]
-fn dense_and_conjugate_gradients_are_exact() {
+fn solvers_are_exact() {
     let exact = expected(&solve(0.0, &cotangent()));
     assert_close(&hypergradient(method(r#"{"method": "dense"}"#)), &exact, 1e-10);
     assert_close(&hypergradient(method(r#"{"method": "cg", "iterations": 4, "tolerance": 0.0}"#)), &exact, 1e-10);
+    assert_close(&hypergradient(method(r#"{"method": "minres", "iterations": 4, "tolerance": 0.0}"#)), &exact, 1e-10);
+    assert_close(&hypergradient(method(r#"{"method": "gmres", "iterations": 4, "tolerance": 0.0}"#)), &exact, 1e-10);
+    // The shortest basis needs no more than patience: the residual shrinks at every restart.
+    let short = r#"{"method": "gmres", "iterations": 400, "restart": 1, "tolerance": 1e-12}"#;
+    assert_close(&hypergradient(method(short)), &exact, 1e-10);
 }
 
 #[test]
 fn damping_is_added_to_the_hessian() {
     let damped = expected(&solve(0.7, &cotangent()));
     assert_close(&hypergradient(method(r#"{"method": "dense", "damping": 0.7}"#)), &damped, 1e-10);
-    assert_close(&hypergradient(method(r#"{"method": "cg", "iterations": 4, "damping": 0.7}"#)), &damped, 1e-10);
+    for name in ["cg", "minres", "gmres"] {
+        let json = format!(r#"{{"method": "{name}", "iterations": 4, "damping": 0.7}}"#);
+        assert_close(&hypergradient(method(&json)), &damped, 1e-10);
+    }
+    assert_close(&hypergradient(method(r#"{"method": "nystrom", "rank": 4, "damping": 0.7}"#)), &damped, 1e-10);
+}
+
+#[test]
+fn nystrom_approaches_the_damped_solve_with_its_rank() {
+    let damped = expected(&solve(0.7, &cotangent()));
+    let error = |rank: usize| {
+        let json = format!(r#"{{"method": "nystrom", "rank": {rank}, "damping": 0.7, "seed": 1}}"#);
+        let found = hypergradient(method(&json));
+        damped.iter().zip(found).map(|(x, y)| (x - y).powi(2)).sum::<f64>().sqrt()
+    };
+    let errors: Vec<f64> = (1..=4).map(error).collect();
+    assert!(errors.is_sorted_by(|larger, smaller| smaller < larger), "{errors:?}");
 }
 
 #[test]

@@ -184,6 +184,19 @@ fn clipping_and_accumulation() {
 }
 
 #[test]
+fn rmsprop_and_adagrad() {
+    check(r#"{ "net": { "optimizer": { "name": "rmsprop", "lr": 0.01, "momentum": 0.5, "centered": true } } }"#, 0.0);
+    check(r#"{ "net": { "optimizer": { "name": "adagrad", "lr": 0.05 } } }"#, 0.0);
+}
+
+#[test]
+fn projections_are_part_of_the_step() {
+    // Some parameters are at a bound after some steps, none is near one.
+    check(r#"{ "net": { "project": { "name": "clamp", "low": -0.62, "high": 0.47 } } }"#, 0.0);
+    check(r#"{ "net": { "project": { "name": "norm_ball", "radius": 1.5 } } }"#, 0.0);
+}
+
+#[test]
 fn steps_taken_again_give_the_same_bits() {
     let run = |memory: &str| {
         let config = format!(

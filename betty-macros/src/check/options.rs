@@ -1,9 +1,9 @@
-//! Methods, optimizers and clips with their options, held against the table.
+//! Methods, optimizers, projections and clips with their options, held against the table.
 
 use std::collections::BTreeSet;
 
 use crate::ast::{Call, Level, Setting, Value, ValueKind};
-use crate::methods::{ALL, BATCHES, CLIPS, Entry, Family, METHODS, OPTIMIZERS, Opt, Range};
+use crate::methods::{ALL, BATCHES, CLIPS, Entry, Family, METHODS, OPTIMIZERS, Opt, PROJECTIONS, Range};
 use crate::report::{Report, did_you_mean, listed, suggestion};
 
 pub(super) fn check(level: &Level, report: &mut Report) {
@@ -12,6 +12,10 @@ pub(super) fn check(level: &Level, report: &mut Report) {
     }
     if let Some(call) = &level.hypergradient {
         check_call(call, &METHODS, report);
+    }
+    if let Some(call) = &level.project {
+        check_call(call, &PROJECTIONS, report);
+        check_bounds(call, report);
     }
     if let Some(call) = &level.clip {
         check_clip(call, report);
@@ -78,13 +82,31 @@ fn accepts(option: &Opt, value: &Value) -> bool {
         (Range::Count | Range::CountOrAll, ValueKind::Integer(digits)) => {
             digits.parse::<u32>().is_ok_and(|count| count > 0)
         }
+        (Range::Natural, ValueKind::Integer(digits)) => digits.parse::<u64>().is_ok(),
         (
-            Range::Positive | Range::NonNegative | Range::Fraction,
+            Range::Number | Range::Positive | Range::NonNegative | Range::Fraction,
             ValueKind::Integer(digits) | ValueKind::Float(digits),
         ) => digits.parse().is_ok_and(|number| option.range.contains(number)),
         (Range::Flag, ValueKind::Flag(_)) => true,
         (Range::Batch, ValueKind::Word(word)) => BATCHES.iter().any(|(name, _)| word == name),
         _ => false,
+    }
+}
+
+/// The one pair of options that limit each other.
+fn check_bounds(call: &Call, report: &mut Report) {
+    let Some(entry) = PROJECTIONS.find("clamp").filter(|entry| call.name == entry.name) else { return };
+    let given =
+        |name: &str| call.settings.iter().find(|setting| setting.name.as_ref().is_some_and(|given| given == name));
+    let bound = |name: &str| match given(name) {
+        Some(setting) => number(&setting.value),
+        None => entry.find(name)?.default?.parse().ok(),
+    };
+    let (Some(low), Some(high)) = (bound("low"), bound("high")) else { return };
+    if high <= low
+        && let Some(setting) = given("high").or(given("low"))
+    {
+        report.error(&setting.value.tokens, "`high` of `clamp` must be greater than `low`");
     }
 }
 

@@ -7,7 +7,7 @@ use syn::ext::IdentExt;
 
 use super::Names;
 use crate::ast::{Call, Header, Level, Value, ValueKind};
-use crate::methods::{ALL, BATCHES, CLIPS, Entry, Family, METHODS, OPTIMIZERS, Opt, Range};
+use crate::methods::{ALL, BATCHES, CLIPS, Entry, Family, METHODS, OPTIMIZERS, Opt, PROJECTIONS, Range};
 
 pub(super) fn expand(header: &Header, names: &Names, levels: &[Level]) -> TokenStream {
     let vis = &header.vis;
@@ -58,12 +58,14 @@ fn level_config(level: &Level) -> TokenStream {
     let optimizer = choice(level.optimizer.as_ref(), &OPTIMIZERS);
     let hypergradient = option(level.hypergradient.as_ref().map(|call| choice(Some(call), &METHODS)));
     let clip = option(level.clip.as_ref().and_then(clip));
+    let project = option(level.project.as_ref().map(|call| choice(Some(call), &PROJECTIONS)));
     quote! {
         ::betty_runtime::LevelConfig {
             unroll: #unroll,
             optimizer: #optimizer,
             hypergradient: #hypergradient,
             clip: #clip,
+            project: #project,
             accumulate: #accumulate,
         }
     }
@@ -132,10 +134,15 @@ fn literal(range: Range, text: &str) -> Option<TokenStream> {
                 (text != ALL).then(|| literal(Range::Count, text)).map_or(Some(None), |count| count.map(Some))?;
             Some(option(count))
         }
-        Range::Positive | Range::NonNegative | Range::Fraction => {
+        Range::Natural => {
+            let seed = Literal::u64_unsuffixed(text.parse().ok()?);
+            Some(quote!(#seed))
+        }
+        Range::Number | Range::Positive | Range::NonNegative | Range::Fraction => {
             let number: f64 = text.parse().ok()?;
-            let literal = range.contains(number).then(|| Literal::f64_unsuffixed(number))?;
-            Some(quote!(#literal))
+            // A literal has no sign of its own.
+            let size = range.contains(number).then(|| Literal::f64_unsuffixed(number.abs()))?;
+            Some(if number.is_sign_negative() { quote!(-#size) } else { quote!(#size) })
         }
         Range::Flag => {
             let flag: bool = text.parse().ok()?;

@@ -121,6 +121,7 @@ fn value_of(field: &Field, input: ParseStream<'_>, level: &mut Level, report: &m
         Key::Optimizer => level.optimizer = Some(call(field, input, report)?),
         Key::Hypergradient => level.hypergradient = Some(call(field, input, report)?),
         Key::Clip => level.clip = Some(call(field, input, report)?),
+        Key::Project => level.project = Some(call(field, input, report)?),
     }
     Ok(())
 }

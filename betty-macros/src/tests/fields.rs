@@ -50,7 +50,7 @@ fn accumulate_of_zero() {
 fn unknown_field() {
     check_err(
         "unknown field `unrol` (did you mean `unroll`?); a level has `upper`, `lower`, `batch`, `loss`, `optimizer`, \
-         `unroll`, `hypergradient`, `clip` and `accumulate`",
+         `unroll`, `hypergradient`, `clip`, `project` and `accumulate`",
         "struct P;
          level weights: M { lower: [net], .. }
          level net: M { upper: [weights], >>>unrol<<<: 5, hypergradient: cg, .. }",
@@ -61,7 +61,7 @@ fn unknown_field() {
 fn unknown_field_without_a_likeness() {
     check_err(
         "unknown field `x`; a level has `upper`, `lower`, `batch`, `loss`, `optimizer`, `unroll`, `hypergradient`, \
-         `clip` and `accumulate`",
+         `clip`, `project` and `accumulate`",
         "struct P;
          level weights: M { lower: [net], .. }
          level net: M { upper: [weights], >>>x<<<: Map<A, B>, hypergradient: cg, .. }",

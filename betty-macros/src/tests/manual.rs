@@ -1,6 +1,6 @@
 //! The manual's tables say what the table in code says.
 
-use crate::methods::{FIELDS, METHODS, OPTIMIZERS};
+use crate::methods::{FIELDS, METHODS, OPTIMIZERS, PROJECTIONS};
 
 const MANUAL: &str = include_str!("../../docs/multilevel.md");
 
@@ -29,11 +29,15 @@ fn fields() {
 }
 
 #[test]
-fn methods_and_optimizers() {
-    for family in [&METHODS, &OPTIMIZERS] {
+fn methods_optimizers_and_projections() {
+    for family in [&METHODS, &OPTIMIZERS, &PROJECTIONS] {
         let names = family.entries.iter().map(|entry| code(entry.name));
         let noun = family.noun;
-        let verb = if noun == "method" { "x is" } else { "step" };
+        let verb = match noun {
+            "method" => "x is",
+            "optimizer" => "step",
+            _ => "set",
+        };
         let found = rows(&format!("| {noun} | {verb} |"));
         assert_eq!(found.concat(), names.collect::<Vec<_>>());
 

@@ -33,8 +33,8 @@ fn check_clip(text: &str, clip: &str) {
 #[test]
 fn unknown_method() {
     check_method(
-        "unknown method `cgg` (did you mean `cg`?); the methods are `cg`, `neumann`, `finite_difference`, `identity`, \
-         `dense` and `unrolled`",
+        "unknown method `cgg` (did you mean `cg`?); the methods are `cg`, `minres`, `gmres`, `neumann`, `nystrom`, \
+         `finite_difference`, `identity`, `dense` and `unrolled`",
         ">>>cgg<<<(iterations = 5)",
     );
 }
@@ -68,6 +68,10 @@ fn option_of_the_wrong_kind() {
     for value in ["1.5", "many", "\"10\"", "2 * 5", "-3", "true"] {
         check_method(text, &format!("cg(iterations = >>>{value}<<<)"));
     }
+    for value in ["-1", "1.5", "18446744073709551616"] {
+        let text = "`seed` of `nystrom` must be an integer that is not negative";
+        check_method(text, &format!("nystrom(seed = >>>{value}<<<)"));
+    }
     check_method("`batch` of `cg` must be `last` or `fresh`", "cg(batch = >>>newest<<<)");
     check_method("`damping` of `cg` must be a number that is not negative", "cg(damping = >>>small<<<)");
 }
@@ -90,7 +94,8 @@ fn method_that_is_not_a_name() {
 #[test]
 fn unknown_optimizer() {
     check_optimizer(
-        "unknown optimizer `adamm` (did you mean `adam`?); the optimizers are `sgd`, `adam` and `adamw`",
+        "unknown optimizer `adamm` (did you mean `adam`?); the optimizers are `sgd`, `adam`, `adamw`, \
+         `rmsprop` and `adagrad`",
         ">>>adamm<<<(lr = 0.1)",
     );
 }
@@ -123,6 +128,24 @@ fn a_mistyped_learning_rate_is_not_missing_as_well() {
          `weight_decay`",
         "sgd(>>>llr<<< = 0.1)",
     );
+}
+
+#[track_caller]
+fn check_projection(text: &str, projection: &str) {
+    check_net(text, &format!("optimizer: sgd(lr = 0.1), hypergradient: cg, project: {projection}"));
+}
+
+#[test]
+fn projections() {
+    check_projection(
+        "unknown projection `simplx` (did you mean `simplex`?); the projections are `at_least`, `clamp`, `simplex` and \
+         `norm_ball`",
+        ">>>simplx<<<",
+    );
+    check_projection("`radius` of `norm_ball` must be a number greater than zero", "norm_ball(radius = >>>0<<<)");
+    check_projection("`low` of `at_least` must be a number", "at_least(low = >>>zero<<<)");
+    check_projection("`high` of `clamp` must be greater than `low`", "clamp(low = -1.0, high = >>>-1<<<)");
+    check_projection("`high` of `clamp` must be greater than `low`", "clamp(low = >>>2.0<<<)");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::ProjectionConfig;
 use super::error::{ConfigError, suggestion};
 
 /// What an option accepts.
@@ -11,6 +12,9 @@ pub(super) enum Range {
     Count,
     /// 1, 2, 3, … or the word `all`
     CountOrAll,
+    /// 0, 1, 2, …
+    Natural,
+    Number,
     /// x > 0
     Positive,
     /// x ≥ 0
@@ -28,6 +32,8 @@ impl Range {
         match self {
             Self::Count => "an integer greater than zero",
             Self::CountOrAll => "an integer greater than zero, or `all`",
+            Self::Natural => "an integer that is not negative",
+            Self::Number => "a number",
             Self::Positive => "a number greater than zero",
             Self::NonNegative => "a number that is not negative",
             Self::Fraction => "a number that is not negative and less than 1",
@@ -40,6 +46,8 @@ impl Range {
         match self {
             Self::Count => value.as_u64().is_some_and(|count| (1..=u64::from(u32::MAX)).contains(&count)),
             Self::CountOrAll => value == super::all::ALL || Self::Count.accepts(value),
+            Self::Natural => value.is_u64(),
+            Self::Number => value.as_f64().is_some_and(f64::is_finite),
             Self::Positive => value.as_f64().is_some_and(|number| number > 0.0),
             Self::NonNegative => value.as_f64().is_some_and(|number| number >= 0.0),
             Self::Fraction => value.as_f64().is_some_and(|number| (0.0..1.0).contains(&number)),
@@ -98,11 +106,39 @@ pub(super) static METHODS: Family = Family {
             ],
         },
         Entry {
+            name: "minres",
+            options: &[
+                ("iterations", Range::Count, Optional),
+                ("tolerance", Range::NonNegative, Optional),
+                ("damping", Range::NonNegative, Optional),
+                ("batch", Range::Batch, Optional),
+            ],
+        },
+        Entry {
+            name: "gmres",
+            options: &[
+                ("iterations", Range::Count, Optional),
+                ("restart", Range::Count, Optional),
+                ("tolerance", Range::NonNegative, Optional),
+                ("damping", Range::NonNegative, Optional),
+                ("batch", Range::Batch, Optional),
+            ],
+        },
+        Entry {
             name: "neumann",
             options: &[
                 ("terms", Range::Count, Optional),
                 ("step_size", Range::Positive, Optional),
                 ("damping", Range::NonNegative, Optional),
+                ("batch", Range::Batch, Optional),
+            ],
+        },
+        Entry {
+            name: "nystrom",
+            options: &[
+                ("rank", Range::Count, Optional),
+                ("damping", Range::Positive, Optional),
+                ("seed", Range::Natural, Optional),
                 ("batch", Range::Batch, Optional),
             ],
         },
@@ -144,6 +180,26 @@ pub(super) static OPTIMIZERS: Family = Family {
         },
         Entry { name: "adam", options: &ADAM },
         Entry { name: "adamw", options: &ADAM },
+        Entry {
+            name: "rmsprop",
+            options: &[
+                ("lr", Range::Positive, Required),
+                ("alpha", Range::Fraction, Optional),
+                ("momentum", Range::Fraction, Optional),
+                ("epsilon", Range::Positive, Optional),
+                ("centered", Range::Flag, Optional),
+                ("weight_decay", Range::NonNegative, Optional),
+            ],
+        },
+        Entry {
+            name: "adagrad",
+            options: &[
+                ("lr", Range::Positive, Required),
+                ("lr_decay", Range::NonNegative, Optional),
+                ("epsilon", Range::Positive, Optional),
+                ("weight_decay", Range::NonNegative, Optional),
+            ],
+        },
     ],
 };
 
@@ -155,10 +211,23 @@ const ADAM: [(&str, Range, Presence); 5] = [
     ("weight_decay", Range::NonNegative, Optional),
 ];
 
+/// The sets of [`ProjectionConfig`](super::ProjectionConfig).
+pub(super) static PROJECTIONS: Family = Family {
+    tag: "name",
+    noun: "projection",
+    expected: "`null`, or an object with the `name` of a projection",
+    entries: &[
+        Entry { name: "at_least", options: &[("low", Range::Number, Optional)] },
+        Entry { name: "clamp", options: &[("low", Range::Number, Optional), ("high", Range::Number, Optional)] },
+        Entry { name: "simplex", options: &[("total", Range::Positive, Optional)] },
+        Entry { name: "norm_ball", options: &[("radius", Range::Positive, Optional)] },
+    ],
+};
+
 const CLIPS: [&str; 2] = ["norm", "value"];
 const CLIP: &str = "`null`, or an object with one of `norm` and `value`";
 
-const FIELDS: [&str; 5] = ["unroll", "optimizer", "hypergradient", "clip", "accumulate"];
+const FIELDS: [&str; 6] = ["unroll", "optimizer", "hypergradient", "clip", "project", "accumulate"];
 
 /// Checks the numbers of a level, whose path is its name.
 pub(super) fn level(path: &str, value: &Value) -> Result<(), ConfigError> {
@@ -171,6 +240,7 @@ pub(super) fn level(path: &str, value: &Value) -> Result<(), ConfigError> {
             "optimizer" => OPTIMIZERS.check(&path, value)?,
             "hypergradient" if !value.is_null() => METHODS.check(&path, value)?,
             "clip" if !value.is_null() => clip(&path, value)?,
+            "project" if !value.is_null() => projection(&path, value)?,
             _ => {}
         }
     }
@@ -208,6 +278,18 @@ fn clip(path: &str, value: &Value) -> Result<(), ConfigError> {
         return Err(ConfigError::Value { path: path.to_owned(), value, expected: CLIP });
     }
     limits.iter().try_for_each(|(name, limit)| Range::Positive.check(limit, || format!("{path}.{name}")))
+}
+
+fn projection(path: &str, value: &Value) -> Result<(), ConfigError> {
+    PROJECTIONS.check(path, value)?;
+    match serde_json::from_value(value.clone()) {
+        Ok(ProjectionConfig::Clamp(clamp)) if clamp.high <= clamp.low => {
+            let (path, value) = (format!("{path}.high"), clamp.high.to_string());
+            Err(ConfigError::Value { path, value, expected: "greater than `low`" })
+        }
+        // The check above covers all else that can be wrong.
+        _ => Ok(()),
+    }
 }
 
 impl Family {

@@ -127,6 +127,17 @@ pub enum ConfigError {
         /// The other level.
         peer: String,
     },
+    /// The parameters of a level whose best response is differentiated are confined to a set.
+    #[error(
+        "`{path}` is given, but a hypergradient passes through `{level}`, and no implicit method differentiates a best \
+         response that is held by a constraint; choose `unrolled`, or express the constraint in the loss or the module"
+    )]
+    ProjectedResponse {
+        /// Where the projection stands.
+        path: String,
+        /// The level.
+        level: String,
+    },
     /// The config belongs to another program.
     #[error("the config has {config} levels, but the program `{program}` has {levels}")]
     OtherProgram {

@@ -17,8 +17,14 @@ use super::error::ConfigError;
 pub enum HypergradientConfig {
     /// Conjugate gradients.
     Cg(CgConfig),
+    /// Minimal residuals.
+    Minres(MinresConfig),
+    /// Generalised minimal residuals.
+    Gmres(GmresConfig),
     /// A truncated Neumann series.
     Neumann(NeumannConfig),
+    /// The inverse of an approximation of low rank.
+    Nystrom(NystromConfig),
     /// H for the identity, and the mixed product by central differences.
     FiniteDifference(FiniteDifferenceConfig),
     /// H for a multiple of the identity.
@@ -35,7 +41,10 @@ impl HypergradientConfig {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Cg(_) => "cg",
+            Self::Minres(_) => "minres",
+            Self::Gmres(_) => "gmres",
             Self::Neumann(_) => "neumann",
+            Self::Nystrom(_) => "nystrom",
             Self::FiniteDifference(_) => "finite_difference",
             Self::Identity(_) => "identity",
             Self::Dense(_) => "dense",
@@ -48,7 +57,10 @@ impl HypergradientConfig {
     pub fn batch(&self) -> LowerBatch {
         match self {
             Self::Cg(config) => config.batch,
+            Self::Minres(config) => config.batch,
+            Self::Gmres(config) => config.batch,
             Self::Neumann(config) => config.batch,
+            Self::Nystrom(config) => config.batch,
             Self::FiniteDifference(config) => config.batch,
             Self::Identity(config) => config.batch,
             Self::Dense(config) => config.batch,
@@ -65,7 +77,10 @@ impl FromStr for HypergradientConfig {
     fn from_str(name: &str) -> Result<Self, ConfigError> {
         Ok(match name {
             "cg" => Self::Cg(CgConfig::default()),
+            "minres" => Self::Minres(MinresConfig::default()),
+            "gmres" => Self::Gmres(GmresConfig::default()),
             "neumann" => Self::Neumann(NeumannConfig::default()),
+            "nystrom" => Self::Nystrom(NystromConfig::default()),
             "finite_difference" => Self::FiniteDifference(FiniteDifferenceConfig::default()),
             "identity" => Self::Identity(IdentityConfig::default()),
             "dense" => Self::Dense(DenseConfig::default()),
@@ -96,6 +111,50 @@ impl Default for CgConfig {
     }
 }
 
+/// Minimal residuals on (H + δI)x = v: the iterate of smallest residual, also where H + δI has eigenvalues of both signs,
+/// so that conjugate gradients may break down.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MinresConfig {
+    /// The most iterations, one Hessian-vector product each; at least 1, by default 10.
+    pub iterations: usize,
+    /// Stops once ‖v − (H + δI)x‖ ≤ tolerance·‖v‖; not negative, by default 1e-10; 0 never stops early.
+    pub tolerance: f64,
+    /// δ, added to the diagonal of H; not negative, by default 0.
+    pub damping: f64,
+    /// The batch of the level on which H is taken; by default the last.
+    pub batch: LowerBatch,
+}
+
+impl Default for MinresConfig {
+    fn default() -> Self {
+        Self { iterations: 10, tolerance: 1e-10, damping: 0.0, batch: LowerBatch::Last }
+    }
+}
+
+/// Generalised minimal residuals on (H + δI)x = v: the iterate of smallest residual, for conditions whose derivative H
+/// is not symmetric as well. Keeps a basis of `restart` vectors.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GmresConfig {
+    /// The most iterations over all restarts, one product each; at least 1, by default 10. Each restart takes one more.
+    pub iterations: usize,
+    /// The most vectors of the basis, each of the size of the level's parameters; at least 1, by default 30.
+    pub restart: usize,
+    /// Stops once ‖v − (H + δI)x‖ ≤ tolerance·‖v‖; not negative, by default 1e-10; 0 stops at rounding errors.
+    pub tolerance: f64,
+    /// δ, added to the diagonal of H; not negative, by default 0.
+    pub damping: f64,
+    /// The batch of the level on which H is taken; by default the last.
+    pub batch: LowerBatch,
+}
+
+impl Default for GmresConfig {
+    fn default() -> Self {
+        Self { iterations: 10, restart: 30, tolerance: 1e-10, damping: 0.0, batch: LowerBatch::Last }
+    }
+}
+
 /// The truncated Neumann series x = s·Σ_{k<K} (I − s(H + δI))ᵏ v: what K steps of gradient descent on the linear system
 /// give; converges if s is less than 2 over the largest eigenvalue.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -114,6 +173,27 @@ pub struct NeumannConfig {
 impl Default for NeumannConfig {
     fn default() -> Self {
         Self { terms: 10, step_size: 0.1, damping: 0.0, batch: LowerBatch::Last }
+    }
+}
+
+/// x = (Hₖ + δI)⁻¹v for the Nyström approximation Hₖ = HΩ(ΩᵀHΩ)⁻¹ΩᵀH of rank k with random Ω: no iteration that could
+/// diverge, and accurate where all but k eigenvalues of H are small against δ.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NystromConfig {
+    /// k, one Hessian-vector product and two vectors of memory each; at least 1, by default 10.
+    pub rank: usize,
+    /// δ, added to the diagonal of Hₖ, which has no inverse without; greater than zero, by default 1e-2.
+    pub damping: f64,
+    /// Decides Ω; by default 0.
+    pub seed: u64,
+    /// The batch of the level on which H is taken; by default the last.
+    pub batch: LowerBatch,
+}
+
+impl Default for NystromConfig {
+    fn default() -> Self {
+        Self { rank: 10, damping: 1e-2, seed: 0, batch: LowerBatch::Last }
     }
 }
 

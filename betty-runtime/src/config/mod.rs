@@ -6,6 +6,7 @@ mod error;
 mod hypergradient;
 mod optimizer;
 mod program;
+mod projection;
 #[cfg(test)]
 mod tests;
 
@@ -13,11 +14,12 @@ use serde::{Deserialize, Serialize};
 
 pub use self::error::ConfigError;
 pub use self::hypergradient::{
-    CgConfig, DenseConfig, FiniteDifferenceConfig, HypergradientConfig, IdentityConfig, LowerBatch, NeumannConfig,
-    UnrolledConfig,
+    CgConfig, DenseConfig, FiniteDifferenceConfig, GmresConfig, HypergradientConfig, IdentityConfig, LowerBatch,
+    MinresConfig, NeumannConfig, NystromConfig, UnrolledConfig,
 };
-pub use self::optimizer::{AdamConfig, AdamWConfig, OptimizerConfig, SgdConfig};
+pub use self::optimizer::{AdaGradConfig, AdamConfig, AdamWConfig, OptimizerConfig, RmsPropConfig, SgdConfig};
 pub use self::program::ProgramConfig;
+pub use self::projection::{AtLeastConfig, ClampConfig, NormBallConfig, ProjectionConfig, SimplexConfig};
 
 /// The numbers of one level.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,6 +37,11 @@ pub struct LevelConfig {
     /// A limit on the level's gradient, applied before the optimizer sees it; by default none.
     #[serde(default)]
     pub clip: Option<Clip>,
+    /// A set that the level's parameters do not leave: after each step they are moved to its nearest point; by default
+    /// none. No implicit method differentiates a best response that is held by a constraint, so levels that a hypergradient
+    /// passes through have one only if they are `unrolled`.
+    #[serde(default)]
+    pub project: Option<ProjectionConfig>,
     /// Batches whose gradients are averaged for one step; at least 1, by default 1.
     #[serde(default = "one")]
     pub accumulate: usize,

@@ -15,6 +15,12 @@ pub enum OptimizerConfig {
     /// Adam with decoupled weight decay.
     #[serde(rename = "adamw")]
     AdamW(AdamWConfig),
+    /// RMSprop.
+    #[serde(rename = "rmsprop")]
+    RmsProp(RmsPropConfig),
+    /// Adagrad.
+    #[serde(rename = "adagrad")]
+    AdaGrad(AdaGradConfig),
 }
 
 impl OptimizerConfig {
@@ -25,6 +31,8 @@ impl OptimizerConfig {
             Self::Sgd(_) => "sgd",
             Self::Adam(_) => "adam",
             Self::AdamW(_) => "adamw",
+            Self::RmsProp(_) => "rmsprop",
+            Self::AdaGrad(_) => "adagrad",
         }
     }
 
@@ -35,6 +43,8 @@ impl OptimizerConfig {
             Self::Sgd(config) => config.lr,
             Self::Adam(config) => config.lr,
             Self::AdamW(config) => config.lr,
+            Self::RmsProp(config) => config.lr,
+            Self::AdaGrad(config) => config.lr,
         }
     }
 }
@@ -106,6 +116,61 @@ pub struct AdamWConfig {
     /// The part of the parameters that a step of learning rate 1 would remove; not negative, by default 1e-4.
     #[serde(default = "decoupled_weight_decay")]
     pub weight_decay: f64,
+}
+
+/// RMSprop: u ← g + weight_decay·θ; v ← α·v + (1 − α)·u²; d = u / (√v + ε), or with `centered` u / (√(v − m²) + ε) for
+/// m ← α·m + (1 − α)·u; θ ← θ − lr·b with b ← momentum·b + d.
+///
+/// See [Neural Networks for Machine Learning, lecture
+/// 6](https://www.cs.toronto.edu/~tijmen/csc321/slides/lecture_slides_lec6.pdf).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RmsPropConfig {
+    /// The learning rate; greater than zero.
+    pub lr: f64,
+    /// α, the decay of the moving averages; in [0, 1), by default 0.99.
+    #[serde(default = "alpha")]
+    pub alpha: f64,
+    /// The part of the last step's direction that is kept; in [0, 1), by default 0.9 as Burn has it.
+    #[serde(default = "rmsprop_momentum")]
+    pub momentum: f64,
+    /// ε, which bounds the step where gradients vanish; greater than zero, by default 1e-5.
+    #[serde(default = "epsilon")]
+    pub epsilon: f64,
+    /// Whether to divide by the standard deviation of gradients; by default `false`.
+    #[serde(default)]
+    pub centered: bool,
+    /// The weight of the penalty ½‖θ‖²; not negative, by default 0.
+    #[serde(default)]
+    pub weight_decay: f64,
+}
+
+/// Adagrad: u ← g + weight_decay·θ; s ← s + u²; θ ← θ − lr / (1 + (t − 1)·lr_decay) · u / (√s + ε).
+///
+/// See [Adaptive Subgradient Methods for Online Learning and Stochastic
+/// Optimization](https://jmlr.org/papers/v12/duchi11a.html).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdaGradConfig {
+    /// The learning rate; greater than zero.
+    pub lr: f64,
+    /// How fast the learning rate falls; not negative, by default 0.
+    #[serde(default)]
+    pub lr_decay: f64,
+    /// ε, which bounds the step where gradients vanish; greater than zero, by default 1e-5.
+    #[serde(default = "epsilon")]
+    pub epsilon: f64,
+    /// The weight of the penalty ½‖θ‖²; not negative, by default 0.
+    #[serde(default)]
+    pub weight_decay: f64,
+}
+
+fn alpha() -> f64 {
+    0.99
+}
+
+fn rmsprop_momentum() -> f64 {
+    0.9
 }
 
 fn beta_1() -> f64 {

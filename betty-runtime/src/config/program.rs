@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::check::{self, Family, METHODS, OPTIMIZERS};
+use super::check::{self, Family, METHODS, OPTIMIZERS, PROJECTIONS};
 use super::error::ConfigError;
 use super::{HypergradientConfig, LevelConfig};
 use crate::engine::schedule::Schedule;
@@ -29,7 +29,7 @@ pub trait ProgramConfig: Clone + Default + Serialize + DeserializeOwned {
 
     /// Reads JSON, which may be partial, over the defaults.
     ///
-    /// An optimizer or a hypergradient whose `name` or `method` differs from the default's replaces it as a whole, so
+    /// An optimizer, a projection or a hypergradient whose `name` or `method` differs from the default's replaces it as a whole, so
     /// that options of the one do not end up in the other.
     ///
     /// # Errors
@@ -101,6 +101,10 @@ pub trait ProgramConfig: Clone + Default + Serialize + DeserializeOwned {
                 (true, Some(HypergradientConfig::Unrolled(unrolled))) => {
                     check_unrolled(schedule, index, config.unroll, unrolled.truncate, path)?;
                 }
+                (true, Some(_)) if config.project.is_some() => {
+                    let path = format!("{}.project", spec.name);
+                    return Err(ConfigError::ProjectedResponse { path, level });
+                }
                 (true, Some(_)) | (false, None) => {}
             }
         }
@@ -162,6 +166,7 @@ fn merge_level(level: &mut Map<String, Value>, overrides: &Map<String, Value>) {
         let family = match name.as_str() {
             "optimizer" => Some(&OPTIMIZERS),
             "hypergradient" => Some(&METHODS),
+            "project" => Some(&PROJECTIONS),
             _ => None,
         };
         match (family, level.get_mut(name), value) {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::check::{METHODS, OPTIMIZERS, Presence};
+use super::check::{METHODS, OPTIMIZERS, PROJECTIONS, Presence};
 use super::*;
 use crate::engine::schedule::{LevelSpec, Schedule, Through};
 
@@ -29,6 +29,7 @@ impl Default for Config {
             }),
             hypergradient: None,
             clip: None,
+            project: None,
             accumulate: 1,
         };
         let net = LevelConfig {
@@ -153,8 +154,8 @@ fn unknown_names() {
         json!({ "nett": {} }),
     );
     check_err(
-        "`net`: unknown field `unrol` (did you mean `unroll`?); known are `unroll`, `optimizer`, `hypergradient`, `clip` \
-         and `accumulate`",
+        "`net`: unknown field `unrol` (did you mean `unroll`?); known are `unroll`, `optimizer`, `hypergradient`, `clip`, \
+         `project` and `accumulate`",
         json!({ "net": { "unrol": 5 } }),
     );
     check_err(
@@ -163,13 +164,19 @@ fn unknown_names() {
         json!({ "net": { "hypergradient": { "iteration": 5 } } }),
     );
     check_err(
-        "`net.hypergradient.method`: unknown method `cgg` (did you mean `cg`?); known are `cg`, `neumann`, \
-         `finite_difference`, `identity`, `dense` and `unrolled`",
+        "`net.hypergradient.method`: unknown method `cgg` (did you mean `cg`?); known are `cg`, `minres`, `gmres`, \
+         `neumann`, `nystrom`, `finite_difference`, `identity`, `dense` and `unrolled`",
         json!({ "net": { "hypergradient": { "method": "cgg" } } }),
     );
     check_err(
-        "`net.optimizer.name`: unknown optimizer `adagrad` (did you mean `adam`?); known are `sgd`, `adam` and `adamw`",
-        json!({ "net": { "optimizer": { "name": "adagrad" } } }),
+        "`net.optimizer.name`: unknown optimizer `adamm` (did you mean `adam`?); known are `sgd`, `adam`, `adamw`, `rmsprop` \
+         and `adagrad`",
+        json!({ "net": { "optimizer": { "name": "adamm" } } }),
+    );
+    check_err(
+        "`net.project.name`: unknown projection `simplx` (did you mean `simplex`?); known are `at_least`, `clamp`, `simplex` \
+         and `norm_ball`",
+        json!({ "net": { "project": { "name": "simplx" } } }),
     );
     check_err(
         "`net.clip`: unknown clip `limit`; known are `norm` and `value`",
@@ -204,6 +211,10 @@ fn values_out_of_range() {
             json!({ "hypergradient": { "batch": "newest" } }),
         ),
         (
+            "`net.hypergradient.seed` is -1; it must be an integer that is not negative",
+            json!({ "hypergradient": { "method": "nystrom", "seed": -1 } }),
+        ),
+        (
             "`net.optimizer.lr` is \"fast\"; it must be a number greater than zero",
             json!({ "optimizer": { "lr": "fast" } }),
         ),
@@ -215,6 +226,11 @@ fn values_out_of_range() {
             "`net.optimizer.nesterov` is 1; it must be `true` or `false`",
             json!({ "optimizer": { "name": "sgd", "lr": 1, "nesterov": 1 } }),
         ),
+        (
+            "`net.project.radius` is 0; it must be a number greater than zero",
+            json!({ "project": { "name": "norm_ball", "radius": 0 } }),
+        ),
+        ("`net.project.high` is 1; it must be greater than `low`", json!({ "project": { "name": "clamp", "low": 2 } })),
         ("`net.clip.norm` is 0; it must be a number greater than zero", json!({ "clip": { "norm": 0 } })),
     ];
     for (text, level) in cases {
@@ -265,6 +281,26 @@ fn hypergradients_are_given_exactly_where_one_passes() {
     check_invalid("`weights.hypergradient` is given, but no hypergradient passes through `weights`", |config| {
         config.weights.hypergradient = config.net.hypergradient.clone()
     });
+}
+
+#[test]
+fn a_best_response_is_not_held_by_a_constraint() {
+    let set = Some(ProjectionConfig::Simplex(SimplexConfig::default()));
+    check_invalid(
+        "`net.project` is given, but a hypergradient passes through `net`, and no implicit method differentiates a best \
+         response that is held by a constraint; choose `unrolled`, or express the constraint in the loss or the module",
+        |config| config.net.project = set,
+    );
+    let config = Config::default();
+    let free = Config { weights: LevelConfig { project: set, ..config.weights }, ..config };
+    assert!(free.validate(&SCHEDULE).is_ok());
+}
+
+#[test]
+fn another_projection_starts_from_its_own_defaults() {
+    let config = read(json!({ "weights": { "project": { "name": "clamp", "high": 3 } } }));
+    let expected = ProjectionConfig::Clamp(ClampConfig { low: 0.0, high: 3.0 });
+    assert_eq!(config.weights.project, Some(expected));
 }
 
 #[test]
@@ -339,12 +375,14 @@ fn methods_are_found_by_name() {
 #[test]
 fn ranges_and_defaults_are_those_of_the_manual() {
     const MANUAL: &str = include_str!("../../../betty-macros/docs/multilevel.md");
-    for (noun, family) in [("method", &METHODS), ("optimizer", &OPTIMIZERS)] {
+    for (noun, family) in [("method", &METHODS), ("optimizer", &OPTIMIZERS), ("projection", &PROJECTIONS)] {
         let heading = format!("| {noun} | option | must be | default | meaning |");
         let mut rows = MANUAL.lines().skip_while(|line| *line != heading).skip(2);
         for entry in family.entries {
             let defaults = match noun {
                 "method" => serde_json::from_value::<HypergradientConfig>(json!({ "method": entry.name }))
+                    .and_then(serde_json::to_value),
+                "projection" => serde_json::from_value::<ProjectionConfig>(json!({ "name": entry.name }))
                     .and_then(serde_json::to_value),
                 _ => serde_json::from_value::<OptimizerConfig>(json!({ "name": entry.name, "lr": 1 }))
                     .and_then(serde_json::to_value),

@@ -1,4 +1,4 @@
-//! One optimizer step of one level as a program, clipping included.
+//! One optimizer step of one level as a program, clipping before and projection after it included.
 
 use std::cell::OnceCell;
 
@@ -6,8 +6,8 @@ use burn::tensor::DType;
 
 use crate::config::{Clip, LevelConfig};
 use crate::execute::{Program, Value, Vector};
-use crate::graph::{Graph, GraphError, NodeId, Op, Scalar, WithScalar, vjp};
-use crate::optimizer::{Optimizer, UpdateInputs};
+use crate::graph::{Graph, GraphError, NodeId, WithScalar, vjp};
+use crate::optimizer::{Optimizer, UpdateInputs, bound, norm_ball};
 use crate::trace::Leaf;
 
 /// The planned update of a level's parameters.
@@ -49,7 +49,7 @@ impl Update {
         let learning_rate = graph.input(&[1], dtype);
         let scalars: Vec<NodeId> = optimizer.scalars(1).iter().map(|_| graph.input(&[1], dtype)).collect();
 
-        let clipped = clip(&mut graph, &gradients, config.clip, dtype)?;
+        let clipped = clip(&mut graph, &gradients, config.clip)?;
         let (mut moved, mut kept) = (Vec::new(), Vec::new());
         for (i, (&parameter, &gradient)) in thetas.iter().zip(&clipped).enumerate() {
             let states = &states[i * per_parameter..(i + 1) * per_parameter];
@@ -57,6 +57,9 @@ impl Update {
             let updated = optimizer.update(&mut graph, &inputs)?;
             moved.push(updated.parameter);
             kept.extend(updated.states);
+        }
+        if let Some(set) = &config.project {
+            moved = set.project(&mut graph, &moved)?;
         }
         moved.extend(kept);
         let tensors = [thetas, gradients, states].concat();
@@ -139,39 +142,16 @@ impl Before {
 }
 
 /// Gradients limited by value, or all together by their common norm: `g · min(1, limit / ‖g‖)`.
-fn clip(graph: &mut Graph, gradients: &[NodeId], clip: Option<Clip>, dtype: DType) -> Result<Vec<NodeId>, GraphError> {
+fn clip(graph: &mut Graph, gradients: &[NodeId], clip: Option<Clip>) -> Result<Vec<NodeId>, GraphError> {
     match clip {
         None => Ok(gradients.to_vec()),
+        Some(Clip::Norm(limit)) => norm_ball(graph, gradients, limit),
         Some(Clip::Value(limit)) => gradients
             .iter()
             .map(|&gradient| {
-                let low = graph.push(Op::WithScalar(WithScalar::ClampMin, Scalar::Float(-limit)), &[gradient])?;
-                graph.push(Op::WithScalar(WithScalar::ClampMax, Scalar::Float(limit)), &[low])
+                let above = bound(graph, gradient, WithScalar::ClampMin, -limit)?;
+                bound(graph, above, WithScalar::ClampMax, limit)
             })
             .collect(),
-        Some(Clip::Norm(limit)) => {
-            let mut total = graph.full(&[1], dtype, 0.0);
-            for &gradient in gradients {
-                let square = graph.dot(gradient, gradient)?;
-                let square = graph.cast(square, dtype)?;
-                total = graph.add(total, square)?;
-            }
-            // A gradient of zero is not clipped; its norm must not divide anything, nor must its derivative.
-            let smallest = Scalar::Float(f64::from(f32::MIN_POSITIVE));
-            let total = graph.push(Op::WithScalar(WithScalar::ClampMin, smallest), &[total])?;
-            let norm = graph.sqrt(total)?;
-            let inverse = graph.recip(norm)?;
-            let ratio = graph.mul_scalar(inverse, limit)?;
-            let factor = graph.push(Op::WithScalar(WithScalar::ClampMax, Scalar::Float(1.0)), &[ratio])?;
-            gradients
-                .iter()
-                .map(|&gradient| {
-                    let (shape, of) = (graph.shape(gradient).to_vec(), graph.dtype(gradient));
-                    let factor = graph.cast(factor, of)?;
-                    let spread = graph.spread(factor, &shape)?;
-                    graph.mul(gradient, spread)
-                })
-                .collect()
-        }
     }
 }

@@ -2,9 +2,11 @@
 
 use std::rc::Rc;
 
-use super::{ConjugateGradient, DenseSolve, FiniteDifference, HypergradientMethod, Identity, Neumann};
+use super::{
+    ConjugateGradient, DenseSolve, FiniteDifference, Gmres, HypergradientMethod, Identity, Minres, Neumann, Nystrom,
+};
 use crate::config::HypergradientConfig;
-use crate::linalg::{CgOptions, DenseOptions, NeumannOptions};
+use crate::linalg::{CgOptions, DenseOptions, GmresOptions, MinresOptions, NeumannOptions, NystromOptions};
 
 impl HypergradientConfig {
     /// The method with these numbers, if it is one that solves a system; none for `unrolled`.
@@ -14,9 +16,23 @@ impl HypergradientConfig {
             Self::Cg(ref c) => Rc::new(ConjugateGradient {
                 options: CgOptions { iterations: c.iterations, tolerance: c.tolerance, damping: c.damping },
             }),
+            Self::Minres(ref c) => Rc::new(Minres {
+                options: MinresOptions { iterations: c.iterations, tolerance: c.tolerance, damping: c.damping },
+            }),
+            Self::Gmres(ref c) => Rc::new(Gmres {
+                options: GmresOptions {
+                    iterations: c.iterations,
+                    restart: c.restart,
+                    tolerance: c.tolerance,
+                    damping: c.damping,
+                },
+            }),
             Self::Neumann(ref c) => Rc::new(Neumann {
                 options: NeumannOptions { terms: c.terms, step_size: c.step_size, damping: c.damping },
             }),
+            Self::Nystrom(ref c) => {
+                Rc::new(Nystrom { options: NystromOptions { rank: c.rank, damping: c.damping, seed: c.seed } })
+            }
             Self::FiniteDifference(ref c) => Rc::new(FiniteDifference { perturbation: c.perturbation }),
             Self::Identity(ref c) => Rc::new(Identity { scale: c.scale }),
             Self::Dense(ref c) => Rc::new(DenseSolve { options: DenseOptions { damping: c.damping, limit: c.limit } }),

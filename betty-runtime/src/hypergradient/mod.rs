@@ -14,7 +14,10 @@
 //! | method | `q` | products | choose it |
 //! |---|---|---|---|
 //! | [`ConjugateGradient`] | solves the system for symmetric positive definite `H` | one a step | by default; add damping for networks |
+//! | [`Minres`] | solves the system for symmetric `H` | one a step | where `H` is not positive definite |
+//! | [`Gmres`] | solves the system for any `H` | one a step | where `H` is not symmetric |
 //! | [`Neumann`] | `s·Σ_{k<K} (I − s·H)ᵏ v` | `K − 1` | for a cheap bias towards the start, small `s·λ_max` |
+//! | [`Nystrom`] | `(Hₖ + damping·I)⁻¹ v` for `Hₖ` of rank `k` | `k + 1` | few large eigenvalues; cannot diverge |
 //! | [`Identity`] | `scale · v` | none | many upper steps, crude is enough |
 //! | [`FiniteDifference`] | `v`, with a difference quotient for the mixed product | two gradients | lowest cost, as in DARTS |
 //! | [`DenseSolve`] | solves exactly with the whole matrix | one a parameter | tests, small problems |
@@ -32,8 +35,11 @@ mod conjugate_gradient;
 mod dense;
 mod error;
 mod finite_difference;
+mod gmres;
 mod identity;
+mod minres;
 mod neumann;
+mod nystrom;
 mod response;
 
 use std::fmt::Debug;
@@ -43,8 +49,11 @@ pub use conjugate_gradient::ConjugateGradient;
 pub use dense::DenseSolve;
 pub use error::{HypergradientError, ProductError};
 pub use finite_difference::FiniteDifference;
+pub use gmres::Gmres;
 pub use identity::Identity;
+pub use minres::Minres;
 pub use neumann::Neumann;
+pub use nystrom::Nystrom;
 pub use response::{Direction, Response, Stop, Trajectory};
 
 use crate::execute::Vector;

@@ -21,7 +21,7 @@ impl HypergradientMethod for Neumann {
     }
 
     fn solve(&self, system: &mut System<'_>, v: &Vector) -> Result<Solved, HypergradientError> {
-        let solution = neumann(system, v, &self.options)?;
+        let solution = neumann(system, v, None, &self.options)?;
         Ok(solution.into())
     }
 }

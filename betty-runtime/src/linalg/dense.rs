@@ -51,8 +51,7 @@ where
         columns.push(column);
     }
     let mut solution = coordinates::<A>(b)?;
-    eliminate(&mut columns, &mut solution)
-        .map_err(|Breakdown { pivot, magnitude }| SolveError::Singular { pivot, magnitude })?;
+    eliminate(&mut columns, &mut solution)?;
     let x = b.with_coordinates(&solution);
     let mut r = b.clone();
     r.add_scaled(-1.0, &apply_damped(operator, damping, &x)?);
@@ -67,14 +66,11 @@ where
     x.coordinates().map_err(|error| SolveError::Operator(error.into()))
 }
 
-/// No pivot of this column stands out of rounding error.
-struct Breakdown {
-    pivot: usize,
-    magnitude: f64,
-}
-
 /// Overwrites `b` with the solution of `A·x = b`; `columns` are those of `A` and are overwritten with its factors.
-fn eliminate(columns: &mut [Vec<f64>], b: &mut [f64]) -> Result<(), Breakdown> {
+///
+/// # Errors
+/// [`SolveError::Singular`] when no pivot of a column stands out of rounding error.
+pub(super) fn eliminate<E>(columns: &mut [Vec<f64>], b: &mut [f64]) -> Result<(), SolveError<E>> {
     let n = b.len();
     let largest = columns.iter().flatten().fold(0.0_f64, |largest, entry| largest.max(entry.abs()));
     let negligible = n as f64 * f64::EPSILON * largest;
@@ -83,7 +79,7 @@ fn eliminate(columns: &mut [Vec<f64>], b: &mut [f64]) -> Result<(), Breakdown> {
         let pivots = &mut done[k];
         let row = (k..n).fold(k, |best, i| if pivots[i].abs() > pivots[best].abs() { i } else { best });
         if pivots[row].abs() <= negligible {
-            return Err(Breakdown { pivot: k, magnitude: pivots[row].abs() });
+            return Err(SolveError::Singular { pivot: k, magnitude: pivots[row].abs() });
         }
         pivots.swap(k, row);
         let (upper, factors) = pivots.split_at_mut(k + 1);

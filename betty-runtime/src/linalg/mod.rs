@@ -4,14 +4,23 @@
 //! |---|---|---|---|
 //! | [`conjugate_gradient`] | one an iteration | symmetric positive definite | optimal in the span it has seen |
 //! | [`neumann`] | terms − 1 | eigenvalues in `(0, 2/step_size)` | truncated series, biased towards 0 |
+//! | [`minres`] | one an iteration | symmetric, invertible | of smallest residual in the span it has seen |
+//! | [`gmres`] | one an iteration, one a restart | invertible | of smallest residual in the span since the restart |
+//! | [`nystrom`] | rank + 1 | symmetric, positive definite once damped | exact where the rank covers the spectrum |
 //! | [`dense`] | dimension + 1 | invertible | exact up to rounding |
 //!
-//! All of them solve the damped system `(A + δI)·x = b`. [`largest_eigenvalue`] helps to choose a step size.
+//! All of them solve the damped system `(A + δI)·x = b`. Those that iterate can go on from a guess, such as the solution of
+//! the system before; that takes one more product. [`largest_eigenvalue`] helps to choose a step size.
 
 mod cg;
 mod dense;
+mod gmres;
+mod jacobi;
+mod minres;
 mod neumann;
+mod nystrom;
 mod operator;
+mod orthogonal;
 mod power;
 mod solution;
 
@@ -20,7 +29,10 @@ mod tests;
 
 pub use cg::{CgOptions, conjugate_gradient};
 pub use dense::{DenseOptions, dense};
+pub use gmres::{GmresOptions, gmres};
+pub use minres::{MinresOptions, minres};
 pub use neumann::{NeumannOptions, neumann};
+pub use nystrom::{NystromOptions, nystrom};
 pub use operator::{Coordinates, InnerProductSpace, LinearOperator};
 pub use power::largest_eigenvalue;
 pub use solution::{Outcome, Quantity, Solution, SolveError};

@@ -6,8 +6,9 @@
 //! M⁻¹·b = s·Σ_{k≥0} tₖ      t₀ = b      tₖ₊₁ = tₖ − s·M·tₖ
 //! ```
 //!
-//! and the first `K` terms are what `K` steps of gradient descent on `½⟨x, M·x⟩ − ⟨b, x⟩` from 0 give. Lorraine, Vicol and
-//! Duvenaud, *Optimizing Millions of Hyperparameters by Implicit Differentiation* (AISTATS 2020).
+//! and the first `K` terms are what `K` steps of gradient descent on `½⟨x, M·x⟩ − ⟨b, x⟩` from 0 give. From another start
+//! `x₀` these steps give `x₀` and the sum of the series for `t₀ = b − M·x₀`. Lorraine, Vicol and Duvenaud, *Optimizing
+//! Millions of Hyperparameters by Implicit Differentiation* (AISTATS 2020).
 
 use super::operator::{apply_damped, dot};
 use super::{InnerProductSpace, LinearOperator, Outcome, Quantity, Solution, SolveError};
@@ -15,7 +16,7 @@ use super::{InnerProductSpace, LinearOperator, Outcome, Quantity, Solution, Solv
 /// How many terms to add, and how large they are.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct NeumannOptions {
-    /// `K`, the number of terms; `K − 1` products are formed.
+    /// `K`, the number of terms; `K − 1` products are formed, and one more for a guess.
     pub terms: usize,
     /// `s > 0`, below `2/λ_max` of the damped operator.
     pub step_size: f64,
@@ -27,47 +28,57 @@ pub struct NeumannOptions {
 /// operator that is not symmetric.
 const GROWTH: f64 = 10.0;
 
-/// The sum `s·Σ_{k<K} (I − s·(A + δI))ᵏ·b`.
+/// The sum `s·Σ_{k<K} (I − s·(A + δI))ᵏ·b`, or `K` steps of descent from `guess`.
 ///
 /// `(A + δI)` times the sum of `k` terms is `b − tₖ`: each term is the residual of the sum before it. The residual in the
 /// outcome is that of all terms but the last, which bounds the residual of the sum as long as terms shrink.
 ///
 /// # Errors
-/// [`SolveError::Diverged`] when a term is more than 10 times as large as `b` because the step is too long,
+/// [`SolveError::Diverged`] when a term is more than 10 times as large as the first because the step is too long,
 /// [`SolveError::NotPositiveDefinite`] when it is because the operator curves downwards, [`SolveError::NotFinite`],
 /// [`SolveError::Operator`].
 pub fn neumann<A: LinearOperator + ?Sized>(
     operator: &mut A,
     b: &A::Vector,
+    guess: Option<A::Vector>,
     options: &NeumannOptions,
 ) -> Result<Solution<A::Vector>, SolveError<A::Error>> {
     let NeumannOptions { terms, step_size, damping } = *options;
     let scale = dot::<A>(b, b, 0, Quantity::RightHandSide)?;
-    let mut x = b.zero();
     if scale == 0.0 {
-        return Ok(Solution { x, outcome: Outcome::TRIVIAL });
-    }
-    let mut residual = 1.0;
-    if terms > 0 {
-        x.add_scaled(step_size, b);
+        return Ok(Solution { x: b.zero(), outcome: Outcome::TRIVIAL });
     }
     let mut term = b.clone();
+    let (mut x, first) = match guess {
+        None => (b.zero(), scale),
+        Some(x) => {
+            term.add_scaled(-1.0, &apply_damped(operator, damping, &x)?);
+            let first = dot::<A>(&term, &term, 0, Quantity::Residual)?;
+            (x, first)
+        }
+    };
+    let mut square = first;
+    if terms > 0 {
+        x.add_scaled(step_size, &term);
+    }
     for k in 1..terms {
         let product = apply_damped(operator, damping, &term)?;
         let mut next = term.clone();
         next.add_scaled(-step_size, &product);
-        residual = (dot::<A>(&next, &next, k, Quantity::Term)? / scale).sqrt();
-        if residual > GROWTH {
+        square = dot::<A>(&next, &next, k, Quantity::Term)?;
+        let growth = (square / first).sqrt();
+        if growth > GROWTH {
             let curvature =
                 dot::<A>(&term, &product, k, Quantity::Curvature)? / dot::<A>(&term, &term, k, Quantity::Term)?;
             return Err(if curvature <= 0.0 {
                 SolveError::NotPositiveDefinite { iteration: k, curvature }
             } else {
-                SolveError::Diverged { term: k, growth: residual, step_size, curvature }
+                SolveError::Diverged { term: k, growth, step_size, curvature }
             });
         }
         x.add_scaled(step_size, &next);
         term = next;
     }
+    let residual = (square / scale).sqrt();
     Ok(Solution { x, outcome: Outcome { iterations: terms, residual, converged: residual <= f64::EPSILON } })
 }

@@ -109,6 +109,21 @@ pub enum SolveError<E> {
         /// Largest magnitude left in that column.
         magnitude: f64,
     },
+    /// The operator is not symmetric, but the solver needs it to be.
+    #[error(
+        "the operator is not symmetric: its parts in a random subspace differ from their transpose by {asymmetry:.1e} of \
+         their size; use a solver that does not need symmetry, such as gmres"
+    )]
+    NotSymmetric {
+        /// Norm of the difference over the norm of the products it was read from.
+        asymmetry: f64,
+    },
+    /// An approximation of low rank has no inverse without damping.
+    #[error("an approximation of low rank has no inverse without damping; damping is {damping}, but must be positive")]
+    Undamped {
+        /// The damping given.
+        damping: f64,
+    },
     /// A product with the operator, or a number, could not be had.
     #[error("a product with the operator could not be formed")]
     Operator(#[source] E),

@@ -6,6 +6,10 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod guesses;
+mod krylov;
+mod nystrom;
+
 /// Coordinate vectors, the plainest space there is.
 #[derive(Clone, Debug, PartialEq)]
 struct Column(Vec<f64>);
@@ -179,7 +183,7 @@ proptest! {
     fn neumann_is_the_truncated_series((b, rhs) in system(), terms in 0_usize..8, damping in 0.0..1.0) {
         let mut a = Matrix::gram(&b, 0.5);
         let step_size = 1.0 / (a.trace() + damping);
-        let solved = neumann(&mut a, &rhs, &NeumannOptions { terms, step_size, damping })?;
+        let solved = neumann(&mut a, &rhs, None, &NeumannOptions { terms, step_size, damping })?;
         prop_assert_eq!(a.products, terms.saturating_sub(1));
 
         let mut sum = rhs.zero();
@@ -202,7 +206,7 @@ proptest! {
     fn neumann_converges_to_the_inverse((b, rhs) in system()) {
         let mut a = Matrix::gram(&b, 1.0);
         let step_size = 1.0 / a.trace();
-        let solved = neumann(&mut a, &rhs, &NeumannOptions { terms: 2000, step_size, damping: 0.0 })?;
+        let solved = neumann(&mut a, &rhs, None, &NeumannOptions { terms: 2000, step_size, damping: 0.0 })?;
         let exact = dense(&mut a, &rhs, &EXACT)?;
         prop_assert!(distance(&solved.x, &exact.x) < 1e-10);
     }
@@ -225,7 +229,13 @@ fn nothing_to_solve_needs_no_product() {
     let guess = Some(Column(vec![1.0, 1.0]));
     let expected = Solution { x: zero.clone(), outcome: Outcome { iterations: 0, residual: 0.0, converged: true } };
     assert_eq!(conjugate_gradient(&mut a, &zero, guess, &cg(5, 0.0, 0.0)), Ok(expected.clone()));
-    assert_eq!(neumann(&mut a, &zero, &series), Ok(expected.clone()));
+    assert_eq!(neumann(&mut a, &zero, None, &series), Ok(expected.clone()));
+    assert_eq!(gmres(&mut a, &zero, None, &krylov::options(5, 5, 0.0)), Ok(expected.clone()));
+    assert_eq!(
+        minres(&mut a, &zero, None, &MinresOptions { iterations: 5, tolerance: 0.0, damping: 0.0 }),
+        Ok(expected.clone())
+    );
+    assert_eq!(super::nystrom(&mut a, &zero, &NystromOptions { rank: 1, damping: 1.0, seed: 0 }), Ok(expected.clone()));
     assert_eq!(dense(&mut a, &zero, &EXACT), Ok(expected));
     assert_eq!(a.products, 0);
 }
@@ -261,7 +271,7 @@ fn what_is_not_finite_is_named() {
     let not_finite = |iteration, quantity| Err(SolveError::NotFinite { iteration, quantity });
     assert_eq!(conjugate_gradient(&mut a, &b, None, &cg(5, 0.0, 0.0)), not_finite(1, Quantity::Curvature));
     assert_eq!(conjugate_gradient(&mut a, &b, Some(b.clone()), &cg(5, 0.0, 0.0)), not_finite(0, Quantity::Residual));
-    assert_eq!(neumann(&mut a, &b, &series), not_finite(1, Quantity::Term));
+    assert_eq!(neumann(&mut a, &b, None, &series), not_finite(1, Quantity::Term));
     assert_eq!(dense(&mut a, &b, &EXACT), not_finite(1, Quantity::Entry));
     let infinite = Column(vec![1.0, f64::INFINITY]);
     assert_eq!(conjugate_gradient(&mut a, &infinite, None, &cg(5, 0.0, 0.0)), not_finite(0, Quantity::RightHandSide));
@@ -271,14 +281,14 @@ fn what_is_not_finite_is_named() {
 fn neumann_tells_a_long_step_from_a_downward_curve() {
     let b = Column(vec![1.0, 1.0]);
     let series = NeumannOptions { terms: 100, step_size: 1.0, damping: 0.0 };
-    let long = neumann(&mut Matrix::diagonal(&[1.0, 4.0]), &b, &series);
+    let long = neumann(&mut Matrix::diagonal(&[1.0, 4.0]), &b, None, &series);
     let Err(SolveError::Diverged { term, growth, step_size, curvature }) = long else { panic!("{long:?}") };
     assert!(term == 3 && growth > 10.0 && step_size == 1.0, "{term} {growth}");
     assert!((3.9..=4.0).contains(&curvature), "{curvature}");
 
-    let downward = neumann(&mut Matrix::diagonal(&[1.0, -1.0]), &b, &series);
+    let downward = neumann(&mut Matrix::diagonal(&[1.0, -1.0]), &b, None, &series);
     assert!(matches!(downward, Err(SolveError::NotPositiveDefinite { curvature, .. }) if curvature == -1.0));
-    let damped = neumann(&mut Matrix::diagonal(&[1.0, -1.0]), &b, &NeumannOptions { damping: 1.5, ..series });
+    let damped = neumann(&mut Matrix::diagonal(&[1.0, -1.0]), &b, None, &NeumannOptions { damping: 1.5, ..series });
     assert!(matches!(damped, Err(SolveError::Diverged { .. })), "1 + 1.5 exceeds 2/step_size: {damped:?}");
 }
 

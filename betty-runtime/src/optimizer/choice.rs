@@ -1,6 +1,6 @@
 //! The optimizer that a configuration names.
 
-use super::{Adam, AdamW, Optimizer, Sgd};
+use super::{AdaGrad, Adam, AdamW, Optimizer, RmsProp, Sgd};
 use crate::config::OptimizerConfig;
 
 impl OptimizerConfig {
@@ -19,6 +19,16 @@ impl OptimizerConfig {
             }
             Self::AdamW(ref c) => {
                 Box::new(AdamW { beta_1: c.beta_1, beta_2: c.beta_2, epsilon: c.epsilon, weight_decay: c.weight_decay })
+            }
+            Self::RmsProp(ref c) => Box::new(RmsProp {
+                alpha: c.alpha,
+                momentum: c.momentum,
+                epsilon: c.epsilon,
+                centered: c.centered,
+                weight_decay: c.weight_decay,
+            }),
+            Self::AdaGrad(ref c) => {
+                Box::new(AdaGrad { lr_decay: c.lr_decay, epsilon: c.epsilon, weight_decay: c.weight_decay })
             }
         }
     }

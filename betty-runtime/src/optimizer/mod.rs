@@ -4,17 +4,25 @@
 //! the number of the step are inputs too, so one graph serves all steps and unrolling is composition. The results are
 //! those of `burn-optim`'s optimizers with the same numbers; numbers are kept in `f64`, where Burn rounds most to `f32`.
 
+mod adagrad;
 mod adam;
 mod adamw;
 mod choice;
 mod moments;
+mod projection;
+mod rmsprop;
+mod root;
 mod sgd;
 
 use std::fmt::Debug;
 
+pub use adagrad::AdaGrad;
 pub use adam::Adam;
 pub use adamw::AdamW;
+pub use rmsprop::RmsProp;
 pub use sgd::Sgd;
+
+pub(crate) use projection::{bound, norm_ball};
 
 use crate::graph::{Graph, GraphError, NodeId};
 

@@ -4,13 +4,10 @@
 //! m ← β₁·m + (1 − β₁)·g        v ← β₂·v + (1 − β₂)·g²        m̂ = m/(1 − β₁ᵗ)        v̂ = v/(1 − β₂ᵗ)
 //! lr·m̂/(√v̂ + ε) = lr·c·m/(√v + ε̂)      with  c = √(1 − β₂ᵗ)/(1 − β₁ᵗ)  and  ε̂ = ε·√(1 − β₂ᵗ)
 //! ```
-//!
-//! **At a zero gradient** `√v` has no derivative, and the chain rule would answer `∞·0`. The step has one: `v = 0` only
-//! where all gradients so far were 0, hence `m = 0`, and there `m/(√v + ε̂)` changes by `dm/ε̂`. So `v` is kept above a
-//! floor so small that `√v + ε̂` rounds to the same number, and the derivative of a value at its floor is 0.
 
+use super::root::root;
 use super::{UpdateInputs, spread_like};
-use crate::graph::{Graph, GraphError, NodeId, Op, Scalar, WithScalar};
+use crate::graph::{Graph, GraphError, NodeId};
 
 /// The numbers that Adam and AdamW share.
 pub(super) struct Moments {
@@ -41,8 +38,8 @@ impl Moments {
         let square = graph.mul(gradient, gradient)?;
         let second = average(graph, second, square, self.beta_2)?;
 
-        let above = self.above_floor(graph, second)?;
-        let root = graph.sqrt(above)?;
+        // ε̂ is smallest in the first step.
+        let root = root(graph, second, self.epsilon * (1.0 - self.beta_2).sqrt())?;
         let epsilon = spread_like(graph, epsilon, root)?;
         let denominator = graph.add(root, epsilon)?;
         let direction = graph.div(first, denominator)?;
@@ -51,18 +48,10 @@ impl Moments {
         let rate = spread_like(graph, rate, direction)?;
         Ok((graph.mul(rate, direction)?, vec![first, second]))
     }
-
-    /// `max(v, floor)`, where `√floor` is the rounding unit times the smallest `ε̂` of any step.
-    fn above_floor(&self, graph: &mut Graph, second: NodeId) -> Result<NodeId, GraphError> {
-        let dtype = graph.dtype(second);
-        let unit = dtype.finfo().map_or(f64::EPSILON, |info| info.epsilon);
-        let root = unit * self.epsilon * (1.0 - self.beta_2).sqrt();
-        graph.push(Op::WithScalar(WithScalar::ClampMin, Scalar::of(dtype, root * root)), &[second])
-    }
 }
 
 /// `beta · mean + (1 − beta) · sample`
-fn average(graph: &mut Graph, mean: NodeId, sample: NodeId, beta: f64) -> Result<NodeId, GraphError> {
+pub(super) fn average(graph: &mut Graph, mean: NodeId, sample: NodeId, beta: f64) -> Result<NodeId, GraphError> {
     let kept = graph.mul_scalar(mean, beta)?;
     let fresh = graph.mul_scalar(sample, 1.0 - beta)?;
     graph.add(kept, fresh)

@@ -3,13 +3,16 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use betty_runtime::{Clip, Engine, Event, Goal, HypergradientConfig, Stream, Validation, multilevel};
+use betty_runtime::{
+    ClampConfig, Clip, Engine, Event, Goal, HypergradientConfig, ProjectionConfig, SimplexConfig, Stream, Validation,
+    multilevel,
+};
 use burn::lr_scheduler::exponential::ExponentialLrSchedulerConfig;
 use burn::module::Module;
 
 use crate::problem::{
     Cleaning, CleaningConfig, CleaningData, Examples, Mlp, TRAIN, Weights, clean, data, engine, examples, first_weight,
-    logits, problem, self_weighted,
+    logits, problem, self_weighted, weighted,
 };
 
 #[test]
@@ -188,4 +191,38 @@ fn a_finite_difference_holds_stopped_values_and_masks() {
     let gap = exact.iter().zip(&quotient).map(|(x, y)| (x - y).powi(2)).sum::<f64>().sqrt();
     // f32 loses half of its digits in the quotient; relu has kinks.
     assert!(norm > 0.0 && gap / norm < 0.02, "{exact:?} {quotient:?}");
+}
+
+#[test]
+fn a_projection_ends_each_step() {
+    let mut config = CleaningConfig::default();
+    config.weights.project = Some(ProjectionConfig::Clamp(ClampConfig { low: -0.02, high: 0.03 }));
+    let mut engine = Engine::new(problem(0.0), data(), config).unwrap();
+    engine.run(1).unwrap();
+    // Adam's first step moves every entry by its learning rate, 0.1.
+    assert!(logits(engine.problem()).iter().all(|&logit| logit == -0.02 || logit == 0.03));
+
+    let mut config = CleaningConfig::default();
+    config.weights.project = Some(ProjectionConfig::Simplex(SimplexConfig { total: 2.0 }));
+    let mut engine = Engine::new(problem(0.0), data(), config).unwrap();
+    engine.run(5).unwrap();
+    let trained = logits(engine.problem());
+    assert!((trained.iter().sum::<f32>() - 2.0).abs() < 1e-5 && trained.iter().all(|&logit| logit >= 0.0));
+}
+
+multilevel! {
+    pub(crate) struct Bounded;
+
+    level weights: Weights {
+        lower: [model], batch: Examples, loss: clean, optimizer: adam(lr = 0.1), project: clamp(low = -0.5),
+    }
+    level model: Mlp {
+        upper: [weights], batch: Examples, loss: weighted, optimizer: sgd(lr = 0.1), hypergradient: identity,
+    }
+}
+
+#[test]
+fn a_projection_can_be_written_in_the_program() {
+    let expected = ProjectionConfig::Clamp(ClampConfig { low: -0.5, high: 1.0 });
+    assert_eq!(BoundedConfig::default().weights.project, Some(expected));
 }

@@ -34,6 +34,7 @@ impl Default for TwinConfig {
             optimizer: serde_json::from_str::<OptimizerConfig>(optimizer).unwrap(),
             hypergradient: None,
             clip: None,
+            project: None,
             accumulate: 1,
         };
         let cg = r#"{ "method": "cg", "iterations": 5, "damping": 1.0 }"#;

@@ -5,7 +5,7 @@ use betty_runtime::OptimizerConfig;
 use burn::module::Module;
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::momentum::MomentumConfig;
-use burn::optim::{AdamConfig, AdamWConfig, GradientsParams, ModuleOptimizer, SgdConfig};
+use burn::optim::{AdaGradConfig, AdamConfig, AdamWConfig, GradientsParams, ModuleOptimizer, RmsPropConfig, SgdConfig};
 use burn::tensor::Device;
 
 use crate::model::Mlp;
@@ -58,6 +58,18 @@ impl Baseline<'_> {
                 .with_beta_2(adam.beta_2 as f32)
                 .with_epsilon(adam.epsilon as f32)
                 .with_weight_decay(adam.weight_decay as f32)
+                .init(),
+            OptimizerConfig::RmsProp(rmsprop) => RmsPropConfig::new()
+                .with_alpha(rmsprop.alpha as f32)
+                .with_momentum(rmsprop.momentum as f32)
+                .with_epsilon(rmsprop.epsilon as f32)
+                .with_centered(rmsprop.centered)
+                .with_weight_decay(decay(rmsprop.weight_decay))
+                .init(),
+            OptimizerConfig::AdaGrad(adagrad) => AdaGradConfig::new()
+                .with_lr_decay(adagrad.lr_decay)
+                .with_epsilon(adagrad.epsilon as f32)
+                .with_weight_decay(decay(adagrad.weight_decay))
                 .init(),
         }
     }

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use betty_examples::data::NoiseError;
 use betty_examples::device::DeviceChoice;
 use betty_runtime::{
-    AdamConfig, CgConfig, DenseConfig, FiniteDifferenceConfig, HypergradientConfig, IdentityConfig, NeumannConfig,
-    OptimizerConfig, ProgramConfig,
+    AdamConfig, CgConfig, DenseConfig, FiniteDifferenceConfig, GmresConfig, HypergradientConfig, IdentityConfig,
+    MinresConfig, NeumannConfig, NystromConfig, OptimizerConfig, ProgramConfig,
 };
 use clap::{Parser, ValueEnum};
 
@@ -75,8 +75,14 @@ pub(crate) struct Options {
 pub(crate) enum Method {
     /// Conjugate gradients on the Hessian.
     Cg,
+    /// Minimal residuals on the Hessian.
+    Minres,
+    /// Generalised minimal residuals on the Hessian.
+    Gmres,
     /// A truncated Neumann series of the inverse Hessian.
     Neumann,
+    /// The inverse of an approximation of low rank of the Hessian.
+    Nystrom,
     /// The identity for the Hessian, and two gradients for the mixed product.
     FiniteDifference,
     /// The identity for the Hessian.
@@ -152,7 +158,14 @@ impl Method {
     fn config(self) -> HypergradientConfig {
         match self {
             Method::Cg => HypergradientConfig::Cg(CgConfig { iterations: 5, damping: DAMPING, ..Default::default() }),
+            Method::Minres => {
+                HypergradientConfig::Minres(MinresConfig { iterations: 5, damping: DAMPING, ..Default::default() })
+            }
+            Method::Gmres => {
+                HypergradientConfig::Gmres(GmresConfig { iterations: 5, damping: DAMPING, ..Default::default() })
+            }
             Method::Neumann => HypergradientConfig::Neumann(NeumannConfig { damping: DAMPING, ..Default::default() }),
+            Method::Nystrom => HypergradientConfig::Nystrom(NystromConfig { damping: DAMPING, ..Default::default() }),
             Method::FiniteDifference => HypergradientConfig::FiniteDifference(FiniteDifferenceConfig::default()),
             Method::Identity => HypergradientConfig::Identity(IdentityConfig::default()),
             Method::Dense => HypergradientConfig::Dense(DenseConfig { damping: DAMPING, ..Default::default() }),

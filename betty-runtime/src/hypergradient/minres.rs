@@ -1,0 +1,26 @@
+//! The system solved by minimal residuals, which does not ask the Hessian to be positive definite.
+//!
+//! Paige and Saunders, *Solution of sparse indefinite systems of linear equations*, 1975. Away from a minimum the Hessian of a
+//! network curves downwards in some directions; conjugate gradients need damping to get past them, minimal residuals do not.
+
+use super::{HypergradientError, HypergradientMethod, Solved, System};
+use crate::execute::Vector;
+use crate::linalg::{MinresOptions, minres};
+
+/// `(H + damping·I) q = v` by minimal residuals.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Minres {
+    /// Iterations, relative tolerance and damping.
+    pub options: MinresOptions,
+}
+
+impl HypergradientMethod for Minres {
+    fn name(&self) -> &'static str {
+        "minres"
+    }
+
+    fn solve(&self, system: &mut System<'_>, v: &Vector) -> Result<Solved, HypergradientError> {
+        let solution = minres(system, v, None, &self.options)?;
+        Ok(solution.into())
+    }
+}

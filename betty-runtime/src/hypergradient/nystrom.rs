@@ -1,0 +1,26 @@
+//! The inverse of an approximation of low rank of the Hessian.
+//!
+//! Hataya and Yamada, *Nyström method for accurate and scalable implicit differentiation*, 2023, arXiv:2302.09726. Products
+//! with the Hessian reveal its large eigenvalues, damping stands for all others; nothing iterates, so nothing diverges.
+
+use super::{HypergradientError, HypergradientMethod, Solved, System};
+use crate::execute::Vector;
+use crate::linalg::{NystromOptions, nystrom};
+
+/// `(Hₖ + damping·I) q = v` for the Nyström approximation `Hₖ` of `H`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Nystrom {
+    /// Rank, damping and seed.
+    pub options: NystromOptions,
+}
+
+impl HypergradientMethod for Nystrom {
+    fn name(&self) -> &'static str {
+        "nystrom"
+    }
+
+    fn solve(&self, system: &mut System<'_>, v: &Vector) -> Result<Solved, HypergradientError> {
+        let solution = nystrom(system, v, &self.options)?;
+        Ok(solution.into())
+    }
+}

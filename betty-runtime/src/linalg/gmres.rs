@@ -1,0 +1,193 @@
+//! Generalised minimal residuals, for operators that are not symmetric.
+//!
+//! Saad and Schultz, *GMRES: A Generalized Minimal Residual Algorithm for Solving Nonsymmetric Linear Systems* (1986).
+//! Arnoldi's process gives an orthonormal basis `V` of the Krylov space `span{r₀, M·r₀, …, Mᵏ⁻¹·r₀}` of `M = A + δI` with
+//!
+//! ```text
+//! M·Vₖ = Vₖ₊₁·H̄        x = x₀ + Vₖ·y,  where y minimises ‖β·e₁ − H̄·y‖,  β = ‖r₀‖
+//! ```
+//!
+//! and plane rotations, one a column, keep the Hessenberg matrix `H̄` triangular, so that the residual is known at every
+//! step. A basis of `restart` vectors is kept; when it is full, the process starts again from the `x` found.
+
+use super::operator::{apply_damped, dot};
+use super::orthogonal::{Parts, orthogonalize};
+use super::{InnerProductSpace, LinearOperator, Outcome, Quantity, Solution, SolveError};
+
+/// When to stop, how much to remember, and how much to regularise.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct GmresOptions {
+    /// Most iterations over all restarts, each of one product and as many inner products as the basis has vectors.
+    pub iterations: usize,
+    /// Most vectors of the basis, at least 1 (0 counts as 1). The residual never grows, but with few vectors it may stop
+    /// shrinking; as many as there are unknowns always suffice.
+    pub restart: usize,
+    /// Relative residual `‖r‖ / ‖b‖` that is small enough. With 0 it stops when rounding errors let it get no further.
+    pub tolerance: f64,
+    /// `δ ≥ 0` in `A + δI`.
+    pub damping: f64,
+}
+
+/// Solves `(A + δI)·x = b` for any invertible `A + δI`, symmetric or not, starting from `guess` or from 0.
+///
+/// The residual in the outcome is the true one; measuring it costs one product a restart, besides those of the iterations.
+///
+/// # Errors
+/// [`SolveError::Singular`] when the Krylov space is exhausted before `b` is reached, [`SolveError::NotFinite`],
+/// [`SolveError::Operator`]. Running out of iterations is an [`Outcome`], not an error.
+pub fn gmres<A: LinearOperator + ?Sized>(
+    operator: &mut A,
+    b: &A::Vector,
+    guess: Option<A::Vector>,
+    options: &GmresOptions,
+) -> Result<Solution<A::Vector>, SolveError<A::Error>> {
+    let GmresOptions { damping, .. } = *options;
+    let tolerance = options.tolerance.max(f64::EPSILON);
+    let scale = dot::<A>(b, b, 0, Quantity::RightHandSide)?.sqrt();
+    if scale == 0.0 {
+        return Ok(Solution { x: b.zero(), outcome: Outcome::TRIVIAL });
+    }
+    let (mut x, mut r) = match guess {
+        None => (b.zero(), b.clone()),
+        Some(x) => {
+            let r = residual(operator, damping, b, &x)?;
+            (x, r)
+        }
+    };
+    let mut norm = dot::<A>(&r, &r, 0, Quantity::Residual)?.sqrt();
+    let mut iterations = 0;
+    loop {
+        let converged = norm <= tolerance * scale;
+        if converged || iterations == options.iterations {
+            return Ok(Solution { x, outcome: Outcome { iterations, residual: norm / scale, converged } });
+        }
+        let most = options.restart.max(1).min(options.iterations - iterations);
+        let mut cycle = Cycle::new(r, norm);
+        while cycle.len() < most && cycle.residual > tolerance * scale {
+            iterations += 1;
+            cycle.extend(operator, damping, iterations)?;
+        }
+        let expected = cycle.residual;
+        cycle.improve(&mut x);
+        r = residual(operator, damping, b, &x)?;
+        let previous = norm;
+        norm = dot::<A>(&r, &r, iterations, Quantity::Residual)?.sqrt();
+        // Where the residual is no longer what the recurrence says, rounding errors are all that is left of it.
+        if norm > 0.5 * previous && expected <= tolerance * scale {
+            let outcome = Outcome { iterations, residual: norm / scale, converged: norm <= tolerance * scale };
+            return Ok(Solution { x, outcome });
+        }
+    }
+}
+
+/// `b − (A + δI)·x`
+fn residual<A: LinearOperator + ?Sized>(
+    operator: &mut A,
+    damping: f64,
+    b: &A::Vector,
+    x: &A::Vector,
+) -> Result<A::Vector, SolveError<A::Error>> {
+    let mut r = b.clone();
+    r.add_scaled(-1.0, &apply_damped(operator, damping, x)?);
+    Ok(r)
+}
+
+/// One run of Arnoldi's process, with the least-squares problem it leads to.
+struct Cycle<V> {
+    /// Orthonormal; one vector more than there are columns, until the space is exhausted.
+    basis: Vec<V>,
+    /// The columns of the triangular factor of `H̄`.
+    columns: Vec<Vec<f64>>,
+    rotations: Vec<Rotation>,
+    /// The rotated right-hand side `β·e₁`, without its last entry.
+    right: Vec<f64>,
+    /// The last entry of the rotated right-hand side: the norm of the residual, but for its sign.
+    residual: f64,
+    sign: f64,
+    /// The largest `‖M·v‖` seen, which measures what rounding errors are.
+    largest: f64,
+}
+
+/// A pivot this small, relative to the operator, is a rounding error.
+const NEGLIGIBLE: f64 = 8.0 * f64::EPSILON;
+
+impl<V: InnerProductSpace> Cycle<V> {
+    /// Starts from the residual `r` of this norm.
+    fn new(mut r: V, norm: f64) -> Self {
+        r.scale(1.0 / norm);
+        let (columns, rotations, right) = (Vec::new(), Vec::new(), Vec::new());
+        Cycle { basis: vec![r], columns, rotations, right, residual: norm, sign: 1.0, largest: 0.0 }
+    }
+
+    fn len(&self) -> usize {
+        self.columns.len()
+    }
+
+    /// One step of Arnoldi's process.
+    fn extend<A: LinearOperator<Vector = V> + ?Sized>(
+        &mut self,
+        operator: &mut A,
+        damping: f64,
+        iteration: usize,
+    ) -> Result<(), SolveError<A::Error>> {
+        let k = self.len();
+        let mut w = apply_damped(operator, damping, &self.basis[k])?;
+        let Parts { along: mut column, before, left: length } = orthogonalize::<A>(&mut w, &self.basis, iteration)?;
+        self.largest = self.largest.max(before);
+        for (i, rotation) in self.rotations.iter().enumerate() {
+            (column[i], column[i + 1]) = rotation.turn(column[i], column[i + 1]);
+        }
+        let (rotation, pivot) = Rotation::onto_first(column[k], length);
+        if pivot <= NEGLIGIBLE * self.largest {
+            return Err(SolveError::Singular { pivot: k, magnitude: pivot });
+        }
+        column[k] = pivot;
+        let (kept, left) = rotation.turn(self.sign * self.residual, 0.0);
+        self.right.push(kept);
+        (self.residual, self.sign) = (left.abs(), left.signum());
+        self.rotations.push(rotation);
+        self.columns.push(column);
+        // Without a rest the space is exhausted, and the residual is 0.
+        if length > 0.0 {
+            w.scale(1.0 / length);
+            self.basis.push(w);
+        }
+        Ok(())
+    }
+
+    /// Adds the combination of the basis with the smallest residual to `x`.
+    fn improve(self, x: &mut V) {
+        let mut y = self.right;
+        for k in (0..y.len()).rev() {
+            y[k] /= self.columns[k][k];
+            let (above, last) = y.split_at_mut(k);
+            for (entry, factor) in above.iter_mut().zip(&self.columns[k]) {
+                *entry -= last[0] * factor;
+            }
+        }
+        for (v, factor) in self.basis.iter().zip(y) {
+            x.add_scaled(factor, v);
+        }
+    }
+}
+
+/// A rotation of the plane, by its cosine and sine.
+struct Rotation {
+    cosine: f64,
+    sine: f64,
+}
+
+impl Rotation {
+    /// The rotation that turns `(x, y)` into `(length, 0)`, and that length.
+    fn onto_first(x: f64, y: f64) -> (Self, f64) {
+        let length = x.hypot(y);
+        if length == 0.0 {
+            return (Rotation { cosine: 1.0, sine: 0.0 }, 0.0);
+        }
+        (Rotation { cosine: x / length, sine: y / length }, length)
+    }
+
+    fn turn(&self, x: f64, y: f64) -> (f64, f64) {
+        (self.cosine * x + self.sine * y, self.cosine * y - self.sine * x)
+    }
+}

@@ -1,0 +1,111 @@
+//! Minimal residuals, for symmetric operators that need not be definite.
+//!
+//! Paige and Saunders, *Solution of Sparse Indefinite Systems of Linear Equations* (1975). Lanczos's process gives an
+//! orthonormal basis in which `M = A + δI` is tridiagonal; plane rotations make it triangular, and the iterate of smallest
+//! residual in the Krylov space follows from the last three vectors alone:
+//!
+//! ```text
+//! β′·v′ = M·v − α·v − β·v₋₁,   α = ⟨v, M·v⟩        ρ₁·w = v − ρ₂·w₋₁ − ρ₃·w₋₂        x ← x + c·η·w        η ← −s·η
+//! ```
+//!
+//! It is what conjugate gradients are for definite operators, at two more vectors of memory: where the Hessian of a network
+//! away from its minimum curves downwards, conjugate gradients stop and this goes on.
+
+use super::operator::{apply_damped, dot};
+use super::{InnerProductSpace, LinearOperator, Outcome, Quantity, Solution, SolveError};
+
+/// When to stop, and how much to regularise.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MinresOptions {
+    /// Most iterations, each of one product and two inner products.
+    pub iterations: usize,
+    /// Relative residual `‖r‖ / ‖b‖` that is small enough. With 0 all iterations run, unless the residual vanishes first:
+    /// below the rounding unit of `f64` a residual is no information, and counts as zero.
+    pub tolerance: f64,
+    /// `δ ≥ 0` in `A + δI`.
+    pub damping: f64,
+}
+
+/// A pivot this small, relative to the numbers it was computed from, is a rounding error.
+const NEGLIGIBLE: f64 = 8.0 * f64::EPSILON;
+
+/// Solves `(A + δI)·x = b` for symmetric, invertible `A + δI`, starting from `guess` or from 0.
+///
+/// The residual in the outcome is the recursively updated one, which may fall below the true one by rounding errors.
+///
+/// # Errors
+/// [`SolveError::Singular`] when the Krylov space is exhausted before `b` is reached, [`SolveError::NotFinite`],
+/// [`SolveError::Operator`]. Running out of iterations is an [`Outcome`], not an error.
+pub fn minres<A: LinearOperator + ?Sized>(
+    operator: &mut A,
+    b: &A::Vector,
+    guess: Option<A::Vector>,
+    options: &MinresOptions,
+) -> Result<Solution<A::Vector>, SolveError<A::Error>> {
+    let MinresOptions { damping, .. } = *options;
+    let tolerance = options.tolerance.max(f64::EPSILON);
+    let scale = dot::<A>(b, b, 0, Quantity::RightHandSide)?.sqrt();
+    if scale == 0.0 {
+        return Ok(Solution { x: b.zero(), outcome: Outcome::TRIVIAL });
+    }
+    let mut v = b.clone();
+    let mut x = match guess {
+        None => b.zero(),
+        Some(x) => {
+            v.add_scaled(-1.0, &apply_damped(operator, damping, &x)?);
+            x
+        }
+    };
+    // What is left of the residual's norm, with a sign.
+    let mut eta = dot::<A>(&v, &v, 0, Quantity::Residual)?.sqrt();
+    if eta > 0.0 {
+        v.scale(1.0 / eta);
+    }
+    let mut previous = b.zero();
+    let mut beta = 0.0;
+    let (mut w, mut w_previous) = (b.zero(), b.zero());
+    let (mut rotation, mut rotation_previous) = ((1.0, 0.0), (1.0, 0.0));
+    let mut largest = 0.0_f64;
+    let mut iterations = 0;
+    loop {
+        let residual = eta.abs() / scale;
+        let converged = residual <= tolerance;
+        if converged || iterations == options.iterations {
+            return Ok(Solution { x, outcome: Outcome { iterations, residual, converged } });
+        }
+        iterations += 1;
+        let mut next = apply_damped(operator, damping, &v)?;
+        let alpha = dot::<A>(&v, &next, iterations, Quantity::Curvature)?;
+        next.add_scaled(-alpha, &v);
+        next.add_scaled(-beta, &previous);
+        let mut length = dot::<A>(&next, &next, iterations, Quantity::Entry)?.sqrt();
+        largest = largest.max(alpha.abs()).max(length).max(beta);
+        if length <= NEGLIGIBLE * largest {
+            length = 0.0;
+        }
+        // The new column of the tridiagonal matrix is (β, α, length); the two rotations before make it (ρ₃, ρ₂, δ).
+        let ((cosine, sine), (cosine_previous, sine_previous)) = (rotation, rotation_previous);
+        let delta = cosine * alpha - cosine_previous * sine * beta;
+        let rho_2 = sine * alpha + cosine_previous * cosine * beta;
+        let rho_3 = sine_previous * beta;
+        let rho_1 = delta.hypot(length);
+        if rho_1 <= NEGLIGIBLE * largest {
+            return Err(SolveError::Singular { pivot: iterations - 1, magnitude: rho_1 });
+        }
+        (rotation_previous, rotation) = (rotation, (delta / rho_1, length / rho_1));
+
+        let mut direction = v.clone();
+        direction.add_scaled(-rho_3, &w_previous);
+        direction.add_scaled(-rho_2, &w);
+        direction.scale(1.0 / rho_1);
+        x.add_scaled(rotation.0 * eta, &direction);
+        eta *= -rotation.1;
+        (w_previous, w) = (w, direction);
+
+        if length > 0.0 {
+            next.scale(1.0 / length);
+        }
+        (previous, v) = (v, next);
+        beta = length;
+    }
+}
