@@ -9,6 +9,7 @@ pub(crate) enum Key {
     Loss,
     Optimizer,
     Unroll,
+    Warmup,
     Hypergradient,
     Clip,
     Project,
@@ -24,13 +25,14 @@ pub(crate) struct Field {
 }
 
 /// Every field, in the order in which errors and the manual list them.
-pub(crate) static FIELDS: [Field; 10] = [
+pub(crate) static FIELDS: [Field; 11] = [
     Field { key: Key::Upper, name: "upper", example: "upper: [weights]" },
     Field { key: Key::Lower, name: "lower", example: "lower: [net]" },
     Field { key: Key::Batch, name: "batch", example: "batch: MyBatch" },
     Field { key: Key::Loss, name: "loss", example: "loss: my_loss" },
     Field { key: Key::Optimizer, name: "optimizer", example: "optimizer: sgd(lr = 0.1)" },
     Field { key: Key::Unroll, name: "unroll", example: "unroll: 10" },
+    Field { key: Key::Warmup, name: "warmup", example: "warmup: 100" },
     Field { key: Key::Hypergradient, name: "hypergradient", example: "hypergradient: cg(iterations = 10)" },
     Field { key: Key::Clip, name: "clip", example: "clip: norm(1.0)" },
     Field { key: Key::Project, name: "project", example: "project: simplex(total = 1.0)" },

@@ -53,8 +53,9 @@ pub(super) fn expand(header: &Header, names: &Names, levels: &[Level]) -> TokenS
 }
 
 fn level_config(level: &Level) -> TokenStream {
-    let unroll = count(level.unroll.as_ref());
-    let accumulate = count(level.accumulate.as_ref());
+    let unroll = count(level.unroll.as_ref(), 1);
+    let warmup = count(level.warmup.as_ref(), 0);
+    let accumulate = count(level.accumulate.as_ref(), 1);
     let optimizer = choice(level.optimizer.as_ref(), &OPTIMIZERS);
     let hypergradient = option(level.hypergradient.as_ref().map(|call| choice(Some(call), &METHODS)));
     let clip = option(level.clip.as_ref().and_then(clip));
@@ -62,6 +63,7 @@ fn level_config(level: &Level) -> TokenStream {
     quote! {
         ::betty_runtime::LevelConfig {
             unroll: #unroll,
+            warmup: #warmup,
             optimizer: #optimizer,
             hypergradient: #hypergradient,
             clip: #clip,
@@ -78,10 +80,10 @@ fn option(value: Option<TokenStream>) -> TokenStream {
     }
 }
 
-fn count(literal: Option<&LitInt>) -> Literal {
+fn count(literal: Option<&LitInt>, default: usize) -> Literal {
     literal
         .and_then(|literal| literal.base10_parse().ok())
-        .map_or_else(|| Literal::usize_unsuffixed(1), Literal::usize_unsuffixed)
+        .map_or_else(|| Literal::usize_unsuffixed(default), Literal::usize_unsuffixed)
 }
 
 /// One variant of a config enum with all its options. A name or an option that was rejected gets a stand-in: the

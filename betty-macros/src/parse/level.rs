@@ -117,6 +117,7 @@ fn value_of(field: &Field, input: ParseStream<'_>, level: &mut Level, report: &m
         Key::Batch => level.batch = Some(input.parse()?),
         Key::Loss => level.loss = Some(path(input)?),
         Key::Unroll => level.unroll = Some(integer(input)?),
+        Key::Warmup => level.warmup = Some(integer(input)?),
         Key::Accumulate => level.accumulate = Some(integer(input)?),
         Key::Optimizer => level.optimizer = Some(call(field, input, report)?),
         Key::Hypergradient => level.hypergradient = Some(call(field, input, report)?),

@@ -227,7 +227,7 @@ pub(super) static PROJECTIONS: Family = Family {
 const CLIPS: [&str; 2] = ["norm", "value"];
 const CLIP: &str = "`null`, or an object with one of `norm` and `value`";
 
-const FIELDS: [&str; 6] = ["unroll", "optimizer", "hypergradient", "clip", "project", "accumulate"];
+const FIELDS: [&str; 7] = ["unroll", "warmup", "optimizer", "hypergradient", "clip", "project", "accumulate"];
 
 /// Checks the numbers of a level, whose path is its name.
 pub(super) fn level(path: &str, value: &Value) -> Result<(), ConfigError> {
@@ -237,6 +237,7 @@ pub(super) fn level(path: &str, value: &Value) -> Result<(), ConfigError> {
         let path = format!("{path}.{name}");
         match name.as_str() {
             "unroll" | "accumulate" => Range::Count.check(value, || path)?,
+            "warmup" => Range::Natural.check(value, || path)?,
             "optimizer" => OPTIMIZERS.check(&path, value)?,
             "hypergradient" if !value.is_null() => METHODS.check(&path, value)?,
             "clip" if !value.is_null() => clip(&path, value)?,

@@ -28,6 +28,10 @@ pub struct LevelConfig {
     /// Steps that the level takes between two steps of the levels above it; at least 1, by default 1.
     #[serde(default = "one")]
     pub unroll: usize,
+    /// Iterations at the start of training in which the level takes no step, while the levels below it take theirs; by
+    /// default 0.
+    #[serde(default)]
+    pub warmup: usize,
     /// How the level takes its steps.
     pub optimizer: OptimizerConfig,
     /// How the level's best response is differentiated; given exactly for the levels that a hypergradient passes

@@ -31,6 +31,8 @@ pub(super) struct Level {
     pub(super) scheduler: Option<ModuleLrScheduler>,
     /// Steps taken.
     pub(super) steps: u64,
+    /// Turns taken: steps, and those it let pass while it warmed up.
+    pub(super) turns: u64,
     /// Batches taken from the stream.
     pub(super) batches: u64,
     /// The last steps, if they are differentiated.
@@ -78,6 +80,7 @@ impl Level {
             states,
             scheduler: None,
             steps: 0,
+            turns: 0,
             batches: 0,
             trajectory,
             last: None,
@@ -91,8 +94,8 @@ impl Level {
         let fits = self.trainable == fresh.trainable && shapes(&self.states) == shapes(&fresh.states);
         let states = if fits { std::mem::take(&mut self.states) } else { fresh.states };
         let scheduler = self.scheduler.take();
-        let (steps, batches, last) = (self.steps, self.batches, self.last.take());
-        *self = Level { states, scheduler, steps, batches, last, ..fresh };
+        let (steps, turns, batches, last) = (self.steps, self.turns, self.batches, self.last.take());
+        *self = Level { states, scheduler, steps, turns, batches, last, ..fresh };
         Ok(())
     }
 

@@ -31,7 +31,7 @@ pub struct Engine<P: Multilevel> {
     pub(super) levels: Vec<Level>,
     pub(super) losses: Losses,
     pub(super) methods: Vec<Option<Rc<dyn HypergradientMethod>>>,
-    /// For each level and each of its lowers: the lower's step count when the level last stepped.
+    /// For each level and each of its lowers: the turns the lower had taken at the level's last turn.
     seen: Vec<Vec<u64>>,
     pub(super) observers: Vec<Observer>,
     validation: Option<Validation<P>>,
@@ -183,17 +183,20 @@ impl<P: Multilevel> Engine<P> {
         })
     }
 
-    /// Steps of the lower levels as the schedule asks, then one step of level `k`.
+    /// Turns of the lower levels as the schedule asks, then one turn of level `k`: a step, unless it is still warming up.
     fn advance(&mut self, k: usize, losses: &mut [Option<f64>]) -> Result<(), EngineError> {
         for (i, &lower) in P::SCHEDULE.levels[k].lower.iter().enumerate() {
             let unroll = self.levels[lower].config.unroll as u64;
-            while self.levels[lower].steps - self.seen[k][i] < unroll {
+            while self.levels[lower].turns - self.seen[k][i] < unroll {
                 self.advance(lower, losses)?;
             }
         }
-        losses[k] = Some(self.step(k)?);
+        if self.iterations >= self.levels[k].config.warmup as u64 {
+            losses[k] = Some(self.step(k)?);
+        }
+        self.levels[k].turns += 1;
         for (i, &lower) in P::SCHEDULE.levels[k].lower.iter().enumerate() {
-            self.seen[k][i] = self.levels[lower].steps;
+            self.seen[k][i] = self.levels[lower].turns;
         }
         Ok(())
     }

@@ -6,3 +6,4 @@ mod failures;
 mod problem;
 mod runs;
 mod twin;
+mod warmup;

@@ -31,6 +31,7 @@ impl Default for TwinConfig {
     fn default() -> Self {
         let level = |optimizer: &str| LevelConfig {
             unroll: 1,
+            warmup: 0,
             optimizer: serde_json::from_str::<OptimizerConfig>(optimizer).unwrap(),
             hypergradient: None,
             clip: None,
