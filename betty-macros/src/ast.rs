@@ -41,6 +41,8 @@ pub(crate) struct Level {
     pub(crate) clip: Option<Call>,
     pub(crate) project: Option<Call>,
     pub(crate) accumulate: Option<LitInt>,
+    pub(crate) start: Option<Call>,
+    pub(crate) tasks: Option<LitInt>,
 }
 
 impl Level {
@@ -61,6 +63,8 @@ impl Level {
             clip: None,
             project: None,
             accumulate: None,
+            start: None,
+            tasks: None,
         }
     }
 }
@@ -71,6 +75,16 @@ pub(crate) struct Call {
     pub(crate) settings: Vec<Setting>,
     /// A setting could not be read, so one that seems to be missing may be the one.
     pub(crate) incomplete: bool,
+}
+
+impl Call {
+    /// The one name in `from(meta)`.
+    pub(crate) fn start_level(&self) -> Option<&Ident> {
+        match self.settings.as_slice() {
+            [Setting { name: None, value: Value { kind: ValueKind::Word(level), .. } }] => Some(level),
+            _ => None,
+        }
+    }
 }
 
 /// `iterations = 10`; without a name in `norm(1.0)`.

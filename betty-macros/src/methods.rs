@@ -14,6 +14,8 @@ pub(crate) enum Key {
     Clip,
     Project,
     Accumulate,
+    Start,
+    Tasks,
 }
 
 /// How a field is written.
@@ -25,7 +27,7 @@ pub(crate) struct Field {
 }
 
 /// Every field, in the order in which errors and the manual list them.
-pub(crate) static FIELDS: [Field; 11] = [
+pub(crate) static FIELDS: [Field; 13] = [
     Field { key: Key::Upper, name: "upper", example: "upper: [weights]" },
     Field { key: Key::Lower, name: "lower", example: "lower: [net]" },
     Field { key: Key::Batch, name: "batch", example: "batch: MyBatch" },
@@ -37,6 +39,8 @@ pub(crate) static FIELDS: [Field; 11] = [
     Field { key: Key::Clip, name: "clip", example: "clip: norm(1.0)" },
     Field { key: Key::Project, name: "project", example: "project: simplex(total = 1.0)" },
     Field { key: Key::Accumulate, name: "accumulate", example: "accumulate: 4" },
+    Field { key: Key::Start, name: "start", example: "start: initial" },
+    Field { key: Key::Tasks, name: "tasks", example: "tasks: 25" },
 ];
 
 /// The field of that name.
@@ -350,6 +354,11 @@ pub(crate) static PROJECTIONS: Family = Family {
         },
     ],
 };
+
+/// Where a level's steps begin each time the levels above wait for it, and the variants of the runtime's `Start`; `from`
+/// takes the name of a level.
+pub(crate) static STARTS: [(&str, &str); 4] =
+    [("kept", "Kept"), ("initial", "Initial"), ("look_ahead", "LookAhead"), ("from", "From")];
 
 /// The ways to clip a gradient, and the variants of the runtime's `Clip`; each takes one number greater than zero.
 pub(crate) static CLIPS: [(&str, &str); 2] = [("norm", "Norm"), ("value", "Value")];

@@ -7,7 +7,7 @@ use syn::ext::IdentExt;
 
 use super::Names;
 use crate::ast::{Call, Header, Level, Value, ValueKind};
-use crate::methods::{ALL, BATCHES, CLIPS, Entry, Family, METHODS, OPTIMIZERS, Opt, PROJECTIONS, Range};
+use crate::methods::{ALL, BATCHES, CLIPS, Entry, Family, METHODS, OPTIMIZERS, Opt, PROJECTIONS, Range, STARTS};
 
 pub(super) fn expand(header: &Header, names: &Names, levels: &[Level]) -> TokenStream {
     let vis = &header.vis;
@@ -56,6 +56,8 @@ fn level_config(level: &Level) -> TokenStream {
     let unroll = count(level.unroll.as_ref(), 1);
     let warmup = count(level.warmup.as_ref(), 0);
     let accumulate = count(level.accumulate.as_ref(), 1);
+    let tasks = count(level.tasks.as_ref(), 1);
+    let start = start(level.start.as_ref());
     let optimizer = choice(level.optimizer.as_ref(), &OPTIMIZERS);
     let hypergradient = option(level.hypergradient.as_ref().map(|call| choice(Some(call), &METHODS)));
     let clip = option(level.clip.as_ref().and_then(clip));
@@ -69,6 +71,8 @@ fn level_config(level: &Level) -> TokenStream {
             clip: #clip,
             project: #project,
             accumulate: #accumulate,
+            start: #start,
+            tasks: #tasks,
         }
     }
 }
@@ -156,6 +160,13 @@ fn literal(range: Range, text: &str) -> Option<TokenStream> {
             Some(quote!(::betty_runtime::LowerBatch::#variant))
         }
     }
+}
+
+fn start(call: Option<&Call>) -> TokenStream {
+    let known = call.and_then(|call| STARTS.iter().find(|(name, _)| call.name == name));
+    let (_, variant) = known.unwrap_or(&STARTS[0]);
+    let variant = format_ident!("{variant}");
+    quote!(::betty_runtime::Start::#variant)
 }
 
 fn clip(call: &Call) -> Option<TokenStream> {

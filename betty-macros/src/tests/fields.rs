@@ -64,7 +64,8 @@ fn accumulate_of_zero() {
 fn unknown_field() {
     check_err(
         "unknown field `unrol` (did you mean `unroll`?); a level has `upper`, `lower`, `batch`, `loss`, `optimizer`, \
-         `unroll`, `warmup`, `hypergradient`, `clip`, `project` and `accumulate`",
+         `unroll`, `warmup`, `hypergradient`, `clip`, `project`, `accumulate`, `start` \
+         and `tasks`",
         "struct P;
          level weights: M { lower: [net], .. }
          level net: M { upper: [weights], >>>unrol<<<: 5, hypergradient: cg, .. }",
@@ -75,7 +76,8 @@ fn unknown_field() {
 fn unknown_field_without_a_likeness() {
     check_err(
         "unknown field `x`; a level has `upper`, `lower`, `batch`, `loss`, `optimizer`, `unroll`, `warmup`, `hypergradient`, \
-         `clip`, `project` and `accumulate`",
+         `clip`, `project`, `accumulate`, `start` \
+         and `tasks`",
         "struct P;
          level weights: M { lower: [net], .. }
          level net: M { upper: [weights], >>>x<<<: Map<A, B>, hypergradient: cg, .. }",

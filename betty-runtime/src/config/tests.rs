@@ -32,6 +32,8 @@ impl Default for Config {
             clip: None,
             project: None,
             accumulate: 1,
+            start: Start::Kept,
+            tasks: 1,
         };
         let net = LevelConfig {
             unroll: 10,
@@ -54,7 +56,7 @@ impl ProgramConfig for Config {
 }
 
 const fn level(name: &'static str, sweep: &'static [Through]) -> LevelSpec {
-    LevelSpec { name, module: "M", batch: "B", loss: "f", upper: &[], lower: &[], sweep }
+    LevelSpec { name, module: "M", batch: "B", loss: "f", upper: &[], lower: &[], start: None, sweep }
 }
 
 const SCHEDULE: Schedule = Schedule {
@@ -156,7 +158,8 @@ fn unknown_names() {
     );
     check_err(
         "`net`: unknown field `unrol` (did you mean `unroll`?); known are `unroll`, `warmup`, `optimizer`, `hypergradient`, \
-         `clip`, `project` and `accumulate`",
+         `clip`, `project`, `accumulate`, `start` \
+         and `tasks`",
         json!({ "net": { "unrol": 5 } }),
     );
     check_err(

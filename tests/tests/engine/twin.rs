@@ -2,7 +2,7 @@
 
 use betty_runtime::{
     BatchStream, Engine, HypergradientConfig, LevelConfig, LevelModule, LevelSpec, Multilevel, OptimizerConfig,
-    ProgramConfig, Schedule, Stream, Through, Tracer,
+    ProgramConfig, Schedule, Start, Stream, Through, Tracer,
 };
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
@@ -37,6 +37,8 @@ impl Default for TwinConfig {
             clip: None,
             project: None,
             accumulate: 1,
+            start: Start::Kept,
+            tasks: 1,
         };
         let cg = r#"{ "method": "cg", "iterations": 5, "damping": 1.0 }"#;
         TwinConfig {
@@ -71,6 +73,7 @@ impl Multilevel for Twin {
                 loss: "clean",
                 upper: &[],
                 lower: &[1],
+                start: None,
                 sweep: &[Through { level: 1, into: &[0] }],
             },
             LevelSpec {
@@ -80,6 +83,7 @@ impl Multilevel for Twin {
                 loss: "weighted",
                 upper: &[0],
                 lower: &[],
+                start: None,
                 sweep: &[],
             },
         ],
