@@ -2,8 +2,14 @@
 
 mod activation;
 mod base;
+mod index;
+mod layer;
 mod module;
 mod numeric;
+mod placement;
+mod reduce;
+mod resample;
+mod softmax;
 
 use std::collections::HashMap;
 
