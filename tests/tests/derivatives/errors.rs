@@ -31,7 +31,7 @@ fn operations_without_a_rule_are_named() {
     });
     let TraceError::Unsupported { level, source } = &error else { panic!("{error}") };
     assert_eq!(level, "classifier");
-    assert_eq!(source.operation, "DeformableConv2d");
+    assert_eq!(source.operation, "Module::DeformableConv2d");
     assert!(error.to_string().contains("DeformableConv2d"), "{error}");
 }
 
