@@ -1,6 +1,6 @@
 //! Recording a loss with Burn's backward pass, and importing both.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use burn::tensor::{DType, Device, Tensor};
 use burn_backend::{AutodiffBackend, TensorMetadata};
@@ -42,6 +42,8 @@ pub struct Trace {
     pub inputs: Vec<(Source, NodeId)>,
     /// Burn's own gradients: `∂loss/∂input` as Burn computes it, for every float of a module.
     pub burn_gradients: Vec<(NodeId, NodeId)>,
+    /// What Burn recorded, its backward pass included, by the names in `docs/operations.md`.
+    pub operations: BTreeSet<&'static str>,
 }
 
 impl Trace {
@@ -119,7 +121,7 @@ pub fn trace(
         nodes.insert(placeholder.id, node);
         inputs.push((placeholder.source, node));
     }
-    import(&mut graph, &mut nodes, &captured, name)?;
+    let operations = import(&mut graph, &mut nodes, &captured, name)?;
     let loss = nodes[&loss];
     let mut burn_gradients = Vec::with_capacity(gradients.len());
     for (index, id) in gradients {
@@ -127,7 +129,7 @@ pub fn trace(
         let gradient = id.map_or_else(|| graph.zeros_like(inputs[index].1), |id| nodes[&id]);
         burn_gradients.push((inputs[index].1, gradient));
     }
-    Ok(Trace { graph, loss, inputs, burn_gradients })
+    Ok(Trace { graph, loss, inputs, burn_gradients, operations })
 }
 
 /// Records Burn's backward pass behind the loss.

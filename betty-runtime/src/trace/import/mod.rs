@@ -2,10 +2,19 @@
 
 mod activation;
 mod base;
+mod catalogue;
+mod index;
+mod layer;
 mod module;
 mod numeric;
+mod placement;
+mod reduce;
+mod resample;
+mod softmax;
+#[cfg(test)]
+mod tests;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use burn_capture::CapturedGraph;
 use burn_ir::{CustomOpIr, OperationIr, ScalarIr, TensorId, TensorIr};
@@ -13,6 +22,7 @@ use burn_ir::{CustomOpIr, OperationIr, ScalarIr, TensorId, TensorIr};
 use super::error::{TraceError, Unsupported};
 use super::stop::{MARKER, PLACEHOLDER};
 use crate::graph::{Graph, GraphError, NodeId, Op, Scalar};
+use catalogue::Listed;
 
 /// Why one operation could not be imported.
 enum ImportError {
@@ -29,26 +39,30 @@ impl From<GraphError> for ImportError {
 type Imported<T = ()> = Result<T, ImportError>;
 
 /// Builds `graph` from the recording; `nodes` knows the placeholders and learns every other tensor.
+///
+/// Answers the names of the operations that Burn recorded.
 pub(super) fn import(
     graph: &mut Graph,
     nodes: &mut HashMap<TensorId, NodeId>,
     captured: &CapturedGraph,
     level: &str,
-) -> Result<(), TraceError> {
+) -> Result<BTreeSet<&'static str>, TraceError> {
     for (id, data) in &captured.values {
         nodes.entry(*id).or_insert_with(|| graph.literal(data.clone()));
     }
     // The loss is the recording's first output; what is recorded behind it is Burn's backward pass.
     let loss = captured.graph.outputs.first();
     let mut importer = Importer { graph, nodes, divisors: Vec::new(), backward: false };
+    let mut operations = BTreeSet::new();
     for operation in &captured.graph.operations {
+        operations.extend(catalogue::entry(operation).map(|entry| entry.name));
         importer.operation(operation).map_err(|error| match error {
             ImportError::Unsupported(source) => TraceError::Unsupported { level: level.into(), source },
             ImportError::Graph(source) => TraceError::Graph { level: level.into(), source },
         })?;
         importer.backward = importer.backward || loss.is_some_and(|loss| importer.nodes.contains_key(loss));
     }
-    Ok(())
+    Ok(operations)
 }
 
 struct Importer<'a> {
@@ -74,7 +88,7 @@ impl Importer<'_> {
             OperationIr::Custom(op) if op.id == PLACEHOLDER => self.placeholder(op),
             // The value of an initialised tensor is already known.
             OperationIr::Init(_) | OperationIr::Drop(_) => Ok(()),
-            OperationIr::Custom(op) => unsupported(&op.id),
+            OperationIr::Custom(op) => custom(&op.id),
             OperationIr::Distributed(op) => unsupported(op),
         }
     }
@@ -84,14 +98,14 @@ impl Importer<'_> {
             let node = self.node(input)?;
             return self.set(output, node);
         }
-        unsupported(&op.id)
+        custom(&op.id)
     }
 
     fn stop_gradient(&mut self, op: &CustomOpIr) -> Imported {
         if let ([input], [output]) = (op.inputs.as_slice(), op.outputs.as_slice()) {
             return self.unary_op(Op::StopGradient, input, output);
         }
-        unsupported(&op.id)
+        custom(&op.id)
     }
 
     /// The node of a recorded tensor.
@@ -129,14 +143,16 @@ impl Importer<'_> {
     }
 }
 
-/// An operation without an import, by its name in Burn's recording.
-fn unsupported<T>(operation: &impl std::fmt::Debug) -> Imported<T> {
-    let debug = format!("{operation:?}");
-    let end = debug.find(['(', '{', ' ']).unwrap_or(debug.len());
-    Err(ImportError::Unsupported(Unsupported {
-        operation: debug[..end].trim_matches('"').to_owned(),
-        remedy: "write it with other operations, or compute it outside of the loss and pass it in the batch",
-    }))
+/// An operation without a rule.
+fn unsupported<T>(operation: &impl Listed) -> Imported<T> {
+    let entry = operation.entry();
+    Err(ImportError::Unsupported(Unsupported { operation: entry.name.into(), remedy: entry.remark }))
+}
+
+/// An operation that is not Burn's.
+fn custom<T>(name: &str) -> Imported<T> {
+    let remedy = "write it with Burn's operations, or compute it outside of the loss and pass it in the batch";
+    Err(ImportError::Unsupported(Unsupported { operation: name.into(), remedy }))
 }
 
 fn scalar(value: ScalarIr) -> Scalar {
