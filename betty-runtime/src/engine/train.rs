@@ -204,13 +204,20 @@ impl<P: Multilevel> Engine<P> {
         let record = self.levels[k].trajectory.is_some();
         let (mut losses, mut gradients, mut evaluations) = (0.0, Vec::new(), Vec::new());
         let mut norm = 0.0;
-        for _ in 0..accumulate {
+        let mut before = None;
+        let gathered = (0..accumulate).try_for_each(|_| -> Result<(), EngineError> {
             let (part, evaluation) = self.next_gradient(k, record)?;
             losses += part.loss;
             norm = part.norm;
             gradients.push(part.gradient);
             evaluations.extend(evaluation);
-        }
+            // Each batch goes on from the statistics that the one before left; they count once the step is taken.
+            let replaced = self.levels[k].set_statistics(part.statistics);
+            before.get_or_insert(replaced);
+            Ok(())
+        });
+        let statistics = self.levels[k].set_statistics(before.unwrap_or_default());
+        gathered?;
         let loss = losses / accumulate as f64;
         let gradient = mean(gradients.into_iter(), accumulate);
         if accumulate > 1 {
@@ -224,6 +231,7 @@ impl<P: Multilevel> Engine<P> {
             steps.borrow_mut().record(Step { evaluations, learning_rate, number, before });
         }
         level.step(gradient, learning_rate);
+        level.set_statistics(statistics);
         self.stale = true;
         let (name, step) = (level.name, level.steps);
         self.emit(&Event::Step { level: k, name, step, loss, gradient_norm: norm, learning_rate });

@@ -42,6 +42,8 @@ pub struct Trace {
     pub inputs: Vec<(Source, NodeId)>,
     /// Burn's own gradients: `∂loss/∂input` as Burn computes it, for every float of a module.
     pub burn_gradients: Vec<(NodeId, NodeId)>,
+    /// Running statistics and what the forward pass turns them into: the tensor of a module, and its next value.
+    pub advances: Vec<(Source, NodeId)>,
 }
 
 impl Trace {
@@ -119,7 +121,8 @@ pub fn trace(
         nodes.insert(placeholder.id, node);
         inputs.push((placeholder.source, node));
     }
-    import(&mut graph, &mut nodes, &captured, name)?;
+    let advanced = import(&mut graph, &mut nodes, &captured, name)?;
+    let advances = inputs.iter().filter_map(|&(source, input)| Some((source, *advanced.get(&input)?))).collect();
     let loss = nodes[&loss];
     let mut burn_gradients = Vec::with_capacity(gradients.len());
     for (index, id) in gradients {
@@ -127,7 +130,7 @@ pub fn trace(
         let gradient = id.map_or_else(|| graph.zeros_like(inputs[index].1), |id| nodes[&id]);
         burn_gradients.push((inputs[index].1, gradient));
     }
-    Ok(Trace { graph, loss, inputs, burn_gradients })
+    Ok(Trace { graph, loss, inputs, burn_gradients, advances })
 }
 
 /// Records Burn's backward pass behind the loss.

@@ -491,7 +491,7 @@ pub(crate) fn or_zeros(graph: &mut Graph, derivatives: Vec<Option<NodeId>>, like
 
 impl Problem {
     fn new(trace: Trace, dtype: DType) -> Self {
-        let Trace { mut graph, loss, inputs, burn_gradients } = trace;
+        let Trace { mut graph, loss, inputs, burn_gradients, .. } = trace;
         let leaves: Vec<NodeId> =
             inputs.iter().filter(|(source, _)| matches!(source, Source::Leaf { .. })).map(|&(_, node)| node).collect();
         let batch: Vec<NodeId> =

@@ -8,6 +8,7 @@
 mod harness;
 
 mod activations;
+mod batch_norm;
 mod convolutions;
 mod elementwise;
 mod errors;
@@ -18,3 +19,4 @@ mod random;
 mod reductions;
 mod shapes;
 mod tracing;
+mod whole;

@@ -5,4 +5,5 @@ mod data;
 mod failures;
 mod problem;
 mod runs;
+mod statistics;
 mod twin;

@@ -9,9 +9,10 @@ use std::collections::HashMap;
 
 use burn_capture::CapturedGraph;
 use burn_ir::{CustomOpIr, OperationIr, ScalarIr, TensorId, TensorIr};
+use indexmap::IndexMap;
 
 use super::error::{TraceError, Unsupported};
-use super::stop::{MARKER, PLACEHOLDER};
+use super::mark::{ADVANCE, PLACEHOLDER, STOP_GRADIENT};
 use crate::graph::{Graph, GraphError, NodeId, Op, Scalar};
 
 /// Why one operation could not be imported.
@@ -29,18 +30,21 @@ impl From<GraphError> for ImportError {
 type Imported<T = ()> = Result<T, ImportError>;
 
 /// Builds `graph` from the recording; `nodes` knows the placeholders and learns every other tensor.
+///
+/// Answers the inputs that take new values, with those.
 pub(super) fn import(
     graph: &mut Graph,
     nodes: &mut HashMap<TensorId, NodeId>,
     captured: &CapturedGraph,
     level: &str,
-) -> Result<(), TraceError> {
+) -> Result<IndexMap<NodeId, NodeId>, TraceError> {
     for (id, data) in &captured.values {
         nodes.entry(*id).or_insert_with(|| graph.literal(data.clone()));
     }
     // The loss is the recording's first output; what is recorded behind it is Burn's backward pass.
     let loss = captured.graph.outputs.first();
-    let mut importer = Importer { graph, nodes, divisors: Vec::new(), backward: false };
+    let (advances, advanced) = (IndexMap::new(), HashMap::new());
+    let mut importer = Importer { graph, nodes, advances, advanced, divisors: Vec::new(), backward: false };
     for operation in &captured.graph.operations {
         importer.operation(operation).map_err(|error| match error {
             ImportError::Unsupported(source) => TraceError::Unsupported { level: level.into(), source },
@@ -48,12 +52,16 @@ pub(super) fn import(
         })?;
         importer.backward = importer.backward || loss.is_some_and(|loss| importer.nodes.contains_key(loss));
     }
-    Ok(())
+    Ok(importer.advances)
 }
 
 struct Importer<'a> {
     graph: &'a mut Graph,
     nodes: &'a mut HashMap<TensorId, NodeId>,
+    /// Inputs that take new values.
+    advances: IndexMap<NodeId, NodeId>,
+    /// For each tensor that is a new value: the input whose value it is.
+    advanced: HashMap<TensorId, NodeId>,
     /// Numbers by which doubles are divided.
     divisors: Vec<f64>,
     /// Whether the forward pass is complete.
@@ -70,7 +78,8 @@ impl Importer<'_> {
             OperationIr::Bool(op) => self.bool(op),
             OperationIr::Activation(op) => self.activation(op),
             OperationIr::Module(op) => self.module(op),
-            OperationIr::Custom(op) if op.id == MARKER => self.stop_gradient(op),
+            OperationIr::Custom(op) if op.id == STOP_GRADIENT => self.stop_gradient(op),
+            OperationIr::Custom(op) if op.id == ADVANCE => self.advance(op),
             OperationIr::Custom(op) if op.id == PLACEHOLDER => self.placeholder(op),
             // The value of an initialised tensor is already known.
             OperationIr::Init(_) | OperationIr::Drop(_) => Ok(()),
@@ -92,6 +101,24 @@ impl Importer<'_> {
             return self.unary_op(Op::StopGradient, input, output);
         }
         unsupported(&op.id)
+    }
+
+    fn advance(&mut self, op: &CustomOpIr) -> Imported {
+        if let ([state, next], [output]) = (op.inputs.as_slice(), op.outputs.as_slice()) {
+            let (current, next) = (self.node(state)?, self.node(next)?);
+            let input = self.advanced.get(&state.id).copied().unwrap_or(current);
+            let alike = self.graph.shape(input) == self.graph.shape(next) && self.graph.dtype(input) == output.dtype;
+            if matches!(self.graph.node(input).op, Op::Input(_)) && alike {
+                let node = self.graph.push(Op::StopGradient, &[next])?;
+                self.advances.insert(input, node);
+                self.advanced.insert(output.id, input);
+                return self.set(output, node);
+            }
+        }
+        Err(ImportError::Unsupported(Unsupported {
+            operation: "advance of a running statistic".into(),
+            remedy: "advance a statistic of the module to a tensor of its own shape and type",
+        }))
     }
 
     /// The node of a recorded tensor.

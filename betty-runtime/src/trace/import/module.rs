@@ -1,8 +1,8 @@
 //! Convolutions, pools and embeddings, with their recorded backward passes.
 
-use burn_ir::{ModuleOperationIr, TensorIr};
+use burn_ir::{BatchNormOpIr, ModuleOperationIr, TensorIr};
 
-use super::{Imported, Importer, unsupported};
+use super::{Imported, Importer, scalar, unsupported};
 use crate::graph::{Convolution, NodeId, Op, Window};
 
 /// The geometry of a recorded convolution of any rank.
@@ -74,6 +74,7 @@ impl Importer<'_> {
         use ModuleOperationIr as M;
         match op {
             M::Linear(o) => self.linear(&o.x, &o.weight, o.bias.as_ref(), &o.out),
+            M::BatchNorm(o) => self.batch_norm(o),
             M::Embedding(o) => self.embedding(&o.weights, &o.indices, &o.out),
             M::EmbeddingBackward(o) => self.embedding_backward(&o.weights, &o.indices, &o.out_grad, &o.out),
             M::Conv1d(o) => self.conv(convolution!(o.options, |&p| p), &o.x, &o.weight, o.bias.as_ref(), &o.out),
@@ -157,6 +158,25 @@ impl Importer<'_> {
         let product = self.graph.reshape(product, &out.shape.to_vec())?;
         let node = self.with_bias(product, bias, out.shape.num_dims() - 1)?;
         self.set(out, node)
+    }
+
+    /// `γ·(x − mean)/√(variance + ε) + β`, every statistic belonging to the second dimension.
+    fn batch_norm(&mut self, o: &BatchNormOpIr) -> Imported {
+        let x = self.node(&o.x)?;
+        let shape: Vec<usize> = o.x.shape.iter().enumerate().map(|(d, &n)| if d == 1 { n } else { 1 }).collect();
+        let mut channels = [&o.gamma, &o.beta, &o.mean, &o.variance].into_iter().map(|of| {
+            let node = self.node(of)?;
+            Ok(self.graph.reshape(node, &shape)?)
+        });
+        let mut next = || channels.next().unwrap_or_else(|| unsupported(&"BatchNorm"));
+        let (gamma, beta, mean, variance) = (next()?, next()?, next()?, next()?);
+        let raised = self.graph.add_scalar(variance, scalar(o.epsilon).as_f64())?;
+        let deviation = self.graph.sqrt(raised)?;
+        let centred = self.graph.sub(x, mean)?;
+        let normalised = self.graph.div(centred, deviation)?;
+        let scaled = self.graph.mul(normalised, gamma)?;
+        let node = self.graph.add(scaled, beta)?;
+        self.set(&o.out, node)
     }
 
     /// Adds a bias that belongs to one dimension.
