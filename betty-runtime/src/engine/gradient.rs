@@ -40,7 +40,8 @@ impl<P: Multilevel> Engine<P> {
         seed: u64,
         record: bool,
     ) -> Result<(TotalGradient, Option<Evaluation>), EngineError> {
-        let Derivative { loss, square_norm, own, below, statistics, program, inputs } = self.derivative(k, batch, seed)?;
+        let Derivative { loss, square_norm, own, below, statistics, program, inputs } =
+            self.derivative(k, batch, seed)?;
         let mut total = TotalGradient { loss, gradient: own, norm: square_norm.sqrt(), statistics };
         let mut context = Context::default();
         let mut multipliers = Blocks::default();
