@@ -102,7 +102,7 @@ impl Loss {
     pub(crate) fn verification(&self) -> Result<Program, GraphError> {
         let mut graph = self.trace.graph.clone();
         let with_respect_to: Vec<NodeId> = self.trace.burn_gradients.iter().map(|&(input, _)| input).collect();
-        let ours = gradient_nodes(&mut graph, self.trace.loss, [with_respect_to.as_slice()].into_iter())?;
+        let ours = gradient_nodes(&mut graph, self.trace.burn_loss, [with_respect_to.as_slice()].into_iter())?;
         let burn = self.trace.burn_gradients.iter().map(|&(_, gradient)| gradient);
         let outputs: Vec<NodeId> = ours.into_iter().flatten().chain(burn).collect();
         Ok(Program::new(&graph, &self.input_nodes(), &outputs, &self.device))

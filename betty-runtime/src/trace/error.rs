@@ -47,7 +47,8 @@ pub enum TraceError {
     /// The loss used Burn's autodiff inside itself.
     #[error(
         "the loss of level `{level}` calls `inner`, `from_inner`, `backward` or `grad`, which cannot be recorded; use \
-         `betty_runtime::stop_gradient` to hold a value constant"
+         `betty_runtime::stop_gradient` to hold a value constant, and `betty_runtime::gradient` for a derivative inside of \
+         a loss"
     )]
     UsesAutodiff {
         /// The level.

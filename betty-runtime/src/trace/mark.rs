@@ -16,6 +16,9 @@ pub(super) const STOP_GRADIENT: &str = "stop_gradient";
 /// A tensor of a module takes a new value (inputs: the tensor, the value).
 pub(super) const ADVANCE: &str = "advance";
 
+/// Derivatives of a sum of elements (inputs: the tensor that is summed, and those to differentiate by).
+pub(super) const GRADIENT: &str = "gradient";
+
 /// A tensor of the recording, of any kind.
 pub(super) type Recorded = <Capture as BackendTypes>::FloatTensorPrimitive;
 

@@ -12,6 +12,7 @@ mod batch_norm;
 mod convolutions;
 mod elementwise;
 mod errors;
+mod gradient;
 mod graphs;
 mod indexing;
 mod modules;

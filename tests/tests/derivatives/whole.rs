@@ -1,6 +1,7 @@
 //! What is checked for a whole module with its loss:
 //!
 //! - our gradient equals the one that Burn recorded, and the one of Burn's eager autodiff on the training module;
+//! - the gradient along a direction equals central differences of the loss;
 //! - the Hessian-vector product and the mixed product with the batch equal central differences of our gradients.
 
 use betty_runtime::Batch;
@@ -55,6 +56,8 @@ pub(crate) fn compare<M: Module + 'static, B: Batch>(
                 .map(|i| (8.0 * (of(&one)[i] - of(&back)[i]) - (of(&two)[i] - of(&back_two)[i])) / (12.0 * h))
                 .collect()
         };
+        let slope: f64 = problem.along(&at.gradient);
+        close(name, "gradient, differences", &[slope], &differences(|answers| &answers.loss), tolerance);
         close(name, "hvp, differences", &at.hvp, &differences(|answers| &answers.gradient), tolerance);
         close(name, "mixed, differences", &at.mixed, &differences(|answers| &answers.data_gradient), tolerance);
     }
@@ -73,6 +76,7 @@ struct Whole {
 }
 
 struct Answers {
+    loss: Vec<f64>,
     gradient: Vec<f64>,
     burn: Vec<f64>,
     hvp: Vec<f64>,
@@ -114,11 +118,16 @@ impl Whole {
         let burn = or_zeros(g, burn.collect(), &theta);
         let (gradient, data_gradient) = gradients.split_at(theta.len());
         let (hvp, mixed) = products.split_at(theta.len());
-        let outputs = [gradient, &burn, hvp, data_gradient, mixed];
+        let outputs = [&[loss], gradient, &burn, hvp, data_gradient, mixed];
         let counts = outputs.iter().map(|group| group.len()).collect();
         let inputs: Vec<NodeId> = inputs.iter().map(|&(_, node)| node).chain(tangents).collect();
         let program = Program::new(g, &inputs, &outputs.concat(), &Device::flex());
         Whole { program, counts, point, parameters }
+    }
+
+    /// The inner product of a gradient with the direction.
+    fn along(&self, gradient: &[f64]) -> f64 {
+        gradient.iter().zip(self.parameters.iter().flat_map(|(_, direction)| direction)).map(|(g, u)| g * u).sum()
     }
 
     /// Everything after a number of steps along the direction.
@@ -142,7 +151,7 @@ impl Whole {
             host(first)
         });
         let mut next = || groups.next().unwrap();
-        Answers { gradient: next(), burn: next(), hvp: next(), data_gradient: next(), mixed: next() }
+        Answers { loss: next(), gradient: next(), burn: next(), hvp: next(), data_gradient: next(), mixed: next() }
     }
 }
 

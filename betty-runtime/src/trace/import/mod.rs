@@ -2,6 +2,7 @@
 
 mod activation;
 mod base;
+mod gradient;
 mod module;
 mod numeric;
 
@@ -12,7 +13,7 @@ use burn_ir::{CustomOpIr, OperationIr, ScalarIr, TensorId, TensorIr};
 use indexmap::IndexMap;
 
 use super::error::{TraceError, Unsupported};
-use super::mark::{ADVANCE, PLACEHOLDER, STOP_GRADIENT};
+use super::mark::{ADVANCE, GRADIENT, PLACEHOLDER, STOP_GRADIENT};
 use crate::graph::{Graph, GraphError, NodeId, Op, Scalar};
 
 /// Why one operation could not be imported.
@@ -29,46 +30,77 @@ impl From<GraphError> for ImportError {
 
 type Imported<T = ()> = Result<T, ImportError>;
 
+/// What a recording says beyond its tensors.
+pub(super) struct Reading {
+    /// Inputs that take new values, with those.
+    pub(super) advances: IndexMap<NodeId, NodeId>,
+    /// What each tensor is where gradients taken inside of the loss are held constant, if there are any.
+    pub(super) held: Option<HashMap<TensorId, NodeId>>,
+}
+
 /// Builds `graph` from the recording; `nodes` knows the placeholders and learns every other tensor.
-///
-/// Answers the inputs that take new values, with those.
 pub(super) fn import(
     graph: &mut Graph,
     nodes: &mut HashMap<TensorId, NodeId>,
     captured: &CapturedGraph,
     level: &str,
-) -> Result<IndexMap<NodeId, NodeId>, TraceError> {
+) -> Result<Reading, TraceError> {
     for (id, data) in &captured.values {
         nodes.entry(*id).or_insert_with(|| graph.literal(data.clone()));
     }
+    let operations = captured.graph.operations.as_slice();
     // The loss is the recording's first output; what is recorded behind it is Burn's backward pass.
     let loss = captured.graph.outputs.first();
-    let (advances, advanced) = (IndexMap::new(), HashMap::new());
-    let mut importer = Importer { graph, nodes, advances, advanced, divisors: Vec::new(), backward: false };
-    for operation in &captured.graph.operations {
-        importer.operation(operation).map_err(|error| match error {
-            ImportError::Unsupported(source) => TraceError::Unsupported { level: level.into(), source },
-            ImportError::Graph(source) => TraceError::Graph { level: level.into(), source },
-        })?;
-        importer.backward = importer.backward || loss.is_some_and(|loss| importer.nodes.contains_key(loss));
-    }
-    Ok(importer.advances)
+    let makes_loss = |operation: &OperationIr| operation.outputs().any(|output| Some(&output.id) == loss);
+    let forward = operations.iter().position(makes_loss).map_or(operations.len(), |position| position + 1);
+    let importer = Importer {
+        graph,
+        nodes,
+        operations,
+        position: 0,
+        forward,
+        advances: IndexMap::new(),
+        advanced: HashMap::new(),
+        divisors: Vec::new(),
+    };
+    importer.run().map_err(|error| match error {
+        ImportError::Unsupported(source) => TraceError::Unsupported { level: level.into(), source },
+        ImportError::Graph(source) => TraceError::Graph { level: level.into(), source },
+    })
 }
 
 struct Importer<'a> {
     graph: &'a mut Graph,
     nodes: &'a mut HashMap<TensorId, NodeId>,
+    operations: &'a [OperationIr],
+    /// Where in the recording the import stands.
+    position: usize,
+    /// How many operations the forward pass has.
+    forward: usize,
     /// Inputs that take new values.
     advances: IndexMap<NodeId, NodeId>,
     /// For each tensor that is a new value: the input whose value it is.
     advanced: HashMap<TensorId, NodeId>,
     /// Numbers by which doubles are divided.
     divisors: Vec<f64>,
-    /// Whether the forward pass is complete.
-    backward: bool,
 }
 
 impl Importer<'_> {
+    fn run(mut self) -> Imported<Reading> {
+        let operations = self.operations;
+        for (position, operation) in operations.iter().enumerate() {
+            self.position = position;
+            self.operation(operation)?;
+        }
+        let held = self.held()?;
+        Ok(Reading { advances: self.advances, held })
+    }
+
+    /// Whether the forward pass is complete.
+    fn is_backward(&self) -> bool {
+        self.position >= self.forward
+    }
+
     fn operation(&mut self, operation: &OperationIr) -> Imported {
         match operation {
             OperationIr::BaseFloat(op) | OperationIr::BaseInt(op) | OperationIr::BaseBool(op) => self.base(op),
@@ -80,6 +112,7 @@ impl Importer<'_> {
             OperationIr::Module(op) => self.module(op),
             OperationIr::Custom(op) if op.id == STOP_GRADIENT => self.stop_gradient(op),
             OperationIr::Custom(op) if op.id == ADVANCE => self.advance(op),
+            OperationIr::Custom(op) if op.id == GRADIENT => self.gradient(op),
             OperationIr::Custom(op) if op.id == PLACEHOLDER => self.placeholder(op),
             // The value of an initialised tensor is already known.
             OperationIr::Init(_) | OperationIr::Drop(_) => Ok(()),
