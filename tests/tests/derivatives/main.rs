@@ -15,7 +15,11 @@ mod errors;
 mod gradient;
 mod graphs;
 mod indexing;
+#[macro_use]
 mod modules;
+mod nn_activations;
+mod nn_layers;
+mod nn_losses;
 mod random;
 mod reductions;
 mod shapes;
