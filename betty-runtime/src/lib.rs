@@ -7,6 +7,7 @@
 //! | module | what happens there |
 //! |---|---|
 //! | [`trace`] | a loss function becomes a static graph |
+//! | [`nn`] | layers with running statistics |
 //! | [`graph`] | graphs, their derivatives of any order, their clean-up |
 //! | [`execute`] | a graph becomes a program on a device |
 //! | [`derivatives`] | gradients and products with second derivatives of one loss, compiled |
@@ -23,6 +24,7 @@ pub mod execute;
 pub mod graph;
 pub mod hypergradient;
 pub mod linalg;
+pub mod nn;
 pub mod optimizer;
 pub mod trace;
 
@@ -36,7 +38,7 @@ pub use config::{
 pub use engine::{
     BatchStream, Engine, EngineError, Event, Goal, LevelSpec, Multilevel, Report, Schedule, Stream, Through, Validation,
 };
-pub use trace::{Batch, BatchMapper, LevelModule, Tracer, stop_gradient};
+pub use trace::{Batch, BatchMapper, LevelModule, Tracer, gradient, stop_gradient};
 
 /// What code written by `multilevel!` refers to. No part of it is stable.
 #[doc(hidden)]

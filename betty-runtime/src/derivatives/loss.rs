@@ -24,6 +24,8 @@ pub struct GradientProgram {
     program: Program,
     /// How many parameter tensors each level has.
     counts: Vec<usize>,
+    /// The running statistics that the loss moves.
+    advances: Vec<Source>,
 }
 
 /// A loss and its gradients at one point.
@@ -34,6 +36,8 @@ pub struct Gradients {
     pub square_norm: f64,
     /// One gradient for each level asked for.
     pub of: Vec<Vector>,
+    /// The running statistics that the loss moves, with their next values.
+    pub advances: Vec<(Source, Value)>,
 }
 
 impl Loss {
@@ -85,9 +89,10 @@ impl Loss {
             gradient_nodes(&mut graph, self.trace.loss, levels.iter().map(|&level| self.parameters(level)))?;
         let flat: Vec<NodeId> = gradients.iter().flatten().copied().collect();
         let status = status(&mut graph, self.trace.loss, &flat)?;
-        let outputs: Vec<NodeId> = std::iter::once(status).chain(flat).collect();
+        let (advances, moved): (Vec<Source>, Vec<NodeId>) = self.trace.advances.iter().copied().unzip();
+        let outputs: Vec<NodeId> = std::iter::once(status).chain(flat).chain(moved).collect();
         let program = Program::new(&graph, &self.input_nodes(), &outputs, &self.device);
-        Ok(GradientProgram { program, counts: gradients.iter().map(Vec::len).collect() })
+        Ok(GradientProgram { program, counts: gradients.iter().map(Vec::len).collect(), advances })
     }
 
     /// The loss, our gradients and Burn's, for every float leaf that Burn differentiated: for verification.
@@ -97,7 +102,7 @@ impl Loss {
     pub(crate) fn verification(&self) -> Result<Program, GraphError> {
         let mut graph = self.trace.graph.clone();
         let with_respect_to: Vec<NodeId> = self.trace.burn_gradients.iter().map(|&(input, _)| input).collect();
-        let ours = gradient_nodes(&mut graph, self.trace.loss, [with_respect_to.as_slice()].into_iter())?;
+        let ours = gradient_nodes(&mut graph, self.trace.burn_loss, [with_respect_to.as_slice()].into_iter())?;
         let burn = self.trace.burn_gradients.iter().map(|&(_, gradient)| gradient);
         let outputs: Vec<NodeId> = ours.into_iter().flatten().chain(burn).collect();
         Ok(Program::new(&graph, &self.input_nodes(), &outputs, &self.device))
@@ -119,7 +124,8 @@ impl GradientProgram {
         let status = outputs.next().map_or_else(|| Ok(Vec::new()), |status| status.to_vec())?;
         let of = self.counts.iter().map(|&count| Vector(outputs.by_ref().take(count).collect())).collect();
         let at = |i: usize| status.get(i).copied().unwrap_or(f64::NAN);
-        Ok(Gradients { loss: at(0), square_norm: at(1), of })
+        let advances = self.advances.iter().copied().zip(outputs).collect();
+        Ok(Gradients { loss: at(0), square_norm: at(1), of, advances })
     }
 
     /// The planned program.

@@ -10,7 +10,7 @@ use super::program::Multilevel;
 use super::train::Engine;
 use super::trajectory::{Evaluation, Step, mean};
 use crate::config::{HypergradientConfig, LowerBatch, Start};
-use crate::execute::{Vector, mix};
+use crate::execute::{Value, Vector, mix};
 use crate::linalg::InnerProductSpace;
 use crate::trace::AnyBatch;
 
@@ -23,6 +23,8 @@ struct Evaluated {
     norm: f64,
     gradients: Vec<Vector>,
     evaluations: Vec<Evaluation>,
+    /// What the level's running statistics have become.
+    statistics: Vec<(usize, Value)>,
 }
 
 impl<P: Multilevel> Engine<P> {
@@ -90,19 +92,26 @@ impl<P: Multilevel> Engine<P> {
     /// Gradients of level `k` on as many batches as are averaged at one place of the levels below.
     fn evaluate(&mut self, k: usize, evaluated: &mut Evaluated) -> Result<(), EngineError> {
         let record = self.levels[k].trajectory.is_some();
-        for _ in 0..self.levels[k].config.accumulate {
+        // Each batch goes on from the statistics that the one before left; they count once the step is taken.
+        let reached = std::mem::take(&mut evaluated.statistics);
+        let mut before = (!reached.is_empty()).then(|| self.levels[k].set_statistics(reached));
+        let gathered = (0..self.levels[k].config.accumulate).try_for_each(|_| -> Result<(), EngineError> {
             let (part, evaluation) = self.next_gradient(k, record)?;
             evaluated.loss += part.loss;
             evaluated.norm = part.norm;
             evaluated.gradients.push(part.gradient);
             evaluated.evaluations.extend(evaluation);
-        }
-        Ok(())
+            let replaced = self.levels[k].set_statistics(part.statistics);
+            before.get_or_insert(replaced);
+            Ok(())
+        });
+        evaluated.statistics = self.levels[k].set_statistics(before.unwrap_or_default());
+        gathered
     }
 
     /// One optimizer step of level `k`; answers the loss before it.
     fn step(&mut self, k: usize, evaluated: Evaluated) -> Result<f64, EngineError> {
-        let Evaluated { loss, mut norm, gradients, evaluations } = evaluated;
+        let Evaluated { loss, mut norm, gradients, evaluations, statistics } = evaluated;
         let count = gradients.len();
         let loss = loss / count as f64;
         let gradient = mean(gradients.into_iter(), count);
@@ -116,6 +125,7 @@ impl<P: Multilevel> Engine<P> {
             steps.borrow_mut().record(Step { evaluations, learning_rate, number, before });
         }
         level.step(gradient, learning_rate);
+        level.set_statistics(statistics);
         self.stale = true;
         let (name, step) = (level.name, level.steps);
         self.emit(&Event::Step { level: k, name, step, loss, gradient_norm: norm, learning_rate });

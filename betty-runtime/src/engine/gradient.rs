@@ -27,6 +27,8 @@ pub struct TotalGradient {
     pub gradient: Vector,
     /// Its norm.
     pub norm: f64,
+    /// The level's running statistics after its forward pass: which of its leaves, and the value.
+    pub(super) statistics: Vec<(usize, Value)>,
 }
 
 impl<P: Multilevel> Engine<P> {
@@ -38,8 +40,9 @@ impl<P: Multilevel> Engine<P> {
         seed: u64,
         record: bool,
     ) -> Result<(TotalGradient, Option<Evaluation>), EngineError> {
-        let Derivative { loss, square_norm, own, below, program, inputs } = self.derivative(k, batch, seed)?;
-        let mut total = TotalGradient { loss, gradient: own, norm: square_norm.sqrt() };
+        let Derivative { loss, square_norm, own, below, statistics, program, inputs } =
+            self.derivative(k, batch, seed)?;
+        let mut total = TotalGradient { loss, gradient: own, norm: square_norm.sqrt(), statistics };
         let mut context = Context::default();
         let mut multipliers = Blocks::default();
         if !P::SCHEDULE.levels[k].sweep.is_empty() {
@@ -83,7 +86,9 @@ impl<P: Multilevel> Engine<P> {
         let mut parts = of.into_iter().map(Variable::Level).zip(found.of);
         let own = parts.next().map(|(_, own)| own).unwrap_or_default();
         let below = parts.collect();
-        Ok(Derivative { loss: found.loss, square_norm: found.square_norm, own, below, program, inputs })
+        let (loss, square_norm) = (found.loss, found.square_norm);
+        let statistics = own_statistics(k, found.advances);
+        Ok(Derivative { loss, square_norm, own, below, statistics, program, inputs })
     }
 
     /// Adds every level that the hypergradient of level `k` passes through to the context, at the current point.
@@ -175,6 +180,8 @@ struct Derivative {
     own: Vector,
     /// In the parameters of levels below.
     below: Blocks,
+    /// The level's running statistics after the forward pass.
+    statistics: Vec<(usize, Value)>,
     program: Rc<GradientProgram>,
     inputs: Vec<Value>,
 }
@@ -203,4 +210,13 @@ impl Context {
             }
         }
     }
+}
+
+/// A forward pass moves the running statistics of its own level only.
+fn own_statistics(k: usize, advances: Vec<(Source, Value)>) -> Vec<(usize, Value)> {
+    let own = advances.into_iter().filter_map(|(source, value)| match source {
+        Source::Leaf { level, index } if level == k => Some((index, value)),
+        _ => None,
+    });
+    own.collect()
 }

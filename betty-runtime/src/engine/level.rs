@@ -202,6 +202,12 @@ impl Level {
         Before { parameters, gradient, states: self.states.clone() }
     }
 
+    /// Replaces running statistics; answers those that were there.
+    pub(super) fn set_statistics(&mut self, statistics: Vec<(usize, Value)>) -> Vec<(usize, Value)> {
+        let set = |(index, value): (usize, Value)| (index, std::mem::replace(&mut self.leaves[index], value));
+        statistics.into_iter().map(set).collect()
+    }
+
     /// One optimizer step along `gradient`.
     pub(super) fn step(&mut self, gradient: Vector, learning_rate: f64) {
         let empty = Value::scalar(0.0, self.leaves[self.trainable[0]].dtype(), &self.device());

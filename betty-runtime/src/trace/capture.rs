@@ -9,7 +9,7 @@ use burn_ir::TensorId;
 
 use super::batch::AnyBatch;
 use super::error::TraceError;
-use super::import::import;
+use super::import::{Reading, import};
 use super::panic::caught;
 use super::tracer::{Placeholder, Tracer, taped};
 use crate::graph::{Graph, NodeId, dependents, reachable};
@@ -40,10 +40,14 @@ pub struct Trace {
     pub loss: NodeId,
     /// All inputs of the graph and what they stand for, in the graph's order.
     pub inputs: Vec<(Source, NodeId)>,
-    /// Burn's own gradients: `∂loss/∂input` as Burn computes it, for every float of a module.
+    /// The loss as Burn's autodiff sees it: gradients taken inside of it are constants. Without any, the loss itself.
+    pub burn_loss: NodeId,
+    /// Burn's own gradients: `∂burn_loss/∂input` as Burn computes it, for every float of a module.
     pub burn_gradients: Vec<(NodeId, NodeId)>,
     /// What Burn recorded, its backward pass included, by the names in `docs/operations.md`.
     pub operations: BTreeSet<&'static str>,
+    /// Running statistics and what the forward pass turns them into: the tensor of a module, and its next value.
+    pub advances: Vec<(Source, NodeId)>,
 }
 
 impl Trace {
@@ -70,7 +74,12 @@ impl Trace {
 
 /// What came out of the recorded function, before the recording is complete.
 enum Recorded {
-    Loss { loss: TensorId, gradients: Vec<(usize, Option<TensorId>)> },
+    Loss {
+        loss: TensorId,
+        /// Whether Burn's tape leads from a parameter to the loss.
+        tracked: bool,
+        gradients: Vec<(usize, Option<TensorId>)>,
+    },
     NotOneNumber(Vec<usize>),
     Constant,
 }
@@ -108,8 +117,8 @@ pub fn trace(
         Ok(Err(error)) => return Err(explain_capture(name, error.to_string())),
         Ok(Ok(captured)) => captured,
     };
-    let (loss, gradients) = match recorded {
-        Recorded::Loss { loss, gradients } => (loss, gradients),
+    let (loss, tracked, gradients) = match recorded {
+        Recorded::Loss { loss, tracked, gradients } => (loss, tracked, gradients),
         Recorded::NotOneNumber(shape) => return Err(TraceError::NotOneNumber { level: name.into(), shape }),
         Recorded::Constant => return Err(TraceError::Disconnected { level: name.into() }),
     };
@@ -121,15 +130,26 @@ pub fn trace(
         nodes.insert(placeholder.id, node);
         inputs.push((placeholder.source, node));
     }
-    let operations = import(&mut graph, &mut nodes, &captured, name)?;
-    let loss = nodes[&loss];
+    let Reading { advances, held, operations } = import(&mut graph, &mut nodes, &captured, name)?;
+    let advances = inputs.iter().filter_map(|&(source, input)| Some((source, *advances.get(&input)?))).collect();
+    if !tracked && (held.is_none() || !reaches_parameters(&graph, &inputs, nodes[&loss])) {
+        return Err(TraceError::Disconnected { level: name.into() });
+    }
+    let of_burn = held.as_ref().unwrap_or(&nodes);
+    let (loss, burn_loss) = (nodes[&loss], of_burn[&loss]);
     let mut burn_gradients = Vec::with_capacity(gradients.len());
     for (index, id) in gradients {
         // Where Burn's tape does not lead, Burn's gradient is zero; ours must be as well.
-        let gradient = id.map_or_else(|| graph.zeros_like(inputs[index].1), |id| nodes[&id]);
+        let gradient = id.map_or_else(|| graph.zeros_like(inputs[index].1), |id| of_burn[&id]);
         burn_gradients.push((inputs[index].1, gradient));
     }
-    Ok(Trace { graph, loss, inputs, burn_gradients, operations })
+    Ok(Trace { graph, loss, burn_loss, inputs, burn_gradients, operations, advances })
+}
+
+/// Whether a node depends on a tensor of any module.
+fn reaches_parameters(graph: &Graph, inputs: &[(Source, NodeId)], node: NodeId) -> bool {
+    let leaves = inputs.iter().filter(|(source, _)| matches!(source, Source::Leaf { .. })).map(|&(_, node)| node);
+    dependents(graph, &leaves.collect::<Vec<_>>())[node.index()]
 }
 
 /// Records Burn's backward pass behind the loss.
@@ -140,23 +160,29 @@ fn finish(value: Tensor<1>, placeholders: &[Placeholder]) -> Recorded {
     if shape.iter().product::<usize>() != 1 {
         return Recorded::NotOneNumber(shape);
     }
-    if !loss.is_tracked() {
-        return Recorded::Constant;
-    }
     let id = loss.primitive().id();
+    if !loss.is_tracked() {
+        // A loss made of gradients only is a constant for Burn.
+        let floats = placeholders.iter().enumerate().filter(|(_, placeholder)| placeholder.taped.is_some());
+        return Recorded::Loss {
+            loss: id,
+            tracked: false,
+            gradients: floats.map(|(index, _)| (index, None)).collect(),
+        };
+    }
     let gradients = <Autodiff<Capture> as AutodiffBackend>::backward(loss.clone());
     let of_placeholders = placeholders.iter().enumerate().filter_map(|(index, placeholder)| {
         let taped = placeholder.taped.as_ref()?;
         let gradient = <Autodiff<Capture> as AutodiffBackend>::grad(taped, &gradients);
         Some((index, gradient.map(|gradient| gradient.id())))
     });
-    Recorded::Loss { loss: id, gradients: of_placeholders.collect() }
+    Recorded::Loss { loss: id, tracked: true, gradients: of_placeholders.collect() }
 }
 
 impl Recorded {
     /// The loss and every gradient, each once: two parameters may share one gradient.
     fn outputs(&self) -> Vec<TensorId> {
-        let Recorded::Loss { loss, gradients } = self else { return Vec::new() };
+        let Recorded::Loss { loss, gradients, .. } = self else { return Vec::new() };
         let mut seen = HashSet::new();
         std::iter::once(*loss).chain(gradients.iter().filter_map(|&(_, id)| id)).filter(|id| seen.insert(*id)).collect()
     }

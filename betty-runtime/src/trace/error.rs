@@ -28,7 +28,8 @@ pub enum TraceError {
     /// The loss moved a tensor to another device.
     #[error(
         "the loss of level `{level}` moves a tensor to another device, which cannot be recorded; move data before they \
-         enter the batch (burn's `BatchNorm` does this in training mode and cannot be traced)"
+         enter the batch (burn's `BatchNorm` does this while it trains: `betty_runtime::nn::BatchNorm::from` turns it into \
+         one with the same parameters that can be recorded)"
     )]
     MovesDevice {
         /// The level.
@@ -46,7 +47,8 @@ pub enum TraceError {
     /// The loss used Burn's autodiff inside itself.
     #[error(
         "the loss of level `{level}` calls `inner`, `from_inner`, `backward` or `grad`, which cannot be recorded; use \
-         `betty_runtime::stop_gradient` to hold a value constant"
+         `betty_runtime::stop_gradient` to hold a value constant, and `betty_runtime::gradient` for a derivative inside of \
+         a loss"
     )]
     UsesAutodiff {
         /// The level.

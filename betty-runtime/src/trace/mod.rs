@@ -4,19 +4,25 @@
 //! parameter and batch tensor. What Burn recorded is imported into a [`Graph`](crate::graph::Graph); Burn's own backward
 //! pass, recorded in the same breath, is kept to verify our derivatives on the first execution.
 
+mod advance;
 mod batch;
 mod capture;
 mod error;
+mod gradient;
 mod import;
+mod mark;
 mod module;
 mod panic;
+mod statistics;
 mod stop;
 mod tracer;
 mod verify;
 
+pub(crate) use advance::advance;
 pub use batch::{AnyBatch, Batch, BatchMapper, Signature, hash_plain};
 pub use capture::{Source, Trace, trace};
 pub use error::{TraceError, Unsupported};
+pub use gradient::gradient;
 pub use module::{Leaf, LevelModule};
 pub use stop::stop_gradient;
 pub use tracer::Tracer;

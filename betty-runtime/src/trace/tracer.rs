@@ -3,15 +3,16 @@
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::kind::Basic;
 use burn::tensor::{Bool, DType, Device, DispatchTensor, Int, Tensor, TensorData};
-use burn_backend::{AutodiffBackend, BackendTypes};
+use burn_backend::BackendTypes;
 use burn_dispatch::backends::{Autodiff, Capture};
-use burn_dispatch::{BackendTensor, DispatchKindConversion, DispatchTensorKind};
+use burn_dispatch::{BackendTensor, DispatchTensorKind};
 use burn_ir::TensorId;
 
 use super::batch::{AnyBatch, Batch, BatchMapper};
 use super::capture::Source;
+use super::mark::{PLACEHOLDER, constant, mark};
 use super::module::LevelModule;
-use super::stop::{PLACEHOLDER, mark};
+use super::statistics::place_statistics;
 
 /// A float of Burn's capture backend on an autodiff tape.
 pub(super) type Taped = <Autodiff<Capture> as BackendTypes>::FloatTensorPrimitive;
@@ -52,7 +53,9 @@ impl<'a> Tracer<'a> {
         let values = module.leaves().into_iter().map(|leaf| leaf.value).collect();
         let mut original = module.clone();
         self.restore.push(Box::new(move || original.assign(values)));
-        module.clone().map(&mut PlaceModule { tracer: self, level, index: 0 })
+        let first = self.placeholders.len();
+        let placed = module.clone().map(&mut PlaceModule { tracer: self, level, index: 0 });
+        place_statistics(placed, &mut self.placeholders[first..])
     }
 
     /// The level's batch, with a placeholder for every tensor.
@@ -117,9 +120,7 @@ pub(super) fn tensor_id(tensor: &DispatchTensor) -> Option<TensorId> {
 /// Hides the zeros behind a placeholder: a loss that reads them must fail rather than go on with them.
 fn without_value(tensor: DispatchTensor) -> DispatchTensor {
     if let Some(float) = taped(&tensor).cloned() {
-        let float = <Autodiff<Capture> as AutodiffBackend>::from_inner(mark(PLACEHOLDER, float.into_primitive()));
-        let float = BackendTensor::<Autodiff<Capture>>::Float(float);
-        return <DispatchTensor as DispatchKindConversion<Autodiff<Capture>>>::from_backend(float);
+        return constant(mark(PLACEHOLDER, float.into_primitive()));
     }
     let DispatchTensor { kind, autodiff } = tensor;
     let kind = match kind {

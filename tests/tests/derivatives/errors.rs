@@ -163,7 +163,7 @@ fn batch_norm_is_refused_and_stays_as_it_was() {
         let x = module.norm.forward(module.convolution.forward(tracer.batch::<Tensor<4>>()));
         module.head.forward(x.flatten::<2>(1, 3)).mean()
     });
-    let error = result.expect_err("BatchNorm in training mode cannot be traced");
+    let error = result.expect_err("Burn's BatchNorm in training mode cannot be traced");
     assert!(matches!(error, TraceError::MovesDevice { .. }), "{error}");
     assert_eq!(before, numbers(&module));
     // Its running statistics can still be read and used.

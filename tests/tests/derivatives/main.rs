@@ -8,12 +8,18 @@
 mod harness;
 
 mod activations;
+mod batch_norm;
 mod convolutions;
 mod elementwise;
 mod errors;
+mod gradient;
 mod graphs;
 mod indexing;
+#[macro_use]
 mod modules;
+mod nn_activations;
+mod nn_layers;
+mod nn_losses;
 mod ordering;
 mod random;
 mod reductions;
@@ -21,3 +27,4 @@ mod resampling;
 mod shapes;
 mod tracing;
 mod updates;
+mod whole;

@@ -12,7 +12,7 @@ use burn::nn::*;
 use burn::tensor::Device;
 use burn::tensor::activation::{log_softmax, sigmoid, softmax};
 
-use crate::harness::{check_module, data, flat, indices};
+use crate::harness::{data, flat, indices};
 
 /// One module a line: `name(module; batch) = |module, a| function;`
 macro_rules! modules {
@@ -20,12 +20,12 @@ macro_rules! modules {
         #[test]
         fn $name() {
             let options = option!($($($option)*)?);
-            check_module(stringify!($name), &$module, &[$($input),*], options, |$m, $a| flat($body));
+            $crate::harness::check_module(stringify!($name), &$module, &[$($input),*], options, |$m, $a| flat($body));
         }
     )*};
 }
 
-fn flex() -> Device {
+pub(crate) fn flex() -> Device {
     Device::flex()
 }
 

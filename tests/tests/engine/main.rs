@@ -5,5 +5,6 @@ mod data;
 mod failures;
 mod problem;
 mod runs;
+mod statistics;
 mod twin;
 mod warmup;

@@ -3,6 +3,7 @@
 mod activation;
 mod base;
 mod catalogue;
+mod gradient;
 mod index;
 mod layer;
 mod module;
@@ -18,9 +19,10 @@ use std::collections::{BTreeSet, HashMap};
 
 use burn_capture::CapturedGraph;
 use burn_ir::{CustomOpIr, OperationIr, ScalarIr, TensorId, TensorIr};
+use indexmap::IndexMap;
 
 use super::error::{TraceError, Unsupported};
-use super::stop::{MARKER, PLACEHOLDER};
+use super::mark::{ADVANCE, GRADIENT, PLACEHOLDER, STOP_GRADIENT};
 use crate::graph::{Graph, GraphError, NodeId, Op, Scalar};
 use catalogue::Listed;
 
@@ -38,43 +40,81 @@ impl From<GraphError> for ImportError {
 
 type Imported<T = ()> = Result<T, ImportError>;
 
+/// What a recording says beyond its tensors.
+pub(super) struct Reading {
+    /// Inputs that take new values, with those.
+    pub(super) advances: IndexMap<NodeId, NodeId>,
+    /// What each tensor is where gradients taken inside of the loss are held constant, if there are any.
+    pub(super) held: Option<HashMap<TensorId, NodeId>>,
+    /// The names of the operations that Burn recorded.
+    pub(super) operations: BTreeSet<&'static str>,
+}
+
 /// Builds `graph` from the recording; `nodes` knows the placeholders and learns every other tensor.
-///
-/// Answers the names of the operations that Burn recorded.
 pub(super) fn import(
     graph: &mut Graph,
     nodes: &mut HashMap<TensorId, NodeId>,
     captured: &CapturedGraph,
     level: &str,
-) -> Result<BTreeSet<&'static str>, TraceError> {
+) -> Result<Reading, TraceError> {
     for (id, data) in &captured.values {
         nodes.entry(*id).or_insert_with(|| graph.literal(data.clone()));
     }
+    let operations = captured.graph.operations.as_slice();
     // The loss is the recording's first output; what is recorded behind it is Burn's backward pass.
     let loss = captured.graph.outputs.first();
-    let mut importer = Importer { graph, nodes, divisors: Vec::new(), backward: false };
-    let mut operations = BTreeSet::new();
-    for operation in &captured.graph.operations {
-        operations.extend(catalogue::entry(operation).map(|entry| entry.name));
-        importer.operation(operation).map_err(|error| match error {
-            ImportError::Unsupported(source) => TraceError::Unsupported { level: level.into(), source },
-            ImportError::Graph(source) => TraceError::Graph { level: level.into(), source },
-        })?;
-        importer.backward = importer.backward || loss.is_some_and(|loss| importer.nodes.contains_key(loss));
-    }
-    Ok(operations)
+    let makes_loss = |operation: &OperationIr| operation.outputs().any(|output| Some(&output.id) == loss);
+    let forward = operations.iter().position(makes_loss).map_or(operations.len(), |position| position + 1);
+    let importer = Importer {
+        graph,
+        nodes,
+        operations,
+        position: 0,
+        forward,
+        advances: IndexMap::new(),
+        advanced: HashMap::new(),
+        divisors: Vec::new(),
+    };
+    importer.run().map_err(|error| match error {
+        ImportError::Unsupported(source) => TraceError::Unsupported { level: level.into(), source },
+        ImportError::Graph(source) => TraceError::Graph { level: level.into(), source },
+    })
 }
 
 struct Importer<'a> {
     graph: &'a mut Graph,
     nodes: &'a mut HashMap<TensorId, NodeId>,
+    operations: &'a [OperationIr],
+    /// Where in the recording the import stands.
+    position: usize,
+    /// How many operations the forward pass has.
+    forward: usize,
+    /// Inputs that take new values.
+    advances: IndexMap<NodeId, NodeId>,
+    /// For each tensor that is a new value: the input whose value it is.
+    advanced: HashMap<TensorId, NodeId>,
     /// Numbers by which doubles are divided.
     divisors: Vec<f64>,
-    /// Whether the forward pass is complete.
-    backward: bool,
 }
 
 impl Importer<'_> {
+    fn run(mut self) -> Imported<Reading> {
+        let operations = self.operations;
+        for (position, operation) in operations.iter().enumerate() {
+            self.position = position;
+            self.operation(operation)?;
+        }
+        let held = self.held()?;
+        let listed = operations.iter().filter_map(catalogue::entry);
+        let operations = listed.map(|entry| entry.name).collect();
+        Ok(Reading { advances: self.advances, held, operations })
+    }
+
+    /// Whether the forward pass is complete.
+    fn is_backward(&self) -> bool {
+        self.position >= self.forward
+    }
+
     fn operation(&mut self, operation: &OperationIr) -> Imported {
         match operation {
             OperationIr::BaseFloat(op) | OperationIr::BaseInt(op) | OperationIr::BaseBool(op) => self.base(op),
@@ -84,7 +124,9 @@ impl Importer<'_> {
             OperationIr::Bool(op) => self.bool(op),
             OperationIr::Activation(op) => self.activation(op),
             OperationIr::Module(op) => self.module(op),
-            OperationIr::Custom(op) if op.id == MARKER => self.stop_gradient(op),
+            OperationIr::Custom(op) if op.id == STOP_GRADIENT => self.stop_gradient(op),
+            OperationIr::Custom(op) if op.id == ADVANCE => self.advance(op),
+            OperationIr::Custom(op) if op.id == GRADIENT => self.gradient(op),
             OperationIr::Custom(op) if op.id == PLACEHOLDER => self.placeholder(op),
             // The value of an initialised tensor is already known.
             OperationIr::Init(_) | OperationIr::Drop(_) => Ok(()),
@@ -106,6 +148,24 @@ impl Importer<'_> {
             return self.unary_op(Op::StopGradient, input, output);
         }
         custom(&op.id)
+    }
+
+    fn advance(&mut self, op: &CustomOpIr) -> Imported {
+        if let ([state, next], [output]) = (op.inputs.as_slice(), op.outputs.as_slice()) {
+            let (current, next) = (self.node(state)?, self.node(next)?);
+            let input = self.advanced.get(&state.id).copied().unwrap_or(current);
+            let alike = self.graph.shape(input) == self.graph.shape(next) && self.graph.dtype(input) == output.dtype;
+            if matches!(self.graph.node(input).op, Op::Input(_)) && alike {
+                let node = self.graph.push(Op::StopGradient, &[next])?;
+                self.advances.insert(input, node);
+                self.advanced.insert(output.id, input);
+                return self.set(output, node);
+            }
+        }
+        Err(ImportError::Unsupported(Unsupported {
+            operation: "advance of a running statistic".into(),
+            remedy: "advance a statistic of the module to a tensor of its own shape and type",
+        }))
     }
 
     /// The node of a recorded tensor.

@@ -231,7 +231,7 @@ impl Importer<'_> {
     fn exact_factor(&self, factor: f64, dtype: DType) -> f64 {
         let rounded = |divisor: f64| f64::from(1.0 / divisor as f32);
         match self.divisors.iter().find(|&&divisor| rounded(divisor) == factor) {
-            Some(divisor) if self.backward && dtype == DType::F64 => divisor.recip(),
+            Some(divisor) if self.is_backward() && dtype == DType::F64 => divisor.recip(),
             _ => factor,
         }
     }

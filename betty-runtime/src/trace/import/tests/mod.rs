@@ -52,7 +52,7 @@ fn recorded_whole(example: Example) -> (Graph, NodeId, NodeId, BTreeSet<&'static
     let mut graph = Graph::new();
     let x = graph.input(&[SIZE], DType::F64);
     let mut nodes = HashMap::from([(input, x)]);
-    let operations = import(&mut graph, &mut nodes, &captured.unwrap(), "example").unwrap();
+    let operations = import(&mut graph, &mut nodes, &captured.unwrap(), "example").unwrap().operations;
     (graph, x, nodes[&output], operations)
 }
 

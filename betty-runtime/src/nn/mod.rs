@@ -1,0 +1,14 @@
+//! Layers that keep state: what Burn's `nn` offers in a form that cannot be recorded.
+//!
+//! Every other layer of Burn's `nn` is used as it is. A layer belongs here only if its forward pass changes the layer
+//! itself. A recording has no values, so such a change must be part of the recorded graph: a [`RunningStatistic`] is a
+//! tensor that a forward pass may [`advance`](RunningStatistic::advance), and the engine carries the change out at each
+//! step of the level that owns the module.
+
+mod batch_norm;
+mod mode;
+mod running;
+
+pub use batch_norm::{BatchNorm, BatchNormConfig};
+pub use mode::inference;
+pub use running::RunningStatistic;

@@ -1,0 +1,140 @@
+//! Gradients taken inside of a loss, expanded with our own vjp.
+//!
+//! Which tensor is meant is a matter of the recording, not of the graph: equal computations are one node of the graph, but
+//! a derivative by one of them must not run through the other. So the part of the recording that leads from the tensors to
+//! the differentiated value is imported once more with fresh variables in their place, differentiated, and put back.
+
+use std::collections::{HashMap, HashSet};
+
+use burn_ir::{CustomOpIr, OperationIr, TensorId, TensorIr};
+
+use super::{Imported, Importer, custom};
+use crate::graph::{NodeId, Op, dependents, replay, vjp};
+use crate::trace::mark::GRADIENT;
+
+/// What leads from the variables to the differentiated value.
+struct Between {
+    /// The value, if it depends on a variable.
+    of: Option<NodeId>,
+    /// Each variable that is computed from others, in order of computation: which one, and its value.
+    recomputed: Vec<(usize, NodeId)>,
+}
+
+impl Importer<'_> {
+    pub(super) fn gradient(&mut self, op: &CustomOpIr) -> Imported {
+        let Some((of, with_respect_to)) = op.inputs.split_first() else { return custom(&op.id) };
+        let gradients = self.gradients(of, with_respect_to)?;
+        op.outputs.iter().zip(gradients).try_for_each(|(output, gradient)| self.set(output, gradient))
+    }
+
+    /// `∂(Σ of)/∂x` for each tensor of `with_respect_to`.
+    fn gradients(&mut self, of: &TensorIr, with_respect_to: &[TensorIr]) -> Imported<Vec<NodeId>> {
+        let mut places = HashMap::new();
+        let mut values = Vec::new();
+        for tensor in with_respect_to {
+            let value = self.node(tensor)?;
+            places.entry(tensor.id).or_insert_with(|| {
+                values.push(value);
+                values.len() - 1
+            });
+        }
+        let variables: Vec<NodeId> = values
+            .iter()
+            .map(|&value| {
+                let (shape, dtype) = (self.graph.shape(value).to_vec(), self.graph.dtype(value));
+                self.graph.input(&shape, dtype)
+            })
+            .collect();
+        let between = self.between(of, &places, &variables)?;
+        let found = self.total(&between, &variables)?;
+        let outputs: Vec<NodeId> = found
+            .into_iter()
+            .zip(&variables)
+            .map(|(gradient, &like)| gradient.unwrap_or_else(|| self.graph.zeros_like(like)))
+            .collect();
+        let source = self.graph.clone();
+        let moved = dependents(&source, &variables);
+        let mut replaced: HashMap<NodeId, NodeId> =
+            source.ids().filter(|id| !moved[id.index()]).map(|id| (id, id)).collect();
+        replaced.extend(variables.iter().copied().zip(values));
+        let gradients = replay(self.graph, &source, &outputs, &replaced)?;
+        Ok(with_respect_to.iter().map(|tensor| gradients[places[&tensor.id]]).collect())
+    }
+
+    /// Imports the operations between the variables and `of` once more, up to where the recording stands.
+    fn between(&mut self, of: &TensorIr, places: &HashMap<TensorId, usize>, variables: &[NodeId]) -> Imported<Between> {
+        let end = self.position;
+        // A second pass must neither move running statistics again nor leave anything behind.
+        let (nodes, advances, advanced) = (self.nodes.clone(), self.advances.clone(), self.advanced.clone());
+        self.nodes.extend(places.iter().map(|(&id, &place)| (id, variables[place])));
+        let mut reached: HashSet<TensorId> = places.keys().copied().collect();
+        let mut recomputed = Vec::new();
+        let operations = self.operations;
+        for (position, operation) in operations[..end].iter().enumerate() {
+            if !operation.inputs().any(|tensor| reached.contains(&tensor.id)) {
+                continue;
+            }
+            self.position = position;
+            self.operation(operation)?;
+            for output in operation.outputs() {
+                reached.insert(output.id);
+                if let Some(&place) = places.get(&output.id) {
+                    recomputed.push((place, self.nodes[&output.id]));
+                    self.nodes.insert(output.id, variables[place]);
+                }
+            }
+        }
+        let of = if reached.contains(&of.id) { Some(self.node(of)?) } else { None };
+        (self.position, *self.nodes, self.advances, self.advanced) = (end, nodes, advances, advanced);
+        Ok(Between { of, recomputed })
+    }
+
+    /// Derivatives of `Σ of` along every path, those through variables that are computed from others included.
+    fn total(&mut self, between: &Between, variables: &[NodeId]) -> Imported<Vec<Option<NodeId>>> {
+        let Between { of: Some(of), recomputed } = between else { return Ok(vec![None; variables.len()]) };
+        let one = self.graph.full_like(*of, 1.0);
+        let mut outputs = vec![(*of, one)];
+        let mut found = vec![None; variables.len()];
+        // Whatever was computed last first: it is an output of all that came before it.
+        for &(place, value) in recomputed.iter().rev() {
+            found[place] = vjp(self.graph, &outputs, &variables[place..=place])?[0];
+            outputs.extend(found[place].map(|cotangent| (value, cotangent)));
+        }
+        let rest: Vec<usize> =
+            (0..variables.len()).filter(|place| recomputed.iter().all(|(other, _)| other != place)).collect();
+        let of_rest: Vec<NodeId> = rest.iter().map(|&place| variables[place]).collect();
+        for (place, gradient) in rest.into_iter().zip(vjp(self.graph, &outputs, &of_rest)?) {
+            found[place] = gradient;
+        }
+        Ok(found)
+    }
+
+    /// The recording as Burn's autodiff sees it: every gradient taken inside is a constant.
+    ///
+    /// Answers what each tensor is then, or `None` if the loss takes no gradient.
+    pub(super) fn held(&mut self) -> Imported<Option<HashMap<TensorId, NodeId>>> {
+        let is_gradient = |operation: &OperationIr| matches!(operation, OperationIr::Custom(op) if op.id == GRADIENT);
+        if !self.operations.iter().any(is_gradient) {
+            return Ok(None);
+        }
+        let (nodes, advances, advanced) = (self.nodes.clone(), self.advances.clone(), self.advanced.clone());
+        let mut reached = HashSet::new();
+        let operations = self.operations;
+        for (position, operation) in operations.iter().enumerate() {
+            self.position = position;
+            if is_gradient(operation) {
+                for output in operation.outputs() {
+                    let constant = self.graph.push(Op::StopGradient, &[nodes[&output.id]])?;
+                    self.set(output, constant)?;
+                }
+            } else if operation.inputs().any(|tensor| reached.contains(&tensor.id)) {
+                self.operation(operation)?;
+            } else {
+                continue;
+            }
+            reached.extend(operation.outputs().map(|output| output.id));
+        }
+        (self.advances, self.advanced) = (advances, advanced);
+        Ok(Some(std::mem::replace(self.nodes, nodes)))
+    }
+}

@@ -1,0 +1,268 @@
+//! Gradients taken inside of a loss: their values, and derivatives of every order through them.
+
+use betty_runtime::graph::{Op, vjp};
+use betty_runtime::nn::{BatchNorm, BatchNormConfig};
+use betty_runtime::trace::{AnyBatch, TraceError, Tracer, trace};
+use betty_runtime::{Engine, EngineError, Stream, gradient, multilevel};
+use burn::module::{Module, Param};
+use burn::nn::{Dropout, DropoutConfig, Linear, LinearConfig};
+use burn::tensor::{DType, Device, Tensor};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+use crate::harness::{close, float, random};
+use crate::whole::{EXACT, Tolerances, cast, compare};
+
+/// Burn's autodiff cannot see a gradient inside, so only differences can be compared.
+const UNSEEN: Tolerances = Tolerances { recorded: None, eager: None, ..EXACT };
+
+const X: [f64; 4] = [0.4, -0.9, 1.7, -0.2];
+
+type Parameter = Param<Tensor<1>>;
+
+fn parameter() -> Parameter {
+    Param::from_tensor(float(&X, &Device::flex(), DType::F64))
+}
+
+fn tensor<const D: usize>(shape: [usize; D], seed: u64) -> Tensor<D> {
+    let numbers = random(shape.iter().product(), &mut StdRng::seed_from_u64(seed));
+    float(&numbers, &Device::flex(), DType::F64).reshape(shape)
+}
+
+/// Checks that `d loss / dx` is what `expected` says, and everything else by differences.
+fn check(name: &str, loss: impl Fn(Tensor<1>) -> Tensor<1>, expected: impl Fn(f64) -> f64) {
+    let found = compare(name, &parameter(), &(), UNSEEN, |x: &Parameter, ()| loss(x.val()));
+    close(name, "closed form", &found, &X.map(expected), 1e-12);
+}
+
+#[test]
+fn a_cube_three_times() {
+    let cube = |x: Tensor<1>| x.clone() * x.clone() * x;
+    check("once", |x| gradient(cube(x.clone()), x).sum(), |x| 6.0 * x);
+    check("twice", |x| (gradient(gradient(cube(x.clone()), x.clone()), x.clone()) * x).sum(), |x| 12.0 * x);
+    let thrice = |x: Tensor<1>| gradient(gradient(gradient(cube(x.clone()) * x.clone(), x.clone()), x.clone()), x);
+    check("thrice", |x| thrice(x.clone()).square().sum(), |x| 2.0 * 24.0 * 24.0 * x);
+    check("of any shape", |x| gradient(cube(x.clone()).reshape([2, 2]), x).sum(), |x| 6.0 * x);
+}
+
+#[test]
+fn equal_computations_are_different_tensors() {
+    // a and b are one node of the graph, but only a is asked for: ∂(a·b)/∂a = b.
+    let of_one = |x: Tensor<1>| {
+        let (a, b) = (x.clone() * 2.0, x * 2.0);
+        (gradient(a.clone() * b.clone(), a) * b).sum()
+    };
+    check("of one", of_one, |x| 8.0 * x);
+    // y is x as a node, and another tensor.
+    let of_copy = |x: Tensor<1>| {
+        let y = x.clone() * 1.0;
+        (gradient(x.clone() * y.clone(), y) * x).sum()
+    };
+    check("of a copy", of_copy, |x| 2.0 * x);
+    let of_source = |x: Tensor<1>| {
+        let y = x.clone() * 1.0;
+        gradient(x.clone() * y, x).sum()
+    };
+    check("of its source", of_source, |_| 2.0);
+}
+
+#[test]
+fn several_tensors_have_total_derivatives() {
+    // b = a², c = a·b: ∂c/∂a = 3a² along both paths, ∂c/∂b = a.
+    let chain = |x: Tensor<1>| {
+        let a = x * 2.0;
+        let b = a.clone().square();
+        let (of_a, [of_b]) = gradient(a.clone() * b.clone(), (a, [b]));
+        of_a.sum() + of_b.square().sum()
+    };
+    check("chain", chain, |x| 24.0 * x + 8.0 * x);
+    // The same tensor twice.
+    check("twice", |x| gradient(x.clone().exp(), vec![x.clone(), x]).remove(1).sum(), f64::exp);
+}
+
+#[test]
+fn what_does_not_matter_has_gradient_zero() {
+    let independent = |x: Tensor<1>| {
+        let (of_x, (of_other, index)) = gradient(
+            x.clone().exp(),
+            (x.clone(), (x.clone().sin(), Tensor::<1, burn::tensor::Int>::ones([1], &x.device()))),
+        );
+        of_x.sum() + of_other.sum() + index.float().cast(DType::F64).sum() * 0.0
+    };
+    check("independent", independent, f64::exp);
+    let constant = trace("level", &AnyBatch::new(()), |tracer: &mut Tracer<'_>| {
+        let x = tracer.module(0, &parameter()).val();
+        gradient(x.clone() * 3.0, x).sum()
+    });
+    assert!(matches!(constant, Err(TraceError::Disconnected { .. })), "the gradient is 3 everywhere");
+}
+
+#[derive(Module, Debug)]
+struct Critic {
+    first: Linear,
+    second: Linear,
+}
+
+impl Critic {
+    fn new() -> Self {
+        let device = Device::flex();
+        let critic =
+            Critic { first: LinearConfig::new(3, 5).init(&device), second: LinearConfig::new(5, 1).init(&device) };
+        cast(critic, DType::F64)
+    }
+
+    fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+        self.second.forward(self.first.forward(x).tanh())
+    }
+}
+
+type Samples = (Tensor<2>, Tensor<2>, Tensor<2>);
+
+fn samples() -> Samples {
+    (tensor([4, 3], 1), tensor([4, 3], 2), tensor([4, 1], 3).abs())
+}
+
+/// Wasserstein loss of a critic with a gradient penalty at random interpolates (Gulrajani et al. 2017).
+fn critic_loss(critic: &Critic, (real, fake, mix): Samples) -> Tensor<1> {
+    let between = real.clone() * mix.clone() + fake.clone() * (mix.neg() + 1.0);
+    let slope = gradient(critic.forward(between.clone()), between);
+    let norm = slope.square().sum_dim(1).sqrt();
+    critic.forward(fake).mean() - critic.forward(real).mean() + (norm - 1.0).square().mean() * 10.0
+}
+
+#[test]
+fn wasserstein_with_gradient_penalty() {
+    compare("penalty", &Critic::new(), &samples(), UNSEEN, critic_loss);
+    // Of a linear critic the slope is its weight, so Burn can differentiate the same penalty without `gradient`.
+    let linear = cast(LinearConfig::new(3, 1).init(&Device::flex()), DType::F64);
+    let ours = compare("linear", &linear, &samples().0, UNSEEN, |critic: &Linear, x: Tensor<2>| {
+        let slope = gradient(critic.forward(x.clone()), x);
+        (slope.square().sum_dim(1).sqrt() - 1.0).square().mean()
+    });
+    let burn = compare("weight", &linear, &samples().0, EXACT, |critic: &Linear, x: Tensor<2>| {
+        let bias = critic.bias.as_ref().map(Param::val).unwrap().sum() * 0.0;
+        (critic.weight.val().square().sum().sqrt() - 1.0).square() + bias + x.sum() * 0.0
+    });
+    close("linear", "gradient of the penalty", &ours, &burn, 1e-12);
+}
+
+#[test]
+fn a_physics_informed_loss() {
+    // u'' + u = 0 at the given points, with u a network of one input.
+    let device = Device::flex();
+    let net = (LinearConfig::new(1, 6).init(&device), LinearConfig::new(6, 1).init(&device));
+    let net = cast(net, DType::F64);
+    compare("oscillator", &net, &tensor([5, 1], 4), UNSEEN, |(first, second): &(Linear, Linear), t: Tensor<2>| {
+        let u = second.forward(first.forward(t.clone()).tanh());
+        let velocity = gradient(u.clone(), t.clone());
+        let acceleration = gradient(velocity, t);
+        (acceleration + u).square().mean()
+    });
+}
+
+#[test]
+fn an_inner_step_of_gradient_descent() {
+    // Parameters after one step of a lower problem, as in model-agnostic meta-learning (Finn et al. 2017).
+    let device = Device::flex();
+    let model = cast(LinearConfig::new(3, 2).init(&device), DType::F64);
+    let batch = (tensor([4, 3], 5), tensor([4, 2], 6), tensor([4, 3], 7), tensor([4, 2], 8));
+    compare("inner step", &model, &batch, UNSEEN, |model: &Linear, (x, y, to_x, to_y)| {
+        let (weight, bias) = (model.weight.val(), model.bias.as_ref().map(Param::val).unwrap());
+        let fit = |weight: Tensor<2>, bias: Tensor<1>, x: Tensor<2>, y: Tensor<2>| {
+            ((x.matmul(weight) + bias.unsqueeze()).tanh() - y).square().mean()
+        };
+        let inner = fit(weight.clone(), bias.clone(), x, y);
+        let (of_weight, of_bias) = gradient(inner, (weight.clone(), bias.clone()));
+        fit(weight - of_weight * 0.5, bias - of_bias * 0.5, to_x, to_y)
+    });
+}
+
+#[derive(Module, Debug)]
+struct Stateful {
+    linear: Linear,
+    norm: BatchNorm,
+    dropout: Dropout,
+}
+
+#[test]
+fn statistics_advance_once_and_masks_are_shared() {
+    let device = Device::flex();
+    let module = Stateful {
+        linear: LinearConfig::new(3, 4).init(&device),
+        norm: BatchNormConfig::new(4).init(&device),
+        dropout: DropoutConfig::new(0.5).init(),
+    };
+    let module = cast(module, DType::F64);
+    let traced = |penalty: bool| {
+        let traced = trace("level", &AnyBatch::new(tensor([4, 3], 5)), |tracer| {
+            let (module, x) = (tracer.module(0, &module), tracer.batch::<Tensor<2>>());
+            let out = module.dropout.forward(module.norm.forward(module.linear.forward(x.clone())).tanh());
+            let slope = if penalty { gradient(out.clone(), x).square().mean() } else { x.square().mean() };
+            out.square().mean() + slope
+        });
+        traced.unwrap()
+    };
+    let (with, without) = (traced(true), traced(false));
+    assert_eq!(with.advances.len(), 2);
+    assert_eq!(with.advances, without.advances, "the same nodes of the same forward pass");
+    let draws = with.graph.ids().filter(|&id| matches!(with.graph.node(id).op, Op::Random { .. })).count();
+    assert_eq!(draws, 1);
+    // No variable of the expansion is left behind.
+    let mut graph = with.graph.clone();
+    let given: Vec<_> = with.inputs.iter().map(|&(_, node)| node).collect();
+    let one = graph.full_like(with.loss, 1.0);
+    let gradients = vjp(&mut graph, &[(with.loss, one)], &given).unwrap();
+    let roots: Vec<_> = gradients.into_iter().flatten().chain([with.loss, with.burn_loss]).collect();
+    let needed = betty_runtime::graph::reachable(&graph, &roots);
+    let inputs = graph.ids().filter(|&id| needed[id.index()] && matches!(graph.node(id).op, Op::Input(_)));
+    assert!(inputs.into_iter().all(|id| given.contains(&id)));
+}
+
+fn generator(shift: &Parameter, critic: &Critic, (real, fake, _): Samples) -> Tensor<1> {
+    critic.forward(fake + shift.val().slice(0..3).unsqueeze()).mean() * -1.0 + (real * 0.0).sum()
+}
+
+fn penalised(critic: &Critic, shift: &Parameter, (real, fake, mix): Samples) -> Tensor<1> {
+    critic_loss(critic, (real, fake + shift.val().slice(0..3).unsqueeze(), mix))
+}
+
+fn detached(critic: &Critic, shift: &Parameter, (real, fake, mix): Samples) -> Tensor<1> {
+    let loss = penalised(critic, shift, (real.clone(), fake, mix));
+    loss * critic.forward(real).mean().detach()
+}
+
+macro_rules! adversarial {
+    ($name:ident, $loss:path) => {
+        multilevel! {
+            struct $name;
+
+            level shift: Parameter { lower: [critic], batch: Samples, loss: generator, optimizer: sgd(lr = 0.1) }
+            level critic: Critic {
+                upper: [shift], batch: Samples, loss: $loss, optimizer: sgd(lr = 0.1),
+                unroll: 2, hypergradient: identity(scale = 0.1),
+            }
+        }
+    };
+}
+
+adversarial!(Adversarial, penalised);
+adversarial!(Detached, detached);
+
+#[test]
+fn verification_holds_inner_gradients_constant_and_sees_the_rest() {
+    let data = AdversarialData { shift: Stream::constant(samples()), critic: Stream::constant(samples()) };
+    let problem = Adversarial { shift: parameter(), critic: Critic::new() };
+    Engine::new(problem, data, AdversarialConfig::default()).unwrap().run(2).unwrap();
+    let data = DetachedData { shift: Stream::constant(samples()), critic: Stream::constant(samples()) };
+    let problem = Detached { shift: parameter(), critic: Critic::new() };
+    let error = Engine::new(problem, data, DetachedConfig::default()).unwrap().run(1).expect_err("it uses `detach`");
+    assert!(matches!(error, EngineError::Verification { .. }), "{error}");
+}
+
+#[test]
+fn outside_of_a_loss_burn_answers() {
+    let x = float(&X, &Device::flex().autodiff(), DType::F64).require_grad();
+    let (found, zero) = gradient(x.clone().exp(), (x.clone(), x.clone().detach().require_grad()));
+    assert_eq!(found.into_data().iter::<f64>().collect::<Vec<_>>(), X.map(f64::exp));
+    assert_eq!(zero.into_data().iter::<f64>().collect::<Vec<_>>(), [0.0; 4]);
+}
