@@ -138,17 +138,6 @@ pub enum EngineError {
         /// All names.
         levels: String,
     },
-    /// A scheduler with a rate of its own for some parameters.
-    #[error(
-        "the scheduler of level `{level}` gives `{parameter}` a learning rate of its own; groups of parameters with their \
-         own rates are not available yet: use one rate for the level, or split it into two levels"
-    )]
-    GroupedRates {
-        /// The level.
-        level: String,
-        /// The parameter.
-        parameter: String,
-    },
     /// A derivative could not be built.
     #[error("a derivative of level `{level}` could not be built: {source}")]
     Graph {

@@ -8,6 +8,7 @@ use burn::module::ParamId;
 use burn::tensor::Device;
 
 use super::error::EngineError;
+use super::rates::LearningRates;
 use super::trajectory::Steps;
 use super::update::{Before, Update};
 use crate::config::{HypergradientConfig, LevelConfig, Start};
@@ -136,14 +137,14 @@ impl Level {
         format!("{}.{}", self.name, self.paths.get(index).map_or("?", String::as_str))
     }
 
-    /// The scheduler's rate for the coming step, or the configured one.
-    pub(super) fn learning_rate(&mut self) -> Result<f64, EngineError> {
-        let Some(scheduler) = &mut self.scheduler else { return Ok(self.config.optimizer.lr()) };
-        let rates = scheduler.step();
-        let of = |&i: &usize| rates.lr_from_param(self.ids[i], Some(&self.paths[i]));
-        match self.trainable.iter().find(|i| of(i) != rates.base()) {
-            None => Ok(rates.base()),
-            Some(&i) => Err(EngineError::GroupedRates { level: self.name.into(), parameter: self.paths[i].clone() }),
+    /// The scheduler's rates for the coming step, or the configured one.
+    pub(super) fn learning_rates(&mut self) -> LearningRates {
+        match &mut self.scheduler {
+            None => LearningRates::one(self.config.optimizer.lr(), self.trainable.len()),
+            Some(scheduler) => {
+                let parameters = self.trainable.iter().map(|&i| (self.ids[i], self.paths[i].as_str()));
+                LearningRates::scheduled(&scheduler.step(), parameters)
+            }
         }
     }
 
@@ -209,7 +210,7 @@ impl Level {
     }
 
     /// One optimizer step along `gradient`.
-    pub(super) fn step(&mut self, gradient: Vector, learning_rate: f64) {
+    pub(super) fn step(&mut self, gradient: Vector, rates: &LearningRates) {
         let empty = Value::scalar(0.0, self.leaves[self.trainable[0]].dtype(), &self.device());
         let take = |&i: &usize| std::mem::replace(&mut self.leaves[i], empty.clone());
         let parameters = Vector(self.trainable.iter().map(take).collect());
@@ -217,7 +218,7 @@ impl Level {
         self.steps += 1;
         self.taken += 1;
         let before = Before { parameters, gradient, states };
-        let (parameters, states) = self.update.run(before, learning_rate, self.taken);
+        let (parameters, states) = self.update.run(before, rates, self.taken);
         for (&i, parameter) in self.trainable.iter().zip(parameters.0) {
             self.leaves[i] = parameter;
         }

@@ -8,6 +8,7 @@ mod level;
 mod losses;
 mod program;
 mod progress;
+mod rates;
 pub mod schedule;
 mod stream;
 mod train;

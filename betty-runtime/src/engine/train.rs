@@ -137,7 +137,8 @@ impl<P: Multilevel> Engine<P> {
         self
     }
 
-    /// Lets a Burn scheduler decide the learning rate of each step of a level, in the place of the configured one.
+    /// Lets a Burn scheduler decide the learning rate of each step of a level, in the place of the configured one. Groups of
+    /// parameters may have rates of their own.
     ///
     /// # Errors
     /// [`EngineError::UnknownLevel`] when there is no level of this name.
