@@ -1,6 +1,7 @@
 //! The state of one level: its tensors and its optimizer's.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
@@ -40,6 +41,8 @@ pub(super) struct Level {
     pub(super) turns: u64,
     /// Batches taken from the stream.
     pub(super) batches: u64,
+    /// Solutions of the systems below this level, for methods that start from them.
+    pub(super) solutions: BTreeMap<usize, Vector>,
     /// The last steps, if they are differentiated.
     pub(super) trajectory: Option<Rc<RefCell<Steps>>>,
     /// Batch and seed of the last step.
@@ -101,6 +104,7 @@ impl Level {
             steps: 0,
             turns: 0,
             batches: 0,
+            solutions: BTreeMap::new(),
             trajectory,
             last: None,
         })
