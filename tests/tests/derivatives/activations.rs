@@ -1,6 +1,8 @@
 //! Activations, softmax and the losses built from it.
 
 use burn::tensor::activation::*;
+use burn::tensor::module::ctc_loss;
+use burn::tensor::{Int, Tensor};
 
 use crate::harness::{data, given, indices, within, x};
 
@@ -51,5 +53,11 @@ cases! {
     entropy(x([2, 3]), data([2, 3])) = |a| {
         let p = softmax(a.x::<2>(0) + a.data::<2>(0), 1);
         p.clone() * p.log()
+    };
+    connectionist_temporal_classification(x([6, 2, 4])) = |a| {
+        let x = a.x::<3>(0);
+        let integers = |values: &[i64]| Tensor::<1, Int>::from_ints(values, &x.device());
+        let (targets, lengths) = (integers(&[1, 2, 2, 3, 1, 0]).reshape([2, 3]), (integers(&[6, 5]), integers(&[3, 2])));
+        ctc_loss(log_softmax(x.clone(), 2), targets, lengths.0, lengths.1, 0)
     };
 }
