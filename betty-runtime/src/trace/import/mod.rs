@@ -3,6 +3,7 @@
 mod activation;
 mod base;
 mod catalogue;
+mod fused;
 mod index;
 mod layer;
 mod module;
@@ -10,7 +11,6 @@ mod numeric;
 mod placement;
 mod reduce;
 mod resample;
-mod softmax;
 #[cfg(test)]
 mod tests;
 
