@@ -3,6 +3,7 @@
 mod activation;
 mod base;
 mod catalogue;
+mod fused;
 mod gradient;
 mod index;
 mod layer;
@@ -11,7 +12,6 @@ mod numeric;
 mod placement;
 mod reduce;
 mod resample;
-mod softmax;
 #[cfg(test)]
 mod tests;
 

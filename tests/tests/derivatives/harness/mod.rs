@@ -25,6 +25,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 pub(crate) use compare::{close, distance, dot, float, host, random};
+use compare::{close_at, norm};
 pub(crate) use input::{Arguments, Input, apart, count, data, given, indices, within, x};
 pub(crate) use options::Options;
 pub(crate) use problem::{input_like, or_zeros};
@@ -36,8 +37,7 @@ use verify::verify;
 
 /// The function's result as one list.
 pub(crate) fn flat<const D: usize>(tensor: Tensor<D>) -> Tensor<1> {
-    let count = tensor.shape().num_elements();
-    tensor.reshape([count])
+    tensor.flatten(0, D - 1)
 }
 
 /// `Σ w·f + ½ Σ c·f²`
@@ -97,7 +97,8 @@ fn check_type(name: &str, inputs: &[Input], options: Options, dtype: DType, f: &
     let at = verify(name, &problem, &parameters.leaves(), &batch, options, dtype, &mut rng);
     let exact = precision(dtype);
     close(name, "value", &at.value, &eager, options.tolerance(exact));
-    close(name, "loss", &at.loss, &eager_loss.inner().into_data().iter::<f64>().collect::<Vec<_>>(), exact * 10.0);
+    let eager_loss: Vec<f64> = eager_loss.inner().into_data().iter::<f64>().collect();
+    close_at(name, "loss", &at.loss, &eager_loss, norm(&eager), exact * 10.0);
     let tolerance = options.eager.unwrap_or(0.0).max(options.gradient(dtype));
     close(name, "gradient, eager", &at.gradient, &eager_gradient, tolerance);
 }

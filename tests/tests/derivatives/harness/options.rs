@@ -50,6 +50,8 @@ pub(crate) struct Options {
     pub(crate) f32_gradient: Option<f64>,
     /// How far the derivative of Burn's eager autodiff may be off.
     pub(crate) eager: Option<f64>,
+    /// How far differences may be off, where high derivatives are large.
+    pub(crate) differences: Option<f64>,
     /// Whether Burn refuses to compute the function in double precision.
     pub(crate) only_f32: bool,
     /// Whether to leave out what needs a second derivative.
