@@ -36,10 +36,13 @@ pub(crate) struct Level {
     pub(crate) loss: Option<ExprPath>,
     pub(crate) optimizer: Option<Call>,
     pub(crate) unroll: Option<LitInt>,
+    pub(crate) warmup: Option<LitInt>,
     pub(crate) hypergradient: Option<Call>,
     pub(crate) clip: Option<Call>,
     pub(crate) project: Option<Call>,
     pub(crate) accumulate: Option<LitInt>,
+    pub(crate) start: Option<Call>,
+    pub(crate) tasks: Option<LitInt>,
 }
 
 impl Level {
@@ -55,10 +58,13 @@ impl Level {
             loss: None,
             optimizer: None,
             unroll: None,
+            warmup: None,
             hypergradient: None,
             clip: None,
             project: None,
             accumulate: None,
+            start: None,
+            tasks: None,
         }
     }
 }
@@ -69,6 +75,16 @@ pub(crate) struct Call {
     pub(crate) settings: Vec<Setting>,
     /// A setting could not be read, so one that seems to be missing may be the one.
     pub(crate) incomplete: bool,
+}
+
+impl Call {
+    /// The one name in `from(meta)`.
+    pub(crate) fn start_level(&self) -> Option<&Ident> {
+        match self.settings.as_slice() {
+            [Setting { name: None, value: Value { kind: ValueKind::Word(level), .. } }] => Some(level),
+            _ => None,
+        }
+    }
 }
 
 /// `iterations = 10`; without a name in `norm(1.0)`.

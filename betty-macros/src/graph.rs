@@ -11,6 +11,8 @@ use petgraph::visit::{Bfs, Control, DfsEvent, depth_first_search};
 pub(crate) struct Graph {
     upper: Vec<Vec<usize>>,
     lower: Vec<Vec<usize>>,
+    /// The level from whose parameters a level starts.
+    start: Vec<Option<usize>>,
     /// `below[a][b]`: `b` is solved, directly or not, before each step of `a`.
     below: Vec<Vec<bool>>,
     circles: Vec<Circle>,
@@ -37,13 +39,20 @@ pub(crate) struct Through {
 
 impl Graph {
     /// `upper` and `lower` have one list for every level; lists hold no duplicates and no level itself.
+    #[cfg(test)]
     pub(crate) fn new(upper: Vec<Vec<usize>>, lower: Vec<Vec<usize>>) -> Self {
+        let start = vec![None; lower.len()];
+        Self::with_starts(upper, lower, start)
+    }
+
+    /// As [`new`](Self::new), for levels of which some start from others.
+    pub(crate) fn with_starts(upper: Vec<Vec<usize>>, lower: Vec<Vec<usize>>, start: Vec<Option<usize>>) -> Self {
         let waits = directed(&lower);
         let circles = circles(&waits);
         let below = (0..lower.len()).map(|level| reached(&waits, level)).collect();
         let levels = lower.len();
         let (sweeps, flows) = (vec![Vec::new(); levels], vec![Vec::new(); levels]);
-        let mut graph = Self { upper, lower, below, circles, sweeps, flows };
+        let mut graph = Self { upper, lower, start, below, circles, sweeps, flows };
         if graph.circles.is_empty() {
             graph.find_sweeps();
         }
@@ -60,6 +69,10 @@ impl Graph {
 
     pub(crate) fn lower(&self, level: usize) -> &[usize] {
         &self.lower[level]
+    }
+
+    pub(crate) fn start(&self, level: usize) -> Option<usize> {
+        self.start[level]
     }
 
     /// One circle for every entry of `lower` that closes one, in order of declaration.
@@ -111,7 +124,7 @@ impl Graph {
             either.add_node(());
         }
         for (level, (upper, lower)) in self.upper.iter().zip(&self.lower).enumerate() {
-            for &other in upper.iter().chain(lower) {
+            for &other in upper.iter().chain(lower).chain(&self.start[level]) {
                 either.add_edge(NodeIndex::new(level), NodeIndex::new(other), ());
             }
         }
@@ -185,13 +198,13 @@ impl Graph {
         last(&sends).or_else(|| last(&owns))
     }
 
-    /// What the best response of `level` depends on: the levels above that it reads, those below that it reads but
+    /// What the best response of `level` depends on: the levels above that it reads or starts from, those below that it reads but
     /// that do not answer to it, and what the best responses depend on that do.
     fn find_flows(&self, level: usize) -> Vec<usize> {
         let own = |other: usize| other == level || self.passes(level, other);
         let below = self.sweeps[level].iter().flat_map(|stop| &self.flows[stop.level]);
         let mut flows: Vec<usize> = Vec::new();
-        for &other in self.upper[level].iter().chain(&self.lower[level]).chain(below) {
+        for &other in self.upper[level].iter().chain(&self.start[level]).chain(&self.lower[level]).chain(below) {
             if !own(other) && !flows.contains(&other) {
                 flows.push(other);
             }

@@ -9,10 +9,13 @@ pub(crate) enum Key {
     Loss,
     Optimizer,
     Unroll,
+    Warmup,
     Hypergradient,
     Clip,
     Project,
     Accumulate,
+    Start,
+    Tasks,
 }
 
 /// How a field is written.
@@ -24,17 +27,20 @@ pub(crate) struct Field {
 }
 
 /// Every field, in the order in which errors and the manual list them.
-pub(crate) static FIELDS: [Field; 10] = [
+pub(crate) static FIELDS: [Field; 13] = [
     Field { key: Key::Upper, name: "upper", example: "upper: [weights]" },
     Field { key: Key::Lower, name: "lower", example: "lower: [net]" },
     Field { key: Key::Batch, name: "batch", example: "batch: MyBatch" },
     Field { key: Key::Loss, name: "loss", example: "loss: my_loss" },
     Field { key: Key::Optimizer, name: "optimizer", example: "optimizer: sgd(lr = 0.1)" },
     Field { key: Key::Unroll, name: "unroll", example: "unroll: 10" },
+    Field { key: Key::Warmup, name: "warmup", example: "warmup: 100" },
     Field { key: Key::Hypergradient, name: "hypergradient", example: "hypergradient: cg(iterations = 10)" },
     Field { key: Key::Clip, name: "clip", example: "clip: norm(1.0)" },
     Field { key: Key::Project, name: "project", example: "project: simplex(total = 1.0)" },
     Field { key: Key::Accumulate, name: "accumulate", example: "accumulate: 4" },
+    Field { key: Key::Start, name: "start", example: "start: initial" },
+    Field { key: Key::Tasks, name: "tasks", example: "tasks: 25" },
 ];
 
 /// The field of that name.
@@ -348,6 +354,11 @@ pub(crate) static PROJECTIONS: Family = Family {
         },
     ],
 };
+
+/// Where a level's steps begin each time the levels above wait for it, and the variants of the runtime's `Start`; `from`
+/// takes the name of a level.
+pub(crate) static STARTS: [(&str, &str); 4] =
+    [("kept", "Kept"), ("initial", "Initial"), ("look_ahead", "LookAhead"), ("from", "From")];
 
 /// The ways to clip a gradient, and the variants of the runtime's `Clip`; each takes one number greater than zero.
 pub(crate) static CLIPS: [(&str, &str); 2] = [("norm", "Norm"), ("value", "Value")];

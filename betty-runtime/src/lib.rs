@@ -33,7 +33,7 @@ pub use config::{
     AdaGradConfig, AdamConfig, AdamWConfig, AtLeastConfig, CgConfig, ClampConfig, Clip, ConfigError, DenseConfig,
     FiniteDifferenceConfig, GmresConfig, HypergradientConfig, IdentityConfig, LevelConfig, LowerBatch, MinresConfig,
     NeumannConfig, NormBallConfig, NystromConfig, OptimizerConfig, ProgramConfig, ProjectionConfig, RmsPropConfig,
-    SgdConfig, SimplexConfig, UnrolledConfig,
+    SgdConfig, SimplexConfig, Start, UnrolledConfig,
 };
 pub use engine::{
     BatchStream, Engine, EngineError, Event, Goal, LevelSpec, Multilevel, Report, Schedule, Stream, Through, Validation,

@@ -164,6 +164,23 @@ fn adam_and_adamw() {
 }
 
 #[test]
+fn rmsprop_and_adagrad() {
+    // A small ε makes a step of a gradient near zero so curved that differences lose their digits.
+    let decay =
+        r#"{ "net": { "optimizer": { "name": "rmsprop", "lr": 0.02, "epsilon": 0.01, "weight_decay": 0.01 } } }"#;
+    check(decay, 0.0);
+    check(r#"{ "net": { "optimizer": { "name": "rmsprop", "lr": 0.02, "centered": true, "epsilon": 0.01 } } }"#, 0.0);
+    check(r#"{ "net": { "optimizer": { "name": "adagrad", "lr": 0.1, "lr_decay": 0.2 } } }"#, 0.0);
+}
+
+#[test]
+fn projections() {
+    check(r#"{ "net": { "project": { "name": "norm_ball", "radius": 1.5 } } }"#, 0.0);
+    check(r#"{ "net": { "project": { "name": "clamp", "low": -0.4, "high": 0.5 } } }"#, 0.0);
+    check(r#"{ "net": { "project": { "name": "simplex" }, "optimizer": { "momentum": 0.5 } } }"#, 0.0);
+}
+
+#[test]
 fn dropout_masks_are_those_of_the_steps() {
     check(r#"{ "net": { "optimizer": { "lr": 0.05 } } }"#, 0.4);
 }
@@ -181,19 +198,6 @@ fn clipping_and_accumulation() {
     engine.run(1).unwrap();
     check(r#"{ "net": { "clip": { "norm": 0.5 }, "accumulate": 3 } }"#, 0.0);
     check(r#"{ "net": { "clip": { "value": 0.7 }, "optimizer": { "momentum": 0.5 } } }"#, 0.0);
-}
-
-#[test]
-fn rmsprop_and_adagrad() {
-    check(r#"{ "net": { "optimizer": { "name": "rmsprop", "lr": 0.01, "momentum": 0.5, "centered": true } } }"#, 0.0);
-    check(r#"{ "net": { "optimizer": { "name": "adagrad", "lr": 0.05 } } }"#, 0.0);
-}
-
-#[test]
-fn projections_are_part_of_the_step() {
-    // Some parameters are at a bound after some steps, none is near one.
-    check(r#"{ "net": { "project": { "name": "clamp", "low": -0.62, "high": 0.47 } } }"#, 0.0);
-    check(r#"{ "net": { "project": { "name": "norm_ball", "radius": 1.5 } } }"#, 0.0);
 }
 
 #[test]

@@ -49,8 +49,10 @@ impl<'a> Context<'a> {
     }
 
     fn is_isolated(&self, level: usize) -> bool {
-        let mut entries = self.links.upper.iter().chain(&self.links.lower).flatten();
+        let mut entries =
+            self.links.upper.iter().chain(&self.links.lower).flatten().chain(self.links.start.iter().flatten());
         self.graph.upper(level).is_empty()
+            && self.links.start[level].is_none()
             && self.graph.lower(level).is_empty()
             && !entries.any(|entry| entry.level == level)
     }
@@ -95,7 +97,7 @@ fn check_program(cx: &Context<'_>, report: &mut Report) -> bool {
         report.error(program, format!("`{program}` needs at least two levels, one above the other"));
         return false;
     }
-    if cx.levels().all(|(index, _)| cx.graph.upper(index).is_empty()) {
+    if cx.levels().all(|(index, _)| cx.graph.upper(index).is_empty() && cx.links.start[index].is_none()) {
         report.error(
             program,
             format!("no level of `{program}` has an upper level, so no hypergradient is ever computed"),

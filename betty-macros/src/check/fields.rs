@@ -1,4 +1,4 @@
-//! Fields of one level on their own: all that are needed, and counts of at least one.
+//! Fields of one level on their own: all that are needed, and counts in their range.
 
 use syn::LitInt;
 
@@ -17,6 +17,10 @@ pub(super) fn check(level: &Level, report: &mut Report) {
     check_count(level.accumulate.as_ref(), report, || {
         format!("`accumulate` is the number of batches `{name}` averages for a step; it must be at least 1")
     });
+    check_count(level.tasks.as_ref(), report, || {
+        format!("`tasks` is how often the levels below are solved for one step of `{name}`; it must be at least 1")
+    });
+    check_size(level.warmup.as_ref(), report);
 }
 
 fn check_required(level: &Level, report: &mut Report) {
@@ -32,10 +36,14 @@ fn check_required(level: &Level, report: &mut Report) {
 }
 
 fn check_count(count: Option<&LitInt>, report: &mut Report, message: impl Fn() -> String) {
-    let Some(literal) = count else { return };
-    match literal.base10_parse::<u32>() {
-        Ok(0) => report.error(literal, message()),
-        Ok(_) => {}
-        Err(_) => report.error(literal, format!("`{literal}` is too large; the largest count is {}", u32::MAX)),
+    match count.map(|literal| (literal, literal.base10_parse::<u32>())) {
+        Some((literal, Ok(0))) => report.error(literal, message()),
+        _ => check_size(count, report),
+    }
+}
+
+fn check_size(count: Option<&LitInt>, report: &mut Report) {
+    if let Some(literal) = count.filter(|literal| literal.base10_parse::<u32>().is_err()) {
+        report.error(literal, format!("`{literal}` is too large; the largest count is {}", u32::MAX));
     }
 }

@@ -4,6 +4,7 @@ mod edges;
 mod fields;
 mod names;
 mod options;
+mod start;
 mod unrolled;
 
 use crate::ast::Program;
@@ -24,11 +25,15 @@ pub(crate) fn check(program: &mut Program, report: &mut Report) -> Checked {
     for level in &program.levels {
         fields::check(level, report);
         options::check(level, report);
+        start::check_way(level, report);
     }
     names::drop_duplicates(program, report);
     let links = Links::resolve(program, report);
     let graph = links.graph();
     edges::check(program, &links, &graph, report);
     unrolled::check(program, &graph, report);
+    if graph.circles().is_empty() && !links.incomplete {
+        start::check_edges(program, &links, &graph, report);
+    }
     Checked { graph, sound: links.sound }
 }

@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use syn::Ident;
 use syn::ext::IdentExt;
 
-use crate::ast::Program;
+use crate::ast::{Call, Program};
 use crate::graph::Graph;
 use crate::report::{Report, did_you_mean, suggestion};
 
@@ -27,6 +27,8 @@ pub(super) fn drop_duplicates(program: &mut Program, report: &mut Report) {
 pub(super) struct Links<'a> {
     pub(super) upper: Vec<Vec<Entry<'a>>>,
     pub(super) lower: Vec<Vec<Entry<'a>>>,
+    /// The level that each level starts from, if it is another one.
+    pub(super) start: Vec<Option<Entry<'a>>>,
     /// Whether the lists of a level resolved without an error.
     pub(super) sound: Vec<bool>,
     /// An edge or a level may be missing.
@@ -46,6 +48,7 @@ impl<'a> Links<'a> {
         let mut links = Self {
             upper: Vec::new(),
             lower: Vec::new(),
+            start: Vec::new(),
             sound: Vec::new(),
             incomplete: program.lost_level || program.lost_edge,
         };
@@ -66,6 +69,9 @@ impl<'a> Links<'a> {
                 }
                 !is_both
             });
+            let from = level.start.as_ref().and_then(Call::start_level).map_or(&[][..], std::slice::from_ref);
+            let start = links.list(&owner, from, &names, report).pop();
+            links.start.push(start);
             links.upper.push(upper);
             links.lower.push(lower);
             links.sound.push(report.count() == errors && !program.lost_level && !program.lost_edge);
@@ -77,7 +83,8 @@ impl<'a> Links<'a> {
         let indices = |lists: &[Vec<Entry<'_>>]| {
             lists.iter().map(|list| list.iter().map(|entry| entry.level).collect()).collect()
         };
-        Graph::new(indices(&self.upper), indices(&self.lower))
+        let start = self.start.iter().map(|entry| entry.as_ref().map(|entry| entry.level)).collect();
+        Graph::with_starts(indices(&self.upper), indices(&self.lower), start)
     }
 
     fn list(

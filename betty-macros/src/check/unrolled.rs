@@ -6,7 +6,7 @@ use crate::ast::{Call, Level, Program, ValueKind};
 use crate::graph::Graph;
 use crate::report::Report;
 
-const UNROLLED: &str = "unrolled";
+pub(super) const UNROLLED: &str = "unrolled";
 
 pub(super) fn check(program: &Program, graph: &Graph, report: &mut Report) {
     for (index, level) in program.levels.iter().enumerate() {

@@ -7,7 +7,7 @@ use syn::ext::IdentExt;
 
 use super::Names;
 use crate::ast::{Call, Header, Level, Value, ValueKind};
-use crate::methods::{ALL, BATCHES, CLIPS, Entry, Family, METHODS, OPTIMIZERS, Opt, PROJECTIONS, Range};
+use crate::methods::{ALL, BATCHES, CLIPS, Entry, Family, METHODS, OPTIMIZERS, Opt, PROJECTIONS, Range, STARTS};
 
 pub(super) fn expand(header: &Header, names: &Names, levels: &[Level]) -> TokenStream {
     let vis = &header.vis;
@@ -53,8 +53,11 @@ pub(super) fn expand(header: &Header, names: &Names, levels: &[Level]) -> TokenS
 }
 
 fn level_config(level: &Level) -> TokenStream {
-    let unroll = count(level.unroll.as_ref());
-    let accumulate = count(level.accumulate.as_ref());
+    let unroll = count(level.unroll.as_ref(), 1);
+    let warmup = count(level.warmup.as_ref(), 0);
+    let accumulate = count(level.accumulate.as_ref(), 1);
+    let tasks = count(level.tasks.as_ref(), 1);
+    let start = start(level.start.as_ref());
     let optimizer = choice(level.optimizer.as_ref(), &OPTIMIZERS);
     let hypergradient = option(level.hypergradient.as_ref().map(|call| choice(Some(call), &METHODS)));
     let clip = option(level.clip.as_ref().and_then(clip));
@@ -62,11 +65,14 @@ fn level_config(level: &Level) -> TokenStream {
     quote! {
         ::betty_runtime::LevelConfig {
             unroll: #unroll,
+            warmup: #warmup,
             optimizer: #optimizer,
             hypergradient: #hypergradient,
             clip: #clip,
             project: #project,
             accumulate: #accumulate,
+            start: #start,
+            tasks: #tasks,
         }
     }
 }
@@ -78,10 +84,10 @@ fn option(value: Option<TokenStream>) -> TokenStream {
     }
 }
 
-fn count(literal: Option<&LitInt>) -> Literal {
+fn count(literal: Option<&LitInt>, default: usize) -> Literal {
     literal
         .and_then(|literal| literal.base10_parse().ok())
-        .map_or_else(|| Literal::usize_unsuffixed(1), Literal::usize_unsuffixed)
+        .map_or_else(|| Literal::usize_unsuffixed(default), Literal::usize_unsuffixed)
 }
 
 /// One variant of a config enum with all its options. A name or an option that was rejected gets a stand-in: the
@@ -154,6 +160,13 @@ fn literal(range: Range, text: &str) -> Option<TokenStream> {
             Some(quote!(::betty_runtime::LowerBatch::#variant))
         }
     }
+}
+
+fn start(call: Option<&Call>) -> TokenStream {
+    let known = call.and_then(|call| STARTS.iter().find(|(name, _)| call.name == name));
+    let (_, variant) = known.unwrap_or(&STARTS[0]);
+    let variant = format_ident!("{variant}");
+    quote!(::betty_runtime::Start::#variant)
 }
 
 fn clip(call: &Call) -> Option<TokenStream> {

@@ -18,6 +18,13 @@ pub(super) fn expand(names: &Names, levels: &[Level], graph: &Graph) -> TokenStr
         let loss = level.loss.as_ref().map(written).unwrap_or_default();
         let upper = numbers(graph.upper(index));
         let lower = numbers(graph.lower(index));
+        let start = match graph.start(index) {
+            Some(level) => {
+                let level = Literal::usize_unsuffixed(level);
+                quote_spanned!(Span::mixed_site()=> ::core::option::Option::Some(#level))
+            }
+            None => quote_spanned!(Span::mixed_site()=> ::core::option::Option::None),
+        };
         let sweep = graph.sweep(index).iter().map(|stop| {
             let level = Literal::usize_unsuffixed(stop.level);
             let into = numbers(&stop.into);
@@ -33,6 +40,7 @@ pub(super) fn expand(names: &Names, levels: &[Level], graph: &Graph) -> TokenStr
                 loss: #loss,
                 upper: #upper,
                 lower: #lower,
+                start: #start,
                 sweep: &[#(#sweep),*],
             }
         }

@@ -85,7 +85,7 @@ fn one_field(input: ParseStream<'_>, level: &mut Level, report: &mut Report, los
         return Ok(());
     }
     level.written.push(field.key);
-    let is_edge = matches!(field.key, Key::Upper | Key::Lower);
+    let is_edge = matches!(field.key, Key::Upper | Key::Lower | Key::Start);
     let errors = report.count();
     let outcome = input.parse::<Token![:]>().and_then(|_| value_of(field, input, level, report));
     *lost_edge |= is_edge && (outcome.is_err() || report.count() > errors);
@@ -117,7 +117,10 @@ fn value_of(field: &Field, input: ParseStream<'_>, level: &mut Level, report: &m
         Key::Batch => level.batch = Some(input.parse()?),
         Key::Loss => level.loss = Some(path(input)?),
         Key::Unroll => level.unroll = Some(integer(input)?),
+        Key::Warmup => level.warmup = Some(integer(input)?),
         Key::Accumulate => level.accumulate = Some(integer(input)?),
+        Key::Tasks => level.tasks = Some(integer(input)?),
+        Key::Start => level.start = Some(call(field, input, report)?),
         Key::Optimizer => level.optimizer = Some(call(field, input, report)?),
         Key::Hypergradient => level.hypergradient = Some(call(field, input, report)?),
         Key::Clip => level.clip = Some(call(field, input, report)?),

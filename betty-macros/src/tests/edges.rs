@@ -274,3 +274,46 @@ fn unrolled_beside_a_level_that_shares_a_lower_level() {
          level net: M { upper: [left, right], hypergradient: cg, .. }",
     );
 }
+
+#[test]
+fn start_from_a_level_that_is_not_there_or_not_above() {
+    check_err(
+        "no level named `mete` (did you mean `meta`?)",
+        "struct P;
+         level meta: M { lower: [net], .. }
+         level net: M { start: from(>>>mete<<<), hypergradient: unrolled, .. }",
+    );
+    check_err(
+        "`b` starts from `net`, but nothing in `b` ever reaches `net`; list `b`, or a level above it, under `lower` of `net`",
+        "struct P;
+         level a: M { lower: [net, b], .. }
+         level b: M { upper: [a], start: from(>>>net<<<), hypergradient: unrolled, .. }
+         level net: M { upper: [a], hypergradient: unrolled, .. }",
+    );
+}
+
+#[test]
+fn start_that_the_method_does_not_see() {
+    check_err(
+        "only `unrolled` differentiates where the steps of `net` begin; choose it for `net`, or list `meta` under `upper` of \
+         `net`",
+        "struct P;
+         level meta: M { lower: [net], .. }
+         level net: M { start: from(>>>meta<<<), hypergradient: cg, .. }",
+    );
+    check_ok(
+        "struct P;
+         level meta: M { lower: [net], .. }
+         level net: M { upper: [meta], start: from(meta), hypergradient: cg, .. }",
+    );
+}
+
+#[test]
+fn start_nobody_waits_for() {
+    check_err(
+        "no level is solved after `meta`, so its `start` is never used",
+        "struct P;
+         level meta: M { lower: [net], start: >>>initial<<<, .. }
+         level net: M { upper: [meta], hypergradient: cg, .. }",
+    );
+}

@@ -37,6 +37,20 @@ fn unroll_that_is_too_large() {
 }
 
 #[test]
+fn warmup_that_is_too_large_or_no_integer() {
+    let program = |warmup: &str| {
+        format!(
+            "struct P;
+             level weights: M {{ lower: [net], warmup: {warmup}, .. }}
+             level net: M {{ upper: [weights], hypergradient: cg, .. }}"
+        )
+    };
+    check_err("`99999999999` is too large; the largest count is 4294967295", &program(">>>99999999999<<<"));
+    check_err("expected integer literal", &program(">>>-1<<<"));
+    check_errs(&[], &program("0"));
+}
+
+#[test]
 fn accumulate_of_zero() {
     check_err(
         "`accumulate` is the number of batches `net` averages for a step; it must be at least 1",
@@ -50,7 +64,8 @@ fn accumulate_of_zero() {
 fn unknown_field() {
     check_err(
         "unknown field `unrol` (did you mean `unroll`?); a level has `upper`, `lower`, `batch`, `loss`, `optimizer`, \
-         `unroll`, `hypergradient`, `clip`, `project` and `accumulate`",
+         `unroll`, `warmup`, `hypergradient`, `clip`, `project`, `accumulate`, `start` \
+         and `tasks`",
         "struct P;
          level weights: M { lower: [net], .. }
          level net: M { upper: [weights], >>>unrol<<<: 5, hypergradient: cg, .. }",
@@ -60,8 +75,9 @@ fn unknown_field() {
 #[test]
 fn unknown_field_without_a_likeness() {
     check_err(
-        "unknown field `x`; a level has `upper`, `lower`, `batch`, `loss`, `optimizer`, `unroll`, `hypergradient`, \
-         `clip`, `project` and `accumulate`",
+        "unknown field `x`; a level has `upper`, `lower`, `batch`, `loss`, `optimizer`, `unroll`, `warmup`, `hypergradient`, \
+         `clip`, `project`, `accumulate`, `start` \
+         and `tasks`",
         "struct P;
          level weights: M { lower: [net], .. }
          level net: M { upper: [weights], >>>x<<<: Map<A, B>, hypergradient: cg, .. }",

@@ -179,3 +179,16 @@ fn truncate_of_more_steps_than_are_taken() {
         "unrolled(truncate = >>>2<<<)",
     );
 }
+
+#[test]
+fn starts() {
+    let check = |text: &str, start: &str| {
+        check_net(text, &format!("optimizer: sgd(lr = 0.1), hypergradient: cg, start: {start}"));
+    };
+    check(
+        "unknown start `initail` (did you mean `initial`?); the starts are `kept`, `initial`, `look_ahead` and `from`",
+        ">>>initail<<<",
+    );
+    check("`from` takes the name of a level: `start: from(meta)`", ">>>from<<<");
+    check("`initial` takes no options", "initial(>>>5<<<)");
+}

@@ -91,6 +91,13 @@ fn levels_that_depend_on_each_other_come_after_their_own_stops() {
     assert_eq!(order, [q, g, p, f]);
 }
 
+/// A start is as good as an entry of `upper`: the best response depends on where the steps began.
+#[test]
+fn a_start_is_a_way_up() {
+    let graph = Graph::with_starts(vec![vec![], vec![]], vec![vec![1], vec![]], vec![None, Some(0)]);
+    assert_sweep(&graph, 0, &[(1, &[0])]);
+}
+
 #[test]
 fn a_circle_has_no_sweeps() {
     let graph = graph(&[(&[1], &[1]), (&[0], &[0])]);

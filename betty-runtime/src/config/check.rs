@@ -24,6 +24,8 @@ pub(super) enum Range {
     Flag,
     /// A variant of [`LowerBatch`](super::LowerBatch).
     Batch,
+    /// A variant of [`Start`](super::Start).
+    Start,
 }
 
 impl Range {
@@ -39,6 +41,7 @@ impl Range {
             Self::Fraction => "a number that is not negative and less than 1",
             Self::Flag => "`true` or `false`",
             Self::Batch => "`last` or `fresh`",
+            Self::Start => "`kept`, `initial`, `look_ahead` or `from`",
         }
     }
 
@@ -52,6 +55,9 @@ impl Range {
             Self::NonNegative => value.as_f64().is_some_and(|number| number >= 0.0),
             Self::Fraction => value.as_f64().is_some_and(|number| (0.0..1.0).contains(&number)),
             Self::Flag => value.is_boolean(),
+            Self::Start => {
+                value.as_str().is_some_and(|word| matches!(word, "kept" | "initial" | "look_ahead" | "from"))
+            }
             Self::Batch => value.as_str().is_some_and(|word| matches!(word, "last" | "fresh")),
         }
     }
@@ -227,7 +233,8 @@ pub(super) static PROJECTIONS: Family = Family {
 const CLIPS: [&str; 2] = ["norm", "value"];
 const CLIP: &str = "`null`, or an object with one of `norm` and `value`";
 
-const FIELDS: [&str; 6] = ["unroll", "optimizer", "hypergradient", "clip", "project", "accumulate"];
+const FIELDS: [&str; 9] =
+    ["unroll", "warmup", "optimizer", "hypergradient", "clip", "project", "accumulate", "start", "tasks"];
 
 /// Checks the numbers of a level, whose path is its name.
 pub(super) fn level(path: &str, value: &Value) -> Result<(), ConfigError> {
@@ -236,7 +243,9 @@ pub(super) fn level(path: &str, value: &Value) -> Result<(), ConfigError> {
     for (name, value) in fields {
         let path = format!("{path}.{name}");
         match name.as_str() {
-            "unroll" | "accumulate" => Range::Count.check(value, || path)?,
+            "unroll" | "accumulate" | "tasks" => Range::Count.check(value, || path)?,
+            "start" => Range::Start.check(value, || path)?,
+            "warmup" => Range::Natural.check(value, || path)?,
             "optimizer" => OPTIMIZERS.check(&path, value)?,
             "hypergradient" if !value.is_null() => METHODS.check(&path, value)?,
             "clip" if !value.is_null() => clip(&path, value)?,

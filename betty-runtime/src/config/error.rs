@@ -87,6 +87,29 @@ pub enum ConfigError {
         /// The level.
         level: String,
     },
+    /// A level starts from another, but the program does not say which.
+    #[error("`{path}` is `from`, but the program does not say from which level `{level}` starts: `start: from(…)`")]
+    StartUnknown {
+        /// Where the word stands.
+        path: String,
+        /// The level.
+        level: String,
+    },
+    /// A level starts from another that its method does not see.
+    #[error(
+        "`{path}` is `{method}`, but `{level}` starts from `{from}` and does not read it, and only `unrolled` \
+         differentiates where steps begin"
+    )]
+    StartUnseen {
+        /// Where the method stands.
+        path: String,
+        /// The method.
+        method: &'static str,
+        /// The level.
+        level: String,
+        /// The level that it starts from.
+        from: String,
+    },
     /// More steps are to be differentiated than are taken.
     #[error(
         "`{path}` is {truncate}, but `{level}` takes only {unroll} steps before a level above; lower it or raise `unroll`"

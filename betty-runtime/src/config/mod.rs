@@ -28,6 +28,10 @@ pub struct LevelConfig {
     /// Steps that the level takes between two steps of the levels above it; at least 1, by default 1.
     #[serde(default = "one")]
     pub unroll: usize,
+    /// Iterations at the start of training in which the level takes no step, while the levels below it take theirs; by
+    /// default 0.
+    #[serde(default)]
+    pub warmup: usize,
     /// How the level takes its steps.
     pub optimizer: OptimizerConfig,
     /// How the level's best response is differentiated; given exactly for the levels that a hypergradient passes
@@ -45,6 +49,30 @@ pub struct LevelConfig {
     /// Batches whose gradients are averaged for one step; at least 1, by default 1.
     #[serde(default = "one")]
     pub accumulate: usize,
+    /// Where the level's steps begin each time a level above waits for it; by default where they ended.
+    #[serde(default)]
+    pub start: Start,
+    /// How often the levels below are solved, each time on their next batches, for one step of this level, which averages
+    /// the gradients: the tasks of a meta-batch. At least 1, by default 1.
+    #[serde(default = "one")]
+    pub tasks: usize,
+}
+
+/// Where a level's steps begin each time a level above waits for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Start {
+    /// Where the last ones ended (warm start).
+    #[default]
+    Kept,
+    /// At the parameters that the level was given, with a new optimizer.
+    Initial,
+    /// Where the last ones ended; after the step of the level above, which has looked ahead, they are undone and taken
+    /// again under its new parameters (Liu, Simonyan and Yang, *DARTS*, 2019).
+    LookAhead,
+    /// At the current parameters of the level that the program names, with a new optimizer (Finn, Abbeel and Levine,
+    /// *Model-agnostic meta-learning*, 2017).
+    From,
 }
 
 /// A limit on a level's gradient.

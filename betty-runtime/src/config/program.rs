@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::check::{self, Family, METHODS, OPTIMIZERS, PROJECTIONS};
 use super::error::ConfigError;
-use super::{HypergradientConfig, LevelConfig};
+use super::{HypergradientConfig, LevelConfig, Start};
 use crate::engine::schedule::Schedule;
 
 /// The config struct of a program: one [`LevelConfig`] for each level. `multilevel!` implements it.
@@ -95,6 +95,7 @@ pub trait ProgramConfig: Clone + Default + Serialize + DeserializeOwned {
             check::level(spec.name, &Value::Object(to_object(config)?))?;
             let path = format!("{}.hypergradient", spec.name);
             let level = spec.name.to_owned();
+            check_start(schedule, index, config)?;
             match (schedule.is_passed(index), &config.hypergradient) {
                 (true, None) => return Err(ConfigError::HypergradientMissing { path, level }),
                 (false, Some(_)) => return Err(ConfigError::HypergradientUnused { path, level }),
@@ -109,6 +110,24 @@ pub trait ProgramConfig: Clone + Default + Serialize + DeserializeOwned {
             }
         }
         Ok(())
+    }
+}
+
+/// A level that starts from another is differentiated by a method that sees it.
+fn check_start(schedule: &Schedule, index: usize, config: &LevelConfig) -> Result<(), ConfigError> {
+    let spec = &schedule.levels[index];
+    let level = spec.name.to_owned();
+    match (config.start, spec.start) {
+        (Start::From, None) => Err(ConfigError::StartUnknown { path: format!("{}.start", spec.name), level }),
+        (Start::From, Some(from)) => match &config.hypergradient {
+            None | Some(HypergradientConfig::Unrolled(_)) => Ok(()),
+            Some(_) if spec.upper.contains(&from) => Ok(()),
+            Some(method) => {
+                let (path, from) = (format!("{}.hypergradient", spec.name), schedule.levels[from].name.to_owned());
+                Err(ConfigError::StartUnseen { path, method: method.name(), level, from })
+            }
+        },
+        _ => Ok(()),
     }
 }
 

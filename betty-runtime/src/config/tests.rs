@@ -20,6 +20,7 @@ impl Default for Config {
     fn default() -> Self {
         let level = LevelConfig {
             unroll: 1,
+            warmup: 0,
             optimizer: OptimizerConfig::Adam(AdamConfig {
                 lr: 1e-3,
                 beta_1: 0.9,
@@ -31,6 +32,8 @@ impl Default for Config {
             clip: None,
             project: None,
             accumulate: 1,
+            start: Start::Kept,
+            tasks: 1,
         };
         let net = LevelConfig {
             unroll: 10,
@@ -53,7 +56,7 @@ impl ProgramConfig for Config {
 }
 
 const fn level(name: &'static str, sweep: &'static [Through]) -> LevelSpec {
-    LevelSpec { name, module: "M", batch: "B", loss: "f", upper: &[], lower: &[], sweep }
+    LevelSpec { name, module: "M", batch: "B", loss: "f", upper: &[], lower: &[], start: None, sweep }
 }
 
 const SCHEDULE: Schedule = Schedule {
@@ -154,8 +157,9 @@ fn unknown_names() {
         json!({ "nett": {} }),
     );
     check_err(
-        "`net`: unknown field `unrol` (did you mean `unroll`?); known are `unroll`, `optimizer`, `hypergradient`, `clip`, \
-         `project` and `accumulate`",
+        "`net`: unknown field `unrol` (did you mean `unroll`?); known are `unroll`, `warmup`, `optimizer`, `hypergradient`, \
+         `clip`, `project`, `accumulate`, `start` \
+         and `tasks`",
         json!({ "net": { "unrol": 5 } }),
     );
     check_err(
@@ -197,6 +201,7 @@ fn values_out_of_range() {
     let cases = [
         ("`net.unroll` is 0; it must be an integer greater than zero", json!({ "unroll": 0 })),
         ("`net.unroll` is -1; it must be an integer greater than zero", json!({ "unroll": -1 })),
+        ("`net.warmup` is -1; it must be an integer that is not negative", json!({ "warmup": -1 })),
         ("`net.accumulate` is 1.5; it must be an integer greater than zero", json!({ "accumulate": 1.5 })),
         (
             "`net.hypergradient.iterations` is 0; it must be an integer greater than zero",

@@ -116,6 +116,20 @@ pub enum EngineError {
         /// The level.
         level: String,
     },
+    /// A level cannot start from another because their modules differ.
+    #[error(
+        "level `{level}` cannot start from `{from}`: {ours} would get the value of {theirs}; give both the same module"
+    )]
+    StartMismatch {
+        /// The level.
+        level: String,
+        /// The level that it starts from.
+        from: String,
+        /// The first tensor that does not fit, of the level.
+        ours: String,
+        /// The first tensor that does not fit, of the other.
+        theirs: String,
+    },
     /// No level of this name.
     #[error("no level named `{name}`; the levels are {levels}")]
     UnknownLevel {

@@ -10,7 +10,7 @@ use burn::tensor::Device;
 use super::error::EngineError;
 use super::trajectory::Steps;
 use super::update::{Before, Update};
-use crate::config::{HypergradientConfig, LevelConfig};
+use crate::config::{HypergradientConfig, LevelConfig, Start};
 use crate::execute::{Value, Vector};
 use crate::trace::{AnyBatch, Leaf, LevelModule};
 
@@ -29,14 +29,28 @@ pub(super) struct Level {
     /// Optimizer states, parameter by parameter.
     states: Vec<Value>,
     pub(super) scheduler: Option<ModuleLrScheduler>,
+    /// The first values of all tensors, if the level's steps begin there.
+    initial: Vec<Value>,
+    /// Steps of the optimizer since the level last started.
+    taken: u64,
     /// Steps taken.
     pub(super) steps: u64,
+    /// Turns taken: steps, and those it let pass while it warmed up.
+    pub(super) turns: u64,
     /// Batches taken from the stream.
     pub(super) batches: u64,
     /// The last steps, if they are differentiated.
     pub(super) trajectory: Option<Rc<RefCell<Steps>>>,
     /// Batch and seed of the last step.
     pub(super) last: Option<(Rc<AnyBatch>, u64)>,
+}
+
+/// Where a level stands.
+pub(super) struct Place {
+    leaves: Vec<Value>,
+    states: Vec<Value>,
+    taken: u64,
+    last: Option<(Rc<AnyBatch>, u64)>,
 }
 
 impl Level {
@@ -64,6 +78,10 @@ impl Level {
             _ => None,
         };
         let states = update.initial_states(parameters.iter().map(|leaf| &leaf.value));
+        let initial = match config.start {
+            Start::Initial => leaves.iter().map(|leaf| leaf.value.clone()).collect(),
+            _ => Vec::new(),
+        };
         let ids = leaves.iter().map(|leaf| leaf.id).collect();
         let (paths, leaves) = leaves.into_iter().map(|leaf| (leaf.path, leaf.value)).unzip();
         Ok(Level {
@@ -77,7 +95,10 @@ impl Level {
             update,
             states,
             scheduler: None,
+            initial,
+            taken: 0,
             steps: 0,
+            turns: 0,
             batches: 0,
             trajectory,
             last: None,
@@ -91,8 +112,9 @@ impl Level {
         let fits = self.trainable == fresh.trainable && shapes(&self.states) == shapes(&fresh.states);
         let states = if fits { std::mem::take(&mut self.states) } else { fresh.states };
         let scheduler = self.scheduler.take();
-        let (steps, batches, last) = (self.steps, self.batches, self.last.take());
-        *self = Level { states, scheduler, steps, batches, last, ..fresh };
+        let (taken, steps, turns) = (self.taken, self.steps, self.turns);
+        let (batches, last) = (self.batches, self.last.take());
+        *self = Level { states, scheduler, taken, steps, turns, batches, last, ..fresh };
         Ok(())
     }
 
@@ -125,6 +147,55 @@ impl Level {
         }
     }
 
+    /// Number of the coming step for the optimizer, from 1.
+    pub(super) fn next_number(&self) -> u64 {
+        self.taken + 1
+    }
+
+    /// Starts again with a new optimizer: at the first parameters, or at those of another level.
+    pub(super) fn restart(&mut self, from: Option<&Level>) {
+        self.leaves = from.map_or(&self.initial, |from| &from.leaves).clone();
+        self.states = self.update.initial_states(self.trainable.iter().map(|&i| &self.leaves[i]));
+        self.taken = 0;
+        if let Some(steps) = &self.trajectory {
+            steps.borrow_mut().restart(from.map(|from| from.number));
+        }
+    }
+
+    /// Where the level stands, to come back to.
+    pub(super) fn place(&self) -> Place {
+        Place { leaves: self.leaves.clone(), states: self.states.clone(), taken: self.taken, last: self.last.clone() }
+    }
+
+    /// Goes back to where the level stood.
+    pub(super) fn go_back(&mut self, place: Place) {
+        let Place { leaves, states, taken, last } = place;
+        (self.leaves, self.states, self.taken, self.last) = (leaves, states, taken, last);
+        if let Some(steps) = &self.trajectory {
+            steps.borrow_mut().restart(None);
+        }
+    }
+
+    /// Whether the parameters of `from` can be put in the place of this level's; what does not fit, if not.
+    pub(super) fn check_start(&self, from: &Level) -> Result<(), EngineError> {
+        let describe = |level: &Level, index: usize| match level.leaves.get(index) {
+            Some(leaf) => format!("`{}` {:?} {:?}", level.path(index), leaf.dtype(), leaf.shape()),
+            None => format!("no tensor in `{}`", level.name),
+        };
+        let same = |a: &Value, b: &Value| a.shape() == b.shape() && a.dtype() == b.dtype();
+        let misfit = (0..self.leaves.len().max(from.leaves.len()))
+            .find(|&i| !self.leaves.get(i).zip(from.leaves.get(i)).is_some_and(|(a, b)| same(a, b)));
+        match misfit {
+            None => Ok(()),
+            Some(index) => Err(EngineError::StartMismatch {
+                level: self.name.into(),
+                from: from.name.into(),
+                ours: describe(self, index),
+                theirs: describe(from, index),
+            }),
+        }
+    }
+
     /// What the coming step is taken from.
     pub(super) fn before(&self, gradient: Vector) -> Before {
         let parameters = Vector(self.trainable.iter().map(|&i| self.leaves[i].clone()).collect());
@@ -144,8 +215,9 @@ impl Level {
         let parameters = Vector(self.trainable.iter().map(take).collect());
         let states = std::mem::take(&mut self.states);
         self.steps += 1;
+        self.taken += 1;
         let before = Before { parameters, gradient, states };
-        let (parameters, states) = self.update.run(before, learning_rate, self.steps);
+        let (parameters, states) = self.update.run(before, learning_rate, self.taken);
         for (&i, parameter) in self.trainable.iter().zip(parameters.0) {
             self.leaves[i] = parameter;
         }

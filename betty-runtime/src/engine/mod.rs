@@ -1,5 +1,6 @@
 //! Training: the schedule executed on data, with everything that a run needs around it.
 
+mod advance;
 mod error;
 mod event;
 mod gradient;

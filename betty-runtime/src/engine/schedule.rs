@@ -35,6 +35,8 @@ pub struct LevelSpec {
     pub upper: &'static [usize],
     /// The levels whose best responses the loss reads, in the order of its arguments.
     pub lower: &'static [usize],
+    /// The level whose parameters this one can start from, if the program names one.
+    pub start: Option<usize>,
     /// The levels whose best responses answer to this one, in the order in which its hypergradient passes through them: a
     /// stop comes after the stops of its own sweep. Empty if the gradient is only direct.
     pub sweep: &'static [Through],
@@ -82,7 +84,7 @@ impl Schedule {
     }
 
     /// The graph in the DOT language of Graphviz: a solid edge leads from a level to a lower level that it waits for,
-    /// a dashed one to an upper level that it reads.
+    /// a dashed one to an upper level that it reads, a dotted one to the level that it starts from.
     #[must_use]
     pub fn to_dot(&self) -> String {
         let mut text = format!("digraph {} {{\n", self.name);
@@ -93,6 +95,10 @@ impl Schedule {
             for &lower in level.lower {
                 let lower = self.name_of(lower);
                 text += &format!("    \"{}\" -> \"{lower}\" [label=\"lower\"];\n", level.name);
+            }
+            if let Some(start) = level.start {
+                let (name, start) = (level.name, self.name_of(start));
+                text += &format!("    \"{name}\" -> \"{start}\" [label=\"start\", style=dotted];\n");
             }
             for &upper in level.upper {
                 let (name, upper) = (level.name, self.name_of(upper));
@@ -114,6 +120,9 @@ impl Schedule {
         for (index, level) in self.levels.iter().enumerate() {
             for lower in level.lower {
                 text += &format!("    L{index} -->|lower| L{lower}\n");
+            }
+            if let Some(start) = level.start {
+                text += &format!("    L{index} -.->|start| L{start}\n");
             }
             for upper in level.upper {
                 text += &format!("    L{index} -.->|upper| L{upper}\n");
@@ -181,7 +190,7 @@ mod tests {
         lower: &'static [usize],
         sweep: &'static [Through],
     ) -> LevelSpec {
-        LevelSpec { name, module: "Net", batch: "Images", loss: "loss", upper, lower, sweep }
+        LevelSpec { name, module: "Net", batch: "Images", loss: "loss", upper, lower, start: None, sweep }
     }
 
     const fn through(level: usize, into: &'static [usize]) -> Through {

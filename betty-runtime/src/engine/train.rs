@@ -13,13 +13,9 @@ use super::losses::Losses;
 use super::program::Multilevel;
 use super::progress::Progress;
 use super::stream::BatchStream;
-use super::trajectory::{Evaluation, Step, mean};
 use super::validation::Validation;
-use crate::config::{HypergradientConfig, LowerBatch, ProgramConfig};
-use crate::execute::mix;
+use crate::config::{ProgramConfig, Start};
 use crate::hypergradient::HypergradientMethod;
-use crate::linalg::InnerProductSpace;
-use crate::trace::AnyBatch;
 
 /// Trains a multilevel program.
 ///
@@ -27,19 +23,19 @@ use crate::trace::AnyBatch;
 pub struct Engine<P: Multilevel> {
     pub(super) problem: P,
     config: P::Config,
-    streams: Vec<Box<dyn BatchStream>>,
+    pub(super) streams: Vec<Box<dyn BatchStream>>,
     pub(super) levels: Vec<Level>,
     pub(super) losses: Losses,
     pub(super) methods: Vec<Option<Rc<dyn HypergradientMethod>>>,
-    /// For each level and each of its lowers: the lower's step count when the level last stepped.
-    seen: Vec<Vec<u64>>,
+    /// For each level and each of its lowers: the turns the lower had taken at the level's last turn.
+    pub(super) seen: Vec<Vec<u64>>,
     pub(super) observers: Vec<Observer>,
     validation: Option<Validation<P>>,
     progress: bool,
-    seed: u64,
-    iterations: u64,
+    pub(super) seed: u64,
+    pub(super) iterations: u64,
     /// Whether the modules hold older values than the levels.
-    stale: bool,
+    pub(super) stale: bool,
 }
 
 /// What a run did.
@@ -81,8 +77,11 @@ impl<P: Multilevel> Engine<P> {
             levels.push(Level::new(levels.len(), spec.name, module, config)?);
         }
         let device = levels[0].device();
-        for level in &levels {
+        for (level, spec) in levels.iter().zip(schedule.levels) {
             level.check_device(&device)?;
+            if let Some(from) = spec.start.filter(|_| level.config.start == Start::From) {
+                level.check_start(&levels[from])?;
+            }
         }
         let methods = config.levels().iter().map(|level| level.hypergradient.as_ref()?.build()).collect();
         Ok(Engine {
@@ -181,99 +180,6 @@ impl<P: Multilevel> Engine<P> {
             best: self.validation.as_ref().and_then(Validation::best),
             stopped_early,
         })
-    }
-
-    /// Steps of the lower levels as the schedule asks, then one step of level `k`.
-    fn advance(&mut self, k: usize, losses: &mut [Option<f64>]) -> Result<(), EngineError> {
-        for (i, &lower) in P::SCHEDULE.levels[k].lower.iter().enumerate() {
-            let unroll = self.levels[lower].config.unroll as u64;
-            while self.levels[lower].steps - self.seen[k][i] < unroll {
-                self.advance(lower, losses)?;
-            }
-        }
-        losses[k] = Some(self.step(k)?);
-        for (i, &lower) in P::SCHEDULE.levels[k].lower.iter().enumerate() {
-            self.seen[k][i] = self.levels[lower].steps;
-        }
-        Ok(())
-    }
-
-    /// One optimizer step of level `k`; answers the loss before it.
-    fn step(&mut self, k: usize) -> Result<f64, EngineError> {
-        let accumulate = self.levels[k].config.accumulate;
-        let record = self.levels[k].trajectory.is_some();
-        let (mut losses, mut gradients, mut evaluations) = (0.0, Vec::new(), Vec::new());
-        let mut norm = 0.0;
-        let mut before = None;
-        let gathered = (0..accumulate).try_for_each(|_| -> Result<(), EngineError> {
-            let (part, evaluation) = self.next_gradient(k, record)?;
-            losses += part.loss;
-            norm = part.norm;
-            gradients.push(part.gradient);
-            evaluations.extend(evaluation);
-            // Each batch goes on from the statistics that the one before left; they count once the step is taken.
-            let replaced = self.levels[k].set_statistics(part.statistics);
-            before.get_or_insert(replaced);
-            Ok(())
-        });
-        let statistics = self.levels[k].set_statistics(before.unwrap_or_default());
-        gathered?;
-        let loss = losses / accumulate as f64;
-        let gradient = mean(gradients.into_iter(), accumulate);
-        if accumulate > 1 {
-            norm = gradient.dot(&gradient)?.sqrt();
-        }
-        let level = &mut self.levels[k];
-        let learning_rate = level.learning_rate()?;
-        if let Some(steps) = &level.trajectory {
-            let before = Some(level.before(gradient.clone()));
-            let number = level.steps + 1;
-            steps.borrow_mut().record(Step { evaluations, learning_rate, number, before });
-        }
-        level.step(gradient, learning_rate);
-        level.set_statistics(statistics);
-        self.stale = true;
-        let (name, step) = (level.name, level.steps);
-        self.emit(&Event::Step { level: k, name, step, loss, gradient_norm: norm, learning_rate });
-        Ok(loss)
-    }
-
-    /// The total gradient of level `k` on its next batch, which becomes the batch its best response is differentiated on.
-    fn next_gradient(&mut self, k: usize, record: bool) -> Result<(TotalGradient, Option<Evaluation>), EngineError> {
-        let batch = self.next_batch(k)?;
-        let seed = self.draw_seed(k);
-        let gradient = self.total_gradient(k, &batch, seed, record)?;
-        self.levels[k].last = Some((batch, seed));
-        Ok(gradient)
-    }
-
-    fn next_batch(&mut self, k: usize) -> Result<Rc<AnyBatch>, EngineError> {
-        let level = self.levels[k].name.to_owned();
-        match self.streams[k].next_batch() {
-            Ok(Some(batch)) => {
-                self.levels[k].batches += 1;
-                Ok(Rc::new(batch))
-            }
-            Ok(None) => match self.levels[k].batches {
-                0 => Err(EngineError::EmptyData { level }),
-                batches => Err(EngineError::OutOfData { level, batches }),
-            },
-            Err(source) => Err(EngineError::Data { level, source }),
-        }
-    }
-
-    /// The batch and seed at which a lower level is differentiated: those of its last step, or fresh ones.
-    pub(super) fn lower_batch(&mut self, k: usize) -> Result<(Rc<AnyBatch>, u64), EngineError> {
-        let level = &self.levels[k];
-        match (&level.last, level.config.hypergradient.as_ref().map(HypergradientConfig::batch)) {
-            (Some(last), Some(LowerBatch::Last)) => Ok(last.clone()),
-            _ => Ok((self.next_batch(k)?, self.draw_seed(k))),
-        }
-    }
-
-    /// A seed of its own for every batch that a level takes.
-    fn draw_seed(&self, k: usize) -> u64 {
-        mix(mix(self.seed, k as u64), self.levels[k].batches)
     }
 
     fn run_validation(&mut self) -> Result<bool, EngineError> {

@@ -74,7 +74,10 @@ pub(super) struct Steps {
     length: usize,
     /// How many of them are kept whole; at least 4, so that a segment can be halved.
     memory: usize,
+    /// Steps since the beginning.
     recorded: usize,
+    /// The level whose parameters the first step was taken from.
+    from: Option<usize>,
 }
 
 /// The mean of several gradients, summed in order.
@@ -90,7 +93,13 @@ pub(super) fn mean(mut gradients: impl Iterator<Item = Vector>, count: usize) ->
 impl Steps {
     pub(super) fn new(level: usize, update: Rc<Update>, length: usize, memory: Option<usize>) -> Self {
         let memory = memory.map_or(length, |memory| memory.clamp(4, length.max(4)));
-        Steps { level, update, steps: VecDeque::new(), length, memory, recorded: 0 }
+        Steps { level, update, steps: VecDeque::new(), length, memory, recorded: 0, from: None }
+    }
+
+    /// Begins anew, at the parameters of a level if there is one.
+    pub(super) fn restart(&mut self, from: Option<usize>) {
+        self.steps.clear();
+        (self.recorded, self.from) = (0, from);
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -139,6 +148,11 @@ impl Steps {
                 }
                 end = start;
             }
+        }
+        // What is left at the first step belongs to where it began.
+        let from = self.from.map(Variable::Level).filter(|from| into.contains(from));
+        if let Some(from) = from.filter(|_| skipped == 0 && self.recorded == self.steps.len()) {
+            sweep.sent.add(from, 1.0, sweep.parameters);
         }
         Ok(sweep.sent)
     }

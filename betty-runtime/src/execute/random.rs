@@ -4,7 +4,7 @@
 //! they run under one seed, on every thread and whatever else the process draws.
 
 use burn::tensor::{DType, Device, TensorData};
-use burn_backend::ops::FloatTensorOps;
+use burn_backend::ops::{FloatTensorOps, IntTensorOps};
 use burn_backend::{Backend, TensorMetadata as _};
 use burn_dispatch::{Dispatch, DispatchDevice};
 use rand::SeedableRng;
@@ -35,6 +35,9 @@ pub(super) fn draw(
         Distribution::Uniform(low, high) => burn::tensor::Distribution::Uniform(low, high),
         Distribution::Normal(mean, deviation) => burn::tensor::Distribution::Normal(mean, deviation),
     };
+    if !dtype.is_float() {
+        return integers(shape, dtype, distribution, seed, device);
+    }
     if matches!(device, DispatchDevice::Flex(_)) {
         // Burn's CPU generator is one for the whole process; our own keeps draws independent of other threads.
         let mut generator = StdRng::seed_from_u64(seed);
@@ -49,6 +52,19 @@ pub(super) fn draw(
     let tensor = Dispatch::float_random(shape.to_vec().into(), distribution, device, dtype.into());
     debug_assert_eq!(tensor.dtype(), dtype);
     tensor
+}
+
+/// Integers drawn on the host: the same on every device.
+fn integers(
+    shape: &[usize],
+    dtype: DType,
+    distribution: burn::tensor::Distribution,
+    seed: u64,
+    device: &DispatchDevice,
+) -> burn::tensor::DispatchTensor {
+    let mut generator = StdRng::seed_from_u64(seed);
+    let data = TensorData::random::<i64, _, _>(shape.to_vec(), distribution, &mut generator).convert_dtype(dtype);
+    Dispatch::int_from_data(data, device)
 }
 
 /// Mixes a seed with a counter (the finaliser of SplitMix64, Steele, Lea and Flood 2014).

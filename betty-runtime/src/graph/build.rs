@@ -139,6 +139,15 @@ impl Graph {
         self.push(Op::Slice(ranges.to_vec()), &[x])
     }
 
+    /// Adds the part of `x` from `start` up to `end` along one dimension.
+    pub fn narrow(&mut self, x: NodeId, axis: usize, start: usize, end: usize) -> Built {
+        let mut ranges: Vec<Range> = self.shape(x).iter().map(|&size| Range::full(size)).collect();
+        if let Some(range) = ranges.get_mut(axis) {
+            *range = Range { start, end, step: 1 };
+        }
+        self.slice(x, &ranges)
+    }
+
     /// Adds the matrix product over the last two dimensions.
     pub fn matmul(&mut self, x: NodeId, y: NodeId) -> Built {
         self.push(Op::MatMul, &[x, y])

@@ -8,9 +8,11 @@
 mod build;
 mod display;
 mod error;
+mod geometry;
 mod infer;
 mod op;
 mod rules;
+mod scalar;
 mod simplify;
 mod transform;
 
@@ -23,7 +25,9 @@ use std::fmt;
 use burn::tensor::{DType, TensorData};
 
 pub use error::GraphError;
-pub use op::{Binary, Comparison, Convolution, Distribution, Op, Range, Scalar, Unary, Window, WithScalar};
+pub use geometry::{Convolution, Range, Window};
+pub use op::{Binary, Comparison, Distribution, Op, Unary, Update, WithScalar};
+pub use scalar::Scalar;
 pub use transform::{dependents, jvp, reachable, replay, vjp};
 
 /// A value in a [`Graph`].
@@ -96,7 +100,12 @@ impl Graph {
 
     /// Adds a tensor filled with `value`.
     pub fn full(&mut self, shape: &[usize], dtype: DType, value: f64) -> NodeId {
-        self.leaf(Op::Full(Scalar::of(dtype, value)), shape, dtype)
+        self.filled(shape, dtype, Scalar::of(dtype, value))
+    }
+
+    /// Adds a tensor filled with `value`, exact also for integers that no `f64` holds.
+    pub fn filled(&mut self, shape: &[usize], dtype: DType, value: Scalar) -> NodeId {
+        self.leaf(Op::Full(value.to(dtype)), shape, dtype)
     }
 
     /// Adds a new random draw.

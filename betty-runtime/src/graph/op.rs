@@ -8,60 +8,8 @@ use std::hash::{Hash, Hasher};
 
 use burn::tensor::DType;
 
-/// A host number inside an operation; equality and hash are bitwise, so that equal nodes merge and `NaN` is a number.
-#[derive(Clone, Copy, Debug)]
-pub enum Scalar {
-    /// A number for float tensors.
-    Float(f64),
-    /// A number for integer tensors.
-    Int(i64),
-    /// A truth value for bool tensors.
-    Bool(bool),
-}
-
-impl Scalar {
-    /// The number as `f64`; truth values are 0 and 1.
-    pub fn as_f64(self) -> f64 {
-        match self {
-            Scalar::Float(value) => value,
-            Scalar::Int(value) => value as f64,
-            Scalar::Bool(value) => f64::from(u8::from(value)),
-        }
-    }
-
-    /// `value` in the kind of number that tensors of type `dtype` hold.
-    pub fn of(dtype: DType, value: f64) -> Self {
-        if dtype.is_float() {
-            Scalar::Float(value)
-        } else if dtype.is_bool() {
-            Scalar::Bool(value != 0.0)
-        } else {
-            Scalar::Int(value as i64)
-        }
-    }
-
-    fn bits(self) -> (u8, u64) {
-        match self {
-            Scalar::Float(value) => (0, value.to_bits()),
-            Scalar::Int(value) => (1, value as u64),
-            Scalar::Bool(value) => (2, u64::from(value)),
-        }
-    }
-}
-
-impl PartialEq for Scalar {
-    fn eq(&self, other: &Self) -> bool {
-        self.bits() == other.bits()
-    }
-}
-
-impl Eq for Scalar {}
-
-impl Hash for Scalar {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.bits().hash(state);
-    }
-}
+use super::geometry::{Convolution, Range, Window};
+use super::scalar::Scalar;
 
 /// Elementwise functions of one tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -96,7 +44,7 @@ pub enum Unary {
     Floor,
     Ceil,
     Trunc,
-    /// Logical negation of a bool tensor.
+    /// Negation of truth values, complement of the bits of integers.
     Not,
     /// Bool: is the float not a number?
     IsNan,
@@ -114,12 +62,19 @@ pub enum Binary {
     Div,
     /// Remainder with the sign of the divisor.
     Rem,
-    /// `lhs` to the power `rhs`, both float.
+    /// `lhs` to the power `rhs`.
     Pow,
     Atan2,
+    /// Of truth values, or of the bits of integers.
     And,
+    /// Of truth values, or of the bits of integers.
     Or,
+    /// Of truth values, or of the bits of integers.
     Xor,
+    /// The integer `lhs` with its bits moved up by `rhs`.
+    ShiftLeft,
+    /// The integer `lhs` with its bits moved down by `rhs`.
+    ShiftRight,
     /// `rhs` where `lhs > 0`, else 0: the derivative of relu applied to `rhs`.
     Gate,
 }
@@ -152,6 +107,19 @@ pub enum Comparison {
     LowerEqual,
 }
 
+/// What becomes of an entry that a value is written to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Update {
+    /// The value takes its place.
+    Assign,
+    /// It is multiplied by the value.
+    Multiply,
+    /// The smaller of both stays.
+    Minimum,
+    /// The larger of both stays.
+    Maximum,
+}
+
 /// Where random numbers come from; parameters are bit patterns of `f64` so that nodes can be compared.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Distribution {
@@ -174,64 +142,6 @@ impl Hash for Distribution {
         };
         (tag, a.to_bits(), b.to_bits()).hash(state);
     }
-}
-
-/// `start..end` by `step` (positive) along one dimension.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Range {
-    /// First index.
-    pub start: usize,
-    /// One past the last index.
-    pub end: usize,
-    /// Distance between indices, at least 1.
-    pub step: usize,
-}
-
-impl Range {
-    /// All of a dimension of this size.
-    pub fn full(size: usize) -> Self {
-        Range { start: 0, end: size, step: 1 }
-    }
-
-    /// How many indices the range holds.
-    pub fn len(&self) -> usize {
-        self.end.saturating_sub(self.start).div_ceil(self.step)
-    }
-
-    /// Whether the range holds no index.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
-
-/// Geometry of a convolution over the dimensions after batch and channel.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Convolution {
-    /// Step of the window in each dimension.
-    pub stride: Vec<usize>,
-    /// Zeros added before and after in each dimension.
-    pub padding: Vec<(usize, usize)>,
-    /// Distance between the window's taps in each dimension.
-    pub dilation: Vec<usize>,
-    /// Number of channel groups that do not mix.
-    pub groups: usize,
-}
-
-/// Geometry of a pooling window over the dimensions after batch and channel.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Window {
-    /// Size in each dimension.
-    pub kernel: Vec<usize>,
-    /// Step in each dimension.
-    pub stride: Vec<usize>,
-    /// Padding on both sides in each dimension.
-    pub padding: Vec<usize>,
-    /// Distance between taps in each dimension (max pooling only).
-    pub dilation: Vec<usize>,
-    /// Whether a last, partial window counts.
-    pub ceil: bool,
-    /// Whether padding counts in an average.
-    pub count_padding: bool,
 }
 
 /// One operation. Inputs are listed in the order of the arguments in the description.
@@ -272,6 +182,19 @@ pub enum Op {
     ArgMax(usize),
     /// Indices of the smallest value along the dimension, kept with size 1; the first one in a tie.
     ArgMin(usize),
+    /// Running sum along the dimension.
+    CumSum(usize),
+    /// Index of the largest value so far along the dimension; the latest one in a tie.
+    CumArgMax(usize),
+    /// Index of the smallest value so far along the dimension; the latest one in a tie.
+    CumArgMin(usize),
+    /// Indices that put the values along the dimension in order; the order of equal ones is the backend's.
+    ArgSort {
+        /// The dimension.
+        axis: usize,
+        /// Whether the largest value comes first.
+        descending: bool,
+    },
     /// Logarithm of the softmax along the dimension.
     LogSoftmax(usize),
     /// Softmax along the dimension.
@@ -298,6 +221,15 @@ pub enum Op {
         axis: usize,
         /// Its size in the result.
         size: usize,
+    },
+    /// `x` with the entries that gather would read updated by values (inputs: x, indices, values).
+    ///
+    /// Derivatives hold where no entry is written to twice, as Burn demands.
+    Scatter {
+        /// The dimension.
+        axis: usize,
+        /// What happens to an entry.
+        update: Update,
     },
     /// `out[.., j, ..] = x[.., indices[j], ..]` along the dimension (inputs: x, one-dimensional indices).
     Select(usize),

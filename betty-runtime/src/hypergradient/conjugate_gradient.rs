@@ -24,4 +24,11 @@ impl HypergradientMethod for ConjugateGradient {
         let solution = conjugate_gradient(system, v, None, &self.options)?;
         Ok(solution.into())
     }
+    fn needs_symmetry(&self) -> bool {
+        true
+    }
+
+    fn damping(&self) -> f64 {
+        self.options.damping
+    }
 }

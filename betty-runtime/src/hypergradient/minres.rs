@@ -23,4 +23,11 @@ impl HypergradientMethod for Minres {
         let solution = minres(system, v, None, &self.options)?;
         Ok(solution.into())
     }
+    fn needs_symmetry(&self) -> bool {
+        true
+    }
+
+    fn damping(&self) -> f64 {
+        self.options.damping
+    }
 }

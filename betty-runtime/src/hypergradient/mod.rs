@@ -74,6 +74,17 @@ pub trait HypergradientMethod: Debug + Send {
     /// [`HypergradientError`] when the system cannot be solved.
     fn solve(&self, system: &mut System<'_>, v: &Vector) -> Result<Solved, HypergradientError>;
 
+    /// Whether the method is right only for symmetric matrices. Levels that depend on each other make a matrix that is not;
+    /// the method then solves its symmetric part, as often as needed for the whole.
+    fn needs_symmetry(&self) -> bool {
+        false
+    }
+
+    /// The damping that the method adds to the matrix.
+    fn damping(&self) -> f64 {
+        0.0
+    }
+
     /// How the product of the solution with the mixed second derivative is formed.
     fn mixed(&self) -> MixedProduct {
         MixedProduct::Exact

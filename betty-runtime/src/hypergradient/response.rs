@@ -18,10 +18,10 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::{Blocks, HypergradientError, HypergradientMethod, MixedProduct, ProductError, SolveReport};
+use super::{Blocks, HypergradientError, HypergradientMethod, MixedProduct, ProductError, SolveReport, Solved};
 use crate::derivatives::{Curvature, Point, Variable};
 use crate::execute::Vector;
-use crate::linalg::{InnerProductSpace, LinearOperator};
+use crate::linalg::{GmresOptions, InnerProductSpace, LinearOperator, gmres};
 
 /// Which of the two systems.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,8 +153,13 @@ impl Response {
             // The condition `θ − Θ(…) = 0` changes with θ as θ does.
             Answer::Steps { .. } => return Ok(b.clone()),
         };
-        let mut reduced = Reduced { response: self, level, lower, direction };
-        match method.solve(&mut reduced, b) {
+        let own: Vec<usize> = lower.iter().copied().filter(|stop| self.stops[&level].below.contains(stop)).collect();
+        let solved = if method.needs_symmetry() && self.is_coupled(level, &own, lower, direction, b)? {
+            self.coupled_pivot(level, &own, lower, direction, b, &*method)
+        } else {
+            method.solve(&mut Reduced { response: self, level, lower, direction }, b)
+        };
+        match solved {
             Ok(solved) => {
                 self.report(level).residual = solved.residual;
                 Ok(solved.x)
@@ -165,6 +170,44 @@ impl Response {
                 Err(error.innermost())
             }
         }
+    }
+
+    /// Whether levels of `lower` that are not stops of `level` itself answer to it all the same, through a level that both
+    /// share.
+    fn is_coupled(
+        &mut self,
+        level: usize,
+        own: &[usize],
+        lower: &[usize],
+        direction: Direction,
+        along: &Vector,
+    ) -> Result<bool, HypergradientError> {
+        let peers: Vec<Variable> =
+            lower.iter().filter(|peer| !own.contains(peer)).flat_map(|&peer| self.variables(peer)).collect();
+        if peers.is_empty() {
+            return Ok(false);
+        }
+        let mut x = self.respond(level, own, direction, Some(along), &Blocks::default())?;
+        x.set(Variable::Level(level), along.clone());
+        Ok(!self.apply(direction, &x, &peers)?.is_zero())
+    }
+
+    /// The block of a level that depends on others which depend on it. The reduced system is that of an equilibrium and not
+    /// symmetric, but its part with the others held fixed is: the method solves that part, and prepares with it the whole
+    /// for generalised minimal residuals.
+    fn coupled_pivot(
+        &mut self,
+        level: usize,
+        own: &[usize],
+        lower: &[usize],
+        direction: Direction,
+        b: &Vector,
+        method: &dyn HypergradientMethod,
+    ) -> Result<Solved, HypergradientError> {
+        let prepared = method.solve(&mut Reduced { response: self, level, lower: own, direction }, b)?.x;
+        let mut system = Prepared { response: self, level, own, lower, direction, method };
+        let options = GmresOptions { iterations: COUPLED, restart: COUPLED, tolerance: f64::EPSILON, damping: 0.0 };
+        Ok(gmres(&mut system, &prepared, None, &options)?.into())
     }
 
     /// All blocks of `level` and `lower` but that of `level`'s own parameters, which is given: they solve the equations of
@@ -373,5 +416,33 @@ impl LinearOperator for Reduced<'_> {
         let all = answer.plus(1.0, Blocks::from_iter([(variable, x.clone())]));
         let mut product = response.apply(*direction, &all, &[variable]).map_err(below)?;
         Ok(product.take(variable).unwrap_or_else(|| x.zero()))
+    }
+}
+
+/// Most steps of generalised minimal residuals for levels that depend on each other; with an exact method for the parts, as
+/// many as their coupling has dimensions are enough.
+const COUPLED: usize = 30;
+
+/// The reduced system of a level after its method has solved the part with the levels beside it held fixed.
+struct Prepared<'r> {
+    response: &'r mut Response,
+    level: usize,
+    own: &'r [usize],
+    lower: &'r [usize],
+    direction: Direction,
+    method: &'r dyn HypergradientMethod,
+}
+
+impl LinearOperator for Prepared<'_> {
+    type Vector = Vector;
+    type Error = ProductError;
+
+    fn apply(&mut self, x: &Vector) -> Result<Vector, ProductError> {
+        let Prepared { response, level, own, lower, direction, method } = self;
+        let (level, direction) = (*level, *direction);
+        let mut product = Reduced { response, level, lower, direction }.apply(x)?;
+        product.add_scaled(method.damping(), x);
+        let solved = method.solve(&mut Reduced { response, level, lower: own, direction }, &product);
+        Ok(solved.map_err(|error| ProductError::Below(Box::new(error)))?.x)
     }
 }

@@ -1,6 +1,6 @@
 //! Recording a loss with Burn's backward pass, and importing both.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use burn::tensor::{DType, Device, Tensor};
 use burn_backend::{AutodiffBackend, TensorMetadata};
@@ -46,6 +46,8 @@ pub struct Trace {
     pub burn_gradients: Vec<(NodeId, NodeId)>,
     /// Running statistics and what the forward pass turns them into: the tensor of a module, and its next value.
     pub advances: Vec<(Source, NodeId)>,
+    /// What Burn recorded, its backward pass included, by the names in `docs/operations.md`.
+    pub operations: BTreeSet<&'static str>,
 }
 
 impl Trace {
@@ -128,7 +130,7 @@ pub fn trace(
         nodes.insert(placeholder.id, node);
         inputs.push((placeholder.source, node));
     }
-    let Reading { advances, held } = import(&mut graph, &mut nodes, &captured, name)?;
+    let Reading { operations, advances, held } = import(&mut graph, &mut nodes, &captured, name)?;
     let advances = inputs.iter().filter_map(|&(source, input)| Some((source, *advances.get(&input)?))).collect();
     if !tracked && (held.is_none() || !reaches_parameters(&graph, &inputs, nodes[&loss])) {
         return Err(TraceError::Disconnected { level: name.into() });
@@ -141,7 +143,7 @@ pub fn trace(
         let gradient = id.map_or_else(|| graph.zeros_like(inputs[index].1), |id| of_burn[&id]);
         burn_gradients.push((inputs[index].1, gradient));
     }
-    Ok(Trace { graph, loss, burn_loss, inputs, burn_gradients, advances })
+    Ok(Trace { graph, loss, burn_loss, inputs, burn_gradients, advances, operations })
 }
 
 /// Whether a node depends on a tensor of any module.

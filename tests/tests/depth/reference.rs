@@ -20,9 +20,9 @@ pub(crate) struct Quadratics {
 }
 
 impl Quadratics {
-    /// Random losses: `s` reads the levels that the schedule says, convex enough in its own parameters and weakly coupled to
-    /// the others.
-    pub(crate) fn random(schedule: &Schedule, sizes: &[usize], mut random: impl FnMut() -> f64) -> Self {
+    /// Random losses: `s` reads the levels that the schedule says, convex enough in its own parameters and coupled to the
+    /// others as strongly as said.
+    pub(crate) fn random(schedule: &Schedule, sizes: &[usize], coupling: f64, mut random: impl FnMut() -> f64) -> Self {
         let total: usize = sizes.iter().sum();
         let mut program = Quadratics { sizes: sizes.to_vec(), matrices: Vec::new(), linear: Vec::new() };
         for (s, level) in schedule.levels.iter().enumerate() {
@@ -33,7 +33,8 @@ impl Quadratics {
             for &i in &read {
                 linear[i] = random();
                 for &j in &read {
-                    let entry = 0.3 * random();
+                    let both_own = program.part(s).contains(&i) && program.part(s).contains(&j);
+                    let entry = if both_own { 0.3 } else { coupling } * random();
                     matrix[i][j] += entry;
                     matrix[j][i] += entry;
                 }

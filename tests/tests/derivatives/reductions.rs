@@ -61,8 +61,6 @@ cases! {
         let x = a.x::<2>(0);
         x.clone().square().mask_fill(x.clone().greater_scalar(-0.6).all_dim(0).expand([2, 3]), 0.5)
     };
-    cumsum_first(x([4, 3, 2])) = |a| a.x::<3>(0).exp().cumsum(0);
     hypot(x([2, 3]), x([2, 3])) = |a| a.x::<2>(0).hypot(a.x::<2>(1));
-    cumsum(x([2, 3])) = |a| a.x::<2>(0).exp().cumsum(1);
     powers(within(0.5, 2.0, [2, 3]), x([2, 3])) = |a| a.x::<2>(0).powi(a.x::<2>(0).ones_like() * 2);
 }

@@ -7,3 +7,4 @@ mod problem;
 mod runs;
 mod statistics;
 mod twin;
+mod warmup;

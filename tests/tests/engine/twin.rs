@@ -2,7 +2,7 @@
 
 use betty_runtime::{
     BatchStream, Engine, HypergradientConfig, LevelConfig, LevelModule, LevelSpec, Multilevel, OptimizerConfig,
-    ProgramConfig, Schedule, Stream, Through, Tracer,
+    ProgramConfig, Schedule, Start, Stream, Through, Tracer,
 };
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
@@ -31,11 +31,14 @@ impl Default for TwinConfig {
     fn default() -> Self {
         let level = |optimizer: &str| LevelConfig {
             unroll: 1,
+            warmup: 0,
             optimizer: serde_json::from_str::<OptimizerConfig>(optimizer).unwrap(),
             hypergradient: None,
             clip: None,
             project: None,
             accumulate: 1,
+            start: Start::Kept,
+            tasks: 1,
         };
         let cg = r#"{ "method": "cg", "iterations": 5, "damping": 1.0 }"#;
         TwinConfig {
@@ -70,6 +73,7 @@ impl Multilevel for Twin {
                 loss: "clean",
                 upper: &[],
                 lower: &[1],
+                start: None,
                 sweep: &[Through { level: 1, into: &[0] }],
             },
             LevelSpec {
@@ -79,6 +83,7 @@ impl Multilevel for Twin {
                 loss: "weighted",
                 upper: &[0],
                 lower: &[],
+                start: None,
                 sweep: &[],
             },
         ],

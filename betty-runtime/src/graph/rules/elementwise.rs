@@ -151,7 +151,9 @@ fn binary(graph: &mut Graph, f: Binary, inputs: &[NodeId], out: NodeId, i: usize
             graph.mul(v, slope).map(Some)
         }
         (Binary::Gate, 1) => graph.gate(x, v).map(Some),
-        (Binary::Gate | Binary::And | Binary::Or | Binary::Xor, _) => Ok(None),
+        (Binary::Gate, _) => Ok(None),
+        // No floats.
+        (Binary::And | Binary::Or | Binary::Xor | Binary::ShiftLeft | Binary::ShiftRight, _) => Ok(None),
     }
 }
 

@@ -12,6 +12,7 @@ mod pooling;
 mod reduction;
 mod shape;
 mod softmax;
+mod update;
 
 use super::{Graph, GraphError, NodeId, Op};
 
@@ -24,6 +25,7 @@ pub(super) fn jvp(graph: &mut Graph, node: NodeId, i: usize, tangent: NodeId) ->
         op if is_constant(op) => Ok(None),
         op if elementwise::covers(op) => elementwise::jvp(graph, node, i, tangent),
         Op::Softmax(axis) | Op::LogSoftmax(axis) => softmax::jvp(graph, node, *axis, tangent),
+        Op::Scatter { .. } => update::jvp(graph, node, i, tangent),
         op => linear(graph, op, node, i, tangent).map(Some),
     }
 }
@@ -34,7 +36,8 @@ pub(super) fn vjp(graph: &mut Graph, node: NodeId, i: usize, cotangent: NodeId) 
         op if is_constant(op) => Ok(None),
         op if elementwise::covers(op) => elementwise::vjp(graph, node, i, cotangent),
         Op::Softmax(axis) | Op::LogSoftmax(axis) => softmax::vjp(graph, node, *axis, cotangent),
-        Op::Sum(_) => reduction::vjp(graph, node, cotangent).map(Some),
+        Op::Scatter { .. } => update::vjp(graph, node, i, cotangent),
+        Op::Sum(_) | Op::CumSum(_) => reduction::vjp(graph, node, cotangent).map(Some),
         Op::MatMul => linear_algebra::vjp(graph, node, i, cotangent).map(Some),
         Op::Gather(_) | Op::ScatterAdd { .. } | Op::Select(_) | Op::SelectAdd { .. } => {
             indexing::vjp(graph, node, i, cotangent)
@@ -60,6 +63,9 @@ fn is_constant(op: &Op) -> bool {
             | Op::CompareScalar(..)
             | Op::ArgMax(_)
             | Op::ArgMin(_)
+            | Op::CumArgMax(_)
+            | Op::CumArgMin(_)
+            | Op::ArgSort { .. }
             | Op::MaxPoolIndices(_)
     )
 }

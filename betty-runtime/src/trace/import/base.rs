@@ -1,10 +1,9 @@
 //! Moving, indexing and comparing: operations that floats, integers and bools share.
 
 use burn::tensor::Slice;
-use burn_backend::tensor::IndexingUpdateOp;
 use burn_ir::{BaseOperationIr, BinaryOpIr, ReduceOpIr, ScalarOpIr, TensorIr};
 
-use super::{Imported, Importer, scalar, unsupported};
+use super::{Imported, Importer, scalar};
 use crate::graph::{Comparison, NodeId, Op, Range, Scalar};
 
 impl Importer<'_> {
@@ -36,31 +35,13 @@ impl Importer<'_> {
                 let node = self.graph.push(Op::SliceAssign(ranges), &[x, y])?;
                 self.set(&o.out, node)
             }
-            BaseOperationIr::Select(o) => {
-                let (x, indices) = (self.node(&o.tensor)?, self.node(&o.indices)?);
-                let node = self.graph.push(Op::Select(o.dim), &[x, indices])?;
-                self.set(&o.out, node)
-            }
-            BaseOperationIr::SelectAssign(o) if o.update == IndexingUpdateOp::Add => {
-                let (x, indices, values) = (self.node(&o.tensor)?, self.node(&o.indices)?, self.node(&o.value)?);
-                let spread = Op::SelectAdd { axis: o.dim, size: o.tensor.shape[o.dim] };
-                let added = self.graph.push(spread, &[indices, values])?;
-                let node = self.graph.add(x, added)?;
-                self.set(&o.out, node)
-            }
-            BaseOperationIr::Gather(o) => {
-                let (x, indices) = (self.node(&o.tensor)?, self.node(&o.indices)?);
-                let x = self.cut_to(x, indices, o.dim)?;
-                let node = self.graph.push(Op::Gather(o.dim), &[x, indices])?;
-                self.set(&o.out, node)
-            }
-            BaseOperationIr::Scatter(o) if o.update == IndexingUpdateOp::Add && fits(&o.tensor, &o.indices, o.dim) => {
-                let (x, indices, values) = (self.node(&o.tensor)?, self.node(&o.indices)?, self.node(&o.value)?);
-                let spread = Op::ScatterAdd { axis: o.dim, size: o.tensor.shape[o.dim] };
-                let added = self.graph.push(spread, &[indices, values])?;
-                let node = self.graph.add(x, added)?;
-                self.set(&o.out, node)
-            }
+            BaseOperationIr::Select(o) => self.select(o),
+            BaseOperationIr::SelectAssign(o) => self.select_assign(o),
+            BaseOperationIr::Gather(o) => self.gather(o),
+            BaseOperationIr::Scatter(o) => self.scatter(o),
+            BaseOperationIr::GatherNd(o) => self.gather_nd(o),
+            BaseOperationIr::ScatterNd(o) => self.scatter_nd(o),
+            BaseOperationIr::Unfold(o) => self.unfold(o),
             BaseOperationIr::MaskWhere(o) => {
                 let (x, y) = self.operands(&o.tensor, &o.value)?;
                 let mask = self.node(&o.mask)?;
@@ -71,7 +52,8 @@ impl Importer<'_> {
             }
             BaseOperationIr::MaskFill(o) => {
                 let (x, mask) = self.operands(&o.tensor, &o.mask)?;
-                let filled = self.filled(x, scalar(o.value));
+                let (shape, dtype) = (self.graph.shape(x).to_vec(), self.graph.dtype(x));
+                let filled = self.graph.filled(&shape, dtype, scalar(o.value));
                 let node = self.graph.select_where(mask, filled, x)?;
                 self.set(&o.out, node)
             }
@@ -96,8 +78,8 @@ impl Importer<'_> {
                 self.set(&o.out, node)
             }
             BaseOperationIr::Cast(o) => self.unary_op(Op::Cast(o.out.dtype), &o.input, &o.out),
-            BaseOperationIr::Ones(o) => self.fill(&o.out, 1.0),
-            BaseOperationIr::Zeros(o) | BaseOperationIr::Empty(o) => self.fill(&o.out, 0.0),
+            BaseOperationIr::Ones(o) => self.fill(&o.out, Scalar::of(o.out.dtype, 1.0)),
+            BaseOperationIr::Zeros(o) | BaseOperationIr::Empty(o) => self.fill(&o.out, Scalar::of(o.out.dtype, 0.0)),
             BaseOperationIr::Any(o) => self.any(o),
             BaseOperationIr::AnyDim(o) => {
                 let x = self.truth(&o.input)?;
@@ -119,11 +101,6 @@ impl Importer<'_> {
                 let node = self.graph.push(Op::Unary(crate::graph::Unary::Not), &[any])?;
                 self.set(&o.out, node)
             }
-            BaseOperationIr::Unfold(_)
-            | BaseOperationIr::SelectAssign(_)
-            | BaseOperationIr::Scatter(_)
-            | BaseOperationIr::ScatterNd(_)
-            | BaseOperationIr::GatherNd(_) => unsupported(op),
         }
     }
 
@@ -135,13 +112,9 @@ impl Importer<'_> {
         self.unary_op(Op::CompareScalar(relation, scalar(o.rhs)), &o.lhs, &o.out)
     }
 
-    pub(super) fn fill(&mut self, out: &TensorIr, value: f64) -> Imported {
-        let node = self.graph.full(&out.shape.to_vec(), out.dtype, value);
+    pub(super) fn fill(&mut self, out: &TensorIr, value: Scalar) -> Imported {
+        let node = self.graph.filled(&out.shape.to_vec(), out.dtype, value);
         self.set(out, node)
-    }
-
-    fn filled(&mut self, like: NodeId, value: Scalar) -> NodeId {
-        self.graph.full_like(like, value.as_f64())
     }
 
     /// A part turned around along the dimensions whose step is negative.
@@ -151,14 +124,6 @@ impl Importer<'_> {
             return Ok(part);
         }
         Ok(self.graph.push(Op::Flip(backward), &[part])?)
-    }
-
-    /// Gather reads only as far as the indices reach in the other dimensions.
-    fn cut_to(&mut self, x: NodeId, indices: NodeId, axis: usize) -> Imported<NodeId> {
-        let (from, to) = (self.graph.shape(x).to_vec(), self.graph.shape(indices).to_vec());
-        let size = |d: usize| if d == axis { from[d] } else { to.get(d).copied().unwrap_or(from[d]) };
-        let ranges: Vec<Range> = (0..from.len()).map(|d| Range::full(size(d))).collect();
-        Ok(self.graph.slice(x, &ranges)?)
     }
 
     fn truth(&mut self, tensor: &TensorIr) -> Imported<NodeId> {
@@ -187,11 +152,6 @@ impl Importer<'_> {
         let count = self.graph.sum_all(counted)?;
         Ok(self.graph.push(Op::CompareScalar(Comparison::Greater, Scalar::Int(0)), &[count])?)
     }
-}
-
-/// Whether indices cover all other dimensions of the tensor they index.
-fn fits(tensor: &TensorIr, indices: &TensorIr, axis: usize) -> bool {
-    (0..tensor.shape.num_dims()).all(|d| d == axis || tensor.shape[d] == indices.shape[d])
 }
 
 /// Burn's slices counted from the front; missing ones take the whole dimension.

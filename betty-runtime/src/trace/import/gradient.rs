@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 
 use burn_ir::{CustomOpIr, OperationIr, TensorId, TensorIr};
 
-use super::{Imported, Importer, unsupported};
+use super::{Imported, Importer, custom};
 use crate::graph::{NodeId, Op, dependents, replay, vjp};
 use crate::trace::mark::GRADIENT;
 
@@ -22,7 +22,7 @@ struct Between {
 
 impl Importer<'_> {
     pub(super) fn gradient(&mut self, op: &CustomOpIr) -> Imported {
-        let Some((of, with_respect_to)) = op.inputs.split_first() else { return unsupported(&op.id) };
+        let Some((of, with_respect_to)) = op.inputs.split_first() else { return custom(&op.id) };
         let gradients = self.gradients(of, with_respect_to)?;
         op.outputs.iter().zip(gradients).try_for_each(|(output, gradient)| self.set(output, gradient))
     }

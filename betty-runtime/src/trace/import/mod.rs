@@ -2,11 +2,20 @@
 
 mod activation;
 mod base;
+mod catalogue;
 mod gradient;
+mod index;
+mod layer;
 mod module;
 mod numeric;
+mod placement;
+mod reduce;
+mod resample;
+mod softmax;
+#[cfg(test)]
+mod tests;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use burn_capture::CapturedGraph;
 use burn_ir::{CustomOpIr, OperationIr, ScalarIr, TensorId, TensorIr};
@@ -15,6 +24,7 @@ use indexmap::IndexMap;
 use super::error::{TraceError, Unsupported};
 use super::mark::{ADVANCE, GRADIENT, PLACEHOLDER, STOP_GRADIENT};
 use crate::graph::{Graph, GraphError, NodeId, Op, Scalar};
+use catalogue::Listed;
 
 /// Why one operation could not be imported.
 enum ImportError {
@@ -32,6 +42,8 @@ type Imported<T = ()> = Result<T, ImportError>;
 
 /// What a recording says beyond its tensors.
 pub(super) struct Reading {
+    /// What Burn recorded, by the names in the catalogue.
+    pub(super) operations: BTreeSet<&'static str>,
     /// Inputs that take new values, with those.
     pub(super) advances: IndexMap<NodeId, NodeId>,
     /// What each tensor is where gradients taken inside of the loss are held constant, if there are any.
@@ -87,13 +99,15 @@ struct Importer<'a> {
 
 impl Importer<'_> {
     fn run(mut self) -> Imported<Reading> {
-        let operations = self.operations;
-        for (position, operation) in operations.iter().enumerate() {
+        let recorded = self.operations;
+        let mut operations = BTreeSet::new();
+        for (position, operation) in recorded.iter().enumerate() {
+            operations.extend(catalogue::entry(operation).map(|entry| entry.name));
             self.position = position;
             self.operation(operation)?;
         }
         let held = self.held()?;
-        Ok(Reading { advances: self.advances, held })
+        Ok(Reading { operations, advances: self.advances, held })
     }
 
     /// Whether the forward pass is complete.
@@ -116,7 +130,7 @@ impl Importer<'_> {
             OperationIr::Custom(op) if op.id == PLACEHOLDER => self.placeholder(op),
             // The value of an initialised tensor is already known.
             OperationIr::Init(_) | OperationIr::Drop(_) => Ok(()),
-            OperationIr::Custom(op) => unsupported(&op.id),
+            OperationIr::Custom(op) => custom(&op.id),
             OperationIr::Distributed(op) => unsupported(op),
         }
     }
@@ -126,14 +140,14 @@ impl Importer<'_> {
             let node = self.node(input)?;
             return self.set(output, node);
         }
-        unsupported(&op.id)
+        custom(&op.id)
     }
 
     fn stop_gradient(&mut self, op: &CustomOpIr) -> Imported {
         if let ([input], [output]) = (op.inputs.as_slice(), op.outputs.as_slice()) {
             return self.unary_op(Op::StopGradient, input, output);
         }
-        unsupported(&op.id)
+        custom(&op.id)
     }
 
     fn advance(&mut self, op: &CustomOpIr) -> Imported {
@@ -189,14 +203,16 @@ impl Importer<'_> {
     }
 }
 
-/// An operation without an import, by its name in Burn's recording.
-fn unsupported<T>(operation: &impl std::fmt::Debug) -> Imported<T> {
-    let debug = format!("{operation:?}");
-    let end = debug.find(['(', '{', ' ']).unwrap_or(debug.len());
-    Err(ImportError::Unsupported(Unsupported {
-        operation: debug[..end].trim_matches('"').to_owned(),
-        remedy: "write it with other operations, or compute it outside of the loss and pass it in the batch",
-    }))
+/// An operation without a rule.
+fn unsupported<T>(operation: &impl Listed) -> Imported<T> {
+    let entry = operation.entry();
+    Err(ImportError::Unsupported(Unsupported { operation: entry.name.into(), remedy: entry.remark }))
+}
+
+/// An operation that is not Burn's.
+fn custom<T>(name: &str) -> Imported<T> {
+    let remedy = "write it with Burn's operations, or compute it outside of the loss and pass it in the batch";
+    Err(ImportError::Unsupported(Unsupported { operation: name.into(), remedy }))
 }
 
 fn scalar(value: ScalarIr) -> Scalar {

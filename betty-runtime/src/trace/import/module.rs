@@ -1,8 +1,8 @@
-//! Convolutions, pools and embeddings, with their recorded backward passes.
+//! Convolutions and pools, with their recorded backward passes.
 
-use burn_ir::{BatchNormOpIr, ModuleOperationIr, TensorIr};
+use burn_ir::{ModuleOperationIr, TensorIr};
 
-use super::{Imported, Importer, scalar, unsupported};
+use super::{Imported, Importer, unsupported};
 use crate::graph::{Convolution, NodeId, Op, Window};
 
 /// The geometry of a recorded convolution of any rank.
@@ -74,7 +74,12 @@ impl Importer<'_> {
         use ModuleOperationIr as M;
         match op {
             M::Linear(o) => self.linear(&o.x, &o.weight, o.bias.as_ref(), &o.out),
+            M::LinearXBackward(o) => self.linear_x_backward(&o.weight, &o.output_grad, &o.out),
+            M::LinearWeightBackward(o) => self.linear_weight_backward(&o.x, &o.output_grad, &o.out),
+            M::LinearBiasBackward(o) => self.bias_backward(o.output_grad.shape.num_dims() - 1, &o.output_grad, &o.out),
             M::BatchNorm(o) => self.batch_norm(o),
+            M::LayerNorm(o) => self.layer_norm(o),
+            M::Attention(o) => self.attention(o),
             M::Embedding(o) => self.embedding(&o.weights, &o.indices, &o.out),
             M::EmbeddingBackward(o) => self.embedding_backward(&o.weights, &o.indices, &o.out_grad, &o.out),
             M::Conv1d(o) => self.conv(convolution!(o.options, |&p| p), &o.x, &o.weight, o.bias.as_ref(), &o.out),
@@ -102,9 +107,9 @@ impl Importer<'_> {
             M::Conv3dWeightBackward(o) => {
                 self.conv_adjoint(Op::ConvWeight, convolution!(o.options, |&p| (p, p)), &o.x, &o.output_grad, &o.out)
             }
-            M::Conv1dBiasBackward(o) => self.bias_backward(&o.output_grad, &o.out),
-            M::Conv2dBiasBackward(o) => self.bias_backward(&o.output_grad, &o.out),
-            M::Conv3dBiasBackward(o) => self.bias_backward(&o.output_grad, &o.out),
+            M::Conv1dBiasBackward(o) => self.bias_backward(1, &o.output_grad, &o.out),
+            M::Conv2dBiasBackward(o) => self.bias_backward(1, &o.output_grad, &o.out),
+            M::Conv3dBiasBackward(o) => self.bias_backward(1, &o.output_grad, &o.out),
             M::ConvTranspose1d(o) => {
                 self.conv_transpose(transposed!(o.options), &o.x, &o.weight, o.bias.as_ref(), &o.out)
             }
@@ -123,9 +128,9 @@ impl Importer<'_> {
             M::ConvTranspose3dWeightBackward(o) => {
                 self.conv_adjoint(Op::ConvWeight, transposed!(o.options), &o.output_grad, &o.x, &o.out)
             }
-            M::ConvTranspose1dBiasBackward(o) => self.bias_backward(&o.output_grad, &o.out),
-            M::ConvTranspose2dBiasBackward(o) => self.bias_backward(&o.output_grad, &o.out),
-            M::ConvTranspose3dBiasBackward(o) => self.bias_backward(&o.output_grad, &o.out),
+            M::ConvTranspose1dBiasBackward(o) => self.bias_backward(1, &o.output_grad, &o.out),
+            M::ConvTranspose2dBiasBackward(o) => self.bias_backward(1, &o.output_grad, &o.out),
+            M::ConvTranspose3dBiasBackward(o) => self.bias_backward(1, &o.output_grad, &o.out),
             M::AvgPool1d(o) => self.unary_op(Op::AvgPool(window!(average o)), &o.x, &o.out),
             M::AvgPool2d(o) => self.unary_op(Op::AvgPool(window!(average o)), &o.x, &o.out),
             M::AvgPool1dBackward(o) => {
@@ -146,70 +151,23 @@ impl Importer<'_> {
             M::MaxPool2dWithIndices(o) => self.max_pool(window!(max o), &o.x, &o.out, Some(&o.out_indices)),
             M::MaxPool1dWithIndicesBackward(o) => self.max_pool_backward(&o.grad, &o.indices, &o.out),
             M::MaxPool2dWithIndicesBackward(o) => self.max_pool_backward(&o.grad, &o.indices, &o.out),
-            _ => unsupported(op),
+            M::Interpolate(o) => self.interpolate(o),
+            M::InterpolateBackward(o) => self.interpolate_backward(o),
+            M::Unfold4d(o) => self.unfold_image(o),
+            M::DeformableConv2d(_) | M::DeformableConv2dBackward(_) | M::CtcLoss(_) | M::CtcLossBackward(_) => {
+                unsupported(op)
+            }
         }
     }
 
-    fn linear(&mut self, x: &TensorIr, weight: &TensorIr, bias: Option<&TensorIr>, out: &TensorIr) -> Imported {
-        let (input, weight) = (self.node(x)?, self.node(weight)?);
-        let features = x.shape[x.shape.num_dims() - 1];
-        let rows = self.graph.reshape(input, &[x.shape.num_elements() / features.max(1), features])?;
-        let product = self.graph.matmul(rows, weight)?;
-        let product = self.graph.reshape(product, &out.shape.to_vec())?;
-        let node = self.with_bias(product, bias, out.shape.num_dims() - 1)?;
-        self.set(out, node)
-    }
-
-    /// `γ·(x − mean)/√(variance + ε) + β`, every statistic belonging to the second dimension.
-    fn batch_norm(&mut self, o: &BatchNormOpIr) -> Imported {
-        let x = self.node(&o.x)?;
-        let shape: Vec<usize> = o.x.shape.iter().enumerate().map(|(d, &n)| if d == 1 { n } else { 1 }).collect();
-        let mut channels = [&o.gamma, &o.beta, &o.mean, &o.variance].into_iter().map(|of| {
-            let node = self.node(of)?;
-            Ok(self.graph.reshape(node, &shape)?)
-        });
-        let mut next = || channels.next().unwrap_or_else(|| unsupported(&"BatchNorm"));
-        let (gamma, beta, mean, variance) = (next()?, next()?, next()?, next()?);
-        let raised = self.graph.add_scalar(variance, scalar(o.epsilon).as_f64())?;
-        let deviation = self.graph.sqrt(raised)?;
-        let centred = self.graph.sub(x, mean)?;
-        let normalised = self.graph.div(centred, deviation)?;
-        let scaled = self.graph.mul(normalised, gamma)?;
-        let node = self.graph.add(scaled, beta)?;
-        self.set(&o.out, node)
-    }
-
     /// Adds a bias that belongs to one dimension.
-    fn with_bias(&mut self, x: NodeId, bias: Option<&TensorIr>, axis: usize) -> Imported<NodeId> {
+    pub(super) fn with_bias(&mut self, x: NodeId, bias: Option<&TensorIr>, axis: usize) -> Imported<NodeId> {
         let Some(bias) = bias else { return Ok(x) };
         let bias = self.node(bias)?;
         let mut shape = vec![1; self.graph.shape(x).len()];
         shape[axis] = self.graph.shape(x)[axis];
         let bias = self.graph.reshape(bias, &shape)?;
         Ok(self.graph.add(x, bias)?)
-    }
-
-    fn embedding(&mut self, weights: &TensorIr, indices: &TensorIr, out: &TensorIr) -> Imported {
-        let (weights, indices_node) = (self.node(weights)?, self.node(indices)?);
-        let flat = self.graph.reshape(indices_node, &[indices.shape.num_elements()])?;
-        let rows = self.graph.push(Op::Select(0), &[weights, flat])?;
-        let node = self.graph.reshape(rows, &out.shape.to_vec())?;
-        self.set(out, node)
-    }
-
-    fn embedding_backward(
-        &mut self,
-        weights: &TensorIr,
-        indices: &TensorIr,
-        cotangent: &TensorIr,
-        out: &TensorIr,
-    ) -> Imported {
-        let (indices_node, cotangent) = (self.node(indices)?, self.node(cotangent)?);
-        let count = indices.shape.num_elements();
-        let flat = self.graph.reshape(indices_node, &[count])?;
-        let rows = self.graph.reshape(cotangent, &[count, weights.shape[1]])?;
-        let node = self.graph.push(Op::SelectAdd { axis: 0, size: weights.shape[0] }, &[flat, rows])?;
-        self.set(out, node)
     }
 
     fn conv(
@@ -254,10 +212,10 @@ impl Importer<'_> {
         self.set(out, node)
     }
 
-    /// The bias is added to every position of its channel.
-    fn bias_backward(&mut self, cotangent: &TensorIr, out: &TensorIr) -> Imported {
+    /// A bias is added to every position of its dimension.
+    fn bias_backward(&mut self, axis: usize, cotangent: &TensorIr, out: &TensorIr) -> Imported {
         let node = self.node(cotangent)?;
-        let axes: Vec<usize> = (0..cotangent.shape.num_dims()).filter(|&d| d != 1).collect();
+        let axes: Vec<usize> = (0..cotangent.shape.num_dims()).filter(|&d| d != axis).collect();
         let sum = self.graph.sum(node, &axes)?;
         let node = self.graph.reshape(sum, &out.shape.to_vec())?;
         self.set(out, node)

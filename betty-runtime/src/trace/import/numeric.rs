@@ -1,13 +1,13 @@
 //! Arithmetic, reductions and elementary functions.
 
-use burn::tensor::{DType, TensorData};
+use burn::tensor::DType;
 use burn_ir::{
-    BinaryOpIr, BoolOperationIr, FloatOperationIr, IntOperationIr, MatmulOpIr, NumericOperationIr, PadModeIr, PadOpIr,
-    RandomOpIr, ScalarOpIr, TensorIr,
+    BinaryOpIr, BoolOperationIr, FloatOperationIr, IntOperationIr, MatmulOpIr, NumericOperationIr, RandomOpIr,
+    ScalarOpIr, TensorIr,
 };
 
 use super::{Imported, Importer, scalar, unsupported};
-use crate::graph::{Binary, Comparison, Distribution, NodeId, Op, Range, Scalar, Unary, WithScalar};
+use crate::graph::{Binary, Comparison, Distribution, NodeId, Op, Unary, WithScalar};
 
 impl Importer<'_> {
     pub(super) fn numeric(&mut self, op: &NumericOperationIr) -> Imported {
@@ -55,7 +55,7 @@ impl Importer<'_> {
             N::Neg(o) => self.unary(Unary::Neg, &o.input, &o.out),
             N::Abs(o) => self.unary(Unary::Abs, &o.input, &o.out),
             N::Sign(o) => self.unary(Unary::Sign, &o.input, &o.out),
-            N::Full(o) => self.fill(&o.out, scalar(o.value).as_f64()),
+            N::Full(o) => self.fill(&o.out, scalar(o.value)),
             N::Sum(o) => {
                 let x = self.node(&o.input)?;
                 let node = self.graph.sum_all(x)?;
@@ -95,24 +95,23 @@ impl Importer<'_> {
             N::MinDimWithIndices(o) => self.extreme(Op::ArgMin(o.dim), o.dim, &o.tensor, &o.out, Some(&o.out_indices)),
             N::Max(o) => self.extreme_of_all(Op::ArgMax(0), &o.input, &o.out),
             N::Min(o) => self.extreme_of_all(Op::ArgMin(0), &o.input, &o.out),
-            N::Pad(o) => self.pad(op, o),
-            N::CumSum(o) if o.out.dtype.is_float() => self.cumulative_sum(o.axis, &o.input, &o.out),
-            N::CumSum(_)
-            | N::Powi(_)
-            | N::Prod(_)
-            | N::ProdDim(_)
-            | N::ArgTopK(_)
-            | N::TopK(_)
-            | N::TopKWithIndices(_)
-            | N::MaxAbs(_)
-            | N::MaxAbsDim(_)
-            | N::IntRandom(_)
-            | N::CumProd(_)
-            | N::CumMin(_)
-            | N::CumMax(_)
-            | N::Sort(_)
-            | N::SortWithIndices(_)
-            | N::ArgSort(_) => unsupported(op),
+            N::Pad(o) => self.pad(o),
+            N::CumSum(o) => self.unary_op(Op::CumSum(o.axis), &o.input, &o.out),
+            N::CumProd(o) => self.cumulative_product(o.axis, &o.input, &o.out),
+            N::CumMax(o) => self.extreme(Op::CumArgMax(o.axis), o.axis, &o.input, &o.out, None),
+            N::CumMin(o) => self.extreme(Op::CumArgMin(o.axis), o.axis, &o.input, &o.out, None),
+            N::Prod(o) => self.product(&o.input, &o.out),
+            N::ProdDim(o) => self.product_along(o.axis, &o.input, &o.out),
+            N::MaxAbs(o) => self.max_abs(&o.input, &o.out),
+            N::MaxAbsDim(o) => self.max_abs_along(o.axis, &o.input, &o.out),
+            N::Sort(o) => self.sorted(o.dim, o.descending, &o.input, Some(&o.out), None),
+            N::SortWithIndices(o) => self.sorted(o.dim, o.descending, &o.input, Some(&o.out), Some(&o.out_indices)),
+            N::ArgSort(o) => self.sorted(o.dim, o.descending, &o.input, None, Some(&o.out)),
+            N::TopK(o) => self.sorted(o.axis, true, &o.input, Some(&o.out), None),
+            N::TopKWithIndices(o) => self.sorted(o.dim, true, &o.tensor, Some(&o.out), Some(&o.out_indices)),
+            N::ArgTopK(o) => self.sorted(o.axis, true, &o.input, None, Some(&o.out)),
+            N::Powi(o) => self.integer_power(o),
+            N::IntRandom(o) => self.random(o),
         }
     }
 
@@ -156,15 +155,27 @@ impl Importer<'_> {
                 let node = self.graph.sqrt(square)?;
                 self.set(&o.out, node)
             }
-            F::Cross(_) | F::Quantize(_) | F::Dequantize(_) | F::GridSample2d(_) => unsupported(op),
+            F::Cross(o) => self.cross(o),
+            F::Quantize(_) | F::Dequantize(_) | F::GridSample2d(_) => unsupported(op),
         }
     }
 
     pub(super) fn int(&mut self, op: &IntOperationIr) -> Imported {
+        use IntOperationIr as I;
         match op {
-            IntOperationIr::IntoFloat(o) => self.unary_op(Op::Cast(o.out.dtype), &o.input, &o.out),
-            IntOperationIr::Matmul(o) => self.matmul(o),
-            _ => unsupported(op),
+            I::IntoFloat(o) => self.unary_op(Op::Cast(o.out.dtype), &o.input, &o.out),
+            I::Matmul(o) => self.matmul(o),
+            I::BitwiseNot(o) => self.unary(Unary::Not, &o.input, &o.out),
+            I::BitwiseAnd(o) => self.binary(Binary::And, o),
+            I::BitwiseOr(o) => self.binary(Binary::Or, o),
+            I::BitwiseXor(o) => self.binary(Binary::Xor, o),
+            I::BitwiseLeftShift(o) => self.binary(Binary::ShiftLeft, o),
+            I::BitwiseRightShift(o) => self.binary(Binary::ShiftRight, o),
+            I::BitwiseAndScalar(o) => self.with_filled(Binary::And, o),
+            I::BitwiseOrScalar(o) => self.with_filled(Binary::Or, o),
+            I::BitwiseXorScalar(o) => self.with_filled(Binary::Xor, o),
+            I::BitwiseLeftShiftScalar(o) => self.with_filled(Binary::ShiftLeft, o),
+            I::BitwiseRightShiftScalar(o) => self.with_filled(Binary::ShiftRight, o),
         }
     }
 
@@ -194,8 +205,25 @@ impl Importer<'_> {
     }
 
     fn with_scalar(&mut self, f: WithScalar, o: &ScalarOpIr) -> Imported {
-        let value = Scalar::of(o.lhs.dtype, scalar(o.rhs).as_f64());
+        let value = scalar(o.rhs).to(o.lhs.dtype);
         self.unary_op(Op::WithScalar(f, value), &o.lhs, &o.out)
+    }
+
+    /// An operation on a tensor and one number, the number written out as a tensor.
+    fn with_filled(&mut self, f: Binary, o: &ScalarOpIr) -> Imported {
+        let x = self.node(&o.lhs)?;
+        let (shape, dtype) = (self.graph.shape(x).to_vec(), self.graph.dtype(x));
+        let y = self.graph.filled(&shape, dtype, scalar(o.rhs));
+        let node = self.graph.push(Op::Binary(f), &[x, y])?;
+        self.set(&o.out, node)
+    }
+
+    /// A power with an integer tensor as its exponent.
+    fn integer_power(&mut self, o: &BinaryOpIr) -> Imported {
+        let (x, y) = self.operands(&o.lhs, &o.rhs)?;
+        let y = self.graph.cast(y, self.graph.dtype(x))?;
+        let node = self.graph.push(Op::Binary(Binary::Pow), &[x, y])?;
+        self.set(&o.out, node)
     }
 
     /// Burn's backward pass of `x / number` rounds `1 / number` to single precision, also for doubles; this is what it
@@ -209,85 +237,9 @@ impl Importer<'_> {
     }
 
     /// A result whose recorded shape may drop or keep dimensions of size 1.
-    fn set_shaped(&mut self, out: &TensorIr, node: NodeId) -> Imported {
+    pub(super) fn set_shaped(&mut self, out: &TensorIr, node: NodeId) -> Imported {
         let node = self.graph.reshape(node, &out.shape.to_vec())?;
         self.set(out, node)
-    }
-
-    fn mean_of(&mut self, sum: NodeId, count: usize) -> Imported<NodeId> {
-        if self.graph.dtype(sum).is_float() {
-            return Ok(self.graph.mul_scalar(sum, 1.0 / count as f64)?);
-        }
-        let count = self.graph.full_like(sum, count as f64);
-        Ok(self.graph.div(sum, count)?)
-    }
-
-    fn index_of(&mut self, op: Op, input: &TensorIr, out: &TensorIr) -> Imported {
-        let x = self.node(input)?;
-        let indices = self.graph.push(op, &[x])?;
-        let node = self.graph.cast(indices, out.dtype)?;
-        self.set(out, node)
-    }
-
-    /// The extreme value along a dimension is the one at its index: all derivatives follow from gather's.
-    fn extreme(
-        &mut self,
-        op: Op,
-        axis: usize,
-        input: &TensorIr,
-        out: &TensorIr,
-        out_indices: Option<&TensorIr>,
-    ) -> Imported {
-        let x = self.node(input)?;
-        let indices = self.graph.push(op, &[x])?;
-        let node = self.graph.push(Op::Gather(axis), &[x, indices])?;
-        self.set(out, node)?;
-        if let Some(tensor) = out_indices {
-            let indices = self.graph.cast(indices, tensor.dtype)?;
-            self.set(tensor, indices)?;
-        }
-        Ok(())
-    }
-
-    fn extreme_of_all(&mut self, op: Op, input: &TensorIr, out: &TensorIr) -> Imported {
-        let x = self.node(input)?;
-        let flat = self.graph.reshape(x, &[input.shape.num_elements()])?;
-        let index = self.graph.push(op, &[flat])?;
-        let node = self.graph.push(Op::Gather(0), &[flat, index])?;
-        self.set_shaped(out, node)
-    }
-
-    /// A cumulative sum is a product with a triangle of ones.
-    fn cumulative_sum(&mut self, axis: usize, input: &TensorIr, out: &TensorIr) -> Imported {
-        let x = self.node(input)?;
-        let shape = self.graph.shape(x).to_vec();
-        let (rank, size) = (shape.len(), shape[axis]);
-        let mut order: Vec<usize> = (0..rank).collect();
-        order.swap(axis, rank - 1);
-        let last = self.graph.permute(x, &order)?;
-        let moved = self.graph.shape(last).to_vec();
-        let rows = self.graph.reshape(last, &[input.shape.num_elements() / size.max(1), size])?;
-        let ones = (0..size * size).map(|at| if at / size <= at % size { 1.0 } else { 0.0 }).collect();
-        let triangle = TensorData::new::<f64, _>(ones, [size, size]).convert_dtype(out.dtype);
-        let triangle = self.graph.literal(triangle);
-        let sums = self.graph.matmul(rows, triangle)?;
-        let sums = self.graph.reshape(sums, &moved)?;
-        let node = self.graph.permute(sums, &order)?;
-        self.set(out, node)
-    }
-
-    fn pad(&mut self, op: &NumericOperationIr, o: &PadOpIr) -> Imported {
-        let PadModeIr::Constant(value) = o.mode else { return unsupported(op) };
-        let x = self.node(&o.input)?;
-        let sizes = o.input.shape.to_vec();
-        // Padding is listed for the last dimensions.
-        let skipped = sizes.len() - o.padding.len();
-        let before = |d: usize| if d < skipped { 0 } else { o.padding[d - skipped].0 };
-        let inside: Vec<Range> =
-            sizes.iter().enumerate().map(|(d, &n)| Range { start: before(d), end: before(d) + n, step: 1 }).collect();
-        let frame = self.graph.full(&o.out.shape.to_vec(), o.out.dtype, scalar(value).as_f64());
-        let node = self.graph.push(Op::SliceAssign(inside), &[frame, x])?;
-        self.set(&o.out, node)
     }
 
     fn matmul(&mut self, o: &MatmulOpIr) -> Imported {
@@ -317,47 +269,5 @@ impl Importer<'_> {
         };
         let node = self.graph.random(&o.out.shape.to_vec(), o.out.dtype, distribution);
         self.set(&o.out, node)
-    }
-
-    /// Burn records softmax and its logarithm in pieces; the whole has a shorter derivative and a fused kernel.
-    ///
-    /// With `s = x − max x`: `s − log Σ exp s` is the logarithm, `exp s / Σ exp s` the softmax.
-    fn as_softmax(&self, f: Binary, x: NodeId, y: NodeId) -> Option<(Op, NodeId)> {
-        let (exponential, shifted, sum) = match f {
-            Binary::Sub => {
-                let log = self.through(y, |op| matches!(op, Op::Expand(_)))?;
-                let sum = self.through(log, |op| *op == Op::Unary(Unary::Log))?;
-                (None, x, sum)
-            }
-            Binary::Div => {
-                let shifted = self.through(x, |op| *op == Op::Unary(Unary::Exp))?;
-                let sum = self.through(y, |op| matches!(op, Op::Expand(_)))?;
-                (Some(x), shifted, sum)
-            }
-            _ => return None,
-        };
-        let Op::Sum(axes) = &self.graph.node(sum).op else { return None };
-        let [axis] = axes[..] else { return None };
-        let summed = self.graph.node(sum).inputs[0];
-        let of_shifted = self.through(summed, |op| *op == Op::Unary(Unary::Exp))? == shifted;
-        if !of_shifted || exponential.is_some_and(|exponential| exponential != summed) {
-            return None;
-        }
-        let node = self.graph.node(shifted);
-        let (Op::Binary(Binary::Sub), [source, max]) = (&node.op, node.inputs.as_slice()) else { return None };
-        let gathered = self.graph.node(self.through(*max, |op| matches!(op, Op::Expand(_)))?);
-        let indices = gathered.inputs.get(1)?;
-        let is_max = gathered.op == Op::Gather(axis)
-            && gathered.inputs[0] == *source
-            && self.graph.node(*indices).op == Op::ArgMax(axis)
-            && self.graph.node(*indices).inputs == [*source];
-        let op = if exponential.is_some() { Op::Softmax(axis) } else { Op::LogSoftmax(axis) };
-        is_max.then_some((op, *source))
-    }
-
-    /// The input of a node whose operation satisfies the predicate.
-    fn through(&self, node: NodeId, is: impl Fn(&Op) -> bool) -> Option<NodeId> {
-        let node = self.graph.node(node);
-        if is(&node.op) { node.inputs.first().copied() } else { None }
     }
 }

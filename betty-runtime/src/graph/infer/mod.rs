@@ -1,90 +1,18 @@
 //! Shape and type of an operation's result, or the reason why there is none.
 
+mod arguments;
+mod spatial;
+
 use burn::tensor::{BoolStore, DType};
 
-use super::{Binary, Convolution, Graph, GraphError, NodeId, Op, Range, Unary, Window};
+use super::{Binary, Graph, GraphError, NodeId, Op, Unary};
+use arguments::Arguments;
+use spatial::{convolution, pooled};
 
 /// Type of comparisons and masks.
 const BOOL: DType = DType::Bool(BoolStore::Native);
 /// Type of indices.
 const INDEX: DType = DType::I64;
-
-/// The checked arguments of one operation.
-struct Arguments<'a> {
-    graph: &'a Graph,
-    op: &'a Op,
-    inputs: &'a [NodeId],
-}
-
-impl Arguments<'_> {
-    fn shape(&self, i: usize) -> Vec<usize> {
-        self.graph.shape(self.inputs[i]).to_vec()
-    }
-
-    fn dtype(&self, i: usize) -> DType {
-        self.graph.dtype(self.inputs[i])
-    }
-
-    fn count(&self, expected: usize) -> Result<(), GraphError> {
-        if self.inputs.len() == expected {
-            return Ok(());
-        }
-        Err(GraphError::InputCount { op: self.op.name(), expected, found: self.inputs.len() })
-    }
-
-    fn invalid<T>(&self, shape: Vec<usize>, reason: impl Into<String>) -> Result<T, GraphError> {
-        Err(GraphError::InvalidShape { op: self.op.name(), shape, reason: reason.into() })
-    }
-
-    fn same_shape(&self, left: usize, right: usize) -> Result<Vec<usize>, GraphError> {
-        let (left, right) = (self.shape(left), self.shape(right));
-        if left == right {
-            return Ok(left);
-        }
-        Err(GraphError::ShapeMismatch { op: self.op.name(), left, right })
-    }
-
-    fn kind(&self, i: usize, expected: &'static str) -> Result<DType, GraphError> {
-        let found = self.dtype(i);
-        let fits = match expected {
-            "float" => found.is_float(),
-            "integer" => found.is_int() || found.is_uint(),
-            "bool" => found.is_bool(),
-            _ => !found.is_bool(),
-        };
-        if fits {
-            return Ok(found);
-        }
-        Err(GraphError::TypeMismatch { op: self.op.name(), expected, found })
-    }
-
-    fn same_dtype(&self, left: usize, right: usize) -> Result<DType, GraphError> {
-        let (dtype, found) = (self.dtype(left), self.dtype(right));
-        if dtype == found || (dtype.is_bool() && found.is_bool()) {
-            return Ok(dtype);
-        }
-        Err(GraphError::TypeMismatch { op: self.op.name(), expected: "equally typed", found })
-    }
-
-    fn axis(&self, i: usize, axis: usize) -> Result<Vec<usize>, GraphError> {
-        let shape = self.shape(i);
-        if axis < shape.len() {
-            return Ok(shape);
-        }
-        self.invalid(shape, format!("there is no dimension {axis}"))
-    }
-
-    /// Checks the ranges against input `i` and gives the shape inside them.
-    fn ranges(&self, i: usize, ranges: &[Range]) -> Result<Vec<usize>, GraphError> {
-        let shape = self.shape(i);
-        let fit = ranges.len() == shape.len()
-            && ranges.iter().zip(&shape).all(|(r, &size)| r.step > 0 && r.start <= r.end && r.end <= size);
-        if fit {
-            return Ok(ranges.iter().map(Range::len).collect());
-        }
-        self.invalid(shape, format!("ranges {ranges:?} do not fit"))
-    }
-}
 
 pub(super) fn infer(graph: &Graph, op: &Op, inputs: &[NodeId]) -> Result<(Vec<usize>, DType), GraphError> {
     let a = Arguments { graph, op, inputs };
@@ -92,7 +20,7 @@ pub(super) fn infer(graph: &Graph, op: &Op, inputs: &[NodeId]) -> Result<(Vec<us
         Op::Input(_) | Op::Literal(_) | Op::Full(_) | Op::Random { .. } => {
             return a.invalid(Vec::new(), "leaves are added by their own methods");
         }
-        Op::Where => 3,
+        Op::Where | Op::Scatter { .. } => 3,
         Op::Concat(_) => inputs.len().max(1),
         Op::Binary(_)
         | Op::Compare(_)
@@ -143,6 +71,11 @@ pub(super) fn infer(graph: &Graph, op: &Op, inputs: &[NodeId]) -> Result<(Vec<us
             shape[*axis] = 1;
             Ok((shape, INDEX))
         }
+        Op::CumSum(axis) => Ok((a.axis(0, *axis)?, a.kind(0, "number")?)),
+        Op::CumArgMax(axis) | Op::CumArgMin(axis) | Op::ArgSort { axis, .. } => {
+            a.kind(0, "number")?;
+            Ok((a.axis(0, *axis)?, INDEX))
+        }
         Op::LogSoftmax(axis) | Op::Softmax(axis) => Ok((a.axis(0, *axis)?, a.kind(0, "float")?)),
         Op::Reshape(shape) => {
             if a.shape(0).iter().product::<usize>() != shape.iter().product::<usize>() {
@@ -181,7 +114,9 @@ pub(super) fn infer(graph: &Graph, op: &Op, inputs: &[NodeId]) -> Result<(Vec<us
             Ok((a.shape(0), a.dtype(0)))
         }
         Op::Concat(axis) => concat(&a, *axis),
-        Op::Gather(_) | Op::ScatterAdd { .. } | Op::Select(_) | Op::SelectAdd { .. } => indexing(&a),
+        Op::Gather(_) | Op::ScatterAdd { .. } | Op::Scatter { .. } | Op::Select(_) | Op::SelectAdd { .. } => {
+            indexing(&a)
+        }
         Op::MatMul => matmul(&a),
         Op::Conv(options) => convolution(&a, options),
         Op::ConvInput(_, shape) | Op::ConvWeight(_, shape) => {
@@ -207,7 +142,7 @@ pub(super) fn infer(graph: &Graph, op: &Op, inputs: &[NodeId]) -> Result<(Vec<us
 
 fn unary(a: &Arguments<'_>, f: Unary) -> Result<(Vec<usize>, DType), GraphError> {
     let dtype = match f {
-        Unary::Not => a.kind(0, "bool")?,
+        Unary::Not => a.kind(0, "discrete")?,
         Unary::Neg | Unary::Abs | Unary::Sign => a.kind(0, "number")?,
         Unary::IsNan | Unary::IsInf => {
             a.kind(0, "float")?;
@@ -220,8 +155,9 @@ fn unary(a: &Arguments<'_>, f: Unary) -> Result<(Vec<usize>, DType), GraphError>
 
 fn binary(a: &Arguments<'_>, f: Binary) -> Result<(Vec<usize>, DType), GraphError> {
     let kind = match f {
-        Binary::And | Binary::Or | Binary::Xor => "bool",
-        Binary::Pow | Binary::Atan2 | Binary::Gate => "float",
+        Binary::And | Binary::Or | Binary::Xor => "discrete",
+        Binary::ShiftLeft | Binary::ShiftRight => "integer",
+        Binary::Atan2 | Binary::Gate => "float",
         _ => "number",
     };
     a.kind(0, kind)?;
@@ -260,6 +196,16 @@ fn indexing(a: &Arguments<'_>) -> Result<(Vec<usize>, DType), GraphError> {
             shape[axis] = size;
             Ok((shape, a.kind(1, "number")?))
         }
+        Op::Scatter { axis, .. } => {
+            a.kind(1, "integer")?;
+            a.same_dtype(0, 2)?;
+            let (shape, values) = (a.axis(0, axis)?, a.same_shape(1, 2)?);
+            let fits = shape.len() == values.len() && (0..shape.len()).all(|d| d == axis || values[d] == shape[d]);
+            if !fits {
+                return Err(GraphError::ShapeMismatch { op: a.op.name(), left: shape, right: values });
+            }
+            Ok((shape, a.kind(0, "number")?))
+        }
         Op::Select(axis) => {
             a.kind(1, "integer")?;
             let (mut shape, indices) = (a.axis(0, axis)?, a.shape(1));
@@ -294,48 +240,4 @@ fn matmul(a: &Arguments<'_>) -> Result<(Vec<usize>, DType), GraphError> {
     shape[rank - 1] = right[rank - 1];
     a.kind(0, "number")?;
     Ok((shape, a.same_dtype(0, 1)?))
-}
-
-fn convolution(a: &Arguments<'_>, options: &Convolution) -> Result<(Vec<usize>, DType), GraphError> {
-    let (x, weight) = (a.shape(0), a.shape(1));
-    let spatial = options.stride.len();
-    let fits = x.len() == spatial + 2
-        && weight.len() == spatial + 2
-        && options.groups > 0
-        && x[1] == weight[1] * options.groups
-        && weight[0] % options.groups == 0;
-    if !fits {
-        return Err(GraphError::ShapeMismatch { op: a.op.name(), left: x, right: weight });
-    }
-    let mut shape = vec![x[0], weight[0]];
-    for d in 0..spatial {
-        let padded = x[d + 2] + options.padding[d].0 + options.padding[d].1;
-        let reach = options.dilation[d] * weight[d + 2].saturating_sub(1) + 1;
-        if padded < reach || options.stride[d] == 0 {
-            return a.invalid(x, format!("the window of size {reach} does not fit dimension {}", d + 2));
-        }
-        shape.push((padded - reach) / options.stride[d] + 1);
-    }
-    Ok((shape, a.same_dtype(0, 1)?))
-}
-
-fn pooled(a: &Arguments<'_>, window: &Window) -> Result<Vec<usize>, GraphError> {
-    let x = a.shape(0);
-    if x.len() != window.kernel.len() + 2 {
-        return a.invalid(x, format!("pooling needs {} dimensions", window.kernel.len() + 2));
-    }
-    let mut shape = x[..2].to_vec();
-    for d in 0..window.kernel.len() {
-        let padded = x[d + 2] + 2 * window.padding[d];
-        let reach = window.dilation[d] * window.kernel[d].saturating_sub(1) + 1;
-        if padded < reach || window.stride[d] == 0 {
-            return a.invalid(x, format!("the window of size {reach} does not fit dimension {}", d + 2));
-        }
-        let steps = padded - reach;
-        let count = if window.ceil { steps.div_ceil(window.stride[d]) } else { steps / window.stride[d] };
-        // A last window that would start in the padding behind the data does not count.
-        let starts_outside = window.ceil && count * window.stride[d] >= x[d + 2] + window.padding[d];
-        shape.push(count + usize::from(!starts_outside));
-    }
-    Ok(shape)
 }

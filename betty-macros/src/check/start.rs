@@ -1,0 +1,68 @@
+//! Where levels start: a known way, and a level above that a hypergradient reaches.
+
+use syn::ext::IdentExt;
+
+use super::names::Links;
+use crate::ast::{Call, Level, Program};
+use crate::graph::Graph;
+use crate::methods::STARTS;
+use crate::report::{Report, did_you_mean, listed, suggestion};
+
+/// The way in which `start` is written; where the name of a level belongs is checked with the other names.
+pub(super) fn check_way(level: &Level, report: &mut Report) {
+    let Some(call) = &level.start else { return };
+    let name = call.name.to_string();
+    let names = || STARTS.iter().map(|(name, _)| *name);
+    if !names().any(|known| known == name) {
+        let meant = suggestion(&name, names());
+        let text = format!("unknown start `{name}`{}; the starts are {}", did_you_mean(meant), listed(names()));
+        report.error(&call.name, text);
+    } else if name == FROM {
+        if call.start_level().is_none() && !call.incomplete {
+            report.error(&call.name, "`from` takes the name of a level: `start: from(meta)`");
+        }
+    } else if let Some(setting) = call.settings.first() {
+        report.error(&setting.value.tokens, format!("`{name}` takes no options"));
+    }
+}
+
+/// The way that takes a level's name.
+const FROM: &str = "from";
+
+/// The level that `from` names must wait for this one, and the method must see where the steps began.
+pub(super) fn check_edges(program: &Program, links: &Links<'_>, graph: &Graph, report: &mut Report) {
+    let name = |index: usize| program.levels[index].name.unraw().to_string();
+    for (index, level) in program.levels.iter().enumerate() {
+        let Some(entry) = &links.start[index] else {
+            let unused = level.start.as_ref().filter(|call| call.name != FROM && graph.roots().contains(&index));
+            if let Some(call) = unused {
+                let text = format!("no level is solved after `{}`, so its `start` is never used", name(index));
+                report.error(&call.name, text);
+            }
+            continue;
+        };
+        let (from, to) = (name(entry.level), name(index));
+        if !graph.is_below(index, entry.level) {
+            report.error(
+                entry.token,
+                format!(
+                    "`{to}` starts from `{from}`, but nothing in `{to}` ever reaches `{from}`; list `{to}`, or a level above it, \
+                     under `lower` of `{from}`"
+                ),
+            );
+        } else if !graph.upper(index).contains(&entry.level) && !is_unrolled(level.hypergradient.as_ref()) {
+            report.error(
+                entry.token,
+                format!(
+                    "only `unrolled` differentiates where the steps of `{to}` begin; choose it for `{to}`, or list `{from}` \
+                     under `upper` of `{to}`"
+                ),
+            );
+        }
+    }
+}
+
+/// A method that was not given is an error of its own.
+fn is_unrolled(method: Option<&Call>) -> bool {
+    method.is_none_or(|call| call.name == super::unrolled::UNROLLED)
+}

@@ -1,0 +1,171 @@
+//! The schedule, executed: turns of lower levels, starts, tasks, and steps.
+
+use std::rc::Rc;
+
+use super::error::EngineError;
+use super::event::Event;
+use super::gradient::TotalGradient;
+use super::level::Place;
+use super::program::Multilevel;
+use super::train::Engine;
+use super::trajectory::{Evaluation, Step, mean};
+use crate::config::{HypergradientConfig, LowerBatch, Start};
+use crate::execute::{Value, Vector, mix};
+use crate::linalg::InnerProductSpace;
+use crate::trace::AnyBatch;
+
+/// Gradients gathered for one step.
+#[derive(Default)]
+struct Evaluated {
+    /// Sum of the losses.
+    loss: f64,
+    /// Norm of the last gradient.
+    norm: f64,
+    gradients: Vec<Vector>,
+    evaluations: Vec<Evaluation>,
+    /// The level's running statistics after all batches so far.
+    statistics: Vec<(usize, Value)>,
+}
+
+impl<P: Multilevel> Engine<P> {
+    /// Turns of the lower levels as the schedule asks, then one turn of level `k`: a step, unless it is still warming up.
+    pub(super) fn advance(&mut self, k: usize, losses: &mut [Option<f64>]) -> Result<(), EngineError> {
+        let is_warm = self.iterations >= self.levels[k].config.warmup as u64;
+        let mut evaluated = Evaluated::default();
+        let mut places = Vec::new();
+        for _ in 0..if is_warm { self.levels[k].config.tasks } else { 1 } {
+            places = self.advance_lowers(k, losses)?;
+            if is_warm {
+                self.evaluate(k, &mut evaluated)?;
+            }
+            self.mark_seen(k);
+        }
+        if is_warm {
+            losses[k] = Some(self.step(k, evaluated)?);
+        }
+        self.levels[k].turns += 1;
+        for (lower, place) in places {
+            self.levels[lower].go_back(place);
+            for _ in 0..self.levels[lower].config.unroll {
+                self.advance(lower, losses)?;
+            }
+        }
+        self.mark_seen(k);
+        Ok(())
+    }
+
+    /// Turns of the lower levels of `k` until each has taken as many as it shall; answers where those stood that only look
+    /// ahead.
+    fn advance_lowers(&mut self, k: usize, losses: &mut [Option<f64>]) -> Result<Vec<(usize, Place)>, EngineError> {
+        let mut places = Vec::new();
+        for (i, &lower) in P::SCHEDULE.levels[k].lower.iter().enumerate() {
+            if self.levels[lower].turns == self.seen[k][i] {
+                match self.levels[lower].config.start {
+                    Start::Kept => {}
+                    Start::Initial => self.levels[lower].restart(None),
+                    Start::From => self.start_from(lower),
+                    Start::LookAhead => places.push((lower, self.levels[lower].place())),
+                }
+            }
+            let unroll = self.levels[lower].config.unroll as u64;
+            while self.levels[lower].turns - self.seen[k][i] < unroll {
+                self.advance(lower, losses)?;
+            }
+        }
+        Ok(places)
+    }
+
+    /// Puts the parameters of the level that the program names in the place of those of `lower`.
+    fn start_from(&mut self, lower: usize) {
+        let pair = P::SCHEDULE.levels[lower].start.map(|from| self.levels.get_disjoint_mut([lower, from]));
+        if let Some(Ok([level, from])) = pair {
+            level.restart(Some(from));
+        }
+    }
+
+    fn mark_seen(&mut self, k: usize) {
+        for (i, &lower) in P::SCHEDULE.levels[k].lower.iter().enumerate() {
+            self.seen[k][i] = self.levels[lower].turns;
+        }
+    }
+
+    /// Gradients of level `k` on as many batches as are averaged at one place of the levels below.
+    fn evaluate(&mut self, k: usize, evaluated: &mut Evaluated) -> Result<(), EngineError> {
+        let record = self.levels[k].trajectory.is_some();
+        for _ in 0..self.levels[k].config.accumulate {
+            // Each batch goes on from the statistics that the one before left; they count once the step is taken.
+            let before = self.levels[k].set_statistics(std::mem::take(&mut evaluated.statistics));
+            let found = self.next_gradient(k, record);
+            evaluated.statistics = self.levels[k].set_statistics(before);
+            let (part, evaluation) = found?;
+            evaluated.statistics.retain(|(index, _)| part.statistics.iter().all(|(newer, _)| newer != index));
+            evaluated.statistics.extend(part.statistics);
+            evaluated.loss += part.loss;
+            evaluated.norm = part.norm;
+            evaluated.gradients.push(part.gradient);
+            evaluated.evaluations.extend(evaluation);
+        }
+        Ok(())
+    }
+
+    /// One optimizer step of level `k`; answers the loss before it.
+    fn step(&mut self, k: usize, evaluated: Evaluated) -> Result<f64, EngineError> {
+        let Evaluated { loss, mut norm, gradients, evaluations, statistics } = evaluated;
+        let count = gradients.len();
+        let loss = loss / count as f64;
+        let gradient = mean(gradients.into_iter(), count);
+        if count > 1 {
+            norm = gradient.dot(&gradient)?.sqrt();
+        }
+        let level = &mut self.levels[k];
+        let learning_rate = level.learning_rate()?;
+        if let Some(steps) = &level.trajectory {
+            let (before, number) = (Some(level.before(gradient.clone())), level.next_number());
+            steps.borrow_mut().record(Step { evaluations, learning_rate, number, before });
+        }
+        level.step(gradient, learning_rate);
+        level.set_statistics(statistics);
+        self.stale = true;
+        let (name, step) = (level.name, level.steps);
+        self.emit(&Event::Step { level: k, name, step, loss, gradient_norm: norm, learning_rate });
+        Ok(loss)
+    }
+
+    /// The total gradient of level `k` on its next batch, which becomes the batch its best response is differentiated on.
+    fn next_gradient(&mut self, k: usize, record: bool) -> Result<(TotalGradient, Option<Evaluation>), EngineError> {
+        let batch = self.next_batch(k)?;
+        let seed = self.draw_seed(k);
+        let gradient = self.total_gradient(k, &batch, seed, record)?;
+        self.levels[k].last = Some((batch, seed));
+        Ok(gradient)
+    }
+
+    pub(super) fn next_batch(&mut self, k: usize) -> Result<Rc<AnyBatch>, EngineError> {
+        let level = self.levels[k].name.to_owned();
+        match self.streams[k].next_batch() {
+            Ok(Some(batch)) => {
+                self.levels[k].batches += 1;
+                Ok(Rc::new(batch))
+            }
+            Ok(None) => match self.levels[k].batches {
+                0 => Err(EngineError::EmptyData { level }),
+                batches => Err(EngineError::OutOfData { level, batches }),
+            },
+            Err(source) => Err(EngineError::Data { level, source }),
+        }
+    }
+
+    /// The batch and seed at which a lower level is differentiated: those of its last step, or fresh ones.
+    pub(super) fn lower_batch(&mut self, k: usize) -> Result<(Rc<AnyBatch>, u64), EngineError> {
+        let level = &self.levels[k];
+        match (&level.last, level.config.hypergradient.as_ref().map(HypergradientConfig::batch)) {
+            (Some(last), Some(LowerBatch::Last)) => Ok(last.clone()),
+            _ => Ok((self.next_batch(k)?, self.draw_seed(k))),
+        }
+    }
+
+    /// A seed of its own for every batch that a level takes.
+    pub(super) fn draw_seed(&self, k: usize) -> u64 {
+        mix(mix(self.seed, k as u64), self.levels[k].batches)
+    }
+}

@@ -1,0 +1,124 @@
+//! Elementwise operations, comparisons and casts.
+
+use burn::tensor::{DType, DispatchTensor};
+use burn_backend::ops::{ActivationOps, BoolTensorOps, FloatTensorOps, IntTensorOps};
+use burn_backend::{Scalar as Number, TensorMetadata};
+use burn_dispatch::Dispatch as B;
+
+use super::BOOL;
+use crate::graph::{Binary, Comparison, Unary, WithScalar};
+
+pub(super) fn unary(f: Unary, x: DispatchTensor) -> DispatchTensor {
+    match f {
+        Unary::Neg => by_number!(x, float_neg, int_neg),
+        Unary::Abs => by_number!(x, float_abs, int_abs),
+        Unary::Sign => by_number!(x, float_sign, int_sign),
+        Unary::Exp => B::float_exp(x),
+        Unary::Log => B::float_log(x),
+        Unary::Log1p => B::float_log1p(x),
+        Unary::Sqrt => B::float_sqrt(x),
+        Unary::Recip => B::float_recip(x),
+        Unary::Sin => B::float_sin(x),
+        Unary::Cos => B::float_cos(x),
+        Unary::Tan => B::float_tan(x),
+        Unary::Sinh => B::float_sinh(x),
+        Unary::Cosh => B::float_cosh(x),
+        Unary::Tanh => B::float_tanh(x),
+        Unary::Asin => B::float_asin(x),
+        Unary::Acos => B::float_acos(x),
+        Unary::Atan => B::float_atan(x),
+        Unary::Asinh => B::float_asinh(x),
+        Unary::Acosh => B::float_acosh(x),
+        Unary::Atanh => B::float_atanh(x),
+        Unary::Erf => B::float_erf(x),
+        Unary::Sigmoid => B::sigmoid(x),
+        Unary::LogSigmoid => B::log_sigmoid(x),
+        Unary::Gelu => B::gelu(x),
+        Unary::Relu => B::relu(x),
+        Unary::Round => B::float_round(x),
+        Unary::Floor => B::float_floor(x),
+        Unary::Ceil => B::float_ceil(x),
+        Unary::Trunc => B::float_trunc(x),
+        Unary::Not if x.dtype().is_bool() => B::bool_not(x),
+        Unary::Not => B::bitwise_not(x),
+        Unary::IsNan => B::float_is_nan(x, BOOL),
+        Unary::IsInf => B::float_is_inf(x, BOOL),
+    }
+}
+
+pub(super) fn binary(f: Binary, x: DispatchTensor, y: DispatchTensor) -> DispatchTensor {
+    match f {
+        Binary::Add => by_number!(x, float_add, int_add, y),
+        Binary::Sub => by_number!(x, float_sub, int_sub, y),
+        Binary::Mul => by_number!(x, float_mul, int_mul, y),
+        Binary::Div => by_number!(x, float_div, int_div, y),
+        Binary::Rem => by_number!(x, float_remainder, int_remainder, y),
+        Binary::Pow => by_number!(x, float_powf, int_powi, y),
+        Binary::Atan2 => B::float_atan2(x, y),
+        Binary::And => by_logic!(x, bool_and, bitwise_and, y),
+        Binary::Or => by_logic!(x, bool_or, bitwise_or, y),
+        Binary::Xor => by_logic!(x, bool_xor, bitwise_xor, y),
+        Binary::ShiftLeft => B::bitwise_left_shift(x, y),
+        Binary::ShiftRight => B::bitwise_right_shift(x, y),
+        Binary::Gate => B::relu_backward(x, y),
+    }
+}
+
+pub(super) fn with_scalar(f: WithScalar, x: DispatchTensor, c: Number) -> DispatchTensor {
+    match f {
+        WithScalar::Add => by_number!(x, float_add_scalar, int_add_scalar, c),
+        WithScalar::Mul => by_number!(x, float_mul_scalar, int_mul_scalar, c),
+        WithScalar::Rem => by_number!(x, float_remainder_scalar, int_remainder_scalar, c),
+        WithScalar::ClampMin => by_number!(x, float_clamp_min, int_clamp_min, c),
+        WithScalar::ClampMax => by_number!(x, float_clamp_max, int_clamp_max, c),
+        // A whole exponent is a repeated product: right for negative bases, and faster.
+        WithScalar::Pow => match c {
+            Number::Float(exponent) if exponent.fract() != 0.0 || exponent.abs() > 64.0 => B::float_powf_scalar(x, c),
+            Number::Float(exponent) => B::float_powi_scalar(x, Number::Int(exponent as i64)),
+            _ => by_number!(x, float_powi_scalar, int_powi_scalar, c),
+        },
+    }
+}
+
+pub(super) fn compare(relation: Comparison, x: DispatchTensor, y: DispatchTensor) -> DispatchTensor {
+    if x.dtype().is_bool() {
+        return match relation {
+            Comparison::NotEqual => B::bool_not_equal(x, y),
+            _ => B::bool_equal(x, y),
+        };
+    }
+    match relation {
+        Comparison::Equal => by_number!(x, float_equal, int_equal, y, BOOL),
+        Comparison::NotEqual => by_number!(x, float_not_equal, int_not_equal, y, BOOL),
+        Comparison::Greater => by_number!(x, float_greater, int_greater, y, BOOL),
+        Comparison::GreaterEqual => by_number!(x, float_greater_equal, int_greater_equal, y, BOOL),
+        Comparison::Lower => by_number!(x, float_lower, int_lower, y, BOOL),
+        Comparison::LowerEqual => by_number!(x, float_lower_equal, int_lower_equal, y, BOOL),
+    }
+}
+
+pub(super) fn compare_scalar(relation: Comparison, x: DispatchTensor, c: Number) -> DispatchTensor {
+    match relation {
+        Comparison::Equal => by_number!(x, float_equal_elem, int_equal_elem, c, BOOL),
+        Comparison::NotEqual => by_number!(x, float_not_equal_elem, int_not_equal_elem, c, BOOL),
+        Comparison::Greater => by_number!(x, float_greater_elem, int_greater_elem, c, BOOL),
+        Comparison::GreaterEqual => by_number!(x, float_greater_equal_elem, int_greater_equal_elem, c, BOOL),
+        Comparison::Lower => by_number!(x, float_lower_elem, int_lower_elem, c, BOOL),
+        Comparison::LowerEqual => by_number!(x, float_lower_equal_elem, int_lower_equal_elem, c, BOOL),
+    }
+}
+
+pub(super) fn cast(x: DispatchTensor, to: DType) -> DispatchTensor {
+    let from = x.dtype();
+    match (from.is_float(), from.is_bool(), to.is_float(), to.is_bool()) {
+        (true, _, true, _) => B::float_cast(x, to.into()),
+        (true, _, _, true) => B::float_not_equal_elem(x, Number::Float(0.0), BOOL),
+        (true, ..) => B::float_into_int(x, to.into()),
+        (_, true, true, _) => B::bool_into_float(x, to.into()),
+        (_, true, _, true) => x,
+        (_, true, ..) => B::bool_into_int(x, to.into()),
+        (_, _, true, _) => B::int_into_float(x, to.into()),
+        (_, _, _, true) => B::int_not_equal_elem(x, Number::Int(0), BOOL),
+        _ => B::int_cast(x, to.into()),
+    }
+}

@@ -1,0 +1,244 @@
+//! One operation on one device: from graph operations to Burn's dispatch layer.
+
+/// Calls the float, integer or bool variant of an operation, by the type of its first tensor.
+macro_rules! by_kind {
+    ($x:expr, $float:ident, $int:ident, $bool:ident $(, $argument:expr)*) => {{
+        let x = $x;
+        let dtype = x.dtype();
+        if dtype.is_float() { B::$float(x $(, $argument)*) }
+        else if dtype.is_bool() { B::$bool(x $(, $argument)*) }
+        else { B::$int(x $(, $argument)*) }
+    }};
+}
+
+macro_rules! by_number {
+    ($x:expr, $float:ident, $int:ident $(, $argument:expr)*) => {{
+        let x = $x;
+        if x.dtype().is_float() { B::$float(x $(, $argument)*) } else { B::$int(x $(, $argument)*) }
+    }};
+}
+
+/// Calls the bool or integer variant of an operation.
+macro_rules! by_logic {
+    ($x:expr, $bool:ident, $int:ident $(, $argument:expr)*) => {{
+        let x = $x;
+        if x.dtype().is_bool() { B::$bool(x $(, $argument)*) } else { B::$int(x $(, $argument)*) }
+    }};
+}
+
+mod elementwise;
+mod indexing;
+mod ordering;
+mod window;
+
+use burn::tensor::{BoolStore, DType, DispatchTensor, IntDType, Slice};
+use burn_backend::ops::{ActivationOps, BoolTensorOps, FloatTensorOps, IntTensorOps, ModuleOps};
+use burn_backend::tensor::IndexingUpdateOp;
+use burn_backend::{Scalar as Number, TensorMetadata};
+use burn_dispatch::{Dispatch as B, DispatchDevice};
+
+use super::random;
+use crate::graph::{Comparison, Node, Op, Range, Scalar};
+use elementwise::{binary, cast, compare, compare_scalar, unary, with_scalar};
+use window::{avg_pool, avg_pool_adjoint, by_rank, max_pool_indices, options};
+
+/// What an instruction executes.
+#[derive(Debug)]
+pub(super) enum Kernel {
+    /// A graph operation with a result of this shape and type.
+    Node { op: Op, shape: Vec<usize>, dtype: DType },
+    /// A number written where a mask holds (inputs: tensor, mask).
+    MaskFill(Scalar),
+    /// A bool tensor compared with a truth value.
+    CompareBool(Comparison, bool),
+}
+
+impl Kernel {
+    pub(super) fn node(node: &Node) -> Self {
+        Kernel::Node { op: node.op.clone(), shape: node.shape.clone(), dtype: node.dtype }
+    }
+}
+
+/// What holds for one run of a program.
+pub(super) struct Run<'a> {
+    pub(super) device: &'a DispatchDevice,
+    pub(super) seed: u64,
+}
+
+/// Type of masks.
+const BOOL: BoolStore = BoolStore::Native;
+/// Type of indices.
+const INDEX: IntDType = IntDType::I64;
+
+impl Run<'_> {
+    /// Runs a kernel on its operands, taking them out of the list.
+    pub(super) fn execute(&self, kernel: &Kernel, operands: &mut Vec<DispatchTensor>) -> DispatchTensor {
+        let mut operands = operands.drain(..);
+        let mut next = || operands.next().expect("the graph checked the number of inputs");
+        match kernel {
+            Kernel::MaskFill(value) => {
+                let (x, mask) = (next(), next());
+                by_kind!(x, float_mask_fill, int_mask_fill, bool_mask_fill, mask, number(*value))
+            }
+            Kernel::CompareBool(relation, value) => match relation {
+                Comparison::NotEqual => B::bool_not_equal_elem(next(), Number::Bool(*value)),
+                _ => B::bool_equal_elem(next(), Number::Bool(*value)),
+            },
+            Kernel::Node { op, shape, dtype } => self.node(op, shape, *dtype, &mut next),
+        }
+    }
+
+    fn node(&self, op: &Op, shape: &[usize], dtype: DType, next: &mut dyn FnMut() -> DispatchTensor) -> DispatchTensor {
+        match op {
+            Op::Input(_) | Op::Literal(_) => unreachable!("inputs and literals are given, not executed"),
+            Op::Full(value) => full(shape, *value, dtype, self.device),
+            Op::Random { draw, distribution } => {
+                random::draw(shape, dtype, *distribution, self.seed, *draw, self.device)
+            }
+            Op::StopGradient => next(),
+            Op::Unary(f) => unary(*f, next()),
+            Op::Binary(f) => binary(*f, next(), next()),
+            Op::WithScalar(f, value) => with_scalar(*f, next(), number(*value)),
+            Op::Compare(relation) => compare(*relation, next(), next()),
+            Op::CompareScalar(relation, value) => compare_scalar(*relation, next(), number(*value)),
+            Op::Where => {
+                let (mask, x, y) = (next(), next(), next());
+                by_kind!(y, float_mask_where, int_mask_where, bool_mask_where, mask, x)
+            }
+            Op::Cast(to) => cast(next(), *to),
+            Op::Sum(axes) => ordering::sum(next(), axes),
+            Op::ArgMax(axis) => ordering::arg_extreme(next(), *axis, true),
+            Op::ArgMin(axis) => ordering::arg_extreme(next(), *axis, false),
+            Op::CumSum(axis) => ordering::cumulative_sum(next(), *axis),
+            Op::CumArgMax(axis) => ordering::cumulative_arg_extreme(next(), *axis, true, self.device),
+            Op::CumArgMin(axis) => ordering::cumulative_arg_extreme(next(), *axis, false, self.device),
+            Op::ArgSort { axis, descending } => ordering::arg_sort(next(), *axis, *descending),
+            Op::LogSoftmax(axis) => B::log_softmax(next(), *axis),
+            Op::Softmax(axis) => B::softmax(next(), *axis),
+            Op::Reshape(shape) => by_kind!(next(), float_reshape, int_reshape, bool_reshape, shape.clone().into()),
+            Op::Permute(axes) => by_kind!(next(), float_permute, int_permute, bool_permute, axes),
+            Op::Expand(shape) => by_kind!(next(), float_expand, int_expand, bool_expand, shape.clone().into()),
+            Op::Slice(ranges) => by_kind!(next(), float_slice, int_slice, bool_slice, &slices(ranges)),
+            Op::SliceAssign(ranges) => {
+                let (x, y) = (next(), next());
+                by_kind!(x, float_slice_assign, int_slice_assign, bool_slice_assign, &slices(ranges), y)
+            }
+            Op::Flip(axes) => by_kind!(next(), float_flip, int_flip, bool_flip, axes),
+            Op::Concat(axis) => {
+                let first = next();
+                let dtype = first.dtype();
+                let mut all = vec![first];
+                let mut length = all[0].shape()[*axis];
+                while length < shape[*axis] {
+                    all.push(next());
+                    length += all[all.len() - 1].shape()[*axis];
+                }
+                if dtype.is_float() {
+                    B::float_cat(all, *axis)
+                } else if dtype.is_bool() {
+                    B::bool_cat(all, *axis)
+                } else {
+                    B::int_cat(all, *axis)
+                }
+            }
+            Op::Gather(axis) => indexing::gather(*axis, next(), next()),
+            Op::ScatterAdd { axis, .. } => {
+                let (indices, values) = (next(), next());
+                let zeros = full(shape, Scalar::of(dtype, 0.0), dtype, self.device);
+                indexing::scatter(*axis, IndexingUpdateOp::Add, zeros, indices, values)
+            }
+            Op::Scatter { axis, update } => {
+                indexing::scatter(*axis, indexing::burn_update(*update), next(), next(), next())
+            }
+            Op::Select(axis) => {
+                let (x, indices) = (next(), next());
+                by_kind!(x, float_select, int_select, bool_select, *axis, indices)
+            }
+            Op::SelectAdd { axis, .. } => {
+                let (indices, values) = (next(), next());
+                let zeros = full(shape, Scalar::of(dtype, 0.0), dtype, self.device);
+                by_number!(zeros, float_select_assign, int_select_assign, *axis, indices, values, IndexingUpdateOp::Add)
+            }
+            Op::MatMul => {
+                let (x, y) = (next(), next());
+                by_number!(x, float_matmul, int_matmul, y)
+            }
+            Op::Conv(o) => {
+                let (x, w) = (next(), next());
+                by_rank!(
+                    o.stride.len(),
+                    B::conv1d(x, w, None, options(o)),
+                    B::conv2d(x, w, None, options(o)),
+                    B::conv3d(x, w, None, options(o))
+                )
+            }
+            Op::ConvInput(o, _) => {
+                let (w, c) = (next(), next());
+                let x = self.stand_in(shape, dtype);
+                by_rank!(
+                    o.stride.len(),
+                    B::conv1d_x_backward(x, w, c, options(o)),
+                    B::conv2d_x_backward(x, w, c, options(o)),
+                    B::conv3d_x_backward(x, w, c, options(o))
+                )
+            }
+            Op::ConvWeight(o, _) => {
+                let (x, c) = (next(), next());
+                let w = self.stand_in(shape, dtype);
+                by_rank!(
+                    o.stride.len(),
+                    B::conv1d_weight_backward(x, w, c, options(o)),
+                    B::conv2d_weight_backward(x, w, c, options(o)),
+                    B::conv3d_weight_backward(x, w, c, options(o))
+                )
+            }
+            Op::AvgPool(w) => avg_pool(next(), w),
+            Op::AvgPoolAdjoint(w, _) => avg_pool_adjoint(self.stand_in(shape, dtype), next(), w),
+            Op::AdaptiveAvgPool(sizes) => by_rank!(
+                sizes.len(),
+                B::adaptive_avg_pool1d(next(), sizes[0]),
+                B::adaptive_avg_pool2d(next(), [sizes[0], sizes[1]]),
+                B::adaptive_avg_pool3d(next(), [sizes[0], sizes[1], sizes[2]])
+            ),
+            Op::AdaptiveAvgPoolAdjoint(x) => {
+                let stand_in = self.stand_in(shape, dtype);
+                by_rank!(
+                    x.len() - 2,
+                    B::adaptive_avg_pool1d_backward(stand_in, next()),
+                    B::adaptive_avg_pool2d_backward(stand_in, next()),
+                    B::adaptive_avg_pool3d_backward(stand_in, next())
+                )
+            }
+            Op::MaxPoolIndices(w) => max_pool_indices(next(), w),
+        }
+    }
+
+    /// One number seen as a whole tensor: Burn's adjoints take a tensor where they only need its shape.
+    fn stand_in(&self, shape: &[usize], dtype: DType) -> DispatchTensor {
+        let one = full(&vec![1; shape.len()], Scalar::Float(0.0), dtype, self.device);
+        B::float_expand(one, shape.to_vec().into())
+    }
+}
+
+fn number(value: Scalar) -> Number {
+    match value {
+        Scalar::Float(value) => Number::Float(value),
+        Scalar::Int(value) => Number::Int(value),
+        Scalar::Bool(value) => Number::Bool(value),
+    }
+}
+
+fn full(shape: &[usize], value: Scalar, dtype: DType, device: &DispatchDevice) -> DispatchTensor {
+    let shape = shape.to_vec().into();
+    if dtype.is_float() {
+        B::float_full(shape, number(value), device, dtype.into())
+    } else if dtype.is_bool() {
+        if value.as_f64() != 0.0 { B::bool_ones(shape, device, BOOL) } else { B::bool_zeros(shape, device, BOOL) }
+    } else {
+        B::int_full(shape, number(value), device, dtype.into())
+    }
+}
+
+fn slices(ranges: &[Range]) -> Vec<Slice> {
+    ranges.iter().map(|r| Slice::new(r.start as isize, Some(r.end as isize), r.step as isize)).collect()
+}

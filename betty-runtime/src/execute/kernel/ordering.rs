@@ -1,0 +1,68 @@
+//! Where extreme values are, which order values have, and running reductions.
+
+use burn::tensor::DispatchTensor;
+use burn_backend::TensorMetadata;
+use burn_backend::ops::{BoolTensorOps, FloatTensorOps, IntTensorOps};
+use burn_dispatch::{Dispatch as B, DispatchDevice};
+
+use super::{BOOL, INDEX};
+
+pub(super) fn sum(x: DispatchTensor, axes: &[usize]) -> DispatchTensor {
+    let rank = x.shape().num_dims();
+    if !x.dtype().is_float() {
+        return axes.iter().fold(x, |x, &axis| B::int_sum_dim(x, axis));
+    }
+    if axes.len() == rank {
+        return B::float_reshape(B::float_sum(x), vec![1; rank].into());
+    }
+    match axes {
+        [axis] => B::float_sum_dim(x, *axis),
+        _ => B::float_sum_dims(x, axes),
+    }
+}
+
+pub(super) fn arg_extreme(x: DispatchTensor, axis: usize, max: bool) -> DispatchTensor {
+    if x.dtype().is_float() {
+        return if max { B::float_argmax(x, axis, INDEX) } else { B::float_argmin(x, axis, INDEX) };
+    }
+    B::int_cast(if max { B::int_argmax(x, axis) } else { B::int_argmin(x, axis) }, INDEX)
+}
+
+/// Indices that put the values along `axis` in order: those that Burn's own sort would answer, also among equal ones.
+pub(super) fn arg_sort(x: DispatchTensor, axis: usize, descending: bool) -> DispatchTensor {
+    if x.dtype().is_float() {
+        return B::float_sort_with_indices(x, axis, descending, INDEX).1;
+    }
+    B::int_cast(B::int_sort_with_indices(x, axis, descending).1, INDEX)
+}
+
+pub(super) fn cumulative_sum(x: DispatchTensor, axis: usize) -> DispatchTensor {
+    by_number!(x, float_cumsum, int_cumsum, axis)
+}
+
+/// Index of the extreme value so far: the last position that held it.
+pub(super) fn cumulative_arg_extreme(
+    x: DispatchTensor,
+    axis: usize,
+    max: bool,
+    device: &DispatchDevice,
+) -> DispatchTensor {
+    let shape = x.shape();
+    let extreme = if max {
+        by_number!(x.clone(), float_cummax, int_cummax, axis)
+    } else {
+        by_number!(x.clone(), float_cummin, int_cummin, axis)
+    };
+    let holds = if x.dtype().is_float() {
+        // Nothing is larger or smaller than a `NaN`, and nothing equals it.
+        let nan = B::float_is_nan(x.clone(), BOOL);
+        B::bool_or(B::float_equal(extreme, x, BOOL), nan)
+    } else {
+        B::int_equal(extreme, x, BOOL)
+    };
+    let mut along = vec![1; shape.num_dims()];
+    along[axis] = shape[axis];
+    let positions = B::int_reshape(B::int_arange(0..shape[axis] as i64, device, INDEX), along.into());
+    let held = B::int_mul(B::int_expand(positions, shape), B::bool_into_int(holds, INDEX));
+    B::int_cummax(held, axis)
+}

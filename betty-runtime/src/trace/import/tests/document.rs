@@ -1,0 +1,64 @@
+//! `docs/operations.md` is what the catalogue says.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use super::super::catalogue::{Derivative, Entry, OPERATIONS};
+
+const HEAD: &str = "\
+# Operations
+
+What Burn can record, and what its derivatives are. Every row is exercised by a test. This file is written by one too:
+`BETTY_UPDATE_DOCS=1 cargo test --workspace --lib operations_document`.
+
+- *exact*: the derivative of the forward operation, to any order, in the type the operation computes in (f32 or f64).
+- *piecewise*: exact to any order except where the function has a kink or a tie; the remark states what holds there, which
+  is Burn's own convention.
+- *constant*: the derivative is 0 wherever it exists.
+- *discrete*: the result holds no floats, or comes from none; a derivative ends here.
+- *missing*: a loss that uses it is refused with an error that names it.
+
+Backward operations are what Burn's autodiff records. They are imported as the adjoints they are, so that a loss may contain
+them, and so that Burn's gradient can be compared with ours.
+";
+
+/// The whole file.
+fn document() -> String {
+    let mut text = HEAD.to_owned();
+    let mut family = "";
+    for entry in OPERATIONS {
+        let (of, name) = entry.name.split_once("::").unwrap_or(("", entry.name));
+        if of != family {
+            family = of;
+            write!(text, "\n## {family}\n\n| operation | gradient | second order | precision | remarks |\n").unwrap();
+            text.push_str("|---|---|---|---|---|\n");
+        }
+        let [gradient, second, precision] = columns(entry);
+        writeln!(text, "| `{name}` | {gradient} | {second} | {precision} | {} |", entry.remark).unwrap();
+    }
+    text
+}
+
+fn columns(entry: &Entry) -> [&'static str; 3] {
+    match entry.derivative {
+        Derivative::Exact => ["exact", "exact", "f32, f64"],
+        Derivative::Piecewise => ["piecewise", "piecewise", "f32, f64"],
+        Derivative::Constant => ["constant", "constant", "f32, f64"],
+        Derivative::Discrete => ["discrete", "discrete", ""],
+        Derivative::Missing => ["missing", "missing", ""],
+    }
+}
+
+#[test]
+fn operations_document_is_up_to_date() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/operations.md");
+    if std::env::var_os("BETTY_UPDATE_DOCS").is_some() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, document()).unwrap();
+    }
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        written == document(),
+        "docs/operations.md is stale; write it with `BETTY_UPDATE_DOCS=1 cargo test --workspace --lib operations_document`"
+    );
+}

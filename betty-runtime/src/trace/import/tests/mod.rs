@@ -1,0 +1,120 @@
+//! Every operation in the catalogue is recorded by an example, imported, executed and differentiated twice.
+//!
+//! An example is recorded in two ways. Without autodiff Burn records the operations of a layer whole; through autodiff,
+//! as a loss is, some arrive in pieces, and Burn's backward pass is recorded behind them.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
+
+mod backend;
+mod document;
+mod examples;
+
+use std::collections::{BTreeSet, HashMap};
+
+use burn::module::Param;
+use burn::tensor::{DType, Device, Tensor, TensorData};
+
+use super::catalogue::{Derivative, OPERATIONS};
+use super::{Reading, import};
+use crate::execute::{Program, Value};
+use crate::graph::{Graph, NodeId, jvp, vjp};
+use crate::trace::tracer::tensor_id;
+use crate::trace::{AnyBatch, trace};
+use examples::EXAMPLES;
+
+/// A function of one list of floats.
+pub(super) type Example = fn(Tensor<1>) -> Tensor<1>;
+
+/// How many floats an example is given.
+const SIZE: usize = 48;
+
+fn floats(values: &[f64], device: &Device) -> Tensor<1> {
+    Tensor::from_data(TensorData::new(values.to_vec(), [values.len()]), (device, DType::F64))
+}
+
+/// Distinct values between 0.1 and 1.1 in a fixed disorder.
+fn point() -> Vec<f64> {
+    (0..SIZE).map(|k| 0.1 + ((k * 29 + 7) % SIZE) as f64 / SIZE as f64).collect()
+}
+
+/// `½ Σ f²` of an example recorded without autodiff, its input and what Burn recorded.
+fn recorded_whole(example: Example) -> (Graph, NodeId, NodeId, BTreeSet<&'static str>) {
+    let device = Device::capture();
+    let mut ids = None;
+    let captured = device.capture_scope(|scope| {
+        let x = floats(&[0.0; SIZE], &device);
+        let input = tensor_id(&x.clone().into_dispatch()).unwrap();
+        let output = tensor_id(&example(x).into_dispatch()).unwrap();
+        ids = Some((input, output));
+        scope.complete([input], [output])
+    });
+    let (input, output) = ids.unwrap();
+    let mut graph = Graph::new();
+    let x = graph.input(&[SIZE], DType::F64);
+    let mut nodes = HashMap::from([(input, x)]);
+    let Reading { operations, .. } = import(&mut graph, &mut nodes, &captured.unwrap(), "example").unwrap();
+    (graph, x, nodes[&output], operations)
+}
+
+/// The largest difference, relative to the largest value, at least 1.
+fn apart(x: &[f64], y: &[f64]) -> f64 {
+    let largest = x.iter().chain(y).fold(1.0_f64, |largest, value| largest.max(value.abs()));
+    x.iter().zip(y).map(|(x, y)| (x - y).abs() / largest).fold(0.0, f64::max)
+}
+
+#[test]
+fn whole_operations_have_burns_values_and_exact_derivatives() {
+    for (name, example) in EXAMPLES {
+        let (mut g, x, y, _) = recorded_whole(*example);
+        let tangent = g.input(&[SIZE], DType::F64);
+        let loss = g.dot(y, y).unwrap();
+        let half = g.full(&[1], DType::F64, 0.5);
+        let gradient = vjp(&mut g, &[(loss, half)], &[x]).unwrap()[0].unwrap_or_else(|| g.zeros_like(x));
+        let product = jvp(&mut g, &[gradient], &[(x, tangent)]).unwrap()[0].unwrap_or_else(|| g.zeros_like(x));
+        let device = Device::flex();
+        let program = Program::new(&g, &[x, tangent], &[y, gradient, product], &device);
+        let (at, u) = (point(), (0..SIZE).map(|k| ((k * 17 + 3) % 11) as f64 / 11.0 - 0.4).collect::<Vec<f64>>());
+        let run = |at: &[f64]| -> Vec<Vec<f64>> {
+            let inputs = [at, &u].map(|values| Value::from_tensor(floats(values, &device)));
+            program.run(inputs, 0).iter().map(|value| value.to_vec().unwrap()).collect()
+        };
+        let here = run(&at);
+        let eager: Vec<f64> = example(floats(&at, &device)).into_data().iter::<f64>().collect();
+        assert!(apart(&here[0], &eager) <= 1e-6, "{name}: {:?} {eager:?}", here[0]);
+        let h = 1e-4;
+        let moved: Vec<Vec<Vec<f64>>> = [1.0, -1.0, 2.0, -2.0]
+            .map(|steps| run(&at.iter().zip(&u).map(|(x, u)| x + steps * h * u).collect::<Vec<f64>>()))
+            .to_vec();
+        let differences: Vec<f64> = (0..SIZE)
+            .map(|i| {
+                let of = |k: usize| moved[k][1][i];
+                (8.0 * (of(0) - of(1)) - (of(2) - of(3))) / (12.0 * h)
+            })
+            .collect();
+        assert!(apart(&here[2], &differences) <= 1e-8, "{name}: {:?} {differences:?}", here[2]);
+        let value = |k: usize| moved[k][0].iter().map(|y| 0.5 * y * y).sum::<f64>();
+        let slope = (8.0 * (value(0) - value(1)) - (value(2) - value(3))) / (12.0 * h);
+        let along: f64 = here[1].iter().zip(&u).map(|(g, u)| g * u).sum();
+        assert!(apart(&[slope], &[along]) <= 1e-8, "{name}: {slope} {along}");
+    }
+}
+
+#[test]
+fn every_operation_has_an_example_or_is_listed_as_missing() {
+    let mut seen = BTreeSet::new();
+    for (name, example) in EXAMPLES {
+        seen.extend(recorded_whole(*example).3);
+        let parameter = Param::from_tensor(floats(&point(), &Device::flex()));
+        let traced =
+            trace(name, &AnyBatch::new(()), |tracer| example(tracer.module(0, &parameter).val()).powi_scalar(2).sum());
+        seen.extend(traced.unwrap_or_else(|error| panic!("{name}: {error}")).operations);
+    }
+    let listed = |missing: bool| -> BTreeSet<&'static str> {
+        let of = OPERATIONS.iter().filter(|entry| (entry.derivative == Derivative::Missing) == missing);
+        of.map(|entry| entry.name).collect()
+    };
+    let without: Vec<_> = listed(false).difference(&seen).copied().collect();
+    // Burn's recorder answers these two with comparisons, whoever asks.
+    assert_eq!(without, ["Float::IsInf", "Float::IsNan"]);
+    assert!(listed(true).is_disjoint(&seen));
+}

@@ -1,0 +1,157 @@
+//! What is checked for every differentiable function, on random data:
+//!
+//! - its value and its loss equal Burn's eager ones;
+//! - our gradient equals the one that Burn recorded and the one of Burn's eager autodiff;
+//! - the Hessian-vector product (jvp of the gradient) equals central differences of the gradient and reverse over
+//!   reverse, is symmetric and linear;
+//! - `⟨c, J t⟩ = ⟨Jᵀ c, t⟩` for the function itself;
+//! - the derivative of the Hessian-vector product along its own direction, a third derivative, equals its differences;
+//! - mixed products `∂²L/∂λ∂θ · u`, λ being all floats of the batch, equal central differences.
+//!
+//! The loss of a function `f` is `Σ w·f + ½ Σ c·f²` with random `w` and `c`, so that second derivatives of linear
+//! functions do not vanish and derivatives with respect to `w` give `f` itself.
+
+#[macro_use]
+mod options;
+mod compare;
+mod input;
+mod problem;
+mod verify;
+
+use betty_runtime::trace::{AnyBatch, LevelModule, trace};
+use burn::module::{Module, ModuleMapper, Param};
+use burn::tensor::{DType, Device, Int, Tensor};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+pub(crate) use compare::{close, distance, dot, float, host, random};
+pub(crate) use input::{Arguments, Input, apart, count, data, given, indices, within, x};
+pub(crate) use options::Options;
+pub(crate) use problem::{input_like, or_zeros};
+
+use input::Numbers;
+use options::precision;
+use problem::Problem;
+use verify::verify;
+
+/// The function's result as one list.
+pub(crate) fn flat<const D: usize>(tensor: Tensor<D>) -> Tensor<1> {
+    let count = tensor.shape().num_elements();
+    tensor.reshape([count])
+}
+
+/// `Σ w·f + ½ Σ c·f²`
+fn loss(f: Tensor<1>, w: Tensor<1>, c: Tensor<1>) -> Tensor<1> {
+    (f.clone() * w).sum() + (f.clone() * f * c).sum() * 0.5
+}
+
+/// Checks everything in f64, and values and gradients in f32.
+pub(crate) fn check(name: &str, inputs: &[Input], options: Options, f: impl Fn(&Arguments) -> Tensor<1>) {
+    check_type(name, inputs, options, DType::F64, &f);
+    check_type(&format!("{name} (f32)"), inputs, options, DType::F32, &f);
+}
+
+type Parts = (Vec<Tensor<1>>, Vec<Tensor<1, Int>>, Tensor<1>, Tensor<1>);
+
+fn check_type(name: &str, inputs: &[Input], options: Options, dtype: DType, f: &impl Fn(&Arguments) -> Tensor<1>) {
+    let mut rng = StdRng::seed_from_u64(7);
+    let device = Device::flex();
+    let numbers = Numbers::draw(inputs, &mut rng);
+
+    // Burn, eagerly.
+    let taped = device.clone().autodiff();
+    let leaves: Vec<Tensor<1>> =
+        Numbers::float_tensors(&numbers.parameters, &taped, dtype).into_iter().map(Tensor::require_grad).collect();
+    let data = Numbers::float_tensors(&numbers.data, &taped, dtype);
+    let eager = f(&numbers.arguments(leaves.clone(), data, numbers.int_tensors(&taped)));
+    let size = eager.dims()[0];
+    let (w, c) = (random(size, &mut rng), random(size, &mut rng));
+    let eager_loss = loss(eager.clone(), float(&w, &taped, dtype), float(&c, &taped, dtype));
+    let gradients = eager_loss.backward();
+    let eager_gradient: Vec<f64> = leaves
+        .iter()
+        .flat_map(|leaf| match leaf.grad(&gradients) {
+            Some(gradient) => gradient.into_data().iter::<f64>().collect(),
+            None => vec![0.0; leaf.dims()[0]],
+        })
+        .collect();
+    let eager: Vec<f64> = eager.inner().into_data().iter::<f64>().collect();
+
+    // The trace.
+    let parameters: Vec<Param<Tensor<1>>> =
+        Numbers::float_tensors(&numbers.parameters, &device, dtype).into_iter().map(Param::from_tensor).collect();
+    let batch = AnyBatch::new((
+        Numbers::float_tensors(&numbers.data, &device, dtype),
+        numbers.int_tensors(&device),
+        float(&w, &device, dtype),
+        float(&c, &device, dtype),
+    ));
+    let trace = trace(name, &batch, |tracer| {
+        let parameters = tracer.module(0, &parameters);
+        let (data, indices, w, c) = tracer.batch::<Parts>();
+        let parameters = parameters.iter().map(Param::val).collect();
+        loss(f(&numbers.arguments(parameters, data, indices)), w, c)
+    });
+    let trace = trace.unwrap_or_else(|error| panic!("{name}: {error}"));
+    let problem = Problem::new(trace, dtype);
+    let at = verify(name, &problem, &parameters.leaves(), &batch, options, dtype, &mut rng);
+    let exact = precision(dtype);
+    close(name, "value", &at.value, &eager, options.tolerance(exact));
+    close(name, "loss", &at.loss, &eager_loss.inner().into_data().iter::<f64>().collect::<Vec<_>>(), exact * 10.0);
+    let tolerance = options.eager.unwrap_or(0.0).max(options.gradient(dtype));
+    close(name, "gradient, eager", &at.gradient, &eager_gradient, tolerance);
+}
+
+/// Checks a module's derivatives like those of a function; its parameters are given, its batch is drawn.
+pub(crate) fn check_module<M: Module + 'static>(
+    name: &str,
+    module: &M,
+    inputs: &[Input],
+    options: Options,
+    f: impl Fn(&M, &Arguments) -> Tensor<1>,
+) {
+    for dtype in [DType::F64, DType::F32] {
+        if options.only_f32 && dtype == DType::F64 {
+            continue;
+        }
+        let name = &format!("{name} ({dtype:?})");
+        let mut rng = StdRng::seed_from_u64(7);
+        let device = Device::flex();
+        let numbers = Numbers::draw(inputs, &mut rng);
+        let module = module.clone().map(&mut Fill { dtype, rng: StdRng::seed_from_u64(11) });
+        let data = Numbers::float_tensors(&numbers.data, &device, dtype);
+        let eager = f(&module, &numbers.arguments(Vec::new(), data.clone(), numbers.int_tensors(&device)));
+        let size = eager.dims()[0];
+        let (w, c) = (random(size, &mut rng), random(size, &mut rng));
+        let batch =
+            AnyBatch::new((data, numbers.int_tensors(&device), float(&w, &device, dtype), float(&c, &device, dtype)));
+        let trace = trace(name, &batch, |tracer| {
+            let module = tracer.module(0, &module);
+            let (data, indices, w, c) = tracer.batch::<Parts>();
+            loss(f(&module, &numbers.arguments(Vec::new(), data, indices)), w, c)
+        });
+        let trace = trace.unwrap_or_else(|error| panic!("{name}: {error}"));
+        let problem = Problem::new(trace, dtype);
+        let at = verify(name, &problem, &module.leaves(), &batch, options, dtype, &mut rng);
+        let eager: Vec<f64> = eager.into_data().iter::<f64>().collect();
+        if !options.random {
+            close(name, "value", &at.value, &eager, options.tolerance(precision(dtype)));
+        }
+    }
+}
+
+/// Gives a module's floats a type, and values that depend on nothing else: Burn's generator is one for all tests.
+struct Fill {
+    dtype: DType,
+    rng: StdRng,
+}
+
+impl ModuleMapper for Fill {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        param.map(|tensor| {
+            let shape = tensor.dims();
+            let values = random(count(&shape), &mut self.rng);
+            float(&values, &tensor.device(), self.dtype).reshape(shape)
+        })
+    }
+}
