@@ -92,21 +92,20 @@ impl<P: Multilevel> Engine<P> {
     /// Gradients of level `k` on as many batches as are averaged at one place of the levels below.
     fn evaluate(&mut self, k: usize, evaluated: &mut Evaluated) -> Result<(), EngineError> {
         let record = self.levels[k].trajectory.is_some();
-        // Each batch goes on from the statistics that the one before left; they count once the step is taken.
-        let reached = std::mem::take(&mut evaluated.statistics);
-        let mut before = (!reached.is_empty()).then(|| self.levels[k].set_statistics(reached));
-        let gathered = (0..self.levels[k].config.accumulate).try_for_each(|_| -> Result<(), EngineError> {
-            let (part, evaluation) = self.next_gradient(k, record)?;
+        for _ in 0..self.levels[k].config.accumulate {
+            // Each batch goes on from the statistics that the one before left; they count once the step is taken.
+            let before = self.levels[k].set_statistics(std::mem::take(&mut evaluated.statistics));
+            let found = self.next_gradient(k, record);
+            evaluated.statistics = self.levels[k].set_statistics(before);
+            let (part, evaluation) = found?;
+            evaluated.statistics.retain(|(index, _)| part.statistics.iter().all(|(newer, _)| newer != index));
+            evaluated.statistics.extend(part.statistics);
             evaluated.loss += part.loss;
             evaluated.norm = part.norm;
             evaluated.gradients.push(part.gradient);
             evaluated.evaluations.extend(evaluation);
-            let replaced = self.levels[k].set_statistics(part.statistics);
-            before.get_or_insert(replaced);
-            Ok(())
-        });
-        evaluated.statistics = self.levels[k].set_statistics(before.unwrap_or_default());
-        gathered
+        }
+        Ok(())
     }
 
     /// One optimizer step of level `k`; answers the loss before it.

@@ -11,7 +11,8 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use crate::harness::{close, float, random};
-use crate::whole::{EXACT, Tolerances, cast, compare};
+use crate::models::drawn;
+use crate::whole::{EXACT, Tolerances, compare};
 
 /// Burn's autodiff cannot see a gradient inside, so only differences can be compared.
 const UNSEEN: Tolerances = Tolerances { recorded: None, eager: None, ..EXACT };
@@ -108,7 +109,7 @@ impl Critic {
         let device = Device::flex();
         let critic =
             Critic { first: LinearConfig::new(3, 5).init(&device), second: LinearConfig::new(5, 1).init(&device) };
-        cast(critic, DType::F64)
+        drawn(critic, DType::F64)
     }
 
     fn forward(&self, x: Tensor<2>) -> Tensor<2> {
@@ -134,7 +135,7 @@ fn critic_loss(critic: &Critic, (real, fake, mix): Samples) -> Tensor<1> {
 fn wasserstein_with_gradient_penalty() {
     compare("penalty", &Critic::new(), &samples(), UNSEEN, critic_loss);
     // Of a linear critic the slope is its weight, so Burn can differentiate the same penalty without `gradient`.
-    let linear = cast(LinearConfig::new(3, 1).init(&Device::flex()), DType::F64);
+    let linear = drawn(LinearConfig::new(3, 1).init(&Device::flex()), DType::F64);
     let ours = compare("linear", &linear, &samples().0, UNSEEN, |critic: &Linear, x: Tensor<2>| {
         let slope = gradient(critic.forward(x.clone()), x);
         (slope.square().sum_dim(1).sqrt() - 1.0).square().mean()
@@ -151,7 +152,7 @@ fn a_physics_informed_loss() {
     // u'' + u = 0 at the given points, with u a network of one input.
     let device = Device::flex();
     let net = (LinearConfig::new(1, 6).init(&device), LinearConfig::new(6, 1).init(&device));
-    let net = cast(net, DType::F64);
+    let net = drawn(net, DType::F64);
     compare("oscillator", &net, &tensor([5, 1], 4), UNSEEN, |(first, second): &(Linear, Linear), t: Tensor<2>| {
         let u = second.forward(first.forward(t.clone()).tanh());
         let velocity = gradient(u.clone(), t.clone());
@@ -164,7 +165,7 @@ fn a_physics_informed_loss() {
 fn an_inner_step_of_gradient_descent() {
     // Parameters after one step of a lower problem, as in model-agnostic meta-learning (Finn et al. 2017).
     let device = Device::flex();
-    let model = cast(LinearConfig::new(3, 2).init(&device), DType::F64);
+    let model = drawn(LinearConfig::new(3, 2).init(&device), DType::F64);
     let batch = (tensor([4, 3], 5), tensor([4, 2], 6), tensor([4, 3], 7), tensor([4, 2], 8));
     compare("inner step", &model, &batch, UNSEEN, |model: &Linear, (x, y, to_x, to_y)| {
         let (weight, bias) = (model.weight.val(), model.bias.as_ref().map(Param::val).unwrap());
@@ -192,7 +193,7 @@ fn statistics_advance_once_and_masks_are_shared() {
         norm: BatchNormConfig::new(4).init(&device),
         dropout: DropoutConfig::new(0.5).init(),
     };
-    let module = cast(module, DType::F64);
+    let module = drawn(module, DType::F64);
     let traced = |penalty: bool| {
         let traced = trace("level", &AnyBatch::new(tensor([4, 3], 5)), |tracer| {
             let (module, x) = (tracer.module(0, &module), tracer.batch::<Tensor<2>>());
@@ -236,9 +237,9 @@ macro_rules! adversarial {
         multilevel! {
             struct $name;
 
-            level shift: Parameter { lower: [critic], batch: Samples, loss: generator, optimizer: sgd(lr = 0.1) }
+            level shift: Parameter { lower: [critic], batch: Samples, loss: generator, optimizer: sgd(lr = 0.01) }
             level critic: Critic {
-                upper: [shift], batch: Samples, loss: $loss, optimizer: sgd(lr = 0.1),
+                upper: [shift], batch: Samples, loss: $loss, optimizer: sgd(lr = 0.01),
                 unroll: 2, hypergradient: identity(scale = 0.1),
             }
         }

@@ -15,6 +15,7 @@ mod errors;
 mod gradient;
 mod graphs;
 mod indexing;
+mod models;
 #[macro_use]
 mod modules;
 mod nn_activations;

@@ -2,6 +2,7 @@
 
 use burn::nn::conv::*;
 use burn::nn::gru::{BiGruConfig, GruConfig};
+use burn::nn::interpolate::{Interpolate1dConfig, Interpolate2dConfig, InterpolateMode};
 use burn::nn::pool::*;
 use burn::nn::transformer::{
     PositionWiseFeedForwardConfig, TransformerDecoderConfig, TransformerDecoderInput, TransformerEncoderConfig,
@@ -24,6 +25,17 @@ modules! {
     adaptive_avg_pool1d_layer(Conv1dConfig::new(1, 2, 2).init(&flex()); data([2, 1, 7])) = |m, a| AdaptiveAvgPool1dConfig::new(2).init().forward(m.forward(a.data::<3>(0)).tanh());
     adaptive_avg_pool2d_layer(Conv2dConfig::new([1, 2], [2, 2]).init(&flex()); data([2, 1, 5, 6])) = |m, a| AdaptiveAvgPool2dConfig::new([2, 3]).init().forward(m.forward(a.data::<4>(0)).tanh());
     adaptive_avg_pool3d_layer(Conv3dConfig::new([1, 2], [2, 2, 2]).init(&flex()); data([1, 1, 4, 5, 3])) = |m, a| AdaptiveAvgPool3dConfig::new([2, 2, 1]).init().forward(m.forward(a.data::<5>(0)).tanh());
+    interpolate1d_layer(Conv1dConfig::new(1, 2, 2).init(&flex()); data([2, 1, 5])) = |m, a| {
+        let up = Interpolate1dConfig::new().with_output_size(Some(7)).with_mode(InterpolateMode::Linear).init();
+        up.forward(m.forward(a.data::<3>(0)).tanh())
+    };
+    interpolate2d_layer(Conv2dConfig::new([1, 2], [2, 2]).init(&flex()); data([1, 1, 4, 5])) = |m, a| {
+        let up = Interpolate2dConfig::new().with_output_size(Some([5, 7])).with_mode(InterpolateMode::Linear).init();
+        up.forward(m.forward(a.data::<4>(0)).tanh())
+    };
+    unfold4d_layer(Conv2dConfig::new([1, 2], [2, 2]).init(&flex()); data([1, 1, 5, 4])) = |m, a| {
+        Unfold4dConfig::new([2, 2]).init().forward(m.forward(a.data::<4>(0)).tanh())
+    };
     fold4d_layer(LinearConfig::new(3, 4).init(&flex()); data([1, 4, 3])) = |m, a| {
         Fold4dConfig::new([3, 3], [2, 2]).init().forward(m.forward(a.data::<3>(0)).tanh())
     };

@@ -57,6 +57,13 @@ modules! {
         let lengths = (Tensor::<1, Int>::from_ints([5, 5], &device), Tensor::<1, Int>::from_ints([2, 1], &device));
         CTCLossConfig::new().init().forward(log, targets, lengths.0, lengths.1)
     };
+    rnnt(LinearConfig::new(3, 4).init(&flex()); data([2, 4, 3, 3])) [f32] = |m, a| {
+        let logits = m.forward(a.data::<4>(0));
+        let device = logits.device();
+        let targets = Tensor::<2, Int>::from_ints([[1, 2], [3, 3]], &device);
+        let lengths = (Tensor::<1, Int>::from_ints([4, 4], &device), Tensor::<1, Int>::from_ints([2, 1], &device));
+        RNNTLossConfig::new().init().forward(logits, targets, lengths.0, lengths.1)
+    };
 }
 
 /// Burn's Poisson loss looks at its targets and cannot be recorded.

@@ -6,7 +6,7 @@
 
 use betty_runtime::Batch;
 use betty_runtime::execute::{Program, Value};
-use betty_runtime::graph::{NodeId, jvp, vjp};
+use betty_runtime::graph::{Graph, NodeId, Op, jvp, vjp};
 use betty_runtime::trace::{AnyBatch, BatchMapper, LevelModule, Source, Trace, trace};
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData};
@@ -24,10 +24,16 @@ pub(crate) struct Tolerances {
     pub(crate) eager: Option<f64>,
     /// Products with second derivatives and central differences.
     pub(crate) differences: Option<f64>,
+    /// How far the differences reach, along a direction of numbers in ±1.
+    pub(crate) step: f64,
+    /// Whether to compute what was recorded in single precision in double precision: for modules that Burn refuses to
+    /// run in double precision, whose second derivatives could not be compared otherwise.
+    pub(crate) widened: bool,
 }
 
 /// Doubles all the way: rounding only.
-pub(crate) const EXACT: Tolerances = Tolerances { recorded: Some(1e-12), eager: Some(1e-12), differences: Some(1e-8) };
+pub(crate) const EXACT: Tolerances =
+    Tolerances { recorded: Some(1e-12), eager: Some(1e-12), differences: Some(1e-8), step: 1e-4, widened: false };
 
 /// Checks the derivatives of `loss` in all parameters of `module`; answers our gradient.
 pub(crate) fn compare<M: Module + 'static, B: Batch>(
@@ -39,7 +45,9 @@ pub(crate) fn compare<M: Module + 'static, B: Batch>(
 ) -> Vec<f64> {
     let any = AnyBatch::new(batch.clone());
     let traced = trace(name, &any, |tracer| loss(&tracer.module(0, module), tracer.batch()));
-    let problem = Whole::new(traced.unwrap_or_else(|error| panic!("{name}: {error}")), module, &any);
+    let traced = traced.unwrap_or_else(|error| panic!("{name}: {error}"));
+    let traced = if tolerances.widened { widened(&traced) } else { traced };
+    let problem = Whole::new(traced, module, &any);
     let at = problem.run(0.0);
     if let Some(tolerance) = tolerances.recorded {
         close(name, "gradient, recorded", &at.gradient, &at.burn, tolerance);
@@ -49,7 +57,7 @@ pub(crate) fn compare<M: Module + 'static, B: Batch>(
     }
     if let Some(tolerance) = tolerances.differences {
         // Fourth order: the error is h⁴/30 times a fifth derivative, and rounding divided by h.
-        let h = 1e-4;
+        let h = tolerances.step;
         let (one, back, two, back_two) = (problem.run(h), problem.run(-h), problem.run(2.0 * h), problem.run(-2.0 * h));
         let differences = |of: fn(&Answers) -> &Vec<f64>| -> Vec<f64> {
             (0..of(&one).len())
@@ -93,7 +101,10 @@ impl Whole {
             Source::Leaf { index, .. } => leaves[index].value.clone(),
             Source::Batch { index } => batch.values()[index].clone(),
         };
-        let point: Vec<Value> = inputs.iter().map(|(source, _)| value(source)).collect();
+        let like = |value: Value, node: NodeId, g: &Graph| {
+            Value::from_data(value.to_data().unwrap().convert_dtype(g.dtype(node)), &Device::flex())
+        };
+        let point: Vec<Value> = inputs.iter().map(|(source, node)| like(value(source), *node, g)).collect();
         let moved = |source: &Source| matches!(*source, Source::Leaf { index, .. } if leaves[index].trainable);
         let mut rng = StdRng::seed_from_u64(13);
         let parameters: Vec<(usize, Vec<f64>)> = (0..inputs.len())
@@ -152,6 +163,35 @@ impl Whole {
         });
         let mut next = || groups.next().unwrap();
         Answers { loss: next(), gradient: next(), burn: next(), hvp: next(), data_gradient: next(), mixed: next() }
+    }
+}
+
+/// The same computation with doubles in the place of all floats.
+fn widened(trace: &Trace) -> Trace {
+    let wide = |dtype: DType| if dtype.is_float() { DType::F64 } else { dtype };
+    let mut graph = Graph::new();
+    let mut image: Vec<NodeId> = Vec::new();
+    for id in trace.graph.ids() {
+        let node = trace.graph.node(id);
+        let inputs: Vec<NodeId> = node.inputs.iter().map(|input| image[input.index()]).collect();
+        image.push(match &node.op {
+            Op::Input(_) => graph.input(&node.shape, wide(node.dtype)),
+            Op::Literal(index) => graph.literal(trace.graph.literals()[*index].clone().convert_dtype(wide(node.dtype))),
+            Op::Full(number) => graph.full(&node.shape, wide(node.dtype), number.as_f64()),
+            Op::Random { distribution, .. } => graph.random(&node.shape, wide(node.dtype), *distribution),
+            Op::Cast(dtype) => graph.push(Op::Cast(wide(*dtype)), &inputs).unwrap(),
+            op => graph.push(op.clone(), &inputs).unwrap(),
+        });
+    }
+    let to = |node: NodeId| image[node.index()];
+    Trace {
+        loss: to(trace.loss),
+        burn_loss: to(trace.burn_loss),
+        inputs: trace.inputs.iter().map(|&(source, node)| (source, to(node))).collect(),
+        burn_gradients: trace.burn_gradients.iter().map(|&(of, node)| (to(of), to(node))).collect(),
+        operations: trace.operations.clone(),
+        advances: trace.advances.iter().map(|&(source, node)| (source, to(node))).collect(),
+        graph,
     }
 }
 

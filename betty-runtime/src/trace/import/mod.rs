@@ -42,6 +42,8 @@ type Imported<T = ()> = Result<T, ImportError>;
 
 /// What a recording says beyond its tensors.
 pub(super) struct Reading {
+    /// What Burn recorded, by the names in the catalogue.
+    pub(super) operations: BTreeSet<&'static str>,
     /// Inputs that take new values, with those.
     pub(super) advances: IndexMap<NodeId, NodeId>,
     /// What each tensor is where gradients taken inside of the loss are held constant, if there are any.
@@ -99,8 +101,10 @@ struct Importer<'a> {
 
 impl Importer<'_> {
     fn run(mut self) -> Imported<Reading> {
-        let operations = self.operations;
-        for (position, operation) in operations.iter().enumerate() {
+        let recorded = self.operations;
+        let mut operations = BTreeSet::new();
+        for (position, operation) in recorded.iter().enumerate() {
+            operations.extend(catalogue::entry(operation).map(|entry| entry.name));
             self.position = position;
             self.operation(operation)?;
         }
