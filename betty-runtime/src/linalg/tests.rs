@@ -309,3 +309,18 @@ fn a_failing_product_is_handed_on() {
     let mut a = Matrix { fails_after: 1, ..Matrix::diagonal(&[1.0, 2.0]) };
     assert_eq!(conjugate_gradient(&mut a, &b, None, &cg(5, 0.0, 0.0)), Err(SolveError::Operator(Gone)));
 }
+
+#[test]
+fn an_unfinished_solution_is_a_failure_for_those_who_ask() {
+    let b = Column(vec![1.0, 1.0, 1.0]);
+    let mut a = Matrix::diagonal(&[1.0, 2.0, 4.0]);
+    let mut solve = |iterations| conjugate_gradient(&mut a, &b, None, &cg(iterations, 1e-8, 0.0)).expect("definite");
+    let residual = solve(1).outcome.residual;
+    // One step from 0 along b: r = b − α·A·b with α = ⟨b, b⟩ / ⟨b, A·b⟩ = 3/7.
+    let exact = (4.0_f64.powi(2) + 1.0_f64.powi(2) + 5.0_f64.powi(2)).sqrt() / 7.0 / 3.0_f64.sqrt();
+    assert!((residual - exact).abs() < 1e-14, "{residual} {exact}");
+    let failure = solve(1).within::<Gone>(1e-8).expect_err("one iteration is too few");
+    assert_eq!(failure, SolveError::NoConvergence { residual, tolerance: 1e-8, iterations: 1 });
+    assert!(solve(1).within::<Gone>(residual).is_ok());
+    assert!(solve(3).within::<Gone>(1e-8).is_ok());
+}
