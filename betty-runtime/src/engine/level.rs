@@ -23,18 +23,18 @@ pub(super) struct Level {
     pub(super) config: LevelConfig,
     /// Current value of every tensor of the module.
     pub(super) leaves: Vec<Value>,
-    paths: Vec<String>,
+    pub(super) paths: Vec<String>,
     ids: Vec<ParamId>,
     /// Which leaves are parameters.
     pub(super) trainable: Vec<usize>,
     pub(super) update: Rc<Update>,
     /// Optimizer states, parameter by parameter.
-    states: Vec<Value>,
+    pub(super) states: Vec<Value>,
     pub(super) scheduler: Option<ModuleLrScheduler>,
     /// The first values of all tensors, if the level's steps begin there.
-    initial: Vec<Value>,
+    pub(super) initial: Vec<Value>,
     /// Steps of the optimizer since the level last started.
-    taken: u64,
+    pub(super) taken: u64,
     /// Steps taken.
     pub(super) steps: u64,
     /// Turns taken: steps, and those it let pass while it warmed up.

@@ -15,7 +15,7 @@ use burn::module::Param;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
 use super::catalogue::{Derivative, OPERATIONS};
-use super::{Reading, import};
+use super::import;
 use crate::execute::{Program, Value};
 use crate::graph::{Graph, NodeId, jvp, vjp};
 use crate::trace::tracer::tensor_id;
