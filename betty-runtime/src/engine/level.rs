@@ -16,6 +16,9 @@ use crate::config::{HypergradientConfig, LevelConfig, Start};
 use crate::execute::{Value, Vector};
 use crate::trace::{AnyBatch, Leaf, LevelModule};
 
+/// A batch, and the seed of what was drawn on it.
+pub(super) type Seeded = (Rc<AnyBatch>, u64);
+
 pub(super) struct Level {
     number: usize,
     pub(super) name: &'static str,
@@ -46,7 +49,7 @@ pub(super) struct Level {
     /// The last steps, if they are differentiated.
     pub(super) trajectory: Option<Rc<RefCell<Steps>>>,
     /// Batch and seed of the last step.
-    pub(super) last: Option<(Rc<AnyBatch>, u64)>,
+    pub(super) last: Option<Seeded>,
 }
 
 /// Where a level stands.
@@ -54,7 +57,7 @@ pub(super) struct Place {
     leaves: Vec<Value>,
     states: Vec<Value>,
     taken: u64,
-    last: Option<(Rc<AnyBatch>, u64)>,
+    last: Option<Seeded>,
 }
 
 impl Level {

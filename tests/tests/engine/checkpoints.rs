@@ -285,7 +285,7 @@ fn saved(mut engine: Engine<Cleaning>) -> Checkpoint {
 
 fn reason(error: EngineError) -> CheckpointError {
     match error {
-        EngineError::Checkpoint(reason) => reason,
+        EngineError::Checkpoint(reason) => *reason,
         other => panic!("{other}"),
     }
 }

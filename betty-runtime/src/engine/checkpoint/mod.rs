@@ -8,7 +8,6 @@ mod state;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 
 pub use error::CheckpointError;
 pub(super) use state::ValidationState;
@@ -16,11 +15,11 @@ pub(super) use state::ValidationState;
 use self::archive::Archive;
 use self::state::{RunState, outline_of};
 use super::error::EngineError;
+use super::level::Seeded;
 use super::program::Multilevel;
 use super::train::Engine;
 use crate::execute::mix;
 use crate::file::replace;
-use crate::trace::AnyBatch;
 
 /// Where a run stands: the tensors of all modules, the states of optimizers, schedulers and validation, every counter, and
 /// the seed.
@@ -229,7 +228,7 @@ impl<P: Multilevel> Engine<P> {
     }
 
     /// Takes the batches that the saved run had taken; answers batch and seed of each level's last step.
-    fn skip_batches(&mut self, checkpoint: &Checkpoint) -> Result<Vec<Option<(Rc<AnyBatch>, u64)>>, EngineError> {
+    fn skip_batches(&mut self, checkpoint: &Checkpoint) -> Result<Vec<Option<Seeded>>, EngineError> {
         let state = &checkpoint.state;
         for (level, state) in self.levels.iter().zip(&state.levels) {
             if level.batches > state.batches {
