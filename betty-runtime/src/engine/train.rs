@@ -15,7 +15,7 @@ use super::program::Multilevel;
 use super::progress::Progress;
 use super::stream::BatchStream;
 use super::validation::Validation;
-use crate::config::{ProgramConfig, Start};
+use crate::config::{HypergradientConfig, ProgramConfig, Start};
 use crate::hypergradient::HypergradientMethod;
 
 /// Trains a multilevel program.
@@ -86,7 +86,16 @@ impl<P: Multilevel> Engine<P> {
                 level.check_start(&levels[from])?;
             }
         }
-        let methods = config.levels().iter().map(|level| level.hypergradient.as_ref()?.build()).collect();
+        let mut methods = Vec::with_capacity(levels.len());
+        for (index, level) in config.levels().into_iter().enumerate() {
+            methods.push(match &level.hypergradient {
+                Some(HypergradientConfig::Custom(_)) => Some(
+                    P::custom_method(index)
+                        .ok_or_else(|| EngineError::NoCustomMethod { level: schedule.levels[index].name.into() })?,
+                ),
+                method => method.as_ref().and_then(HypergradientConfig::build),
+            });
+        }
         Ok(Engine {
             problem,
             config,
