@@ -37,8 +37,8 @@ pub use config::{
     RmsPropConfig, SgdConfig, SimplexConfig, Start, UnrolledConfig,
 };
 pub use engine::{
-    BatchStream, Checkpoint, CheckpointError, Engine, EngineError, Event, Goal, LevelSpec, Multilevel, Report,
-    Schedule, Stream, StreamPosition, Through, Validation,
+    BatchStream, Checkpoint, CheckpointError, Engine, EngineError, Event, Goal, HypergradientCheck, LevelSpec,
+    Multilevel, Report, ResponseCheck, Schedule, Stream, StreamPosition, Through, Validation,
 };
 pub use hypergradient::HypergradientMethod;
 pub use trace::{Batch, BatchMapper, LevelModule, Tracer, gradient, stop_gradient};

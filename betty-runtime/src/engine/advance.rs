@@ -160,6 +160,7 @@ impl<P: Multilevel> Engine<P> {
         let level = &self.levels[k];
         match (&level.last, level.config.hypergradient.as_ref().map(HypergradientConfig::batch)) {
             (Some(last), Some(LowerBatch::Last)) => Ok(last.clone()),
+            (Some(last), _) if self.holds_batches => Ok(last.clone()),
             _ => Ok((self.next_batch(k)?, self.draw_seed(k))),
         }
     }

@@ -140,6 +140,12 @@ pub enum EngineError {
         /// The level.
         level: String,
     },
+    /// A level without a hypergradient.
+    #[error("the gradient of level `{level}` is only direct: it reads no best response that depends on it")]
+    NoHypergradient {
+        /// The level.
+        level: String,
+    },
     /// No level of this name.
     #[error("no level named `{name}`; the levels are {levels}")]
     UnknownLevel {

@@ -56,6 +56,7 @@ impl<P: Multilevel> Engine<P> {
             total.norm = square_norm.sqrt();
             multipliers = solution;
             for (&stop, &SolveReport { products, residual }) in context.response.reports() {
+                self.residuals.insert(stop, residual);
                 let (name, through) = (self.levels[k].name, self.levels[stop].name);
                 let event = Event::Hypergradient { level: k, name, through, products, residual };
                 self.observers.iter_mut().for_each(|observer| observer(&event));
@@ -92,7 +93,7 @@ impl<P: Multilevel> Engine<P> {
     }
 
     /// Adds every level that the hypergradient of level `k` passes through to the context, at the current point.
-    fn prepare_stops(&mut self, k: usize, context: &mut Context) -> Result<(), EngineError> {
+    pub(super) fn prepare_stops(&mut self, k: usize, context: &mut Context) -> Result<(), EngineError> {
         for &Through { level, into } in P::SCHEDULE.levels[k].sweep {
             if let Some(steps) = &self.levels[level].trajectory {
                 if steps.borrow().is_empty() {
@@ -101,20 +102,26 @@ impl<P: Multilevel> Engine<P> {
                 context.response.add(level, Stop::unrolled(level, Box::new(Rc::clone(steps)), into));
                 continue;
             }
-            let (batch, seed) = self.lower_batch(level)?;
-            let mut solution = Blocks::default();
-            if P::SCHEDULE.levels[level].sweep.is_empty() {
-                self.losses.prepare(&self.problem, &self.levels, level, &batch, seed)?;
-            } else {
-                // Its total gradient rests on answers from below, whose multipliers are part of its point.
-                let right = self.derivative(level, &batch, seed)?.below;
-                solution = self.indirect(level, context, &right)?.1;
-            }
-            context.points.insert(level, BatchPoint { batch, seed });
-            let site = self.site(level, context, solution)?;
-            context.response.add(level, site.stop());
-            context.sites.push(site);
+            self.prepare_stop(level, context)?;
         }
+        Ok(())
+    }
+
+    /// Adds a level at the current point to the context, which has its stops already.
+    pub(super) fn prepare_stop(&mut self, level: usize, context: &mut Context) -> Result<(), EngineError> {
+        let (batch, seed) = self.lower_batch(level)?;
+        let mut solution = Blocks::default();
+        if P::SCHEDULE.levels[level].sweep.is_empty() {
+            self.losses.prepare(&self.problem, &self.levels, level, &batch, seed)?;
+        } else {
+            // Its total gradient rests on answers from below, whose multipliers are part of its point.
+            let right = self.derivative(level, &batch, seed)?.below;
+            solution = self.indirect(level, context, &right)?.1;
+        }
+        context.points.insert(level, BatchPoint { batch, seed });
+        let site = self.site(level, context, solution)?;
+        context.response.add(level, site.stop());
+        context.sites.push(site);
         Ok(())
     }
 
@@ -190,11 +197,11 @@ struct Derivative {
 
 /// What has been gathered for one hypergradient.
 #[derive(Default)]
-struct Context {
+pub(super) struct Context {
     points: BTreeMap<usize, BatchPoint>,
     multipliers: Blocks,
     sites: Vec<Site>,
-    response: Response,
+    pub(super) response: Response,
 }
 
 impl Context {
@@ -203,9 +210,14 @@ impl Context {
         match input {
             Input::Leaf { level, index } => levels[level].leaves[index].clone(),
             Input::Batch { level, index } => self.points[&level].batch.values()[index].clone(),
-            Input::Draw { level, draw, distribution } => {
-                Value::draw(like, distribution, self.points[&level].seed, draw, &levels[level].device())
-            }
+            Input::Draw { level, draw, distribution } => Value::draw(
+                &like.shape,
+                like.dtype,
+                distribution,
+                self.points[&level].seed,
+                draw,
+                &levels[level].device(),
+            ),
             Input::Multiplier { of, index, part } => {
                 let multiplier = self.multipliers.get(Variable::Multiplier { of, index });
                 multiplier.expect("a stop comes after its own stops").0[part].clone()

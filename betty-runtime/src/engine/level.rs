@@ -206,8 +206,12 @@ impl Level {
 
     /// What the coming step is taken from.
     pub(super) fn before(&self, gradient: Vector) -> Before {
-        let parameters = Vector(self.trainable.iter().map(|&i| self.leaves[i].clone()).collect());
+        let parameters = self.parameters();
         Before { parameters, gradient, states: self.states.clone() }
+    }
+
+    pub(super) fn parameters(&self) -> Vector {
+        Vector(self.trainable.iter().map(|&i| self.leaves[i].clone()).collect())
     }
 
     /// Replaces running statistics; answers those that were there.

@@ -1,6 +1,7 @@
 //! Training: the schedule executed on data, with everything that a run needs around it.
 
 mod advance;
+mod check;
 mod checkpoint;
 mod error;
 mod event;
@@ -17,6 +18,7 @@ mod trajectory;
 mod update;
 mod validation;
 
+pub use check::{HypergradientCheck, ResponseCheck};
 pub use checkpoint::{Checkpoint, CheckpointError, StreamPosition};
 pub use error::EngineError;
 pub use event::Event;

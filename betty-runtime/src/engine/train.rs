@@ -1,5 +1,6 @@
 //! The engine: runs a program's schedule on data.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -37,6 +38,10 @@ pub struct Engine<P: Multilevel> {
     pub(super) iterations: u64,
     /// After how many iterations a checkpoint is written, and where.
     pub(super) saves: Option<(u64, PathBuf)>,
+    /// The residual of every solve of the last hypergradient, where its method knows it.
+    pub(super) residuals: BTreeMap<usize, Option<f64>>,
+    /// Whether best responses are differentiated on the last batches, whatever the config says.
+    pub(super) holds_batches: bool,
     /// Whether the modules hold older values than the levels.
     pub(super) stale: bool,
 }
@@ -110,6 +115,8 @@ impl<P: Multilevel> Engine<P> {
             seed: 0,
             iterations: 0,
             saves: None,
+            residuals: BTreeMap::new(),
+            holds_batches: false,
             stale: false,
         })
     }
@@ -230,7 +237,7 @@ impl<P: Multilevel> Engine<P> {
         Err(EngineError::NonFinite { level: level.name.into(), step: level.steps + 1, quantity, value })
     }
 
-    fn level(&self, name: &str) -> Result<usize, EngineError> {
+    pub(super) fn level(&self, name: &str) -> Result<usize, EngineError> {
         self.levels.iter().position(|level| level.name == name).ok_or_else(|| EngineError::UnknownLevel {
             name: name.into(),
             levels: self.levels.iter().map(|level| format!("`{}`", level.name)).collect::<Vec<_>>().join(", "),

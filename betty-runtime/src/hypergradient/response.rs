@@ -304,6 +304,12 @@ impl Response {
         Ok(solution.renamed(pairs().map(|(multiplier, variable)| (variable, multiplier))))
     }
 
+    /// The reduced Hessian of a level: how its total gradient changes with its parameters, its stops answering.
+    pub fn reduced(&mut self, level: usize) -> impl LinearOperator<Vector = Vector, Error = ProductError> {
+        let below = self.stops.get(&level).map_or_else(|| Rc::from([]), |stop| Rc::clone(&stop.below));
+        ReducedHessian { response: self, level, below }
+    }
+
     /// `(dg/dw)ᵀ·u` for each `w` of `into`, `g` being the total gradient of `level` with the answers of its stops moving
     /// along; what vanishes is left out.
     ///
@@ -448,6 +454,23 @@ impl LinearOperator for Reduced<'_> {
         let all = answer.plus(1.0, Blocks::from_iter([(variable, x.clone())]));
         let mut product = response.apply(*direction, &all, &[variable]).map_err(below)?;
         Ok(product.take(variable).unwrap_or_else(|| x.zero()))
+    }
+}
+
+/// The reduced Hessian of a level on its own.
+struct ReducedHessian<'r> {
+    response: &'r mut Response,
+    level: usize,
+    below: Rc<[usize]>,
+}
+
+impl LinearOperator for ReducedHessian<'_> {
+    type Vector = Vector;
+    type Error = ProductError;
+
+    fn apply(&mut self, x: &Vector) -> Result<Vector, ProductError> {
+        let ReducedHessian { response, level, below } = self;
+        Reduced { response, level: *level, lower: below, direction: Direction::Adjoint }.apply(x)
     }
 }
 
