@@ -12,6 +12,7 @@ mod numeric;
 mod placement;
 mod reduce;
 mod resample;
+mod sample;
 #[cfg(test)]
 mod tests;
 
@@ -48,8 +49,6 @@ pub(super) struct Reading {
     pub(super) advances: IndexMap<NodeId, NodeId>,
     /// What each tensor is where gradients taken inside of the loss are held constant, if there are any.
     pub(super) held: Option<HashMap<TensorId, NodeId>>,
-    /// The names of the operations that Burn recorded.
-    pub(super) operations: BTreeSet<&'static str>,
 }
 
 /// Builds `graph` from the recording; `nodes` knows the placeholders and learns every other tensor.
@@ -109,8 +108,6 @@ impl Importer<'_> {
             self.operation(operation)?;
         }
         let held = self.held()?;
-        let listed = operations.iter().filter_map(catalogue::entry);
-        let operations = listed.map(|entry| entry.name).collect();
         Ok(Reading { advances: self.advances, held, operations })
     }
 
