@@ -53,6 +53,41 @@ fn impossible_numbers_are_refused() {
     assert!(refused(&["--seed", "18446744073709551615"], 2).contains("choose a smaller `--seed`"));
 }
 
+#[test]
+fn an_interrupted_run_ends_like_one_that_was_not() {
+    let run = |folder: &TempDir, arguments: &[&str]| {
+        let out = folder.path().to_string_lossy().into_owned();
+        let output = hyper_cleaning(&[&["--hidden", "4", "--clean", "100", "--out", &out], arguments].concat());
+        assert!(output.status.success(), "{output:?}");
+    };
+    let [whole, interrupted] = [(); 2].map(|()| tempfile::tempdir().expect("a temporary folder"));
+    run(&whole, &["--steps", "4"]);
+    run(&interrupted, &["--steps", "2", "--save-every", "1"]);
+    // The second time there is nothing left to do.
+    for _ in 0..2 {
+        run(&interrupted, &["--steps", "4", "--save-every", "1", "--resume"]);
+        for name in ["metrics.csv", "weights.csv"] {
+            assert_eq!(read(interrupted.path(), name), read(whole.path(), name), "{name}");
+        }
+    }
+}
+
+#[test]
+fn nothing_to_resume_is_said() {
+    let message = refused(&["--resume"], 2);
+    assert!(message.contains("seed-0.safetensors") && message.contains("`--save-every`"), "{message}");
+}
+
+#[test]
+fn a_broken_checkpoint_is_named() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    fs::write(folder.path().join("seed-0.safetensors"), "nothing of the kind").expect("writable");
+    let output = hyper_cleaning(&["--resume", "--out", &folder.path().to_string_lossy()]);
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert!(message.contains("seed-0.safetensors") && message.contains("no checkpoint of betty"), "{message}");
+}
+
 #[cfg(not(feature = "cuda"))]
 #[test]
 fn a_build_without_cuda_says_how_to_get_it() {

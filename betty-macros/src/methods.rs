@@ -162,6 +162,7 @@ const fn option(name: &'static str, range: Range, default: &'static str) -> Opt 
 }
 
 const DAMPING: Opt = option("damping", Range::NonNegative, "0.0");
+const WARM_START: Opt = option("warm_start", Range::Flag, "false");
 const BATCH: Opt = option("batch", Range::Batch, "last");
 
 /// How a best-response system is solved.
@@ -178,6 +179,7 @@ pub(crate) static METHODS: Family = Family {
                 option("iterations", Range::Count, "10"),
                 option("tolerance", Range::NonNegative, "1e-10"),
                 DAMPING,
+                WARM_START,
                 BATCH,
             ],
         },
@@ -189,6 +191,7 @@ pub(crate) static METHODS: Family = Family {
                 option("iterations", Range::Count, "10"),
                 option("tolerance", Range::NonNegative, "1e-10"),
                 DAMPING,
+                WARM_START,
                 BATCH,
             ],
         },
@@ -201,6 +204,7 @@ pub(crate) static METHODS: Family = Family {
                 option("restart", Range::Count, "30"),
                 option("tolerance", Range::NonNegative, "1e-10"),
                 DAMPING,
+                WARM_START,
                 BATCH,
             ],
         },
@@ -212,6 +216,7 @@ pub(crate) static METHODS: Family = Family {
                 option("terms", Range::Count, "10"),
                 option("step_size", Range::Positive, "0.1"),
                 DAMPING,
+                WARM_START,
                 BATCH,
             ],
         },

@@ -21,6 +21,7 @@ pub mod config;
 pub mod derivatives;
 pub mod engine;
 pub mod execute;
+mod file;
 pub mod graph;
 pub mod hypergradient;
 pub mod linalg;
@@ -36,7 +37,8 @@ pub use config::{
     SgdConfig, SimplexConfig, Start, UnrolledConfig,
 };
 pub use engine::{
-    BatchStream, Engine, EngineError, Event, Goal, LevelSpec, Multilevel, Report, Schedule, Stream, Through, Validation,
+    BatchStream, Checkpoint, CheckpointError, Engine, EngineError, Event, Goal, LevelSpec, Multilevel, Report,
+    Schedule, Stream, StreamPosition, Through, Validation,
 };
 pub use trace::{Batch, BatchMapper, LevelModule, Tracer, gradient, stop_gradient};
 

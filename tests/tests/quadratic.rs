@@ -344,3 +344,29 @@ fn two_upper_levels_each_get_their_own() {
     assert_close(&engine.gradient("first").unwrap().gradient.to_vec().unwrap(), &exact, 1e-10);
     assert_close(&engine.gradient("second").unwrap().gradient.to_vec().unwrap(), &twice, 1e-10);
 }
+
+#[test]
+fn a_warm_start_goes_on_from_the_last_solution() {
+    // One step of the system at a time, at the same point: together as good as many.
+    let exact = expected(&solve(0.0, &cotangent()));
+    let gap = |json: &str, calls: usize| {
+        let mut engine = engine(method(json));
+        let mut found = Vec::new();
+        for _ in 0..calls {
+            found = engine.gradient("outer").unwrap().gradient.to_vec().unwrap();
+        }
+        found.iter().zip(&exact).map(|(x, y)| (x - y).powi(2)).sum::<f64>().sqrt()
+    };
+    let single = r#"{"method": "neumann", "terms": 1, "step_size": 0.4, "warm_start": true}"#;
+    // SOBA's iteration x ← x + s(v − Hx) from 0: after k calls, the sum of k terms.
+    assert!(gap(single, 120) < 1e-10 && gap(single, 3) > 1e-3);
+    for json in [
+        r#"{"method": "cg", "iterations": 2, "warm_start": true}"#,
+        r#"{"method": "minres", "iterations": 2, "warm_start": true}"#,
+        r#"{"method": "gmres", "iterations": 2, "warm_start": true}"#,
+    ] {
+        assert!(gap(json, 25) < 1e-9 && gap(json, 1) > 1e-4, "{json}: {:e} {:e}", gap(json, 25), gap(json, 1));
+    }
+    let cold = r#"{"method": "cg", "iterations": 2}"#;
+    assert_eq!(gap(cold, 25), gap(cold, 1));
+}

@@ -6,7 +6,9 @@ use std::io;
 use std::rc::Rc;
 
 use betty_runtime::{ConfigError, Engine, EngineError, Event, ProgramConfig, Stream, multilevel};
-use burn::module::{Module, Param};
+use burn::lr_scheduler::exponential::ExponentialLrSchedulerConfig;
+use burn::lr_scheduler::module_lr_scheduler::ModuleLrSchedulerConfig;
+use burn::module::{Module, Param, ParamGroup};
 use burn::nn::{Dropout, DropoutConfig};
 use burn::tensor::activation::sigmoid;
 use burn::tensor::{DType, Device, Tensor, TensorData};
@@ -108,12 +110,17 @@ fn knobs() -> Vec<f64> {
 
 /// What one iteration does: the upper loss that it sees, and the hypergradient, which is the whole step of length 1.
 fn iteration(config: &str, net: Net, at: &[f64]) -> (f64, Vec<f64>) {
+    prepared(config, net, at, |engine| engine)
+}
+
+/// The same with an engine that was changed.
+fn prepared(config: &str, net: Net, at: &[f64], prepare: impl Fn(Engine<Tuning>) -> Engine<Tuning>) -> (f64, Vec<f64>) {
     let config = TuningConfig::from_json(config).unwrap();
     let problem = Tuning { knobs: Knobs::new(at), net };
     let loss = Rc::new(RefCell::new(f64::NAN));
     let seen = Rc::clone(&loss);
     let engine = Engine::new(problem, data(), config).unwrap().seed(5);
-    let mut engine = engine.observe(move |event| {
+    let mut engine = prepare(engine).observe(move |event| {
         if let Event::Step { name: "knobs", loss, .. } = event {
             *seen.borrow_mut() = *loss;
         }
@@ -131,12 +138,16 @@ fn relative(found: &[f64], expected: &[f64]) -> f64 {
 
 /// The hypergradient must be the derivative of the whole run, to eight digits.
 fn check(config: &str, dropout: f64) {
+    check_prepared(config, dropout, |engine| engine);
+}
+
+fn check_prepared(config: &str, dropout: f64, prepare: impl Fn(Engine<Tuning>) -> Engine<Tuning>) {
     let at = knobs();
-    let (_, found) = iteration(config, Net::new(dropout), &at);
+    let (_, found) = prepared(config, Net::new(dropout), &at, &prepare);
     let loss = |index: usize, by: f64| {
         let mut moved = at.clone();
         moved[index] += by;
-        iteration(config, Net::new(dropout), &moved).0
+        prepared(config, Net::new(dropout), &moved, &prepare).0
     };
     // A central difference of fourth order.
     let slope =
@@ -178,6 +189,14 @@ fn projections() {
     check(r#"{ "net": { "project": { "name": "norm_ball", "radius": 1.5 } } }"#, 0.0);
     check(r#"{ "net": { "project": { "name": "clamp", "low": -0.4, "high": 0.5 } } }"#, 0.0);
     check(r#"{ "net": { "project": { "name": "simplex" }, "optimizer": { "momentum": 0.5 } } }"#, 0.0);
+}
+
+#[test]
+fn schedules_of_groups() {
+    let falling = |rate, factor| ExponentialLrSchedulerConfig::new(rate, factor);
+    let config = ModuleLrSchedulerConfig::new(falling(0.05, 0.9).into());
+    let config = config.with_group(ParamGroup::from_path("second"), falling(0.1, 0.7));
+    check_prepared("{}", 0.0, |engine| engine.scheduler("net", config.init().unwrap()).unwrap());
 }
 
 #[test]

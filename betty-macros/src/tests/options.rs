@@ -42,8 +42,8 @@ fn unknown_method() {
 #[test]
 fn unknown_option() {
     check_method(
-        "`cg` has no option `iteration` (did you mean `iterations`?); it takes `iterations`, `tolerance`, `damping` and \
-         `batch`",
+        "`cg` has no option `iteration` (did you mean `iterations`?); it takes `iterations`, `tolerance`, `damping`, `warm_start` \
+         and `batch`",
         "cg(>>>iteration<<< = 5)",
     );
 }

@@ -101,13 +101,17 @@ pub struct CgConfig {
     pub tolerance: f64,
     /// δ, added to the diagonal of H; not negative, by default 0.
     pub damping: f64,
+    /// Whether to start from the solution of the step before instead of from 0 (Arbel and Mairal, *AmIGO*, 2022,
+    /// arXiv:2111.14580);
+    /// by default `false`.
+    pub warm_start: bool,
     /// The batch of the level on which H is taken; by default the last.
     pub batch: LowerBatch,
 }
 
 impl Default for CgConfig {
     fn default() -> Self {
-        Self { iterations: 10, tolerance: 1e-10, damping: 0.0, batch: LowerBatch::Last }
+        Self { iterations: 10, tolerance: 1e-10, damping: 0.0, warm_start: false, batch: LowerBatch::Last }
     }
 }
 
@@ -122,13 +126,17 @@ pub struct MinresConfig {
     pub tolerance: f64,
     /// δ, added to the diagonal of H; not negative, by default 0.
     pub damping: f64,
+    /// Whether to start from the solution of the step before instead of from 0 (Arbel and Mairal, *AmIGO*, 2022,
+    /// arXiv:2111.14580);
+    /// by default `false`.
+    pub warm_start: bool,
     /// The batch of the level on which H is taken; by default the last.
     pub batch: LowerBatch,
 }
 
 impl Default for MinresConfig {
     fn default() -> Self {
-        Self { iterations: 10, tolerance: 1e-10, damping: 0.0, batch: LowerBatch::Last }
+        Self { iterations: 10, tolerance: 1e-10, damping: 0.0, warm_start: false, batch: LowerBatch::Last }
     }
 }
 
@@ -145,13 +153,17 @@ pub struct GmresConfig {
     pub tolerance: f64,
     /// δ, added to the diagonal of H; not negative, by default 0.
     pub damping: f64,
+    /// Whether to start from the solution of the step before instead of from 0 (Arbel and Mairal, *AmIGO*, 2022,
+    /// arXiv:2111.14580);
+    /// by default `false`.
+    pub warm_start: bool,
     /// The batch of the level on which H is taken; by default the last.
     pub batch: LowerBatch,
 }
 
 impl Default for GmresConfig {
     fn default() -> Self {
-        Self { iterations: 10, restart: 30, tolerance: 1e-10, damping: 0.0, batch: LowerBatch::Last }
+        Self { iterations: 10, restart: 30, tolerance: 1e-10, damping: 0.0, warm_start: false, batch: LowerBatch::Last }
     }
 }
 
@@ -166,13 +178,17 @@ pub struct NeumannConfig {
     pub step_size: f64,
     /// δ, added to the diagonal of H; not negative, by default 0.
     pub damping: f64,
+    /// Whether to start from the solution of the step before instead of from 0 (Arbel and Mairal, *AmIGO*, 2022,
+    /// arXiv:2111.14580);
+    /// by default `false`.
+    pub warm_start: bool,
     /// The batch of the level on which H is taken; by default the last.
     pub batch: LowerBatch,
 }
 
 impl Default for NeumannConfig {
     fn default() -> Self {
-        Self { terms: 10, step_size: 0.1, damping: 0.0, batch: LowerBatch::Last }
+        Self { terms: 10, step_size: 0.1, damping: 0.0, warm_start: false, batch: LowerBatch::Last }
     }
 }
 

@@ -1,8 +1,7 @@
 //! The config of a whole program: JSON over defaults, files, validation.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::Path;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -12,6 +11,7 @@ use super::check::{self, Family, METHODS, OPTIMIZERS, PROJECTIONS};
 use super::error::ConfigError;
 use super::{HypergradientConfig, LevelConfig, Start};
 use crate::engine::schedule::Schedule;
+use crate::file::replace;
 
 /// The config struct of a program: one [`LevelConfig`] for each level. `multilevel!` implements it.
 ///
@@ -74,7 +74,7 @@ pub trait ProgramConfig: Clone + Default + Serialize + DeserializeOwned {
     fn save(&self, file: impl AsRef<Path>) -> Result<(), ConfigError> {
         let file = file.as_ref();
         let text = self.to_json()? + "\n";
-        replace(file, &text).map_err(|reason| ConfigError::Write { file: file.to_owned(), reason })
+        replace(file, text.as_bytes()).map_err(|reason| ConfigError::Write { file: file.to_owned(), reason })
     }
 
     /// Checks all numbers, and that exactly the levels that a hypergradient passes through say how.
@@ -203,23 +203,4 @@ fn merge_level(level: &mut Map<String, Value>, overrides: &Map<String, Value>) {
 
 fn keeps_default(family: &Family, default: &Map<String, Value>, options: &Map<String, Value>) -> bool {
     options.get(family.tag).is_none_or(|name| Some(name) == default.get(family.tag))
-}
-
-/// Writes beside the file and renames, because only renaming is atomic.
-fn replace(file: &Path, text: &str) -> io::Result<()> {
-    let name = file.file_name().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
-    let mut hidden = std::ffi::OsString::from(".");
-    hidden.push(name);
-    hidden.push(format!(".{}", std::process::id()));
-    let temporary: PathBuf = file.with_file_name(hidden);
-    let written = File::create(&temporary).and_then(|mut file| {
-        file.write_all(text.as_bytes())?;
-        file.sync_all()
-    });
-    let outcome = written.and_then(|()| fs::rename(&temporary, file));
-    if outcome.is_err() {
-        // The first error is the one that matters.
-        drop(fs::remove_file(&temporary));
-    }
-    outcome
 }

@@ -164,7 +164,7 @@ fn unknown_names() {
     );
     check_err(
         "`net.hypergradient`: unknown option `iteration` (did you mean `iterations`?); known are `iterations`, \
-         `tolerance`, `damping`, `batch` and `method`",
+         `tolerance`, `damping`, `warm_start`, `batch` and `method`",
         json!({ "net": { "hypergradient": { "iteration": 5 } } }),
     );
     check_err(

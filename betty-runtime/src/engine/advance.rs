@@ -23,7 +23,7 @@ struct Evaluated {
     norm: f64,
     gradients: Vec<Vector>,
     evaluations: Vec<Evaluation>,
-    /// The level's running statistics after all batches so far.
+    /// What the level's running statistics have become.
     statistics: Vec<(usize, Value)>,
 }
 
@@ -118,15 +118,15 @@ impl<P: Multilevel> Engine<P> {
             norm = gradient.dot(&gradient)?.sqrt();
         }
         let level = &mut self.levels[k];
-        let learning_rate = level.learning_rate()?;
+        let rates = level.learning_rates();
         if let Some(steps) = &level.trajectory {
             let (before, number) = (Some(level.before(gradient.clone())), level.next_number());
-            steps.borrow_mut().record(Step { evaluations, learning_rate, number, before });
+            steps.borrow_mut().record(Step { evaluations, rates: rates.clone(), number, before });
         }
-        level.step(gradient, learning_rate);
+        level.step(gradient, &rates);
         level.set_statistics(statistics);
         self.stale = true;
-        let (name, step) = (level.name, level.steps);
+        let (name, step, learning_rate) = (level.name, level.steps, rates.base);
         self.emit(&Event::Step { level: k, name, step, loss, gradient_norm: norm, learning_rate });
         Ok(loss)
     }

@@ -1,5 +1,6 @@
 //! Everything that can stop a training run.
 
+use super::checkpoint::CheckpointError;
 use super::stream::DataError;
 use crate::config::ConfigError;
 use crate::execute::ReadError;
@@ -110,7 +111,7 @@ pub enum EngineError {
     /// A gradient through steps that have not been taken.
     #[error(
         "the hypergradient passes through the steps of level `{level}`, but it has not taken any since the engine was \
-         made or edited; run an iteration first"
+         made, edited or resumed; run an iteration first"
     )]
     NoSteps {
         /// The level.
@@ -138,17 +139,6 @@ pub enum EngineError {
         /// All names.
         levels: String,
     },
-    /// A scheduler with a rate of its own for some parameters.
-    #[error(
-        "the scheduler of level `{level}` gives `{parameter}` a learning rate of its own; groups of parameters with their \
-         own rates are not available yet: use one rate for the level, or split it into two levels"
-    )]
-    GroupedRates {
-        /// The level.
-        level: String,
-        /// The parameter.
-        parameter: String,
-    },
     /// A derivative could not be built.
     #[error("a derivative of level `{level}` could not be built: {source}")]
     Graph {
@@ -160,6 +150,9 @@ pub enum EngineError {
     /// A number could not be read from the device.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// A checkpoint could not be written or taken over.
+    #[error(transparent)]
+    Checkpoint(Box<CheckpointError>),
     /// The user's validation function failed.
     #[error("validation failed at iteration {iteration}: {source}")]
     Validation {
@@ -168,4 +161,10 @@ pub enum EngineError {
         /// What it said.
         source: DataError,
     },
+}
+
+impl From<CheckpointError> for EngineError {
+    fn from(error: CheckpointError) -> Self {
+        EngineError::Checkpoint(Box::new(error))
+    }
 }

@@ -16,7 +16,7 @@ pub enum Event<'a> {
         loss: f64,
         /// Norm of the gradient, all terms included, before clipping.
         gradient_norm: f64,
-        /// The step's learning rate.
+        /// The step's learning rate; of a scheduler with groups of parameters, that of those in no group.
         learning_rate: f64,
     },
     /// A hypergradient passed through a lower level.

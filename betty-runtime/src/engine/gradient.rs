@@ -146,8 +146,10 @@ impl<P: Multilevel> Engine<P> {
         let stops: Vec<usize> = P::SCHEDULE.levels[k].sweep.iter().map(|stop| stop.level).collect();
         let own = Variable::Level(k);
         let response = &mut context.response;
+        response.start_from(std::mem::take(&mut self.levels[k].solutions));
         let solved = response.solve(&stops, Direction::Adjoint, right);
         let solved = solved.and_then(|x| Ok((response.apply(Direction::Adjoint, &x, &[own])?.take(own), x)));
+        self.levels[k].solutions = response.take_solutions();
         solved.map_err(|source| {
             let level = &self.levels[k];
             EngineError::Hypergradient {

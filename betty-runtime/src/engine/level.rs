@@ -1,6 +1,7 @@
 //! The state of one level: its tensors and its optimizer's.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
@@ -8,11 +9,15 @@ use burn::module::ParamId;
 use burn::tensor::Device;
 
 use super::error::EngineError;
+use super::rates::LearningRates;
 use super::trajectory::Steps;
 use super::update::{Before, Update};
 use crate::config::{HypergradientConfig, LevelConfig, Start};
 use crate::execute::{Value, Vector};
 use crate::trace::{AnyBatch, Leaf, LevelModule};
+
+/// A batch, and the seed of what was drawn on it.
+pub(super) type Seeded = (Rc<AnyBatch>, u64);
 
 pub(super) struct Level {
     number: usize,
@@ -21,28 +26,30 @@ pub(super) struct Level {
     pub(super) config: LevelConfig,
     /// Current value of every tensor of the module.
     pub(super) leaves: Vec<Value>,
-    paths: Vec<String>,
+    pub(super) paths: Vec<String>,
     ids: Vec<ParamId>,
     /// Which leaves are parameters.
     pub(super) trainable: Vec<usize>,
     pub(super) update: Rc<Update>,
     /// Optimizer states, parameter by parameter.
-    states: Vec<Value>,
+    pub(super) states: Vec<Value>,
     pub(super) scheduler: Option<ModuleLrScheduler>,
     /// The first values of all tensors, if the level's steps begin there.
-    initial: Vec<Value>,
+    pub(super) initial: Vec<Value>,
     /// Steps of the optimizer since the level last started.
-    taken: u64,
+    pub(super) taken: u64,
     /// Steps taken.
     pub(super) steps: u64,
     /// Turns taken: steps, and those it let pass while it warmed up.
     pub(super) turns: u64,
     /// Batches taken from the stream.
     pub(super) batches: u64,
+    /// Solutions of the systems below this level, for methods that start from them.
+    pub(super) solutions: BTreeMap<usize, Vector>,
     /// The last steps, if they are differentiated.
     pub(super) trajectory: Option<Rc<RefCell<Steps>>>,
     /// Batch and seed of the last step.
-    pub(super) last: Option<(Rc<AnyBatch>, u64)>,
+    pub(super) last: Option<Seeded>,
 }
 
 /// Where a level stands.
@@ -50,7 +57,7 @@ pub(super) struct Place {
     leaves: Vec<Value>,
     states: Vec<Value>,
     taken: u64,
-    last: Option<(Rc<AnyBatch>, u64)>,
+    last: Option<Seeded>,
 }
 
 impl Level {
@@ -100,6 +107,7 @@ impl Level {
             steps: 0,
             turns: 0,
             batches: 0,
+            solutions: BTreeMap::new(),
             trajectory,
             last: None,
         })
@@ -136,14 +144,14 @@ impl Level {
         format!("{}.{}", self.name, self.paths.get(index).map_or("?", String::as_str))
     }
 
-    /// The scheduler's rate for the coming step, or the configured one.
-    pub(super) fn learning_rate(&mut self) -> Result<f64, EngineError> {
-        let Some(scheduler) = &mut self.scheduler else { return Ok(self.config.optimizer.lr()) };
-        let rates = scheduler.step();
-        let of = |&i: &usize| rates.lr_from_param(self.ids[i], Some(&self.paths[i]));
-        match self.trainable.iter().find(|i| of(i) != rates.base()) {
-            None => Ok(rates.base()),
-            Some(&i) => Err(EngineError::GroupedRates { level: self.name.into(), parameter: self.paths[i].clone() }),
+    /// The scheduler's rates for the coming step, or the configured one.
+    pub(super) fn learning_rates(&mut self) -> LearningRates {
+        match &mut self.scheduler {
+            None => LearningRates::one(self.config.optimizer.lr(), self.trainable.len()),
+            Some(scheduler) => {
+                let parameters = self.trainable.iter().map(|&i| (self.ids[i], self.paths[i].as_str()));
+                LearningRates::scheduled(&scheduler.step(), parameters)
+            }
         }
     }
 
@@ -209,7 +217,7 @@ impl Level {
     }
 
     /// One optimizer step along `gradient`.
-    pub(super) fn step(&mut self, gradient: Vector, learning_rate: f64) {
+    pub(super) fn step(&mut self, gradient: Vector, rates: &LearningRates) {
         let empty = Value::scalar(0.0, self.leaves[self.trainable[0]].dtype(), &self.device());
         let take = |&i: &usize| std::mem::replace(&mut self.leaves[i], empty.clone());
         let parameters = Vector(self.trainable.iter().map(take).collect());
@@ -217,7 +225,7 @@ impl Level {
         self.steps += 1;
         self.taken += 1;
         let before = Before { parameters, gradient, states };
-        let (parameters, states) = self.update.run(before, learning_rate, self.taken);
+        let (parameters, states) = self.update.run(before, rates, self.taken);
         for (&i, parameter) in self.trainable.iter().zip(parameters.0) {
             self.leaves[i] = parameter;
         }

@@ -1,6 +1,7 @@
 //! Training: the schedule executed on data, with everything that a run needs around it.
 
 mod advance;
+mod checkpoint;
 mod error;
 mod event;
 mod gradient;
@@ -8,6 +9,7 @@ mod level;
 mod losses;
 mod program;
 mod progress;
+mod rates;
 pub mod schedule;
 mod stream;
 mod train;
@@ -15,6 +17,7 @@ mod trajectory;
 mod update;
 mod validation;
 
+pub use checkpoint::{Checkpoint, CheckpointError, StreamPosition};
 pub use error::EngineError;
 pub use event::Event;
 pub use gradient::TotalGradient;

@@ -1,5 +1,6 @@
 //! The engine: runs a program's schedule on data.
 
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -30,10 +31,12 @@ pub struct Engine<P: Multilevel> {
     /// For each level and each of its lowers: the turns the lower had taken at the level's last turn.
     pub(super) seen: Vec<Vec<u64>>,
     pub(super) observers: Vec<Observer>,
-    validation: Option<Validation<P>>,
+    pub(super) validation: Option<Validation<P>>,
     progress: bool,
     pub(super) seed: u64,
     pub(super) iterations: u64,
+    /// After how many iterations a checkpoint is written, and where.
+    pub(super) saves: Option<(u64, PathBuf)>,
     /// Whether the modules hold older values than the levels.
     pub(super) stale: bool,
 }
@@ -97,6 +100,7 @@ impl<P: Multilevel> Engine<P> {
             progress: false,
             seed: 0,
             iterations: 0,
+            saves: None,
             stale: false,
         })
     }
@@ -137,7 +141,8 @@ impl<P: Multilevel> Engine<P> {
         self
     }
 
-    /// Lets a Burn scheduler decide the learning rate of each step of a level, in the place of the configured one.
+    /// Lets a Burn scheduler decide the learning rate of each step of a level, in the place of the configured one. Groups of
+    /// parameters may have rates of their own.
     ///
     /// # Errors
     /// [`EngineError::UnknownLevel`] when there is no level of this name.
@@ -168,6 +173,7 @@ impl<P: Multilevel> Engine<P> {
             self.iterations += 1;
             self.emit(&Event::Iteration { iteration: self.iterations });
             stopped_early = self.run_validation()?;
+            self.save_if_due(stopped_early || done == iterations)?;
             if let Some(progress) = &mut progress {
                 progress.update(self.levels.iter().map(|level| level.name).zip(losses.iter().copied()));
             }
@@ -277,7 +283,7 @@ impl<P: Multilevel> Engine<P> {
         &self.config
     }
 
-    /// Iterations since the engine was made.
+    /// Iterations since the engine was made, those before a checkpoint included.
     pub fn iterations(&self) -> u64 {
         self.iterations
     }

@@ -11,6 +11,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
+use super::rates::LearningRates;
 use super::update::{Before, Update};
 use crate::derivatives::{Curvature, GradientProgram, Point, Variable};
 use crate::execute::{Value, Vector};
@@ -58,7 +59,7 @@ pub(super) struct Evaluation {
 pub(super) struct Step {
     /// One evaluation for each batch whose gradients were averaged.
     pub(super) evaluations: Vec<Evaluation>,
-    pub(super) learning_rate: f64,
+    pub(super) rates: LearningRates,
     /// Number of the step for the optimizer, from 1.
     pub(super) number: u64,
     /// What the step was taken from, unless it shall be computed again.
@@ -219,7 +220,7 @@ impl Sweep<'_> {
         };
         let parameters = std::mem::take(&mut self.parameters);
         let point = before.parameters.clone();
-        let pulled = steps.update.pull_back(before, step.learning_rate, step.number, parameters, states);
+        let pulled = steps.update.pull_back(before, &step.rates, step.number, parameters, states);
         let Before { mut parameters, mut gradient, states } = pulled.map_err(ProductError::from)?;
         gradient.scale(1.0 / step.evaluations.len() as f64);
         let own = Variable::Level(steps.level);
@@ -239,7 +240,7 @@ impl Sweep<'_> {
 impl Step {
     /// What the next step was taken from.
     fn next(&self, update: &Update, before: Before, next: &Step) -> Result<Before, HypergradientError> {
-        let (parameters, states) = update.run(before, self.learning_rate, self.number);
+        let (parameters, states) = update.run(before, &self.rates, self.number);
         let gradients: Result<Vec<Vector>, HypergradientError> =
             next.evaluations.iter().map(|evaluation| evaluation.gradient(&parameters)).collect();
         let gradient = mean(gradients?.into_iter(), next.evaluations.len());

@@ -4,6 +4,7 @@ use std::cell::OnceCell;
 
 use burn::tensor::DType;
 
+use super::rates::LearningRates;
 use crate::config::{Clip, LevelConfig};
 use crate::execute::{Program, Value, Vector};
 use crate::graph::{Graph, GraphError, NodeId, WithScalar, vjp};
@@ -16,7 +17,7 @@ pub(super) struct Update {
     graph: Graph,
     /// All parameters, all gradients, all states.
     tensors: Vec<NodeId>,
-    /// The learning rate, and the optimizer's other numbers.
+    /// The learning rate of each parameter, and the optimizer's other numbers.
     numbers: Vec<NodeId>,
     /// All parameters after the step, all states after it.
     moved: Vec<NodeId>,
@@ -46,13 +47,14 @@ impl Update {
         let repeated = parameters.iter().flat_map(|leaf| std::iter::repeat_n(leaf, per_parameter));
         let states: Vec<NodeId> = repeated.map(|leaf| like(&mut graph, leaf)).collect();
         let dtype = parameters[0].value.dtype();
-        let learning_rate = graph.input(&[1], dtype);
+        let rates: Vec<NodeId> = parameters.iter().map(|_| graph.input(&[1], dtype)).collect();
         let scalars: Vec<NodeId> = optimizer.scalars(1).iter().map(|_| graph.input(&[1], dtype)).collect();
 
         let clipped = clip(&mut graph, &gradients, config.clip)?;
         let (mut moved, mut kept) = (Vec::new(), Vec::new());
         for (i, (&parameter, &gradient)) in thetas.iter().zip(&clipped).enumerate() {
             let states = &states[i * per_parameter..(i + 1) * per_parameter];
+            let learning_rate = rates[i];
             let inputs = UpdateInputs { parameter, gradient, states, learning_rate, scalars: &scalars };
             let updated = optimizer.update(&mut graph, &inputs)?;
             moved.push(updated.parameter);
@@ -63,7 +65,7 @@ impl Update {
         }
         moved.extend(kept);
         let tensors = [thetas, gradients, states].concat();
-        let numbers = [vec![learning_rate], scalars].concat();
+        let numbers = [rates, scalars].concat();
         let inputs = [tensors.as_slice(), &numbers].concat();
         let program = Program::new(&graph, &inputs, &moved, &parameters[0].value.device());
         let (reverse, parameters) = (OnceCell::new(), parameters.len());
@@ -79,8 +81,8 @@ impl Update {
     }
 
     /// The parameters and states after step number `step` (counted from 1). Memory of the arguments is reused.
-    pub(super) fn run(&self, before: Before, learning_rate: f64, step: u64) -> (Vector, Vec<Value>) {
-        let inputs = before.into_tensors().chain(self.numbers(learning_rate, step));
+    pub(super) fn run(&self, before: Before, rates: &LearningRates, step: u64) -> (Vector, Vec<Value>) {
+        let inputs = before.into_tensors().chain(self.numbers(rates, step));
         let mut moved = self.program.run(inputs, 0);
         let states = moved.split_off(self.parameters);
         (Vector(moved), states)
@@ -91,7 +93,7 @@ impl Update {
     pub(super) fn pull_back(
         &self,
         before: Before,
-        learning_rate: f64,
+        rates: &LearningRates,
         step: u64,
         parameters: Vector,
         states: Vec<Value>,
@@ -104,7 +106,7 @@ impl Update {
             }
         };
         let count = states.len();
-        let inputs = before.into_tensors().chain(self.numbers(learning_rate, step));
+        let inputs = before.into_tensors().chain(self.numbers(rates, step));
         let mut found = program.run(inputs.chain(parameters.0).chain(states), 0);
         let states = found.split_off(found.len() - count);
         let gradient = Vector(found.split_off(self.parameters));
@@ -129,9 +131,16 @@ impl Update {
         Ok(Program::new(&graph, &inputs, &pulled, self.program.device()))
     }
 
-    fn numbers(&self, learning_rate: f64, step: u64) -> impl Iterator<Item = Value> {
-        let numbers = std::iter::once(learning_rate).chain(self.optimizer.scalars(step));
-        numbers.map(|number| Value::scalar(number, self.dtype, self.program.device()))
+    /// The learning rate of each parameter, and the optimizer's other numbers. Equal rates share one tensor.
+    fn numbers(&self, rates: &LearningRates, step: u64) -> impl Iterator<Item = Value> {
+        let scalar = |number| Value::scalar(number, self.dtype, self.program.device());
+        let mut numbers: Vec<Value> = Vec::with_capacity(rates.each.len());
+        for (i, &rate) in rates.each.iter().enumerate() {
+            let known = rates.each[..i].iter().position(|earlier| *earlier == rate);
+            numbers.push(known.map_or_else(|| scalar(rate), |known| numbers[known].clone()));
+        }
+        numbers.extend(self.optimizer.scalars(step).into_iter().map(scalar));
+        numbers.into_iter()
     }
 }
 

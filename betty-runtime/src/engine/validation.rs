@@ -1,5 +1,6 @@
 //! A user's measure of progress, and when to give up on it.
 
+use super::checkpoint::ValidationState;
 use super::stream::DataError;
 
 type Function<P> = dyn FnMut(&P) -> Result<f64, DataError>;
@@ -40,6 +41,16 @@ impl<P> Validation<P> {
     /// Iteration and value of the best call so far.
     pub fn best(&self) -> Option<(u64, f64)> {
         self.best
+    }
+
+    pub(super) fn state(&self) -> ValidationState {
+        let best = self.best.map(|(iteration, value)| (iteration, value.to_bits()));
+        ValidationState { best, without_improvement: self.without_improvement }
+    }
+
+    pub(super) fn restore(&mut self, state: ValidationState) {
+        self.best = state.best.map(|(iteration, bits)| (iteration, f64::from_bits(bits)));
+        self.without_improvement = state.without_improvement;
     }
 
     pub(super) fn is_due(&self, iteration: u64) -> bool {

@@ -199,6 +199,16 @@ pub enum Op {
     LogSoftmax(usize),
     /// Softmax along the dimension.
     Softmax(usize),
+    /// `(x − E x) / √(E (x − E x)² + ε)` along the last dimension.
+    Normalize {
+        /// `ε`
+        epsilon: Scalar,
+    },
+    /// `√(E (x − E x)² + ε)` along the last dimension, kept with size 1.
+    Deviation {
+        /// `ε`
+        epsilon: Scalar,
+    },
     /// The same elements in row-major order under another shape.
     Reshape(Vec<usize>),
     /// Dimensions reordered: result dimension `i` is dimension `axes[i]` of `x`.

@@ -15,9 +15,11 @@ impl HypergradientConfig {
         Some(match *self {
             Self::Cg(ref c) => Rc::new(ConjugateGradient {
                 options: CgOptions { iterations: c.iterations, tolerance: c.tolerance, damping: c.damping },
+                warm_start: c.warm_start,
             }),
             Self::Minres(ref c) => Rc::new(Minres {
                 options: MinresOptions { iterations: c.iterations, tolerance: c.tolerance, damping: c.damping },
+                warm_start: c.warm_start,
             }),
             Self::Gmres(ref c) => Rc::new(Gmres {
                 options: GmresOptions {
@@ -26,9 +28,11 @@ impl HypergradientConfig {
                     tolerance: c.tolerance,
                     damping: c.damping,
                 },
+                warm_start: c.warm_start,
             }),
             Self::Neumann(ref c) => Rc::new(Neumann {
                 options: NeumannOptions { terms: c.terms, step_size: c.step_size, damping: c.damping },
+                warm_start: c.warm_start,
             }),
             Self::Nystrom(ref c) => {
                 Rc::new(Nystrom { options: NystromOptions { rank: c.rank, damping: c.damping, seed: c.seed } })

@@ -13,6 +13,8 @@ use crate::linalg::{CgOptions, conjugate_gradient};
 pub struct ConjugateGradient {
     /// Iterations, relative tolerance and damping.
     pub options: CgOptions,
+    /// Whether to start from the solution of the step before.
+    pub warm_start: bool,
 }
 
 impl HypergradientMethod for ConjugateGradient {
@@ -20,8 +22,8 @@ impl HypergradientMethod for ConjugateGradient {
         "cg"
     }
 
-    fn solve(&self, system: &mut System<'_>, v: &Vector) -> Result<Solved, HypergradientError> {
-        let solution = conjugate_gradient(system, v, None, &self.options)?;
+    fn solve(&self, system: &mut System<'_>, v: &Vector, guess: Option<Vector>) -> Result<Solved, HypergradientError> {
+        let solution = conjugate_gradient(system, v, guess, &self.options)?;
         Ok(solution.into())
     }
     fn needs_symmetry(&self) -> bool {
@@ -30,5 +32,8 @@ impl HypergradientMethod for ConjugateGradient {
 
     fn damping(&self) -> f64 {
         self.options.damping
+    }
+    fn keeps_solution(&self) -> bool {
+        self.warm_start
     }
 }

@@ -16,7 +16,7 @@ impl HypergradientMethod for DenseSolve {
         "dense"
     }
 
-    fn solve(&self, system: &mut System<'_>, v: &Vector) -> Result<Solved, HypergradientError> {
+    fn solve(&self, system: &mut System<'_>, v: &Vector, _guess: Option<Vector>) -> Result<Solved, HypergradientError> {
         let solution = dense(system, v, &self.options)?;
         Ok(solution.into())
     }

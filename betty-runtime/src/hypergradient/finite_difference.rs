@@ -23,7 +23,12 @@ impl HypergradientMethod for FiniteDifference {
         "finite_difference"
     }
 
-    fn solve(&self, _system: &mut System<'_>, v: &Vector) -> Result<Solved, HypergradientError> {
+    fn solve(
+        &self,
+        _system: &mut System<'_>,
+        v: &Vector,
+        _guess: Option<Vector>,
+    ) -> Result<Solved, HypergradientError> {
         Ok(Solved { x: v.clone(), residual: None })
     }
 

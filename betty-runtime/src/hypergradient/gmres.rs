@@ -12,6 +12,8 @@ use crate::linalg::{GmresOptions, gmres};
 pub struct Gmres {
     /// Iterations, size of the basis, relative tolerance and damping.
     pub options: GmresOptions,
+    /// Whether to start from the solution of the step before.
+    pub warm_start: bool,
 }
 
 impl HypergradientMethod for Gmres {
@@ -19,8 +21,11 @@ impl HypergradientMethod for Gmres {
         "gmres"
     }
 
-    fn solve(&self, system: &mut System<'_>, v: &Vector) -> Result<Solved, HypergradientError> {
-        let solution = gmres(system, v, None, &self.options)?;
+    fn solve(&self, system: &mut System<'_>, v: &Vector, guess: Option<Vector>) -> Result<Solved, HypergradientError> {
+        let solution = gmres(system, v, guess, &self.options)?;
         Ok(solution.into())
+    }
+    fn keeps_solution(&self) -> bool {
+        self.warm_start
     }
 }

@@ -20,7 +20,12 @@ impl HypergradientMethod for Identity {
         "identity"
     }
 
-    fn solve(&self, _system: &mut System<'_>, v: &Vector) -> Result<Solved, HypergradientError> {
+    fn solve(
+        &self,
+        _system: &mut System<'_>,
+        v: &Vector,
+        _guess: Option<Vector>,
+    ) -> Result<Solved, HypergradientError> {
         let mut x = v.clone();
         x.scale(self.scale);
         Ok(Solved { x, residual: None })

@@ -12,6 +12,8 @@ use crate::linalg::{MinresOptions, minres};
 pub struct Minres {
     /// Iterations, relative tolerance and damping.
     pub options: MinresOptions,
+    /// Whether to start from the solution of the step before.
+    pub warm_start: bool,
 }
 
 impl HypergradientMethod for Minres {
@@ -19,8 +21,8 @@ impl HypergradientMethod for Minres {
         "minres"
     }
 
-    fn solve(&self, system: &mut System<'_>, v: &Vector) -> Result<Solved, HypergradientError> {
-        let solution = minres(system, v, None, &self.options)?;
+    fn solve(&self, system: &mut System<'_>, v: &Vector, guess: Option<Vector>) -> Result<Solved, HypergradientError> {
+        let solution = minres(system, v, guess, &self.options)?;
         Ok(solution.into())
     }
     fn needs_symmetry(&self) -> bool {
@@ -29,5 +31,8 @@ impl HypergradientMethod for Minres {
 
     fn damping(&self) -> f64 {
         self.options.damping
+    }
+    fn keeps_solution(&self) -> bool {
+        self.warm_start
     }
 }

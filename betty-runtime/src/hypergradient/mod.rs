@@ -68,15 +68,21 @@ pub trait HypergradientMethod: Debug + Send {
     /// The method's name in a program, `cg` for instance.
     fn name(&self) -> &'static str;
 
-    /// An approximation of `(A + damping·I)⁻¹·v`.
+    /// An approximation of `(A + damping·I)⁻¹·v`. `guess` is the solution at the step before, if the method
+    /// [keeps](Self::keeps_solution) it and there was one.
     ///
     /// # Errors
     /// [`HypergradientError`] when the system cannot be solved.
-    fn solve(&self, system: &mut System<'_>, v: &Vector) -> Result<Solved, HypergradientError>;
+    fn solve(&self, system: &mut System<'_>, v: &Vector, guess: Option<Vector>) -> Result<Solved, HypergradientError>;
 
     /// Whether the method is right only for symmetric matrices. Levels that depend on each other make a matrix that is not;
     /// the method then solves its symmetric part, as often as needed for the whole.
     fn needs_symmetry(&self) -> bool {
+        false
+    }
+
+    /// Whether the next solve shall be given the solution of this one.
+    fn keeps_solution(&self) -> bool {
         false
     }
 

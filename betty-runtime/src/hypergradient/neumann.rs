@@ -13,6 +13,8 @@ use crate::linalg::{NeumannOptions, neumann};
 pub struct Neumann {
     /// Terms, step size and damping.
     pub options: NeumannOptions,
+    /// Whether to start from the solution of the step before.
+    pub warm_start: bool,
 }
 
 impl HypergradientMethod for Neumann {
@@ -20,8 +22,11 @@ impl HypergradientMethod for Neumann {
         "neumann"
     }
 
-    fn solve(&self, system: &mut System<'_>, v: &Vector) -> Result<Solved, HypergradientError> {
-        let solution = neumann(system, v, None, &self.options)?;
+    fn solve(&self, system: &mut System<'_>, v: &Vector, guess: Option<Vector>) -> Result<Solved, HypergradientError> {
+        let solution = neumann(system, v, guess, &self.options)?;
         Ok(solution.into())
+    }
+    fn keeps_solution(&self) -> bool {
+        self.warm_start
     }
 }

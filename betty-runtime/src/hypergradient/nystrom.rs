@@ -19,7 +19,7 @@ impl HypergradientMethod for Nystrom {
         "nystrom"
     }
 
-    fn solve(&self, system: &mut System<'_>, v: &Vector) -> Result<Solved, HypergradientError> {
+    fn solve(&self, system: &mut System<'_>, v: &Vector, _guess: Option<Vector>) -> Result<Solved, HypergradientError> {
         let solution = nystrom(system, v, &self.options)?;
         Ok(solution.into())
     }

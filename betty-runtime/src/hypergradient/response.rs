@@ -97,6 +97,8 @@ pub struct Response {
     stops: BTreeMap<usize, Stop>,
     reports: BTreeMap<usize, SolveReport>,
     failed: Option<usize>,
+    /// What the pivots that are asked for from outside start from, and then what they came to.
+    solutions: BTreeMap<usize, Vector>,
 }
 
 impl Response {
@@ -116,6 +118,16 @@ impl Response {
         self.failed
     }
 
+    /// Gives the methods that want it a solution to start from, level by level.
+    pub fn start_from(&mut self, solutions: BTreeMap<usize, Vector>) {
+        self.solutions = solutions;
+    }
+
+    /// The blocks of the levels whose methods want to start from them at the next step.
+    pub fn take_solutions(&mut self) -> BTreeMap<usize, Vector> {
+        std::mem::take(&mut self.solutions)
+    }
+
     /// Solves the system of `levels`, each after its own stops, for this right-hand side.
     ///
     /// Blocks are named by the variable, also where they belong to the condition that determines it.
@@ -128,14 +140,26 @@ impl Response {
         direction: Direction,
         right: &Blocks,
     ) -> Result<Blocks, HypergradientError> {
+        self.eliminate(levels, direction, right, true)
+    }
+
+    /// As [`solve`](Self::solve); `is_first` for the solves that one asked for from outside rests on, not for those that
+    /// form products or correct others.
+    fn eliminate(
+        &mut self,
+        levels: &[usize],
+        direction: Direction,
+        right: &Blocks,
+        is_first: bool,
+    ) -> Result<Blocks, HypergradientError> {
         let Some((&level, lower)) = levels.split_last() else { return Ok(Blocks::default()) };
         let variable = Variable::Level(level);
-        let mut x = self.respond(level, lower, direction, None, right)?;
+        let mut x = self.respond(level, lower, direction, None, right, is_first)?;
         let mut b = right.only(|of| of == variable);
         b = b.plus(-1.0, self.apply(direction, &x, &[variable])?);
         let Some(b) = b.take(variable) else { return Ok(x) };
-        let pivot = self.pivot(level, lower, direction, &b)?;
-        x = x.plus(1.0, self.respond(level, lower, direction, Some(&pivot), &Blocks::default())?);
+        let pivot = self.pivot(level, lower, direction, &b, is_first)?;
+        x = x.plus(1.0, self.respond(level, lower, direction, Some(&pivot), &Blocks::default(), false)?);
         x.set(variable, pivot);
         Ok(x)
     }
@@ -147,20 +171,26 @@ impl Response {
         lower: &[usize],
         direction: Direction,
         b: &Vector,
+        is_first: bool,
     ) -> Result<Vector, HypergradientError> {
         let method = match &self.stops[&level].answer {
             Answer::Stationary { method, .. } => Rc::clone(method),
             // The condition `θ − Θ(…) = 0` changes with θ as θ does.
             Answer::Steps { .. } => return Ok(b.clone()),
         };
+        let keeps = is_first && method.keeps_solution();
+        let guess = if keeps { self.solutions.remove(&level) } else { None };
         let own: Vec<usize> = lower.iter().copied().filter(|stop| self.stops[&level].below.contains(stop)).collect();
         let solved = if method.needs_symmetry() && self.is_coupled(level, &own, lower, direction, b)? {
             self.coupled_pivot(level, &own, lower, direction, b, &*method)
         } else {
-            method.solve(&mut Reduced { response: self, level, lower, direction }, b)
+            method.solve(&mut Reduced { response: self, level, lower, direction }, b, guess)
         };
         match solved {
             Ok(solved) => {
+                if keeps {
+                    self.solutions.insert(level, solved.x.clone());
+                }
                 self.report(level).residual = solved.residual;
                 Ok(solved.x)
             }
@@ -187,7 +217,7 @@ impl Response {
         if peers.is_empty() {
             return Ok(false);
         }
-        let mut x = self.respond(level, own, direction, Some(along), &Blocks::default())?;
+        let mut x = self.respond(level, own, direction, Some(along), &Blocks::default(), false)?;
         x.set(Variable::Level(level), along.clone());
         Ok(!self.apply(direction, &x, &peers)?.is_zero())
     }
@@ -204,7 +234,7 @@ impl Response {
         b: &Vector,
         method: &dyn HypergradientMethod,
     ) -> Result<Solved, HypergradientError> {
-        let prepared = method.solve(&mut Reduced { response: self, level, lower: own, direction }, b)?.x;
+        let prepared = method.solve(&mut Reduced { response: self, level, lower: own, direction }, b, None)?.x;
         let mut system = Prepared { response: self, level, own, lower, direction, method };
         let options = GmresOptions { iterations: COUPLED, restart: COUPLED, tolerance: f64::EPSILON, damping: 0.0 };
         Ok(gmres(&mut system, &prepared, None, &options)?.into())
@@ -219,18 +249,19 @@ impl Response {
         direction: Direction,
         own: Option<&Vector>,
         right: &Blocks,
+        is_first: bool,
     ) -> Result<Blocks, HypergradientError> {
         let given: Blocks = own.map(|own| (Variable::Level(level), own.clone())).into_iter().collect();
         match direction {
             // No level below knows this level's multipliers, so in the adjoint system they come first, …
             Direction::Adjoint => {
                 let rest = self.multipliers(level, direction, &given, right)?;
-                let y = self.lower(lower, direction, &given.plus(1.0, rest.clone()), right)?;
+                let y = self.lower(lower, direction, &given.plus(1.0, rest.clone()), right, is_first)?;
                 Ok(rest.plus(1.0, y))
             }
             // … and in the tangent system last.
             Direction::Tangent => {
-                let y = self.lower(lower, direction, &given, right)?;
+                let y = self.lower(lower, direction, &given, right, is_first)?;
                 let rest = self.multipliers(level, direction, &given.plus(1.0, y.clone()), right)?;
                 Ok(rest.plus(1.0, y))
             }
@@ -244,11 +275,12 @@ impl Response {
         direction: Direction,
         known: &Blocks,
         right: &Blocks,
+        is_first: bool,
     ) -> Result<Blocks, HypergradientError> {
         let rows: Vec<Variable> = lower.iter().flat_map(|&stop| self.variables(stop)).collect();
         let right = right.only(|variable| rows.contains(&variable));
         let right = right.plus(-1.0, self.apply(direction, known, &rows)?);
-        if right.is_zero() { Ok(right) } else { self.solve(lower, direction, &right) }
+        if right.is_zero() { Ok(right) } else { self.eliminate(lower, direction, &right, is_first) }
     }
 
     /// The blocks of `level`'s multipliers, when `known` are given: a system of the other direction, below `level`.
@@ -268,7 +300,7 @@ impl Response {
         if right.is_zero() {
             return Ok(right);
         }
-        let solution = self.solve(&below, direction.other(), &right.renamed(pairs()))?;
+        let solution = self.eliminate(&below, direction.other(), &right.renamed(pairs()), false)?;
         Ok(solution.renamed(pairs().map(|(multiplier, variable)| (variable, multiplier))))
     }
 
@@ -284,7 +316,7 @@ impl Response {
         into: &[Variable],
     ) -> Result<Blocks, HypergradientError> {
         let below = Rc::clone(&self.stops[&level].below);
-        let mut x = self.respond(level, &below, Direction::Adjoint, Some(u), &Blocks::default())?;
+        let mut x = self.respond(level, &below, Direction::Adjoint, Some(u), &Blocks::default(), false)?;
         x.set(Variable::Level(level), u.clone());
         self.apply(Direction::Adjoint, &x, into)
     }
@@ -412,7 +444,7 @@ impl LinearOperator for Reduced<'_> {
         let variable = Variable::Level(*level);
         response.report(*level).products += 1;
         let below = |error: HypergradientError| ProductError::Below(Box::new(error));
-        let answer = response.respond(*level, lower, *direction, Some(x), &Blocks::default()).map_err(below)?;
+        let answer = response.respond(*level, lower, *direction, Some(x), &Blocks::default(), false).map_err(below)?;
         let all = answer.plus(1.0, Blocks::from_iter([(variable, x.clone())]));
         let mut product = response.apply(*direction, &all, &[variable]).map_err(below)?;
         Ok(product.take(variable).unwrap_or_else(|| x.zero()))
@@ -442,7 +474,7 @@ impl LinearOperator for Prepared<'_> {
         let (level, direction) = (*level, *direction);
         let mut product = Reduced { response, level, lower, direction }.apply(x)?;
         product.add_scaled(method.damping(), x);
-        let solved = method.solve(&mut Reduced { response, level, lower: own, direction }, &product);
+        let solved = method.solve(&mut Reduced { response, level, lower: own, direction }, &product, None);
         Ok(solved.map_err(|error| ProductError::Below(Box::new(error)))?.x)
     }
 }

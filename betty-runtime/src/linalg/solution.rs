@@ -19,8 +19,24 @@ pub struct Outcome {
     /// Relative residual `‖b − (A + δI)·x‖ / ‖b‖`, as far as the solver knows it without another product; 0 for `b = 0`.
     pub residual: f64,
     /// Whether the residual is within what was asked for. `false` is no failure: a budget of few steps is a
-    /// legitimate, regularising approximation, and the caller decides whether it is good enough.
+    /// legitimate, regularising approximation, and the caller decides whether it is good enough; [`Solution::within`]
+    /// makes a failure of it.
     pub converged: bool,
+}
+
+impl<V> Solution<V> {
+    /// The solution, for callers to whom an unfinished one is a failure.
+    ///
+    /// # Errors
+    /// [`SolveError::NoConvergence`] when the relative residual is above `tolerance`.
+    pub fn within<E>(self, tolerance: f64) -> Result<Self, SolveError<E>> {
+        let Outcome { iterations, residual, .. } = self.outcome;
+        if residual <= tolerance {
+            Ok(self)
+        } else {
+            Err(SolveError::NoConvergence { residual, tolerance, iterations })
+        }
+    }
 }
 
 impl Outcome {
@@ -77,6 +93,19 @@ pub enum SolveError<E> {
         iteration: usize,
         /// Which number it was.
         quantity: Quantity,
+    },
+    /// The iterations ran out; only [`Solution::within`] says so.
+    #[error(
+        "the residual is {residual:e} after {iterations} iterations, above the tolerance of {tolerance:e}; allow more \
+         iterations, or add damping"
+    )]
+    NoConvergence {
+        /// Relative residual reached.
+        residual: f64,
+        /// Relative residual asked for.
+        tolerance: f64,
+        /// Iterations taken.
+        iterations: usize,
     },
     /// The terms of a Neumann series grew instead of shrinking.
     #[error(

@@ -44,10 +44,10 @@ pub struct Trace {
     pub burn_loss: NodeId,
     /// Burn's own gradients: `∂burn_loss/∂input` as Burn computes it, for every float of a module.
     pub burn_gradients: Vec<(NodeId, NodeId)>,
-    /// Running statistics and what the forward pass turns them into: the tensor of a module, and its next value.
-    pub advances: Vec<(Source, NodeId)>,
     /// What Burn recorded, its backward pass included, by the names in `docs/operations.md`.
     pub operations: BTreeSet<&'static str>,
+    /// Running statistics and what the forward pass turns them into: the tensor of a module, and its next value.
+    pub advances: Vec<(Source, NodeId)>,
 }
 
 impl Trace {
@@ -130,7 +130,7 @@ pub fn trace(
         nodes.insert(placeholder.id, node);
         inputs.push((placeholder.source, node));
     }
-    let Reading { operations, advances, held } = import(&mut graph, &mut nodes, &captured, name)?;
+    let Reading { advances, held, operations } = import(&mut graph, &mut nodes, &captured, name)?;
     let advances = inputs.iter().filter_map(|&(source, input)| Some((source, *advances.get(&input)?))).collect();
     if !tracked && (held.is_none() || !reaches_parameters(&graph, &inputs, nodes[&loss])) {
         return Err(TraceError::Disconnected { level: name.into() });
@@ -143,7 +143,7 @@ pub fn trace(
         let gradient = id.map_or_else(|| graph.zeros_like(inputs[index].1), |id| of_burn[&id]);
         burn_gradients.push((inputs[index].1, gradient));
     }
-    Ok(Trace { graph, loss, burn_loss, inputs, burn_gradients, advances, operations })
+    Ok(Trace { graph, loss, burn_loss, inputs, burn_gradients, operations, advances })
 }
 
 /// Whether a node depends on a tensor of any module.

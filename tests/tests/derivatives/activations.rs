@@ -1,6 +1,8 @@
 //! Activations, softmax and the losses built from it.
 
 use burn::tensor::activation::*;
+use burn::tensor::module::{ctc_loss, layer_norm};
+use burn::tensor::{Int, Tensor};
 
 use crate::harness::{data, given, indices, within, x};
 
@@ -48,8 +50,20 @@ cases! {
     cross_entropy_by_hand(x([4, 3]), indices(3, [4])) = |a| {
         -log_softmax(a.x::<2>(0), 1).gather(1, a.indices::<1>(0).unsqueeze_dim::<2>(1)).mean()
     };
+    layer_norm_of_rows(x([3, 4]), x([4]), x([4])) = |a| layer_norm(a.x::<2>(0), a.x::<1>(1), Some(a.x::<1>(2)), 1e-5);
+    layer_norm_of_blocks(x([2, 3, 5]), x([5])) = |a| layer_norm(a.x::<3>(0).exp(), a.x::<1>(1), None, 1e-2).sin();
+    layer_norm_of_equal_values(given([2, 3], &[0.5, 0.5, 0.5, 0.1, 0.2, 0.4]), x([3])) = |a| {
+        layer_norm(a.x::<2>(0), a.x::<1>(1), None, 0.3)
+    };
+    layer_norm_of_one(x([3, 1]), x([1])) = |a| layer_norm(a.x::<2>(0), a.x::<1>(1), None, 1e-5) + a.x::<2>(0).exp();
     entropy(x([2, 3]), data([2, 3])) = |a| {
         let p = softmax(a.x::<2>(0) + a.data::<2>(0), 1);
         p.clone() * p.log()
+    };
+    connectionist_temporal_classification(x([6, 2, 4])) = |a| {
+        let x = a.x::<3>(0);
+        let integers = |values: &[i64]| Tensor::<1, Int>::from_ints(values, &x.device());
+        let (targets, lengths) = (integers(&[1, 2, 2, 3, 1, 0]).reshape([2, 3]), (integers(&[6, 5]), integers(&[3, 2])));
+        ctc_loss(log_softmax(x.clone(), 2), targets, lengths.0, lengths.1, 0)
     };
 }

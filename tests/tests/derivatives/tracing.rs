@@ -9,6 +9,7 @@ use burn::module::Param;
 use burn::nn::DropoutConfig;
 use burn::nn::loss::CrossEntropyLossConfig;
 use burn::tensor::activation::{log_softmax, softmax};
+use burn::tensor::module::layer_norm;
 use burn::tensor::{DType, Device, Int, Tensor};
 
 use crate::harness::{distance, float, host};
@@ -47,6 +48,24 @@ fn softmax_and_its_logarithm_are_recognised() {
     });
     let entropy = operations(&entropy.unwrap());
     assert!(entropy.contains_key("log_softmax") && !entropy.contains_key("exp"), "{entropy:?}");
+}
+
+#[test]
+fn layer_norm_is_recognised() {
+    let ones = |x: &Tensor<2>| Tensor::<1>::ones([3], (&x.device(), DType::F64));
+    let norm = operations(&traced(|x| layer_norm(x.clone(), ones(&x), None, 1e-5).square().sum()));
+    assert!(norm.contains_key("normalize") && !norm.contains_key("sqrt"), "{norm:?}");
+    // Along another dimension, or with something else under the root, it is no layer norm.
+    let other = operations(&traced(|x| {
+        let centred = x.clone() - x.mean_dim(0);
+        (centred.clone() / ((centred.clone() * centred).mean_dim(0) + 1e-5).sqrt()).square().sum()
+    }));
+    assert!(!other.contains_key("normalize"), "{other:?}");
+    let other = operations(&traced(|x| {
+        let centred = x.clone() - x.clone().mean_dim(1);
+        (centred.clone() / ((centred * x).mean_dim(1) + 1e-5).sqrt()).square().sum()
+    }));
+    assert!(!other.contains_key("normalize"), "{other:?}");
 }
 
 #[test]

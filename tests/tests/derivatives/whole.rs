@@ -33,7 +33,7 @@ pub(crate) struct Tolerances {
 
 /// Doubles all the way: rounding only.
 pub(crate) const EXACT: Tolerances =
-    Tolerances { recorded: Some(1e-12), eager: Some(1e-12), differences: Some(1e-8), step: 1e-4, widened: false };
+    Tolerances { recorded: Some(1e-12), eager: Some(1e-12), differences: Some(1e-8), step: 3e-5, widened: false };
 
 /// Checks the derivatives of `loss` in all parameters of `module`; answers our gradient.
 pub(crate) fn compare<M: Module + 'static, B: Batch>(

@@ -1,6 +1,7 @@
 //! The engine on a small reweighting problem: what a run does, and how it fails.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
+mod checkpoints;
 mod data;
 mod failures;
 mod problem;

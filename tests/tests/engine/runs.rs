@@ -4,11 +4,12 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use betty_runtime::{
-    ClampConfig, Clip, Engine, Event, Goal, HypergradientConfig, ProjectionConfig, SimplexConfig, Stream, Validation,
-    multilevel,
+    ClampConfig, Clip, Engine, Event, Goal, HypergradientConfig, LevelModule, OptimizerConfig, ProjectionConfig,
+    SgdConfig, SimplexConfig, Stream, Validation, multilevel,
 };
 use burn::lr_scheduler::exponential::ExponentialLrSchedulerConfig;
-use burn::module::Module;
+use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
+use burn::module::{Module, ParamGroup};
 
 use crate::problem::{
     Cleaning, CleaningConfig, CleaningData, Examples, Mlp, TRAIN, Weights, clean, data, engine, examples, first_weight,
@@ -122,6 +123,29 @@ fn a_scheduler_decides_the_learning_rate() {
 }
 
 #[test]
+fn groups_of_parameters_have_their_own_rates() {
+    let mut config = CleaningConfig::default();
+    config.model.optimizer =
+        OptimizerConfig::Sgd(SgdConfig { lr: 1.0, momentum: 0.0, dampening: 0.0, nesterov: false, weight_decay: 0.0 });
+    config.model.unroll = 1;
+    let scheduler = ModuleLrScheduler::new(0.5).with_group(ParamGroup::from_predicate("first"), 0.25);
+    let engine = Engine::new(problem(0.0), data(), config).unwrap();
+    let mut engine = engine.scheduler("model", scheduler).unwrap();
+    let all = |problem: &Cleaning| -> Vec<f64> {
+        problem.model.leaves().iter().flat_map(|leaf| leaf.value.to_vec().unwrap()).collect()
+    };
+    let before = all(engine.problem());
+    let gradient = engine.gradient("model").unwrap().gradient;
+    let first = gradient.0[0].to_vec().unwrap().len() + gradient.0[1].to_vec().unwrap().len();
+    engine.run(1).unwrap();
+    let after = all(engine.problem());
+    for (i, slope) in gradient.to_vec().unwrap().into_iter().enumerate() {
+        let rate = if i < first { 0.25 } else { 0.5 };
+        assert!((after[i] - (before[i] - rate * slope)).abs() < 1e-7, "{i}");
+    }
+}
+
+#[test]
 fn validation_stops_early_and_keeps_the_best() {
     let values = [3.0, 2.0, 2.5, 2.6, 2.7, 1.0];
     let mut call = 0;
@@ -137,11 +161,14 @@ fn validation_stops_early_and_keeps_the_best() {
 
 #[test]
 fn every_method_trains() {
-    for method in ["cg", "neumann", "finite_difference", "identity", "dense"] {
+    for method in ["cg", "minres", "gmres", "neumann", "nystrom", "finite_difference", "identity", "dense"] {
         let mut config = CleaningConfig::default();
         let mut chosen: HypergradientConfig = method.parse().unwrap();
         match &mut chosen {
             HypergradientConfig::Cg(c) => c.damping = 1.0,
+            HypergradientConfig::Minres(c) => c.damping = 1.0,
+            HypergradientConfig::Gmres(c) => c.damping = 1.0,
+            HypergradientConfig::Nystrom(c) => c.damping = 1.0,
             HypergradientConfig::Dense(c) => c.damping = 1.0,
             _ => {}
         }

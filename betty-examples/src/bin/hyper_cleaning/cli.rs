@@ -55,6 +55,13 @@ pub(crate) struct Options {
     /// Folder for plots, tables and the graph of levels.
     #[arg(long, default_value = "out/hyper_cleaning", value_name = "DIR")]
     pub(crate) out: PathBuf,
+    /// Save both levels into the output folder after every N steps of the weights, and at the end.
+    #[arg(long, value_name = "N")]
+    pub(crate) save_every: Option<u64>,
+    /// Go on from what `--save-every` left in the output folder; with the other options unchanged, the results are those
+    /// of a run that was never interrupted, but curves begin where it goes on.
+    #[arg(long)]
+    pub(crate) resume: bool,
     /// Where to compute: cpu, cuda, or cuda:N.
     #[arg(long, default_value_t = DeviceChoice::Cpu, value_name = "DEVICE")]
     pub(crate) device: DeviceChoice,
@@ -112,12 +119,16 @@ impl Options {
             ("seeds", self.seeds == 0),
             ("steps", self.steps == 0),
             ("batch", self.batch == 0),
+            ("save-every", self.save_every == Some(0)),
         ];
         if let Some(&(option, _)) = numbers.iter().find(|(_, is_zero)| *is_zero) {
             return Err(Failure::Zero { option });
         }
         if self.seed.checked_add(self.seeds).is_none() {
             return Err(Failure::Seeds { seed: self.seed, seeds: self.seeds });
+        }
+        if self.resume && !self.seeds().any(|seed| self.checkpoint(seed).exists()) {
+            return Err(Failure::NothingToResume { checkpoint: self.checkpoint(self.seed) });
         }
         Ok(())
     }
@@ -140,6 +151,11 @@ impl Options {
             }
         }
         Ok(config)
+    }
+
+    /// Where the levels of the run of a seed are saved.
+    pub(crate) fn checkpoint(&self, seed: u64) -> PathBuf {
+        self.out.join(format!("seed-{seed}.safetensors"))
     }
 
     /// The seeds of all repetitions.

@@ -128,6 +128,9 @@ impl Experiment<'_> {
             steps: self.options.steps,
             every: self.every(),
             seed,
+            checkpoint: self.options.checkpoint(seed),
+            save_every: self.options.save_every,
+            resume: self.options.resume,
             progress: !self.options.quiet,
             config: self.config.clone(),
         };

@@ -1,13 +1,14 @@
 //! Everything that can go wrong, each as one message.
 
 use std::io;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use betty_examples::data::{IdxError, NoiseError, SplitError};
 use betty_examples::device::DeviceError;
 use betty_examples::output::OutputError;
 use betty_examples::plot::PlotError;
-use betty_runtime::{ConfigError, EngineError};
+use betty_runtime::{CheckpointError, ConfigError, EngineError};
 
 /// Why there are no results.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +26,12 @@ pub(crate) enum Failure {
         seed: u64,
         /// How many were asked for.
         seeds: u64,
+    },
+    /// No run of these seeds was ever saved.
+    #[error("`--resume`: there is no `{}`; a run with `--save-every` leaves it", checkpoint.display())]
+    NothingToResume {
+        /// Where the first seed's run would be.
+        checkpoint: PathBuf,
     },
     #[error("`--noise`: {0}")]
     Noise(#[from] NoiseError),
@@ -48,6 +55,12 @@ pub(crate) enum Failure {
     Print(io::Error),
 }
 
+impl From<CheckpointError> for Failure {
+    fn from(error: CheckpointError) -> Self {
+        EngineError::from(error).into()
+    }
+}
+
 /// Boxed, because it is large beside everything else.
 impl From<EngineError> for Failure {
     fn from(error: EngineError) -> Self {
@@ -61,6 +74,7 @@ impl Failure {
         match self {
             Failure::Zero { .. }
             | Failure::Seeds { .. }
+            | Failure::NothingToResume { .. }
             | Failure::Noise(_)
             | Failure::Split(_)
             | Failure::Device(_)

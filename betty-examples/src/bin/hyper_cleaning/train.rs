@@ -2,10 +2,11 @@
 
 use std::cell::RefCell;
 use std::convert::Infallible;
+use std::path::PathBuf;
 use std::rc::Rc;
 
 use betty_examples::data::{Batches, Dataset, DeviceDataset};
-use betty_runtime::{Engine, Event, Goal, Stream, Validation};
+use betty_runtime::{Checkpoint, Engine, Event, Goal, Stream, StreamPosition, Validation};
 use burn::tensor::Device;
 
 use crate::failure::Failure;
@@ -29,6 +30,12 @@ pub(crate) struct HyperCleaningRun<'a> {
     pub(crate) every: u64,
     /// Seed of the order of examples.
     pub(crate) seed: u64,
+    /// Where both levels are saved, and resumed from.
+    pub(crate) checkpoint: PathBuf,
+    /// Steps of the weights between two saves.
+    pub(crate) save_every: Option<u64>,
+    /// Whether to go on from a saved run, if there is one.
+    pub(crate) resume: bool,
     /// Whether to show a progress bar.
     pub(crate) progress: bool,
     /// The program's numbers.
@@ -73,7 +80,8 @@ impl HyperCleaningRun<'_> {
         let accuracies = Rc::new(RefCell::new(Vec::new()));
         let (seen_losses, seen_accuracies) = (Rc::clone(&losses), Rc::clone(&accuracies));
         let test = self.test;
-        let accuracy = move |problem: &HyperCleaning| Ok(problem.classifier.accuracy(&test));
+        let watched = test.clone();
+        let accuracy = move |problem: &HyperCleaning| Ok(problem.classifier.accuracy(&watched));
         let mut engine = Engine::new(HyperCleaning { weighting, classifier }, data, self.config)?
             .seed(self.seed)
             .progress(self.progress)
@@ -83,7 +91,17 @@ impl HyperCleaningRun<'_> {
                 Event::Validation { iteration, value, .. } => seen_accuracies.borrow_mut().push((iteration, value)),
                 _ => {}
             });
-        engine.run(self.steps)?;
+        if let Some(every) = self.save_every {
+            engine = engine.save_every(every, &self.checkpoint);
+        }
+        if self.resume && self.checkpoint.exists() {
+            engine.resume(&Checkpoint::open(&self.checkpoint)?, StreamPosition::Start)?;
+        }
+        match self.steps.saturating_sub(engine.iterations()) {
+            // Saved after its last step.
+            0 => accuracies.borrow_mut().push((engine.iterations(), engine.problem().classifier.accuracy(&test))),
+            steps => drop(engine.run(steps)?),
+        }
         let problem = engine.into_problem();
         Ok(Trained { problem, losses: losses.take(), accuracies: accuracies.take() })
     }

@@ -12,7 +12,6 @@ use crate::model::linear;
 const HIDDEN: usize = 100;
 
 /// Gives each training example a weight in 0..1. Only the weights' ratios matter.
-#[allow(clippy::large_enum_variant, reason = "there is one of it in a run")]
 #[derive(Module, Debug)]
 #[expect(clippy::large_enum_variant, reason = "a run has a single weighting")]
 pub(crate) enum Weighting {

@@ -115,6 +115,13 @@ impl Run<'_> {
             Op::ArgSort { axis, descending } => ordering::arg_sort(next(), *axis, *descending),
             Op::LogSoftmax(axis) => B::log_softmax(next(), *axis),
             Op::Softmax(axis) => B::softmax(next(), *axis),
+            Op::Normalize { epsilon } => {
+                let x = next();
+                let features = x.shape()[x.shape().num_dims() - 1];
+                let ones = full(&[features], Scalar::Float(1.0), dtype, self.device);
+                B::layer_norm(x, ones, None, epsilon.as_f64())
+            }
+            Op::Deviation { epsilon } => ordering::deviation(next(), epsilon.as_f64()),
             Op::Reshape(shape) => by_kind!(next(), float_reshape, int_reshape, bool_reshape, shape.clone().into()),
             Op::Permute(axes) => by_kind!(next(), float_permute, int_permute, bool_permute, axes),
             Op::Expand(shape) => by_kind!(next(), float_expand, int_expand, bool_expand, shape.clone().into()),

@@ -1,8 +1,8 @@
 //! Where extreme values are, which order values have, and running reductions.
 
 use burn::tensor::DispatchTensor;
-use burn_backend::TensorMetadata;
 use burn_backend::ops::{BoolTensorOps, FloatTensorOps, IntTensorOps};
+use burn_backend::{Scalar as Number, TensorMetadata};
 use burn_dispatch::{Dispatch as B, DispatchDevice};
 
 use super::{BOOL, INDEX};
@@ -26,6 +26,15 @@ pub(super) fn arg_extreme(x: DispatchTensor, axis: usize, max: bool) -> Dispatch
         return if max { B::float_argmax(x, axis, INDEX) } else { B::float_argmin(x, axis, INDEX) };
     }
     B::int_cast(if max { B::int_argmax(x, axis) } else { B::int_argmin(x, axis) }, INDEX)
+}
+
+/// `√(E (x − E x)² + ε)` along the last dimension.
+pub(super) fn deviation(x: DispatchTensor, epsilon: f64) -> DispatchTensor {
+    let last = x.shape().num_dims() - 1;
+    let mean = B::float_mean_dim(x.clone(), last);
+    let centred = B::float_sub(x, mean);
+    let variance = B::float_mean_dim(B::float_mul(centred.clone(), centred), last);
+    B::float_sqrt(B::float_add_scalar(variance, Number::Float(epsilon)))
 }
 
 /// Indices that put the values along `axis` in order: those that Burn's own sort would answer, also among equal ones.

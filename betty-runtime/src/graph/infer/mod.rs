@@ -77,6 +77,15 @@ pub(super) fn infer(graph: &Graph, op: &Op, inputs: &[NodeId]) -> Result<(Vec<us
             Ok((a.axis(0, *axis)?, INDEX))
         }
         Op::LogSoftmax(axis) | Op::Softmax(axis) => Ok((a.axis(0, *axis)?, a.kind(0, "float")?)),
+        Op::Normalize { .. } | Op::Deviation { .. } => {
+            let mut shape = a.shape(0);
+            match shape.last_mut() {
+                None | Some(0) => return a.invalid(shape, "there is nothing to normalise"),
+                Some(last) if matches!(op, Op::Deviation { .. }) => *last = 1,
+                _ => {}
+            }
+            Ok((shape, a.kind(0, "float")?))
+        }
         Op::Reshape(shape) => {
             if a.shape(0).iter().product::<usize>() != shape.iter().product::<usize>() {
                 return a.invalid(a.shape(0), format!("it has not as many elements as {shape:?}"));

@@ -8,6 +8,7 @@ mod convolution;
 mod elementwise;
 mod indexing;
 mod linear_algebra;
+mod normalization;
 mod pooling;
 mod reduction;
 mod shape;
@@ -25,6 +26,7 @@ pub(super) fn jvp(graph: &mut Graph, node: NodeId, i: usize, tangent: NodeId) ->
         op if is_constant(op) => Ok(None),
         op if elementwise::covers(op) => elementwise::jvp(graph, node, i, tangent),
         Op::Softmax(axis) | Op::LogSoftmax(axis) => softmax::jvp(graph, node, *axis, tangent),
+        Op::Normalize { .. } | Op::Deviation { .. } => normalization::jvp(graph, node, tangent),
         Op::Scatter { .. } => update::jvp(graph, node, i, tangent),
         op => linear(graph, op, node, i, tangent).map(Some),
     }
@@ -36,6 +38,7 @@ pub(super) fn vjp(graph: &mut Graph, node: NodeId, i: usize, cotangent: NodeId) 
         op if is_constant(op) => Ok(None),
         op if elementwise::covers(op) => elementwise::vjp(graph, node, i, cotangent),
         Op::Softmax(axis) | Op::LogSoftmax(axis) => softmax::vjp(graph, node, *axis, cotangent),
+        Op::Normalize { .. } | Op::Deviation { .. } => normalization::vjp(graph, node, cotangent),
         Op::Scatter { .. } => update::vjp(graph, node, i, cotangent),
         Op::Sum(_) | Op::CumSum(_) => reduction::vjp(graph, node, cotangent).map(Some),
         Op::MatMul => linear_algebra::vjp(graph, node, i, cotangent).map(Some),

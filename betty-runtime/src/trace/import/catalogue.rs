@@ -145,13 +145,15 @@ catalogue! {
         Exact(GeluBackward) "of the error function, also where a backend approximates it";
         Exact(Sigmoid, SigmoidBackward, LogSigmoid, LogSigmoidBackward) "";
         Piecewise(HardSigmoid) "at a bound: 1";
-        Exact(Softmax, LogSoftmax, Softmin) "";
+        Exact(Softmax, LogSoftmax) "also where they arrive in pieces";
+        Exact(Softmin) "";
     }
     Module: ModuleOperationIr {
         Exact(Linear, LinearXBackward, LinearWeightBackward, LinearBiasBackward) "";
         Exact(Embedding, EmbeddingBackward) "by the weights";
         Exact(BatchNorm) "with given statistics";
-        Exact(LayerNorm, Conv1d, Conv1dXBackward, Conv1dWeightBackward, Conv1dBiasBackward, Conv2d,
+        Exact(LayerNorm) "also where it arrives in pieces";
+        Exact(Conv1d, Conv1dXBackward, Conv1dWeightBackward, Conv1dBiasBackward, Conv2d,
             Conv2dXBackward, Conv2dWeightBackward, Conv2dBiasBackward, Conv3d, Conv3dXBackward,
             Conv3dWeightBackward, Conv3dBiasBackward, ConvTranspose1d, ConvTranspose1dWeightBackward,
             ConvTranspose1dBiasBackward, ConvTranspose2d, ConvTranspose2dWeightBackward,

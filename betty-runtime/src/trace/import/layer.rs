@@ -88,11 +88,8 @@ impl Importer<'_> {
     pub(super) fn layer_norm(&mut self, o: &LayerNormOpIr) -> Imported {
         let x = self.node(&o.input)?;
         let last = o.input.shape.num_dims() - 1;
-        let mean = self.mean_along(x, last)?;
-        let centred = self.graph.sub(x, mean)?;
-        let square = self.graph.mul(centred, centred)?;
-        let variance = self.mean_along(square, last)?;
-        let node = self.normalised(centred, variance, scalar(o.epsilon).as_f64())?;
+        let epsilon = scalar(o.epsilon).to(o.input.dtype);
+        let node = self.graph.push(Op::Normalize { epsilon }, &[x])?;
         let gamma = self.along(&o.gamma, x, last)?;
         let mut node = self.graph.mul(node, gamma)?;
         if let Some(beta) = &o.beta {
@@ -107,12 +104,6 @@ impl Importer<'_> {
         let shifted = self.graph.add_scalar(variance, epsilon)?;
         let deviation = self.graph.sqrt(shifted)?;
         Ok(self.graph.div(centred, deviation)?)
-    }
-
-    fn mean_along(&mut self, x: NodeId, axis: usize) -> Imported<NodeId> {
-        let sum = self.graph.sum(x, &[axis])?;
-        let count = self.graph.shape(x)[axis];
-        self.mean_of(sum, count)
     }
 
     /// A list that belongs to one dimension of `x`.

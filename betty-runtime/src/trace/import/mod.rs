@@ -3,6 +3,7 @@
 mod activation;
 mod base;
 mod catalogue;
+mod fused;
 mod gradient;
 mod index;
 mod layer;
@@ -11,7 +12,6 @@ mod numeric;
 mod placement;
 mod reduce;
 mod resample;
-mod softmax;
 #[cfg(test)]
 mod tests;
 
@@ -107,7 +107,7 @@ impl Importer<'_> {
             self.operation(operation)?;
         }
         let held = self.held()?;
-        Ok(Reading { operations, advances: self.advances, held })
+        Ok(Reading { advances: self.advances, held, operations })
     }
 
     /// Whether the forward pass is complete.

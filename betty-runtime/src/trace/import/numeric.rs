@@ -197,7 +197,7 @@ impl Importer<'_> {
 
     fn binary(&mut self, f: Binary, o: &BinaryOpIr) -> Imported {
         let (x, y) = self.operands(&o.lhs, &o.rhs)?;
-        let node = match self.as_softmax(f, x, y) {
+        let node = match self.as_softmax(f, x, y).or_else(|| self.as_normalization(f, x, y)) {
             Some((op, source)) => self.graph.push(op, &[source])?,
             None => self.graph.push(Op::Binary(f), &[x, y])?,
         };

@@ -37,11 +37,10 @@ pub(crate) fn close(case: &str, what: &str, x: &[f64], y: &[f64], tolerance: f64
     accept(case, what, x, y, distance(x, y), tolerance);
 }
 
-/// [`close`] for a derivative against differences of a function with values of this size: a derivative that vanishes has no
-/// scale of its own. Arguments here are of order one.
+/// [`close`] for numbers that are small differences of larger ones, relative to at least this scale.
 #[track_caller]
-pub(crate) fn close_to_differences(case: &str, what: &str, x: &[f64], y: &[f64], values: f64, tolerance: f64) {
-    let scale = norm(x).max(norm(y)).max(1e-3 * values.max(1.0));
+pub(crate) fn close_at(case: &str, what: &str, x: &[f64], y: &[f64], scale: f64, tolerance: f64) {
+    let scale = norm(x).max(norm(y)).max(scale).max(f64::MIN_POSITIVE);
     accept(case, what, x, y, gap(x, y) / scale, tolerance);
 }
 

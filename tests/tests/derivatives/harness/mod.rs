@@ -14,6 +14,7 @@
 #[macro_use]
 mod options;
 mod compare;
+mod eager;
 mod input;
 mod problem;
 mod verify;
@@ -25,6 +26,8 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 pub(crate) use compare::{close, distance, dot, float, host, random};
+use compare::{close_at, norm};
+pub(crate) use eager::SingleErrors;
 pub(crate) use input::{Arguments, Input, apart, count, data, given, indices, within, x};
 pub(crate) use options::Options;
 pub(crate) use problem::{input_like, or_zeros};
@@ -36,8 +39,7 @@ use verify::verify;
 
 /// The function's result as one list.
 pub(crate) fn flat<const D: usize>(tensor: Tensor<D>) -> Tensor<1> {
-    let count = tensor.shape().num_elements();
-    tensor.reshape([count])
+    tensor.flatten(0, D - 1)
 }
 
 /// `Σ w·f + ½ Σ c·f²`
@@ -47,35 +49,37 @@ fn loss(f: Tensor<1>, w: Tensor<1>, c: Tensor<1>) -> Tensor<1> {
 
 /// Checks everything in f64, and values and gradients in f32.
 pub(crate) fn check(name: &str, inputs: &[Input], options: Options, f: impl Fn(&Arguments) -> Tensor<1>) {
+    let errors = check_single(name, inputs, options, f);
+    assert!(errors.is_none(), "{name}: nobody looks at the errors in single precision");
+}
+
+/// The same; with `against_double`, f32 gradients are not judged but measured.
+pub(crate) fn check_single(
+    name: &str,
+    inputs: &[Input],
+    options: Options,
+    f: impl Fn(&Arguments) -> Tensor<1>,
+) -> Option<SingleErrors> {
     check_type(name, inputs, options, DType::F64, &f);
-    check_type(&format!("{name} (f32)"), inputs, options, DType::F32, &f);
+    check_type(&format!("{name} (f32)"), inputs, options, DType::F32, &f)
 }
 
 type Parts = (Vec<Tensor<1>>, Vec<Tensor<1, Int>>, Tensor<1>, Tensor<1>);
 
-fn check_type(name: &str, inputs: &[Input], options: Options, dtype: DType, f: &impl Fn(&Arguments) -> Tensor<1>) {
+fn check_type(
+    name: &str,
+    inputs: &[Input],
+    options: Options,
+    dtype: DType,
+    f: &impl Fn(&Arguments) -> Tensor<1>,
+) -> Option<SingleErrors> {
     let mut rng = StdRng::seed_from_u64(7);
     let device = Device::flex();
     let numbers = Numbers::draw(inputs, &mut rng);
 
-    // Burn, eagerly.
-    let taped = device.clone().autodiff();
-    let leaves: Vec<Tensor<1>> =
-        Numbers::float_tensors(&numbers.parameters, &taped, dtype).into_iter().map(Tensor::require_grad).collect();
-    let data = Numbers::float_tensors(&numbers.data, &taped, dtype);
-    let eager = f(&numbers.arguments(leaves.clone(), data, numbers.int_tensors(&taped)));
-    let size = eager.dims()[0];
+    let size = numbers.eager(dtype, f, None).value.len();
     let (w, c) = (random(size, &mut rng), random(size, &mut rng));
-    let eager_loss = loss(eager.clone(), float(&w, &taped, dtype), float(&c, &taped, dtype));
-    let gradients = eager_loss.backward();
-    let eager_gradient: Vec<f64> = leaves
-        .iter()
-        .flat_map(|leaf| match leaf.grad(&gradients) {
-            Some(gradient) => gradient.into_data().iter::<f64>().collect(),
-            None => vec![0.0; leaf.dims()[0]],
-        })
-        .collect();
-    let eager: Vec<f64> = eager.inner().into_data().iter::<f64>().collect();
+    let eager = numbers.eager(dtype, f, Some((&w, &c)));
 
     // The trace.
     let parameters: Vec<Param<Tensor<1>>> =
@@ -96,10 +100,14 @@ fn check_type(name: &str, inputs: &[Input], options: Options, dtype: DType, f: &
     let problem = Problem::new(trace, dtype);
     let at = verify(name, &problem, &parameters.leaves(), &batch, options, dtype, &mut rng);
     let exact = precision(dtype);
-    close(name, "value", &at.value, &eager, options.tolerance(exact));
-    close(name, "loss", &at.loss, &eager_loss.inner().into_data().iter::<f64>().collect::<Vec<_>>(), exact * 10.0);
+    close(name, "value", &at.value, &eager.value, options.tolerance(exact));
+    close_at(name, "loss", &at.loss, &eager.loss, norm(&eager.value), exact * 10.0);
+    if options.against_double && dtype == DType::F32 {
+        return Some(numbers.against_double(f, &w, &c, &at.gradient, &eager.gradient));
+    }
     let tolerance = options.eager.unwrap_or(0.0).max(options.gradient(dtype));
-    close(name, "gradient, eager", &at.gradient, &eager_gradient, tolerance);
+    close(name, "gradient, eager", &at.gradient, &eager.gradient, tolerance);
+    None
 }
 
 /// Checks a module's derivatives like those of a function; its parameters are given, its batch is drawn.

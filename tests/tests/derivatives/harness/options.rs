@@ -48,8 +48,13 @@ macro_rules! option {
 pub(crate) struct Options {
     /// How far gradients in single precision may be apart.
     pub(crate) f32_gradient: Option<f64>,
+    /// Whether the gradient in single precision is held against one in double precision, see
+    /// [`check_single`](super::check_single): what two single precisions may differ by depends on how much a draw cancels.
+    pub(crate) against_double: bool,
     /// How far the derivative of Burn's eager autodiff may be off.
     pub(crate) eager: Option<f64>,
+    /// How far differences may be off, where high derivatives are large.
+    pub(crate) differences: Option<f64>,
     /// Whether Burn refuses to compute the function in double precision.
     pub(crate) only_f32: bool,
     /// Whether to leave out what needs a second derivative.

@@ -15,7 +15,7 @@ use burn::module::Param;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
 use super::catalogue::{Derivative, OPERATIONS};
-use super::{Reading, import};
+use super::import;
 use crate::execute::{Program, Value};
 use crate::graph::{Graph, NodeId, jvp, vjp};
 use crate::trace::tracer::tensor_id;
@@ -52,7 +52,7 @@ fn recorded_whole(example: Example) -> (Graph, NodeId, NodeId, BTreeSet<&'static
     let mut graph = Graph::new();
     let x = graph.input(&[SIZE], DType::F64);
     let mut nodes = HashMap::from([(input, x)]);
-    let Reading { operations, .. } = import(&mut graph, &mut nodes, &captured.unwrap(), "example").unwrap();
+    let operations = import(&mut graph, &mut nodes, &captured.unwrap(), "example").unwrap().operations;
     (graph, x, nodes[&output], operations)
 }
 

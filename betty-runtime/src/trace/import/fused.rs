@@ -1,7 +1,7 @@
-//! Softmax and its logarithm, recognised in the pieces that Burn records.
+//! Softmax, its logarithm and normalisation, recognised in the pieces that Burn records.
 
 use super::Importer;
-use crate::graph::{Binary, NodeId, Op, Unary};
+use crate::graph::{Binary, NodeId, Op, Unary, WithScalar};
 
 impl Importer<'_> {
     /// Burn records softmax and its logarithm in pieces; the whole has a shorter derivative and a fused kernel.
@@ -38,6 +38,34 @@ impl Importer<'_> {
             && self.graph.node(*indices).inputs == [*source];
         let op = if exponential.is_some() { Op::Softmax(axis) } else { Op::LogSoftmax(axis) };
         is_max.then_some((op, *source))
+    }
+
+    /// Burn records layer norm in pieces. With `c = x − E x`: `c / √(E c² + ε)` along the last dimension.
+    pub(super) fn as_normalization(&self, f: Binary, x: NodeId, y: NodeId) -> Option<(Op, NodeId)> {
+        let centred = self.graph.node(x);
+        let (Binary::Div, Op::Binary(Binary::Sub), [source, mean]) = (f, &centred.op, centred.inputs.as_slice()) else {
+            return None;
+        };
+        let spread = |op: &Op| matches!(op, Op::Expand(_));
+        if self.mean_of_last(self.through(*mean, spread)?)? != *source {
+            return None;
+        }
+        let shifted = self.through(self.through(y, spread)?, |op| *op == Op::Unary(Unary::Sqrt))?;
+        let Op::WithScalar(WithScalar::Add, epsilon) = self.graph.node(shifted).op else { return None };
+        let square = self.mean_of_last(self.graph.node(shifted).inputs[0])?;
+        let is_square =
+            self.graph.node(square).op == Op::Binary(Binary::Mul) && self.graph.node(square).inputs == [x, x];
+        is_square.then_some((Op::Normalize { epsilon }, *source))
+    }
+
+    /// What a node is the mean of, along the last dimension.
+    fn mean_of_last(&self, mean: NodeId) -> Option<NodeId> {
+        let Op::WithScalar(WithScalar::Mul, factor) = self.graph.node(mean).op else { return None };
+        let sum = self.graph.node(mean).inputs[0];
+        let source = self.through(sum, |op| matches!(op, Op::Sum(_)))?;
+        let (shape, last) = (self.graph.shape(source), self.graph.shape(source).len().checked_sub(1)?);
+        let is_mean = self.graph.node(sum).op == Op::Sum(vec![last]) && factor.as_f64() == 1.0 / shape[last] as f64;
+        is_mean.then_some(source)
     }
 
     /// The input of a node whose operation satisfies the predicate.

@@ -1,101 +1,23 @@
 //! The MLP 784-256-10 at batch 128 with a 1-100-1 weighting network: gradients, second-order products, hypergradient steps.
 //!
-//! Read the results as ratios within one run: `cargo bench -p betty-tests --bench mlp`.
+//! Read the results as ratios within one run: `cargo bench --workspace --bench mlp`.
 #![allow(missing_docs, reason = "criterion's macros write undocumented functions")]
+
+mod problem;
 
 use betty_runtime::derivatives::{Curvature, Lagrangian, Loss, Point, Variable};
 use betty_runtime::execute::{Value, Vector};
 use betty_runtime::trace::{AnyBatch, LevelModule, Trace, trace};
-use betty_runtime::{Batch, Engine, Stream, multilevel, stop_gradient};
+use betty_runtime::{Engine, Stream};
 use burn::module::Module;
-use burn::nn::{Linear, LinearConfig};
-use burn::tensor::activation::{log_softmax, relu, sigmoid};
-use burn::tensor::{Device, Distribution, Int, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use criterion::{Criterion, criterion_group, criterion_main};
+
+use self::problem::{Images, Reweighting, ReweightingConfig, ReweightingData, device, images, problem, weighted};
 
 /// The system's allocator gives large tensors back at once and takes a page fault for every page at the next step.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-const BATCH: usize = 128;
-
-#[derive(Module, Debug)]
-struct Mlp {
-    first: Linear,
-    second: Linear,
-}
-
-#[derive(Module, Debug)]
-struct WeightNet {
-    first: Linear,
-    second: Linear,
-}
-
-#[derive(Batch, Clone, Debug)]
-struct Images {
-    x: Tensor<2>,
-    y: Tensor<1, Int>,
-}
-
-fn losses(model: &Mlp, batch: Images) -> Tensor<2> {
-    let scores = model.second.forward(relu(model.first.forward(batch.x)));
-    log_softmax(scores, 1).gather(1, batch.y.reshape([BATCH, 1])).neg()
-}
-
-fn weighted(model: &Mlp, weights: &WeightNet, batch: Images) -> Tensor<1> {
-    let losses = losses(model, batch);
-    let hidden = relu(weights.first.forward(stop_gradient(losses.clone())));
-    (sigmoid(weights.second.forward(hidden)) * losses).mean()
-}
-
-fn clean(_weights: &WeightNet, model: &Mlp, batch: Images) -> Tensor<1> {
-    losses(model, batch).mean()
-}
-
-multilevel! {
-    struct Reweighting;
-
-    level weights: WeightNet {
-        lower: [model],
-        batch: Images,
-        loss: clean,
-        optimizer: adam(lr = 1e-3),
-    }
-    level model: Mlp {
-        upper: [weights],
-        batch: Images,
-        loss: weighted,
-        optimizer: sgd(lr = 0.1, momentum = 0.9),
-        hypergradient: cg(iterations = 5, damping = 1.0, tolerance = 0.0),
-    }
-}
-
-/// The CPU, or the GPU when `BETTY_BENCH_DEVICE=cuda` and built with feature `cuda`.
-fn device() -> Device {
-    #[cfg(feature = "cuda")]
-    if std::env::var("BETTY_BENCH_DEVICE").is_ok_and(|device| device == "cuda") {
-        return Device::cuda(0);
-    }
-    Device::flex()
-}
-
-fn problem(device: &Device) -> Reweighting {
-    Reweighting {
-        weights: WeightNet {
-            first: LinearConfig::new(1, 100).init(device),
-            second: LinearConfig::new(100, 1).init(device),
-        },
-        model: Mlp { first: LinearConfig::new(784, 256).init(device), second: LinearConfig::new(256, 10).init(device) },
-    }
-}
-
-fn images(device: &Device) -> Images {
-    let labels: Vec<i64> = (0..BATCH as i64).map(|i| i % 10).collect();
-    Images {
-        x: Tensor::random([BATCH, 784], Distribution::Uniform(0.0, 1.0), device),
-        y: Tensor::from_data(TensorData::new(labels, [BATCH]), device),
-    }
-}
 
 fn record(problem: &Reweighting, batch: &AnyBatch) -> Trace {
     trace("model", batch, |tracer| {
@@ -116,7 +38,7 @@ fn derivatives(c: &mut Criterion) {
     let problem = problem(&device);
     let images = images(&device);
     let batch = AnyBatch::new(images.clone());
-    let trainable = |level: usize| (0..problem.modules_of(level)).collect();
+    let trainable = |level: usize| (0..leaves_of(&problem, level)).collect();
     let mut group = c.benchmark_group("derivatives");
 
     let on_tape = device.clone().autodiff();
@@ -169,10 +91,9 @@ fn curvature(loss: &Loss, device: &Device) -> Curvature {
     curvature
 }
 
-impl Reweighting {
-    fn modules_of(&self, level: usize) -> usize {
-        if level == 1 { self.model.leaves().len() } else { self.weights.leaves().len() }
-    }
+/// How many tensors a level has.
+fn leaves_of(problem: &Reweighting, level: usize) -> usize {
+    if level == 1 { problem.model.leaves().len() } else { problem.weights.leaves().len() }
 }
 
 fn hypergradients(c: &mut Criterion) {

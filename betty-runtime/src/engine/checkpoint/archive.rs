@@ -1,0 +1,259 @@
+//! The file format of a checkpoint: named tensors and a text, laid out as the safetensors format wants it.
+//!
+//! ```text
+//! 8 bytes   length n of the header, little-endian
+//! n bytes   JSON: {"__metadata__": {"format": "betty", "version": "1", "state": "…"},
+//!                  name: {"dtype": "F32", "shape": […], "data_offsets": [begin, end]}, …, "crc32": …}
+//! the rest  the tensors' bytes, row-major, little-endian, one after the other
+//! ```
+//!
+//! The last tensor, `crc32`, is the checksum of all bytes before it. Any reader of safetensors finds the parameters.
+
+use std::collections::BTreeMap;
+
+use burn::tensor::{DType, TensorData};
+use serde_json::{Map, Value, json};
+
+use super::error::CheckpointError;
+
+/// The newest version of the format.
+const VERSION: u64 = 1;
+
+/// The name of the checksum among the tensors.
+const CHECKSUM: &str = "crc32";
+
+/// Bytes of the checksum.
+const CHECKSUM_LENGTH: usize = 4;
+
+/// What a file holds.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Archive {
+    /// Everything that is not a tensor, as JSON.
+    pub(super) state: String,
+    /// Tensors by name.
+    pub(super) tensors: BTreeMap<String, TensorData>,
+}
+
+impl Archive {
+    /// Adds a tensor, in a type that files know.
+    pub(super) fn insert(&mut self, name: String, data: TensorData) -> Result<(), CheckpointError> {
+        let stored = stored_type(data.dtype());
+        if name_of(stored).is_none() {
+            return Err(CheckpointError::UnsupportedType { tensor: name, dtype: data.dtype() });
+        }
+        let data = if data.dtype() == stored { data } else { data.convert_dtype(stored) };
+        self.tensors.insert(name, data);
+        Ok(())
+    }
+
+    /// The bytes of a file.
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut header = Map::new();
+        let metadata = json!({ "format": "betty", "version": VERSION.to_string(), "state": self.state });
+        header.insert("__metadata__".into(), metadata);
+        let mut end = 0;
+        let mut describe = |name: &str, dtype: &str, shape: &[usize], length: usize| {
+            let tensor = json!({ "dtype": dtype, "shape": shape, "data_offsets": [end, end + length] });
+            end += length;
+            header.insert(name.into(), tensor);
+        };
+        for (name, data) in &self.tensors {
+            let dtype = name_of(data.dtype()).expect("`insert` takes no other types");
+            describe(name, dtype, data.shape(), data.as_bytes().len());
+        }
+        describe(CHECKSUM, "U32", &[1], CHECKSUM_LENGTH);
+        let mut header = Value::Object(header).to_string();
+        // Readers that map files into memory want aligned tensors.
+        header.extend(std::iter::repeat_n(' ', header.len().next_multiple_of(8) - header.len()));
+        let mut bytes = Vec::with_capacity(8 + header.len() + end);
+        bytes.extend((header.len() as u64).to_le_bytes());
+        bytes.extend(header.as_bytes());
+        for data in self.tensors.values() {
+            bytes.extend(data.as_bytes());
+        }
+        let checksum = crc32fast::hash(&bytes);
+        bytes.extend(checksum.to_le_bytes());
+        bytes
+    }
+
+    /// The content of a file, if it is whole and unchanged.
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, CheckpointError> {
+        let (header, data) = split_header(bytes)?;
+        let metadata = header.get("__metadata__").and_then(Value::as_object);
+        let text = |key| metadata.and_then(|metadata| metadata.get(key)).and_then(Value::as_str);
+        if text("format") != Some("betty") {
+            return Err(no_checkpoint("its header does not say so"));
+        }
+        let version =
+            text("version").and_then(|version| version.parse().ok()).ok_or_else(|| no_checkpoint("no version"))?;
+        if version > VERSION {
+            return Err(CheckpointError::Version { found: version, known: VERSION });
+        }
+        let spans = header.iter().filter(|(name, _)| *name != "__metadata__").map(|(name, tensor)| span(name, tensor));
+        let spans = spans.collect::<Result<Vec<Span<'_>>, _>>()?;
+        let end = spans.iter().map(|span| span.end).max().unwrap_or(0);
+        if end != data.len() || end < CHECKSUM_LENGTH {
+            return Err(CheckpointError::Length {
+                expected: (bytes.len() - data.len()).saturating_add(end),
+                found: bytes.len(),
+            });
+        }
+        let (sealed, checksum) = bytes.split_at(bytes.len() - CHECKSUM_LENGTH);
+        let expected = u32::from_le_bytes(checksum.try_into().expect("split at its length"));
+        let found = crc32fast::hash(sealed);
+        if found != expected {
+            return Err(CheckpointError::Damaged { expected, found });
+        }
+        let mut tensors = BTreeMap::new();
+        for Span { name, dtype, shape, begin, end } in spans.into_iter().filter(|span| span.name != CHECKSUM) {
+            let bytes = data.get(begin..end).ok_or_else(|| no_checkpoint(&format!("tensor `{name}` has no bytes")))?;
+            let tensor = TensorData::try_from_bytes_vec(bytes.to_vec(), shape, dtype)
+                .map_err(|reason| no_checkpoint(&format!("tensor `{name}`: {reason}")))?;
+            tensors.insert(name.to_owned(), tensor);
+        }
+        let state = text("state").ok_or_else(|| no_checkpoint("no state"))?.to_owned();
+        Ok(Archive { state, tensors })
+    }
+}
+
+/// A tensor's entry in the header.
+struct Span<'a> {
+    name: &'a str,
+    dtype: DType,
+    shape: Vec<usize>,
+    begin: usize,
+    end: usize,
+}
+
+fn no_checkpoint(reason: &str) -> CheckpointError {
+    CheckpointError::NotACheckpoint { reason: reason.into() }
+}
+
+fn split_header(bytes: &[u8]) -> Result<(Map<String, Value>, &[u8]), CheckpointError> {
+    let (length, rest) = bytes.split_first_chunk::<8>().ok_or_else(|| no_checkpoint("it has fewer than 8 bytes"))?;
+    let length = usize::try_from(u64::from_le_bytes(*length)).unwrap_or(usize::MAX);
+    let Some((header, data)) = rest.split_at_checked(length) else {
+        // A cut-off header still begins like one.
+        return Err(if rest.starts_with(b"{\"") && length < (1 << 40) {
+            CheckpointError::Length { expected: length.saturating_add(8), found: bytes.len() }
+        } else {
+            no_checkpoint("its first 8 bytes are not the length of a header")
+        });
+    };
+    let header = serde_json::from_slice(header).map_err(|reason| no_checkpoint(&format!("its header: {reason}")))?;
+    Ok((header, data))
+}
+
+fn span<'a>(name: &'a str, tensor: &Value) -> Result<Span<'a>, CheckpointError> {
+    let numbers = |value: &Value| -> Option<Vec<usize>> {
+        value.as_array()?.iter().map(|number| usize::try_from(number.as_u64()?).ok()).collect()
+    };
+    let read = || {
+        let dtype = dtype_of(tensor.get("dtype")?.as_str()?)?;
+        let shape = numbers(tensor.get("shape")?)?;
+        let offsets = numbers(tensor.get("data_offsets")?)?;
+        let [begin, end] = offsets.try_into().ok()?;
+        Some(Span { name, dtype, shape, begin, end })
+    };
+    read().ok_or_else(|| no_checkpoint(&format!("the header's entry of tensor `{name}` cannot be read")))
+}
+
+/// The type in which files hold a tensor.
+pub(super) fn stored_type(dtype: DType) -> DType {
+    match dtype {
+        DType::Flex32 => DType::F32,
+        DType::Bool(_) => DType::Bool(burn::tensor::BoolStore::Native),
+        other => other,
+    }
+}
+
+/// The types that files hold, with their names in them.
+const TYPES: [(&str, DType); 13] = [
+    ("F64", DType::F64),
+    ("F32", DType::F32),
+    ("F16", DType::F16),
+    ("BF16", DType::BF16),
+    ("I64", DType::I64),
+    ("I32", DType::I32),
+    ("I16", DType::I16),
+    ("I8", DType::I8),
+    ("U64", DType::U64),
+    ("U32", DType::U32),
+    ("U16", DType::U16),
+    ("U8", DType::U8),
+    ("BOOL", DType::Bool(burn::tensor::BoolStore::Native)),
+];
+
+fn name_of(dtype: DType) -> Option<&'static str> {
+    TYPES.iter().find(|(_, known)| *known == dtype).map(|(name, _)| *name)
+}
+
+fn dtype_of(name: &str) -> Option<DType> {
+    TYPES.iter().find(|(known, _)| *known == name).map(|(_, dtype)| *dtype)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn archive() -> Archive {
+        let mut archive = Archive { state: "{\"a\": 1}".into(), ..Archive::default() };
+        let floats = TensorData::new(vec![1.5_f32, -2.0, f32::NAN], [3, 1]);
+        let flags = TensorData::new(vec![true, false], [2]).convert_dtype(DType::Bool(burn::tensor::BoolStore::U32));
+        archive.insert("net.weight".into(), floats).expect("a known type");
+        archive.insert("net.mask".into(), flags).expect("a known type");
+        archive.insert("net.empty".into(), TensorData::new(Vec::<i64>::new(), [0])).expect("a known type");
+        archive
+    }
+
+    #[test]
+    fn a_file_gives_back_what_went_in_bit_for_bit() {
+        let archive = archive();
+        let back = Archive::decode(&archive.encode()).expect("a whole file");
+        assert_eq!(back, archive);
+        assert_eq!(back.tensors["net.mask"].iter::<bool>().collect::<Vec<_>>(), [true, false]);
+    }
+
+    #[test]
+    fn every_cut_is_noticed() {
+        let bytes = archive().encode();
+        for end in 0..bytes.len() {
+            let error = Archive::decode(&bytes[..end]).expect_err("a part is not the whole");
+            if end >= 16 {
+                assert!(matches!(error, CheckpointError::Length { .. }), "{end}: {error}");
+            }
+        }
+        assert!(matches!(Archive::decode(&[&bytes[..], &[0]].concat()), Err(CheckpointError::Length { .. })));
+    }
+
+    #[test]
+    fn every_changed_bit_is_noticed() {
+        let bytes = archive().encode();
+        for position in 0..bytes.len() {
+            for bit in 0..8 {
+                let mut changed = bytes.clone();
+                changed[position] ^= 1 << bit;
+                assert!(Archive::decode(&changed).is_err(), "byte {position}, bit {bit}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_newer_version_and_other_files_are_told_apart() {
+        let bytes = archive().encode();
+        let text = bytes.iter().map(|&byte| char::from(byte)).collect::<String>();
+        let newer: Vec<u8> = text.replace("\"version\":\"1\"", "\"version\":\"2\"").chars().map(|c| c as u8).collect();
+        assert!(matches!(Archive::decode(&newer), Err(CheckpointError::Version { found: 2, known: 1 })));
+        for other in [&b""[..], b"PNG", b"\x89PNG\r\n\x1a\n and so on and so on", &[0; 64], &[255; 64]] {
+            assert!(matches!(Archive::decode(other), Err(CheckpointError::NotACheckpoint { .. })), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_quantized_tensor_is_refused_by_name() {
+        let scheme = burn::tensor::quantization::QuantScheme::default();
+        let data = TensorData::quantized(vec![1_i8, 2], [2], scheme, &[1.0], None);
+        let error = Archive::default().insert("net.weight".into(), data).expect_err("not a plain type");
+        assert!(error.to_string().contains("net.weight"), "{error}");
+    }
+}

@@ -1,0 +1,199 @@
+//! The tensors of one level in a checkpoint: parameters, optimizer states, the scheduler's record.
+
+use burn::lr_scheduler::LrSchedulerRecord;
+use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
+use burn::tensor::{Bytes, TensorData};
+
+use super::archive::{Archive, stored_type};
+use super::error::CheckpointError;
+use super::state::LevelState;
+use crate::engine::level::Level;
+use crate::execute::{Value, Vector};
+
+/// What a level takes over from a checkpoint; made whole before anything of the level is replaced.
+pub(super) struct Restored {
+    pub(super) leaves: Vec<Value>,
+    pub(super) initial: Vec<Value>,
+    pub(super) states: Vec<Value>,
+    pub(super) scheduler: Option<ModuleLrScheduler>,
+}
+
+impl Level {
+    /// Optimizer states for each parameter.
+    fn states_each(&self) -> usize {
+        self.states.len() / self.trainable.len()
+    }
+
+    /// Adds the level's tensors; answers its counters. `lower` and `seen` are the schedule's part of them.
+    pub(super) fn save_into(
+        &self,
+        archive: &mut Archive,
+        lower: Vec<String>,
+        seen: Vec<u64>,
+    ) -> Result<LevelState, CheckpointError> {
+        let mut insert = |tensor: String, value: &Value| {
+            let data = value.to_data().map_err(|reason| CheckpointError::Device { tensor: tensor.clone(), reason })?;
+            archive.insert(tensor, data)
+        };
+        for (index, leaf) in self.leaves.iter().enumerate() {
+            insert(self.leaf_name(index), leaf)?;
+        }
+        for (index, leaf) in self.initial.iter().enumerate() {
+            insert(self.initial_name(index), leaf)?;
+        }
+        for (number, state) in self.states.iter().enumerate() {
+            insert(self.state_name(number), state)?;
+        }
+        if let Some(scheduler) = &self.scheduler {
+            let bytes = self.record_bytes(scheduler)?;
+            archive.insert(self.scheduler_name(), TensorData::new(bytes.clone(), [bytes.len()]))?;
+        }
+        Ok(LevelState {
+            name: self.name.into(),
+            lower,
+            seen,
+            steps: self.steps,
+            taken: self.taken,
+            turns: self.turns,
+            batches: self.batches,
+            last_seed: self.last.as_ref().map(|(_, seed)| *seed),
+            optimizer: self.config.optimizer.name().into(),
+            states: self.states_each(),
+            scheduler: self.scheduler.is_some(),
+            initial: !self.initial.is_empty(),
+            solutions: self.solutions.keys().copied().collect(),
+        })
+    }
+
+    /// Takes the level's tensors out of the archive, on the level's device, and checks that they fit.
+    pub(super) fn restored(&self, state: &LevelState, archive: &mut Archive) -> Result<Restored, CheckpointError> {
+        if (state.optimizer.as_str(), state.states) != (self.config.optimizer.name(), self.states_each()) {
+            let describe = |name: &str, states: usize| format!("`{name}` ({states} states for each parameter)");
+            return Err(CheckpointError::OtherOptimizer {
+                level: self.name.into(),
+                saved: describe(&state.optimizer, state.states),
+                running: describe(self.config.optimizer.name(), self.states_each()),
+            });
+        }
+        let mut take = |tensor: String, like: &Value| self.take(archive, tensor, like);
+        let leaves = self.leaves.iter().enumerate().map(|(index, leaf)| take(self.leaf_name(index), leaf));
+        let leaves = leaves.collect::<Result<_, _>>()?;
+        // Where only one of both runs starts again at its first parameters, the engine's are as good as any.
+        let both = state.initial && !self.initial.is_empty();
+        let firsts = self.initial.iter().enumerate().filter(|_| both);
+        let firsts = firsts.map(|(index, leaf)| take(self.initial_name(index), leaf)).collect::<Result<_, _>>()?;
+        let initial = if both { firsts } else { self.initial.clone() };
+        let states = self.states.iter().enumerate().map(|(number, state)| take(self.state_name(number), state));
+        let states = states.collect::<Result<_, _>>()?;
+        if !both {
+            (0..self.leaves.len()).for_each(|index| drop(archive.tensors.remove(&self.initial_name(index))));
+        }
+        let scheduler = self.restored_scheduler(state, archive)?;
+        Ok(Restored { leaves, initial, states, scheduler })
+    }
+
+    /// Takes a tensor that looks like `like` out of the archive.
+    fn take(&self, archive: &mut Archive, tensor: String, like: &Value) -> Result<Value, CheckpointError> {
+        let level = || self.name.to_owned();
+        let data = archive
+            .tensors
+            .remove(&tensor)
+            .ok_or_else(|| CheckpointError::Missing { level: level(), tensor: tensor.clone() })?;
+        if data.shape()[..] != like.shape() || data.dtype() != stored_type(like.dtype()) {
+            return Err(CheckpointError::OtherShape {
+                level: level(),
+                tensor,
+                saved: format!("{:?} {:?}", data.dtype(), data.shape().to_vec()),
+                running: format!("{:?} {:?}", like.dtype(), like.shape()),
+            });
+        }
+        let data = if like.dtype().is_bool() { data } else { data.convert_dtype(like.dtype()) };
+        Ok(Value::from_data(data, &like.device()))
+    }
+
+    /// Adds the solution of the system of `stop`, which the next one starts from.
+    pub(super) fn save_solution(
+        &self,
+        stop: &Level,
+        solution: &Vector,
+        archive: &mut Archive,
+    ) -> Result<(), CheckpointError> {
+        for (index, value) in solution.0.iter().enumerate() {
+            let tensor = self.solution_name(stop, index);
+            let data = value.to_data().map_err(|reason| CheckpointError::Device { tensor: tensor.clone(), reason })?;
+            archive.insert(tensor, data)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the solution of the system of `stop` out of the archive.
+    pub(super) fn restored_solution(&self, stop: &Level, archive: &mut Archive) -> Result<Vector, CheckpointError> {
+        let parameters = stop.trainable.iter().map(|&index| &stop.leaves[index]).enumerate();
+        let values = parameters.map(|(index, like)| self.take(archive, self.solution_name(stop, index), like));
+        Ok(Vector(values.collect::<Result<_, _>>()?))
+    }
+
+    fn solution_name(&self, stop: &Level, index: usize) -> String {
+        format!("solution:{}:{}:{index}", self.name, stop.name)
+    }
+
+    fn restored_scheduler(
+        &self,
+        state: &LevelState,
+        archive: &mut Archive,
+    ) -> Result<Option<ModuleLrScheduler>, CheckpointError> {
+        let (scheduler, tensor) = match (&self.scheduler, state.scheduler) {
+            (None, false) => return Ok(None),
+            (Some(scheduler), true) => (scheduler.clone(), self.scheduler_name()),
+            (None, true) => return Err(self.other_scheduler("it was saved with one; give it to the engine first")),
+            (Some(_), false) => {
+                return Err(self.other_scheduler("it was saved without one; give it to the engine after resuming"));
+            }
+        };
+        let saved = archive
+            .tensors
+            .remove(&tensor)
+            .ok_or_else(|| CheckpointError::Missing { level: self.name.into(), tensor })?
+            .into_bytes()
+            .to_vec();
+        let record = LrSchedulerRecord::from_bytes(Bytes::from_bytes_vec(saved.clone()));
+        let record = record.map_err(|reason| self.other_scheduler(&reason.to_string()))?;
+        let scheduler = scheduler.load_record(record);
+        // A Burn scheduler ignores a record of another kind; then it says something else than what was saved.
+        if self.record_bytes(&scheduler)? == saved {
+            Ok(Some(scheduler))
+        } else {
+            Err(self.other_scheduler("it is of another kind than the one it was saved with"))
+        }
+    }
+
+    fn record_bytes(&self, scheduler: &ModuleLrScheduler) -> Result<Vec<u8>, CheckpointError> {
+        let bytes = scheduler.to_record().into_bytes();
+        Ok(bytes.map_err(|reason| self.other_scheduler(&reason.to_string()))?.to_vec())
+    }
+
+    fn other_scheduler(&self, reason: &str) -> CheckpointError {
+        CheckpointError::OtherScheduler { level: self.name.into(), reason: reason.into() }
+    }
+
+    /// `level.path.of.leaf`; a level that is one parameter has the level's name alone.
+    fn leaf_name(&self, index: usize) -> String {
+        match self.paths[index].as_str() {
+            "" => self.name.into(),
+            path => format!("{}.{path}", self.name),
+        }
+    }
+
+    fn initial_name(&self, index: usize) -> String {
+        format!("initial:{}", self.leaf_name(index))
+    }
+
+    fn state_name(&self, number: usize) -> String {
+        let (parameter, state) = (number / self.states_each(), number % self.states_each());
+        format!("optimizer:{}:{state}", self.leaf_name(self.trainable[parameter]))
+    }
+
+    fn scheduler_name(&self) -> String {
+        format!("scheduler:{}", self.name)
+    }
+}

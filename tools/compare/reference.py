@@ -1,0 +1,157 @@
+"""The other half of the comparison: the operations of tests/benches/compare.rs in Betty on PyTorch, PyTorch, and JAX.
+
+Prints `name<TAB>median in milliseconds` for each, and the process's peak memory. Arguments: the library (`torch` or
+`jax`) and, if wanted, one operation, so that its peak memory is its own.
+"""
+
+import statistics
+import sys
+import time
+
+BATCH, THREADS, SECONDS = 128, 2, 1.5
+
+# name: the options of Betty's lower problem. Betty's `neumann_iterations` counts products, ours counts terms.
+METHODS = {
+    "step, cg(5)": dict(type="cg", cg_iterations=5, cg_alpha=1.0),
+    "step, neumann(5 products)": dict(type="neumann", neumann_iterations=5, neumann_alpha=0.1),
+    "step, finite differences": dict(type="darts", darts_alpha=0.01),
+}
+
+
+def report(name, run):
+    times, end = [], time.perf_counter() + SECONDS
+    while time.perf_counter() < end or len(times) < 20:
+        start = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - start)
+    print(f"{name}\t{1e3 * statistics.median(times[5:]):.4f}", flush=True)
+
+
+def peak_memory():
+    with open("/proc/self/status") as status:
+        for line in status:
+            if line.startswith("VmHWM:"):
+                print(f"peak memory\t{line.split()[1]}")
+
+
+def torch_side(wanted):
+    import torch
+    import torch.nn.functional as F
+
+    torch.set_num_threads(THREADS)
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(784, 256), torch.nn.ReLU(), torch.nn.Linear(256, 10))
+    weights = torch.nn.Sequential(torch.nn.Linear(1, 100), torch.nn.ReLU(), torch.nn.Linear(100, 1))
+
+    def batch():
+        return torch.rand(BATCH, 784), torch.arange(BATCH) % 10
+
+    def losses(module, x, y):
+        return F.cross_entropy(module(x), y, reduction="none").reshape(-1, 1)
+
+    def weighted(module, weigh, x, y):
+        each = losses(module, x, y)
+        return (torch.sigmoid(weigh(each.detach())) * each).mean()
+
+    x, y = batch()
+    parameters = list(model.parameters())
+    if wanted("gradient"):
+        report("gradient", lambda: torch.autograd.grad(weighted(model, weights, x, y), parameters))
+    if wanted("hessian product"):
+        tangent = [p.detach().clone() for p in parameters]
+
+        def product():
+            gradient = torch.autograd.grad(weighted(model, weights, x, y), parameters, create_graph=True)
+            torch.autograd.grad(gradient, parameters, grad_outputs=tangent)
+
+        report("hessian product", product)
+    for name, options in METHODS.items():
+        if wanted(name):
+            report(name, betty_step(options, model, weights, batch, losses, weighted))
+
+
+def betty_step(options, model, weights, batch, losses, weighted):
+    """One hypergradient of the weights: direct gradient, and Betty's product with the best response, without the update."""
+    import torch
+    from betty.configs import Config, EngineConfig
+    from betty.engine import Engine
+    from betty.problems import ImplicitProblem
+
+    class Lower(ImplicitProblem):
+        def training_step(self, batch):
+            return weighted(self.module, self.upper.module, *batch)
+
+    class Upper(ImplicitProblem):
+        def training_step(self, batch):
+            return losses(self.lower.module, *batch).mean()
+
+    def problem(kind, name, module, config):
+        data = batch()
+        optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
+        return kind(name=name, module=module, optimizer=optimizer, train_data_loader=[data], config=config)
+
+    upper = problem(Upper, "upper", weights, Config(log_step=-1))
+    lower = problem(Lower, "lower", model, Config(unroll_steps=10**9, **options))
+    dependencies = {"u2l": {upper: [lower]}, "l2u": {lower: [upper]}}
+    Engine(config=EngineConfig(train_iters=1), problems=[upper, lower], dependencies=dependencies).run()
+
+    def step():
+        # Betty's `one_step_descent` without the optimizer.
+        upper.cur_batch = upper.get_batch()
+        loss, _ = upper.get_loss(upper.cur_batch)
+        upper.backward(
+            loss=loss,
+            params=upper.trainable_parameters(),
+            paths=upper.paths,
+            create_graph=False,
+            retain_graph=True,
+            allow_unused=True,
+        )
+        upper.zero_grad()
+
+    return step
+
+
+def jax_side(wanted):
+    import os
+
+    # XLA takes its number of threads from the processors that the process may use.
+    os.sched_setaffinity(0, set(sorted(os.sched_getaffinity(0))[:THREADS]))
+    import jax
+    import jax.numpy as jnp
+
+    keys = jax.random.split(jax.random.PRNGKey(0), 5)
+
+    def linear(key, rows, columns):
+        return [jax.random.uniform(key, (rows, columns), minval=-1, maxval=1) / rows**0.5, jnp.zeros(columns)]
+
+    theta = [linear(keys[0], 784, 256), linear(keys[1], 256, 10)]
+    weights = [linear(keys[2], 1, 100), linear(keys[3], 100, 1)]
+    x, y = jax.random.uniform(keys[4], (BATCH, 784)), jnp.arange(BATCH) % 10
+
+    def network(layers, h):
+        (a, b), (c, d) = layers
+        return jax.nn.relu(h @ a + b) @ c + d
+
+    def weighted(theta, weights, x, y):
+        each = -jnp.take_along_axis(jax.nn.log_softmax(network(theta, x)), y[:, None], axis=1)
+        return (jax.nn.sigmoid(network(weights, jax.lax.stop_gradient(each))) * each).mean()
+
+    gradient = jax.grad(weighted)
+    if wanted("gradient"):
+        run = jax.jit(gradient)
+        report("gradient", lambda: jax.block_until_ready(run(theta, weights, x, y)))
+    if wanted("hessian product"):
+        run = jax.jit(lambda t, *at: jax.jvp(lambda theta: gradient(theta, *at[1:]), (at[0],), (t,))[1])
+        report("hessian product", lambda: jax.block_until_ready(run(theta, theta, weights, x, y)))
+
+
+def main():
+    library, *only = sys.argv[1:]
+    side = {"torch": torch_side, "jax": jax_side}[library]
+    side(lambda name: not only or name in only)
+    peak_memory()
+
+
+if __name__ == "__main__":
+    main()
