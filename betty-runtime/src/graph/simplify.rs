@@ -142,7 +142,7 @@ fn view(graph: &mut Graph, op: &Op, x: NodeId) -> Result<Option<NodeId>, GraphEr
     }
 }
 
-/// Sums over nothing, over dimensions of size 1, or over dimensions that were only repeated.
+/// Sums over nothing, over dimensions of size 1, over dimensions that were only repeated or only moved.
 fn sum(graph: &mut Graph, axes: &[usize], x: NodeId) -> Result<Option<NodeId>, GraphError> {
     let needed: Vec<usize> = axes.iter().copied().filter(|&axis| graph.shape(x)[axis] != 1).collect();
     if needed.is_empty() {
@@ -174,6 +174,29 @@ fn sum(graph: &mut Graph, axes: &[usize], x: NodeId) -> Result<Option<NodeId>, G
             let all: Vec<usize> = inner.iter().copied().chain(needed).collect();
             graph.sum(node.inputs[0], &all).map(Some)
         }
+        Op::Reshape(to) => {
+            // A permuted tensor in another shape is a copy; sums over the same elements where they are need none.
+            let permuted = graph.node(node.inputs[0]).clone();
+            let Op::Permute(order) = &permuted.op else { return Ok(None) };
+            let Some(dimensions) = merged(&permuted.shape, to, &needed) else { return Ok(None) };
+            let axes: Vec<usize> = dimensions.into_iter().map(|dimension| order[dimension]).collect();
+            let sum = graph.sum(permuted.inputs[0], &axes)?;
+            let sum = graph.permute(sum, order)?;
+            let kept: Vec<usize> = (0..to.len()).map(|d| if needed.contains(&d) { 1 } else { to[d] }).collect();
+            graph.reshape(sum, &kept).map(Some)
+        }
         _ => Ok(None),
     }
+}
+
+/// The dimensions of `from` that a reshape to `to` merges into `axes`, if each axis consists of whole dimensions.
+fn merged(from: &[usize], to: &[usize], axes: &[usize]) -> Option<Vec<usize>> {
+    let mut dimensions = Vec::new();
+    for &axis in axes {
+        let before: usize = to[..axis].iter().product();
+        let start = (0..from.len()).find(|&d| from[..d].iter().product::<usize>() == before)?;
+        let end = (start..=from.len()).find(|&d| from[start..d].iter().product::<usize>() == to[axis])?;
+        dimensions.extend(start..end);
+    }
+    Some(dimensions)
 }

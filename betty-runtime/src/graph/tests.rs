@@ -79,6 +79,28 @@ fn constants_are_folded() {
 }
 
 #[test]
+fn sums_of_moved_values_are_taken_where_they_are() {
+    let mut g = Graph::new();
+    let x = g.input(&[2, 3, 5, 4], DType::F64);
+    let channels_first = g.permute(x, &[1, 0, 2, 3]).unwrap();
+    let rows = g.reshape(channels_first, &[3, 40]).unwrap();
+    let direct = g.sum(x, &[0, 2, 3]).unwrap();
+    let direct = g.permute(direct, &[1, 0, 2, 3]).unwrap();
+    assert_eq!(g.sum(rows, &[1]).unwrap(), g.reshape(direct, &[3, 1]).unwrap());
+    // A dimension that is cut in pieces is left alone.
+    let pieces = g.reshape(channels_first, &[3, 2, 20]).unwrap();
+    let halves = g.reshape(channels_first, &[6, 20]).unwrap();
+    let cut = g.reshape(channels_first, &[30, 4]).unwrap();
+    for (reshaped, axis) in [(pieces, 2), (halves, 1), (cut, 1)] {
+        let sum = g.sum(reshaped, &[axis]).unwrap();
+        assert!(!matches!(g.node(sum).op, Op::Sum(_)), "{:?}", g.node(sum));
+    }
+    let across = g.reshape(channels_first, &[3, 8, 5]).unwrap();
+    let sum = g.sum(across, &[2]).unwrap();
+    assert!(matches!(g.node(sum).op, Op::Sum(_)));
+}
+
+#[test]
 fn sums_of_repeated_values_are_products() {
     let mut g = Graph::new();
     let x = g.input(&[2, 1], DType::F64);

@@ -75,7 +75,9 @@ fn resnet_18_with_group_norm() {
 
 #[test]
 fn transformer_encoder_of_four_layers() {
-    for (dtype, tolerances) in [(DType::F64, EXACT), (DType::F32, SINGLE)] {
+    // Along thousands of parameters at once, the differences' own error asks for a shorter step.
+    let double = Tolerances { step: 3e-5, ..EXACT };
+    for (dtype, tolerances) in [(DType::F64, double), (DType::F32, SINGLE)] {
         let encoder = drawn(Encoder::new(4, 16, 11, 5, &Device::flex()), dtype);
         let batch = (integers(11, [3, 6]), integers(5, [3]));
         compare("transformer", &encoder, &batch, tolerances, |encoder, batch| encoder.loss(batch));

@@ -1,0 +1,133 @@
+//! Whole models: tracing, differentiating, gradients and Hessian products of ResNet-18, a transformer encoder and an LSTM.
+//!
+//! Read the results as ratios within one run: `cargo bench -p betty-tests --bench models`.
+#![allow(missing_docs, reason = "criterion's macros write undocumented functions")]
+
+use std::time::Duration;
+
+use betty_runtime::Batch;
+use betty_runtime::derivatives::{Curvature, Lagrangian, Loss, Point, Variable};
+use betty_runtime::execute::{Value, Vector};
+use betty_runtime::nn::BatchNorm;
+use betty_runtime::trace::{AnyBatch, BatchMapper, LevelModule, Source, Trace, trace};
+use betty_tests::models::{Encoder, Group, Recurrent, ResNet};
+use burn::module::Module;
+use burn::tensor::{Bool, Device, Distribution, Int, Tensor, TensorData};
+use criterion::{Criterion, criterion_group, criterion_main};
+
+/// The system's allocator gives large tensors back at once and takes a page fault for every page at the next step.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const MODEL: Variable = Variable::Level(0);
+
+/// Everything about one model.
+fn model<M: Module + 'static, B: Batch>(
+    c: &mut Criterion,
+    name: &str,
+    module: &M,
+    batch: &B,
+    loss: impl Fn(&M, B) -> Tensor<1>,
+) {
+    let device = Device::flex();
+    let any = AnyBatch::new(batch.clone());
+    let record = || -> Trace {
+        trace(name, &any, |tracer| loss(&tracer.module(0, module), tracer.batch())).expect("the loss can be traced")
+    };
+    let leaves = module.leaves();
+    let trainable = |_: usize| (0..leaves.len()).filter(|&i| leaves[i].trainable).collect();
+    let mut group = c.benchmark_group(name);
+    group.sample_size(10).warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(5));
+
+    group.bench_function("trace", |b| b.iter(record));
+    let recorded = record();
+    group.bench_function("differentiate and plan, gradient", |b| {
+        b.iter(|| {
+            let mut loss = Loss::new(recorded.clone(), trainable, &device);
+            loss.gradient(&[0]).expect("a gradient").program().len()
+        });
+    });
+    group.bench_function("differentiate and plan, Hessian product", |b| {
+        b.iter(|| curvature(&Loss::new(recorded.clone(), trainable, &device), &device).lagrangian().own().len());
+    });
+
+    let taped = module.clone().train();
+    let on_tape = batch.clone().map(&mut Taped);
+    group.bench_function("gradient, burn autodiff", |b| b.iter(|| loss(&taped, on_tape.clone()).backward()));
+    let at: Vec<Value> = recorded
+        .inputs
+        .iter()
+        .map(|(source, _)| match *source {
+            Source::Leaf { index, .. } => leaves[index].value.clone(),
+            Source::Batch { index } => any.values()[index].clone(),
+        })
+        .collect();
+    let mut compiled = Loss::new(recorded, trainable, &device);
+    compiled.gradient(&[0]).expect("a gradient");
+    group.bench_function("gradient", |b| {
+        b.iter(|| compiled.gradient(&[0]).expect("a gradient").run(at.iter().cloned(), 0).expect("a loss"));
+    });
+    let tangent = leaves.iter().filter(|leaf| leaf.trainable).map(|leaf| leaf.value.clone());
+    let tangent = Vector(tangent.collect());
+    let mut curvature = curvature(&compiled, &device);
+    let moving = [(MODEL, &tangent)];
+    group.bench_function("Hessian product, full", |b| {
+        b.iter(|| curvature.product(&mut Point::new(at.clone(), 0), &moving, &[MODEL]).expect("a product"));
+    });
+    let mut point = Point::new(at, 0);
+    group.bench_function("Hessian product, linearized", |b| {
+        b.iter(|| curvature.product(&mut point, &moving, &[MODEL]).expect("a product"));
+    });
+    group.finish();
+}
+
+/// Second derivatives of the loss, with a Hessian product compiled.
+fn curvature(loss: &Loss, device: &Device) -> Curvature {
+    let lagrangian = Lagrangian::new(0, loss, &[]).expect("a Lagrangian");
+    let mut curvature = Curvature::new(lagrangian, device).expect("a second derivative");
+    curvature.prepare(&[MODEL], &[MODEL]).expect("a product");
+    curvature
+}
+
+/// Puts a batch on an autodiff device.
+struct Taped;
+
+impl BatchMapper for Taped {
+    fn float<const D: usize>(&mut self, tensor: Tensor<D>) -> Tensor<D> {
+        tensor.autodiff()
+    }
+
+    fn int<const D: usize>(&mut self, tensor: Tensor<D, Int>) -> Tensor<D, Int> {
+        tensor.autodiff()
+    }
+
+    fn bool<const D: usize>(&mut self, tensor: Tensor<D, Bool>) -> Tensor<D, Bool> {
+        tensor.autodiff()
+    }
+
+    fn plain(&mut self, _hash: u64) {}
+}
+
+fn integers<const D: usize>(below: i64, shape: [usize; D]) -> Tensor<D, Int> {
+    let count: usize = shape.iter().product();
+    let values: Vec<i64> = (0..count as i64).map(|i| i * 7 % below).collect();
+    Tensor::from_data(TensorData::new(values, shape), &Device::flex())
+}
+
+fn random<const D: usize>(shape: [usize; D]) -> Tensor<D> {
+    Tensor::random(shape, Distribution::Normal(0.0, 1.0), &Device::flex())
+}
+
+fn models(c: &mut Criterion) {
+    let device = Device::flex();
+    let images = (random([8, 3, 32, 32]), integers(10, [8]));
+    model(c, "ResNet-18, batch norm, 8 images", &ResNet::<BatchNorm>::new(64, 10, &device), &images, ResNet::loss);
+    model(c, "ResNet-18, group norm, 8 images", &ResNet::<Group>::new(64, 10, &device), &images, ResNet::loss);
+    let tokens = (integers(1000, [8, 32]), integers(10, [8]));
+    model(c, "transformer, 8 x 32 tokens", &Encoder::new(4, 128, 1000, 10, &device), &tokens, Encoder::loss);
+    let sequences = (random([32, 16, 32]), integers(10, [32]));
+    model(c, "LSTM, 32 x 16 steps", &Recurrent::new(32, 128, 10, &device), &sequences, Recurrent::loss);
+}
+
+criterion_group!(benches, models);
+criterion_main!(benches);
