@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use burn::tensor::{DType, Device, Tensor};
+use burn::tensor::{DType, Tensor};
 use burn_backend::{AutodiffBackend, TensorMetadata};
 use burn_dispatch::backends::{Autodiff, Capture};
 use burn_ir::TensorId;
 
 use super::batch::AnyBatch;
+use super::device::capture_device;
 use super::error::TraceError;
 use super::import::{Reading, import};
 use super::panic::caught;
@@ -84,11 +85,6 @@ enum Recorded {
     Constant,
 }
 
-thread_local! {
-    /// Burn numbers capture devices and never reuses a number, so each thread keeps one.
-    static CAPTURE: Device = Device::capture();
-}
-
 /// Records the loss of the level named `name` on a batch like `batch`, and imports it.
 ///
 /// # Errors
@@ -98,7 +94,7 @@ pub fn trace(
     batch: &AnyBatch,
     loss: impl FnOnce(&mut Tracer<'_>) -> Tensor<1>,
 ) -> Result<Trace, TraceError> {
-    let device = CAPTURE.with(Device::clone);
+    let device = capture_device(&batch.device().unwrap_or_default());
     let mut recorded = Recorded::Constant;
     let mut placeholders = Vec::new();
     let captured = caught(|| {

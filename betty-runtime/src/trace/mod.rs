@@ -7,6 +7,7 @@
 mod advance;
 mod batch;
 mod capture;
+mod device;
 mod error;
 mod gradient;
 mod import;
