@@ -38,7 +38,7 @@ pub use config::{
 pub use engine::{
     BatchStream, Engine, EngineError, Event, Goal, LevelSpec, Multilevel, Report, Schedule, Stream, Through, Validation,
 };
-pub use trace::{Batch, BatchMapper, LevelModule, Tracer, gradient, stop_gradient};
+pub use trace::{Batch, BatchMapper, LevelModule, LossValue, Measured, Tracer, gradient, stop_gradient};
 
 /// What code written by `multilevel!` refers to. No part of it is stable.
 #[doc(hidden)]

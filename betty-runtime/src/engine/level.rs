@@ -34,6 +34,8 @@ pub(super) struct Level {
     initial: Vec<Value>,
     /// Steps of the optimizer since the level last started.
     taken: u64,
+    /// Metrics of the last step.
+    pub(super) metrics: Vec<(Rc<str>, f64)>,
     /// Steps taken.
     pub(super) steps: u64,
     /// Turns taken: steps, and those it let pass while it warmed up.
@@ -96,6 +98,7 @@ impl Level {
             update,
             states,
             scheduler: None,
+            metrics: Vec::new(),
             initial,
             taken: 0,
             steps: 0,

@@ -6,6 +6,7 @@ mod event;
 mod gradient;
 mod level;
 mod losses;
+mod metrics;
 mod program;
 mod progress;
 mod rates;

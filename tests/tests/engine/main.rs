@@ -3,6 +3,7 @@
 
 mod data;
 mod failures;
+mod metrics;
 mod problem;
 mod runs;
 mod statistics;
