@@ -41,7 +41,7 @@ pub use engine::{
     Multilevel, Report, ResponseCheck, Schedule, Stream, StreamPosition, Through, Validation,
 };
 pub use hypergradient::HypergradientMethod;
-pub use trace::{Batch, BatchMapper, LevelModule, Tracer, gradient, stop_gradient};
+pub use trace::{Batch, BatchMapper, LevelModule, LossValue, Measured, Tracer, gradient, stop_gradient};
 
 /// What code written by `multilevel!` refers to. No part of it is stable.
 #[doc(hidden)]

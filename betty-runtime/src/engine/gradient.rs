@@ -23,6 +23,8 @@ use crate::trace::{AnyBatch, Source};
 pub struct TotalGradient {
     /// The level's loss.
     pub loss: f64,
+    /// What the loss function reports beside the loss: names and values.
+    pub metrics: Vec<(Rc<str>, f64)>,
     /// The gradient, one tensor for each trainable parameter, in the module's order.
     pub gradient: Vector,
     /// Its norm.
@@ -40,9 +42,9 @@ impl<P: Multilevel> Engine<P> {
         seed: u64,
         record: bool,
     ) -> Result<(TotalGradient, Option<Evaluation>), EngineError> {
-        let Derivative { loss, square_norm, own, below, statistics, program, inputs } =
+        let Derivative { loss, square_norm, metrics, own, below, statistics, program, inputs } =
             self.derivative(k, batch, seed)?;
-        let mut total = TotalGradient { loss, gradient: own, norm: square_norm.sqrt(), statistics };
+        let mut total = TotalGradient { loss, metrics, gradient: own, norm: square_norm.sqrt(), statistics };
         let mut context = Context::default();
         let mut multipliers = Blocks::default();
         if !P::SCHEDULE.levels[k].sweep.is_empty() {
@@ -87,9 +89,9 @@ impl<P: Multilevel> Engine<P> {
         let mut parts = of.into_iter().map(Variable::Level).zip(found.of);
         let own = parts.next().map(|(_, own)| own).unwrap_or_default();
         let below = parts.collect();
-        let (loss, square_norm) = (found.loss, found.square_norm);
+        let (loss, square_norm, metrics) = (found.loss, found.square_norm, found.metrics);
         let statistics = own_statistics(k, found.advances);
-        Ok(Derivative { loss, square_norm, own, below, statistics, program, inputs })
+        Ok(Derivative { loss, square_norm, metrics, own, below, statistics, program, inputs })
     }
 
     /// Adds every level that the hypergradient of level `k` passes through to the context, at the current point.
@@ -185,6 +187,7 @@ struct Derivative {
     loss: f64,
     /// Sum of squares of all derivatives.
     square_norm: f64,
+    metrics: Vec<(Rc<str>, f64)>,
     /// In the level's own parameters.
     own: Vector,
     /// In the parameters of levels below.

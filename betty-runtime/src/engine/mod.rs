@@ -8,6 +8,7 @@ mod event;
 mod gradient;
 mod level;
 mod losses;
+mod metrics;
 mod program;
 mod progress;
 mod rates;

@@ -2,13 +2,11 @@
 
 use std::rc::Rc;
 
-use burn::tensor::Tensor;
-
 use super::schedule::Schedule;
 use super::stream::BatchStream;
 use crate::config::ProgramConfig;
 use crate::hypergradient::HypergradientMethod;
-use crate::trace::{LevelModule, Tracer};
+use crate::trace::{LevelModule, Measured, Tracer};
 
 /// A multilevel program: a struct with one module a level, and what the engine must know to train it.
 ///
@@ -38,5 +36,5 @@ pub trait Multilevel: Sized + 'static {
     }
 
     /// Calls the loss function of level number `level` on what the tracer stands in for its arguments.
-    fn loss(&self, level: usize, tracer: &mut Tracer<'_>) -> Tensor<1>;
+    fn loss(&self, level: usize, tracer: &mut Tracer<'_>) -> Measured;
 }

@@ -70,6 +70,8 @@ pub struct LevelReport {
     pub steps: u64,
     /// Loss at its last step in this run, if it took one.
     pub loss: Option<f64>,
+    /// What the loss function reports beside the loss, at the level's last step.
+    pub metrics: Vec<(Rc<str>, f64)>,
 }
 
 impl<P: Multilevel> Engine<P> {
@@ -198,7 +200,14 @@ impl<P: Multilevel> Engine<P> {
         Ok(Report {
             iterations: done,
             elapsed: start.elapsed(),
-            levels: levels.map(|(level, loss)| LevelReport { name: level.name, steps: level.steps, loss }).collect(),
+            levels: levels
+                .map(|(level, loss)| LevelReport {
+                    name: level.name,
+                    steps: level.steps,
+                    loss,
+                    metrics: level.metrics.clone(),
+                })
+                .collect(),
             best: self.validation.as_ref().and_then(Validation::best),
             stopped_early,
         })
