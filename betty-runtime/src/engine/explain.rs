@@ -74,11 +74,8 @@ impl<P: Multilevel> Engine<P> {
             self.losses.prepare(&self.problem, &self.levels, k, &batch, seed)?;
             points.insert(k, BatchPoint { batch, seed });
         }
-        let steps = self.steps_of_an_iteration();
-        let mut levels = Vec::with_capacity(count);
-        for k in 0..count {
-            levels.push(self.explain_level(k, steps[k], &points)?);
-        }
+        let steps = self.steps_of_an_iteration().into_iter().enumerate();
+        let levels = steps.map(|(k, steps)| self.explain_level(k, steps, &points)).collect::<Result<_, _>>()?;
         Ok(Explanation { program: P::SCHEDULE.name, levels })
     }
 
