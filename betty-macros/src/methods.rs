@@ -247,6 +247,12 @@ pub(crate) static METHODS: Family = Family {
             options: &[option("scale", Range::Positive, "1.0"), BATCH],
         },
         Entry {
+            name: "sama",
+            variant: "Sama",
+            config: "SamaConfig",
+            options: &[option("perturbation", Range::Positive, "1e-2"), BATCH],
+        },
+        Entry {
             name: "dense",
             variant: "Dense",
             config: "DenseConfig",

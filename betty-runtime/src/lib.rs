@@ -34,7 +34,7 @@ pub use config::{
     AdaGradConfig, AdamConfig, AdamWConfig, AtLeastConfig, CgConfig, ClampConfig, Clip, ConfigError, CustomConfig,
     DenseConfig, FiniteDifferenceConfig, GmresConfig, HypergradientConfig, IdentityConfig, LevelConfig, LowerBatch,
     MinresConfig, NeumannConfig, NormBallConfig, NystromConfig, OptimizerConfig, ProgramConfig, ProjectionConfig,
-    RmsPropConfig, SgdConfig, SimplexConfig, Start, UnrolledConfig,
+    RmsPropConfig, SamaConfig, SgdConfig, SimplexConfig, Start, UnrolledConfig,
 };
 pub use engine::{
     BatchStream, Checkpoint, CheckpointError, Engine, EngineError, Event, Explanation, Goal, HypergradientCheck,

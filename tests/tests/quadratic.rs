@@ -477,3 +477,27 @@ fn eigenvalues() -> (f64, f64) {
     let largest = power(0.0, 1.0);
     (largest - power(largest, -1.0), largest)
 }
+
+#[test]
+fn sama_is_the_derivative_of_one_more_step() {
+    // Gradient descent moves by −lr·g, whatever the gradient is.
+    let q: Vec<f64> = cotangent().iter().map(|v| 0.5 * v).collect();
+    let json = r#"{"method": "sama", "perturbation": 0.01}"#;
+    assert_close(&hypergradient(method(json)), &expected(&q), 1e-9);
+
+    // Adam's first step is −lr·g/(|g| + ε), entry by entry: its derivative is −lr·ε/(|g| + ε)².
+    let mut config = QuadraticConfig::default();
+    let (lr, epsilon) = (0.3, 0.8);
+    let adam = format!(r#"{{ "name": "adam", "lr": {lr}, "epsilon": {epsilon} }}"#);
+    config.inner.optimizer = serde_json::from_str(&adam).unwrap();
+    config.inner.hypergradient = Some(method(json));
+    let problem = Quadratic { outer: Vector::new(LAMBDA), inner: Vector::new(THETA) };
+    let data = QuadraticData { outer: Stream::constant(matrices()), inner: Stream::constant(matrices()) };
+    let mut engine = Engine::new(problem, data, config).unwrap();
+    let found = engine.gradient("outer").unwrap().gradient.to_vec().unwrap();
+    let driven: Vec<f64> = (0..N).map(|i| B0[i] + (0..M).map(|j| B[i][j] * LAMBDA[j]).sum::<f64>()).collect();
+    let gradient: Vec<f64> = times(&A, &THETA).iter().zip(driven).map(|(a, b)| a - b).collect();
+    let slope = |g: f64| lr * epsilon / (g.abs() + epsilon).powi(2);
+    let q: Vec<f64> = cotangent().iter().zip(gradient).map(|(v, g)| v * slope(g)).collect();
+    assert_close(&found, &expected(&q), 1e-9);
+}

@@ -158,6 +158,10 @@ pub(super) static METHODS: Family = Family {
         },
         Entry { name: "identity", options: &[("scale", Range::Positive, Optional), ("batch", Range::Batch, Optional)] },
         Entry {
+            name: "sama",
+            options: &[("perturbation", Range::Positive, Optional), ("batch", Range::Batch, Optional)],
+        },
+        Entry {
             name: "dense",
             options: &[
                 ("damping", Range::NonNegative, Optional),

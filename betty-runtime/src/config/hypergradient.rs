@@ -29,6 +29,8 @@ pub enum HypergradientConfig {
     FiniteDifference(FiniteDifferenceConfig),
     /// H for a multiple of the identity.
     Identity(IdentityConfig),
+    /// The derivative of the optimizer's step in the place of H⁻¹.
+    Sama(SamaConfig),
     /// The whole matrix H, factorized.
     Dense(DenseConfig),
     /// The level's own steps, differentiated in reverse.
@@ -49,6 +51,7 @@ impl HypergradientConfig {
             Self::Nystrom(_) => "nystrom",
             Self::FiniteDifference(_) => "finite_difference",
             Self::Identity(_) => "identity",
+            Self::Sama(_) => "sama",
             Self::Dense(_) => "dense",
             Self::Unrolled(_) => "unrolled",
             Self::Custom(_) => "custom",
@@ -66,6 +69,7 @@ impl HypergradientConfig {
             Self::Nystrom(config) => config.batch,
             Self::FiniteDifference(config) => config.batch,
             Self::Identity(config) => config.batch,
+            Self::Sama(config) => config.batch,
             Self::Dense(config) => config.batch,
             Self::Custom(config) => config.batch,
             // Every step is differentiated on the batch that it was taken on.
@@ -87,6 +91,7 @@ impl FromStr for HypergradientConfig {
             "nystrom" => Self::Nystrom(NystromConfig::default()),
             "finite_difference" => Self::FiniteDifference(FiniteDifferenceConfig::default()),
             "identity" => Self::Identity(IdentityConfig::default()),
+            "sama" => Self::Sama(SamaConfig::default()),
             "dense" => Self::Dense(DenseConfig::default()),
             "unrolled" => Self::Unrolled(UnrolledConfig::default()),
             "custom" => Self::Custom(CustomConfig::default()),
@@ -249,6 +254,23 @@ pub struct IdentityConfig {
 impl Default for IdentityConfig {
     fn default() -> Self {
         Self { scale: 1.0, batch: LowerBatch::Last }
+    }
+}
+
+/// x = −(∂Φ/∂g)ᵀv, Φ being the step that the level's optimizer would take next, and the mixed product by central
+/// differences: exact for one more step, and as cheap as two gradients.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SamaConfig {
+    /// How far the parameters are moved, ‖εx‖; greater than zero, by default 1e-2.
+    pub perturbation: f64,
+    /// The batch of the level on which gradients are taken; by default the last.
+    pub batch: LowerBatch,
+}
+
+impl Default for SamaConfig {
+    fn default() -> Self {
+        Self { perturbation: 1e-2, batch: LowerBatch::Last }
     }
 }
 

@@ -113,15 +113,27 @@ impl<P: Multilevel> Engine<P> {
     pub(super) fn prepare_stop(&mut self, level: usize, context: &mut Context) -> Result<(), EngineError> {
         let (batch, seed) = self.lower_batch(level)?;
         let mut solution = Blocks::default();
-        if P::SCHEDULE.levels[level].sweep.is_empty() {
+        let config = self.levels[level].config.hypergradient.clone();
+        let by_step = config.filter(|method| self.methods[level].is_none() && method.looks_at_next_step());
+        let is_leaf = P::SCHEDULE.levels[level].sweep.is_empty();
+        let mut gradient = Vector::default();
+        if is_leaf && by_step.is_none() {
             self.losses.prepare(&self.problem, &self.levels, level, &batch, seed)?;
         } else {
-            // Its total gradient rests on answers from below, whose multipliers are part of its point.
-            let right = self.derivative(level, &batch, seed)?.below;
-            solution = self.indirect(level, context, &right)?.1;
+            let Derivative { own, below, .. } = self.derivative(level, &batch, seed)?;
+            gradient = own;
+            if !is_leaf {
+                // Its total gradient rests on answers from below, whose multipliers are part of its point.
+                let (indirect, multipliers) = self.indirect(level, context, &below)?;
+                indirect.iter().for_each(|indirect| gradient.add_scaled(-1.0, indirect));
+                solution = multipliers;
+            }
         }
         context.points.insert(level, BatchPoint { batch, seed });
-        let site = self.site(level, context, solution)?;
+        let mut site = self.site(level, context, solution)?;
+        if let Some(method) = by_step {
+            site.method = method.build_on(self.levels[level].next_step(gradient));
+        }
         context.response.add(level, site.stop());
         context.sites.push(site);
         Ok(())

@@ -11,9 +11,10 @@ use burn::tensor::Device;
 use super::error::EngineError;
 use super::rates::LearningRates;
 use super::trajectory::Steps;
-use super::update::{Before, Update};
-use crate::config::{HypergradientConfig, LevelConfig, Start};
+use super::update::{Before, ComingStep, Update};
+use crate::config::{LevelConfig, Start};
 use crate::execute::{Value, Vector};
+use crate::hypergradient::NextStep;
 use crate::trace::{AnyBatch, Leaf, LevelModule};
 
 /// A batch, and the seed of what was drawn on it.
@@ -38,6 +39,8 @@ pub(super) struct Level {
     pub(super) initial: Vec<Value>,
     /// Steps of the optimizer since the level last started.
     pub(super) taken: u64,
+    /// Learning rates of the last step.
+    last_rates: Option<LearningRates>,
     /// Metrics of the last step.
     pub(super) metrics: Vec<(Rc<str>, f64)>,
     /// Steps taken.
@@ -78,14 +81,9 @@ impl Level {
         let update =
             Update::new(&parameters, config).map_err(|source| EngineError::Graph { level: name.into(), source })?;
         let update = Rc::new(update);
-        let trajectory = match &config.hypergradient {
-            Some(HypergradientConfig::Unrolled(unrolled)) => {
-                let length = unrolled.truncate.unwrap_or(config.unroll);
-                let steps = Steps::new(number, Rc::clone(&update), length, unrolled.memory);
-                Some(Rc::new(RefCell::new(steps)))
-            }
-            _ => None,
-        };
+        let recorded = config.hypergradient.as_ref().and_then(|method| method.records(config.unroll));
+        let trajectory = recorded
+            .map(|(length, memory)| Rc::new(RefCell::new(Steps::new(number, Rc::clone(&update), length, memory))));
         let states = update.initial_states(parameters.iter().map(|leaf| &leaf.value));
         let initial = match config.start {
             Start::Initial => leaves.iter().map(|leaf| leaf.value.clone()).collect(),
@@ -104,6 +102,7 @@ impl Level {
             update,
             states,
             scheduler: None,
+            last_rates: None,
             metrics: Vec::new(),
             initial,
             taken: 0,
@@ -207,6 +206,16 @@ impl Level {
         }
     }
 
+    /// The step that the level would take along `gradient`, at the learning rates of its last step.
+    pub(super) fn next_step(&self, gradient: Vector) -> Rc<dyn NextStep> {
+        let (before, number) = (self.before(gradient), self.next_number());
+        let rates = self
+            .last_rates
+            .clone()
+            .unwrap_or_else(|| LearningRates::one(self.config.optimizer.lr(), self.trainable.len()));
+        Rc::new(ComingStep { update: Rc::clone(&self.update), before, rates, number })
+    }
+
     /// What the coming step is taken from.
     pub(super) fn before(&self, gradient: Vector) -> Before {
         let parameters = self.parameters();
@@ -229,6 +238,7 @@ impl Level {
         let take = |&i: &usize| std::mem::replace(&mut self.leaves[i], empty.clone());
         let parameters = Vector(self.trainable.iter().map(take).collect());
         let states = std::mem::take(&mut self.states);
+        self.last_rates = Some(rates.clone());
         self.steps += 1;
         self.taken += 1;
         let before = Before { parameters, gradient, states };

@@ -99,7 +99,7 @@ impl<P: Multilevel> Engine<P> {
         let mut methods = Vec::with_capacity(levels.len());
         for (index, level) in config.levels().into_iter().enumerate() {
             methods.push(match &level.hypergradient {
-                Some(HypergradientConfig::Custom(_)) => Some(
+                Some(method) if method.is_given() => Some(
                     P::custom_method(index)
                         .ok_or_else(|| EngineError::NoCustomMethod { level: schedule.levels[index].name.into() })?,
                 ),

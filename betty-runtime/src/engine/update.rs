@@ -1,6 +1,8 @@
 //! One optimizer step of one level as a program, clipping before and projection after it included.
 
 use std::cell::OnceCell;
+use std::fmt;
+use std::rc::Rc;
 
 use burn::tensor::DType;
 
@@ -8,6 +10,8 @@ use super::rates::LearningRates;
 use crate::config::{Clip, LevelConfig};
 use crate::execute::{Cost, Program, Value, Vector};
 use crate::graph::{Graph, GraphError, NodeId, WithScalar, vjp};
+use crate::hypergradient::{NextStep, ProductError};
+use crate::linalg::InnerProductSpace;
 use crate::optimizer::{Optimizer, UpdateInputs, bound, norm_ball};
 use crate::trace::Leaf;
 
@@ -84,7 +88,6 @@ impl Update {
 
     /// Zeros for every state of every parameter.
     pub(super) fn initial_states<'a>(&self, parameters: impl Iterator<Item = &'a Value>) -> Vec<Value> {
-        use crate::linalg::InnerProductSpace;
         let per_parameter = self.optimizer.states();
         let zeros = parameters.flat_map(|parameter| Vector(vec![parameter.clone(); per_parameter]).zero().0);
         zeros.collect()
@@ -151,6 +154,28 @@ impl Update {
         }
         numbers.extend(self.optimizer.scalars(step).into_iter().map(scalar));
         numbers.into_iter()
+    }
+}
+
+/// A step that a level could take.
+pub(super) struct ComingStep {
+    pub(super) update: Rc<Update>,
+    pub(super) before: Before,
+    pub(super) rates: LearningRates,
+    pub(super) number: u64,
+}
+
+impl NextStep for ComingStep {
+    fn pull_back(&self, v: &Vector) -> Result<Vector, ProductError> {
+        let states = Vector(self.before.states.clone()).zero().0;
+        let pulled = self.update.pull_back(self.before.clone(), &self.rates, self.number, v.clone(), states)?;
+        Ok(pulled.gradient.scaled(-1.0))
+    }
+}
+
+impl fmt::Debug for ComingStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ComingStep").field("number", &self.number).field("rates", &self.rates).finish_non_exhaustive()
     }
 }
 

@@ -3,13 +3,15 @@
 use std::rc::Rc;
 
 use super::{
-    ConjugateGradient, DenseSolve, FiniteDifference, Gmres, HypergradientMethod, Identity, Minres, Neumann, Nystrom,
+    ConjugateGradient, DenseSolve, FiniteDifference, Gmres, HypergradientMethod, Identity, Minres, Neumann, NextStep,
+    Nystrom, Sama,
 };
 use crate::config::HypergradientConfig;
 use crate::linalg::{CgOptions, DenseOptions, GmresOptions, MinresOptions, NeumannOptions, NystromOptions};
 
 impl HypergradientConfig {
-    /// The method with these numbers; none for `unrolled`, which solves no system, and `custom`, which the program names.
+    /// The method with these numbers; none for one that the program gives, that looks at the level's next step, or that
+    /// differentiates its last ones.
     #[must_use]
     pub fn build(&self) -> Option<Rc<dyn HypergradientMethod>> {
         Some(match *self {
@@ -40,7 +42,37 @@ impl HypergradientConfig {
             Self::FiniteDifference(ref c) => Rc::new(FiniteDifference { perturbation: c.perturbation }),
             Self::Identity(ref c) => Rc::new(Identity { scale: c.scale }),
             Self::Dense(ref c) => Rc::new(DenseSolve { options: DenseOptions { damping: c.damping, limit: c.limit } }),
-            Self::Unrolled(_) | Self::Custom(_) => return None,
+            Self::Sama(_) | Self::Unrolled(_) | Self::Custom(_) => return None,
         })
+    }
+
+    /// Whether the method looks at the step that the level would take next.
+    #[must_use]
+    pub fn looks_at_next_step(&self) -> bool {
+        matches!(self, Self::Sama(_))
+    }
+
+    /// The method that looks at this step.
+    #[must_use]
+    pub fn build_on(&self, step: Rc<dyn NextStep>) -> Option<Rc<dyn HypergradientMethod>> {
+        match self {
+            Self::Sama(c) => Some(Rc::new(Sama { step, perturbation: c.perturbation })),
+            _ => None,
+        }
+    }
+
+    /// How many of `unroll` steps the method differentiates, and how many it keeps whole, if it does.
+    #[must_use]
+    pub fn records(&self, unroll: usize) -> Option<(usize, Option<usize>)> {
+        match self {
+            Self::Unrolled(c) => Some((c.truncate.unwrap_or(unroll), c.memory)),
+            _ => None,
+        }
+    }
+
+    /// Whether the program gives the method.
+    #[must_use]
+    pub fn is_given(&self) -> bool {
+        matches!(self, Self::Custom(_))
     }
 }

@@ -20,6 +20,7 @@
 //! | [`Nystrom`] | `(Hₖ + damping·I)⁻¹ v` for `Hₖ` of rank `k` | `k + 1` | few large eigenvalues; cannot diverge |
 //! | [`Identity`] | `scale · v` | none | many upper steps, crude is enough |
 //! | [`FiniteDifference`] | `v`, with a difference quotient for the mixed product | two gradients | lowest cost, as in DARTS |
+//! | [`Sama`] | `−(∂Φ/∂g)ᵀ v`, the derivative of the optimizer's step | two gradients | adaptive optimizers, large networks |
 //! | [`DenseSolve`] | solves exactly with the whole matrix | one a parameter | tests, small problems |
 //! | `unrolled` | needs none: the steps themselves are differentiated, see [`Trajectory`] | one a step | few steps, far from convergence |
 //!
@@ -43,6 +44,7 @@ mod neumann;
 mod nystrom;
 mod reduced;
 mod response;
+mod sama;
 mod stop;
 
 use std::fmt::Debug;
@@ -58,6 +60,7 @@ pub use minres::Minres;
 pub use neumann::Neumann;
 pub use nystrom::Nystrom;
 pub use response::{Direction, Response};
+pub use sama::{NextStep, Sama};
 pub use stop::{Stop, Trajectory};
 
 use crate::execute::Vector;
@@ -72,7 +75,7 @@ pub type System<'a> = dyn LinearOperator<Vector = Vector, Error = ProductError> 
     message = "`{Self}` cannot be the hypergradient method of a level; implement `betty_runtime::HypergradientMethod`",
     label = "not a hypergradient method"
 )]
-pub trait HypergradientMethod: Debug + Send {
+pub trait HypergradientMethod: Debug {
     /// The method's name in a program, `cg` for instance.
     fn name(&self) -> &'static str;
 
