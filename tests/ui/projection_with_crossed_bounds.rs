@@ -23,7 +23,7 @@ multilevel! {
         loss: net_loss,
         optimizer: sgd(lr = 0.1),
         project: clamp(low = 1.0, high = -1.0),
-        hypergradient: cg(iterations = 10),
+        hypergradient: unrolled,
     }
 }
 
