@@ -1,18 +1,24 @@
-//! Levels whose steps are differentiated: enough steps, and nothing that would have to differentiate them twice.
+//! Levels whose steps are differentiated: enough steps, nothing that would have to differentiate them twice, and no
+//! other method where that is the only way.
 
 use syn::ext::IdentExt;
 
 use crate::ast::{Call, Level, Program, ValueKind};
 use crate::graph::Graph;
+use crate::methods::METHODS;
 use crate::report::Report;
 
 pub(super) const UNROLLED: &str = "unrolled";
 
 pub(super) fn check(program: &Program, graph: &Graph, report: &mut Report) {
     for (index, level) in program.levels.iter().enumerate() {
-        let Some(call) = level.hypergradient.as_ref().filter(|call| call.name == UNROLLED) else { continue };
-        check_truncate(level, call, report);
-        check_place(program, graph, index, call, report);
+        let Some(call) = level.hypergradient.as_ref() else { continue };
+        if call.name == UNROLLED {
+            check_truncate(level, call, report);
+            check_place(program, graph, index, call, report);
+        } else if METHODS.find(&call.name.to_string()).is_some() && graph.is_passed(index) {
+            check_projection(level, call, report);
+        }
     }
 }
 
@@ -32,6 +38,20 @@ fn check_truncate(level: &Level, call: &Call, report: &mut Report) {
             format!(
                 "`{UNROLLED}` looks back {truncate} steps, but `{name}` takes only {unroll}; lower `truncate` or raise \
                  `unroll`"
+            ),
+        );
+    }
+}
+
+/// A best response that is held by a constraint does not follow from the loss alone.
+fn check_projection(level: &Level, method: &Call, report: &mut Report) {
+    if let Some(project) = &level.project {
+        let (method, name) = (&method.name, level.name.unraw());
+        report.error(
+            &project.name,
+            format!(
+                "`{method}` takes no notice of constraints; choose `{UNROLLED}` for `{name}`, or express the constraint in \
+                 the loss or the module"
             ),
         );
     }

@@ -264,6 +264,21 @@ fn unrolled_below_a_level_that_is_differentiated_itself() {
 }
 
 #[test]
+fn projection_that_the_method_does_not_see() {
+    check_err(
+        "`cg` takes no notice of constraints; choose `unrolled` for `net`, or express the constraint in the loss or the module",
+        "struct P;
+         level weights: M { lower: [net], .. }
+         level net: M { upper: [weights], hypergradient: cg, project: >>>norm_ball<<<(radius = 2.0), .. }",
+    );
+    check_ok(
+        "struct P;
+         level weights: M { lower: [net], project: simplex, .. }
+         level net: M { upper: [weights], hypergradient: unrolled, project: norm_ball(radius = 2.0), .. }",
+    );
+}
+
+#[test]
 fn unrolled_beside_a_level_that_shares_a_lower_level() {
     check_err(
         "`left` and `right` depend on each other, so the steps of neither can be; choose an implicit method, such as `cg`",

@@ -132,7 +132,7 @@ fn a_mistyped_learning_rate_is_not_missing_as_well() {
 
 #[track_caller]
 fn check_projection(text: &str, projection: &str) {
-    check_net(text, &format!("optimizer: sgd(lr = 0.1), hypergradient: cg, project: {projection}"));
+    check_net(text, &format!("optimizer: sgd(lr = 0.1), hypergradient: unrolled, project: {projection}"));
 }
 
 #[test]
