@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use betty_examples::data::{Batches, Dataset, DatasetError, NoiseError, Noisy, Split, SplitError, digits};
+use betty_examples::data::{Batches, Dataset, DatasetError, NoiseError, Noisy, Split, SplitError, WrongLabel, digits};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
@@ -50,20 +50,20 @@ fn a_clean_set_must_leave_something_to_train_on() {
 #[test]
 fn noise_changes_exactly_the_labels_it_names() {
     let digits = digits();
-    let noisy = Noisy::corrupt(&digits, 0.4, &mut rng()).expect("possible");
+    let noisy = Noisy::corrupt(&digits, 0.4, WrongLabel::Any, &mut rng()).expect("possible");
     assert_eq!(noisy.corrupted.iter().filter(|&&corrupted| corrupted).count(), 719);
     for (index, &corrupted) in noisy.corrupted.iter().enumerate() {
         assert_eq!(noisy.examples.labels()[index] != digits.labels()[index], corrupted);
         assert_eq!(noisy.examples.image(index), digits.image(index));
     }
     assert_eq!(noisy.intact().len(), 1797 - 719);
-    assert_eq!(Noisy::corrupt(&digits, 0.4, &mut rng()), Ok(noisy));
+    assert_eq!(Noisy::corrupt(&digits, 0.4, WrongLabel::Any, &mut rng()), Ok(noisy));
 }
 
 #[test]
 fn wrong_labels_are_spread_over_the_other_classes() {
     let zeros = Dataset::new(vec![0.0; 9000], vec![0; 9000], 1, 10).expect("valid");
-    let noisy = Noisy::corrupt(&zeros, 1.0, &mut rng()).expect("possible");
+    let noisy = Noisy::corrupt(&zeros, 1.0, WrongLabel::Any, &mut rng()).expect("possible");
     for class in 1..10 {
         let count = noisy.examples.labels().iter().filter(|&&label| label == class).count();
         assert!((850..1150).contains(&count), "{count} of class {class}");
@@ -71,14 +71,23 @@ fn wrong_labels_are_spread_over_the_other_classes() {
 }
 
 #[test]
+fn a_systematic_confusion_takes_the_next_class() {
+    let digits = digits();
+    let noisy = Noisy::corrupt(&digits, 0.4, WrongLabel::Next, &mut rng()).expect("possible");
+    for (index, (&given, &right)) in noisy.examples.labels().iter().zip(digits.labels()).enumerate() {
+        assert_eq!(given, if noisy.corrupted[index] { (right + 1) % 10 } else { right });
+    }
+}
+
+#[test]
 fn impossible_noise_is_refused() {
     let digits = digits();
     for noise in [-0.1, 1.1, f64::INFINITY] {
-        assert_eq!(Noisy::corrupt(&digits, noise, &mut rng()), Err(NoiseError::Share(noise)));
+        assert_eq!(Noisy::corrupt(&digits, noise, WrongLabel::Any, &mut rng()), Err(NoiseError::Share(noise)));
     }
-    assert!(matches!(Noisy::corrupt(&digits, f64::NAN, &mut rng()), Err(NoiseError::Share(_))));
+    assert!(matches!(Noisy::corrupt(&digits, f64::NAN, WrongLabel::Any, &mut rng()), Err(NoiseError::Share(_))));
     let one_class = Dataset::new(vec![0.0], vec![0], 1, 1).expect("valid");
-    assert_eq!(Noisy::corrupt(&one_class, 0.5, &mut rng()), Err(NoiseError::Classes(1)));
+    assert_eq!(Noisy::corrupt(&one_class, 0.5, WrongLabel::Any, &mut rng()), Err(NoiseError::Classes(1)));
 }
 
 #[test]

@@ -121,8 +121,8 @@ impl Part {
     fn read(folder: &Path, name: &str) -> Result<Self, IdxError> {
         let images_file = folder.join(format!("{name}-{IMAGES}"));
         let labels_file = folder.join(format!("{name}-{LABELS}"));
-        let ([count, rows, columns], images) = in_file(&images_file, read_file::<3>)?;
-        let ([label_count], labels) = in_file(&labels_file, read_file::<1>)?;
+        let ([count, rows, columns], images) = read_file::<3>(&images_file)?;
+        let ([label_count], labels) = read_file::<1>(&labels_file)?;
         if label_count != count {
             let problem = IdxProblem::Count { labels: label_count, images: count };
             return Err(IdxError { file: labels_file, problem });
@@ -145,21 +145,24 @@ fn in_file<T>(file: &Path, read: impl FnOnce(&Path) -> Result<T, IdxProblem>) ->
     read(file).map_err(|problem| IdxError { file: file.into(), problem })
 }
 
-fn read_file<const D: usize>(path: &Path) -> Result<([usize; D], Vec<u8>), IdxProblem> {
-    if let Some(file) = open(path)? {
-        return parse(BufReader::new(file));
+fn read_file<const D: usize>(path: &Path) -> Result<([usize; D], Vec<u8>), IdxError> {
+    if let Some(file) = in_file(path, open)? {
+        return in_file(path, |_| parse(BufReader::new(file)));
     }
     let mut gzipped = path.as_os_str().to_owned();
     gzipped.push(".gz");
-    let file = open(Path::new(&gzipped))?.ok_or(IdxProblem::Missing)?;
-    parse(MultiGzDecoder::new(BufReader::new(file)))
+    let gzipped = Path::new(&gzipped);
+    match in_file(gzipped, open)? {
+        Some(file) => in_file(gzipped, |_| parse(MultiGzDecoder::new(BufReader::new(file)))),
+        None => in_file(path, |_| Err(IdxProblem::Missing)),
+    }
 }
 
 /// The open file, or `None` when there is none.
-fn open(path: &Path) -> io::Result<Option<File>> {
+fn open(path: &Path) -> Result<Option<File>, IdxProblem> {
     match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        result => result.map(Some),
+        result => Ok(result.map(Some)?),
     }
 }
 

@@ -11,5 +11,5 @@ pub use batches::Batches;
 pub use dataset::{Dataset, DatasetError, DeviceDataset};
 pub use digits::digits;
 pub use idx::{IdxError, load_idx};
-pub use noise::{NoiseError, Noisy};
+pub use noise::{NoiseError, Noisy, WrongLabel};
 pub use split::{Split, SplitError};

@@ -25,12 +25,27 @@ pub enum NoiseError {
     Classes(usize),
 }
 
+/// Which label a corrupted example gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum WrongLabel {
+    /// One of the other classes, all equally likely.
+    #[default]
+    Any,
+    /// The class after the right one, the first after the last: a systematic confusion, which a classifier learns.
+    Next,
+}
+
 impl Noisy {
-    /// Gives the share `noise` of all examples a label drawn uniformly from the other classes.
+    /// Gives the share `noise` of all examples a wrong label.
     ///
     /// # Errors
     /// When `noise` is not in 0..=1, or there is no other class.
-    pub fn corrupt(examples: &Dataset, noise: f64, rng: &mut impl RngExt) -> Result<Self, NoiseError> {
+    pub fn corrupt(
+        examples: &Dataset,
+        noise: f64,
+        wrong: WrongLabel,
+        rng: &mut impl RngExt,
+    ) -> Result<Self, NoiseError> {
         if !(0.0..=1.0).contains(&noise) {
             return Err(NoiseError::Share(noise));
         }
@@ -42,7 +57,11 @@ impl Noisy {
         let mut labels = examples.labels().to_vec();
         let mut corrupted = vec![false; labels.len()];
         for index in index::sample(rng, labels.len(), count) {
-            let other = (usize::from(labels[index]) + rng.random_range(1..classes)) % classes;
+            let distance = match wrong {
+                WrongLabel::Any => rng.random_range(1..classes),
+                WrongLabel::Next => 1,
+            };
+            let other = (usize::from(labels[index]) + distance) % classes;
             labels[index] = other as u8;
             corrupted[index] = true;
         }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::path::PathBuf;
 
-use betty_examples::data::NoiseError;
+use betty_examples::data::{NoiseError, WrongLabel};
 use betty_examples::device::DeviceChoice;
 use betty_runtime::{
     AdamConfig, CgConfig, DenseConfig, FiniteDifferenceConfig, GmresConfig, HypergradientConfig, IdentityConfig,
@@ -34,6 +34,9 @@ pub(crate) struct Options {
     /// Share of training labels that are made wrong, from 0 to 1.
     #[arg(long, default_value_t = 0.4, value_name = "SHARE", allow_negative_numbers = true)]
     pub(crate) noise: f64,
+    /// Which label a corrupted example gets.
+    #[arg(long, value_enum, default_value_t = WrongLabelKind::Any)]
+    pub(crate) wrong: WrongLabelKind,
     /// Number of examples in the clean set.
     #[arg(long, default_value_t = 200, value_name = "N")]
     pub(crate) clean: usize,
@@ -105,6 +108,24 @@ pub(crate) enum WeightingKind {
     Table,
     /// A small network that sees the example's loss.
     Network,
+}
+
+/// Which label a corrupted example gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum WrongLabelKind {
+    /// One of the other classes, all equally likely.
+    Any,
+    /// The class after the right one: a systematic confusion, which a classifier learns.
+    Next,
+}
+
+impl From<WrongLabelKind> for WrongLabel {
+    fn from(kind: WrongLabelKind) -> Self {
+        match kind {
+            WrongLabelKind::Any => WrongLabel::Any,
+            WrongLabelKind::Next => WrongLabel::Next,
+        }
+    }
 }
 
 impl Options {

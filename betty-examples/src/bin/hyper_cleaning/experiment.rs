@@ -110,7 +110,7 @@ impl Experiment<'_> {
     pub(crate) fn run(&self, seed: u64) -> Result<Outcome, Failure> {
         let mut rng = StdRng::seed_from_u64(seed);
         let Split { train, clean, test } = self.source.split(self.options.clean, &mut rng)?;
-        let noisy = Noisy::corrupt(&train, self.options.noise, &mut rng)?;
+        let noisy = Noisy::corrupt(&train, self.options.noise, self.options.wrong.into(), &mut rng)?;
         let hidden = self.options.hidden.unwrap_or(self.source.hidden());
         let classifier = Mlp::new(train.pixels(), hidden, train.classes(), &mut rng, &self.device);
         let weighting = match self.options.weighting {
