@@ -11,6 +11,7 @@ use super::batch::AnyBatch;
 use super::error::TraceError;
 use super::import::{Reading, import};
 use super::panic::caught;
+use super::recorder::recorder;
 use super::tracer::{Placeholder, Tracer, taped};
 use crate::graph::{Graph, NodeId, dependents, reachable};
 
@@ -84,12 +85,9 @@ enum Recorded {
     Constant,
 }
 
-thread_local! {
-    /// Burn numbers capture devices and never reuses a number, so each thread keeps one.
-    static CAPTURE: Device = Device::capture();
-}
-
 /// Records the loss of the level named `name` on a batch like `batch`, and imports it.
+///
+/// Tensors that the loss makes have the default types of the device that the batch is on.
 ///
 /// # Errors
 /// [`TraceError`] when the loss does something that cannot be recorded or differentiated.
@@ -98,7 +96,20 @@ pub fn trace(
     batch: &AnyBatch,
     loss: impl FnOnce(&mut Tracer<'_>) -> Tensor<1>,
 ) -> Result<Trace, TraceError> {
-    let device = CAPTURE.with(Device::clone);
+    trace_for(&batch.device().unwrap_or_default(), name, batch, loss)
+}
+
+/// As [`trace`], with the default types of `device`.
+///
+/// # Errors
+/// As for [`trace`].
+pub fn trace_for(
+    device: &Device,
+    name: &str,
+    batch: &AnyBatch,
+    loss: impl FnOnce(&mut Tracer<'_>) -> Tensor<1>,
+) -> Result<Trace, TraceError> {
+    let device = recorder(device);
     let mut recorded = Recorded::Constant;
     let mut placeholders = Vec::new();
     let captured = caught(|| {

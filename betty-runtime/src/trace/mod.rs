@@ -13,6 +13,7 @@ mod import;
 mod mark;
 mod module;
 mod panic;
+mod recorder;
 mod statistics;
 mod stop;
 mod tracer;
@@ -20,7 +21,7 @@ mod verify;
 
 pub(crate) use advance::advance;
 pub use batch::{AnyBatch, Batch, BatchMapper, Signature, hash_plain};
-pub use capture::{Source, Trace, trace};
+pub use capture::{Source, Trace, trace, trace_for};
 pub use error::{TraceError, Unsupported};
 pub use gradient::gradient;
 pub use module::{Leaf, LevelModule};
