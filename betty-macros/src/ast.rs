@@ -78,6 +78,11 @@ pub(crate) struct Call {
 }
 
 impl Call {
+    /// The value in `custom(MyMethod)`.
+    pub(crate) fn unnamed(&self) -> Option<&TokenStream> {
+        self.settings.iter().find(|setting| setting.name.is_none()).map(|setting| &setting.value.tokens)
+    }
+
     /// The one name in `from(meta)`.
     pub(crate) fn start_level(&self) -> Option<&Ident> {
         match self.settings.as_slice() {

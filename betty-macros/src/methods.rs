@@ -165,6 +165,9 @@ const DAMPING: Opt = option("damping", Range::NonNegative, "0.0");
 const WARM_START: Opt = option("warm_start", Range::Flag, "false");
 const BATCH: Opt = option("batch", Range::Batch, "last");
 
+/// The method that is given as a value: `custom(MyMethod)`.
+pub(crate) const CUSTOM: &str = "custom";
+
 /// How a best-response system is solved.
 pub(crate) static METHODS: Family = Family {
     noun: "method",
@@ -255,6 +258,7 @@ pub(crate) static METHODS: Family = Family {
             config: "UnrolledConfig",
             options: &[option("truncate", Range::CountOrAll, "all"), option("memory", Range::CountOrAll, "all")],
         },
+        Entry { name: CUSTOM, variant: "Custom", config: "CustomConfig", options: &[BATCH] },
     ],
 };
 

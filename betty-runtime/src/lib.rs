@@ -31,16 +31,17 @@ pub mod trace;
 
 pub use betty_macros::{Batch, multilevel};
 pub use config::{
-    AdaGradConfig, AdamConfig, AdamWConfig, AtLeastConfig, CgConfig, ClampConfig, Clip, ConfigError, DenseConfig,
-    FiniteDifferenceConfig, GmresConfig, HypergradientConfig, IdentityConfig, LevelConfig, LowerBatch, MinresConfig,
-    NeumannConfig, NormBallConfig, NystromConfig, OptimizerConfig, ProgramConfig, ProjectionConfig, RmsPropConfig,
-    SgdConfig, SimplexConfig, Start, UnrolledConfig,
+    AdaGradConfig, AdamConfig, AdamWConfig, AtLeastConfig, CgConfig, ClampConfig, Clip, ConfigError, CustomConfig,
+    DenseConfig, FiniteDifferenceConfig, GmresConfig, HypergradientConfig, IdentityConfig, LevelConfig, LowerBatch,
+    MinresConfig, NeumannConfig, NormBallConfig, NystromConfig, OptimizerConfig, ProgramConfig, ProjectionConfig,
+    RmsPropConfig, SgdConfig, SimplexConfig, Start, UnrolledConfig,
 };
 pub use engine::{
-    BatchStream, Checkpoint, CheckpointError, Engine, EngineError, Event, Goal, LevelSpec, Multilevel, Report,
-    Schedule, Stream, StreamPosition, Through, Validation,
+    BatchStream, Checkpoint, CheckpointError, Engine, EngineError, Event, Goal, HypergradientCheck, LevelSpec,
+    Multilevel, Report, ResponseCheck, Schedule, Stream, StreamPosition, Through, Validation,
 };
-pub use trace::{Batch, BatchMapper, LevelModule, Tracer, gradient, stop_gradient};
+pub use hypergradient::HypergradientMethod;
+pub use trace::{Batch, BatchMapper, LevelModule, LossValue, Measured, Tracer, gradient, stop_gradient};
 
 /// What code written by `multilevel!` refers to. No part of it is stable.
 #[doc(hidden)]

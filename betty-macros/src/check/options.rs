@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::ast::{Call, Level, Setting, Value, ValueKind};
-use crate::methods::{ALL, BATCHES, CLIPS, Entry, Family, METHODS, OPTIMIZERS, Opt, PROJECTIONS, Range};
+use crate::methods::{ALL, BATCHES, CLIPS, CUSTOM, Entry, Family, METHODS, OPTIMIZERS, Opt, PROJECTIONS, Range};
 use crate::report::{Report, did_you_mean, listed, suggestion};
 
 pub(super) fn check(level: &Level, report: &mut Report) {
@@ -39,7 +39,13 @@ fn check_call(call: &Call, family: &Family, report: &mut Report) {
         return;
     };
     let mut given = BTreeSet::new();
-    for setting in &call.settings {
+    let values = call.settings.iter().filter(|setting| setting.name.is_none()).count();
+    let takes_value = entry.name == CUSTOM;
+    if takes_value && values != 1 && !call.incomplete {
+        let text = "takes one value whose type implements `HypergradientMethod`: `custom(MyMethod)`";
+        report.error(&call.name, format!("`{CUSTOM}` {text}"));
+    }
+    for setting in call.settings.iter().filter(|setting| !takes_value || setting.name.is_some()) {
         check_setting(setting, entry, &mut given, report);
     }
     for option in entry.options {

@@ -17,7 +17,7 @@ pub(super) fn expand(levels: &[Level], checked: &Checked) -> TokenStream {
             &self,
             level: usize,
             tracer: &mut ::betty_runtime::Tracer<'_>,
-        ) -> ::betty_runtime::__private::Tensor<1> {
+        ) -> ::betty_runtime::Measured {
             match level {
                 #(#arms)*
                 _ => ::core::unreachable!("levels are numbered by the schedule, which has no level {level}"),
@@ -43,15 +43,17 @@ fn arm(index: usize, levels: &[Level], checked: &Checked) -> Option<TokenStream>
     // The parameters keep their places, so that an unknown type is one error; the rest of the expected type stands at
     // the path, so that a loss with other parameters is an error there.
     let coerced = quote_spanned!(at(path)=>
-        let loss: fn(#(&#modules,)* #batch) -> ::betty_runtime::__private::Tensor<1> = #path;
+        let loss: fn(#(&#modules,)* #batch) -> _ = #path;
     );
+    let measured = quote_spanned!(at(path)=> ::betty_runtime::LossValue::into_measured(value));
     let traced_batch = quote_spanned!(at(batch)=> let batch = tracer.batch::<#batch>(););
     Some(quote_spanned! {Span::mixed_site()=>
         #number => {
             #coerced
             #(#traced)*
             #traced_batch
-            loss(#(&#locals,)* batch)
+            let value = loss(#(&#locals,)* batch);
+            #measured
         }
     })
 }

@@ -4,7 +4,7 @@ mod config;
 mod loss;
 mod schedule;
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Literal, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
@@ -12,6 +12,7 @@ use syn::{Attribute, Ident};
 
 use crate::ast::{Header, Level, Program};
 use crate::check::Checked;
+use crate::methods::CUSTOM;
 
 /// Writes the program; after errors as much of it as is known, so that code which uses it brings up no errors of its
 /// own.
@@ -90,6 +91,7 @@ fn multilevel_impl(names: &Names, levels: &[Level], checked: &Checked) -> TokenS
     let Names { program, data, config } = names;
     let schedule = schedule::expand(names, levels, &checked.graph);
     let loss = loss::expand(levels, checked);
+    let custom = custom_method(levels);
     let modules = levels.iter().map(
         |Level { name, module, .. }| quote_spanned!(at(module)=> &self.#name as &dyn ::betty_runtime::LevelModule),
     );
@@ -135,6 +137,39 @@ fn multilevel_impl(names: &Names, levels: &[Level], checked: &Checked) -> TokenS
             }
 
             #loss
+
+            #custom
+        }
+    }
+}
+
+/// `fn custom_method`, if a level has one.
+fn custom_method(levels: &[Level]) -> TokenStream {
+    let arms = levels.iter().enumerate().filter_map(|(index, level)| {
+        let call = level.hypergradient.as_ref().filter(|call| call.name == CUSTOM)?;
+        let value = call.unnamed()?;
+        let number = Literal::usize_unsuffixed(index);
+        // At the value, so that a type that is no method is an error there.
+        let coerced = quote_spanned!(at(value)=>
+            let method: ::std::rc::Rc<dyn ::betty_runtime::HypergradientMethod> = ::std::rc::Rc::new(#value);
+        );
+        Some(quote_spanned! {Span::mixed_site()=>
+            #number => {
+                #coerced
+                ::core::option::Option::Some(method)
+            }
+        })
+    });
+    let arms: Vec<_> = arms.collect();
+    if arms.is_empty() {
+        return TokenStream::new();
+    }
+    quote_spanned! {Span::mixed_site()=>
+        fn custom_method(level: usize) -> ::core::option::Option<::std::rc::Rc<dyn ::betty_runtime::HypergradientMethod>> {
+            match level {
+                #(#arms)*
+                _ => ::core::option::Option::None,
+            }
         }
     }
 }

@@ -34,7 +34,7 @@ fn check_clip(text: &str, clip: &str) {
 fn unknown_method() {
     check_method(
         "unknown method `cgg` (did you mean `cg`?); the methods are `cg`, `minres`, `gmres`, `neumann`, `nystrom`, \
-         `finite_difference`, `identity`, `dense` and `unrolled`",
+         `finite_difference`, `identity`, `dense`, `unrolled` and `custom`",
         ">>>cgg<<<(iterations = 5)",
     );
 }
@@ -191,4 +191,15 @@ fn starts() {
     );
     check("`from` takes the name of a level: `start: from(meta)`", ">>>from<<<");
     check("`initial` takes no options", "initial(>>>5<<<)");
+}
+
+#[test]
+fn custom_takes_one_value() {
+    let text = "`custom` takes one value whose type implements `HypergradientMethod`: `custom(MyMethod)`";
+    check_method(text, ">>>custom<<<");
+    check_method(text, ">>>custom<<<(A, B)");
+    check_method(
+        "`custom` has no option `bach` (did you mean `batch`?); it takes `batch`",
+        "custom(MyMethod { steps: 10 }, >>>bach<<< = fresh)",
+    );
 }

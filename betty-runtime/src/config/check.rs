@@ -169,6 +169,7 @@ pub(super) static METHODS: Family = Family {
             name: "unrolled",
             options: &[("truncate", Range::CountOrAll, Optional), ("memory", Range::CountOrAll, Optional)],
         },
+        Entry { name: "custom", options: &[("batch", Range::Batch, Optional)] },
     ],
 };
 

@@ -33,6 +33,8 @@ pub enum HypergradientConfig {
     Dense(DenseConfig),
     /// The level's own steps, differentiated in reverse.
     Unrolled(UnrolledConfig),
+    /// The user's own method, which the program names.
+    Custom(CustomConfig),
 }
 
 impl HypergradientConfig {
@@ -49,6 +51,7 @@ impl HypergradientConfig {
             Self::Identity(_) => "identity",
             Self::Dense(_) => "dense",
             Self::Unrolled(_) => "unrolled",
+            Self::Custom(_) => "custom",
         }
     }
 
@@ -64,6 +67,7 @@ impl HypergradientConfig {
             Self::FiniteDifference(config) => config.batch,
             Self::Identity(config) => config.batch,
             Self::Dense(config) => config.batch,
+            Self::Custom(config) => config.batch,
             // Every step is differentiated on the batch that it was taken on.
             Self::Unrolled(_) => LowerBatch::Last,
         }
@@ -85,6 +89,7 @@ impl FromStr for HypergradientConfig {
             "identity" => Self::Identity(IdentityConfig::default()),
             "dense" => Self::Dense(DenseConfig::default()),
             "unrolled" => Self::Unrolled(UnrolledConfig::default()),
+            "custom" => Self::Custom(CustomConfig::default()),
             _ => return Err(METHODS.unknown("method", name)),
         })
     }
@@ -279,6 +284,20 @@ pub struct UnrolledConfig {
     /// for K steps cost one more pass over them.
     #[serde(with = "super::all")]
     pub memory: Option<usize>,
+}
+
+/// The user's own [`HypergradientMethod`](crate::HypergradientMethod), a value in the program.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CustomConfig {
+    /// The batch of the level on which H is taken; by default the last.
+    pub batch: LowerBatch,
+}
+
+impl Default for CustomConfig {
+    fn default() -> Self {
+        Self { batch: LowerBatch::Last }
+    }
 }
 
 /// Which of a lower level's batches a hypergradient through it uses.

@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 
 pub use self::error::ConfigError;
 pub use self::hypergradient::{
-    CgConfig, DenseConfig, FiniteDifferenceConfig, GmresConfig, HypergradientConfig, IdentityConfig, LowerBatch,
-    MinresConfig, NeumannConfig, NystromConfig, UnrolledConfig,
+    CgConfig, CustomConfig, DenseConfig, FiniteDifferenceConfig, GmresConfig, HypergradientConfig, IdentityConfig,
+    LowerBatch, MinresConfig, NeumannConfig, NystromConfig, UnrolledConfig,
 };
 pub use self::optimizer::{AdaGradConfig, AdamConfig, AdamWConfig, OptimizerConfig, RmsPropConfig, SgdConfig};
 pub use self::program::ProgramConfig;

@@ -169,7 +169,7 @@ fn unknown_names() {
     );
     check_err(
         "`net.hypergradient.method`: unknown method `cgg` (did you mean `cg`?); known are `cg`, `minres`, `gmres`, \
-         `neumann`, `nystrom`, `finite_difference`, `identity`, `dense` and `unrolled`",
+         `neumann`, `nystrom`, `finite_difference`, `identity`, `dense`, `unrolled` and `custom`",
         json!({ "net": { "hypergradient": { "method": "cgg" } } }),
     );
     check_err(

@@ -201,7 +201,7 @@ impl Curvature {
 }
 
 /// The nodes on which `outputs` depend, that do not depend on `tangents` themselves but are read by a node that does.
-fn boundary(graph: &Graph, outputs: &[NodeId], tangents: &[NodeId]) -> Vec<NodeId> {
+pub(super) fn boundary(graph: &Graph, outputs: &[NodeId], tangents: &[NodeId]) -> Vec<NodeId> {
     let needed = reachable(graph, outputs);
     let linear = dependents(graph, tangents);
     let mut kept = vec![false; graph.len()];

@@ -24,6 +24,8 @@ pub struct GradientProgram {
     program: Program,
     /// How many parameter tensors each level has.
     counts: Vec<usize>,
+    /// Names of the metrics.
+    metrics: Vec<Rc<str>>,
     /// The running statistics that the loss moves.
     advances: Vec<Source>,
 }
@@ -34,6 +36,8 @@ pub struct Gradients {
     pub loss: f64,
     /// The sum of squares of all gradients: finite exactly if every gradient is.
     pub square_norm: f64,
+    /// What the loss function reports beside the loss.
+    pub metrics: Vec<(Rc<str>, f64)>,
     /// One gradient for each level asked for.
     pub of: Vec<Vector>,
     /// The running statistics that the loss moves, with their next values.
@@ -88,11 +92,12 @@ impl Loss {
         let gradients =
             gradient_nodes(&mut graph, self.trace.loss, levels.iter().map(|&level| self.parameters(level)))?;
         let flat: Vec<NodeId> = gradients.iter().flatten().copied().collect();
-        let status = status(&mut graph, self.trace.loss, &flat)?;
+        let (metrics, measured): (Vec<Rc<str>>, Vec<NodeId>) = self.trace.metrics.iter().cloned().unzip();
+        let status = status(&mut graph, self.trace.loss, &flat, &measured)?;
         let (advances, moved): (Vec<Source>, Vec<NodeId>) = self.trace.advances.iter().copied().unzip();
         let outputs: Vec<NodeId> = std::iter::once(status).chain(flat).chain(moved).collect();
         let program = Program::new(&graph, &self.input_nodes(), &outputs, &self.device);
-        Ok(GradientProgram { program, counts: gradients.iter().map(Vec::len).collect(), advances })
+        Ok(GradientProgram { program, counts: gradients.iter().map(Vec::len).collect(), metrics, advances })
     }
 
     /// The loss, our gradients and Burn's, for every float leaf that Burn differentiated: for verification.
@@ -125,7 +130,8 @@ impl GradientProgram {
         let of = self.counts.iter().map(|&count| Vector(outputs.by_ref().take(count).collect())).collect();
         let at = |i: usize| status.get(i).copied().unwrap_or(f64::NAN);
         let advances = self.advances.iter().copied().zip(outputs).collect();
-        Ok(Gradients { loss: at(0), square_norm: at(1), of, advances })
+        let metrics = (2..).zip(&self.metrics).map(|(i, name)| (Rc::clone(name), at(i))).collect();
+        Ok(Gradients { loss: at(0), square_norm: at(1), metrics, of, advances })
     }
 
     /// The planned program.
@@ -152,8 +158,8 @@ pub(super) fn gradient_nodes<'a>(
     Ok(gradients)
 }
 
-/// The loss and the sum of squares of all gradients, in one tensor of shape `[2]`: one transfer tells both.
-fn status(graph: &mut Graph, loss: NodeId, gradients: &[NodeId]) -> Result<NodeId, GraphError> {
+/// The loss, the sum of squares of all gradients and the metrics in one tensor: one transfer tells them all.
+fn status(graph: &mut Graph, loss: NodeId, gradients: &[NodeId], metrics: &[NodeId]) -> Result<NodeId, GraphError> {
     let dtype = graph.dtype(loss);
     let mut total = graph.full(&[1], dtype, 0.0);
     for &gradient in gradients {
@@ -161,6 +167,9 @@ fn status(graph: &mut Graph, loss: NodeId, gradients: &[NodeId]) -> Result<NodeI
         let square = graph.cast(square, dtype)?;
         total = graph.add(total, square)?;
     }
-    let loss = graph.reshape(loss, &[1])?;
-    graph.push(Op::Concat(0), &[loss, total])
+    let mut numbers = vec![graph.reshape(loss, &[1])?, total];
+    for &metric in metrics {
+        numbers.push(graph.cast(metric, dtype)?);
+    }
+    graph.push(Op::Concat(0), &numbers)
 }

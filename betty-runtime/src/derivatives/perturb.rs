@@ -8,6 +8,7 @@ use std::collections::HashMap;
 
 use burn::tensor::Device;
 
+use super::curvature::boundary;
 use super::lagrangian::{Lagrangian, Variable};
 use super::loss::gradient_nodes;
 use crate::execute::{Program, Value, Vector};
@@ -16,7 +17,10 @@ use crate::linalg::InnerProductSpace;
 
 /// A program for derivatives of a Lagrangian where some variables have moved.
 pub(super) struct Perturbation {
-    program: Program,
+    /// What does not move, evaluated once for both sides of a quotient.
+    held: Program,
+    /// The derivatives from that and from the variables that have moved.
+    moved: Program,
     /// Where the variables that move stand among the Lagrangian's inputs.
     moving: Vec<usize>,
     /// The derivatives, with how many tensors each has.
@@ -40,19 +44,21 @@ impl Perturbation {
         // What does not move, and what is held, is read where it is; the rest is computed again from what has moved.
         let held = |id: &NodeId| !is_moving[id.index()] || source.node(*id).op == Op::StopGradient;
         let mut replaced: HashMap<NodeId, NodeId> = source.ids().filter(held).map(|id| (id, id)).collect();
-        let mut inputs = lagrangian.input_nodes();
+        let inputs = lagrangian.input_nodes();
         let positions = parameters.iter().filter_map(|node| inputs.iter().position(|input| input == node)).collect();
+        let mut perturbed = Vec::with_capacity(parameters.len());
         for &node in &parameters {
             let (shape, dtype) = (graph.shape(node).to_vec(), graph.dtype(node));
-            let perturbed = graph.input(&shape, dtype);
-            replaced.insert(node, perturbed);
-            inputs.push(perturbed);
+            perturbed.push(graph.input(&shape, dtype));
         }
+        replaced.extend(parameters.iter().copied().zip(perturbed.iter().copied()));
         let flat: Vec<NodeId> = gradients.iter().flatten().copied().collect();
         let nodes = replay(&mut graph, &source, &flat, &replaced)?;
-        let program = Program::new(&graph, &inputs, &nodes, device);
+        let kept = boundary(&graph, &nodes, &perturbed);
+        let held = Program::new(&graph, &inputs, &kept, device);
+        let moved = Program::new(&graph, &[kept, perturbed].concat(), &nodes, device);
         let outputs = outputs.iter().copied().zip(gradients.iter().map(Vec::len)).collect();
-        Ok(Perturbation { program, moving: positions, outputs })
+        Ok(Perturbation { held, moved, moving: positions, outputs })
     }
 
     /// `(∂ℓ/∂w(v + ε·t) − ∂ℓ/∂w(v − ε·t)) / 2ε`; `inputs` are the Lagrangian's inputs at the unperturbed point.
@@ -63,8 +69,9 @@ impl Perturbation {
         epsilon: f64,
         seed: u64,
     ) -> Vec<(Variable, Vector)> {
-        let behind = self.at(inputs, tangents, -epsilon, seed);
-        let mut quotients = self.at(inputs, tangents, epsilon, seed);
+        let held = self.held.run(inputs.iter().cloned(), seed);
+        let behind = self.at(&held, inputs, tangents, -epsilon);
+        let mut quotients = self.at(&held, inputs, tangents, epsilon);
         for ((_, quotient), (_, behind)) in quotients.iter_mut().zip(&behind) {
             quotient.add_scaled(-1.0, behind);
             quotient.scale(0.5 / epsilon);
@@ -72,10 +79,11 @@ impl Perturbation {
         quotients
     }
 
-    fn at(&self, inputs: &[Value], tangents: &[&Vector], step: f64, seed: u64) -> Vec<(Variable, Vector)> {
+    fn at(&self, held: &[Value], inputs: &[Value], tangents: &[&Vector], step: f64) -> Vec<(Variable, Vector)> {
         let mut moved = Vector(self.moving.iter().map(|&position| inputs[position].clone()).collect());
         moved.add_scaled(step, &Vector(tangents.iter().flat_map(|tangent| tangent.0.iter().cloned()).collect()));
-        let mut found = self.program.run(inputs.iter().cloned().chain(moved.0), seed).into_iter();
+        // Every draw is held, so that the seed means nothing here.
+        let mut found = self.moved.run(held.iter().cloned().chain(moved.0), 0).into_iter();
         let outputs = self.outputs.iter();
         outputs.map(|&(variable, count)| (variable, Vector(found.by_ref().take(count).collect()))).collect()
     }

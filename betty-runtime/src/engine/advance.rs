@@ -6,6 +6,7 @@ use super::error::EngineError;
 use super::event::Event;
 use super::gradient::TotalGradient;
 use super::level::Place;
+use super::metrics::Metrics;
 use super::program::Multilevel;
 use super::train::Engine;
 use super::trajectory::{Evaluation, Step, mean};
@@ -19,6 +20,7 @@ use crate::trace::AnyBatch;
 struct Evaluated {
     /// Sum of the losses.
     loss: f64,
+    metrics: Metrics,
     /// Norm of the last gradient.
     norm: f64,
     gradients: Vec<Vector>,
@@ -101,6 +103,7 @@ impl<P: Multilevel> Engine<P> {
             evaluated.statistics.retain(|(index, _)| part.statistics.iter().all(|(newer, _)| newer != index));
             evaluated.statistics.extend(part.statistics);
             evaluated.loss += part.loss;
+            evaluated.metrics.add(part.metrics);
             evaluated.norm = part.norm;
             evaluated.gradients.push(part.gradient);
             evaluated.evaluations.extend(evaluation);
@@ -110,7 +113,7 @@ impl<P: Multilevel> Engine<P> {
 
     /// One optimizer step of level `k`; answers the loss before it.
     fn step(&mut self, k: usize, evaluated: Evaluated) -> Result<f64, EngineError> {
-        let Evaluated { loss, mut norm, gradients, evaluations, statistics } = evaluated;
+        let Evaluated { loss, metrics, mut norm, gradients, evaluations, statistics } = evaluated;
         let count = gradients.len();
         let loss = loss / count as f64;
         let gradient = mean(gradients.into_iter(), count);
@@ -127,7 +130,9 @@ impl<P: Multilevel> Engine<P> {
         level.set_statistics(statistics);
         self.stale = true;
         let (name, step, learning_rate) = (level.name, level.steps, rates.base);
-        self.emit(&Event::Step { level: k, name, step, loss, gradient_norm: norm, learning_rate });
+        let metrics = metrics.means();
+        self.emit(&Event::Step { level: k, name, step, loss, metrics: &metrics, gradient_norm: norm, learning_rate });
+        self.levels[k].metrics = metrics;
         Ok(loss)
     }
 
@@ -160,6 +165,7 @@ impl<P: Multilevel> Engine<P> {
         let level = &self.levels[k];
         match (&level.last, level.config.hypergradient.as_ref().map(HypergradientConfig::batch)) {
             (Some(last), Some(LowerBatch::Last)) => Ok(last.clone()),
+            (Some(last), _) if self.holds_batches => Ok(last.clone()),
             _ => Ok((self.next_batch(k)?, self.draw_seed(k))),
         }
     }

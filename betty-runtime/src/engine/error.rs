@@ -131,6 +131,21 @@ pub enum EngineError {
         /// The first tensor that does not fit, of the other.
         theirs: String,
     },
+    /// The config asks for a method of the user's own that the program does not name.
+    #[error(
+        "the config of level `{level}` asks for the method `custom`, but the program does not say which: \
+         `hypergradient: custom(MyMethod)`"
+    )]
+    NoCustomMethod {
+        /// The level.
+        level: String,
+    },
+    /// A level without a hypergradient.
+    #[error("the gradient of level `{level}` is only direct: it reads no best response that depends on it")]
+    NoHypergradient {
+        /// The level.
+        level: String,
+    },
     /// No level of this name.
     #[error("no level named `{name}`; the levels are {levels}")]
     UnknownLevel {

@@ -1,5 +1,7 @@
 //! What a run tells its observers.
 
+use std::rc::Rc;
+
 /// Something that happened in a run.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -14,6 +16,9 @@ pub enum Event<'a> {
         step: u64,
         /// The loss at the parameters before the step.
         loss: f64,
+        /// What the loss function reports beside the loss, as [`Measured`](crate::Measured) with metrics: names, and means
+        /// over the batches of the step.
+        metrics: &'a [(Rc<str>, f64)],
         /// Norm of the gradient, all terms included, before clipping.
         gradient_norm: f64,
         /// The step's learning rate; of a scheduler with groups of parameters, that of those in no group.

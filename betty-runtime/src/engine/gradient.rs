@@ -23,6 +23,8 @@ use crate::trace::{AnyBatch, Source};
 pub struct TotalGradient {
     /// The level's loss.
     pub loss: f64,
+    /// What the loss function reports beside the loss: names and values.
+    pub metrics: Vec<(Rc<str>, f64)>,
     /// The gradient, one tensor for each trainable parameter, in the module's order.
     pub gradient: Vector,
     /// Its norm.
@@ -40,9 +42,9 @@ impl<P: Multilevel> Engine<P> {
         seed: u64,
         record: bool,
     ) -> Result<(TotalGradient, Option<Evaluation>), EngineError> {
-        let Derivative { loss, square_norm, own, below, statistics, program, inputs } =
+        let Derivative { loss, square_norm, metrics, own, below, statistics, program, inputs } =
             self.derivative(k, batch, seed)?;
-        let mut total = TotalGradient { loss, gradient: own, norm: square_norm.sqrt(), statistics };
+        let mut total = TotalGradient { loss, metrics, gradient: own, norm: square_norm.sqrt(), statistics };
         let mut context = Context::default();
         let mut multipliers = Blocks::default();
         if !P::SCHEDULE.levels[k].sweep.is_empty() {
@@ -56,6 +58,7 @@ impl<P: Multilevel> Engine<P> {
             total.norm = square_norm.sqrt();
             multipliers = solution;
             for (&stop, &SolveReport { products, residual }) in context.response.reports() {
+                self.residuals.insert(stop, residual);
                 let (name, through) = (self.levels[k].name, self.levels[stop].name);
                 let event = Event::Hypergradient { level: k, name, through, products, residual };
                 self.observers.iter_mut().for_each(|observer| observer(&event));
@@ -86,13 +89,13 @@ impl<P: Multilevel> Engine<P> {
         let mut parts = of.into_iter().map(Variable::Level).zip(found.of);
         let own = parts.next().map(|(_, own)| own).unwrap_or_default();
         let below = parts.collect();
-        let (loss, square_norm) = (found.loss, found.square_norm);
+        let (loss, square_norm, metrics) = (found.loss, found.square_norm, found.metrics);
         let statistics = own_statistics(k, found.advances);
-        Ok(Derivative { loss, square_norm, own, below, statistics, program, inputs })
+        Ok(Derivative { loss, square_norm, metrics, own, below, statistics, program, inputs })
     }
 
     /// Adds every level that the hypergradient of level `k` passes through to the context, at the current point.
-    fn prepare_stops(&mut self, k: usize, context: &mut Context) -> Result<(), EngineError> {
+    pub(super) fn prepare_stops(&mut self, k: usize, context: &mut Context) -> Result<(), EngineError> {
         for &Through { level, into } in P::SCHEDULE.levels[k].sweep {
             if let Some(steps) = &self.levels[level].trajectory {
                 if steps.borrow().is_empty() {
@@ -101,20 +104,26 @@ impl<P: Multilevel> Engine<P> {
                 context.response.add(level, Stop::unrolled(level, Box::new(Rc::clone(steps)), into));
                 continue;
             }
-            let (batch, seed) = self.lower_batch(level)?;
-            let mut solution = Blocks::default();
-            if P::SCHEDULE.levels[level].sweep.is_empty() {
-                self.losses.prepare(&self.problem, &self.levels, level, &batch, seed)?;
-            } else {
-                // Its total gradient rests on answers from below, whose multipliers are part of its point.
-                let right = self.derivative(level, &batch, seed)?.below;
-                solution = self.indirect(level, context, &right)?.1;
-            }
-            context.points.insert(level, BatchPoint { batch, seed });
-            let site = self.site(level, context, solution)?;
-            context.response.add(level, site.stop());
-            context.sites.push(site);
+            self.prepare_stop(level, context)?;
         }
+        Ok(())
+    }
+
+    /// Adds a level at the current point to the context, which has its stops already.
+    pub(super) fn prepare_stop(&mut self, level: usize, context: &mut Context) -> Result<(), EngineError> {
+        let (batch, seed) = self.lower_batch(level)?;
+        let mut solution = Blocks::default();
+        if P::SCHEDULE.levels[level].sweep.is_empty() {
+            self.losses.prepare(&self.problem, &self.levels, level, &batch, seed)?;
+        } else {
+            // Its total gradient rests on answers from below, whose multipliers are part of its point.
+            let right = self.derivative(level, &batch, seed)?.below;
+            solution = self.indirect(level, context, &right)?.1;
+        }
+        context.points.insert(level, BatchPoint { batch, seed });
+        let site = self.site(level, context, solution)?;
+        context.response.add(level, site.stop());
+        context.sites.push(site);
         Ok(())
     }
 
@@ -178,6 +187,7 @@ struct Derivative {
     loss: f64,
     /// Sum of squares of all derivatives.
     square_norm: f64,
+    metrics: Vec<(Rc<str>, f64)>,
     /// In the level's own parameters.
     own: Vector,
     /// In the parameters of levels below.
@@ -190,11 +200,11 @@ struct Derivative {
 
 /// What has been gathered for one hypergradient.
 #[derive(Default)]
-struct Context {
+pub(super) struct Context {
     points: BTreeMap<usize, BatchPoint>,
     multipliers: Blocks,
     sites: Vec<Site>,
-    response: Response,
+    pub(super) response: Response,
 }
 
 impl Context {
@@ -203,9 +213,14 @@ impl Context {
         match input {
             Input::Leaf { level, index } => levels[level].leaves[index].clone(),
             Input::Batch { level, index } => self.points[&level].batch.values()[index].clone(),
-            Input::Draw { level, draw, distribution } => {
-                Value::draw(like, distribution, self.points[&level].seed, draw, &levels[level].device())
-            }
+            Input::Draw { level, draw, distribution } => Value::draw(
+                &like.shape,
+                like.dtype,
+                distribution,
+                self.points[&level].seed,
+                draw,
+                &levels[level].device(),
+            ),
             Input::Multiplier { of, index, part } => {
                 let multiplier = self.multipliers.get(Variable::Multiplier { of, index });
                 multiplier.expect("a stop comes after its own stops").0[part].clone()

@@ -38,6 +38,8 @@ pub(super) struct Level {
     pub(super) initial: Vec<Value>,
     /// Steps of the optimizer since the level last started.
     pub(super) taken: u64,
+    /// Metrics of the last step.
+    pub(super) metrics: Vec<(Rc<str>, f64)>,
     /// Steps taken.
     pub(super) steps: u64,
     /// Turns taken: steps, and those it let pass while it warmed up.
@@ -102,6 +104,7 @@ impl Level {
             update,
             states,
             scheduler: None,
+            metrics: Vec::new(),
             initial,
             taken: 0,
             steps: 0,
@@ -206,8 +209,12 @@ impl Level {
 
     /// What the coming step is taken from.
     pub(super) fn before(&self, gradient: Vector) -> Before {
-        let parameters = Vector(self.trainable.iter().map(|&i| self.leaves[i].clone()).collect());
+        let parameters = self.parameters();
         Before { parameters, gradient, states: self.states.clone() }
+    }
+
+    pub(super) fn parameters(&self) -> Vector {
+        Vector(self.trainable.iter().map(|&i| self.leaves[i].clone()).collect())
     }
 
     /// Replaces running statistics; answers those that were there.

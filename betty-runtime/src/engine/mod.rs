@@ -1,12 +1,14 @@
 //! Training: the schedule executed on data, with everything that a run needs around it.
 
 mod advance;
+mod check;
 mod checkpoint;
 mod error;
 mod event;
 mod gradient;
 mod level;
 mod losses;
+mod metrics;
 mod program;
 mod progress;
 mod rates;
@@ -17,6 +19,7 @@ mod trajectory;
 mod update;
 mod validation;
 
+pub use check::{HypergradientCheck, ResponseCheck};
 pub use checkpoint::{Checkpoint, CheckpointError, StreamPosition};
 pub use error::EngineError;
 pub use event::Event;

@@ -1,11 +1,12 @@
 //! What `multilevel!` writes: a program of levels as one type.
 
-use burn::tensor::Tensor;
+use std::rc::Rc;
 
 use super::schedule::Schedule;
 use super::stream::BatchStream;
 use crate::config::ProgramConfig;
-use crate::trace::{LevelModule, Tracer};
+use crate::hypergradient::HypergradientMethod;
+use crate::trace::{LevelModule, Measured, Tracer};
 
 /// A multilevel program: a struct with one module a level, and what the engine must know to train it.
 ///
@@ -29,6 +30,11 @@ pub trait Multilevel: Sized + 'static {
     /// The levels' streams, in declaration order.
     fn streams(data: Self::Data) -> Vec<Box<dyn BatchStream>>;
 
+    /// The user's own method for the best response of level number `level`, if the program names one.
+    fn custom_method(_level: usize) -> Option<Rc<dyn HypergradientMethod>> {
+        None
+    }
+
     /// Calls the loss function of level number `level` on what the tracer stands in for its arguments.
-    fn loss(&self, level: usize, tracer: &mut Tracer<'_>) -> Tensor<1>;
+    fn loss(&self, level: usize, tracer: &mut Tracer<'_>) -> Measured;
 }

@@ -1,5 +1,6 @@
 //! The engine: runs a program's schedule on data.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -15,7 +16,7 @@ use super::program::Multilevel;
 use super::progress::Progress;
 use super::stream::BatchStream;
 use super::validation::Validation;
-use crate::config::{ProgramConfig, Start};
+use crate::config::{HypergradientConfig, ProgramConfig, Start};
 use crate::hypergradient::HypergradientMethod;
 
 /// Trains a multilevel program.
@@ -37,6 +38,10 @@ pub struct Engine<P: Multilevel> {
     pub(super) iterations: u64,
     /// After how many iterations a checkpoint is written, and where.
     pub(super) saves: Option<(u64, PathBuf)>,
+    /// The residual of every solve of the last hypergradient, where its method knows it.
+    pub(super) residuals: BTreeMap<usize, Option<f64>>,
+    /// Whether best responses are differentiated on the last batches, whatever the config says.
+    pub(super) holds_batches: bool,
     /// Whether the modules hold older values than the levels.
     pub(super) stale: bool,
 }
@@ -65,6 +70,8 @@ pub struct LevelReport {
     pub steps: u64,
     /// Loss at its last step in this run, if it took one.
     pub loss: Option<f64>,
+    /// What the loss function reports beside the loss, at the level's last step.
+    pub metrics: Vec<(Rc<str>, f64)>,
 }
 
 impl<P: Multilevel> Engine<P> {
@@ -86,7 +93,16 @@ impl<P: Multilevel> Engine<P> {
                 level.check_start(&levels[from])?;
             }
         }
-        let methods = config.levels().iter().map(|level| level.hypergradient.as_ref()?.build()).collect();
+        let mut methods = Vec::with_capacity(levels.len());
+        for (index, level) in config.levels().into_iter().enumerate() {
+            methods.push(match &level.hypergradient {
+                Some(HypergradientConfig::Custom(_)) => Some(
+                    P::custom_method(index)
+                        .ok_or_else(|| EngineError::NoCustomMethod { level: schedule.levels[index].name.into() })?,
+                ),
+                method => method.as_ref().and_then(HypergradientConfig::build),
+            });
+        }
         Ok(Engine {
             problem,
             config,
@@ -101,6 +117,8 @@ impl<P: Multilevel> Engine<P> {
             seed: 0,
             iterations: 0,
             saves: None,
+            residuals: BTreeMap::new(),
+            holds_batches: false,
             stale: false,
         })
     }
@@ -182,7 +200,14 @@ impl<P: Multilevel> Engine<P> {
         Ok(Report {
             iterations: done,
             elapsed: start.elapsed(),
-            levels: levels.map(|(level, loss)| LevelReport { name: level.name, steps: level.steps, loss }).collect(),
+            levels: levels
+                .map(|(level, loss)| LevelReport {
+                    name: level.name,
+                    steps: level.steps,
+                    loss,
+                    metrics: level.metrics.clone(),
+                })
+                .collect(),
             best: self.validation.as_ref().and_then(Validation::best),
             stopped_early,
         })
@@ -221,7 +246,7 @@ impl<P: Multilevel> Engine<P> {
         Err(EngineError::NonFinite { level: level.name.into(), step: level.steps + 1, quantity, value })
     }
 
-    fn level(&self, name: &str) -> Result<usize, EngineError> {
+    pub(super) fn level(&self, name: &str) -> Result<usize, EngineError> {
         self.levels.iter().position(|level| level.name == name).ok_or_else(|| EngineError::UnknownLevel {
             name: name.into(),
             levels: self.levels.iter().map(|level| format!("`{}`", level.name)).collect::<Vec<_>>().join(", "),

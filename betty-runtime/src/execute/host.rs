@@ -3,8 +3,16 @@
 //! A solver's vectors are as long as a level's parameters, and its inner products and updates move bytes, nothing else. On the
 //! CPU one pass without intermediate tensors does what two kernels and an allocation do on the dispatch layer.
 
-use burn::tensor::{DType, DispatchTensor};
-use burn_dispatch::{BackendTensor, DispatchTensorKind};
+use std::ops::{Add, AddAssign, Mul, MulAssign};
+
+use burn::tensor::{DType, DispatchTensor, TensorData};
+use burn_backend::TensorMetadata as _;
+use burn_backend::ops::FloatTensorOps;
+use burn_dispatch::{BackendTensor, Dispatch, DispatchTensorKind};
+use rayon::prelude::*;
+
+/// Elements that one thread works on at a time; shorter tensors are not worth a second thread.
+const BLOCK: usize = 1 << 15;
 
 /// Lanes of independent partial sums: what the compiler needs to vectorise a sum.
 const LANES: usize = 16;
@@ -23,39 +31,78 @@ pub(super) fn dot(x: &DispatchTensor, y: &DispatchTensor) -> Option<f64> {
     }
 }
 
-/// `y ← scale·y + factor·x` in place; false, with nothing changed, if `y` is shared or either is not plain host memory.
+/// `y ← scale·y + factor·x`, in place if nobody shares `y`; false, with nothing changed, if either is not plain host memory.
 pub(super) fn combine(y: &mut DispatchTensor, scale: f64, factor: f64, x: Option<&DispatchTensor>) -> bool {
-    let DispatchTensorKind::Flex(BackendTensor::Float(y)) = &mut y.kind else { return false };
+    let DispatchTensorKind::Flex(BackendTensor::Float(target)) = &mut y.kind else { return false };
     let x = match x.map(|x| &x.kind) {
         None => None,
-        Some(DispatchTensorKind::Flex(BackendTensor::Float(x))) if x.dtype() == y.dtype() => Some(x),
+        Some(DispatchTensorKind::Flex(BackendTensor::Float(x))) if x.dtype() == target.dtype() => Some(x),
         Some(_) => return false,
     };
-    macro_rules! in_place {
+    macro_rules! combined {
         ($number:ty) => {{
-            // A view of a part of a larger buffer is no plain memory: what is written is the whole buffer.
-            let whole = y.as_slice::<$number>().is_some_and(|view| view.len() == y.storage::<$number>().len());
-            if !whole || x.is_some_and(|x| x.as_slice::<$number>().is_none()) {
-                return false;
-            }
             let (scale, factor) = (scale as $number, factor as $number);
-            let Some(y) = y.try_storage_mut::<$number>() else { return false };
-            match x.and_then(|x| x.as_slice::<$number>()) {
-                None => y.iter_mut().for_each(|y| *y *= scale),
-                Some(x) if scale == 1.0 => y.iter_mut().zip(x).for_each(|(y, x)| *y += factor * x),
-                Some(x) => y.iter_mut().zip(x).for_each(|(y, x)| *y = scale * *y + factor * x),
+            let x = match x.map(|x| x.as_slice::<$number>()) {
+                None => None,
+                Some(Some(x)) => Some(x),
+                Some(None) => return false,
+            };
+            let Some(view) = target.as_slice::<$number>() else { return false };
+            // A view of a part of a larger buffer is no plain memory: what would be written is the whole buffer.
+            let whole = view.len() == target.storage::<$number>().len();
+            if whole && let Some(y) = target.try_storage_mut::<$number>() {
+                in_place(y, scale, factor, x);
+                return true;
             }
+            let Some(view) = target.as_slice::<$number>() else { return false };
+            let data = TensorData::new(fresh(view, scale, factor, x), target.shape().clone());
+            *y = Dispatch::float_from_data(data, &y.device());
             true
         }};
     }
-    match y.dtype() {
-        DType::F32 => in_place!(f32),
-        DType::F64 => in_place!(f64),
+    match target.dtype() {
+        DType::F32 => combined!(f32),
+        DType::F64 => combined!(f64),
         _ => false,
     }
 }
 
-fn sum_of_products<T: Copy>(x: &[T], y: &[T], wide: impl Fn(T) -> f64) -> f64 {
+fn in_place<T>(y: &mut [T], scale: T, factor: T, x: Option<&[T]>)
+where
+    T: Copy + PartialEq + From<u8> + Mul<Output = T> + Add<Output = T> + MulAssign + AddAssign + Send + Sync,
+{
+    let blocks = y.par_chunks_mut(BLOCK);
+    match x {
+        None => blocks.for_each(|y| y.iter_mut().for_each(|y| *y *= scale)),
+        Some(x) if scale == T::from(1) => {
+            blocks.zip(x.par_chunks(BLOCK)).for_each(|(y, x)| y.iter_mut().zip(x).for_each(|(y, &x)| *y += factor * x))
+        }
+        Some(x) => blocks
+            .zip(x.par_chunks(BLOCK))
+            .for_each(|(y, x)| y.iter_mut().zip(x).for_each(|(y, &x)| *y = scale * *y + factor * x)),
+    }
+}
+
+fn fresh<T>(y: &[T], scale: T, factor: T, x: Option<&[T]>) -> Vec<T>
+where
+    T: Copy + Mul<Output = T> + Add<Output = T> + Send + Sync,
+{
+    match x {
+        None => y.par_iter().with_min_len(BLOCK).map(|&y| scale * y).collect(),
+        Some(x) => y.par_iter().zip(x).with_min_len(BLOCK).map(|(&y, &x)| scale * y + factor * x).collect(),
+    }
+}
+
+/// Sums block by block, in order: the number of threads does not change the result.
+fn sum_of_products<T: Copy + Sync>(x: &[T], y: &[T], wide: impl Fn(T) -> f64 + Sync) -> f64 {
+    if x.len() <= BLOCK {
+        return sum_of_block(x, y, wide);
+    }
+    let blocks = x.par_chunks(BLOCK).zip(y.par_chunks(BLOCK));
+    blocks.map(|(x, y)| sum_of_block(x, y, &wide)).collect::<Vec<f64>>().into_iter().sum()
+}
+
+fn sum_of_block<T: Copy>(x: &[T], y: &[T], wide: impl Fn(T) -> f64) -> f64 {
     let mut lanes = [0.0; LANES];
     let (x_chunks, y_chunks) = (x.chunks_exact(LANES), y.chunks_exact(LANES));
     let rest: f64 = x_chunks.remainder().iter().zip(y_chunks.remainder()).map(|(&x, &y)| wide(x) * wide(y)).sum();

@@ -11,13 +11,20 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use super::Value;
-use crate::graph::{Distribution, Node};
+use crate::graph::Distribution;
 
 impl Value {
     /// The draw number `number` of a run under `seed`, as a program under that seed would make it.
-    pub(crate) fn draw(node: &Node, distribution: Distribution, seed: u64, number: usize, device: &Device) -> Self {
+    pub(crate) fn draw(
+        shape: &[usize],
+        dtype: DType,
+        distribution: Distribution,
+        seed: u64,
+        number: usize,
+        device: &Device,
+    ) -> Self {
         let device = device.clone().without_autodiff();
-        Value(draw(&node.shape, node.dtype, distribution, seed, number, device.as_dispatch()))
+        Value(draw(shape, dtype, distribution, seed, number, device.as_dispatch()))
     }
 }
 

@@ -70,10 +70,17 @@ impl InnerProductSpace for Vector {
     }
 
     fn add_scaled(&mut self, factor: f64, other: &Self) {
+        self.combine(1.0, factor, other);
+    }
+
+    fn combine(&mut self, scale: f64, factor: f64, other: &Self) {
         let sums = std::mem::take(&mut self.0).into_iter().zip(&other.0).map(|(mut y, x)| {
-            if !host::combine(&mut y.0, 1.0, factor, Some(&x.0)) {
-                let scaled = Dispatch::float_mul_scalar(x.0.clone(), Scalar::Float(factor));
-                y = Value(Dispatch::float_add(y.0, scaled));
+            if !host::combine(&mut y.0, scale, factor, Some(&x.0)) {
+                if scale != 1.0 {
+                    y = Value(Dispatch::float_mul_scalar(y.0, Scalar::Float(scale)));
+                }
+                let other = Dispatch::float_mul_scalar(x.0.clone(), Scalar::Float(factor));
+                y = Value(Dispatch::float_add(y.0, other));
             }
             y
         });
@@ -134,6 +141,27 @@ mod tests {
     }
 
     #[test]
+    fn combinations_are_those_of_numbers_at_every_length() {
+        for length in [1, 40, 70_000] {
+            let number = |k: usize| (k % 101) as f64 - 50.0;
+            let x: Vec<f64> = (0..length).map(number).collect();
+            let y: Vec<f64> = (0..length).map(|k| number(7 * k)).collect();
+            let expected: Vec<f64> = x.iter().zip(&y).map(|(x, y)| 0.5 * y - 2.0 * x).collect();
+            for dtype in [DType::F32, DType::F64] {
+                let x = vector(&x, dtype);
+                let mut alone = vector(&y, dtype);
+                alone.combine(0.5, -2.0, &x);
+                assert_eq!(alone.to_vec().ok().as_ref(), Some(&expected));
+                let mut shared = vector(&y, dtype);
+                let other = shared.clone();
+                shared.combine(0.5, -2.0, &x);
+                assert_eq!(shared.to_vec().ok().as_ref(), Some(&expected));
+                assert_eq!(other.to_vec().ok().as_ref(), Some(&y));
+            }
+        }
+    }
+
+    #[test]
     fn a_view_of_a_part_leaves_the_rest_alone() {
         let whole = burn::tensor::Tensor::<1>::from_floats([1.0, 2.0, 3.0, 4.0], &Device::flex());
         let mut part = Vector(vec![Value::from_tensor(whole.slice(1..3))]);
@@ -144,8 +172,8 @@ mod tests {
 
     #[test]
     fn inner_products_hold_at_every_length() {
-        for length in [0, 1, 15, 16, 17, 40] {
-            let values: Vec<f64> = (0..length).map(f64::from).collect();
+        for length in [0, 1, 15, 16, 17, 40, 70_000] {
+            let values: Vec<f64> = (0..length).map(|k| f64::from(k % 11)).collect();
             let exact: f64 = values.iter().map(|x| x * x).sum();
             let x = vector(&values, DType::F32);
             assert_eq!(x.dot(&x).ok(), Some(exact));

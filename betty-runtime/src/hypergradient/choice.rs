@@ -9,7 +9,7 @@ use crate::config::HypergradientConfig;
 use crate::linalg::{CgOptions, DenseOptions, GmresOptions, MinresOptions, NeumannOptions, NystromOptions};
 
 impl HypergradientConfig {
-    /// The method with these numbers, if it is one that solves a system; none for `unrolled`.
+    /// The method with these numbers; none for `unrolled`, which solves no system, and `custom`, which the program names.
     #[must_use]
     pub fn build(&self) -> Option<Rc<dyn HypergradientMethod>> {
         Some(match *self {
@@ -40,7 +40,7 @@ impl HypergradientConfig {
             Self::FiniteDifference(ref c) => Rc::new(FiniteDifference { perturbation: c.perturbation }),
             Self::Identity(ref c) => Rc::new(Identity { scale: c.scale }),
             Self::Dense(ref c) => Rc::new(DenseSolve { options: DenseOptions { damping: c.damping, limit: c.limit } }),
-            Self::Unrolled(_) => return None,
+            Self::Unrolled(_) | Self::Custom(_) => return None,
         })
     }
 }

@@ -32,6 +32,7 @@
 mod blocks;
 mod choice;
 mod conjugate_gradient;
+mod coupled;
 mod dense;
 mod error;
 mod finite_difference;
@@ -40,7 +41,9 @@ mod identity;
 mod minres;
 mod neumann;
 mod nystrom;
+mod reduced;
 mod response;
+mod stop;
 
 use std::fmt::Debug;
 
@@ -54,7 +57,8 @@ pub use identity::Identity;
 pub use minres::Minres;
 pub use neumann::Neumann;
 pub use nystrom::Nystrom;
-pub use response::{Direction, Response, Stop, Trajectory};
+pub use response::{Direction, Response};
+pub use stop::{Stop, Trajectory};
 
 use crate::execute::Vector;
 use crate::linalg::{LinearOperator, Solution};

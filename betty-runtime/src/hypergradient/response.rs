@@ -14,14 +14,15 @@
 //! only products; each product of a nested stop solves the systems below it, with the methods of the stops there. For a
 //! stop with nothing below, the pivot is the Hessian of its loss, and nothing of this costs anything.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::{Blocks, HypergradientError, HypergradientMethod, MixedProduct, ProductError, SolveReport, Solved};
-use crate::derivatives::{Curvature, Point, Variable};
+use super::reduced::{Reduced, ReducedHessian};
+use super::stop::{Answer, Stop};
+use super::{Blocks, HypergradientError, MixedProduct, ProductError, SolveReport};
+use crate::derivatives::Variable;
 use crate::execute::Vector;
-use crate::linalg::{GmresOptions, InnerProductSpace, LinearOperator, gmres};
+use crate::linalg::{InnerProductSpace, LinearOperator};
 
 /// Which of the two systems.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,60 +42,10 @@ impl Direction {
     }
 }
 
-/// A level whose best response is differentiated.
-pub struct Stop {
-    /// Its parameters, and after them what its conditions are derivatives in; see
-    /// [`Lagrangian::own`](crate::derivatives::Lagrangian::own).
-    own: Rc<[Variable]>,
-    /// Its own stops, each after the stops below itself.
-    below: Rc<[usize]>,
-    answer: Answer,
-}
-
-/// What determines a best response.
-enum Answer {
-    /// The level's total gradient vanishes.
-    Stationary { method: Rc<dyn HypergradientMethod>, curvature: Rc<RefCell<Curvature>>, point: Point },
-    /// Steps were taken; `sent` is what has been pulled back through them.
-    Steps { trajectory: Box<dyn Trajectory>, into: Vec<Variable>, sent: Option<Blocks> },
-}
-
-/// The steps that led to a level's parameters.
-pub trait Trajectory {
-    /// How many steps are differentiated.
-    fn steps(&self) -> usize;
-
-    /// `(∂θ/∂w)ᵀ·cotangent` for each `w` of `into` that the steps depend on.
-    ///
-    /// # Errors
-    /// [`HypergradientError`] when a product cannot be formed.
-    fn pull_back(&self, cotangent: &Vector, into: &[Variable]) -> Result<Blocks, HypergradientError>;
-}
-
-impl Stop {
-    /// A level at a point where its total gradient vanishes, whose reduced system `method` solves.
-    pub fn stationary(
-        method: Rc<dyn HypergradientMethod>,
-        curvature: Rc<RefCell<Curvature>>,
-        point: Point,
-        below: Rc<[usize]>,
-    ) -> Self {
-        let own = curvature.borrow().lagrangian().own().into();
-        Stop { own, below, answer: Answer::Stationary { method, curvature, point } }
-    }
-
-    /// A level whose parameters are what its steps made of the parameters of the levels `into`.
-    pub fn unrolled(level: usize, trajectory: Box<dyn Trajectory>, into: &[usize]) -> Self {
-        let into = into.iter().copied().map(Variable::Level).collect();
-        let answer = Answer::Steps { trajectory, into, sent: None };
-        Stop { own: Rc::new([Variable::Level(level)]), below: Rc::new([]), answer }
-    }
-}
-
 /// The best responses of several levels.
 #[derive(Default)]
 pub struct Response {
-    stops: BTreeMap<usize, Stop>,
+    pub(super) stops: BTreeMap<usize, Stop>,
     reports: BTreeMap<usize, SolveReport>,
     failed: Option<usize>,
     /// What the pivots that are asked for from outside start from, and then what they came to.
@@ -202,47 +153,9 @@ impl Response {
         }
     }
 
-    /// Whether levels of `lower` that are not stops of `level` itself answer to it all the same, through a level that both
-    /// share.
-    fn is_coupled(
-        &mut self,
-        level: usize,
-        own: &[usize],
-        lower: &[usize],
-        direction: Direction,
-        along: &Vector,
-    ) -> Result<bool, HypergradientError> {
-        let peers: Vec<Variable> =
-            lower.iter().filter(|peer| !own.contains(peer)).flat_map(|&peer| self.variables(peer)).collect();
-        if peers.is_empty() {
-            return Ok(false);
-        }
-        let mut x = self.respond(level, own, direction, Some(along), &Blocks::default(), false)?;
-        x.set(Variable::Level(level), along.clone());
-        Ok(!self.apply(direction, &x, &peers)?.is_zero())
-    }
-
-    /// The block of a level that depends on others which depend on it. The reduced system is that of an equilibrium and not
-    /// symmetric, but its part with the others held fixed is: the method solves that part, and prepares with it the whole
-    /// for generalised minimal residuals.
-    fn coupled_pivot(
-        &mut self,
-        level: usize,
-        own: &[usize],
-        lower: &[usize],
-        direction: Direction,
-        b: &Vector,
-        method: &dyn HypergradientMethod,
-    ) -> Result<Solved, HypergradientError> {
-        let prepared = method.solve(&mut Reduced { response: self, level, lower: own, direction }, b, None)?.x;
-        let mut system = Prepared { response: self, level, own, lower, direction, method };
-        let options = GmresOptions { iterations: COUPLED, restart: COUPLED, tolerance: f64::EPSILON, damping: 0.0 };
-        Ok(gmres(&mut system, &prepared, None, &options)?.into())
-    }
-
     /// All blocks of `level` and `lower` but that of `level`'s own parameters, which is given: they solve the equations of
     /// all variables but those parameters.
-    fn respond(
+    pub(super) fn respond(
         &mut self,
         level: usize,
         lower: &[usize],
@@ -302,6 +215,12 @@ impl Response {
         }
         let solution = self.eliminate(&below, direction.other(), &right.renamed(pairs()), false)?;
         Ok(solution.renamed(pairs().map(|(multiplier, variable)| (variable, multiplier))))
+    }
+
+    /// The reduced Hessian of a level: how its total gradient changes with its parameters, its stops answering.
+    pub fn reduced(&mut self, level: usize) -> impl LinearOperator<Vector = Vector, Error = ProductError> {
+        let below = self.stops.get(&level).map_or_else(|| Rc::from([]), |stop| Rc::clone(&stop.below));
+        ReducedHessian { response: self, level, below }
     }
 
     /// `(dg/dw)ᵀ·u` for each `w` of `into`, `g` being the total gradient of `level` with the answers of its stops moving
@@ -416,65 +335,13 @@ impl Response {
     }
 
     /// The parameters of a level and its multipliers.
-    fn variables(&self, level: usize) -> impl Iterator<Item = Variable> + use<> {
+    pub(super) fn variables(&self, level: usize) -> impl Iterator<Item = Variable> + use<> {
         let conditions = self.stops.get(&level).map_or(1, |stop| stop.own.len());
         let multipliers = (1..conditions).map(move |index| Variable::Multiplier { of: level, index: index - 1 });
         std::iter::once(Variable::Level(level)).chain(multipliers)
     }
 
-    fn report(&mut self, level: usize) -> &mut SolveReport {
+    pub(super) fn report(&mut self, level: usize) -> &mut SolveReport {
         self.reports.entry(level).or_default()
-    }
-}
-
-/// The reduced Hessian of one level: what its method solves with.
-struct Reduced<'r> {
-    response: &'r mut Response,
-    level: usize,
-    lower: &'r [usize],
-    direction: Direction,
-}
-
-impl LinearOperator for Reduced<'_> {
-    type Vector = Vector;
-    type Error = ProductError;
-
-    fn apply(&mut self, x: &Vector) -> Result<Vector, ProductError> {
-        let Reduced { response, level, lower, direction } = self;
-        let variable = Variable::Level(*level);
-        response.report(*level).products += 1;
-        let below = |error: HypergradientError| ProductError::Below(Box::new(error));
-        let answer = response.respond(*level, lower, *direction, Some(x), &Blocks::default(), false).map_err(below)?;
-        let all = answer.plus(1.0, Blocks::from_iter([(variable, x.clone())]));
-        let mut product = response.apply(*direction, &all, &[variable]).map_err(below)?;
-        Ok(product.take(variable).unwrap_or_else(|| x.zero()))
-    }
-}
-
-/// Most steps of generalised minimal residuals for levels that depend on each other; with an exact method for the parts, as
-/// many as their coupling has dimensions are enough.
-const COUPLED: usize = 30;
-
-/// The reduced system of a level after its method has solved the part with the levels beside it held fixed.
-struct Prepared<'r> {
-    response: &'r mut Response,
-    level: usize,
-    own: &'r [usize],
-    lower: &'r [usize],
-    direction: Direction,
-    method: &'r dyn HypergradientMethod,
-}
-
-impl LinearOperator for Prepared<'_> {
-    type Vector = Vector;
-    type Error = ProductError;
-
-    fn apply(&mut self, x: &Vector) -> Result<Vector, ProductError> {
-        let Prepared { response, level, own, lower, direction, method } = self;
-        let (level, direction) = (*level, *direction);
-        let mut product = Reduced { response, level, lower, direction }.apply(x)?;
-        product.add_scaled(method.damping(), x);
-        let solved = method.solve(&mut Reduced { response, level, lower: own, direction }, &product, None);
-        Ok(solved.map_err(|error| ProductError::Below(Box::new(error)))?.x)
     }
 }

@@ -72,7 +72,8 @@ pub fn conjugate_gradient<A: LinearOperator + ?Sized>(
         r.add_scaled(-alpha, &product);
         let previous = rr;
         rr = dot::<A>(&r, &r, iterations, Quantity::Residual)?;
-        p.scale(rr / previous);
-        p.add_scaled(1.0, &r);
+        if iterations < options.iterations {
+            p.combine(rr / previous, 1.0, &r);
+        }
     }
 }

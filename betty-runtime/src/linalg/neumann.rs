@@ -63,11 +63,12 @@ pub fn neumann<A: LinearOperator + ?Sized>(
     }
     for k in 1..terms {
         let product = apply_damped(operator, damping, &term)?;
-        let mut next = term.clone();
-        next.add_scaled(-step_size, &product);
-        square = dot::<A>(&next, &next, k, Quantity::Term)?;
+        term.add_scaled(-step_size, &product);
+        square = dot::<A>(&term, &term, k, Quantity::Term)?;
         let growth = (square / first).sqrt();
         if growth > GROWTH {
+            // Of the term before.
+            term.add_scaled(step_size, &product);
             let curvature =
                 dot::<A>(&term, &product, k, Quantity::Curvature)? / dot::<A>(&term, &term, k, Quantity::Term)?;
             return Err(if curvature <= 0.0 {
@@ -76,8 +77,7 @@ pub fn neumann<A: LinearOperator + ?Sized>(
                 SolveError::Diverged { term: k, growth, step_size, curvature }
             });
         }
-        x.add_scaled(step_size, &next);
-        term = next;
+        x.add_scaled(step_size, &term);
     }
     let residual = (square / scale).sqrt();
     Ok(Solution { x, outcome: Outcome { iterations: terms, residual, converged: residual <= f64::EPSILON } })

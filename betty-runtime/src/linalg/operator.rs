@@ -19,6 +19,12 @@ pub trait InnerProductSpace: Clone {
     /// `self ← self + factor · other`
     fn add_scaled(&mut self, factor: f64, other: &Self);
 
+    /// `self ← scale · self + factor · other`; two passes over memory unless the space does it in one.
+    fn combine(&mut self, scale: f64, factor: f64, other: &Self) {
+        self.scale(scale);
+        self.add_scaled(factor, other);
+    }
+
     /// The zero of the space that `self` lives in.
     fn zero(&self) -> Self;
 }

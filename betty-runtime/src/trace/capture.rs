@@ -1,6 +1,7 @@
 //! Recording a loss with Burn's backward pass, and importing both.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::rc::Rc;
 
 use burn::tensor::{DType, Device, Tensor};
 use burn_backend::{AutodiffBackend, TensorMetadata};
@@ -8,11 +9,12 @@ use burn_dispatch::backends::{Autodiff, Capture};
 use burn_ir::TensorId;
 
 use super::batch::AnyBatch;
+use super::device::capture_device;
 use super::error::TraceError;
 use super::import::{Reading, import};
+use super::measured::{LossValue, Measured};
 use super::panic::caught;
-use super::recorder::recorder;
-use super::tracer::{Placeholder, Tracer, taped};
+use super::tracer::{Placeholder, Tracer, taped, tensor_id};
 use crate::graph::{Graph, NodeId, dependents, reachable};
 
 /// What a program input stands for.
@@ -39,6 +41,8 @@ pub struct Trace {
     pub graph: Graph,
     /// The loss, of shape `[1]`.
     pub loss: NodeId,
+    /// Numbers that the loss function reports beside the loss.
+    pub metrics: Vec<(Rc<str>, NodeId)>,
     /// All inputs of the graph and what they stand for, in the graph's order.
     pub inputs: Vec<(Source, NodeId)>,
     /// The loss as Burn's autodiff sees it: gradients taken inside of it are constants. Without any, the loss itself.
@@ -91,36 +95,39 @@ enum Recorded {
 ///
 /// # Errors
 /// [`TraceError`] when the loss does something that cannot be recorded or differentiated.
-pub fn trace(
+pub fn trace<L: LossValue>(
     name: &str,
     batch: &AnyBatch,
-    loss: impl FnOnce(&mut Tracer<'_>) -> Tensor<1>,
+    loss: impl FnOnce(&mut Tracer<'_>) -> L,
 ) -> Result<Trace, TraceError> {
     trace_for(&batch.device().unwrap_or_default(), name, batch, loss)
 }
 
-/// As [`trace`], with the default types of `device`.
+/// As [`trace`], with the default types of `device`: a batch without tensors is on none.
 ///
 /// # Errors
 /// As for [`trace`].
-pub fn trace_for(
+pub fn trace_for<L: LossValue>(
     device: &Device,
     name: &str,
     batch: &AnyBatch,
-    loss: impl FnOnce(&mut Tracer<'_>) -> Tensor<1>,
+    loss: impl FnOnce(&mut Tracer<'_>) -> L,
 ) -> Result<Trace, TraceError> {
-    let device = recorder(device);
+    let device = capture_device(device);
     let mut recorded = Recorded::Constant;
+    let mut measured = Vec::new();
     let mut placeholders = Vec::new();
     let captured = caught(|| {
         device.capture_scope(|scope| {
             let mut tracer = Tracer::new(device.clone().autodiff(), batch);
-            let value = loss(&mut tracer);
+            let Measured { loss, metrics } = loss(&mut tracer).into_measured();
+            measured = metrics.into_iter().map(|(name, metric)| Metric::of(name, metric)).collect();
             placeholders = std::mem::take(&mut tracer.placeholders);
-            recorded = finish(value, &placeholders);
+            recorded = finish(loss, &placeholders);
             drop(tracer);
             let inputs: Vec<TensorId> = placeholders.iter().map(|placeholder| placeholder.id).collect();
-            scope.complete(inputs, recorded.outputs())
+            let metrics = measured.iter().filter_map(|metric| metric.id);
+            scope.complete(inputs, recorded.outputs(metrics))
         })
     });
     let captured = match captured {
@@ -154,7 +161,8 @@ pub fn trace_for(
         let gradient = id.map_or_else(|| graph.zeros_like(inputs[index].1), |id| of_burn[&id]);
         burn_gradients.push((inputs[index].1, gradient));
     }
-    Ok(Trace { graph, loss, burn_loss, inputs, burn_gradients, operations, advances })
+    let metrics = measured.into_iter().map(|metric| metric.node(&nodes, name)).collect::<Result<_, _>>()?;
+    Ok(Trace { graph, loss, burn_loss, metrics, inputs, burn_gradients, operations, advances })
 }
 
 /// Whether a node depends on a tensor of any module.
@@ -190,12 +198,37 @@ fn finish(value: Tensor<1>, placeholders: &[Placeholder]) -> Recorded {
     Recorded::Loss { loss: id, tracked: true, gradients: of_placeholders.collect() }
 }
 
+/// A metric, before the recording is complete.
+struct Metric {
+    name: String,
+    shape: Vec<usize>,
+    /// Its name in the recording, if it is part of it.
+    id: Option<TensorId>,
+}
+
+impl Metric {
+    fn of(name: String, metric: Tensor<1>) -> Self {
+        let shape = metric.shape().to_vec();
+        Metric { name, shape, id: tensor_id(&metric.into_dispatch()) }
+    }
+
+    fn node(self, nodes: &HashMap<TensorId, NodeId>, level: &str) -> Result<(Rc<str>, NodeId), TraceError> {
+        let Metric { name, shape, id } = self;
+        if shape != [1] {
+            return Err(TraceError::MetricNotOneNumber { level: level.into(), metric: name, shape });
+        }
+        let node = id.and_then(|id| nodes.get(&id)).ok_or_else(|| TraceError::ForeignTensor { level: level.into() })?;
+        Ok((name.into(), *node))
+    }
+}
+
 impl Recorded {
-    /// The loss and every gradient, each once: two parameters may share one gradient.
-    fn outputs(&self) -> Vec<TensorId> {
+    /// The loss, every gradient and every metric, each once: two parameters may share one gradient.
+    fn outputs(&self, metrics: impl Iterator<Item = TensorId>) -> Vec<TensorId> {
         let Recorded::Loss { loss, gradients, .. } = self else { return Vec::new() };
         let mut seen = HashSet::new();
-        std::iter::once(*loss).chain(gradients.iter().filter_map(|&(_, id)| id)).filter(|id| seen.insert(*id)).collect()
+        let gradients = gradients.iter().filter_map(|&(_, id)| id);
+        std::iter::once(*loss).chain(gradients).chain(metrics).filter(|id| seen.insert(*id)).collect()
     }
 }
 

@@ -62,6 +62,18 @@ pub enum TraceError {
         /// The panic's message.
         message: String,
     },
+    /// A metric of a loss has more than one element, or none.
+    #[error(
+        "the metric `{metric}` of level `{level}` has shape {shape:?}; reduce it to one number, with `mean` for example"
+    )]
+    MetricNotOneNumber {
+        /// The level.
+        level: String,
+        /// The metric.
+        metric: String,
+        /// Its shape.
+        shape: Vec<usize>,
+    },
     /// The loss is not one float.
     #[error("the loss of level `{level}` has shape {shape:?}, but a loss is one number: take its mean or sum")]
     NotOneNumber {

@@ -4,8 +4,6 @@ use betty_runtime::trace::{AnyBatch, LevelModule, TraceError, Tracer, trace};
 use burn::module::{Module, Param};
 use burn::nn::conv::Conv2dConfig;
 use burn::nn::{BatchNormConfig, LinearConfig};
-use burn::tensor::module::deform_conv2d;
-use burn::tensor::ops::DeformConvOptions;
 use burn::tensor::{Device, Tensor};
 
 type One = Param<Tensor<2>>;
@@ -20,19 +18,6 @@ fn refusal(loss: impl FnOnce(Tensor<2>) -> Tensor<1>) -> TraceError {
     let batch = AnyBatch::new(());
     trace("classifier", &batch, |tracer: &mut Tracer<'_>| loss(tracer.module(0, &parameter).val()))
         .expect_err("this loss cannot be traced")
-}
-
-#[test]
-fn operations_without_a_rule_are_named() {
-    let error = refusal(|x| {
-        let image = x.clone().reshape([1, 1, 2, 3]);
-        let (offset, weight) = (Tensor::zeros([1, 2, 2, 3], &x.device()), Tensor::ones([1, 1, 1, 1], &x.device()));
-        deform_conv2d(image, offset, weight, None, None, DeformConvOptions::new([1, 1], [0, 0], [1, 1], 1, 1)).sum()
-    });
-    let TraceError::Unsupported { level, source } = &error else { panic!("{error}") };
-    assert_eq!(level, "classifier");
-    assert_eq!(source.operation, "Module::DeformableConv2d");
-    assert!(error.to_string().contains("DeformableConv2d"), "{error}");
 }
 
 #[test]

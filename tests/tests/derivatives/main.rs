@@ -9,6 +9,7 @@ mod harness;
 
 mod activations;
 mod batch_norm;
+mod composed;
 mod convolutions;
 mod elementwise;
 mod errors;

@@ -1,9 +1,10 @@
 //! Images resized and sampled, windows unfolded, frames added.
 
 use burn::tensor::Tensor;
-use burn::tensor::module::{fold4d, interpolate, unfold4d};
+use burn::tensor::module::{conv2d, deform_conv2d, fold4d, interpolate, unfold4d};
 use burn::tensor::ops::{
-    GridSampleOptions, GridSamplePaddingMode, InterpolateMode, InterpolateOptions, PadMode, UnfoldOptions,
+    ConvOptions, DeformConvOptions, GridSampleOptions, GridSamplePaddingMode, InterpolateMode, InterpolateOptions,
+    PadMode, UnfoldOptions,
 };
 
 use crate::harness::{within, x};
@@ -55,5 +56,18 @@ cases! {
     sampled_outside(x([1, 1, 3, 4]), within(-1.7, 1.8, [1, 2, 3, 2])) = |a| {
         let options = GridSampleOptions::new(InterpolateMode::Bilinear);
         a.x::<4>(0).exp().grid_sample_2d(a.x::<4>(1), options.with_padding_mode(GridSamplePaddingMode::Reflection))
+    };
+
+    deformed(x([1, 2, 3, 4]), within(-0.7, 0.8, [1, 8, 2, 3]), x([2, 2, 2, 2])) [f32] = |a| {
+        let options = DeformConvOptions::new([1, 1], [0, 0], [1, 1], 1, 1);
+        deform_conv2d(a.x::<4>(0), a.x::<4>(1), a.x::<4>(2), None, None, options)
+    };
+    deformed_by_itself(x([2, 2, 3, 3]), x([2, 1, 2, 1]), x([8, 2, 2, 1]), x([2])) [f32] = |a| {
+        // The offsets come from the image, as they do in deformable networks.
+        let x = a.x::<4>(0);
+        let offset = conv2d(x.clone(), a.x::<4>(2), None, ConvOptions::new([1, 1], [0, 0], [1, 1], 1)).tanh() * 0.4;
+        let mask = offset.clone().exp().slice_dim(1, 0..4);
+        let options = DeformConvOptions::new([1, 1], [0, 0], [1, 1], 2, 2);
+        deform_conv2d(x, offset, a.x::<4>(1), Some(mask), Some(a.x::<1>(3)), options)
     };
 }

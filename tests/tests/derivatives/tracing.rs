@@ -10,7 +10,7 @@ use burn::nn::DropoutConfig;
 use burn::nn::loss::CrossEntropyLossConfig;
 use burn::tensor::activation::{log_softmax, softmax};
 use burn::tensor::module::layer_norm;
-use burn::tensor::{DType, Device, Int, Tensor};
+use burn::tensor::{Bool, DType, Device, Int, Tensor};
 
 use crate::harness::{distance, float, host};
 
@@ -66,6 +66,29 @@ fn layer_norm_is_recognised() {
         (centred.clone() / ((centred * x).mean_dim(1) + 1e-5).sqrt()).square().sum()
     }));
     assert!(!other.contains_key("normalize"), "{other:?}");
+}
+
+#[test]
+fn what_a_loss_computes_has_the_types_of_its_data() {
+    // Indices of largest entries are compared with labels, and a mask made here is joined with one from the batch.
+    let device = Device::flex();
+    let (labels, mask) = (Tensor::<1, Int>::from_ints([2, 0], &device), Tensor::<1>::from_floats([0.0, 1.0], &device));
+    let batch = AnyBatch::new((labels, mask.bool()));
+    let parameter = Param::from_tensor(Tensor::<2>::zeros([2, 3], (&device, DType::F64)));
+    let traced = trace("classifier", &batch, |tracer| {
+        let x = tracer.module(0, &parameter).val();
+        let (labels, mask) = tracer.batch::<(Tensor<1, Int>, Tensor<1, Bool>)>();
+        let right = x.clone().argmax(1).squeeze_dim::<1>(1).equal(labels);
+        let counted = right.bool_and(mask).float().cast(DType::F64);
+        (x.sum_dim(1).squeeze_dim::<1>(1) * counted).sum()
+    });
+    let traced = traced.unwrap();
+    let inputs: Vec<NodeId> = traced.inputs.iter().map(|&(_, node)| node).collect();
+    let program = Program::new(&traced.graph, &inputs, &[traced.loss], &device);
+    let values = std::iter::once(Value::from_tensor(float(&VALUES, &device, DType::F64).reshape([2, 3])))
+        .chain(batch.values().iter().cloned());
+    let sum = program.run(values, 0)[0].to_f64().unwrap();
+    assert!((sum - (0.9 - 0.2 + 0.6)).abs() < 1e-12, "{sum}");
 }
 
 #[test]

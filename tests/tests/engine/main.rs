@@ -4,6 +4,7 @@
 mod checkpoints;
 mod data;
 mod failures;
+mod metrics;
 mod problem;
 mod runs;
 mod statistics;

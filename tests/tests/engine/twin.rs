@@ -1,10 +1,9 @@
 //! The program that `multilevel!` writes, written by hand: it must be the same program.
 
 use betty_runtime::{
-    BatchStream, Engine, HypergradientConfig, LevelConfig, LevelModule, LevelSpec, Multilevel, OptimizerConfig,
-    ProgramConfig, Schedule, Start, Stream, Through, Tracer,
+    BatchStream, Engine, HypergradientConfig, LevelConfig, LevelModule, LevelSpec, Measured, Multilevel,
+    OptimizerConfig, ProgramConfig, Schedule, Start, Stream, Through, Tracer,
 };
-use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use crate::problem::{
@@ -104,15 +103,15 @@ impl Multilevel for Twin {
         vec![Box::new(data.weights), Box::new(data.model)]
     }
 
-    fn loss(&self, level: usize, tracer: &mut Tracer<'_>) -> Tensor<1> {
+    fn loss(&self, level: usize, tracer: &mut Tracer<'_>) -> Measured {
         if level == 0 {
             let weights = tracer.module(0, &self.weights);
             let model = tracer.module(1, &self.model);
-            clean(&weights, &model, tracer.batch())
+            Measured::new(clean(&weights, &model, tracer.batch()))
         } else {
             let model = tracer.module(1, &self.model);
             let weights = tracer.module(0, &self.weights);
-            weighted(&model, &weights, tracer.batch())
+            Measured::new(weighted(&model, &weights, tracer.batch()))
         }
     }
 }

@@ -127,7 +127,7 @@ catalogue! {
         Constant(Random) "one draw for value and derivatives";
         Discrete(IntoInt) "";
         Discrete(IsNan, IsInf) "Burn records comparisons instead";
-        Missing(GridSample2d) "Burn records its bilinear form in pieces, which are differentiated";
+        Piecewise(GridSample2d) "bilinear and nearest; at a pixel: the derivative in the cell behind it";
         Missing(Quantize, Dequantize) "keep quantised tensors out of a loss";
     }
     Int: IntOperationIr {
@@ -167,8 +167,8 @@ catalogue! {
         Exact(Interpolate, InterpolateBackward) "nearest, bilinear, bicubic and Lanczos";
         Exact(Unfold4d) "";
         Exact(Attention) "rows with nothing to attend to are 0";
-        Missing(DeformableConv2d, DeformableConv2dBackward) "use a convolution of a grid-sampled image";
-        Missing(CtcLoss, CtcLossBackward) "Burn records its default form in pieces, which are differentiated";
+        Piecewise(DeformableConv2d, DeformableConv2dBackward) "at a pixel: the derivative in the cell behind it";
+        Missing(CtcLoss, CtcLossBackward) "record Burn's default form, whose pieces are differentiated";
     }
     Distributed: DistributedOperationIr {
         Missing(AllReduce, SyncCollective) "reduce over devices outside of the loss";

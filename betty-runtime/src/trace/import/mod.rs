@@ -12,6 +12,7 @@ mod numeric;
 mod placement;
 mod reduce;
 mod resample;
+mod sample;
 #[cfg(test)]
 mod tests;
 

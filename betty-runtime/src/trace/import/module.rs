@@ -154,9 +154,9 @@ impl Importer<'_> {
             M::Interpolate(o) => self.interpolate(o),
             M::InterpolateBackward(o) => self.interpolate_backward(o),
             M::Unfold4d(o) => self.unfold_image(o),
-            M::DeformableConv2d(_) | M::DeformableConv2dBackward(_) | M::CtcLoss(_) | M::CtcLossBackward(_) => {
-                unsupported(op)
-            }
+            M::DeformableConv2d(o) => self.deformable(o),
+            M::DeformableConv2dBackward(o) => self.deformable_backward(o),
+            M::CtcLoss(_) | M::CtcLossBackward(_) => unsupported(op),
         }
     }
 

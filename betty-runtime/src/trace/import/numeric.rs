@@ -156,7 +156,8 @@ impl Importer<'_> {
                 self.set(&o.out, node)
             }
             F::Cross(o) => self.cross(o),
-            F::Quantize(_) | F::Dequantize(_) | F::GridSample2d(_) => unsupported(op),
+            F::GridSample2d(o) => self.grid_sample(op, o),
+            F::Quantize(_) | F::Dequantize(_) => unsupported(op),
         }
     }
 

@@ -8,7 +8,8 @@ use super::super::catalogue::{Derivative, Entry, OPERATIONS};
 const HEAD: &str = "\
 # Operations
 
-What Burn can record, and what its derivatives are. Every row is exercised by a test. This file is written by one too:
+What Burn can record, and what its derivatives are. A test records, executes and differentiates an example of every row that
+is not missing (but `IsNan` and `IsInf`, which Burn records as comparisons). This file is written by a test as well:
 `BETTY_UPDATE_DOCS=1 cargo test --workspace --lib operations_document`.
 
 - *exact*: the derivative of the forward operation, to any order, in the type the operation computes in (f32 or f64).

@@ -4,8 +4,8 @@ use burn::tensor::IndexingUpdateOp::{Add, Assign, Max, Min, Mul};
 use burn::tensor::activation::*;
 use burn::tensor::module::*;
 use burn::tensor::ops::{
-    AttentionModuleOptions, AvgPoolOptions, ConvOptions, ConvTransposeOptions, InterpolateMode, InterpolateOptions,
-    MaxPoolOptions, PadMode, UnfoldOptions,
+    AttentionModuleOptions, AvgPoolOptions, ConvOptions, ConvTransposeOptions, DeformConvOptions, GridSampleOptions,
+    GridSamplePaddingMode, InterpolateMode, InterpolateOptions, MaxPoolOptions, PadMode, UnfoldOptions,
 };
 use burn::tensor::{Bool, Distribution, IndexingUpdateOp, Int, IntDType, Tensor, s};
 
@@ -326,4 +326,31 @@ pub(super) const EXAMPLES: &[(&str, Example)] = &[
         let plain = attention(query.clone(), key.clone(), value.clone(), None, None, AttentionModuleOptions::default());
         flat(attention(query, key, value, Some(mask.unsqueeze()), Some(part(&x, 20, [1, 1, 3, 4])), options) + plain)
     }),
+    ("grid_sample", |x| {
+        let (image, grid) = (part::<4>(&x, 0, [1, 2, 3, 4]), part::<4>(&x, 24, [1, 2, 3, 2]) * 3.02 - 1.813);
+        let modes = [GridSamplePaddingMode::Zeros, GridSamplePaddingMode::Border, GridSamplePaddingMode::Reflection];
+        let all = modes.map(|mode| {
+            let options = GridSampleOptions::new(InterpolateMode::Bilinear).with_padding_mode(mode);
+            image.clone().grid_sample_2d(grid.clone(), options.clone())
+                + image.clone().grid_sample_2d(grid.clone(), options.with_align_corners(true))
+        });
+        flat(Tensor::cat(all.to_vec(), 1))
+    }),
+    ("deformable", |x| {
+        let (image, offset) = (part::<4>(&x, 0, [1, 2, 3, 3]), part::<4>(&x, 12, [1, 16, 2, 1]) * 1.7 - 0.93);
+        let (weight, mask) = (part::<4>(&x, 10, [2, 1, 2, 2]), part::<4>(&x, 30, [1, 8, 2, 1]));
+        let options = DeformConvOptions::new([1, 2], [0, 0], [1, 1], 2, 2);
+        flat(deform_conv2d(image, offset, weight, Some(mask), Some(part(&x, 40, [2])), options))
+    }),
 ];
+
+/// What Burn computes but cannot differentiate.
+pub(super) const WHOLE_ONLY: &[(&str, Example)] = &[("grid_sample_nearest", |x| {
+    let (image, grid) = (part::<4>(&x, 0, [1, 2, 3, 4]), part::<4>(&x, 24, [1, 2, 3, 2]) * 3.02 - 1.813);
+    let modes = [GridSamplePaddingMode::Zeros, GridSamplePaddingMode::Border, GridSamplePaddingMode::Reflection];
+    let all = modes.map(|mode| {
+        let options = GridSampleOptions::new(InterpolateMode::Nearest).with_padding_mode(mode);
+        image.clone().grid_sample_2d(grid.clone(), options)
+    });
+    flat(Tensor::cat(all.to_vec(), 1))
+})];

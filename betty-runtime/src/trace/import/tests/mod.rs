@@ -14,13 +14,18 @@ use std::collections::{BTreeSet, HashMap};
 use burn::module::Param;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
+use burn_capture::CaptureClient;
+use burn_dispatch::{BackendTensor, DispatchTensorKind};
+use burn_ir::{CustomOpIr, DistributedOperationIr, OperationIr, TensorIr};
+use burn_router::RouterClient;
+
 use super::catalogue::{Derivative, OPERATIONS};
 use super::import;
 use crate::execute::{Program, Value};
 use crate::graph::{Graph, NodeId, jvp, vjp};
 use crate::trace::tracer::tensor_id;
 use crate::trace::{AnyBatch, trace};
-use examples::EXAMPLES;
+use examples::{EXAMPLES, WHOLE_ONLY};
 
 /// A function of one list of floats.
 pub(super) type Example = fn(Tensor<1>) -> Tensor<1>;
@@ -64,7 +69,7 @@ fn apart(x: &[f64], y: &[f64]) -> f64 {
 
 #[test]
 fn whole_operations_have_burns_values_and_exact_derivatives() {
-    for (name, example) in EXAMPLES {
+    for (name, example) in EXAMPLES.iter().chain(WHOLE_ONLY) {
         let (mut g, x, y, _) = recorded_whole(*example);
         let tangent = g.input(&[SIZE], DType::F64);
         let loss = g.dot(y, y).unwrap();
@@ -97,6 +102,31 @@ fn whole_operations_have_burns_values_and_exact_derivatives() {
         let along: f64 = here[1].iter().zip(&u).map(|(g, u)| g * u).sum();
         assert!(apart(&[slope], &[along]) <= 1e-8, "{name}: {slope} {along}");
     }
+}
+
+#[test]
+fn what_has_no_rule_is_named() {
+    let refusal = |register: fn(&CaptureClient, TensorIr)| {
+        let device = Device::capture();
+        let captured = device.capture_scope(|scope| {
+            let x = floats(&[0.0; SIZE], &device).into_dispatch();
+            let id = tensor_id(&x).unwrap();
+            if let DispatchTensorKind::Capture(BackendTensor::Float(x)) = x.kind {
+                register(&x.client.clone(), x.into_ir());
+            }
+            scope.complete([id], [])
+        });
+        import(&mut Graph::new(), &mut HashMap::new(), &captured.unwrap(), "example").err().unwrap().to_string()
+    };
+    let text = refusal(|client, _| {
+        client.register_op(OperationIr::Distributed(DistributedOperationIr::SyncCollective));
+    });
+    assert!(text.contains("`Distributed::SyncCollective`") && text.contains("outside of the loss"), "{text}");
+    let text = refusal(|client, x| {
+        let out = TensorIr::uninit(client.create_empty_handle(), x.shape.clone(), x.dtype);
+        client.register_op(OperationIr::Custom(CustomOpIr::new("mystery", &[x], &[out])));
+    });
+    assert!(text.contains("`mystery`"), "{text}");
 }
 
 #[test]

@@ -1,0 +1,30 @@
+//! The metrics of one step.
+
+use std::rc::Rc;
+
+/// Metrics summed over the batches of a step.
+#[derive(Default)]
+pub(super) struct Metrics(Vec<Sum>);
+
+struct Sum {
+    name: Rc<str>,
+    total: f64,
+    count: usize,
+}
+
+impl Metrics {
+    /// Adds those of one batch.
+    pub(super) fn add(&mut self, metrics: Vec<(Rc<str>, f64)>) {
+        for (name, value) in metrics {
+            match self.0.iter_mut().find(|sum| sum.name == name) {
+                Some(sum) => (sum.total, sum.count) = (sum.total + value, sum.count + 1),
+                None => self.0.push(Sum { name, total: value, count: 1 }),
+            }
+        }
+    }
+
+    /// The mean of each over the batches that had it.
+    pub(super) fn means(self) -> Vec<(Rc<str>, f64)> {
+        self.0.into_iter().map(|Sum { name, total, count }| (name, total / count as f64)).collect()
+    }
+}

@@ -1,0 +1,50 @@
+//! The reduced Hessian of a level: how its total gradient changes with its parameters while everything that answers to it
+//! answers. This is the matrix that the level's method solves with, known by its products.
+
+use std::rc::Rc;
+
+use super::{Blocks, Direction, HypergradientError, ProductError, Response};
+use crate::derivatives::Variable;
+use crate::execute::Vector;
+use crate::linalg::{InnerProductSpace, LinearOperator};
+
+/// The reduced Hessian of one level: what its method solves with.
+pub(super) struct Reduced<'r> {
+    pub(super) response: &'r mut Response,
+    pub(super) level: usize,
+    pub(super) lower: &'r [usize],
+    pub(super) direction: Direction,
+}
+
+impl LinearOperator for Reduced<'_> {
+    type Vector = Vector;
+    type Error = ProductError;
+
+    fn apply(&mut self, x: &Vector) -> Result<Vector, ProductError> {
+        let Reduced { response, level, lower, direction } = self;
+        let variable = Variable::Level(*level);
+        response.report(*level).products += 1;
+        let below = |error: HypergradientError| ProductError::Below(Box::new(error));
+        let answer = response.respond(*level, lower, *direction, Some(x), &Blocks::default(), false).map_err(below)?;
+        let all = answer.plus(1.0, Blocks::from_iter([(variable, x.clone())]));
+        let mut product = response.apply(*direction, &all, &[variable]).map_err(below)?;
+        Ok(product.take(variable).unwrap_or_else(|| x.zero()))
+    }
+}
+
+/// The reduced Hessian of a level on its own.
+pub(super) struct ReducedHessian<'r> {
+    pub(super) response: &'r mut Response,
+    pub(super) level: usize,
+    pub(super) below: Rc<[usize]>,
+}
+
+impl LinearOperator for ReducedHessian<'_> {
+    type Vector = Vector;
+    type Error = ProductError;
+
+    fn apply(&mut self, x: &Vector) -> Result<Vector, ProductError> {
+        let ReducedHessian { response, level, below } = self;
+        Reduced { response, level: *level, lower: below, direction: Direction::Adjoint }.apply(x)
+    }
+}

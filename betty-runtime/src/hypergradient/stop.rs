@@ -1,0 +1,58 @@
+//! A level whose best response is differentiated: what determines it, and how.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use super::{Blocks, HypergradientError, HypergradientMethod};
+use crate::derivatives::{Curvature, Point, Variable};
+use crate::execute::Vector;
+
+/// A level whose best response is differentiated.
+pub struct Stop {
+    /// Its parameters, and after them what its conditions are derivatives in; see
+    /// [`Lagrangian::own`](crate::derivatives::Lagrangian::own).
+    pub(super) own: Rc<[Variable]>,
+    /// Its own stops, each after the stops below itself.
+    pub(super) below: Rc<[usize]>,
+    pub(super) answer: Answer,
+}
+
+/// What determines a best response.
+pub(super) enum Answer {
+    /// The level's total gradient vanishes.
+    Stationary { method: Rc<dyn HypergradientMethod>, curvature: Rc<RefCell<Curvature>>, point: Point },
+    /// Steps were taken; `sent` is what has been pulled back through them.
+    Steps { trajectory: Box<dyn Trajectory>, into: Vec<Variable>, sent: Option<Blocks> },
+}
+
+/// The steps that led to a level's parameters.
+pub trait Trajectory {
+    /// How many steps are differentiated.
+    fn steps(&self) -> usize;
+
+    /// `(∂θ/∂w)ᵀ·cotangent` for each `w` of `into` that the steps depend on.
+    ///
+    /// # Errors
+    /// [`HypergradientError`] when a product cannot be formed.
+    fn pull_back(&self, cotangent: &Vector, into: &[Variable]) -> Result<Blocks, HypergradientError>;
+}
+
+impl Stop {
+    /// A level at a point where its total gradient vanishes, whose reduced system `method` solves.
+    pub fn stationary(
+        method: Rc<dyn HypergradientMethod>,
+        curvature: Rc<RefCell<Curvature>>,
+        point: Point,
+        below: Rc<[usize]>,
+    ) -> Self {
+        let own = curvature.borrow().lagrangian().own().into();
+        Stop { own, below, answer: Answer::Stationary { method, curvature, point } }
+    }
+
+    /// A level whose parameters are what its steps made of the parameters of the levels `into`.
+    pub fn unrolled(level: usize, trajectory: Box<dyn Trajectory>, into: &[usize]) -> Self {
+        let into = into.iter().copied().map(Variable::Level).collect();
+        let answer = Answer::Steps { trajectory, into, sent: None };
+        Stop { own: Rc::new([Variable::Level(level)]), below: Rc::new([]), answer }
+    }
+}
