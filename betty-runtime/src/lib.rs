@@ -37,8 +37,9 @@ pub use config::{
     RmsPropConfig, SgdConfig, SimplexConfig, Start, UnrolledConfig,
 };
 pub use engine::{
-    BatchStream, Checkpoint, CheckpointError, Engine, EngineError, Event, Goal, HypergradientCheck, LevelSpec,
-    Multilevel, Report, ResponseCheck, Schedule, Stream, StreamPosition, Through, Validation,
+    BatchStream, Checkpoint, CheckpointError, Engine, EngineError, Event, Explanation, Goal, HypergradientCheck,
+    LevelCost, LevelSpec, Multilevel, Report, ResponseCheck, ResponseCost, Schedule, Stream, StreamPosition, Through,
+    Validation,
 };
 pub use hypergradient::HypergradientMethod;
 pub use trace::{Batch, BatchMapper, LevelModule, LossValue, Measured, Tracer, gradient, stop_gradient};

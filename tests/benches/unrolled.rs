@@ -80,10 +80,10 @@ fn measure(steps: &str, memory: &str) {
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
-    if let [_, steps, memory] = arguments.as_slice() {
-        if steps.parse::<u64>().is_ok() {
-            return measure(steps, memory);
-        }
+    if let [_, steps, memory] = arguments.as_slice()
+        && steps.parse::<u64>().is_ok()
+    {
+        return measure(steps, memory);
     }
     println!("| steps | kept | peak MiB | seconds |\n|---|---|---|---|");
     for (steps, memory) in [

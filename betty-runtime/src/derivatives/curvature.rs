@@ -11,7 +11,7 @@ use burn::tensor::Device;
 use super::lagrangian::{Lagrangian, Variable};
 use super::loss::gradient_nodes;
 use super::perturb::Perturbation;
-use crate::execute::{Program, Value, Vector};
+use crate::execute::{Cost, Program, Value, Vector};
 use crate::graph::{Graph, GraphError, NodeId, Op, dependents, jvp, reachable};
 
 /// Which variables move, and which derivatives are asked for.
@@ -112,6 +112,22 @@ impl Curvature {
             self.products.insert(key, product);
         }
         Ok(())
+    }
+
+    /// What a [`product`](Self::product) at a known point takes, and the bytes it holds at once.
+    ///
+    /// # Errors
+    /// [`GraphError`] if the derivative cannot be built.
+    pub fn cost(&mut self, moving: &[Variable], outputs: &[Variable]) -> Result<(Cost, usize), GraphError> {
+        self.prepare(moving, outputs)?;
+        let product = &self.products[&(moving.to_vec(), outputs.to_vec())];
+        Ok((product.program.cost(), product.program.peak()))
+    }
+
+    /// What one evaluation at a point takes, for the products prepared so far.
+    pub fn point_cost(&self) -> Cost {
+        let inputs = self.lagrangian.input_nodes();
+        Program::new(&self.lagrangian.graph, &inputs, &self.kept, &self.device).cost()
     }
 
     /// `Σᵥ (∂²ℓ/∂w∂v)·tᵥ` for each `w` of `outputs`, for `(v, tᵥ)` of `moving`. What vanishes whatever the tangents is left

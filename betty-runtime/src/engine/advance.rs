@@ -146,6 +146,10 @@ impl<P: Multilevel> Engine<P> {
     }
 
     pub(super) fn next_batch(&mut self, k: usize) -> Result<Rc<AnyBatch>, EngineError> {
+        if let Some(batch) = self.returned[k].take() {
+            self.levels[k].batches += 1;
+            return Ok(batch);
+        }
         let level = self.levels[k].name.to_owned();
         match self.streams[k].next_batch() {
             Ok(Some(batch)) => {

@@ -76,6 +76,11 @@ impl Losses {
         &self.caches[k][batch.signature()]
     }
 
+    /// As [`get`](Self::get), to compile more of it.
+    pub(super) fn get_mut(&mut self, k: usize, batch: &AnyBatch) -> &mut Loss {
+        &mut self.caches[k][batch.signature()]
+    }
+
     /// Compiles the Lagrangian of level `k` on these batches, if it is not there yet: `stops` are the levels below it whose
     /// best responses answer to it, each after its own stops. All their losses and Lagrangians have been prepared.
     pub(super) fn prepare_curvature<P: Multilevel>(

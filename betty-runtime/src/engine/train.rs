@@ -18,6 +18,7 @@ use super::stream::BatchStream;
 use super::validation::Validation;
 use crate::config::{HypergradientConfig, ProgramConfig, Start};
 use crate::hypergradient::HypergradientMethod;
+use crate::trace::AnyBatch;
 
 /// Trains a multilevel program.
 ///
@@ -38,6 +39,8 @@ pub struct Engine<P: Multilevel> {
     pub(super) iterations: u64,
     /// After how many iterations a checkpoint is written, and where.
     pub(super) saves: Option<(u64, PathBuf)>,
+    /// Batches that were only looked at.
+    pub(super) returned: Vec<Option<Rc<AnyBatch>>>,
     /// The residual of every solve of the last hypergradient, where its method knows it.
     pub(super) residuals: BTreeMap<usize, Option<f64>>,
     /// Whether best responses are differentiated on the last batches, whatever the config says.
@@ -117,6 +120,7 @@ impl<P: Multilevel> Engine<P> {
             seed: 0,
             iterations: 0,
             saves: None,
+            returned: vec![None; schedule.levels.len()],
             residuals: BTreeMap::new(),
             holds_batches: false,
             stale: false,

@@ -103,6 +103,16 @@ impl Steps {
         (self.recorded, self.from) = (0, from);
     }
 
+    /// How many steps are differentiated at the most.
+    pub(super) fn length(&self) -> usize {
+        self.length
+    }
+
+    /// How many steps are kept whole at the most.
+    pub(super) fn capacity(&self) -> usize {
+        self.memory
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.steps.is_empty()
     }

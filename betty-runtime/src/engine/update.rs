@@ -6,7 +6,7 @@ use burn::tensor::DType;
 
 use super::rates::LearningRates;
 use crate::config::{Clip, LevelConfig};
-use crate::execute::{Program, Value, Vector};
+use crate::execute::{Cost, Program, Value, Vector};
 use crate::graph::{Graph, GraphError, NodeId, WithScalar, vjp};
 use crate::optimizer::{Optimizer, UpdateInputs, bound, norm_ball};
 use crate::trace::Leaf;
@@ -70,6 +70,16 @@ impl Update {
         let program = Program::new(&graph, &inputs, &moved, &parameters[0].value.device());
         let (reverse, parameters) = (OnceCell::new(), parameters.len());
         Ok(Update { optimizer, graph, tensors, numbers, moved, program, reverse, parameters, dtype })
+    }
+
+    /// What one update takes.
+    pub(super) fn cost(&self) -> Cost {
+        self.program.cost()
+    }
+
+    /// The most bytes that one update holds at once.
+    pub(super) fn peak(&self) -> usize {
+        self.program.peak()
     }
 
     /// Zeros for every state of every parameter.

@@ -3,6 +3,7 @@
 //! A [`Program`] is a graph cut down to what its outputs need, bound to one device. Every value is dropped, or handed over
 //! to be overwritten in place, at its last use. One executor over Burn's dispatch layer serves every device.
 
+mod cost;
 mod host;
 mod kernel;
 mod program;
@@ -10,6 +11,7 @@ mod random;
 mod value;
 mod vector;
 
+pub use cost::Cost;
 pub use program::Program;
 pub(crate) use random::mix;
 pub use value::{ReadError, Value};

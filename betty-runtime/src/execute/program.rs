@@ -2,6 +2,7 @@
 
 use burn::tensor::Device;
 
+use super::cost::{self, Cost};
 use super::kernel::{Kernel, Run};
 use super::value::Value;
 use crate::graph::{Graph, NodeId, Op, Scalar, reachable};
@@ -25,6 +26,8 @@ pub struct Program {
     inputs: Vec<Option<usize>>,
     constants: Vec<(usize, Value)>,
     outputs: Vec<usize>,
+    cost: Cost,
+    peak: usize,
 }
 
 impl Program {
@@ -62,8 +65,14 @@ impl Program {
         }
         let outputs: Vec<usize> = outputs.iter().map(|&output| assign(output)).collect();
         let instructions = mark_last_uses(drop_unused(instructions, &outputs, slots), &outputs, slots);
+        let mut nodes = vec![None; slots];
+        graph.ids().filter(|id| slot[id.index()] != usize::MAX).for_each(|id| nodes[slot[id.index()]] = Some(id));
+        let size = |slot: usize| nodes[slot].map_or(0, |node| cost::size(graph, node));
+        let cost = instructions.iter().filter_map(|instruction| nodes[instruction.output]);
+        let cost = cost.fold(Cost::default(), |sum, node| sum + cost::of(graph, node));
+        let peak = peak(&instructions, &input_slots, size);
         let device = device.clone().without_autodiff();
-        Program { device, instructions, slots, inputs: input_slots, constants, outputs }
+        Program { device, instructions, slots, inputs: input_slots, constants, outputs, cost, peak }
     }
 
     /// Runs the program. Inputs that are not shared elsewhere are overwritten in place where possible.
@@ -105,6 +114,17 @@ impl Program {
     /// How many kernels one run launches.
     pub fn len(&self) -> usize {
         self.instructions.len()
+    }
+
+    /// What one run takes.
+    pub fn cost(&self) -> Cost {
+        self.cost
+    }
+
+    /// The most bytes that one run holds at once, inputs included. A view counts as a copy, and what is overwritten in place
+    /// as two values, so this is an upper bound.
+    pub fn peak(&self) -> usize {
+        self.peak
     }
 
     /// Whether the program computes nothing.
@@ -193,4 +213,17 @@ fn mark_last_uses(mut instructions: Vec<Instruction>, outputs: &[usize], slots: 
         }
     }
     instructions
+}
+
+/// The most bytes alive at once.
+fn peak(instructions: &[Instruction], inputs: &[Option<usize>], size: impl Fn(usize) -> usize) -> usize {
+    let mut alive: usize = inputs.iter().flatten().map(|&slot| size(slot)).sum();
+    let mut peak = alive;
+    for instruction in instructions {
+        alive += size(instruction.output);
+        peak = peak.max(alive);
+        let dead = instruction.inputs.iter().zip(&instruction.last).filter(|(_, last)| **last);
+        alive -= dead.map(|(&slot, _)| size(slot)).sum::<usize>().min(alive);
+    }
+    peak
 }

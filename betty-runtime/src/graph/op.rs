@@ -195,6 +195,13 @@ pub enum Op {
         /// Whether the largest value comes first.
         descending: bool,
     },
+    /// Indices of the largest values along the dimension, largest first; which of equal ones is the backend's choice.
+    ArgTopK {
+        /// The dimension.
+        axis: usize,
+        /// How many.
+        count: usize,
+    },
     /// Logarithm of the softmax along the dimension.
     LogSoftmax(usize),
     /// Softmax along the dimension.

@@ -134,6 +134,17 @@ fn what_does_not_fit_is_refused() {
     ));
     let beyond = [Range::full(2), Range { start: 1, end: 4, step: 1 }];
     assert!(matches!(g.slice(x, &beyond), Err(GraphError::InvalidShape { .. })));
+    assert!(matches!(g.push(Op::CumSum(2), &[x]), Err(GraphError::InvalidShape { .. })));
+    assert!(matches!(g.push(Op::Unary(Unary::Not), &[x]), Err(GraphError::TypeMismatch { .. })));
+    assert!(matches!(g.push(Op::Binary(Binary::ShiftLeft), &[x, y]), Err(GraphError::TypeMismatch { .. })));
+    let update = Op::Scatter { axis: 1, update: Update::Assign };
+    assert!(g.push(update.clone(), &[x, integers, y]).is_ok());
+    assert!(matches!(g.push(update.clone(), &[x, y, y]), Err(GraphError::TypeMismatch { .. })));
+    assert!(matches!(g.push(update.clone(), &[x, integers, single]), Err(GraphError::TypeMismatch { .. })));
+    assert!(matches!(g.push(update, &[x, integers, other]), Err(GraphError::ShapeMismatch { .. })));
+    let nothing = g.input(&[2, 0], DType::F64);
+    let normalize = Op::Normalize { epsilon: Scalar::Float(1e-5) };
+    assert!(matches!(g.push(normalize, &[nothing]), Err(GraphError::InvalidShape { .. })));
     let one = g.full(&[1], DType::I64, 1.0);
     let flat = g.reshape(integers, &[6]).unwrap();
     assert!(matches!(vjp(&mut g, &[(flat, one)], &[x]), Err(GraphError::NotDifferentiable { .. })));

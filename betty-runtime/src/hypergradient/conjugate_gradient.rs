@@ -4,7 +4,7 @@
 //! *Meta-learning with implicit gradients* (iMAML), 2019, arXiv:1909.04630. With as many iterations as parameters the
 //! answer is exact up to rounding; with fewer it is the best one in the Krylov space of `v`.
 
-use super::{HypergradientError, HypergradientMethod, Solved, System};
+use super::{Budget, HypergradientError, HypergradientMethod, Solved, System};
 use crate::execute::Vector;
 use crate::linalg::{CgOptions, conjugate_gradient};
 
@@ -35,5 +35,10 @@ impl HypergradientMethod for ConjugateGradient {
     }
     fn keeps_solution(&self) -> bool {
         self.warm_start
+    }
+
+    fn budget(&self, _unknowns: usize) -> Option<Budget> {
+        let products = self.options.iterations;
+        Some(Budget { products, reads: 2.0 * products as f64 + 1.0 })
     }
 }

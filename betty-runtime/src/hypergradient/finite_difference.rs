@@ -8,7 +8,7 @@
 //! the quotient is `O(ε²)`. Stopped values and random draws are held at the unperturbed point: without that, the quotient
 //! differentiates through `stop_gradient` and measures the noise between two dropout masks.
 
-use super::{HypergradientError, HypergradientMethod, MixedProduct, Solved, System};
+use super::{Budget, HypergradientError, HypergradientMethod, MixedProduct, Solved, System};
 use crate::execute::Vector;
 
 /// Two gradients of the lower loss instead of a product with its second derivative.
@@ -34,5 +34,9 @@ impl HypergradientMethod for FiniteDifference {
 
     fn mixed(&self) -> MixedProduct {
         MixedProduct::Difference { perturbation: self.perturbation }
+    }
+
+    fn budget(&self, _unknowns: usize) -> Option<Budget> {
+        Some(Budget { products: 0, reads: 1.0 })
     }
 }

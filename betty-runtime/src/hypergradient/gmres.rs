@@ -3,7 +3,7 @@
 //! Saad and Schultz, *GMRES: a generalized minimal residual algorithm for solving nonsymmetric linear systems*, 1986. The
 //! derivative of a stationarity condition that is no gradient of one loss, of a game between levels say, is not symmetric.
 
-use super::{HypergradientError, HypergradientMethod, Solved, System};
+use super::{Budget, HypergradientError, HypergradientMethod, Solved, System};
 use crate::execute::Vector;
 use crate::linalg::{GmresOptions, gmres};
 
@@ -27,5 +27,11 @@ impl HypergradientMethod for Gmres {
     }
     fn keeps_solution(&self) -> bool {
         self.warm_start
+    }
+
+    fn budget(&self, _unknowns: usize) -> Option<Budget> {
+        let (products, basis) = (self.options.iterations, self.options.restart.min(self.options.iterations));
+        // Every new vector is held against all before it, twice.
+        Some(Budget { products, reads: products as f64 * (basis as f64 + 2.0) })
     }
 }

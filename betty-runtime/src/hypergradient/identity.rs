@@ -4,7 +4,7 @@
 //! arXiv:1511.06727. Exact when the lower Hessian is `1/scale` times the identity; otherwise biased, but with the right
 //! sign pattern near a well-conditioned optimum.
 
-use super::{HypergradientError, HypergradientMethod, Solved, System};
+use super::{Budget, HypergradientError, HypergradientMethod, Solved, System};
 use crate::execute::Vector;
 use crate::linalg::InnerProductSpace;
 
@@ -29,5 +29,9 @@ impl HypergradientMethod for Identity {
         let mut x = v.clone();
         x.scale(self.scale);
         Ok(Solved { x, residual: None })
+    }
+
+    fn budget(&self, _unknowns: usize) -> Option<Budget> {
+        Some(Budget::default())
     }
 }

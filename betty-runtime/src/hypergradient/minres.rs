@@ -3,7 +3,7 @@
 //! Paige and Saunders, *Solution of sparse indefinite systems of linear equations*, 1975. Away from a minimum the Hessian of a
 //! network curves downwards in some directions; conjugate gradients need damping to get past them, minimal residuals do not.
 
-use super::{HypergradientError, HypergradientMethod, Solved, System};
+use super::{Budget, HypergradientError, HypergradientMethod, Solved, System};
 use crate::execute::Vector;
 use crate::linalg::{MinresOptions, minres};
 
@@ -34,5 +34,10 @@ impl HypergradientMethod for Minres {
     }
     fn keeps_solution(&self) -> bool {
         self.warm_start
+    }
+
+    fn budget(&self, _unknowns: usize) -> Option<Budget> {
+        let products = self.options.iterations;
+        Some(Budget { products, reads: 2.0 * products as f64 + 1.0 })
     }
 }

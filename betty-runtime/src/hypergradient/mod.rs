@@ -68,6 +68,10 @@ use crate::linalg::{LinearOperator, Solution};
 pub type System<'a> = dyn LinearOperator<Vector = Vector, Error = ProductError> + 'a;
 
 /// A way to push a cotangent through the best response of a level.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the hypergradient method of a level; implement `betty_runtime::HypergradientMethod`",
+    label = "not a hypergradient method"
+)]
 pub trait HypergradientMethod: Debug + Send {
     /// The method's name in a program, `cg` for instance.
     fn name(&self) -> &'static str;
@@ -95,10 +99,24 @@ pub trait HypergradientMethod: Debug + Send {
         0.0
     }
 
+    /// How much the method does at the most to a system of this many unknowns, if it can tell.
+    fn budget(&self, _unknowns: usize) -> Option<Budget> {
+        None
+    }
+
     /// How the product of the solution with the mixed second derivative is formed.
     fn mixed(&self) -> MixedProduct {
         MixedProduct::Exact
     }
+}
+
+/// What a method does at the most.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Budget {
+    /// Products with the matrix.
+    pub products: usize,
+    /// Numbers read from the device.
+    pub reads: f64,
 }
 
 /// How a mixed product `(∂²c/∂λ∂θ)·x` is formed.

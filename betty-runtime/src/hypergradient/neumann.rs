@@ -4,7 +4,7 @@
 //! arXiv:1911.02590: `q = s·Σ_{k<K} (I − s(H + damping·I))ᵏ v`, which is what differentiating the last `K` gradient steps of
 //! length `s` at a fixed point gives. Converges for `s < 2/λ_max`.
 
-use super::{HypergradientError, HypergradientMethod, Solved, System};
+use super::{Budget, HypergradientError, HypergradientMethod, Solved, System};
 use crate::execute::Vector;
 use crate::linalg::{NeumannOptions, neumann};
 
@@ -28,5 +28,10 @@ impl HypergradientMethod for Neumann {
     }
     fn keeps_solution(&self) -> bool {
         self.warm_start
+    }
+
+    fn budget(&self, _unknowns: usize) -> Option<Budget> {
+        let products = self.options.terms.saturating_sub(1);
+        Some(Budget { products, reads: products as f64 + 1.0 })
     }
 }

@@ -3,7 +3,7 @@
 //! Hataya and Yamada, *Nyström method for accurate and scalable implicit differentiation*, 2023, arXiv:2302.09726. Products
 //! with the Hessian reveal its large eigenvalues, damping stands for all others; nothing iterates, so nothing diverges.
 
-use super::{HypergradientError, HypergradientMethod, Solved, System};
+use super::{Budget, HypergradientError, HypergradientMethod, Solved, System};
 use crate::execute::Vector;
 use crate::linalg::{NystromOptions, nystrom};
 
@@ -29,5 +29,10 @@ impl HypergradientMethod for Nystrom {
 
     fn damping(&self) -> f64 {
         self.options.damping
+    }
+
+    fn budget(&self, unknowns: usize) -> Option<Budget> {
+        let rank = self.options.rank.min(unknowns);
+        Some(Budget { products: rank, reads: (rank * (rank + 3)) as f64 })
     }
 }

@@ -7,6 +7,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use betty_runtime::{ConfigError, Engine, EngineError, Event, Multilevel, ProgramConfig, Stream, multilevel};
+use burn::nn::DropoutConfig;
 use burn::tensor::Tensor;
 
 use crate::level::{Vector, assert_close, vector};
@@ -41,6 +42,27 @@ multilevel! {
         unroll: 6, hypergradient: unrolled,
     }
     level y: Vector { upper: [x], batch: Nothing, loss: follow, optimizer: sgd(lr = 1.0), hypergradient: dense }
+}
+
+/// Follows `sin x` where a mask lets it, another one at every step.
+fn follow_some(y: &Vector, x: &Vector, _: Nothing) -> Tensor<1> {
+    let target = DropoutConfig::new(0.4).init().forward(x.x.val().sin());
+    square(y.x.val() - target).mul_scalar(0.5)
+}
+
+fn middle_of_some(x: &Vector, lambda: &Vector, y: &Vector, batch: Nothing) -> Tensor<1> {
+    let seen = DropoutConfig::new(0.3).init().forward(x.x.val() * lambda.x.val());
+    middle(x, lambda, y, batch) + (seen.clone() * y.x.val()).sum() + square(seen).mul_scalar(0.2)
+}
+
+multilevel! {
+    struct WithMasks;
+    level lambda: Vector { lower: [x], batch: Nothing, loss: outer, optimizer: sgd(lr = 1.0) }
+    level x: Vector {
+        upper: [lambda], lower: [y], batch: Nothing, loss: middle_of_some, optimizer: sgd(lr = 0.1),
+        unroll: 5, hypergradient: unrolled, accumulate: 2,
+    }
+    level y: Vector { upper: [x], batch: Nothing, loss: follow_some, optimizer: sgd(lr = 1.0), hypergradient: dense }
 }
 
 /// Fine-tuning that starts anywhere and is pulled towards what was pretrained.
@@ -100,6 +122,19 @@ fn steps_that_rest_on_best_responses_below() {
             y: Vector::new(&[0.0, 0.0, 0.0]),
         };
         let data = AboveImplicitData { lambda: nothing(), x: nothing(), y: nothing() };
+        iteration(problem, data, |problem| problem.lambda)
+    });
+}
+
+#[test]
+fn every_level_keeps_the_masks_of_its_own_steps() {
+    check(|lambda| {
+        let problem = WithMasks {
+            lambda: Vector::new(lambda),
+            x: Vector::new(&[0.3, 0.1, -0.5]),
+            y: Vector::new(&[0.0, 0.0, 0.0]),
+        };
+        let data = WithMasksData { lambda: nothing(), x: nothing(), y: nothing() };
         iteration(problem, data, |problem| problem.lambda)
     });
 }

@@ -65,6 +65,27 @@ cases! {
         conv_transpose3d(a.x::<5>(0), a.x::<5>(1), None, ConvTransposeOptions::new([1, 2, 1], [0; 3], [0; 3], [1; 3], 1))
     };
 
+    conv1d_asymmetric(x([1, 2, 5]), x([2, 2, 3])) = |a| {
+        conv1d(a.x::<3>(0), a.x::<3>(1), None, ConvOptions { stride: [2], padding: [(2, 1)], dilation: [1], groups: 1 })
+    };
+    conv3d_depthwise(x([1, 2, 3, 3, 3]), x([2, 1, 2, 2, 2])) = |a| {
+        conv3d(a.x::<5>(0), a.x::<5>(1), None, ConvOptions::new([1; 3], [1, 0, 1], [2, 1, 1], 2)).sin()
+    };
+    conv_transpose1d_groups(x([1, 4, 3]), x([4, 2, 3]), x([4])) = |a| {
+        conv_transpose1d(a.x::<3>(0), a.x::<3>(1), Some(a.x::<1>(2)), ConvTransposeOptions::new([3], [1], [1], [2], 2)).sin()
+    };
+    conv_transpose2d_pointwise(x([2, 2, 2, 3]), x([2, 3, 1, 1])) = |a| {
+        conv_transpose2d(a.x::<4>(0), a.x::<4>(1), None, ConvTransposeOptions::new([1; 2], [0; 2], [0; 2], [1; 2], 1)).sin()
+    };
+    conv_transpose3d_strided(x([1, 2, 2, 2, 2]), x([2, 1, 2, 3, 2]), x([2])) = |a| {
+        let options = ConvTransposeOptions::new([2, 1, 2], [1, 1, 0], [1, 0, 1], [1, 1, 2], 2);
+        conv_transpose3d(a.x::<5>(0), a.x::<5>(1), Some(a.x::<1>(2)), options).sin()
+    };
+    conv_transpose_of_conv(x([1, 1, 5]), x([2, 1, 3])) = |a| {
+        let h = conv1d(a.x::<3>(0), a.x::<3>(1), None, ConvOptions::new([2], [1], [1], 1)).tanh();
+        conv_transpose1d(h, a.x::<3>(1), None, ConvTransposeOptions::new([2], [1], [0], [1], 1))
+    };
+
     avg_pool1d_plain(x([2, 2, 6])) = |a| avg_pool1d(a.x::<3>(0), AvgPoolOptions::new([2]));
     avg_pool1d_padded(x([2, 2, 7])) = |a| {
         avg_pool1d(a.x::<3>(0), AvgPoolOptions::new([3]).with_stride([2]).with_padding([1]))

@@ -71,7 +71,7 @@ impl Twin {
         let (y, b) = same[j % same.len()].clone();
         let (axis, number) = (detail % 2, [0.0, 1.0, -1.0, 2.0, 0.5, -0.3][detail % 6]);
         let g = &mut self.graph;
-        let (node, array) = match kind % 22 {
+        let (node, array) = match kind % 25 {
             0 => (g.add(x, y), a.zip(&b, |x, y| x + y)),
             1 => (g.sub(x, y), a.zip(&b, |x, y| x - y)),
             2 => (g.mul(x, y), a.zip(&b, |x, y| x * y)),
@@ -174,6 +174,47 @@ impl Twin {
                     a.at(&at)
                 })
             }),
+            21 => (g.push(Op::CumSum(axis), &[x]), {
+                Array::build(&a.shape, |index| {
+                    let mut at = index.to_vec();
+                    let until = (0..=index[axis]).map(|k| {
+                        at[axis] = k;
+                        a.at(&at)
+                    });
+                    until.sum()
+                })
+            }),
+            22 => {
+                let (rows, size) = (a.shape[0], a.shape[1] as f64);
+                let mean = |row: usize, f: &dyn Fn(f64) -> f64| {
+                    (0..a.shape[1]).map(|k| f(a.at(&[row, k]))).sum::<f64>() / size
+                };
+                let means: Vec<f64> = (0..rows).map(|row| mean(row, &|x| x)).collect();
+                let variances: Vec<f64> = (0..rows).map(|row| mean(row, &|x| (x - means[row]).powi(2))).collect();
+                let normal = Array::build(&a.shape, |index| {
+                    (a.at(index) - means[index[0]]) / (variances[index[0]] + 0.4).sqrt()
+                });
+                (g.push(Op::Normalize { epsilon: Scalar::Float(0.4) }, &[x]), normal)
+            }
+            23 => {
+                // In order: the value at the place that its rank names.
+                let order = g.push(Op::ArgSort { axis, descending: detail > 5 }, &[x]).unwrap();
+                let sorted = Array::build(&a.shape, |index| {
+                    let mut at = index.to_vec();
+                    let mut lane: Vec<f64> = (0..a.shape[axis])
+                        .map(|k| {
+                            at[axis] = k;
+                            a.at(&at)
+                        })
+                        .collect();
+                    lane.sort_by(f64::total_cmp);
+                    if detail > 5 {
+                        lane.reverse();
+                    }
+                    lane[index[axis]]
+                });
+                (g.push(Op::Gather(axis), &[x, order]), sorted)
+            }
             _ => (g.push(Op::WithScalar(WithScalar::ClampMin, Scalar::Float(-0.2)), &[x]), a.map(|x| x.max(-0.2))),
         };
         self.values.push((node.unwrap(), array));

@@ -33,6 +33,15 @@ cases! {
     slice_assign_with_steps(x([5, 6]), x([2, 3])) = |a| {
         a.x::<2>(0).exp().slice_assign(s![0..4;2, 1..6;2], a.x::<2>(1).exp())
     };
+    slice_assign_backwards(x([5, 6]), x([5, 3])) = |a| {
+        a.x::<2>(0).exp().slice_assign(s![..;-1, 1..6;2], a.x::<2>(1).exp())
+    };
+    slice_assign_backwards_with_steps(x([6]), x([3])) = |a| {
+        a.x::<1>(0).exp().slice_assign(s![0..6;-2], a.x::<1>(1).exp()) * a.x::<1>(0)
+    };
+    slice_assign_twice(x([4]), x([2])) = |a| {
+        a.x::<1>(0).slice_assign(s![0..2], a.x::<1>(1).exp()).slice_assign(s![1..3], a.x::<1>(1).sin()).exp()
+    };
     slice_fill(x([4, 5])) = |a| a.x::<2>(0).exp().slice_fill([1..3, 1..4], 0.5);
     cat(x([2, 3]), x([2, 2])) = |a| Tensor::cat(vec![a.x::<2>(0).exp(), a.x::<2>(1).square()], 1).tanh();
     cat_first(x([2, 3]), x([1, 3]), x([3, 3])) = |a| {

@@ -3,6 +3,7 @@
 
 mod checkpoints;
 mod data;
+mod explain;
 mod failures;
 mod metrics;
 mod problem;

@@ -20,7 +20,7 @@ pub(super) struct Restored {
 
 impl Level {
     /// Optimizer states for each parameter.
-    fn states_each(&self) -> usize {
+    pub(in crate::engine) fn states_each(&self) -> usize {
         self.states.len() / self.trainable.len()
     }
 

@@ -112,6 +112,7 @@ impl Run<'_> {
             Op::CumSum(axis) => ordering::cumulative_sum(next(), *axis),
             Op::CumArgMax(axis) => ordering::cumulative_arg_extreme(next(), *axis, true, self.device),
             Op::CumArgMin(axis) => ordering::cumulative_arg_extreme(next(), *axis, false, self.device),
+            Op::ArgTopK { axis, count } => ordering::arg_top_k(next(), *axis, *count),
             Op::ArgSort { axis, descending } => ordering::arg_sort(next(), *axis, *descending),
             Op::LogSoftmax(axis) => B::log_softmax(next(), *axis),
             Op::Softmax(axis) => B::softmax(next(), *axis),

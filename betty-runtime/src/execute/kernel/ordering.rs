@@ -45,6 +45,14 @@ pub(super) fn arg_sort(x: DispatchTensor, axis: usize, descending: bool) -> Disp
     B::int_cast(B::int_sort_with_indices(x, axis, descending).1, INDEX)
 }
 
+/// Indices of the largest values: backends without a sort have a kernel for this.
+pub(super) fn arg_top_k(x: DispatchTensor, axis: usize, count: usize) -> DispatchTensor {
+    if x.dtype().is_float() {
+        return B::float_topk_with_indices(x, axis, count, INDEX).1;
+    }
+    B::int_cast(B::int_topk_with_indices(x, axis, count).1, INDEX)
+}
+
 pub(super) fn cumulative_sum(x: DispatchTensor, axis: usize) -> DispatchTensor {
     by_number!(x, float_cumsum, int_cumsum, axis)
 }

@@ -76,6 +76,15 @@ pub(super) fn infer(graph: &Graph, op: &Op, inputs: &[NodeId]) -> Result<(Vec<us
             a.kind(0, "number")?;
             Ok((a.axis(0, *axis)?, INDEX))
         }
+        Op::ArgTopK { axis, count } => {
+            a.kind(0, "number")?;
+            let mut shape = a.axis(0, *axis)?;
+            if *count > shape[*axis] {
+                return a.invalid(shape, format!("dimension {axis} has no {count} values"));
+            }
+            shape[*axis] = *count;
+            Ok((shape, INDEX))
+        }
         Op::LogSoftmax(axis) | Op::Softmax(axis) => Ok((a.axis(0, *axis)?, a.kind(0, "float")?)),
         Op::Normalize { .. } | Op::Deviation { .. } => {
             let mut shape = a.shape(0);

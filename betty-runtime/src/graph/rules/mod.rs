@@ -69,6 +69,7 @@ fn is_constant(op: &Op) -> bool {
             | Op::CumArgMax(_)
             | Op::CumArgMin(_)
             | Op::ArgSort { .. }
+            | Op::ArgTopK { .. }
             | Op::MaxPoolIndices(_)
     )
 }

@@ -107,7 +107,8 @@ catalogue! {
         Piecewise(CumMin, CumMax) "ties: the latest one";
         Piecewise(Max, Min, MaxDim, MinDim, MaxDimWithIndices, MinDimWithIndices) "ties: the first one";
         Piecewise(MaxAbs, MaxAbsDim) "ties: the first one; at 0: 0";
-        Piecewise(Sort, SortWithIndices, TopK, TopKWithIndices) "ties: in the order of Burn's own sort";
+        Piecewise(Sort, SortWithIndices) "ties: in the order of Burn's own sort, which on a GPU runs on the host";
+        Piecewise(TopK, TopKWithIndices) "ties: the ones that Burn's indices name";
         Discrete(ArgMax, ArgMin, ArgSort, ArgTopK, Greater, GreaterElem, GreaterEqual, GreaterEqualElem, Lower,
             LowerElem, LowerEqual, LowerEqualElem) "";
         Piecewise(Clamp, ClampMin, ClampMax) "at a bound: 1";

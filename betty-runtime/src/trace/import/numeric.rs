@@ -107,9 +107,9 @@ impl Importer<'_> {
             N::Sort(o) => self.sorted(o.dim, o.descending, &o.input, Some(&o.out), None),
             N::SortWithIndices(o) => self.sorted(o.dim, o.descending, &o.input, Some(&o.out), Some(&o.out_indices)),
             N::ArgSort(o) => self.sorted(o.dim, o.descending, &o.input, None, Some(&o.out)),
-            N::TopK(o) => self.sorted(o.axis, true, &o.input, Some(&o.out), None),
-            N::TopKWithIndices(o) => self.sorted(o.dim, true, &o.tensor, Some(&o.out), Some(&o.out_indices)),
-            N::ArgTopK(o) => self.sorted(o.axis, true, &o.input, None, Some(&o.out)),
+            N::TopK(o) => self.largest(o.axis, &o.input, Some(&o.out), None),
+            N::TopKWithIndices(o) => self.largest(o.dim, &o.tensor, Some(&o.out), Some(&o.out_indices)),
+            N::ArgTopK(o) => self.largest(o.axis, &o.input, None, Some(&o.out)),
             N::Powi(o) => self.integer_power(o),
             N::IntRandom(o) => self.random(o),
         }

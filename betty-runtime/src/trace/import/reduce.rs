@@ -73,7 +73,7 @@ impl Importer<'_> {
         Ok(self.graph.push(Op::Unary(Unary::Abs), &[x])?)
     }
 
-    /// Values in order are the ones at the indices that put them in order, as many as the result holds.
+    /// Values in order are the ones at the indices that put them in order.
     pub(super) fn sorted(
         &mut self,
         axis: usize,
@@ -82,10 +82,31 @@ impl Importer<'_> {
         out: Option<&TensorIr>,
         out_indices: Option<&TensorIr>,
     ) -> Imported {
+        self.ordered(Op::ArgSort { axis, descending }, axis, input, out, out_indices)
+    }
+
+    /// The largest values are the ones at their indices, as many as the result holds.
+    pub(super) fn largest(
+        &mut self,
+        axis: usize,
+        input: &TensorIr,
+        out: Option<&TensorIr>,
+        out_indices: Option<&TensorIr>,
+    ) -> Imported {
+        let Some(count) = out.or(out_indices).map(|tensor| tensor.shape[axis]) else { return Ok(()) };
+        self.ordered(Op::ArgTopK { axis, count }, axis, input, out, out_indices)
+    }
+
+    fn ordered(
+        &mut self,
+        op: Op,
+        axis: usize,
+        input: &TensorIr,
+        out: Option<&TensorIr>,
+        out_indices: Option<&TensorIr>,
+    ) -> Imported {
         let x = self.node(input)?;
-        let order = self.graph.push(Op::ArgSort { axis, descending }, &[x])?;
-        let Some(size) = out.or(out_indices).map(|tensor| tensor.shape[axis]) else { return Ok(()) };
-        let order = self.graph.narrow(order, axis, 0, size)?;
+        let order = self.graph.push(op, &[x])?;
         if let Some(tensor) = out {
             let node = self.graph.push(Op::Gather(axis), &[x, order])?;
             self.set(tensor, node)?;

@@ -1,0 +1,237 @@
+//! What training will take, counted before it starts.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Display, Formatter};
+use std::rc::Rc;
+
+use super::error::EngineError;
+use super::losses::BatchPoint;
+use super::program::Multilevel;
+use super::train::Engine;
+use crate::config::Start;
+use crate::derivatives::Variable;
+use crate::execute::Cost;
+use crate::hypergradient::Budget;
+use crate::trace::AnyBatch;
+
+/// What one iteration takes, level by level.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Explanation {
+    /// The program's name.
+    pub program: &'static str,
+    /// In order of declaration.
+    pub levels: Vec<LevelCost>,
+}
+
+/// What one level takes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LevelCost {
+    /// The level.
+    pub level: &'static str,
+    /// Trainable numbers.
+    pub parameters: usize,
+    /// Steps in one iteration, once all levels are warm.
+    pub steps: u64,
+    /// One step: direct gradients of all batches and tasks, and the optimizer's update.
+    pub step: Cost,
+    /// The hypergradients of one step, best response by best response, in the order of the sweep.
+    pub responses: Vec<ResponseCost>,
+    /// The most bytes that one program of the level holds at once.
+    pub peak: usize,
+    /// Bytes of steps that are kept to be differentiated.
+    pub kept: usize,
+    /// Numbers read from the device in one step, each of which waits for it.
+    pub reads: u64,
+}
+
+/// What one pass through a best response takes, at most.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ResponseCost {
+    /// The level whose best response it is.
+    pub through: &'static str,
+    /// The method.
+    pub method: &'static str,
+    /// Products with the level's (reduced) Hessian, if the method says how many it forms.
+    pub products: Option<usize>,
+    /// All of the solve and of what is sent on.
+    pub cost: Cost,
+}
+
+impl<P: Multilevel> Engine<P> {
+    /// Counts what one iteration will take, from the shapes of the next batches: kernels, floating-point operations, bytes,
+    /// memory, and reads that wait for the device. Iterative solvers count with all their iterations.
+    ///
+    /// Losses are traced, verified and differentiated as their first steps would; no step is taken, and no batch is used up.
+    ///
+    /// # Errors
+    /// [`EngineError`] as for a first step.
+    pub fn explain(&mut self) -> Result<Explanation, EngineError> {
+        let count = self.levels.len();
+        let mut points = BTreeMap::new();
+        for k in 0..count {
+            let batch = self.peek_batch(k)?;
+            let seed = self.draw_seed(k);
+            self.losses.prepare(&self.problem, &self.levels, k, &batch, seed)?;
+            points.insert(k, BatchPoint { batch, seed });
+        }
+        let steps = self.steps_of_an_iteration().into_iter().enumerate();
+        let levels = steps.map(|(k, steps)| self.explain_level(k, steps, &points)).collect::<Result<_, _>>()?;
+        Ok(Explanation { program: P::SCHEDULE.name, levels })
+    }
+
+    fn explain_level(
+        &mut self,
+        k: usize,
+        steps: u64,
+        points: &BTreeMap<usize, BatchPoint>,
+    ) -> Result<LevelCost, EngineError> {
+        let spec = &P::SCHEDULE.levels[k];
+        let graph = |source| EngineError::Graph { level: spec.name.into(), source };
+        let stops = spec.sweep.iter().map(|stop| stop.level).filter(|level| spec.lower.contains(level));
+        let of: Vec<usize> = std::iter::once(k).chain(stops).collect();
+        let gradient = self.losses.get_mut(k, &points[&k].batch).gradient(&of).map_err(graph)?;
+        let level = &self.levels[k];
+        let parameters = level.parameters();
+        let bytes: usize =
+            parameters.0.iter().map(|value| value.shape().iter().product::<usize>() * value.dtype().size()).sum();
+        let evaluations = (level.config.tasks * level.config.accumulate) as f64;
+        let mut cost = LevelCost {
+            level: spec.name,
+            parameters: parameters.len(),
+            steps,
+            step: gradient.program().cost() * evaluations + level.update.cost(),
+            responses: Vec::new(),
+            peak: gradient.program().peak().max(level.update.peak()),
+            kept: level
+                .trajectory
+                .as_ref()
+                .map_or(0, |steps| steps.borrow().capacity() * bytes * (2 + level.states_each())),
+            reads: evaluations as u64,
+        };
+        for stop in spec.sweep {
+            let (response, reads, peak) = self.explain_response(stop.level, k, points)?;
+            cost.responses.push(ResponseCost { cost: response.cost * evaluations, ..response });
+            cost.reads += (reads * evaluations) as u64;
+            cost.peak = cost.peak.max(peak);
+        }
+        Ok(cost)
+    }
+
+    /// One pass through the best response of `stop` on the way to `k`; with reads of the device, and bytes held at once.
+    fn explain_response(
+        &mut self,
+        stop: usize,
+        k: usize,
+        points: &BTreeMap<usize, BatchPoint>,
+    ) -> Result<(ResponseCost, f64, usize), EngineError> {
+        let spec = &P::SCHEDULE.levels[stop];
+        let below: Vec<usize> = spec.sweep.iter().map(|stop| stop.level).collect();
+        let curvature = self.losses.prepare_curvature::<P>(stop, points)?;
+        let graph = |source| EngineError::Graph { level: spec.name.into(), source };
+        let own = curvature.borrow().lagrangian().own().to_vec();
+        let (product, peak) = curvature.borrow_mut().cost(&own, &own).map_err(graph)?;
+        let (mixed, mixed_peak) = curvature.borrow_mut().cost(&own, &[Variable::Level(k)]).map_err(graph)?;
+        let point = curvature.borrow().point_cost();
+        let mut peak = peak.max(mixed_peak);
+        let size = self.levels[stop].parameters().len();
+        let name = self.levels[stop].config.hypergradient.as_ref().map_or("", |method| method.name());
+        if let Some(steps) = &self.levels[stop].trajectory {
+            let steps = steps.borrow().length();
+            let cost = (point + product + mixed + self.levels[stop].update.cost() * 2.0) * steps as f64;
+            return Ok((ResponseCost { through: spec.name, method: name, products: Some(steps), cost }, 0.0, peak));
+        }
+        let budget = self.methods[stop].as_ref().and_then(|method| method.budget(size));
+        let Budget { products, mut reads } = budget.unwrap_or_default();
+        // The product of a nested stop solves what is below it twice.
+        let mut each = product;
+        for level in below {
+            let (inner, inner_reads, inner_peak) = self.explain_response(level, stop, points)?;
+            each += inner.cost * 2.0;
+            reads += products as f64 * 2.0 * inner_reads;
+            peak = peak.max(inner_peak);
+        }
+        let cost = point + each * products as f64 + mixed;
+        Ok((
+            ResponseCost { through: spec.name, method: name, products: budget.map(|of| of.products), cost },
+            reads,
+            peak,
+        ))
+    }
+
+    /// How many steps every level takes in one iteration, by going through the schedule without taking them.
+    fn steps_of_an_iteration(&self) -> Vec<u64> {
+        let mut turns = vec![0_u64; self.levels.len()];
+        let mut seen: Vec<Vec<u64>> = P::SCHEDULE.levels.iter().map(|level| vec![0; level.lower.len()]).collect();
+        // The first iteration fills up what later ones find done.
+        P::SCHEDULE.roots.iter().for_each(|&root| self.pretend(root, &mut turns, &mut seen));
+        let before = turns.clone();
+        P::SCHEDULE.roots.iter().for_each(|&root| self.pretend(root, &mut turns, &mut seen));
+        turns.iter().zip(before).map(|(after, before)| after - before).collect()
+    }
+
+    fn pretend(&self, k: usize, turns: &mut [u64], seen: &mut [Vec<u64>]) {
+        let lowers = P::SCHEDULE.levels[k].lower;
+        for _ in 0..self.levels[k].config.tasks {
+            for (i, &lower) in lowers.iter().enumerate() {
+                while turns[lower] - seen[k][i] < self.levels[lower].config.unroll as u64 {
+                    self.pretend(lower, turns, seen);
+                }
+            }
+            lowers.iter().enumerate().for_each(|(i, &lower)| seen[k][i] = turns[lower]);
+        }
+        turns[k] += 1;
+        for (i, &lower) in lowers.iter().enumerate() {
+            if self.levels[lower].config.start == Start::LookAhead {
+                (0..self.levels[lower].config.unroll).for_each(|_| self.pretend(lower, turns, seen));
+                seen[k][i] = turns[lower];
+            }
+        }
+    }
+
+    /// The next batch of a level, which stays the next one.
+    fn peek_batch(&mut self, k: usize) -> Result<Rc<AnyBatch>, EngineError> {
+        let batch = self.next_batch(k)?;
+        self.levels[k].batches -= 1;
+        self.returned[k] = Some(Rc::clone(&batch));
+        Ok(batch)
+    }
+}
+
+/// `1.23 G`
+fn scaled(number: f64) -> String {
+    let units = ["", " k", " M", " G", " T", " P"];
+    let steps = (0..units.len() - 1).find(|&steps| number < 1000_f64.powi(steps as i32 + 1)).unwrap_or(units.len() - 1);
+    let value = number / 1000_f64.powi(steps as i32);
+    if steps == 0 { format!("{value:.0}") } else { format!("{value:.3}{}", units[steps]) }
+}
+
+impl Display for Explanation {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let line = |f: &mut Formatter<'_>, cost: Cost| {
+            let Cost { kernels, operations, bytes } = cost;
+            writeln!(f, "{} kernels, {}FLOP, {}B moved", scaled(kernels), scaled(operations), scaled(bytes))
+        };
+        writeln!(f, "one iteration of {}", self.program)?;
+        let mut total = Cost::default();
+        for level in &self.levels {
+            let plural = if level.steps == 1 { "step" } else { "steps" };
+            writeln!(f, "  {}: {} {plural} of {} parameters", level.level, level.steps, level.parameters)?;
+            write!(f, "    a step: ")?;
+            line(f, level.step)?;
+            total += level.step * level.steps as f64;
+            for response in &level.responses {
+                let products = response.products.map_or("?".to_owned(), |products| products.to_string());
+                write!(f, "    through {} by {} (at most {products} products): ", response.through, response.method)?;
+                line(f, response.cost)?;
+                total += response.cost * level.steps as f64;
+            }
+            write!(f, "    at most {}B at once", scaled(level.peak as f64))?;
+            if level.kept > 0 {
+                write!(f, ", {}B of steps kept", scaled(level.kept as f64))?;
+            }
+            writeln!(f, ", {} reads of the device a step", level.reads)?;
+        }
+        write!(f, "  in all: ")?;
+        line(f, total)
+    }
+}

@@ -1,0 +1,79 @@
+//! What running a program takes: kernels, floating-point operations, bytes moved, memory.
+
+use std::ops::{Add, AddAssign, Mul};
+
+use crate::graph::{Graph, NodeId, Op};
+
+/// Work, counted from shapes before anything runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Cost {
+    /// Kernels launched.
+    pub kernels: f64,
+    /// Floating-point operations: two for each multiplication of a product, one for each entry elsewhere.
+    pub operations: f64,
+    /// Bytes read and written by kernels; views move nothing.
+    pub bytes: f64,
+}
+
+impl Add for Cost {
+    type Output = Cost;
+
+    fn add(self, other: Cost) -> Cost {
+        Cost {
+            kernels: self.kernels + other.kernels,
+            operations: self.operations + other.operations,
+            bytes: self.bytes + other.bytes,
+        }
+    }
+}
+
+impl AddAssign for Cost {
+    fn add_assign(&mut self, other: Cost) {
+        *self = *self + other;
+    }
+}
+
+impl Mul<f64> for Cost {
+    type Output = Cost;
+
+    fn mul(self, times: f64) -> Cost {
+        Cost { kernels: self.kernels * times, operations: self.operations * times, bytes: self.bytes * times }
+    }
+}
+
+/// The bytes of a node's value.
+pub(super) fn size(graph: &Graph, id: NodeId) -> usize {
+    graph.node(id).elements() * graph.dtype(id).size()
+}
+
+/// What computing a node takes, if it is no view.
+pub(super) fn of(graph: &Graph, id: NodeId) -> Cost {
+    let node = graph.node(id);
+    let elements = |id: NodeId| graph.node(id).elements() as f64;
+    let output = node.elements() as f64;
+    let operations = match &node.op {
+        Op::Input(_)
+        | Op::Literal(_)
+        | Op::StopGradient
+        | Op::Reshape(_)
+        | Op::Permute(_)
+        | Op::Expand(_)
+        | Op::Slice(_) => return Cost::default(),
+        Op::MatMul => 2.0 * output * graph.shape(node.inputs[0]).last().map_or(1.0, |&inner| inner as f64),
+        // Each entry of the result is a sum over one filter.
+        Op::Conv(_) => {
+            let weight = graph.shape(node.inputs[1]);
+            2.0 * output * weight[1..].iter().product::<usize>() as f64
+        }
+        // The adjoints do the same multiplications as the convolution whose cotangent they are given.
+        Op::ConvInput(..) => {
+            let weight = graph.shape(node.inputs[0]);
+            2.0 * elements(node.inputs[1]) * weight[1..].iter().product::<usize>() as f64
+        }
+        Op::ConvWeight(_, weight) => 2.0 * elements(node.inputs[1]) * weight[1..].iter().product::<usize>() as f64,
+        // Reductions read more than they write.
+        _ => node.inputs.iter().map(|&input| elements(input)).fold(output, f64::max),
+    };
+    let read: usize = node.inputs.iter().map(|&input| size(graph, input)).sum();
+    Cost { kernels: 1.0, operations, bytes: (read + size(graph, id)) as f64 }
+}
