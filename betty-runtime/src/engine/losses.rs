@@ -12,7 +12,7 @@ use super::level::{Level, check_device};
 use super::program::Multilevel;
 use crate::derivatives::{Curvature, Lagrangian, Loss};
 use crate::execute::Value;
-use crate::trace::{AnyBatch, Signature, Source, TraceError, Verification, tolerance, trace};
+use crate::trace::{AnyBatch, Signature, Source, TraceError, Verification, tolerance, trace_for};
 
 /// How many traces each level keeps; the least recently used one goes first.
 const TRACES: usize = 8;
@@ -142,7 +142,7 @@ fn compile<P: Multilevel>(
     batch: &AnyBatch,
     device: &Device,
 ) -> Result<Loss, EngineError> {
-    let trace = trace(levels[k].name, batch, |tracer| problem.loss(k, tracer))?;
+    let trace = trace_for(device, levels[k].name, batch, |tracer| problem.loss(k, tracer))?;
     if P::SCHEDULE.levels[k].sweep.is_empty() && !trace.depends_on(k) {
         return Err(TraceError::Disconnected { level: levels[k].name.into() }.into());
     }

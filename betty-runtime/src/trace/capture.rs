@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 
-use burn::tensor::{DType, Tensor};
+use burn::tensor::{DType, Device, Tensor};
 use burn_backend::{AutodiffBackend, TensorMetadata};
 use burn_dispatch::backends::{Autodiff, Capture};
 use burn_ir::TensorId;
@@ -91,6 +91,8 @@ enum Recorded {
 
 /// Records the loss of the level named `name` on a batch like `batch`, and imports it.
 ///
+/// Tensors that the loss makes have the default types of the device that the batch is on.
+///
 /// # Errors
 /// [`TraceError`] when the loss does something that cannot be recorded or differentiated.
 pub fn trace<L: LossValue>(
@@ -98,7 +100,20 @@ pub fn trace<L: LossValue>(
     batch: &AnyBatch,
     loss: impl FnOnce(&mut Tracer<'_>) -> L,
 ) -> Result<Trace, TraceError> {
-    let device = capture_device(&batch.device().unwrap_or_default());
+    trace_for(&batch.device().unwrap_or_default(), name, batch, loss)
+}
+
+/// As [`trace`], with the default types of `device`: a batch without tensors is on none.
+///
+/// # Errors
+/// As for [`trace`].
+pub fn trace_for<L: LossValue>(
+    device: &Device,
+    name: &str,
+    batch: &AnyBatch,
+    loss: impl FnOnce(&mut Tracer<'_>) -> L,
+) -> Result<Trace, TraceError> {
+    let device = capture_device(device);
     let mut recorded = Recorded::Constant;
     let mut measured = Vec::new();
     let mut placeholders = Vec::new();

@@ -22,7 +22,7 @@ mod verify;
 
 pub(crate) use advance::advance;
 pub use batch::{AnyBatch, Batch, BatchMapper, Signature, hash_plain};
-pub use capture::{Source, Trace, trace};
+pub use capture::{Source, Trace, trace, trace_for};
 pub use error::{TraceError, Unsupported};
 pub use gradient::gradient;
 pub use measured::{LossValue, Measured};
