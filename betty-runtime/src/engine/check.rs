@@ -1,7 +1,6 @@
 //! A hypergradient compared with a reference on a user's own problem and data.
 
 use std::fmt::{self, Display, Formatter};
-use std::rc::Rc;
 
 use super::error::EngineError;
 use super::gradient::Context;
@@ -10,13 +9,9 @@ use super::train::Engine;
 use crate::config::HypergradientConfig;
 use crate::execute::{Value, Vector};
 use crate::graph::Distribution;
-use crate::hypergradient::{DenseSolve, HypergradientError, HypergradientMethod, Minres, Response};
-use crate::linalg::{DenseOptions, InnerProductSpace, LinearOperator, MinresOptions, SolveError, largest_eigenvalue};
+use crate::hypergradient::{HypergradientError, Response, reference};
+use crate::linalg::{InnerProductSpace, LinearOperator, SolveError, largest_eigenvalue};
 
-/// Up to how many parameters of a level the reference forms the whole matrix.
-const DENSE: usize = 1000;
-/// The most iterations of the reference for larger levels.
-const ITERATIONS: usize = 500;
 /// Products spent on an end of a spectrum.
 const PRODUCTS: usize = 60;
 
@@ -185,15 +180,6 @@ impl<P: Multilevel> Engine<P> {
             gradient_norm: gradient.norm,
             distance: newton / parameters.dot(&parameters)?.sqrt(),
         })
-    }
-}
-
-fn reference(size: usize) -> Rc<dyn HypergradientMethod> {
-    if size <= DENSE {
-        Rc::new(DenseSolve { options: DenseOptions { damping: 0.0, limit: DENSE } })
-    } else {
-        let options = MinresOptions { iterations: ITERATIONS, tolerance: 1e-10, damping: 0.0 };
-        Rc::new(Minres { options, warm_start: false })
     }
 }
 

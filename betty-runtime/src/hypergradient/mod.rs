@@ -50,6 +50,7 @@ mod stop;
 use std::fmt::Debug;
 
 pub use blocks::Blocks;
+pub use choice::reference;
 pub use conjugate_gradient::ConjugateGradient;
 pub use dense::DenseSolve;
 pub use error::{HypergradientError, ProductError};
