@@ -302,9 +302,9 @@ pub struct UnrolledConfig {
     #[serde(with = "super::all")]
     pub truncate: Option<usize>,
     /// How many parameter vectors and optimizer states are kept at once; at least 1, by default one for each step. With
-    /// fewer (4 at the least), only every so many steps are kept, and those between are taken again, bit for bit, when they are needed: √K
-    /// for K steps cost one more pass over them. Batches are kept in any case, and so are all steps of a level that reads best
-    /// responses itself.
+    /// fewer (4 at the least), only every so many steps are kept, and those between are taken again, bit for bit, when
+    /// they are needed: with 2√K for K steps all of them once more. Batches are kept in any case, and so are all steps of
+    /// a level that reads best responses itself.
     #[serde(with = "super::all")]
     pub memory: Option<usize>,
 }
