@@ -1,7 +1,9 @@
-//! What betty's examples share: data sets, metrics, plots, and careful output.
+//! What betty's examples share: data sets, initial parameters, metrics, plots, failures, and careful output.
 
 pub mod data;
 pub mod device;
+pub mod failure;
+pub mod init;
 pub mod metrics;
 pub mod output;
 pub mod plot;

@@ -25,6 +25,11 @@ impl Summary {
         let deviation = if count == 1 { 0.0 } else { (squares / (count - 1) as f64).sqrt() };
         Some(Summary { count, mean, deviation })
     }
+
+    /// Half the width of the 95 % confidence interval of the mean, 1.96·deviation/√count: for many numbers, 30 or more.
+    pub fn half_width(&self) -> f64 {
+        1.96 * self.deviation / (self.count as f64).sqrt()
+    }
 }
 
 /// `0.941`, or `0.941 ± 0.004` of several numbers; a given precision applies to both.
@@ -49,6 +54,14 @@ mod tests {
         assert_eq!(summary.mean, 2.5);
         assert!((summary.deviation - (5.0f64 / 3.0).sqrt()).abs() < 1e-12);
         assert_eq!(format!("{summary:.2}"), "2.50 ± 1.29");
+    }
+
+    #[test]
+    fn the_interval_narrows_with_the_root_of_the_count() {
+        let numbers: Vec<f64> = (0..100).map(|index| f64::from(index % 2)).collect();
+        let summary = Summary::of(&numbers).expect("a hundred numbers");
+        // A sample of 100 fair coins has the deviation √(25/99).
+        assert!((summary.half_width() - 0.196 * (25.0f64 / 99.0).sqrt()).abs() < 1e-12);
     }
 
     #[test]

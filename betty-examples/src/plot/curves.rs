@@ -2,7 +2,7 @@
 
 use plotters::chart::{ChartBuilder, SeriesLabelPosition};
 use plotters::drawing::{DrawingAreaErrorKind, IntoDrawingArea};
-use plotters::element::PathElement;
+use plotters::element::{Circle, PathElement};
 use plotters::prelude::SVGBackend;
 use plotters::series::LineSeries;
 use plotters::style::{BLACK, Color, WHITE};
@@ -29,6 +29,8 @@ pub struct Curves {
     pub y: String,
     /// The lines.
     pub curves: Vec<Curve>,
+    /// Single points, drawn as dots, with what the legend calls them.
+    pub dots: Option<Curve>,
 }
 
 impl Curves {
@@ -60,6 +62,11 @@ impl Curves {
                 .label(&curve.name)
                 .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], style));
         }
+        if let Some(Curve { name, points }) = &self.dots {
+            let dot = |point| Circle::new(point, 4, BLACK.filled());
+            let points = points.iter().copied().filter(is_finite);
+            chart.draw_series(points.map(dot))?.label(name).legend(|(x, y)| Circle::new((x + 9, y), 4, BLACK.filled()));
+        }
         chart
             .configure_series_labels()
             .position(SeriesLabelPosition::LowerRight)
@@ -70,10 +77,14 @@ impl Curves {
         area.present()
     }
 
+    /// Lines and dots.
+    fn shown(&self) -> impl Iterator<Item = &Curve> {
+        self.curves.iter().chain(&self.dots)
+    }
+
     /// From the smallest to the largest coordinate, with some air; 0..1 without any point.
     fn range(&self, coordinate: impl Fn(&(f64, f64)) -> f64) -> std::ops::Range<f64> {
-        let values =
-            || self.curves.iter().flat_map(|curve| &curve.points).filter(|point| is_finite(point)).map(&coordinate);
+        let values = || self.shown().flat_map(|curve| &curve.points).filter(|point| is_finite(point)).map(&coordinate);
         let low = values().fold(f64::INFINITY, f64::min);
         let high = values().fold(f64::NEG_INFINITY, f64::max);
         if low > high {
@@ -94,7 +105,7 @@ mod tests {
 
     fn plot(points: Vec<(f64, f64)>) -> String {
         let curve = Curve { name: "a < b".into(), points };
-        let curves = Curves { title: "T".into(), x: "step".into(), y: "loss".into(), curves: vec![curve] };
+        let curves = Curves { title: "T".into(), x: "step".into(), y: "loss".into(), curves: vec![curve], dots: None };
         curves.to_svg().expect("drawable")
     }
 
@@ -105,6 +116,16 @@ mod tests {
             assert!(svg.contains(part), "no `{part}`");
         }
         assert!(!svg.contains("NaN"));
+    }
+
+    #[test]
+    fn dots_are_circles_within_the_plot() {
+        let dots = Curve { name: "seen".into(), points: vec![(0.0, -5.0), (1.0, f64::INFINITY)] };
+        let curves = Curves { title: "T".into(), x: "x".into(), y: "y".into(), curves: Vec::new(), dots: Some(dots) };
+        let svg = curves.to_svg().expect("drawable");
+        // One in the plot, and one in the legend.
+        assert_eq!(svg.matches("<circle").count(), 2);
+        assert!(svg.contains("seen"));
     }
 
     #[test]

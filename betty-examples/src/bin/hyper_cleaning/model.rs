@@ -1,10 +1,11 @@
 //! The classifier.
 
 use betty_examples::data::DeviceDataset;
-use burn::module::{Module, Param};
+pub(crate) use betty_examples::init::linear;
+use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::activation::{log_softmax, relu};
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor};
 use rand::RngExt;
 
 /// A perceptron with one hidden layer.
@@ -37,13 +38,4 @@ impl Mlp {
         let hits = predicted.equal(examples.labels.clone()).int().sum().into_scalar::<i64>();
         hits as f64 / count.max(1) as f64
     }
-}
-
-/// A linear layer drawn uniformly from ±1/√inputs.
-pub(crate) fn linear(inputs: usize, outputs: usize, rng: &mut impl RngExt, device: &Device) -> Linear {
-    let bound = 1.0 / (inputs as f32).sqrt();
-    let mut draw = |count: usize| (0..count).map(|_| rng.random_range(-bound..=bound)).collect::<Vec<f32>>();
-    let weight = TensorData::new(draw(inputs * outputs), [inputs, outputs]);
-    let bias = TensorData::new(draw(outputs), [outputs]);
-    Linear { weight: Param::from_data(weight, device), bias: Some(Param::from_data(bias, device)) }
 }

@@ -183,6 +183,7 @@ fn accuracy_plot(outcome: &Outcome) -> Curves {
         x: "step of the classifier".into(),
         y: "test accuracy".into(),
         curves: outcome.curves.iter().map(|shown| curve(shown.training, &shown.points)).collect(),
+        dots: None,
     }
 }
 
@@ -201,5 +202,6 @@ fn loss_plot(outcome: &Outcome) -> Curves {
         x: "share of the run".into(),
         y: "loss".into(),
         curves: curves.collect(),
+        dots: None,
     }
 }

@@ -1,0 +1,48 @@
+//! Sinusoid regression by model-agnostic meta-learning: learns where to start, so that one step on a few points suffices.
+//!
+//! The upper level holds initial parameters. The lower level starts from them on each task and takes a step of gradient
+//! descent; the hypergradient passes through that step, with its second derivatives.
+
+mod adapt;
+mod cli;
+mod experiment;
+mod model;
+mod problem;
+mod report;
+mod task;
+mod train;
+
+use std::process::ExitCode;
+
+use betty_examples::failure::{Failure, finish, show};
+use betty_examples::output::OutputFolder;
+use betty_runtime::{Multilevel, ProgramConfig};
+use clap::Parser;
+
+use cli::Options;
+use problem::Maml;
+
+/// Many small tensors come and go in every step; this allocator hands them out faster than the system's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    finish(run(&Options::parse()))
+}
+
+fn run(options: &Options) -> Result<(), Failure> {
+    options.check()?;
+    let config = options.config()?;
+    config.validate(&Maml::SCHEDULE)?;
+    if options.print_config {
+        return show(&(config.to_json()? + "\n"));
+    }
+    let device = options.device.open()?;
+    let output = OutputFolder::open(&options.out)?;
+    let outcome = experiment::run(options, &config, &device)?;
+    outcome.write(&config, &output)?;
+    if !options.quiet {
+        show(&format!("{outcome}\nresults are in {}\n", output.path().display()))?;
+    }
+    Ok(())
+}

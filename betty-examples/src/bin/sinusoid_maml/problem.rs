@@ -1,0 +1,59 @@
+//! The two levels: initial parameters above, their adaptation to a task below.
+
+use std::convert::Infallible;
+
+use betty_runtime::{Stream, multilevel};
+use burn::tensor::{Device, Tensor};
+
+use crate::model::{Regressor, Samples};
+use crate::task::tasks;
+
+multilevel! {
+    /// Model-agnostic meta-learning (Finn, Abbeel and Levine, 2017, arXiv:1703.03400, section 5.1).
+    pub(crate) struct Maml;
+
+    /// Initial parameters from which few steps on few points of a task lead far.
+    level meta: Regressor {
+        lower: [adapted],
+        batch: Samples,
+        loss: query_loss,
+        optimizer: adam(lr = 1e-3),
+        tasks: 25,
+    }
+
+    /// The network that has taken its steps on one task.
+    level adapted: Regressor {
+        start: from(meta),
+        batch: Samples,
+        loss: support_loss,
+        optimizer: sgd(lr = 0.01),
+        unroll: 1,
+        hypergradient: unrolled,
+    }
+}
+
+/// The error of the adapted network on other points of its task.
+fn query_loss(_meta: &Regressor, adapted: &Regressor, query: Samples) -> Tensor<1> {
+    adapted.error(query)
+}
+
+/// The error on the points to learn from.
+fn support_loss(adapted: &Regressor, support: Samples) -> Tensor<1> {
+    adapted.error(support)
+}
+
+impl MamlData {
+    /// Tasks without end: the points to learn from for each of a task's `steps`, then the points to judge by.
+    pub(crate) fn endless(shots: usize, steps: usize, seed: u64, device: &Device) -> Self {
+        let (here, there) = (device.clone(), device.clone());
+        let support = tasks(shots, seed).flat_map(move |task| {
+            let support = task.support.to_device(&here);
+            std::iter::repeat_n(support, steps)
+        });
+        let query = tasks(shots, seed).map(move |task| task.query.to_device(&there));
+        MamlData {
+            meta: Stream::batches(query.map(Ok::<_, Infallible>)),
+            adapted: Stream::batches(support.map(Ok::<_, Infallible>)),
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Meta-training, and the ordinary training that it is compared with.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use betty_examples::failure::Failure;
+use betty_runtime::{Engine, Event, Goal, Validation};
+use burn::module::Module;
+use burn::optim::{AdamConfig, GradientsParams};
+use burn::tensor::Device;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::adapt::Adaptation;
+use crate::model::Regressor;
+use crate::problem::{Maml, MamlConfig, MamlData};
+use crate::task::{Points, Task, tasks};
+
+/// How often training looks at the validation tasks.
+const LOOKS: u64 = 50;
+
+/// What both trainings share.
+pub(crate) struct Training<'a> {
+    /// Points to learn a task from.
+    pub(crate) shots: usize,
+    /// Steps of the initial parameters, each on as many tasks as the config says.
+    pub(crate) iterations: u64,
+    /// Decides the tasks.
+    pub(crate) seed: u64,
+    /// Tasks to look at during training.
+    pub(crate) validation: &'a [Task],
+    /// The program's numbers.
+    pub(crate) config: &'a MamlConfig,
+    /// Where to compute.
+    pub(crate) device: &'a Device,
+    /// Whether to show a progress bar.
+    pub(crate) progress: bool,
+}
+
+/// Initial parameters, and iterations with the error on the validation tasks after as many adaptation steps as in training.
+pub(crate) struct Trained {
+    /// The initial parameters.
+    pub(crate) network: Regressor,
+    /// Iterations and errors.
+    pub(crate) curve: Vec<(u64, f64)>,
+}
+
+impl Training<'_> {
+    /// Meta-training: the initial parameters descend the error after adaptation.
+    pub(crate) fn maml(&self, start: Regressor) -> Result<Trained, Failure> {
+        let inner = &self.config.adapted;
+        let data = MamlData::endless(self.shots, inner.unroll, self.seed, self.device);
+        let curve = Rc::new(RefCell::new(Vec::new()));
+        let seen = Rc::clone(&curve);
+        let (adaptation, tasks, device) = (self.adaptation(), self.validation.to_vec(), self.device.clone());
+        let error = move |problem: &Maml| Ok(adaptation.mean_error(&problem.meta, &tasks, &device));
+        let problem = Maml { adapted: start.clone(), meta: start };
+        let mut engine = Engine::new(problem, data, self.config.clone())?
+            .seed(self.seed)
+            .progress(self.progress)
+            .validate(Validation::every(self.every(), Goal::Min, error))
+            .observe(move |event| {
+                if let Event::Validation { iteration, value, .. } = *event {
+                    seen.borrow_mut().push((iteration, value));
+                }
+            });
+        engine.run(self.iterations)?;
+        Ok(Trained { network: engine.into_problem().meta, curve: curve.take() })
+    }
+
+    /// Ordinary training on the points of all tasks, as if they were one: Burn's Adam on the same points in the same order.
+    pub(crate) fn pretrained(&self, start: Regressor) -> Trained {
+        let on_tape = self.device.clone().autodiff();
+        let mut network = start.to_device(&on_tape).train();
+        let mut optimizer = AdamConfig::new().init();
+        let mut tasks = tasks(self.shots, self.seed);
+        let bar = if self.progress { bar(self.iterations) } else { ProgressBar::hidden() };
+        let mut curve = Vec::new();
+        for iteration in 1..=self.iterations {
+            let batch: Vec<Task> = tasks.by_ref().take(self.config.meta.tasks).collect();
+            let gradients = network.error(Points::of_tasks(&batch).to_device(&on_tape)).backward();
+            let gradients = GradientsParams::from_grads(gradients, &network);
+            network = optimizer.step(self.config.meta.optimizer.lr(), network, gradients);
+            if iteration.is_multiple_of(self.every()) {
+                let network = network.valid().to_device(self.device);
+                curve.push((iteration, self.adaptation().mean_error(&network, self.validation, self.device)));
+            }
+            bar.set_position(iteration);
+        }
+        bar.finish_and_clear();
+        Trained { network: network.valid().to_device(self.device), curve }
+    }
+
+    /// The steps that training takes on a task.
+    fn adaptation(&self) -> Adaptation {
+        Adaptation { steps: self.config.adapted.unroll, rate: self.config.adapted.optimizer.lr() }
+    }
+
+    /// Iterations between two looks at the validation tasks.
+    fn every(&self) -> u64 {
+        self.iterations.div_ceil(LOOKS)
+    }
+}
+
+/// A progress bar on standard error, if that is a terminal.
+fn bar(iterations: u64) -> ProgressBar {
+    let bar = ProgressBar::new(iterations).with_message("pretraining");
+    match ProgressStyle::with_template("{msg:16} {wide_bar} {pos}/{len} {eta}") {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}

@@ -1,0 +1,92 @@
+//! Everything that can go wrong in an example, each as one message and an exit code.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use betty_runtime::{ConfigError, EngineError};
+
+use crate::device::DeviceError;
+use crate::output::OutputError;
+use crate::plot::PlotError;
+
+/// Why there are no results.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// An option whose number is too small.
+    #[error("`--{option}` must be at least {least}")]
+    TooSmall {
+        /// Its name.
+        option: &'static str,
+        /// The smallest number that makes sense.
+        least: u64,
+    },
+    /// A device that does not exist.
+    #[error("`--device`: {0}")]
+    Device(#[from] DeviceError),
+    /// Numbers of the program that make no sense.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A file that cannot be written.
+    #[error("`--out`: {0}")]
+    Output(#[from] OutputError),
+    /// A run that failed; boxed, because it is large beside everything else.
+    #[error(transparent)]
+    Training(Box<EngineError>),
+    /// A plot that cannot be drawn.
+    #[error(transparent)]
+    Plot(#[from] PlotError),
+    /// A table that cannot be written.
+    #[error("results cannot be written as CSV: {0}")]
+    Csv(#[from] csv::Error),
+    /// Standard output is closed.
+    #[error("standard output cannot be written: {0}")]
+    Print(io::Error),
+}
+
+impl From<EngineError> for Failure {
+    fn from(error: EngineError) -> Self {
+        Failure::Training(Box::new(error))
+    }
+}
+
+impl Failure {
+    /// 2 when the command line or the config asks for something impossible, 1 when the run itself failed.
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            Failure::TooSmall { .. } | Failure::Device(_) | Failure::Config(_) => ExitCode::from(2),
+            Failure::Output(_) | Failure::Training(_) | Failure::Plot(_) | Failure::Csv(_) | Failure::Print(_) => {
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+/// Refuses the first of these options whose number is 0.
+///
+/// # Errors
+/// [`Failure::TooSmall`].
+pub fn check_positive(options: &[(&'static str, u64)]) -> Result<(), Failure> {
+    match options.iter().find(|(_, number)| *number == 0) {
+        Some(&(option, _)) => Err(Failure::TooSmall { option, least: 1 }),
+        None => Ok(()),
+    }
+}
+
+/// The exit code of a program, after its failure was printed to standard error.
+pub fn finish(result: Result<(), Failure>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            failure.exit_code()
+        }
+    }
+}
+
+/// Prints to standard output, which may be closed.
+///
+/// # Errors
+/// When it is.
+pub fn show(text: &str) -> Result<(), Failure> {
+    io::stdout().write_all(text.as_bytes()).map_err(Failure::Print)
+}
