@@ -7,7 +7,7 @@ use betty_examples::data::{NoiseError, WrongLabel};
 use betty_examples::device::DeviceChoice;
 use betty_runtime::{
     AdamConfig, CgConfig, DenseConfig, FiniteDifferenceConfig, GmresConfig, HypergradientConfig, IdentityConfig,
-    MinresConfig, NeumannConfig, NystromConfig, OptimizerConfig, ProgramConfig,
+    MinresConfig, NeumannConfig, NystromConfig, OptimizerConfig, ProgramConfig, SamaConfig, UnrolledConfig,
 };
 use clap::{Parser, ValueEnum};
 
@@ -97,8 +97,12 @@ pub(crate) enum Method {
     FiniteDifference,
     /// The identity for the Hessian.
     Identity,
+    /// The derivative of the optimizer's step for the inverse Hessian.
+    Sama,
     /// The whole Hessian, factorized; for few hidden units only.
     Dense,
+    /// The classifier's own steps, differentiated in reverse.
+    Unrolled,
 }
 
 /// What gives a training example its weight.
@@ -205,7 +209,9 @@ impl Method {
             Method::Nystrom => HypergradientConfig::Nystrom(NystromConfig { damping: DAMPING, ..Default::default() }),
             Method::FiniteDifference => HypergradientConfig::FiniteDifference(FiniteDifferenceConfig::default()),
             Method::Identity => HypergradientConfig::Identity(IdentityConfig::default()),
+            Method::Sama => HypergradientConfig::Sama(SamaConfig::default()),
             Method::Dense => HypergradientConfig::Dense(DenseConfig { damping: DAMPING, ..Default::default() }),
+            Method::Unrolled => HypergradientConfig::Unrolled(UnrolledConfig::default()),
         }
     }
 }
