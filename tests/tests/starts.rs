@@ -169,6 +169,34 @@ fn a_level_looks_ahead_and_takes_its_steps_again() {
 }
 
 #[test]
+fn a_level_that_looked_ahead_stands_where_it_was_after_an_error() {
+    // The level above has data for its first step only.
+    let once = vec![Ok::<_, io::Error>(tensor(&B))];
+    let problem = Shifted { shift: Point::new(&SHIFT), point: Point::new(&THETA) };
+    let data = ShiftedData { shift: Stream::batches(once), point: Stream::constant(tensor(&A)) };
+    let config = ShiftedConfig::from_json(r#"{ "point": { "start": "look_ahead" } }"#).unwrap();
+    let mut engine = Engine::new(problem, data, config).unwrap();
+    engine.run(1).unwrap();
+    let before = engine.problem().point.values();
+    assert!(matches!(engine.run(1), Err(EngineError::OutOfData { .. })));
+    assert_eq!(engine.problem().point.values(), before);
+}
+
+#[test]
+fn every_task_looks_ahead_from_the_same_place() {
+    let problem = Shifted { shift: Point::new(&SHIFT), point: Point::new(&THETA) };
+    let data = ShiftedData { shift: Stream::constant(tensor(&B)), point: Stream::constant(tensor(&A)) };
+    let config = r#"{ "shift": { "tasks": 3 }, "point": { "start": "look_ahead" } }"#;
+    let mut engine = Engine::new(problem, data, ShiftedConfig::from_json(config).unwrap()).unwrap();
+    engine.run(1).unwrap();
+    // Three equal tasks are one, and the steps that count begin at the first place.
+    let first = shifted(&SHIFT, &THETA);
+    let trained = engine.into_problem();
+    assert_close(&trained.shift.values(), &first);
+    assert_close(&trained.point.values(), &ended(&plus(&A, &first), &THETA));
+}
+
+#[test]
 fn modules_that_differ() {
     let problem = Meta { meta: Point::new(&META), point: Point::new(&[0.0, 0.0, 0.0]) };
     let data = MetaData { meta: Stream::constant(tensor(&A)), point: Stream::constant(tensor(&A)) };

@@ -1,5 +1,6 @@
 //! The schedule, executed: turns of lower levels, starts, tasks, and steps.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::error::EngineError;
@@ -32,22 +33,17 @@ struct Evaluated {
 impl<P: Multilevel> Engine<P> {
     /// Turns of the lower levels as the schedule asks, then one turn of level `k`: a step, unless it is still warming up.
     pub(super) fn advance(&mut self, k: usize, losses: &mut [Option<f64>]) -> Result<(), EngineError> {
-        let is_warm = self.iterations >= self.levels[k].config.warmup as u64;
-        let mut evaluated = Evaluated::default();
-        let mut places = Vec::new();
-        for _ in 0..if is_warm { self.levels[k].config.tasks } else { 1 } {
-            places = self.advance_lowers(k, losses)?;
-            if is_warm {
-                self.evaluate(k, &mut evaluated)?;
-            }
-            self.mark_seen(k);
-        }
-        if is_warm {
-            losses[k] = Some(self.step(k, evaluated)?);
-        }
-        self.levels[k].turns += 1;
+        let mut places = BTreeMap::new();
+        let stepped = self.solve_and_step(k, losses, &mut places);
+        // Lower levels that looked ahead stand where they were, also after an error, …
+        let looked_ahead: Vec<usize> = places.keys().copied().collect();
         for (lower, place) in places {
             self.levels[lower].go_back(place);
+        }
+        stepped?;
+        self.levels[k].turns += 1;
+        // … and take their steps again under the new parameters above.
+        for lower in looked_ahead {
             for _ in 0..self.levels[lower].config.unroll {
                 self.advance(lower, losses)?;
             }
@@ -56,17 +52,47 @@ impl<P: Multilevel> Engine<P> {
         Ok(())
     }
 
-    /// Turns of the lower levels of `k` until each has taken as many as it shall; answers where those stood that only look
-    /// ahead.
-    fn advance_lowers(&mut self, k: usize, losses: &mut [Option<f64>]) -> Result<Vec<(usize, Place)>, EngineError> {
-        let mut places = Vec::new();
+    /// The step of level `k`, if it is warm, with all turns below that it waits for. `places` learns where those lower
+    /// levels stood that only look ahead.
+    fn solve_and_step(
+        &mut self,
+        k: usize,
+        losses: &mut [Option<f64>],
+        places: &mut BTreeMap<usize, Place>,
+    ) -> Result<(), EngineError> {
+        if self.iterations < self.levels[k].config.warmup as u64 {
+            self.advance_lowers(k, losses, None)?;
+            self.mark_seen(k);
+            return Ok(());
+        }
+        let mut evaluated = Evaluated::default();
+        for _ in 0..self.levels[k].config.tasks {
+            self.advance_lowers(k, losses, Some(&mut *places))?;
+            self.evaluate(k, &mut evaluated)?;
+            self.mark_seen(k);
+        }
+        losses[k] = Some(self.step(k, evaluated)?);
+        Ok(())
+    }
+
+    /// Turns of the lower levels of `k` until each has taken as many as it shall. With `places`, those that look ahead begin
+    /// where they stood when this was first called, and are found there.
+    fn advance_lowers(
+        &mut self,
+        k: usize,
+        losses: &mut [Option<f64>],
+        mut places: Option<&mut BTreeMap<usize, Place>>,
+    ) -> Result<(), EngineError> {
         for (i, &lower) in P::SCHEDULE.levels[k].lower.iter().enumerate() {
             if self.levels[lower].turns == self.seen[k][i] {
-                match self.levels[lower].config.start {
-                    Start::Kept => {}
-                    Start::Initial => self.levels[lower].restart(None),
-                    Start::From => self.start_from(lower),
-                    Start::LookAhead => places.push((lower, self.levels[lower].place())),
+                match (self.levels[lower].config.start, &mut places) {
+                    (Start::Kept, _) | (Start::LookAhead, None) => {}
+                    (Start::Initial, _) => self.levels[lower].restart(None),
+                    (Start::From, _) => self.start_from(lower),
+                    (Start::LookAhead, Some(places)) => match places.get(&lower) {
+                        Some(place) => self.levels[lower].go_back(place.clone()),
+                        None => drop(places.insert(lower, self.levels[lower].place())),
+                    },
                 }
             }
             let unroll = self.levels[lower].config.unroll as u64;
@@ -74,7 +100,7 @@ impl<P: Multilevel> Engine<P> {
                 self.advance(lower, losses)?;
             }
         }
-        Ok(places)
+        Ok(())
     }
 
     /// Puts the parameters of the level that the program names in the place of those of `lower`.

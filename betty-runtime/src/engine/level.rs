@@ -58,6 +58,7 @@ pub(super) struct Level {
 }
 
 /// Where a level stands.
+#[derive(Clone)]
 pub(super) struct Place {
     leaves: Vec<Value>,
     states: Vec<Value>,
