@@ -87,6 +87,14 @@ pub enum ConfigError {
         /// The level.
         level: String,
     },
+    /// A number that only matters to levels that others wait for.
+    #[error("`{path}` is given, but no level is solved after `{level}`, so it is never used")]
+    NeverUsed {
+        /// Where the number stands.
+        path: String,
+        /// The level.
+        level: String,
+    },
     /// A level starts from another, but the program does not say which.
     #[error("`{path}` is `from`, but the program does not say from which level `{level}` starts: `start: from(…)`")]
     StartUnknown {

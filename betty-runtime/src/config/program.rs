@@ -95,6 +95,9 @@ pub trait ProgramConfig: Clone + Default + Serialize + DeserializeOwned {
             check::level(spec.name, &Value::Object(to_object(config)?))?;
             let path = format!("{}.hypergradient", spec.name);
             let level = spec.name.to_owned();
+            if schedule.roots.contains(&index) {
+                check_root(spec.name, config)?;
+            }
             check_start(schedule, index, config)?;
             match (schedule.is_passed(index), &config.hypergradient) {
                 (true, None) => return Err(ConfigError::HypergradientMissing { path, level }),
@@ -111,6 +114,16 @@ pub trait ProgramConfig: Clone + Default + Serialize + DeserializeOwned {
         }
         Ok(())
     }
+}
+
+/// What only matters to levels that others wait for is not given for one that nobody waits for.
+fn check_root(name: &str, config: &LevelConfig) -> Result<(), ConfigError> {
+    let field = match (config.unroll, config.start) {
+        (1, Start::Kept) => return Ok(()),
+        (1, _) => "start",
+        _ => "unroll",
+    };
+    Err(ConfigError::NeverUsed { path: format!("{name}.{field}"), level: name.to_owned() })
 }
 
 /// A level that starts from another is differentiated by a method that sees it.

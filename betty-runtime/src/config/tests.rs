@@ -309,6 +309,16 @@ fn another_projection_starts_from_its_own_defaults() {
 }
 
 #[test]
+fn what_nobody_waits_for_is_not_given() {
+    check_invalid("`weights.unroll` is given, but no level is solved after `weights`, so it is never used", |config| {
+        config.weights.unroll = 5;
+    });
+    check_invalid("`weights.start` is given, but no level is solved after `weights`, so it is never used", |config| {
+        config.weights.start = Start::Initial;
+    });
+}
+
+#[test]
 fn numbers_that_were_set_in_code_are_checked_too() {
     check_invalid("`net.unroll` is 0; it must be an integer greater than zero", |config| config.net.unroll = 0);
     check_invalid("`net.clip.norm` is -1.0; it must be a number greater than zero", |config| {
