@@ -15,9 +15,7 @@ use super::rates::LearningRates;
 use super::update::{Before, Update};
 use crate::derivatives::{Curvature, GradientProgram, Point, Variable};
 use crate::execute::{Value, Vector};
-use crate::hypergradient::{
-    Blocks, HypergradientError, HypergradientMethod, Identity, ProductError, Response, Stop, Trajectory,
-};
+use crate::hypergradient::{Blocks, HypergradientError, HypergradientMethod, ProductError, Response, Stop, Trajectory};
 use crate::linalg::InnerProductSpace;
 
 /// The Lagrangian of one level at a point.
@@ -35,9 +33,11 @@ pub(super) struct Site {
 impl Site {
     pub(super) fn stop(&self) -> Stop {
         let point = Point::new(self.inputs.clone(), self.seed);
-        // The level whose step it is has no system to solve.
-        let method = self.method.clone().unwrap_or_else(|| Rc::new(Identity { scale: 1.0 }));
-        Stop::stationary(method, Rc::clone(&self.curvature), point, Rc::clone(&self.below))
+        let (curvature, below) = (Rc::clone(&self.curvature), Rc::clone(&self.below));
+        match &self.method {
+            Some(method) => Stop::stationary(Rc::clone(method), curvature, point, below),
+            None => Stop::evaluated(curvature, point, below),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use super::{Blocks, HypergradientError, HypergradientMethod};
+use super::{Blocks, HypergradientError, HypergradientMethod, Identity};
 use crate::derivatives::{Curvature, Point, Variable};
 use crate::execute::Vector;
 
@@ -47,6 +47,11 @@ impl Stop {
     ) -> Self {
         let own = curvature.borrow().lagrangian().own().into();
         Stop { own, below, answer: Answer::Stationary { method, curvature, point } }
+    }
+
+    /// A level whose total gradient is differentiated and whose own system nobody solves.
+    pub fn evaluated(curvature: Rc<RefCell<Curvature>>, point: Point, below: Rc<[usize]>) -> Self {
+        Self::stationary(Rc::new(Identity { scale: 1.0 }), curvature, point, below)
     }
 
     /// A level whose parameters are what its steps made of the parameters of the levels `into`.
