@@ -6,11 +6,10 @@
 //! ```
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
-use betty_runtime::hypergradient::{HypergradientError, Solved, System};
-use betty_runtime::linalg::InnerProductSpace;
-use betty_runtime::{
-    Engine, EngineError, HypergradientConfig, HypergradientMethod, LowerBatch, Stream, execute, multilevel,
-};
+mod comparison;
+mod own_method;
+
+use betty_runtime::{Engine, HypergradientConfig, LowerBatch, Stream, multilevel};
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
@@ -373,109 +372,6 @@ fn a_warm_start_goes_on_from_the_last_solution() {
     }
     let cold = r#"{"method": "cg", "iterations": 2}"#;
     assert_eq!(gap(cold, 25), gap(cold, 1));
-}
-
-/// A method of a user's own: steepest descent on the system, with a fixed step.
-#[derive(Debug)]
-struct Descent {
-    steps: usize,
-}
-
-impl HypergradientMethod for Descent {
-    fn name(&self) -> &'static str {
-        "descent"
-    }
-
-    fn solve(
-        &self,
-        system: &mut System<'_>,
-        v: &execute::Vector,
-        _guess: Option<execute::Vector>,
-    ) -> Result<Solved, HypergradientError> {
-        let mut x = v.zero();
-        for _ in 0..self.steps {
-            let product = system.apply(&x)?;
-            x.add_scaled(0.4, v);
-            x.add_scaled(-0.4, &product);
-        }
-        Ok(Solved { x, residual: None })
-    }
-}
-
-multilevel! {
-    struct Custom;
-
-    level outer: Vector { lower: [inner], batch: Matrices, loss: upper, optimizer: sgd(lr = 0.2) }
-    level inner: Vector {
-        upper: [outer], batch: Matrices, loss: lower, optimizer: sgd(lr = 0.5),
-        hypergradient: custom(Descent { steps: 200 }, batch = fresh),
-    }
-}
-
-#[test]
-fn a_users_own_method() {
-    let problem = Custom { outer: Vector::new(LAMBDA), inner: Vector::new(THETA) };
-    let data = CustomData { outer: Stream::constant(matrices()), inner: Stream::constant(matrices()) };
-    let mut engine = Engine::new(problem, data, CustomConfig::default()).unwrap();
-    let found = engine.gradient("outer").unwrap().gradient.to_vec().unwrap();
-    assert_close(&found, &expected(&solve(0.0, &cotangent())), 1e-10);
-}
-
-#[test]
-fn a_config_cannot_name_a_method_that_the_program_does_not() {
-    let problem = Quadratic { outer: Vector::new(LAMBDA), inner: Vector::new(THETA) };
-    let data = QuadraticData { outer: Stream::constant(matrices()), inner: Stream::constant(matrices()) };
-    let mut config = QuadraticConfig::default();
-    config.inner.hypergradient = Some(method(r#"{"method": "custom"}"#));
-    let error = Engine::new(problem, data, config).err().unwrap();
-    assert!(matches!(&error, EngineError::NoCustomMethod { level } if level == "inner"), "{error}");
-}
-
-#[test]
-fn a_hypergradient_is_compared_with_a_reference() {
-    let mut exact = engine(method(r#"{"method": "cg", "iterations": 4}"#));
-    let check = exact.verify_hypergradient("outer").unwrap();
-    assert!(check.relative_error < 1e-10 && (check.cosine - 1.0).abs() < 1e-12, "{check}");
-    assert!(check.to_string().contains("agrees with the reference"), "{check}");
-
-    let check = engine(method(r#"{"method": "identity"}"#)).verify_hypergradient("outer").unwrap();
-    let (found, best) = (expected(&cotangent()), expected(&solve(0.0, &cotangent())));
-    let norm = |x: &[f64]| x.iter().map(|x| x * x).sum::<f64>().sqrt();
-    let gap: Vec<f64> = found.iter().zip(&best).map(|(x, y)| x - y).collect();
-    assert!((check.relative_error - norm(&gap) / norm(&best)).abs() < 1e-10, "{check}");
-    assert!((check.norm - norm(&found)).abs() < 1e-10 && (check.reference_norm - norm(&best)).abs() < 1e-10);
-
-    let response = &check.responses[0];
-    assert_eq!((response.level, response.method, response.reference), ("inner", "identity", "dense"));
-    // The ends of the spectrum: det(A − μI) changes its sign there and nowhere beyond.
-    let ends = eigenvalues();
-    assert!((response.largest - ends.1).abs() < 1e-3 && (response.smallest - ends.0).abs() < 1e-3, "{response}");
-    // How far θ is from A⁻¹(Bλ + b).
-    let right: Vec<f64> = (0..N).map(|i| B0[i] + (0..M).map(|j| B[i][j] * LAMBDA[j]).sum::<f64>()).collect();
-    let away: Vec<f64> = solve(0.0, &right).iter().zip(THETA).map(|(best, theta)| best - theta).collect();
-    assert!((response.distance - norm(&away) / norm(&THETA)).abs() < 1e-8, "{response}");
-    assert!(check.to_string().contains("larger `unroll`"), "{check}");
-
-    let error = engine(method(r#"{"method": "dense"}"#)).verify_hypergradient("inner").unwrap_err();
-    assert!(matches!(error, EngineError::NoHypergradient { .. }), "{error}");
-}
-
-/// Smallest and largest eigenvalue of `A`, by power iteration on `A` and on `cI − A`.
-fn eigenvalues() -> (f64, f64) {
-    let power = |shift: f64, sign: f64| {
-        let mut x = vec![1.0, -0.5, 0.25, 2.0];
-        let mut value = 0.0;
-        for _ in 0..2000 {
-            let norm = x.iter().map(|x| x * x).sum::<f64>().sqrt();
-            x.iter_mut().for_each(|x| *x /= norm);
-            let product: Vec<f64> = times(&A, &x).iter().zip(&x).map(|(p, x)| shift * x + sign * p).collect();
-            value = product.iter().zip(&x).map(|(p, x)| p * x).sum();
-            x = product;
-        }
-        value
-    };
-    let largest = power(0.0, 1.0);
-    (largest - power(largest, -1.0), largest)
 }
 
 #[test]
