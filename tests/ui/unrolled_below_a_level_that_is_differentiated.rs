@@ -28,11 +28,20 @@ multilevel! {
 
     level bottom: Net {
         upper: [middle],
+        lower: [base],
         batch: Tensor<1>,
         loss: bottom_loss,
         optimizer: sgd(lr = 0.1),
         unroll: 10,
         hypergradient: unrolled,
+    }
+
+    level base: Net {
+        upper: [bottom],
+        batch: Tensor<1>,
+        loss: base_loss,
+        optimizer: sgd(lr = 0.1),
+        hypergradient: cg(iterations = 10),
     }
 }
 
@@ -44,7 +53,11 @@ fn middle_loss(_: &Net, _: &Net, _: &Net, _: Tensor<1>) -> Tensor<1> {
     unimplemented!()
 }
 
-fn bottom_loss(_: &Net, _: &Net, _: Tensor<1>) -> Tensor<1> {
+fn bottom_loss(_: &Net, _: &Net, _: &Net, _: Tensor<1>) -> Tensor<1> {
+    unimplemented!()
+}
+
+fn base_loss(_: &Net, _: &Net, _: Tensor<1>) -> Tensor<1> {
     unimplemented!()
 }
 

@@ -1,9 +1,9 @@
-//! Levels whose steps are differentiated: enough steps, nothing that would have to differentiate them twice, and no
-//! other method where that is the only way.
+//! Levels whose steps are differentiated: enough steps, twice only where nothing is solved below them, and no other method
+//! where that is the only way.
 
 use syn::ext::IdentExt;
 
-use crate::ast::{Call, Level, Program, ValueKind};
+use crate::ast::{Call, Level, Program, Setting, ValueKind};
 use crate::graph::Graph;
 use crate::methods::METHODS;
 use crate::report::Report;
@@ -23,7 +23,7 @@ pub(super) fn check(program: &Program, graph: &Graph, report: &mut Report) {
 }
 
 fn check_truncate(level: &Level, call: &Call, report: &mut Report) {
-    let truncate = call.settings.iter().find(|setting| setting.name.as_ref().is_some_and(|name| name == "truncate"));
+    let truncate = setting(call, "truncate");
     let Some((value, ValueKind::Integer(digits))) = truncate.map(|setting| (&setting.value, &setting.value.kind))
     else {
         return;
@@ -43,6 +43,14 @@ fn check_truncate(level: &Level, call: &Call, report: &mut Report) {
     }
 }
 
+fn is_number(setting: &&Setting) -> bool {
+    matches!(setting.value.kind, ValueKind::Integer(_))
+}
+
+fn setting<'a>(call: &'a Call, name: &str) -> Option<&'a Setting> {
+    call.settings.iter().find(|setting| setting.name.as_ref().is_some_and(|of| of == name))
+}
+
 /// A best response that is held by a constraint does not follow from the loss alone.
 fn check_projection(level: &Level, method: &Call, report: &mut Report) {
     if let Some(project) = &level.project {
@@ -60,14 +68,24 @@ fn check_projection(level: &Level, method: &Call, report: &mut Report) {
 fn check_place(program: &Program, graph: &Graph, index: usize, call: &Call, report: &mut Report) {
     let name = |index: usize| program.levels[index].name.unraw().to_string();
     let remedy = "choose an implicit method, such as `cg`";
-    let above = (0..graph.levels()).find(|&above| graph.passes(above, index) && graph.is_passed(above));
-    if let Some(above) = above {
+    let above = (0..graph.levels()).find(|&above| graph.passes(above, index) && graph.is_passed(above)).map(name);
+    if let (Some(above), Some(&below)) = (&above, graph.lower(index).first()) {
         report.error(
             &call.name,
             format!(
-                "`{}` answers to `{}`, whose own best response is differentiated, so its steps cannot be; {remedy}",
+                "`{}` answers to `{above}`, whose own best response is differentiated, and waits for `{}`, so its steps \
+                 cannot be differentiated twice; {remedy}",
                 name(index),
-                name(above)
+                name(below)
+            ),
+        );
+    } else if let (Some(above), Some(memory)) = (&above, setting(call, "memory").filter(is_number)) {
+        report.error(
+            &memory.value.tokens,
+            format!(
+                "`{}` answers to `{above}`, whose own best response is differentiated: its steps become one function whose \
+                 values are all held at once; take `memory` away",
+                name(index)
             ),
         );
     } else if let Some(peer) = (0..graph.levels()).find_map(|of| graph.sends_back(of, index)) {

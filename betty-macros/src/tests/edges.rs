@@ -252,14 +252,33 @@ fn hypergradient_off_every_path() {
 }
 
 #[test]
-fn unrolled_below_a_level_that_is_differentiated_itself() {
+fn unrolled_between_a_level_that_is_differentiated_and_one_that_it_waits_for() {
     check_err(
-        "`net` answers to `middle`, whose own best response is differentiated, so its steps cannot be; choose an implicit \
-         method, such as `cg`",
+        "`net` answers to `middle`, whose own best response is differentiated, and waits for `base`, so its steps cannot be \
+         differentiated twice; choose an implicit method, such as `cg`",
         "struct P;
          level top: M { lower: [middle], .. }
          level middle: M { upper: [top], lower: [net], hypergradient: cg, .. }
-         level net: M { upper: [middle], hypergradient: >>>unrolled<<<, .. }",
+         level net: M { upper: [middle], lower: [base], hypergradient: >>>unrolled<<<, .. }
+         level base: M { upper: [net], hypergradient: cg, .. }",
+    );
+}
+
+#[test]
+fn memory_of_steps_that_are_differentiated_twice() {
+    check_err(
+        "`net` answers to `middle`, whose own best response is differentiated: its steps become one function whose values \
+         are all held at once; take `memory` away",
+        "struct P;
+         level top: M { lower: [middle], .. }
+         level middle: M { upper: [top], lower: [net], hypergradient: cg, .. }
+         level net: M { upper: [middle], hypergradient: unrolled(memory = >>>5<<<), .. }",
+    );
+    check_ok(
+        "struct P;
+         level top: M { lower: [middle], .. }
+         level middle: M { upper: [top], lower: [net], hypergradient: cg, .. }
+         level net: M { upper: [middle], hypergradient: unrolled(memory = all), .. }",
     );
 }
 

@@ -132,13 +132,28 @@ pub enum ConfigError {
         /// Steps that are taken.
         unroll: usize,
     },
-    /// The steps of a level are differentiated below a level that is differentiated itself.
+    /// The steps of a level are differentiated that waits for others, below a level that is differentiated itself.
     #[error(
-        "`{path}` is `unrolled`, but `{level}` answers to `{above}`, whose own best response is differentiated; choose \
-         an implicit method for `{level}`, such as `cg`"
+        "`{path}` is `unrolled`, but `{level}` answers to `{above}`, whose own best response is differentiated, and waits \
+         for `{below}`, so its steps cannot be differentiated twice; choose an implicit method for `{level}`, such as `cg`"
     )]
-    UnrolledBelow {
+    UnrolledBetween {
         /// Where the method stands.
+        path: String,
+        /// The level.
+        level: String,
+        /// The level above it.
+        above: String,
+        /// The level that it waits for.
+        below: String,
+    },
+    /// Steps that are differentiated twice are all held at once.
+    #[error(
+        "`{path}` is given, but `{level}` answers to `{above}`, whose own best response is differentiated: the steps of \
+         `{level}` become one function whose values are all held at once; take `memory` away"
+    )]
+    MemoryUnused {
+        /// Where the number stands.
         path: String,
         /// The level.
         level: String,

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::check::{self, Family, METHODS, OPTIMIZERS, PROJECTIONS};
 use super::error::ConfigError;
-use super::{HypergradientConfig, LevelConfig, Start};
+use super::{HypergradientConfig, LevelConfig, Start, UnrolledConfig};
 use crate::engine::schedule::Schedule;
 use crate::file::replace;
 
@@ -103,7 +103,7 @@ pub trait ProgramConfig: Clone + Default + Serialize + DeserializeOwned {
                 (true, None) => return Err(ConfigError::HypergradientMissing { path, level }),
                 (false, Some(_)) => return Err(ConfigError::HypergradientUnused { path, level }),
                 (true, Some(HypergradientConfig::Unrolled(unrolled))) => {
-                    check_unrolled(schedule, index, config.unroll, unrolled.truncate, path)?;
+                    check_unrolled(schedule, index, config.unroll, unrolled, path)?;
                 }
                 (true, Some(_)) if config.project.is_some() => {
                     let path = format!("{}.project", spec.name);
@@ -144,22 +144,27 @@ fn check_start(schedule: &Schedule, index: usize, config: &LevelConfig) -> Resul
     }
 }
 
-/// Steps can be differentiated only once, and only those that are taken.
+/// Only steps that are taken can be differentiated, and twice only those below which nothing is solved.
 fn check_unrolled(
     schedule: &Schedule,
     index: usize,
     unroll: usize,
-    truncate: Option<usize>,
+    config: &UnrolledConfig,
     path: String,
 ) -> Result<(), ConfigError> {
     let level = schedule.levels[index].name.to_owned();
-    if let Some(truncate) = truncate.filter(|&truncate| truncate > unroll) {
+    if let Some(truncate) = config.truncate.filter(|&truncate| truncate > unroll) {
         return Err(ConfigError::TruncateTooLong { path: path + ".truncate", level, truncate, unroll });
     }
     let name = |index: usize| schedule.levels[index].name.to_owned();
     let is_above = |above: &usize| schedule.answers_to(index, *above) && schedule.is_passed(*above);
-    if let Some(above) = (0..schedule.levels.len()).find(is_above) {
-        return Err(ConfigError::UnrolledBelow { path, level, above: name(above) });
+    if let Some(above) = (0..schedule.levels.len()).find(is_above).map(name) {
+        if let Some(&below) = schedule.levels[index].lower.first() {
+            return Err(ConfigError::UnrolledBetween { path, level, above, below: name(below) });
+        }
+        if config.memory.is_some() {
+            return Err(ConfigError::MemoryUnused { path: path + ".memory", level, above });
+        }
     }
     match schedule.peer(index) {
         None => Ok(()),

@@ -81,6 +81,42 @@ pub enum Input {
         /// Which tensor of the condition's variable.
         part: usize,
     },
+    /// Something that a step of a level was taken with.
+    Step {
+        /// The level.
+        level: usize,
+        /// Which of the steps, from 0.
+        step: usize,
+        /// What it is.
+        of: StepInput,
+    },
+}
+
+/// What a step was taken with, besides the parameters of other levels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StepInput {
+    /// A parameter tensor of the level before the step.
+    Parameter(usize),
+    /// A state tensor of the optimizer before the step.
+    State(usize),
+    /// A number of the step: learning rates, then the optimizer's others.
+    Number(usize),
+    /// An input of the level's loss: a tensor of the batch, or of the module that is no parameter.
+    Loss {
+        /// Which of the gradients that were averaged.
+        evaluation: usize,
+        /// Which input of the loss, in the order of its trace.
+        input: usize,
+    },
+    /// A random draw inside the level's loss.
+    Draw {
+        /// Which of the gradients that were averaged.
+        evaluation: usize,
+        /// Number of the draw in the loss's trace.
+        draw: usize,
+        /// What it is drawn from.
+        distribution: Distribution,
+    },
 }
 
 /// The Lagrangian of one level.
@@ -88,9 +124,9 @@ pub enum Input {
 pub struct Lagrangian {
     pub(super) graph: Graph,
     pub(super) value: NodeId,
-    inputs: Vec<(Input, NodeId)>,
+    pub(super) inputs: Vec<(Input, NodeId)>,
     pub(super) variables: BTreeMap<Variable, Vec<NodeId>>,
-    own: Vec<Variable>,
+    pub(super) own: Vec<Variable>,
 }
 
 impl Lagrangian {
@@ -165,21 +201,22 @@ impl Lagrangian {
 
 /// A graph that several losses are put together in; what they share is one input.
 #[derive(Default)]
-struct Build {
-    graph: Graph,
-    inputs: Vec<(Input, NodeId)>,
-    nodes: HashMap<Input, NodeId>,
-    variables: BTreeMap<Variable, Vec<NodeId>>,
+pub(super) struct Build {
+    pub(super) graph: Graph,
+    pub(super) inputs: Vec<(Input, NodeId)>,
+    pub(super) nodes: HashMap<Input, NodeId>,
+    pub(super) variables: BTreeMap<Variable, Vec<NodeId>>,
 }
 
 impl Build {
     /// The input, shaped like `like` when it is new.
-    fn input_like(&mut self, input: Input, like: NodeId) -> NodeId {
+    pub(super) fn input_like(&mut self, input: Input, like: NodeId) -> NodeId {
         let (shape, dtype) = (self.graph.shape(like).to_vec(), self.graph.dtype(like));
         self.input(input, &shape, dtype)
     }
 
-    fn input(&mut self, input: Input, shape: &[usize], dtype: DType) -> NodeId {
+    /// The input, of that shape and type when it is new.
+    pub(super) fn input(&mut self, input: Input, shape: &[usize], dtype: DType) -> NodeId {
         if let Some(&node) = self.nodes.get(&input) {
             return node;
         }

@@ -6,7 +6,9 @@ mod curvature;
 mod lagrangian;
 mod loss;
 mod perturb;
+mod steps;
 
 pub use curvature::{Curvature, Point};
-pub use lagrangian::{Input, Lagrangian, Variable};
+pub use lagrangian::{Input, Lagrangian, StepInput, Variable};
 pub use loss::{GradientProgram, Gradients, Loss};
+pub use steps::StepGraph;

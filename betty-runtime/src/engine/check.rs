@@ -150,7 +150,7 @@ impl<P: Multilevel> Engine<P> {
         let parameters = self.levels[stop].parameters();
         let method = self.methods[stop].clone();
         let context = &mut Context::default();
-        self.prepare_stops(stop, context)?;
+        self.prepare_stops(stop, true, context)?;
         self.prepare_stop(stop, context)?;
         let response: &mut Response = &mut context.response;
         let mut system = response.reduced(stop);

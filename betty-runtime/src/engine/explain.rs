@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Formatter};
 use std::rc::Rc;
 
 use super::error::EngineError;
-use super::losses::BatchPoint;
+use super::ground::{Ground, StepsGround};
 use super::program::Multilevel;
 use super::train::Engine;
 use crate::config::Start;
@@ -67,15 +67,15 @@ impl<P: Multilevel> Engine<P> {
     /// [`EngineError`] as for a first step.
     pub fn explain(&mut self) -> Result<Explanation, EngineError> {
         let count = self.levels.len();
-        let mut points = BTreeMap::new();
+        let mut grounds = BTreeMap::new();
         for k in 0..count {
             let batch = self.peek_batch(k)?;
             let seed = self.draw_seed(k);
             self.losses.prepare(&self.problem, &self.levels, k, &batch, seed)?;
-            points.insert(k, BatchPoint { batch, seed });
+            grounds.insert(k, Ground::Loss { batch, seed });
         }
         let steps = self.steps_of_an_iteration().into_iter().enumerate();
-        let levels = steps.map(|(k, steps)| self.explain_level(k, steps, &points)).collect::<Result<_, _>>()?;
+        let levels = steps.map(|(k, steps)| self.explain_level(k, steps, &grounds)).collect::<Result<_, _>>()?;
         Ok(Explanation { program: P::SCHEDULE.name, levels })
     }
 
@@ -83,13 +83,16 @@ impl<P: Multilevel> Engine<P> {
         &mut self,
         k: usize,
         steps: u64,
-        points: &BTreeMap<usize, BatchPoint>,
+        grounds: &BTreeMap<usize, Ground>,
     ) -> Result<LevelCost, EngineError> {
         let spec = &P::SCHEDULE.levels[k];
         let graph = |source| EngineError::Graph { level: spec.name.into(), source };
         let stops = spec.sweep.iter().map(|stop| stop.level).filter(|level| spec.lower.contains(level));
         let of: Vec<usize> = std::iter::once(k).chain(stops).collect();
-        let gradient = self.losses.get_mut(k, &points[&k].batch).gradient(&of).map_err(graph)?;
+        let Ground::Loss { batch, .. } = &grounds[&k] else {
+            unreachable!("a level steps along the gradient of a loss")
+        };
+        let gradient = self.losses.get_mut(k, batch).gradient(&of).map_err(graph)?;
         let level = &self.levels[k];
         let parameters = level.parameters();
         let bytes: usize =
@@ -108,8 +111,9 @@ impl<P: Multilevel> Engine<P> {
                 .map_or(0, |steps| steps.borrow().capacity() * bytes * (2 + level.states_each())),
             reads: evaluations as u64,
         };
+        let grounds = &self.grounds_below(k, grounds);
         for stop in spec.sweep {
-            let (response, reads, peak) = self.explain_response(stop.level, k, points)?;
+            let (response, reads, peak) = self.explain_response(stop.level, k, grounds)?;
             cost.responses.push(ResponseCost { cost: response.cost * evaluations, ..response });
             cost.reads += (reads * evaluations) as u64;
             cost.peak = cost.peak.max(peak);
@@ -117,24 +121,50 @@ impl<P: Multilevel> Engine<P> {
         Ok(cost)
     }
 
+    /// On what the levels below `k` are differentiated for its hypergradient: as steps where they will be twice.
+    fn grounds_below(&self, k: usize, grounds: &BTreeMap<usize, Ground>) -> BTreeMap<usize, Ground> {
+        let twice = self.levels[k].trajectory.is_some();
+        let mut grounds = grounds.clone();
+        for (&level, ground) in &mut grounds {
+            let Some(steps) = &self.levels[level].trajectory else { continue };
+            if !P::SCHEDULE.answers_to(level, k) || !(twice || P::SCHEDULE.is_nested(level, k)) {
+                continue;
+            }
+            if let Ground::Loss { batch, .. } = ground {
+                let batches = vec![vec![Rc::clone(batch); self.levels[level].evaluations()]; steps.borrow().length()];
+                let from = P::SCHEDULE.levels[level].start.filter(|_| self.levels[level].config.start == Start::From);
+                *ground = Ground::Steps(Rc::new(StepsGround { batches, from, taken: Vec::new() }));
+            }
+        }
+        grounds
+    }
+
     /// One pass through the best response of `stop` on the way to `k`; with reads of the device, and bytes held at once.
     fn explain_response(
         &mut self,
         stop: usize,
         k: usize,
-        points: &BTreeMap<usize, BatchPoint>,
+        grounds: &BTreeMap<usize, Ground>,
     ) -> Result<(ResponseCost, f64, usize), EngineError> {
         let spec = &P::SCHEDULE.levels[stop];
         let below: Vec<usize> = spec.sweep.iter().map(|stop| stop.level).collect();
-        let curvature = self.losses.prepare_curvature::<P>(stop, points)?;
+        let curvature = self.losses.prepare_curvature::<P>(stop, &self.levels, grounds)?;
         let graph = |source| EngineError::Graph { level: spec.name.into(), source };
         let own = curvature.borrow().lagrangian().own().to_vec();
         let (product, peak) = curvature.borrow_mut().cost(&own, &own).map_err(graph)?;
-        let (mixed, mixed_peak) = curvature.borrow_mut().cost(&own, &[Variable::Level(k)]).map_err(graph)?;
+        let into = P::SCHEDULE.levels[k].sweep.iter().find(|of| of.level == stop).map_or(&[][..], |of| of.into);
+        let mut into: Vec<Variable> = into.iter().copied().map(Variable::Level).collect();
+        into.retain(|&of| curvature.borrow().depends_on(of));
+        let (mixed, mixed_peak) = curvature.borrow_mut().cost(&own, &into).map_err(graph)?;
         let point = curvature.borrow().point_cost();
         let mut peak = peak.max(mixed_peak);
         let size = self.levels[stop].parameters().len();
         let name = self.levels[stop].config.hypergradient.as_ref().map_or("", |method| method.name());
+        if let Some(steps) = grounds[&stop].steps() {
+            let cost = point + mixed;
+            let products = Some(steps.batches.len());
+            return Ok((ResponseCost { through: spec.name, method: name, products, cost }, 0.0, peak));
+        }
         if let Some(steps) = &self.levels[stop].trajectory {
             let steps = steps.borrow().length();
             let cost = (point + product + mixed + self.levels[stop].update.cost() * 2.0) * steps as f64;
@@ -145,7 +175,7 @@ impl<P: Multilevel> Engine<P> {
         // The product of a nested stop solves what is below it twice.
         let mut each = product;
         for level in below {
-            let (inner, inner_reads, inner_peak) = self.explain_response(level, stop, points)?;
+            let (inner, inner_reads, inner_peak) = self.explain_response(level, stop, grounds)?;
             each += inner.cost * 2.0;
             reads += products as f64 * 2.0 * inner_reads;
             peak = peak.max(inner_peak);

@@ -5,8 +5,9 @@ use std::rc::Rc;
 
 use super::error::EngineError;
 use super::event::Event;
+use super::ground::{Ground, StepsGround};
 use super::level::Level;
-use super::losses::{BatchPoint, gather};
+use super::losses::gather;
 use super::program::Multilevel;
 use super::schedule::Through;
 use super::train::Engine;
@@ -48,7 +49,7 @@ impl<P: Multilevel> Engine<P> {
         let mut context = Context::default();
         let mut multipliers = Blocks::default();
         if !P::SCHEDULE.levels[k].sweep.is_empty() {
-            self.prepare_stops(k, &mut context)?;
+            self.prepare_stops(k, record, &mut context)?;
             let (indirect, solution) = self.indirect(k, &mut context, &below)?;
             if let Some(indirect) = indirect {
                 total.gradient.add_scaled(-1.0, &indirect);
@@ -67,11 +68,11 @@ impl<P: Multilevel> Engine<P> {
         if !record {
             return Ok((total, None));
         }
-        context.points.insert(k, BatchPoint { batch: Rc::clone(batch), seed });
+        context.grounds.insert(k, Ground::Loss { batch: Rc::clone(batch), seed });
         let site = self.site(k, &mut context, multipliers)?;
         let own = self.own_positions(k, batch, &site);
         let sites = context.sites.into_iter().chain([site]).collect();
-        Ok((total, Some(Evaluation { sites, program, inputs, own })))
+        Ok((total, Some(Evaluation { batch: Rc::clone(batch), sites, program, inputs, own })))
     }
 
     /// The loss of level `k` with its direct derivatives: in the level's parameters, and in those of the levels below whose
@@ -94,18 +95,43 @@ impl<P: Multilevel> Engine<P> {
         Ok(Derivative { loss, square_norm, metrics, own, below, statistics, program, inputs })
     }
 
-    /// Adds every level that the hypergradient of level `k` passes through to the context, at the current point.
-    pub(super) fn prepare_stops(&mut self, k: usize, context: &mut Context) -> Result<(), EngineError> {
-        for &Through { level, into } in P::SCHEDULE.levels[k].sweep {
-            if let Some(steps) = &self.levels[level].trajectory {
-                if steps.borrow().is_empty() {
-                    return Err(EngineError::NoSteps { level: self.levels[level].name.into() });
-                }
-                context.response.add(level, Stop::unrolled(level, Box::new(Rc::clone(steps)), into));
+    /// Adds every level that the hypergradient of level `k` passes through to the context, at the current point; `twice` if
+    /// the hypergradient will be differentiated itself.
+    pub(super) fn prepare_stops(&mut self, k: usize, twice: bool, context: &mut Context) -> Result<(), EngineError> {
+        let sweep = P::SCHEDULE.levels[k].sweep;
+        for &Through { level, into } in sweep {
+            let Some(steps) = &self.levels[level].trajectory else {
+                self.prepare_stop(level, context)?;
                 continue;
+            };
+            if steps.borrow().is_empty() {
+                return Err(EngineError::NoSteps { level: self.levels[level].name.into() });
             }
-            self.prepare_stop(level, context)?;
+            if twice || P::SCHEDULE.is_nested(level, k) {
+                let ground = Rc::new(steps.borrow().ground());
+                self.prepare_steps(level, ground, context)?;
+            } else {
+                context.response.add(level, Stop::unrolled(level, Box::new(Rc::clone(steps)), into));
+            }
         }
+        Ok(())
+    }
+
+    /// Adds a level as a function of what its steps read.
+    fn prepare_steps(
+        &mut self,
+        level: usize,
+        ground: Rc<StepsGround>,
+        context: &mut Context,
+    ) -> Result<(), EngineError> {
+        let evaluations = ground.taken.iter().flat_map(|(step, _)| &step.evaluations);
+        for evaluation in evaluations {
+            self.losses.prepare(&self.problem, &self.levels, level, &evaluation.batch, evaluation.seed())?;
+        }
+        context.grounds.insert(level, Ground::Steps(ground));
+        let site = self.site(level, context, Blocks::default())?;
+        context.response.add(level, site.stop());
+        context.sites.push(site);
         Ok(())
     }
 
@@ -129,7 +155,7 @@ impl<P: Multilevel> Engine<P> {
                 solution = multipliers;
             }
         }
-        context.points.insert(level, BatchPoint { batch, seed });
+        context.grounds.insert(level, Ground::Loss { batch, seed });
         let mut site = self.site(level, context, solution)?;
         if let Some(method) = by_step {
             site.method = method.build_on(self.levels[level].next_step(gradient));
@@ -141,7 +167,7 @@ impl<P: Multilevel> Engine<P> {
 
     /// The Lagrangian of level `k` at the current point, given the solution of the adjoint system below it.
     fn site(&mut self, k: usize, context: &mut Context, mut solution: Blocks) -> Result<Site, EngineError> {
-        let curvature = self.losses.prepare_curvature::<P>(k, &context.points)?;
+        let curvature = self.losses.prepare_curvature::<P>(k, &self.levels, &context.grounds)?;
         let inputs = {
             let curvature = curvature.borrow();
             for (index, &variable) in curvature.lagrangian().own()[1..].iter().enumerate() {
@@ -153,7 +179,14 @@ impl<P: Multilevel> Engine<P> {
             inputs.map(|(input, like)| context.value(input, like, &self.levels)).collect()
         };
         let below = P::SCHEDULE.levels[k].sweep.iter().map(|stop| stop.level).collect();
-        Ok(Site { level: k, curvature, inputs, seed: context.points[&k].seed, method: self.methods[k].clone(), below })
+        Ok(Site {
+            level: k,
+            curvature,
+            inputs,
+            seed: context.grounds[&k].seed(),
+            method: self.methods[k].clone(),
+            below,
+        })
     }
 
     /// Solves the adjoint system below level `k`, `right` being the derivative of its loss in what is solved there. Answers
@@ -213,7 +246,7 @@ struct Derivative {
 /// What has been gathered for one hypergradient.
 #[derive(Default)]
 pub(super) struct Context {
-    points: BTreeMap<usize, BatchPoint>,
+    grounds: BTreeMap<usize, Ground>,
     multipliers: Blocks,
     sites: Vec<Site>,
     pub(super) response: Response,
@@ -224,12 +257,19 @@ impl Context {
     fn value(&self, input: Input, like: &Node, levels: &[Level]) -> Value {
         match input {
             Input::Leaf { level, index } => levels[level].leaves[index].clone(),
-            Input::Batch { level, index } => self.points[&level].batch.values()[index].clone(),
+            Input::Batch { level, index } => match &self.grounds[&level] {
+                Ground::Loss { batch, .. } => batch.values()[index].clone(),
+                Ground::Steps(_) => unreachable!("steps have batches of their own"),
+            },
+            Input::Step { level, step, of } => {
+                let steps = self.grounds[&level].steps().expect("steps are what this level is differentiated on");
+                steps.value(step, of, like)
+            }
             Input::Draw { level, draw, distribution } => Value::draw(
                 &like.shape,
                 like.dtype,
                 distribution,
-                self.points[&level].seed,
+                self.grounds[&level].seed(),
                 draw,
                 &levels[level].device(),
             ),

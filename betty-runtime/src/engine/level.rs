@@ -158,6 +158,11 @@ impl Level {
         }
     }
 
+    /// How many gradients are averaged for a step.
+    pub(super) fn evaluations(&self) -> usize {
+        self.config.tasks * self.config.accumulate
+    }
+
     /// Number of the coming step for the optimizer, from 1.
     pub(super) fn next_number(&self) -> u64 {
         self.taken + 1

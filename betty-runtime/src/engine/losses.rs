@@ -8,13 +8,14 @@ use burn::tensor::Device;
 use indexmap::IndexMap;
 
 use super::error::EngineError;
+use super::ground::{Ground, Shape};
 use super::level::{Level, check_device};
 use super::program::Multilevel;
 use crate::derivatives::{Curvature, Lagrangian, Loss};
 use crate::execute::Value;
 use crate::trace::{AnyBatch, Signature, Source, TraceError, Verification, tolerance, trace_for};
 
-/// How many traces each level keeps; the least recently used one goes first.
+/// How many traces each level keeps at least; the least recently used one goes first.
 const TRACES: usize = 8;
 
 /// The compiled losses of all levels.
@@ -59,7 +60,8 @@ impl Losses {
                 if self.verify {
                     verify(&loss, levels, k, batch, seed)?;
                 }
-                if cache.len() == TRACES {
+                // Those of all steps before a step of a level above may be needed together.
+                if cache.len() >= TRACES.max(levels[k].config.unroll * levels[k].evaluations()) {
                     cache.shift_remove_index(0);
                 }
                 cache.insert_full(signature.clone(), loss).0
@@ -81,15 +83,16 @@ impl Losses {
         &mut self.caches[k][batch.signature()]
     }
 
-    /// Compiles the Lagrangian of level `k` on these batches, if it is not there yet: `stops` are the levels below it whose
-    /// best responses answer to it, each after its own stops. All their losses and Lagrangians have been prepared.
+    /// Compiles the Lagrangian of level `k` on these grounds, if it is not there yet. Its losses, and the Lagrangians of the
+    /// levels below it whose best responses answer to it, have been prepared.
     pub(super) fn prepare_curvature<P: Multilevel>(
         &mut self,
         k: usize,
-        points: &BTreeMap<usize, BatchPoint>,
+        levels: &[Level],
+        grounds: &BTreeMap<usize, Ground>,
     ) -> Result<Rc<RefCell<Curvature>>, EngineError> {
         let stops = P::SCHEDULE.levels[k].sweep.iter().map(|stop| stop.level);
-        let key = |of: usize| CurvatureKey::new::<P>(of, points);
+        let key = |of: usize| CurvatureKey::new::<P>(of, grounds);
         let own = key(k);
         let index = match self.curvatures.get_index_of(&own) {
             Some(index) => index,
@@ -97,10 +100,17 @@ impl Losses {
                 let below: Vec<_> = stops.map(|stop| (stop, self.curvatures[&key(stop)].clone())).collect();
                 let below: Vec<_> = below.iter().map(|(stop, curvature)| (*stop, curvature.borrow())).collect();
                 let below: Vec<_> = below.iter().map(|(stop, curvature)| (*stop, curvature.lagrangian())).collect();
-                let loss = self.get(k, &points[&k].batch);
                 let name = P::SCHEDULE.levels[k].name;
                 let graph = |source| EngineError::Graph { level: name.into(), source };
-                let lagrangian = Lagrangian::new(k, loss, &below).map_err(graph)?;
+                let lagrangian = match &grounds[&k] {
+                    Ground::Loss { batch, .. } => Lagrangian::new(k, self.get(k, batch), &below),
+                    Ground::Steps(steps) => {
+                        let of_step = |batches: &Vec<Rc<AnyBatch>>| batches.iter().map(|of| self.get(k, of)).collect();
+                        let losses: Vec<_> = steps.batches.iter().map(of_step).collect();
+                        Lagrangian::of_steps(k, &levels[k].trainable, &losses, levels[k].update.graph(), steps.from)
+                    }
+                };
+                let lagrangian = lagrangian.map_err(graph)?;
                 let curvature = Curvature::new(lagrangian, &self.device).map_err(graph)?;
                 if self.curvatures.len() == TRACES * self.caches.len() {
                     self.curvatures.shift_remove_index(0);
@@ -114,24 +124,18 @@ impl Losses {
     }
 }
 
-/// On what a level's loss is evaluated.
-pub(super) struct BatchPoint {
-    pub(super) batch: Rc<AnyBatch>,
-    pub(super) seed: u64,
-}
-
-/// What a Lagrangian depends on: the level, and the signatures of its batch and of those of its stops.
+/// What a Lagrangian depends on: the level, and on what it and its stops are differentiated.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct CurvatureKey {
     level: usize,
-    signatures: Vec<Signature>,
+    shapes: Vec<Shape>,
 }
 
 impl CurvatureKey {
-    fn new<P: Multilevel>(level: usize, points: &BTreeMap<usize, BatchPoint>) -> Self {
+    fn new<P: Multilevel>(level: usize, grounds: &BTreeMap<usize, Ground>) -> Self {
         let stops = P::SCHEDULE.levels[level].sweep.iter().map(|stop| stop.level);
         let all = std::iter::once(level).chain(stops);
-        CurvatureKey { level, signatures: all.map(|of| points[&of].batch.signature().clone()).collect() }
+        CurvatureKey { level, shapes: all.map(|of| grounds[&of].shape()).collect() }
     }
 }
 

@@ -7,6 +7,7 @@ mod error;
 mod event;
 mod explain;
 mod gradient;
+mod ground;
 mod level;
 mod losses;
 mod metrics;

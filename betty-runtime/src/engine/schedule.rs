@@ -72,6 +72,13 @@ impl Schedule {
         self.levels.get(above).is_some_and(|above| above.sweep.iter().any(|stop| stop.level == level))
     }
 
+    /// Whether the hypergradient of `of` passes through `level` and through a level that `level` answers to, so that it takes
+    /// second derivatives of how `level` answers.
+    #[must_use]
+    pub fn is_nested(&self, level: usize, of: usize) -> bool {
+        self.answers_to(level, of) && self.levels[of].sweep.iter().any(|stop| self.answers_to(level, stop.level))
+    }
+
     /// A level whose best response depends on that of `level` and the other way round, below a common level.
     #[must_use]
     pub fn peer(&self, level: usize) -> Option<usize> {

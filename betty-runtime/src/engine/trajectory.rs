@@ -11,12 +11,14 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
+use super::ground::StepsGround;
 use super::rates::LearningRates;
 use super::update::{Before, Update};
 use crate::derivatives::{Curvature, GradientProgram, Point, Variable};
 use crate::execute::{Value, Vector};
 use crate::hypergradient::{Blocks, HypergradientError, HypergradientMethod, ProductError, Response, Stop, Trajectory};
 use crate::linalg::InnerProductSpace;
+use crate::trace::AnyBatch;
 
 /// The Lagrangian of one level at a point.
 #[derive(Clone)]
@@ -44,6 +46,7 @@ impl Site {
 /// How the gradient of a step came about on one batch.
 #[derive(Clone)]
 pub(super) struct Evaluation {
+    pub(super) batch: Rc<AnyBatch>,
     /// The level's stops, and the level itself last.
     pub(super) sites: Vec<Site>,
     /// The level's loss and direct gradient.
@@ -139,6 +142,24 @@ impl Steps {
         }
     }
 
+    /// The steps that are differentiated, to be made one function. All are kept whole.
+    pub(super) fn ground(&self) -> StepsGround {
+        let skipped = self.steps.len().saturating_sub(self.length);
+        let steps = self.steps.iter().skip(skipped);
+        let batches = steps.clone().map(|step| step.evaluations.iter().map(|of| Rc::clone(&of.batch)).collect());
+        let taken = steps.clone().map(|step| (step.clone(), self.update.numbers(&step.rates, step.number).collect()));
+        StepsGround {
+            batches: batches.collect(),
+            from: self.from.filter(|_| self.is_whole(skipped)),
+            taken: taken.collect(),
+        }
+    }
+
+    /// Whether the steps after the first `skipped` are all since the level started.
+    fn is_whole(&self, skipped: usize) -> bool {
+        skipped == 0 && self.recorded == self.steps.len()
+    }
+
     /// The reverse sweep over the last steps, from a cotangent of the parameters after them.
     pub(super) fn pull_back(&self, cotangent: &Vector, into: &[Variable]) -> Result<Blocks, HypergradientError> {
         let steps: Vec<&Step> = self.steps.iter().collect();
@@ -162,7 +183,7 @@ impl Steps {
         }
         // What is left at the first step belongs to where it began.
         let from = self.from.map(Variable::Level).filter(|from| into.contains(from));
-        if let Some(from) = from.filter(|_| skipped == 0 && self.recorded == self.steps.len()) {
+        if let Some(from) = from.filter(|_| self.is_whole(skipped)) {
             sweep.sent.add(from, 1.0, sweep.parameters);
         }
         Ok(sweep.sent)
@@ -276,9 +297,13 @@ impl Evaluation {
         for (&(at, _), parameter) in self.own.iter().zip(&parameters.0) {
             inputs[at] = parameter.clone();
         }
-        let seed = self.sites.last().map_or(0, |site| site.seed);
-        let found = self.program.run(inputs, seed)?;
+        let found = self.program.run(inputs, self.seed())?;
         Ok(found.of.into_iter().next().unwrap_or_default())
+    }
+
+    /// The seed of what is drawn.
+    pub(super) fn seed(&self) -> u64 {
+        self.sites.last().map_or(0, |site| site.seed)
     }
 
     /// Second derivatives at these parameters.

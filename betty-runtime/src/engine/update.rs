@@ -8,6 +8,7 @@ use burn::tensor::DType;
 
 use super::rates::LearningRates;
 use crate::config::{Clip, LevelConfig};
+use crate::derivatives::StepGraph;
 use crate::execute::{Cost, Program, Value, Vector};
 use crate::graph::{Graph, GraphError, NodeId, WithScalar, vjp};
 use crate::hypergradient::{NextStep, ProductError};
@@ -144,8 +145,13 @@ impl Update {
         Ok(Program::new(&graph, &inputs, &pulled, self.program.device()))
     }
 
+    /// The step as a graph.
+    pub(super) fn graph(&self) -> StepGraph<'_> {
+        StepGraph { graph: &self.graph, tensors: &self.tensors, numbers: &self.numbers, moved: &self.moved }
+    }
+
     /// The learning rate of each parameter, and the optimizer's other numbers. Equal rates share one tensor.
-    fn numbers(&self, rates: &LearningRates, step: u64) -> impl Iterator<Item = Value> {
+    pub(super) fn numbers(&self, rates: &LearningRates, step: u64) -> impl Iterator<Item = Value> {
         let scalar = |number| Value::scalar(number, self.dtype, self.program.device());
         let mut numbers: Vec<Value> = Vec::with_capacity(rates.each.len());
         for (i, &rate) in rates.each.iter().enumerate() {

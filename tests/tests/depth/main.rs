@@ -5,4 +5,5 @@ mod level;
 mod quadratics;
 mod reference;
 mod smooth;
+mod twice;
 mod unrolled;

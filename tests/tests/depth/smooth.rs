@@ -186,6 +186,8 @@ fn a_chain_of_three() {
         assert!(middle < 1e-12, "{middle:e}");
         assert_close(&engine.gradient("lambda").unwrap().gradient.to_vec().unwrap(), &expected, 1e-9);
         let check = engine.verify_hypergradient("lambda").unwrap();
+        let cost = engine.explain().unwrap();
+        assert_eq!(cost.levels[0].responses.len(), 2, "{cost}");
         assert!(check.relative_error < 1e-9 && check.responses.len() == 2, "{check}");
         // Both levels are at their best responses, and curve upwards.
         assert!(check.responses.iter().all(|of| of.distance < 1e-9 && of.smallest > 0.0), "{check}");

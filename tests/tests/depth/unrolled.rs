@@ -6,15 +6,15 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use betty_runtime::{ConfigError, Engine, EngineError, Event, Multilevel, ProgramConfig, Stream, multilevel};
+use betty_runtime::{Engine, Event, Multilevel, Stream, multilevel};
 use burn::nn::DropoutConfig;
 use burn::tensor::Tensor;
 
 use crate::level::{Vector, assert_close, vector};
 
-type Nothing = Tensor<1>;
+pub(crate) type Nothing = Tensor<1>;
 
-fn square(x: Tensor<1>) -> Tensor<1> {
+pub(crate) fn square(x: Tensor<1>) -> Tensor<1> {
     (x.clone() * x).sum()
 }
 
@@ -30,7 +30,7 @@ fn middle(x: &Vector, lambda: &Vector, y: &Vector, _: Nothing) -> Tensor<1> {
         + square(y * x).mul_scalar(0.3)
 }
 
-fn outer(lambda: &Vector, x: &Vector, _: Nothing) -> Tensor<1> {
+pub(crate) fn outer(lambda: &Vector, x: &Vector, _: Nothing) -> Tensor<1> {
     (x.x.val().exp()).sum() + square(lambda.x.val()).mul_scalar(0.2)
 }
 
@@ -80,18 +80,18 @@ multilevel! {
     level y: Vector { upper: [lambda], batch: Nothing, loss: follow, optimizer: sgd(lr = 1.0), hypergradient: dense }
 }
 
-const LAMBDA: [f64; 3] = [0.4, -0.7, 0.2];
+pub(crate) const LAMBDA: [f64; 3] = [0.4, -0.7, 0.2];
 
-fn nothing() -> Stream<Nothing> {
+pub(crate) fn nothing() -> Stream<Nothing> {
     Stream::constant(vector(&[0.0]))
 }
 
 /// The upper loss that one iteration sees, and the hypergradient, which is the whole step of length 1.
-fn iteration<P: Multilevel>(problem: P, data: P::Data, lambda: impl Fn(P) -> Vector) -> (f64, Vec<f64>) {
+pub(crate) fn iteration<P: Multilevel>(problem: P, data: P::Data, lambda: impl Fn(P) -> Vector) -> (f64, Vec<f64>) {
     let loss = Rc::new(Cell::new(f64::NAN));
     let seen = Rc::clone(&loss);
     let mut engine = Engine::new(problem, data, P::Config::default()).unwrap().observe(move |event| {
-        if let Event::Step { name: "lambda", loss, .. } = event {
+        if let Event::Step { level: 0, loss, .. } = event {
             seen.set(*loss);
         }
     });
@@ -99,7 +99,12 @@ fn iteration<P: Multilevel>(problem: P, data: P::Data, lambda: impl Fn(P) -> Vec
     (loss.get(), lambda(engine.into_problem()).x.val().into_data().try_to_vec().unwrap())
 }
 
-fn check(run: impl Fn(&[f64]) -> (f64, Vec<f64>)) {
+pub(crate) fn check(run: impl Fn(&[f64]) -> (f64, Vec<f64>)) {
+    check_to(1e-9, run);
+}
+
+/// Compares the hypergradient of a run with differences of its upper loss.
+pub(crate) fn check_to(tolerance: f64, run: impl Fn(&[f64]) -> (f64, Vec<f64>)) {
     let after = run(&LAMBDA).1;
     let found: Vec<f64> = LAMBDA.iter().zip(after).map(|(before, after)| before - after).collect();
     let loss = |k: usize, by: f64| {
@@ -109,8 +114,8 @@ fn check(run: impl Fn(&[f64]) -> (f64, Vec<f64>)) {
     };
     let slope =
         |k: usize, h: f64| (8.0 * (loss(k, h) - loss(k, -h)) - (loss(k, 2.0 * h) - loss(k, -2.0 * h))) / (12.0 * h);
-    let expected: Vec<f64> = (0..LAMBDA.len()).map(|k| slope(k, 1e-3)).collect();
-    assert_close(&found, &expected, 1e-9);
+    let expected: Vec<f64> = (0..LAMBDA.len()).map(|k| slope(k, 3e-4)).collect();
+    assert_close(&found, &expected, tolerance);
 }
 
 #[test]
@@ -150,15 +155,4 @@ fn steps_that_send_to_a_best_response_beside_them() {
         let data = BelowPipelineData { lambda: nothing(), x: nothing(), y: nothing() };
         iteration(problem, data, |problem| problem.lambda)
     });
-}
-
-#[test]
-fn steps_below_a_level_that_is_differentiated_itself_are_refused() {
-    let problem =
-        AboveImplicit { lambda: Vector::new(&LAMBDA), x: Vector::new(&LAMBDA), y: Vector::new(&[0.0, 0.0, 0.0]) };
-    let data = AboveImplicitData { lambda: nothing(), x: nothing(), y: nothing() };
-    let json =
-        r#"{ "x": { "hypergradient": { "method": "cg" } }, "y": { "hypergradient": { "method": "unrolled" } } }"#;
-    let error = Engine::new(problem, data, AboveImplicitConfig::from_json(json).unwrap()).err().unwrap();
-    assert!(matches!(error, EngineError::Config(ConfigError::UnrolledBelow { .. })), "{error}");
 }
