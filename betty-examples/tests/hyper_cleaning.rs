@@ -165,7 +165,8 @@ fn a_run_writes_everything_and_is_repeatable() {
 
 #[test]
 fn every_method_moves_both_kinds_of_weights() {
-    let implicit = ["cg", "minres", "gmres", "neumann", "nystrom", "finite_difference", "identity", "sama", "dense"];
+    let implicit =
+        ["cg", "minres", "gmres", "neumann", "nystrom", "finite_difference", "penalty", "identity", "sama", "dense"];
     for method in implicit.into_iter().chain(["unrolled"]) {
         for weighting in ["table", "network"] {
             let (folder, output) = short_run(&["--method", method, "--weighting", weighting, "--quiet"]);

@@ -241,6 +241,19 @@ pub(crate) static METHODS: Family = Family {
             options: &[option("perturbation", Range::Positive, "1e-2"), BATCH],
         },
         Entry {
+            name: "penalty",
+            variant: "Penalty",
+            config: "PenaltyConfig",
+            options: &[
+                option("multiplier", Range::Positive, "100.0"),
+                option("steps", Range::Count, "10"),
+                option("step_size", Range::Positive, "0.1"),
+                DAMPING,
+                option("warm_start", Range::Flag, "true"),
+                BATCH,
+            ],
+        },
+        Entry {
             name: "identity",
             variant: "Identity",
             config: "IdentityConfig",

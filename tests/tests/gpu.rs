@@ -96,12 +96,15 @@ fn trained(device: &Device, method: &HypergradientConfig) -> Vec<f64> {
 
 #[test]
 fn every_method_agrees_on_cpu_and_cuda() {
-    for method in ["cg", "minres", "gmres", "neumann", "nystrom", "finite_difference", "identity", "sama", "unrolled"] {
+    for method in
+        ["cg", "minres", "gmres", "neumann", "nystrom", "finite_difference", "penalty", "identity", "sama", "unrolled"]
+    {
         let mut method: HypergradientConfig = method.parse().unwrap();
         // A network's Hessian curves downwards too, which these two do not take.
         match &mut method {
             HypergradientConfig::Cg(cg) => cg.damping = 1.0,
             HypergradientConfig::Nystrom(nystrom) => nystrom.damping = 1.0,
+            HypergradientConfig::Penalty(penalty) => penalty.damping = 1.0,
             _ => {}
         }
         let cpu = trained(&Device::flex(), &method);
@@ -111,7 +114,7 @@ fn every_method_agrees_on_cpu_and_cuda() {
         let relative = norm(&gap) / norm(&cpu);
         println!("{}: relative difference {relative:.2e}", method.name());
         // f32 on both; the difference quotient loses half of the digits.
-        let is_quotient = matches!(method.name(), "finite_difference" | "sama");
+        let is_quotient = matches!(method.name(), "finite_difference" | "penalty" | "sama");
         let tolerance = if is_quotient { 1e-2 } else { 1e-3 };
         assert!(relative < tolerance, "{}: {relative:e}", method.name());
     }

@@ -156,6 +156,17 @@ pub(super) static METHODS: Family = Family {
             name: "finite_difference",
             options: &[("perturbation", Range::Positive, Optional), ("batch", Range::Batch, Optional)],
         },
+        Entry {
+            name: "penalty",
+            options: &[
+                ("multiplier", Range::Positive, Optional),
+                ("steps", Range::Count, Optional),
+                ("step_size", Range::Positive, Optional),
+                ("damping", Range::NonNegative, Optional),
+                ("warm_start", Range::Flag, Optional),
+                ("batch", Range::Batch, Optional),
+            ],
+        },
         Entry { name: "identity", options: &[("scale", Range::Positive, Optional), ("batch", Range::Batch, Optional)] },
         Entry {
             name: "sama",

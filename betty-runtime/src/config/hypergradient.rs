@@ -27,6 +27,8 @@ pub enum HypergradientConfig {
     Nystrom(NystromConfig),
     /// H for the identity, and the mixed product by central differences.
     FiniteDifference(FiniteDifferenceConfig),
+    /// Gradients at a penalised copy of the level in the place of second derivatives.
+    Penalty(PenaltyConfig),
     /// H for a multiple of the identity.
     Identity(IdentityConfig),
     /// The derivative of the optimizer's step in the place of H⁻¹.
@@ -50,6 +52,7 @@ impl HypergradientConfig {
             Self::Neumann(_) => "neumann",
             Self::Nystrom(_) => "nystrom",
             Self::FiniteDifference(_) => "finite_difference",
+            Self::Penalty(_) => "penalty",
             Self::Identity(_) => "identity",
             Self::Sama(_) => "sama",
             Self::Dense(_) => "dense",
@@ -68,6 +71,7 @@ impl HypergradientConfig {
             Self::Neumann(config) => config.batch,
             Self::Nystrom(config) => config.batch,
             Self::FiniteDifference(config) => config.batch,
+            Self::Penalty(config) => config.batch,
             Self::Identity(config) => config.batch,
             Self::Sama(config) => config.batch,
             Self::Dense(config) => config.batch,
@@ -90,6 +94,7 @@ impl FromStr for HypergradientConfig {
             "neumann" => Self::Neumann(NeumannConfig::default()),
             "nystrom" => Self::Nystrom(NystromConfig::default()),
             "finite_difference" => Self::FiniteDifference(FiniteDifferenceConfig::default()),
+            "penalty" => Self::Penalty(PenaltyConfig::default()),
             "identity" => Self::Identity(IdentityConfig::default()),
             "sama" => Self::Sama(SamaConfig::default()),
             "dense" => Self::Dense(DenseConfig::default()),
@@ -237,6 +242,38 @@ pub struct FiniteDifferenceConfig {
 impl Default for FiniteDifferenceConfig {
     fn default() -> Self {
         Self { perturbation: 1e-2, batch: LowerBatch::Last }
+    }
+}
+
+/// Gradients at two copies of the level in the place of all second derivatives (F2SA: Kwon et al., 2023,
+/// arXiv:2301.10945): z = θ minimises c, y minimises c(λ, y) + ⟨v, y⟩/m, and the indirect gradient is
+/// m·(∂c/∂λ(λ, y) − ∂c/∂λ(λ, z)), with an error of O(1/m). With y = z − x/m the steps of y are
+/// x ← x + s·(v − m·(∇c(z) − ∇c(z − x/m)) − δx), which solve Hx = v as far as c is quadratic between z and y.
+///
+/// Choose m by how far y moves, ‖x‖/m: little enough that H is about the same there. Rounding needs no thought: y is never
+/// looked at closer to z than √u·(1 + ‖θ‖), where u is the machine precision, 1e-7 in single and 2e-16 in double precision.
+/// At that distance, which a large m always reaches, rounding costs about √u of the answer, and bias about as much.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PenaltyConfig {
+    /// m, how much more the lower loss counts for y than the upper one; greater than zero, by default 100.
+    pub multiplier: f64,
+    /// K, the steps of y, one gradient each; at least 1, by default 10.
+    pub steps: usize,
+    /// s, the step size; greater than zero and below 2 over the largest eigenvalue of H + δI, by default 0.1.
+    pub step_size: f64,
+    /// δ, the weight of ½‖y − z‖², which makes the problem of y convex; not negative, by default 0.
+    pub damping: f64,
+    /// Whether y starts from where it was relative to z at the step before, instead of from z: few steps are then enough;
+    /// by default `true`.
+    pub warm_start: bool,
+    /// The batch of the level on which gradients are taken; by default the last.
+    pub batch: LowerBatch,
+}
+
+impl Default for PenaltyConfig {
+    fn default() -> Self {
+        Self { multiplier: 100.0, steps: 10, step_size: 0.1, damping: 0.0, warm_start: true, batch: LowerBatch::Last }
     }
 }
 

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 pub use self::error::ConfigError;
 pub use self::hypergradient::{
     CgConfig, CustomConfig, DenseConfig, FiniteDifferenceConfig, GmresConfig, HypergradientConfig, IdentityConfig,
-    LowerBatch, MinresConfig, NeumannConfig, NystromConfig, SamaConfig, UnrolledConfig,
+    LowerBatch, MinresConfig, NeumannConfig, NystromConfig, PenaltyConfig, SamaConfig, UnrolledConfig,
 };
 pub use self::optimizer::{AdaGradConfig, AdamConfig, AdamWConfig, OptimizerConfig, RmsPropConfig, SgdConfig};
 pub use self::program::ProgramConfig;

@@ -169,7 +169,7 @@ fn unknown_names() {
     );
     check_err(
         "`net.hypergradient.method`: unknown method `cgg` (did you mean `cg`?); known are `cg`, `minres`, `gmres`, \
-         `neumann`, `nystrom`, `finite_difference`, `identity`, `sama`, `dense`, `unrolled` and `custom`",
+         `neumann`, `nystrom`, `finite_difference`, `penalty`, `identity`, `sama`, `dense`, `unrolled` and `custom`",
         json!({ "net": { "hypergradient": { "method": "cgg" } } }),
     );
     check_err(

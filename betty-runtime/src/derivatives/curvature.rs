@@ -4,15 +4,17 @@
 //! reverse). Of that graph only the part behind the tangents depends on them; everything else is evaluated once at a point
 //! and kept for all products there.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
 use burn::tensor::Device;
 
 use super::lagrangian::{Lagrangian, Variable};
 use super::loss::gradient_nodes;
-use super::perturb::Perturbation;
-use crate::execute::{Cost, Program, Value, Vector};
+use super::perturb::{Perturbation, Unmoved};
+use crate::execute::{Cost, Program, ReadError, Value, Vector};
 use crate::graph::{Graph, GraphError, NodeId, Op, dependents, jvp, reachable};
+use crate::linalg::InnerProductSpace;
 
 /// Which variables move, and which derivatives are asked for.
 type Key = (Vec<Variable>, Vec<Variable>);
@@ -45,12 +47,14 @@ pub struct Point {
     inputs: Vec<Value>,
     seed: u64,
     values: Vec<Value>,
+    unmoved: HashMap<Key, Unmoved>,
+    lengths: HashMap<Vec<Variable>, f64>,
 }
 
 impl Point {
     /// The point with these values for all inputs of a Lagrangian, in its order.
     pub fn new(inputs: Vec<Value>, seed: u64) -> Self {
-        Point { inputs, seed, values: Vec::new() }
+        Point { inputs, seed, values: Vec::new(), unmoved: HashMap::new(), lengths: HashMap::new() }
     }
 }
 
@@ -206,13 +210,69 @@ impl Curvature {
         outputs: &[Variable],
         epsilon: f64,
     ) -> Result<Vec<(Variable, Vector)>, GraphError> {
-        let key: Key = (moving.iter().map(|&(variable, _)| variable).collect(), outputs.to_vec());
-        if !self.perturbations.contains_key(&key) {
-            let built = Perturbation::new(&self.lagrangian, &key.0, &key.1, &self.device)?;
-            self.perturbations.insert(key.clone(), built);
+        let (variables, tangents): (Vec<Variable>, Vec<&Vector>) = moving.iter().copied().unzip();
+        let perturbation = self.perturbation((variables, outputs.to_vec()))?;
+        Ok(perturbation.quotient(&point.inputs, &tangents, epsilon, point.seed))
+    }
+
+    /// `m·(∂ℓ/∂w(…) − ∂ℓ/∂w(… − t/m))` for each `w` of `outputs` and the multiplier `m`: a [`product`](Self::product) from
+    /// gradients at one displaced point and the unmoved one, which is evaluated once, held as for a
+    /// [`quotient`](Self::quotient).
+    ///
+    /// # Errors
+    /// [`GraphError`] if the derivative cannot be built.
+    pub fn displaced(
+        &mut self,
+        point: &mut Point,
+        moving: &[(Variable, &Vector)],
+        outputs: &[Variable],
+        multiplier: f64,
+    ) -> Result<Vec<(Variable, Vector)>, GraphError> {
+        let (variables, tangents): (Vec<Variable>, Vec<&Vector>) = moving.iter().copied().unzip();
+        let key: Key = (variables, outputs.to_vec());
+        let perturbation = self.perturbation(key.clone())?;
+        let Point { inputs, seed, unmoved, .. } = point;
+        let unmoved = unmoved.entry(key).or_insert_with(|| perturbation.unmoved(inputs, *seed));
+        Ok(perturbation.displaced(unmoved, inputs, &tangents, multiplier))
+    }
+
+    /// The norm of these variables at a point, read once.
+    ///
+    /// # Errors
+    /// [`ReadError`] when it cannot be read.
+    pub fn length(&self, point: &mut Point, variables: &[Variable]) -> Result<f64, ReadError> {
+        if let Some(&known) = point.lengths.get(variables) {
+            return Ok(known);
         }
-        let tangents: Vec<&Vector> = moving.iter().map(|&(_, tangent)| tangent).collect();
-        Ok(self.perturbations[&key].quotient(&point.inputs, &tangents, epsilon, point.seed))
+        let nodes: Vec<NodeId> =
+            variables.iter().flat_map(|of| self.lagrangian.variables[of].iter().copied()).collect();
+        let inputs = self.lagrangian.input_nodes().into_iter().zip(&point.inputs);
+        let values = Vector(inputs.filter(|(node, _)| nodes.contains(node)).map(|(_, value)| value.clone()).collect());
+        let length = values.dot(&values)?.sqrt();
+        point.lengths.insert(variables.to_vec(), length);
+        Ok(length)
+    }
+
+    /// What the unmoved point and each [`displaced`](Self::displaced) one take, and the bytes that one holds at once.
+    ///
+    /// # Errors
+    /// [`GraphError`] if the derivative cannot be built.
+    pub fn displaced_cost(
+        &mut self,
+        moving: &[Variable],
+        outputs: &[Variable],
+    ) -> Result<(Cost, Cost, usize), GraphError> {
+        Ok(self.perturbation((moving.to_vec(), outputs.to_vec()))?.cost())
+    }
+
+    fn perturbation(&mut self, key: Key) -> Result<&Perturbation, GraphError> {
+        Ok(match self.perturbations.entry(key) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(free) => {
+                let built = Perturbation::new(&self.lagrangian, &free.key().0, &free.key().1, &self.device)?;
+                free.insert(built)
+            }
+        })
     }
 }
 

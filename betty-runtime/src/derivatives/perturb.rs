@@ -11,7 +11,7 @@ use burn::tensor::Device;
 use super::curvature::boundary;
 use super::lagrangian::{Lagrangian, Variable};
 use super::loss::gradient_nodes;
-use crate::execute::{Program, Value, Vector};
+use crate::execute::{Cost, Program, Value, Vector};
 use crate::graph::{GraphError, NodeId, Op, dependents, replay};
 use crate::linalg::InnerProductSpace;
 
@@ -23,8 +23,14 @@ pub(super) struct Perturbation {
     moved: Program,
     /// Where the variables that move stand among the Lagrangian's inputs.
     moving: Vec<usize>,
-    /// The derivatives, with how many tensors each has.
+    /// The derivatives that depend on what moves, with how many tensors each has.
     outputs: Vec<(Variable, usize)>,
+}
+
+/// What is known before anything moves.
+pub(super) struct Unmoved {
+    held: Vec<Value>,
+    gradients: Vec<(Variable, Vector)>,
 }
 
 impl Perturbation {
@@ -52,13 +58,25 @@ impl Perturbation {
             perturbed.push(graph.input(&shape, dtype));
         }
         replaced.extend(parameters.iter().copied().zip(perturbed.iter().copied()));
-        let flat: Vec<NodeId> = gradients.iter().flatten().copied().collect();
-        let nodes = replay(&mut graph, &source, &flat, &replaced)?;
+        let mut nodes = Vec::new();
+        let mut dependent = Vec::new();
+        for (&output, gradient) in outputs.iter().zip(&gradients) {
+            let moved = replay(&mut graph, &source, gradient, &replaced)?;
+            if moved != *gradient {
+                dependent.push((output, moved.len()));
+                nodes.extend(moved);
+            }
+        }
         let kept = boundary(&graph, &nodes, &perturbed);
         let held = Program::new(&graph, &inputs, &kept, device);
         let moved = Program::new(&graph, &[kept, perturbed].concat(), &nodes, device);
-        let outputs = outputs.iter().copied().zip(gradients.iter().map(Vec::len)).collect();
-        Ok(Perturbation { held, moved, moving: positions, outputs })
+        Ok(Perturbation { held, moved, moving: positions, outputs: dependent })
+    }
+
+    /// What the unmoved point takes, what a moved one takes, and the bytes that the larger holds at once.
+    pub(super) fn cost(&self) -> (Cost, Cost, usize) {
+        let moved = self.moved.cost();
+        (self.held.cost() + moved, moved, self.held.peak().max(self.moved.peak()))
     }
 
     /// `(∂ℓ/∂w(v + ε·t) − ∂ℓ/∂w(v − ε·t)) / 2ε`; `inputs` are the Lagrangian's inputs at the unperturbed point.
@@ -69,9 +87,12 @@ impl Perturbation {
         epsilon: f64,
         seed: u64,
     ) -> Vec<(Variable, Vector)> {
+        if self.outputs.is_empty() {
+            return Vec::new();
+        }
         let held = self.held.run(inputs.iter().cloned(), seed);
-        let behind = self.at(&held, inputs, tangents, -epsilon);
-        let mut quotients = self.at(&held, inputs, tangents, epsilon);
+        let behind = self.gradients(&held, self.moved(inputs, tangents, -epsilon));
+        let mut quotients = self.gradients(&held, self.moved(inputs, tangents, epsilon));
         for ((_, quotient), (_, behind)) in quotients.iter_mut().zip(&behind) {
             quotient.add_scaled(-1.0, behind);
             quotient.scale(0.5 / epsilon);
@@ -79,11 +100,46 @@ impl Perturbation {
         quotients
     }
 
-    fn at(&self, held: &[Value], inputs: &[Value], tangents: &[&Vector], step: f64) -> Vec<(Variable, Vector)> {
+    /// The point itself, by the same program as points beside it, so that their rounding errors cancel where they agree.
+    pub(super) fn unmoved(&self, inputs: &[Value], seed: u64) -> Unmoved {
+        if self.outputs.is_empty() {
+            return Unmoved { held: Vec::new(), gradients: Vec::new() };
+        }
+        let held = self.held.run(inputs.iter().cloned(), seed);
+        let gradients = self.gradients(&held, self.moved(inputs, &[], 0.0));
+        Unmoved { held, gradients }
+    }
+
+    /// `m·(∂ℓ/∂w(v) − ∂ℓ/∂w(v − t/m))` for the multiplier `m`.
+    pub(super) fn displaced(
+        &self,
+        unmoved: &Unmoved,
+        inputs: &[Value],
+        tangents: &[&Vector],
+        multiplier: f64,
+    ) -> Vec<(Variable, Vector)> {
+        if self.outputs.is_empty() {
+            return Vec::new();
+        }
+        let mut products = self.gradients(&unmoved.held, self.moved(inputs, tangents, -1.0 / multiplier));
+        for ((_, product), (_, gradient)) in products.iter_mut().zip(&unmoved.gradients) {
+            product.combine(-multiplier, multiplier, gradient);
+        }
+        products
+    }
+
+    /// `v + step·t`
+    fn moved(&self, inputs: &[Value], tangents: &[&Vector], step: f64) -> Vector {
         let mut moved = Vector(self.moving.iter().map(|&position| inputs[position].clone()).collect());
-        moved.add_scaled(step, &Vector(tangents.iter().flat_map(|tangent| tangent.0.iter().cloned()).collect()));
+        if step != 0.0 {
+            moved.add_scaled(step, &Vector(tangents.iter().flat_map(|tangent| tangent.0.iter().cloned()).collect()));
+        }
+        moved
+    }
+
+    fn gradients(&self, held: &[Value], at: Vector) -> Vec<(Variable, Vector)> {
         // Every draw is held, so that the seed means nothing here.
-        let mut found = self.moved.run(held.iter().cloned().chain(moved.0), 0).into_iter();
+        let mut found = self.moved.run(held.iter().cloned().chain(at.0), 0).into_iter();
         let outputs = self.outputs.iter();
         outputs.map(|&(variable, count)| (variable, Vector(found.by_ref().take(count).collect()))).collect()
     }

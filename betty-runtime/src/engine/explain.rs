@@ -11,7 +11,7 @@ use super::train::Engine;
 use crate::config::Start;
 use crate::derivatives::Variable;
 use crate::execute::Cost;
-use crate::hypergradient::Budget;
+use crate::hypergradient::{Budget, Products};
 use crate::trace::AnyBatch;
 
 /// What one iteration takes, level by level.
@@ -151,13 +151,24 @@ impl<P: Multilevel> Engine<P> {
         let curvature = self.losses.prepare_curvature::<P>(stop, &self.levels, grounds)?;
         let graph = |source| EngineError::Graph { level: spec.name.into(), source };
         let own = curvature.borrow().lagrangian().own().to_vec();
-        let (product, peak) = curvature.borrow_mut().cost(&own, &own).map_err(graph)?;
         let into = P::SCHEDULE.levels[k].sweep.iter().find(|of| of.level == stop).map_or(&[][..], |of| of.into);
         let mut into: Vec<Variable> = into.iter().copied().map(Variable::Level).collect();
         into.retain(|&of| curvature.borrow().depends_on(of));
-        let (mixed, mixed_peak) = curvature.borrow_mut().cost(&own, &into).map_err(graph)?;
-        let point = curvature.borrow().point_cost();
-        let mut peak = peak.max(mixed_peak);
+        let products = self.methods[stop].as_ref().map_or(Products::Exact, |method| method.products());
+        let (point, product, mixed, mut peak) = match products {
+            Products::Displaced { .. } => {
+                let (unmoved, product, peak) = curvature.borrow_mut().displaced_cost(&own, &own).map_err(graph)?;
+                let (mixed_unmoved, mixed, other) =
+                    curvature.borrow_mut().displaced_cost(&own, &into).map_err(graph)?;
+                (unmoved + mixed_unmoved, product, mixed, peak.max(other))
+            }
+            _ => {
+                let (product, peak) = curvature.borrow_mut().cost(&own, &own).map_err(graph)?;
+                let (mixed, other) = curvature.borrow_mut().cost(&own, &into).map_err(graph)?;
+                let point = curvature.borrow().point_cost();
+                (point, product, mixed, peak.max(other))
+            }
+        };
         let size = self.levels[stop].parameters().len();
         let name = self.levels[stop].config.hypergradient.as_ref().map_or("", |method| method.name());
         if let Some(steps) = grounds[&stop].steps() {

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::{
     ConjugateGradient, DenseSolve, FiniteDifference, Gmres, HypergradientMethod, Identity, Minres, Neumann, NextStep,
-    Nystrom, Sama,
+    Nystrom, Penalty, Sama,
 };
 use crate::config::HypergradientConfig;
 use crate::linalg::{CgOptions, DenseOptions, GmresOptions, MinresOptions, NeumannOptions, NystromOptions};
@@ -56,6 +56,13 @@ impl HypergradientConfig {
                 Rc::new(Nystrom { options: NystromOptions { rank: c.rank, damping: c.damping, seed: c.seed } })
             }
             Self::FiniteDifference(ref c) => Rc::new(FiniteDifference { perturbation: c.perturbation }),
+            Self::Penalty(ref c) => Rc::new(Penalty {
+                multiplier: c.multiplier,
+                steps: c.steps,
+                step_size: c.step_size,
+                damping: c.damping,
+                warm_start: c.warm_start,
+            }),
             Self::Identity(ref c) => Rc::new(Identity { scale: c.scale }),
             Self::Dense(ref c) => Rc::new(DenseSolve { options: DenseOptions { damping: c.damping, limit: c.limit } }),
             Self::Sama(_) | Self::Unrolled(_) | Self::Custom(_) => return None,

@@ -8,7 +8,7 @@
 //! the quotient is `O(ε²)`. Stopped values and random draws are held at the unperturbed point: without that, the quotient
 //! differentiates through `stop_gradient` and measures the noise between two dropout masks.
 
-use super::{Budget, HypergradientError, HypergradientMethod, MixedProduct, Solved, System};
+use super::{Budget, HypergradientError, HypergradientMethod, Products, Solved, System};
 use crate::execute::Vector;
 
 /// Two gradients of the lower loss instead of a product with its second derivative.
@@ -32,8 +32,8 @@ impl HypergradientMethod for FiniteDifference {
         Ok(Solved { x: v.clone(), residual: None })
     }
 
-    fn mixed(&self) -> MixedProduct {
-        MixedProduct::Difference { perturbation: self.perturbation }
+    fn products(&self) -> Products {
+        Products::MixedDifference { perturbation: self.perturbation }
     }
 
     fn budget(&self, _unknowns: usize) -> Option<Budget> {

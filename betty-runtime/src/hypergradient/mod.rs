@@ -20,6 +20,7 @@
 //! | [`Nystrom`] | `(Hₖ + damping·I)⁻¹ v` for `Hₖ` of rank `k` | `k + 1` | few large eigenvalues; cannot diverge |
 //! | [`Identity`] | `scale · v` | none | many upper steps, crude is enough |
 //! | [`FiniteDifference`] | `v`, with a difference quotient for the mixed product | two gradients | lowest cost, as in DARTS |
+//! | [`Penalty`] | `K` steps of descent for the displacement of a penalised copy | `K + 2` gradients | no second derivatives |
 //! | [`Sama`] | `−(∂Φ/∂g)ᵀ v`, the derivative of the optimizer's step | two gradients | adaptive optimizers, large networks |
 //! | [`DenseSolve`] | solves exactly with the whole matrix | one a parameter | tests, small problems |
 //! | `unrolled` | needs none: the steps themselves are differentiated, see [`Trajectory`] | one a step | few steps, far from convergence |
@@ -42,6 +43,8 @@ mod identity;
 mod minres;
 mod neumann;
 mod nystrom;
+mod penalty;
+mod products;
 mod reduced;
 mod response;
 mod sama;
@@ -60,6 +63,8 @@ pub use identity::Identity;
 pub use minres::Minres;
 pub use neumann::Neumann;
 pub use nystrom::Nystrom;
+pub use penalty::Penalty;
+pub use products::Products;
 pub use response::{Direction, Response};
 pub use sama::{NextStep, Sama};
 pub use stop::{Stop, Trajectory};
@@ -108,9 +113,9 @@ pub trait HypergradientMethod: Debug {
         None
     }
 
-    /// How the product of the solution with the mixed second derivative is formed.
-    fn mixed(&self) -> MixedProduct {
-        MixedProduct::Exact
+    /// How products with second derivatives of the level's loss are formed.
+    fn products(&self) -> Products {
+        Products::Exact
     }
 }
 
@@ -121,18 +126,6 @@ pub struct Budget {
     pub products: usize,
     /// Numbers read from the device.
     pub reads: f64,
-}
-
-/// How a mixed product `(∂²c/∂λ∂θ)·x` is formed.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum MixedProduct {
-    /// By differentiation.
-    Exact,
-    /// As a central difference of gradients at `θ ± ε·x`.
-    Difference {
-        /// `‖ε·x‖`, more than 0.
-        perturbation: f64,
-    },
 }
 
 /// What a method answers.

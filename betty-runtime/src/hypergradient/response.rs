@@ -19,10 +19,10 @@ use std::rc::Rc;
 
 use super::reduced::{Reduced, ReducedHessian};
 use super::stop::{Answer, Stop};
-use super::{Blocks, HypergradientError, MixedProduct, ProductError, SolveReport};
+use super::{Blocks, HypergradientError, ProductError, SolveReport};
 use crate::derivatives::Variable;
 use crate::execute::Vector;
-use crate::linalg::{InnerProductSpace, LinearOperator};
+use crate::linalg::LinearOperator;
 
 /// Which of the two systems.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -314,24 +314,7 @@ impl Response {
         }
         let own = &stop.own;
         let is_mixed = rows.iter().all(|row| !own.contains(row)) && moving.iter().all(|(of, _)| own.contains(of));
-        let products = match method.mixed() {
-            MixedProduct::Difference { perturbation } if is_mixed => {
-                let mut square = 0.0;
-                for (_, tangent) in &moving {
-                    square += tangent.dot(tangent)?;
-                }
-                if !f64::is_finite(square) {
-                    return Err(HypergradientError::NotFinite);
-                }
-                if square == 0.0 {
-                    // Nothing comes down, so nothing goes up.
-                    return Ok(Vec::new());
-                }
-                curvature.quotient(point, &moving, &rows, perturbation / square.sqrt())
-            }
-            _ => curvature.product(point, &moving, &rows),
-        };
-        products.map_err(|error| ProductError::from(error).into())
+        method.products().form(curvature, point, &moving, &rows, is_mixed)
     }
 
     /// The parameters of a level and its multipliers.

@@ -12,7 +12,7 @@
 use std::fmt::Debug;
 use std::rc::Rc;
 
-use super::{Budget, HypergradientError, HypergradientMethod, MixedProduct, ProductError, Solved, System};
+use super::{Budget, HypergradientError, HypergradientMethod, ProductError, Products, Solved, System};
 use crate::execute::Vector;
 
 /// The step that a level would take next, as a function of its gradient.
@@ -51,7 +51,7 @@ impl HypergradientMethod for Sama {
         Some(Budget { products: 0, reads: 1.0 })
     }
 
-    fn mixed(&self) -> MixedProduct {
-        MixedProduct::Difference { perturbation: self.perturbation }
+    fn products(&self) -> Products {
+        Products::MixedDifference { perturbation: self.perturbation }
     }
 }

@@ -6,9 +6,10 @@
 //! M⁻¹·b = s·Σ_{k≥0} tₖ      t₀ = b      tₖ₊₁ = tₖ − s·M·tₖ
 //! ```
 //!
-//! and the first `K` terms are what `K` steps of gradient descent on `½⟨x, M·x⟩ − ⟨b, x⟩` from 0 give. From another start
-//! `x₀` these steps give `x₀` and the sum of the series for `t₀ = b − M·x₀`. Lorraine, Vicol and Duvenaud, *Optimizing
-//! Millions of Hyperparameters by Implicit Differentiation* (AISTATS 2020).
+//! and the first `K` terms are what `K` steps `x ← x + s·(b − M·x)` of gradient descent on `½⟨x, M·x⟩ − ⟨b, x⟩` from 0 give,
+//! each term being the residual before its step. From another start `x₀` they give `x₀` and the sum of the series for
+//! `t₀ = b − M·x₀`. Steps are what is computed, because they make sense for an operator that is not quite linear as well.
+//! Lorraine, Vicol and Duvenaud, *Optimizing Millions of Hyperparameters by Implicit Differentiation* (AISTATS 2020).
 
 use super::operator::{apply_damped, dot};
 use super::{InnerProductSpace, LinearOperator, Outcome, Quantity, Solution, SolveError};
@@ -34,7 +35,7 @@ const GROWTH: f64 = 10.0;
 /// outcome is that of all terms but the last, which bounds the residual of the sum as long as terms shrink.
 ///
 /// # Errors
-/// [`SolveError::Diverged`] when a term is more than 10 times as large as the first because the step is too long,
+/// [`SolveError::Diverged`] when a term is more than 10 times as large as `b` and the first because the step is too long,
 /// [`SolveError::NotPositiveDefinite`] when it is because the operator curves downwards, [`SolveError::NotFinite`],
 /// [`SolveError::Operator`].
 pub fn neumann<A: LinearOperator + ?Sized>(
@@ -58,19 +59,22 @@ pub fn neumann<A: LinearOperator + ?Sized>(
         }
     };
     let mut square = first;
+    // After a good guess the first term may be rounding error, and so may what it grows to.
+    let start = first.max(scale);
     if terms > 0 {
         x.add_scaled(step_size, &term);
     }
     for k in 1..terms {
-        let product = apply_damped(operator, damping, &term)?;
-        term.add_scaled(-step_size, &product);
+        let before = term;
+        term = apply_damped(operator, damping, &x)?;
+        term.combine(-1.0, 1.0, b);
+        let last = square;
         square = dot::<A>(&term, &term, k, Quantity::Term)?;
-        let growth = (square / first).sqrt();
+        let growth = (square / start).sqrt();
         if growth > GROWTH {
-            // Of the term before.
-            term.add_scaled(step_size, &product);
-            let curvature =
-                dot::<A>(&term, &product, k, Quantity::Curvature)? / dot::<A>(&term, &term, k, Quantity::Term)?;
+            // The term before is t, and this one t − s·M·t.
+            let kept = dot::<A>(&before, &term, k, Quantity::Curvature)?;
+            let curvature = (1.0 - kept / last) / step_size;
             return Err(if curvature <= 0.0 {
                 SolveError::NotPositiveDefinite { iteration: k, curvature }
             } else {

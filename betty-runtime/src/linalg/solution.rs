@@ -109,13 +109,13 @@ pub enum SolveError<E> {
     },
     /// The terms of a Neumann series grew instead of shrinking.
     #[error(
-        "the Neumann series diverges: term {term} is {growth:.1} times as large as the first; step_size {step_size} \
+        "the series diverges: term {term} is {growth:.1} times as large as at first; step_size {step_size} \
          must be below 2/λ_max, and λ_max is about {curvature:e} or more"
     )]
     Diverged {
         /// The term, from 0.
         term: usize,
-        /// Its norm over the norm of the first term.
+        /// Its norm over that of the right-hand side, or of the first term where that is larger.
         growth: f64,
         /// The step size used.
         step_size: f64,

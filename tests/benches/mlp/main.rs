@@ -108,6 +108,7 @@ fn hypergradients(c: &mut Criterion) {
     for (name, json) in [
         ("cg(5)", r#"{"method": "cg", "iterations": 5, "damping": 1.0, "tolerance": 0.0}"#),
         ("neumann(5)", r#"{"method": "neumann", "terms": 5, "step_size": 0.1}"#),
+        ("penalty(5)", r#"{"method": "penalty", "steps": 5, "step_size": 0.1}"#),
         ("finite_difference", r#"{"method": "finite_difference"}"#),
         ("identity", r#"{"method": "identity"}"#),
     ] {

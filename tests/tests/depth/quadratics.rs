@@ -59,10 +59,19 @@ macro_rules! program {
                 let (q, linear) = form.restricted(s, &[&[s], spec.upper, spec.lower].concat());
                 Stream::constant((matrix(&q), vector(&linear)))
             };
-            for method in ["dense", "cg"] {
+            for method in ["dense", "cg", "penalty"] {
                 let problem = $program { $($level: Vector::new(&z[form.part(level(stringify!($level)))]),)* };
                 let data = $data { $($level: stream(level(stringify!($level))),)* };
                 let mut config = $config::default();
+                if method == "penalty" {
+                    // Every other level: each sees products that the method of another one has a part in.
+                    for level in config.levels_mut().into_iter().step_by(2) {
+                        if let Some(HypergradientConfig::Dense(_)) = level.hypergradient {
+                            let penalty = r#"{"method": "penalty", "steps": 30, "step_size": 0.22}"#;
+                            level.hypergradient = Some(serde_json::from_str(penalty).unwrap());
+                        }
+                    }
+                }
                 if method == "cg" {
                     for level in config.levels_mut() {
                         if let Some(HypergradientConfig::Dense(_)) = level.hypergradient {

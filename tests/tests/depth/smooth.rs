@@ -5,6 +5,7 @@
 
 use betty_runtime::{Engine, HypergradientConfig, Multilevel, ProgramConfig, Stream, multilevel};
 use burn::tensor::Tensor;
+use serde_json::json;
 
 use crate::level::{Vector, assert_close, matrix, vector};
 use crate::reference::solve;
@@ -191,6 +192,26 @@ fn a_chain_of_three() {
         assert!(check.relative_error < 1e-9 && check.responses.len() == 2, "{check}");
         // Both levels are at their best responses, and curve upwards.
         assert!(check.responses.iter().all(|of| of.distance < 1e-9 && of.smallest > 0.0), "{check}");
+    }
+}
+
+#[test]
+fn penalties_at_every_level_leave_an_error_of_first_order() {
+    let lambda = [0.3, -0.7];
+    let x = middle_solution(&lambda);
+    let expected = high_gradient(&lambda);
+    let error = |multiplier: f64| {
+        let problem = Chain3 { lambda: Vector::new(&lambda), x: Vector::new(&x), y: Vector::new(&answer(&x)) };
+        let data = Chain3Data { lambda: nothing(), x: nothing(), y: nothing() };
+        let mut config = Chain3Config::default();
+        let penalty = json!({ "method": "penalty", "steps": 80, "step_size": 0.3, "multiplier": multiplier });
+        methods(&mut config, &penalty.to_string());
+        let found = Engine::new(problem, data, config).unwrap().gradient("lambda").unwrap().gradient.to_vec().unwrap();
+        found.iter().zip(&expected).map(|(x, y)| (x - y).powi(2)).sum::<f64>().sqrt()
+    };
+    for multiplier in [100.0, 1e3, 1e4] {
+        let ratio = error(multiplier) / error(2.0 * multiplier);
+        assert!((ratio - 2.0).abs() < 20.0 / multiplier, "{multiplier}: {ratio}");
     }
 }
 

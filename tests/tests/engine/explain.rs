@@ -54,6 +54,26 @@ fn operations_are_those_of_the_matrix_products() {
 }
 
 #[test]
+fn a_penalty_takes_gradients_only() {
+    let device = Device::flex();
+    let problem = Products {
+        scale: Param::from_tensor(Tensor::ones([1], &device)),
+        b: Param::from_tensor(Tensor::ones([16, 4], &device)),
+    };
+    let stream = || Stream::constant(Tensor::<2>::ones([8, 16], &device));
+    let data = ProductsData { scale: stream(), b: stream() };
+    let mut config = ProductsConfig::default();
+    config.b.hypergradient = Some(serde_json::from_str(r#"{"method": "penalty", "steps": 7}"#).unwrap());
+    let explained = Engine::new(problem, data, config).unwrap().explain().unwrap();
+    let response = &explained.levels[0].responses[0];
+    assert_eq!((response.method, response.products), ("penalty", Some(7)));
+    // A·B and Aᵀ·(A·B) at B itself and at seven points beside it, for two tasks; the scale is not in this loss.
+    let multiplications = 2.0 * 8.0 * 2.0 * (2.0 * (8 * 16 * 4) as f64);
+    let around = response.cost.operations - multiplications;
+    assert!(around > 0.0 && around < 0.25 * multiplications, "{explained}");
+}
+
+#[test]
 fn looking_ahead_changes_nothing() {
     let mut looked = engine(0.3);
     let explained = looked.explain().unwrap();

@@ -161,7 +161,7 @@ fn validation_stops_early_and_keeps_the_best() {
 
 #[test]
 fn every_method_trains() {
-    for method in ["cg", "minres", "gmres", "neumann", "nystrom", "finite_difference", "identity", "dense"] {
+    for method in ["cg", "minres", "gmres", "neumann", "nystrom", "finite_difference", "penalty", "identity", "dense"] {
         let mut config = CleaningConfig::default();
         let mut chosen: HypergradientConfig = method.parse().unwrap();
         match &mut chosen {
@@ -218,6 +218,16 @@ fn a_finite_difference_holds_stopped_values_and_masks() {
     let gap = exact.iter().zip(&quotient).map(|(x, y)| (x - y).powi(2)).sum::<f64>().sqrt();
     // f32 loses half of its digits in the quotient; relu has kinks.
     assert!(norm > 0.0 && gap / norm < 0.02, "{exact:?} {quotient:?}");
+
+    let exact = gradient(r#"{"method": "neumann", "terms": 4, "step_size": 0.5}"#);
+    let norm = exact.iter().map(|x| x * x).sum::<f64>().sqrt();
+    // With the larger multiplier the copies would be equal in f32.
+    for multiplier in ["30.0", "1e12"] {
+        let json = format!(r#""method": "penalty", "steps": 4, "step_size": 0.5, "multiplier": {multiplier}"#);
+        let displaced = gradient(&format!(r#"{{ {json}, "warm_start": false }}"#));
+        let gap = exact.iter().zip(&displaced).map(|(x, y)| (x - y).powi(2)).sum::<f64>().sqrt();
+        assert!(norm > 0.0 && gap / norm < 0.02, "{exact:?} {displaced:?}");
+    }
 }
 
 #[test]

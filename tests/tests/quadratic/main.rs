@@ -8,6 +8,7 @@
 
 mod comparison;
 mod own_method;
+mod penalty;
 
 use betty_runtime::{Engine, HypergradientConfig, LowerBatch, Stream, multilevel};
 use burn::module::{Module, Param};

@@ -30,6 +30,8 @@ pub(crate) const SETTINGS: &[Setting] = &[
     ("neumann", &[("terms", "100"), ("step_size", "0.5")]),
     ("nystrom", &[("rank", "20"), ("damping", "0.1")]),
     ("nystrom", &[("rank", "100"), ("damping", "0.1")]),
+    ("penalty", &[("steps", "20"), ("step_size", "0.5"), ("warm_start", "false")]),
+    ("penalty", &[("steps", "100"), ("step_size", "0.5"), ("warm_start", "false")]),
     ("finite_difference", &[]),
     ("sama", &[]),
     ("identity", &[]),

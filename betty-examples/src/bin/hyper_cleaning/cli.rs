@@ -7,7 +7,8 @@ use betty_examples::data::{NoiseError, WrongLabel};
 use betty_examples::device::DeviceChoice;
 use betty_runtime::{
     AdamConfig, CgConfig, DenseConfig, FiniteDifferenceConfig, GmresConfig, HypergradientConfig, IdentityConfig,
-    MinresConfig, NeumannConfig, NystromConfig, OptimizerConfig, ProgramConfig, SamaConfig, UnrolledConfig,
+    MinresConfig, NeumannConfig, NystromConfig, OptimizerConfig, PenaltyConfig, ProgramConfig, SamaConfig,
+    UnrolledConfig,
 };
 use clap::{Parser, ValueEnum};
 
@@ -95,6 +96,8 @@ pub(crate) enum Method {
     Nystrom,
     /// The identity for the Hessian, and two gradients for the mixed product.
     FiniteDifference,
+    /// Gradients at a penalised copy of the classifier for the Hessian.
+    Penalty,
     /// The identity for the Hessian.
     Identity,
     /// The derivative of the optimizer's step for the inverse Hessian.
@@ -208,6 +211,7 @@ impl Method {
             Method::Neumann => HypergradientConfig::Neumann(NeumannConfig { damping: DAMPING, ..Default::default() }),
             Method::Nystrom => HypergradientConfig::Nystrom(NystromConfig { damping: DAMPING, ..Default::default() }),
             Method::FiniteDifference => HypergradientConfig::FiniteDifference(FiniteDifferenceConfig::default()),
+            Method::Penalty => HypergradientConfig::Penalty(PenaltyConfig { damping: DAMPING, ..Default::default() }),
             Method::Identity => HypergradientConfig::Identity(IdentityConfig::default()),
             Method::Sama => HypergradientConfig::Sama(SamaConfig::default()),
             Method::Dense => HypergradientConfig::Dense(DenseConfig { damping: DAMPING, ..Default::default() }),

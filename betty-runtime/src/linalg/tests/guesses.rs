@@ -41,3 +41,14 @@ proptest! {
         prop_assert!((both.outcome.residual - whole.outcome.residual).abs() < 1e-13);
     }
 }
+
+#[test]
+fn residuals_may_grow_after_a_good_guess() {
+    // I − A maps (0, ε) to (−100·ε, 0) and that to 0.
+    let mut a = Matrix::new(vec![vec![1.0, 100.0], vec![0.0, 1.0]]);
+    let b = Column(vec![1.0, 1.0]);
+    let guess = Column(vec![-99.0 + 1e-8, 1.0 - 1e-10]);
+    let options = NeumannOptions { terms: 2, step_size: 1.0, damping: 0.0 };
+    let solved = neumann(&mut a, &b, Some(guess), &options).expect("two steps");
+    assert!(distance(&solved.x, &Column(vec![-99.0, 1.0])) < 1e-12, "{solved:?}");
+}
