@@ -14,6 +14,8 @@ mod program;
 mod progress;
 mod rates;
 pub mod schedule;
+mod selection;
+mod start;
 mod stream;
 mod train;
 mod trajectory;
