@@ -30,6 +30,6 @@ pub use explain::{Explanation, LevelCost, ResponseCost};
 pub use gradient::TotalGradient;
 pub use program::Multilevel;
 pub use schedule::{LevelSpec, Schedule, Through};
-pub use stream::{BatchStream, DataError, Stream};
+pub use stream::{BatchStream, DataError, Stream, StreamError};
 pub use train::{Engine, LevelReport, Report};
 pub use validation::{Goal, Validation};
