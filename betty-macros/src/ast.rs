@@ -43,6 +43,8 @@ pub(crate) struct Level {
     pub(crate) accumulate: Option<LitInt>,
     pub(crate) start: Option<Call>,
     pub(crate) tasks: Option<LitInt>,
+    pub(crate) train: Option<Vec<String>>,
+    pub(crate) freeze: Vec<String>,
 }
 
 impl Level {
@@ -65,6 +67,8 @@ impl Level {
             accumulate: None,
             start: None,
             tasks: None,
+            train: None,
+            freeze: Vec::new(),
         }
     }
 }

@@ -16,6 +16,8 @@ pub(crate) enum Key {
     Accumulate,
     Start,
     Tasks,
+    Train,
+    Freeze,
 }
 
 /// How a field is written.
@@ -27,7 +29,7 @@ pub(crate) struct Field {
 }
 
 /// Every field, in the order in which errors and the manual list them.
-pub(crate) static FIELDS: [Field; 13] = [
+pub(crate) static FIELDS: [Field; 15] = [
     Field { key: Key::Upper, name: "upper", example: "upper: [weights]" },
     Field { key: Key::Lower, name: "lower", example: "lower: [net]" },
     Field { key: Key::Batch, name: "batch", example: "batch: MyBatch" },
@@ -41,6 +43,8 @@ pub(crate) static FIELDS: [Field; 13] = [
     Field { key: Key::Accumulate, name: "accumulate", example: "accumulate: 4" },
     Field { key: Key::Start, name: "start", example: "start: initial" },
     Field { key: Key::Tasks, name: "tasks", example: "tasks: 25" },
+    Field { key: Key::Train, name: "train", example: "train: [head, encoder.norm]" },
+    Field { key: Key::Freeze, name: "freeze", example: "freeze: [encoder]" },
 ];
 
 /// The field of that name.

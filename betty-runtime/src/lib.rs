@@ -38,8 +38,8 @@ pub use config::{
 };
 pub use engine::{
     BatchStream, Checkpoint, CheckpointError, Engine, EngineError, Event, Explanation, Goal, HypergradientCheck,
-    LevelCost, LevelSpec, Multilevel, Report, ResponseCheck, ResponseCost, Schedule, Stream, StreamPosition, Through,
-    Validation,
+    LevelCost, LevelSpec, Multilevel, Report, ResponseCheck, ResponseCost, Schedule, Stream, StreamError,
+    StreamPosition, Through, Validation,
 };
 pub use hypergradient::HypergradientMethod;
 pub use trace::{Batch, BatchMapper, LevelModule, LossValue, Measured, Tracer, gradient, stop_gradient};

@@ -61,6 +61,8 @@ fn level_config(level: &Level) -> TokenStream {
     let optimizer = choice(level.optimizer.as_ref(), &OPTIMIZERS);
     let hypergradient = option(level.hypergradient.as_ref().map(|call| choice(Some(call), &METHODS)));
     let clip = option(level.clip.as_ref().and_then(clip));
+    let train = option(level.train.as_deref().map(paths));
+    let freeze = paths(&level.freeze);
     let project = option(level.project.as_ref().map(|call| choice(Some(call), &PROJECTIONS)));
     quote! {
         ::betty_runtime::LevelConfig {
@@ -73,6 +75,8 @@ fn level_config(level: &Level) -> TokenStream {
             accumulate: #accumulate,
             start: #start,
             tasks: #tasks,
+            train: #train,
+            freeze: #freeze,
         }
     }
 }
@@ -82,6 +86,13 @@ fn option(value: Option<TokenStream>) -> TokenStream {
         Some(value) => quote!(::core::option::Option::Some(#value)),
         None => quote!(::core::option::Option::None),
     }
+}
+
+fn paths(paths: &[String]) -> TokenStream {
+    if paths.is_empty() {
+        return quote!(::std::vec::Vec::new());
+    }
+    quote!(::std::vec::Vec::from([#(::std::string::String::from(#paths)),*]))
 }
 
 fn count(literal: Option<&LitInt>, default: usize) -> Literal {

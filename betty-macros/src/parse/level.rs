@@ -1,12 +1,13 @@
 //! `level name: Module { field: value, … }`
 
+use proc_macro2::TokenStream;
 use syn::ext::IdentExt;
 use syn::parse::ParseStream;
 use syn::punctuated::Punctuated;
 use syn::{Attribute, ExprPath, Ident, LitInt, Result, Token, Type, braced, bracketed, token};
 
 use super::keyword;
-use super::value::{call, rest_of_value, skip_value, starts_field};
+use super::value::{call, rest_of_setting, rest_of_value, skip_value, starts_field};
 use crate::ast::Level;
 use crate::methods::{FIELDS, Field, Key, field};
 use crate::report::{Report, did_you_mean, listed, suggestion};
@@ -124,6 +125,8 @@ fn value_of(field: &Field, input: ParseStream<'_>, level: &mut Level, report: &m
         Key::Optimizer => level.optimizer = Some(call(field, input, report)?),
         Key::Hypergradient => level.hypergradient = Some(call(field, input, report)?),
         Key::Clip => level.clip = Some(call(field, input, report)?),
+        Key::Train => level.train = Some(parts(field, input, report)?),
+        Key::Freeze => level.freeze = parts(field, input, report)?,
         Key::Project => level.project = Some(call(field, input, report)?),
     }
     Ok(())
@@ -131,10 +134,8 @@ fn value_of(field: &Field, input: ParseStream<'_>, level: &mut Level, report: &m
 
 /// `[a, b]`; one bare name is taken for a list of one after an error.
 fn list(field: &Field, input: ParseStream<'_>, report: &mut Report) -> Result<Vec<Ident>> {
-    let bare = |name: &str| format!("`{name}` takes a list: `{}`", field.example);
     if !input.peek(token::Bracket) {
-        let value = rest_of_value(input)?;
-        report.error(&value, bare(field.name));
+        let value = without_brackets(field, input, report)?;
         return Ok(syn::parse2::<Ident>(value).into_iter().collect());
     }
     let content;
@@ -146,6 +147,40 @@ fn list(field: &Field, input: ParseStream<'_>, report: &mut Report) -> Result<Ve
             Err(error)
         }
     }
+}
+
+fn without_brackets(field: &Field, input: ParseStream<'_>, report: &mut Report) -> Result<TokenStream> {
+    let value = rest_of_value(input)?;
+    report.error(&value, format!("`{}` takes a list: `{}`", field.name, field.example));
+    Ok(value)
+}
+
+/// `[head, encoder.norm]`: tensors and submodules of a module, which are known only when the program runs.
+fn parts(field: &Field, input: ParseStream<'_>, report: &mut Report) -> Result<Vec<String>> {
+    if !input.peek(token::Bracket) {
+        without_brackets(field, input, report)?;
+        return Ok(Vec::new());
+    }
+    let content;
+    bracketed!(content in input);
+    let mut parts = Vec::new();
+    while !content.is_empty() {
+        let tokens = rest_of_setting(&content);
+        // `layers.0.1` holds a number with a point.
+        let part: String = tokens.clone().into_iter().map(|token| token.to_string()).collect();
+        let is_name = |name: &str| !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_');
+        if part.split('.').all(is_name) {
+            parts.push(part);
+        } else if tokens.is_empty() {
+            report.push(content.error("expected the path of a part of the module"));
+        } else {
+            report.error(tokens, format!("`{}` takes paths in the level's module: `{}`", field.name, field.example));
+        }
+        if !content.is_empty() {
+            content.parse::<Token![,]>()?;
+        }
+    }
+    Ok(parts)
 }
 
 fn integer(input: ParseStream<'_>) -> Result<LitInt> {

@@ -80,7 +80,8 @@ impl Parse for Kind {
     }
 }
 
-fn rest_of_setting(input: ParseStream<'_>) -> TokenStream {
+/// The tokens up to the next comma.
+pub(super) fn rest_of_setting(input: ParseStream<'_>) -> TokenStream {
     let mut tokens = TokenStream::new();
     while !input.is_empty() && !input.peek(Token![,]) {
         match input.parse::<TokenTree>() {

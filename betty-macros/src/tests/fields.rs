@@ -64,8 +64,8 @@ fn accumulate_of_zero() {
 fn unknown_field() {
     check_err(
         "unknown field `unrol` (did you mean `unroll`?); a level has `upper`, `lower`, `batch`, `loss`, `optimizer`, \
-         `unroll`, `warmup`, `hypergradient`, `clip`, `project`, `accumulate`, `start` \
-         and `tasks`",
+         `unroll`, `warmup`, `hypergradient`, `clip`, `project`, `accumulate`, `start`, \
+         `tasks`, `train` and `freeze`",
         "struct P;
          level weights: M { lower: [net], .. }
          level net: M { upper: [weights], >>>unrol<<<: 5, hypergradient: cg, .. }",
@@ -76,8 +76,8 @@ fn unknown_field() {
 fn unknown_field_without_a_likeness() {
     check_err(
         "unknown field `x`; a level has `upper`, `lower`, `batch`, `loss`, `optimizer`, `unroll`, `warmup`, `hypergradient`, \
-         `clip`, `project`, `accumulate`, `start` \
-         and `tasks`",
+         `clip`, `project`, `accumulate`, `start`, \
+         `tasks`, `train` and `freeze`",
         "struct P;
          level weights: M { lower: [net], .. }
          level net: M { upper: [weights], >>>x<<<: Map<A, B>, hypergradient: cg, .. }",
@@ -222,4 +222,23 @@ fn generic_program() {
          level net: M { upper: [weights], hypergradient: cg, .. }";
     check_err(text, &format!("struct P>>><T: Clone><<<; {levels}"));
     check_err(text, &format!("struct P>>><'a><<<; {levels}"));
+}
+
+#[test]
+fn parts_of_a_module() {
+    let program = |field: &str| {
+        format!(
+            "struct P;
+             level weights: M {{ lower: [net], .. }}
+             level net: M {{ upper: [weights], {field}, hypergradient: cg, .. }}"
+        )
+    };
+    check_errs(&[], &program("train: [head, encoder.layers.0.1.norm], freeze: [encoder.norm,]"));
+    check_errs(&[], &program("train: []"));
+    check_err("`freeze` takes a list: `freeze: [encoder]`", &program("freeze: >>>encoder.norm<<<"));
+    let paths = "`train` takes paths in the level's module: `train: [head, encoder.norm]`";
+    check_err(paths, &program("train: [head, >>>encoder.<<<]"));
+    check_err(paths, &program("train: [>>>head::weight<<<, encoder]"));
+    check_err(paths, &program("train: [>>>-1<<<]"));
+    check_err("expected the path of a part of the module", &program("train: [head, >>>,<<< encoder]"));
 }

@@ -26,6 +26,8 @@ pub(super) enum Range {
     Batch,
     /// A variant of [`Start`](super::Start).
     Start,
+    /// Parts of a module.
+    Paths,
 }
 
 impl Range {
@@ -42,6 +44,7 @@ impl Range {
             Self::Flag => "`true` or `false`",
             Self::Batch => "`last` or `fresh`",
             Self::Start => "`kept`, `initial`, `look_ahead` or `from`",
+            Self::Paths => "a list of paths in the level's module, such as `[\"encoder.norm\"]`",
         }
     }
 
@@ -59,6 +62,7 @@ impl Range {
                 value.as_str().is_some_and(|word| matches!(word, "kept" | "initial" | "look_ahead" | "from"))
             }
             Self::Batch => value.as_str().is_some_and(|word| matches!(word, "last" | "fresh")),
+            Self::Paths => value.as_array().is_some_and(|paths| paths.iter().all(Value::is_string)),
         }
     }
 
@@ -253,8 +257,19 @@ pub(super) static PROJECTIONS: Family = Family {
 const CLIPS: [&str; 2] = ["norm", "value"];
 const CLIP: &str = "`null`, or an object with one of `norm` and `value`";
 
-const FIELDS: [&str; 9] =
-    ["unroll", "warmup", "optimizer", "hypergradient", "clip", "project", "accumulate", "start", "tasks"];
+const FIELDS: [&str; 11] = [
+    "unroll",
+    "warmup",
+    "optimizer",
+    "hypergradient",
+    "clip",
+    "project",
+    "accumulate",
+    "start",
+    "tasks",
+    "train",
+    "freeze",
+];
 
 /// Checks the numbers of a level, whose path is its name.
 pub(super) fn level(path: &str, value: &Value) -> Result<(), ConfigError> {
@@ -266,6 +281,8 @@ pub(super) fn level(path: &str, value: &Value) -> Result<(), ConfigError> {
             "unroll" | "accumulate" | "tasks" => Range::Count.check(value, || path)?,
             "start" => Range::Start.check(value, || path)?,
             "warmup" => Range::Natural.check(value, || path)?,
+            "train" if value.is_null() => {}
+            "train" | "freeze" => Range::Paths.check(value, || path)?,
             "optimizer" => OPTIMIZERS.check(&path, value)?,
             "hypergradient" if !value.is_null() => METHODS.check(&path, value)?,
             "clip" if !value.is_null() => clip(&path, value)?,

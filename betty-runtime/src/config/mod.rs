@@ -13,6 +13,7 @@ mod tests;
 use serde::{Deserialize, Serialize};
 
 pub use self::error::ConfigError;
+pub(crate) use self::error::suggestion;
 pub use self::hypergradient::{
     CgConfig, CustomConfig, DenseConfig, FiniteDifferenceConfig, GmresConfig, HypergradientConfig, IdentityConfig,
     LowerBatch, MinresConfig, NeumannConfig, NystromConfig, PenaltyConfig, SamaConfig, UnrolledConfig,
@@ -56,6 +57,13 @@ pub struct LevelConfig {
     /// the gradients: the tasks of a meta-batch. At least 1, by default 1.
     #[serde(default = "one")]
     pub tasks: usize,
+    /// Parts of the level's module that are its parameters, as paths of tensors or of submodules (`encoder.norm`); all
+    /// else stands still. By default the whole module.
+    #[serde(default)]
+    pub train: Option<Vec<String>>,
+    /// Parts of what `train` selects that stand still, as paths; by default none.
+    #[serde(default)]
+    pub freeze: Vec<String>,
 }
 
 /// Where a level's steps begin each time a level above waits for it.

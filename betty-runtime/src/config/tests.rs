@@ -34,6 +34,8 @@ impl Default for Config {
             accumulate: 1,
             start: Start::Kept,
             tasks: 1,
+            train: None,
+            freeze: Vec::new(),
         };
         let net = LevelConfig {
             unroll: 10,
@@ -158,8 +160,8 @@ fn unknown_names() {
     );
     check_err(
         "`net`: unknown field `unrol` (did you mean `unroll`?); known are `unroll`, `warmup`, `optimizer`, `hypergradient`, \
-         `clip`, `project`, `accumulate`, `start` \
-         and `tasks`",
+         `clip`, `project`, `accumulate`, `start`, \
+         `tasks`, `train` and `freeze`",
         json!({ "net": { "unrol": 5 } }),
     );
     check_err(

@@ -60,7 +60,10 @@ pub enum EngineError {
         expected: String,
     },
     /// A level without trainable parameters.
-    #[error("level `{level}` has no trainable parameter: every parameter of its module is frozen, or there is none")]
+    #[error(
+        "level `{level}` has no trainable parameter: every parameter of its module is frozen or left out by `train` and \
+         `freeze`, or there is none"
+    )]
     NothingToTrain {
         /// The level.
         level: String,
@@ -130,6 +133,21 @@ pub enum EngineError {
         ours: String,
         /// The first tensor that does not fit, of the other.
         theirs: String,
+    },
+    /// A level starts from another that has other parameters, so that copying them could not be differentiated.
+    #[error(
+        "level `{level}` cannot start from `{from}`: `{parameter}` is trained in `{trained}` only; give both the same \
+         parameters, by `train` and `freeze` for instance"
+    )]
+    StartSelection {
+        /// The level.
+        level: String,
+        /// The level that it starts from.
+        from: String,
+        /// Path of the first tensor that only one of them trains.
+        parameter: String,
+        /// The one that does.
+        trained: String,
     },
     /// The config asks for a method of the user's own that the program does not name.
     #[error(

@@ -10,6 +10,7 @@ use burn::tensor::Device;
 
 use super::error::EngineError;
 use super::rates::LearningRates;
+use super::selection;
 use super::trajectory::Steps;
 use super::update::{Before, ComingStep, Update};
 use crate::config::{LevelConfig, Start};
@@ -74,11 +75,8 @@ impl Level {
         config: &LevelConfig,
     ) -> Result<Self, EngineError> {
         let leaves = module.leaves();
-        let trainable: Vec<usize> = (0..leaves.len()).filter(|&i| leaves[i].trainable).collect();
+        let trainable = selection::parameters(name, &leaves, config)?;
         let parameters: Vec<&Leaf> = trainable.iter().map(|&i| &leaves[i]).collect();
-        if parameters.is_empty() {
-            return Err(EngineError::NothingToTrain { level: name.into() });
-        }
         let update =
             Update::new(&parameters, config).map_err(|source| EngineError::Graph { level: name.into(), source })?;
         let update = Rc::new(update);
@@ -189,26 +187,6 @@ impl Level {
         (self.leaves, self.states, self.taken, self.last) = (leaves, states, taken, last);
         if let Some(steps) = &self.trajectory {
             steps.borrow_mut().restart(None);
-        }
-    }
-
-    /// Whether the parameters of `from` can be put in the place of this level's; what does not fit, if not.
-    pub(super) fn check_start(&self, from: &Level) -> Result<(), EngineError> {
-        let describe = |level: &Level, index: usize| match level.leaves.get(index) {
-            Some(leaf) => format!("`{}` {:?} {:?}", level.path(index), leaf.dtype(), leaf.shape()),
-            None => format!("no tensor in `{}`", level.name),
-        };
-        let same = |a: &Value, b: &Value| a.shape() == b.shape() && a.dtype() == b.dtype();
-        let misfit = (0..self.leaves.len().max(from.leaves.len()))
-            .find(|&i| !self.leaves.get(i).zip(from.leaves.get(i)).is_some_and(|(a, b)| same(a, b)));
-        match misfit {
-            None => Ok(()),
-            Some(index) => Err(EngineError::StartMismatch {
-                level: self.name.into(),
-                from: from.name.into(),
-                ours: describe(self, index),
-                theirs: describe(from, index),
-            }),
         }
     }
 

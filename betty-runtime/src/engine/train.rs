@@ -14,9 +14,10 @@ use super::level::Level;
 use super::losses::Losses;
 use super::program::Multilevel;
 use super::progress::Progress;
+use super::start::check_together;
 use super::stream::BatchStream;
 use super::validation::Validation;
-use crate::config::{HypergradientConfig, ProgramConfig, Start};
+use crate::config::{HypergradientConfig, ProgramConfig};
 use crate::hypergradient::HypergradientMethod;
 use crate::trace::AnyBatch;
 
@@ -90,12 +91,7 @@ impl<P: Multilevel> Engine<P> {
             levels.push(Level::new(levels.len(), spec.name, module, config)?);
         }
         let device = levels[0].device();
-        for (level, spec) in levels.iter().zip(schedule.levels) {
-            level.check_device(&device)?;
-            if let Some(from) = spec.start.filter(|_| level.config.start == Start::From) {
-                level.check_start(&levels[from])?;
-            }
-        }
+        check_together::<P>(&levels, &device)?;
         let mut methods = Vec::with_capacity(levels.len());
         for (index, level) in config.levels().into_iter().enumerate() {
             methods.push(match &level.hypergradient {
@@ -296,9 +292,8 @@ impl<P: Multilevel> Engine<P> {
         let device = self.levels[0].device();
         for ((level, module), config) in self.levels.iter_mut().zip(self.problem.modules()).zip(self.config.levels()) {
             level.reload(module, config)?;
-            level.check_device(&device)?;
         }
-        Ok(())
+        check_together::<P>(&self.levels, &device)
     }
 
     /// Gives the trained program back.

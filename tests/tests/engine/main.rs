@@ -8,6 +8,7 @@ mod failures;
 mod metrics;
 mod problem;
 mod runs;
+mod selection;
 mod statistics;
 mod twin;
 mod warmup;

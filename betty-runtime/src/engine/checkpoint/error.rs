@@ -81,7 +81,9 @@ pub enum CheckpointError {
         running: String,
     },
     /// A tensor of the module, or of its optimizer, was not saved.
-    #[error("it has no tensor `{tensor}`, which level `{level}` needs; was its module changed since?")]
+    #[error(
+        "it has no tensor `{tensor}`, which level `{level}` needs; was its module, or what is trained of it, changed since?"
+    )]
     Missing {
         /// The level.
         level: String,
@@ -89,7 +91,9 @@ pub enum CheckpointError {
         tensor: String,
     },
     /// A tensor was saved that the module does not have.
-    #[error("its tensor `{tensor}` belongs to nothing in the program; was a module changed since?")]
+    #[error(
+        "its tensor `{tensor}` belongs to nothing in the program; was a module, or what is trained of it, changed since?"
+    )]
     Unused {
         /// The tensor's name in the file.
         tensor: String,

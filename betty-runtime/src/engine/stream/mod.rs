@@ -1,5 +1,7 @@
 //! Where a level's batches come from.
 
+mod combine;
+
 use std::error::Error;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -7,6 +9,7 @@ use std::thread::JoinHandle;
 
 use burn::data::dataloader::DataLoader;
 
+pub use self::combine::StreamError;
 use crate::trace::{AnyBatch, Batch};
 
 /// Any error of a user's data source.
@@ -15,6 +18,9 @@ pub type DataError = Box<dyn Error + Send + Sync>;
 type Next<B> = dyn FnMut() -> Option<Result<B, DataError>>;
 
 /// An endless or finite sequence of batches for one level.
+///
+/// A level that reads several data sets has one stream made of several: [`zip`](Self::zip) gives a batch of each at once,
+/// [`mix`](Self::mix) lets them take turns.
 pub struct Stream<B> {
     next: Box<Next<B>>,
 }
