@@ -43,6 +43,7 @@ pub(crate) struct Level {
     pub(crate) accumulate: Option<LitInt>,
     pub(crate) start: Option<Call>,
     pub(crate) tasks: Option<LitInt>,
+    pub(crate) precision: Option<Call>,
 }
 
 impl Level {
@@ -65,6 +66,7 @@ impl Level {
             accumulate: None,
             start: None,
             tasks: None,
+            precision: None,
         }
     }
 }

@@ -16,6 +16,7 @@ pub(crate) enum Key {
     Accumulate,
     Start,
     Tasks,
+    Precision,
 }
 
 /// How a field is written.
@@ -27,7 +28,7 @@ pub(crate) struct Field {
 }
 
 /// Every field, in the order in which errors and the manual list them.
-pub(crate) static FIELDS: [Field; 13] = [
+pub(crate) static FIELDS: [Field; 14] = [
     Field { key: Key::Upper, name: "upper", example: "upper: [weights]" },
     Field { key: Key::Lower, name: "lower", example: "lower: [net]" },
     Field { key: Key::Batch, name: "batch", example: "batch: MyBatch" },
@@ -41,6 +42,7 @@ pub(crate) static FIELDS: [Field; 13] = [
     Field { key: Key::Accumulate, name: "accumulate", example: "accumulate: 4" },
     Field { key: Key::Start, name: "start", example: "start: initial" },
     Field { key: Key::Tasks, name: "tasks", example: "tasks: 25" },
+    Field { key: Key::Precision, name: "precision", example: "precision: bf16" },
 ];
 
 /// The field of that name.
@@ -377,3 +379,6 @@ pub(crate) static STARTS: [(&str, &str); 4] =
 
 /// The ways to clip a gradient, and the variants of the runtime's `Clip`; each takes one number greater than zero.
 pub(crate) static CLIPS: [(&str, &str); 2] = [("norm", "Norm"), ("value", "Value")];
+
+/// The float types of products, and the variants of the runtime's `Precision`.
+pub(crate) static PRECISIONS: [(&str, &str); 3] = [("f32", "F32"), ("bf16", "Bf16"), ("f16", "F16")];

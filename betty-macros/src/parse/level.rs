@@ -125,6 +125,7 @@ fn value_of(field: &Field, input: ParseStream<'_>, level: &mut Level, report: &m
         Key::Hypergradient => level.hypergradient = Some(call(field, input, report)?),
         Key::Clip => level.clip = Some(call(field, input, report)?),
         Key::Project => level.project = Some(call(field, input, report)?),
+        Key::Precision => level.precision = Some(call(field, input, report)?),
     }
     Ok(())
 }

@@ -64,8 +64,8 @@ fn accumulate_of_zero() {
 fn unknown_field() {
     check_err(
         "unknown field `unrol` (did you mean `unroll`?); a level has `upper`, `lower`, `batch`, `loss`, `optimizer`, \
-         `unroll`, `warmup`, `hypergradient`, `clip`, `project`, `accumulate`, `start` \
-         and `tasks`",
+         `unroll`, `warmup`, `hypergradient`, `clip`, `project`, `accumulate`, `start`, `tasks` \
+         and `precision`",
         "struct P;
          level weights: M { lower: [net], .. }
          level net: M { upper: [weights], >>>unrol<<<: 5, hypergradient: cg, .. }",
@@ -76,8 +76,8 @@ fn unknown_field() {
 fn unknown_field_without_a_likeness() {
     check_err(
         "unknown field `x`; a level has `upper`, `lower`, `batch`, `loss`, `optimizer`, `unroll`, `warmup`, `hypergradient`, \
-         `clip`, `project`, `accumulate`, `start` \
-         and `tasks`",
+         `clip`, `project`, `accumulate`, `start`, `tasks` \
+         and `precision`",
         "struct P;
          level weights: M { lower: [net], .. }
          level net: M { upper: [weights], >>>x<<<: Map<A, B>, hypergradient: cg, .. }",
@@ -222,4 +222,22 @@ fn generic_program() {
          level net: M { upper: [weights], hypergradient: cg, .. }";
     check_err(text, &format!("struct P>>><T: Clone><<<; {levels}"));
     check_err(text, &format!("struct P>>><'a><<<; {levels}"));
+}
+
+#[test]
+fn precision_that_is_none() {
+    let program = |precision: &str| {
+        format!(
+            "struct P;
+             level weights: M {{ lower: [net], precision: {precision}, .. }}
+             level net: M {{ upper: [weights], hypergradient: cg, .. }}"
+        )
+    };
+    check_err("unknown precision `fp8`; the precisions are `f32`, `bf16` and `f16`", &program(">>>fp8<<<"));
+    check_err(
+        "unknown precision `b16` (did you mean `bf16`?); the precisions are `f32`, `bf16` and `f16`",
+        &program(">>>b16<<<"),
+    );
+    check_err("`bf16` takes no options", &program("bf16(scale = >>>2<<<)"));
+    check_errs(&[], &program("f16"));
 }

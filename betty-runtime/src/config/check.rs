@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::ProjectionConfig;
 use super::error::{ConfigError, suggestion};
+use super::{Precision, ProjectionConfig};
 
 /// What an option accepts.
 #[derive(Clone, Copy)]
@@ -242,8 +242,8 @@ pub(super) static PROJECTIONS: Family = Family {
 const CLIPS: [&str; 2] = ["norm", "value"];
 const CLIP: &str = "`null`, or an object with one of `norm` and `value`";
 
-const FIELDS: [&str; 9] =
-    ["unroll", "warmup", "optimizer", "hypergradient", "clip", "project", "accumulate", "start", "tasks"];
+const FIELDS: [&str; 10] =
+    ["unroll", "warmup", "optimizer", "hypergradient", "clip", "project", "accumulate", "start", "tasks", "precision"];
 
 /// Checks the numbers of a level, whose path is its name.
 pub(super) fn level(path: &str, value: &Value) -> Result<(), ConfigError> {
@@ -259,6 +259,7 @@ pub(super) fn level(path: &str, value: &Value) -> Result<(), ConfigError> {
             "hypergradient" if !value.is_null() => METHODS.check(&path, value)?,
             "clip" if !value.is_null() => clip(&path, value)?,
             "project" if !value.is_null() => projection(&path, value)?,
+            "precision" if !value.is_null() => precision(path, value)?,
             _ => {}
         }
     }
@@ -307,6 +308,16 @@ fn projection(path: &str, value: &Value) -> Result<(), ConfigError> {
         }
         // The check above covers all else that can be wrong.
         _ => Ok(()),
+    }
+}
+
+fn precision(path: String, value: &Value) -> Result<(), ConfigError> {
+    match value.as_str() {
+        Some(name) if Precision::NAMES.contains(&name) => Ok(()),
+        Some(name) => Err(unknown(&path, "precision", name, &Precision::NAMES)),
+        None => {
+            Err(ConfigError::Value { path, value: value.to_string(), expected: "`null`, or the name of a float type" })
+        }
     }
 }
 

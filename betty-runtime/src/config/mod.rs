@@ -5,6 +5,7 @@ mod check;
 mod error;
 mod hypergradient;
 mod optimizer;
+mod precision;
 mod program;
 mod projection;
 #[cfg(test)]
@@ -18,6 +19,7 @@ pub use self::hypergradient::{
     LowerBatch, MinresConfig, NeumannConfig, NystromConfig, SamaConfig, UnrolledConfig,
 };
 pub use self::optimizer::{AdaGradConfig, AdamConfig, AdamWConfig, OptimizerConfig, RmsPropConfig, SgdConfig};
+pub use self::precision::Precision;
 pub use self::program::ProgramConfig;
 pub use self::projection::{AtLeastConfig, ClampConfig, NormBallConfig, ProjectionConfig, SimplexConfig};
 
@@ -56,6 +58,11 @@ pub struct LevelConfig {
     /// the gradients: the tasks of a meta-batch. At least 1, by default 1.
     #[serde(default = "one")]
     pub tasks: usize,
+    /// The float type of matrix products and convolutions in the level's loss and in all derivatives of it; by default that
+    /// of their operands. Difference quotients (`finite_difference`, `sama`) are taken without it: rounding would move
+    /// them more than the perturbation.
+    #[serde(default)]
+    pub precision: Option<Precision>,
 }
 
 /// Where a level's steps begin each time a level above waits for it.

@@ -38,6 +38,7 @@ impl Default for TwinConfig {
             accumulate: 1,
             start: Start::Kept,
             tasks: 1,
+            precision: None,
         };
         let cg = r#"{ "method": "cg", "iterations": 5, "damping": 1.0 }"#;
         TwinConfig {
