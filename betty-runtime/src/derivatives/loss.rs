@@ -7,7 +7,7 @@ use burn::tensor::{DType, Device};
 
 use crate::execute::{Program, Vector};
 use crate::execute::{ReadError, Value};
-use crate::graph::{Graph, GraphError, NodeId, Op, products_as_given, products_in, vjp};
+use crate::graph::{Graph, GraphError, NodeId, Op, accumulator, products_as_given, products_in, vjp};
 use crate::trace::{Source, Trace};
 
 /// A traced loss with everything compiled from it so far.
@@ -190,15 +190,13 @@ pub(super) fn gradient_nodes<'a>(
     Ok(gradients)
 }
 
-/// The loss, the sum of squares of all gradients and the metrics in one tensor: one transfer tells them all. Squares of
-/// numbers of 16 bits need more.
+/// The loss, the sum of squares of all gradients and the metrics in one tensor: one transfer tells them all.
 fn status(graph: &mut Graph, loss: NodeId, gradients: &[NodeId], metrics: &[NodeId]) -> Result<NodeId, GraphError> {
-    let wide = |dtype: DType| if dtype.size() < 4 { DType::F32 } else { dtype };
-    let dtype = wide(graph.dtype(loss));
+    let dtype = accumulator(graph.dtype(loss));
     let loss = graph.cast(loss, dtype)?;
     let mut total = graph.full(&[1], dtype, 0.0);
     for &gradient in gradients {
-        let gradient = graph.cast(gradient, wide(graph.dtype(gradient)))?;
+        let gradient = graph.cast(gradient, accumulator(graph.dtype(gradient)))?;
         let square = graph.dot(gradient, gradient)?;
         let square = graph.cast(square, dtype)?;
         total = graph.add(total, square)?;

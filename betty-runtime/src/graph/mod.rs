@@ -28,6 +28,7 @@ pub use error::GraphError;
 pub use geometry::{Convolution, Range, Window};
 pub use op::{Binary, Comparison, Distribution, Op, Unary, Update, WithScalar};
 pub use scalar::Scalar;
+pub(crate) use transform::accumulator;
 pub use transform::{dependents, expand_products, jvp, products_as_given, products_in, reachable, replay, vjp};
 
 /// A value in a [`Graph`].

@@ -47,19 +47,27 @@ fn config(precision: Option<Precision>) -> WeighingConfig {
 }
 
 /// Inputs with soft labels that a linear map gives them, but for the last `wrong`, whose labels are the first ones'.
-fn examples(count: usize, seed: u64, wrong: usize) -> Examples {
+fn examples(count: usize, seed: u64, wrong: usize, dtype: DType) -> Examples {
     let x = tensor([count, 20], seed, DType::F32);
     let y = softmax(x.clone().matmul(tensor([20, 5], 5, DType::F32)) * 3.0, 1);
     let right = y.clone().slice(0..count - wrong);
-    (x, Tensor::cat(vec![right, y.slice(0..wrong)], 0))
+    (x.cast(dtype), Tensor::cat(vec![right, y.slice(0..wrong)], 0).cast(dtype))
 }
 
 fn engine(config: WeighingConfig) -> Engine<Weighing> {
-    let device = Device::flex();
-    let problem =
-        Weighing { logits: Param::from_tensor(Tensor::zeros([TRAIN], &device)), model: drawn(Mlp::new(), DType::F32) };
-    let data =
-        WeighingData { logits: Stream::constant(examples(64, 11, 0)), model: Stream::constant(examples(TRAIN, 1, 40)) };
+    engine_of(DType::F32, config)
+}
+
+/// With parameters and data of a type.
+fn engine_of(dtype: DType, config: WeighingConfig) -> Engine<Weighing> {
+    let problem = Weighing {
+        logits: Param::from_tensor(Tensor::zeros([TRAIN], (&Device::flex(), dtype))),
+        model: drawn(Mlp::new(), dtype),
+    };
+    let data = WeighingData {
+        logits: Stream::constant(examples(64, 11, 0, dtype)),
+        model: Stream::constant(examples(TRAIN, 1, 40, dtype)),
+    };
     Engine::new(problem, data, config).unwrap()
 }
 
@@ -73,9 +81,8 @@ fn hypergradient(config: WeighingConfig) -> Vec<f64> {
     engine.gradient("logits").unwrap().gradient.to_vec().unwrap()
 }
 
-/// The last losses of both levels.
-fn trained(precision: Option<Precision>) -> (Vec<f64>, Vec<f64>) {
-    let mut engine = engine(config(precision));
+/// The last losses of both levels, and the weights.
+fn trained(mut engine: Engine<Weighing>) -> (Vec<f64>, Vec<f64>) {
     let report = engine.run(60).unwrap();
     (report.levels.iter().map(|level| level.loss.unwrap()).collect(), logits(&mut engine))
 }
@@ -83,15 +90,30 @@ fn trained(precision: Option<Precision>) -> (Vec<f64>, Vec<f64>) {
 #[test]
 fn training_ends_where_single_precision_does() {
     assert_eq!(WeighingConfig::default().model.precision, Some(Precision::Bf16));
-    let (losses, weights) = trained(None);
+    let (losses, weights) = trained(engine(config(None)));
     let start = engine(config(None)).gradient("logits").unwrap().loss;
     assert!(losses[0] < 0.8 * start, "{start} {losses:?}");
     // A run adds up what each of its steps is off by, which is as much as a few units of the type.
     for (precision, tolerance) in [(Precision::Bf16, 1e-2), (Precision::F16, 2e-3)] {
-        let (rounded, rounded_weights) = trained(Some(precision));
+        let (rounded, rounded_weights) = trained(engine(config(Some(precision))));
         let difference = apart(&rounded, &losses).max(apart(&rounded_weights, &weights));
         assert!(difference <= tolerance, "{precision:?}: {difference:.1e}");
         assert_ne!(rounded, losses);
+    }
+}
+
+#[test]
+fn whole_models_in_16_bits_train() {
+    // A system is solved no further than its vectors can tell, and damped by more than what they cannot.
+    let text = r#"{ "model": { "hypergradient": { "tolerance": 1e-2, "damping": 2.0 }, "precision": null },
+                    "logits": { "precision": null } }"#;
+    let config = || WeighingConfig::from_json(text).unwrap();
+    let (losses, weights) = trained(engine(config()));
+    // Each of 60 steps rounds all parameters, by up to 2⁻⁹ and 2⁻¹² of themselves.
+    for (dtype, unit) in [(DType::BF16, 1.0 / 512.0), (DType::F16, 1.0 / 4096.0)] {
+        let (rounded, rounded_weights) = trained(engine_of(dtype, config()));
+        let difference = apart(&rounded, &losses).max(apart(&rounded_weights, &weights));
+        assert!(difference <= 60.0 * unit, "{dtype:?}: {difference:.1e}");
     }
 }
 

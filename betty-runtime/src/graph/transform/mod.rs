@@ -8,6 +8,7 @@ mod reverse;
 mod rewrite;
 
 pub use forward::jvp;
+pub(crate) use precision::accumulator;
 pub use precision::{expand_products, products_as_given, products_in};
 pub use reach::{dependents, reachable};
 pub use replay::replay;

@@ -20,6 +20,12 @@ const LARGEST: f64 = 32768.0;
 /// The largest entry is taken for at least this, so that zeros are divided by a number that f32 holds.
 const SMALLEST: f64 = 1e-35;
 
+/// The type in which floats of this type are added up and stepped along: 16 bits tell neither a sum of squares nor a small
+/// step of a large number.
+pub(crate) fn accumulator(dtype: DType) -> DType {
+    if dtype.size() < 4 { DType::F32 } else { dtype }
+}
+
 /// Rebuilds `outputs` with their float products computed in `dtype`; a product that has this type stays.
 ///
 /// # Errors
@@ -77,7 +83,7 @@ fn scaled(graph: &mut Graph, product: &Op, inputs: &[NodeId], dtype: DType) -> R
 
 /// `x / r` in f16, with largest entry `largest`, and `r`.
 fn normalized(graph: &mut Graph, x: NodeId, largest: f64) -> Result<(NodeId, NodeId), GraphError> {
-    let wide = if graph.dtype(x).size() < 4 { DType::F32 } else { graph.dtype(x) };
+    let wide = accumulator(graph.dtype(x));
     let x = graph.cast(x, wide)?;
     let (elements, shape) = (graph.node(x).elements(), graph.shape(x).to_vec());
     if elements == 0 {
