@@ -45,6 +45,7 @@ pub(crate) struct Level {
     pub(crate) tasks: Option<LitInt>,
     pub(crate) train: Option<Vec<String>>,
     pub(crate) freeze: Vec<String>,
+    pub(crate) precision: Option<Call>,
 }
 
 impl Level {
@@ -69,6 +70,7 @@ impl Level {
             tasks: None,
             train: None,
             freeze: Vec::new(),
+            precision: None,
         }
     }
 }

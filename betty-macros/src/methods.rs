@@ -18,6 +18,7 @@ pub(crate) enum Key {
     Tasks,
     Train,
     Freeze,
+    Precision,
 }
 
 /// How a field is written.
@@ -29,7 +30,7 @@ pub(crate) struct Field {
 }
 
 /// Every field, in the order in which errors and the manual list them.
-pub(crate) static FIELDS: [Field; 15] = [
+pub(crate) static FIELDS: [Field; 16] = [
     Field { key: Key::Upper, name: "upper", example: "upper: [weights]" },
     Field { key: Key::Lower, name: "lower", example: "lower: [net]" },
     Field { key: Key::Batch, name: "batch", example: "batch: MyBatch" },
@@ -45,6 +46,7 @@ pub(crate) static FIELDS: [Field; 15] = [
     Field { key: Key::Tasks, name: "tasks", example: "tasks: 25" },
     Field { key: Key::Train, name: "train", example: "train: [head, encoder.norm]" },
     Field { key: Key::Freeze, name: "freeze", example: "freeze: [encoder]" },
+    Field { key: Key::Precision, name: "precision", example: "precision: bf16" },
 ];
 
 /// The field of that name.
@@ -394,3 +396,6 @@ pub(crate) static STARTS: [(&str, &str); 4] =
 
 /// The ways to clip a gradient, and the variants of the runtime's `Clip`; each takes one number greater than zero.
 pub(crate) static CLIPS: [(&str, &str); 2] = [("norm", "Norm"), ("value", "Value")];
+
+/// The float types of products, and the variants of the runtime's `Precision`.
+pub(crate) static PRECISIONS: [(&str, &str); 3] = [("f32", "F32"), ("bf16", "Bf16"), ("f16", "F16")];

@@ -33,8 +33,8 @@ pub use betty_macros::{Batch, multilevel};
 pub use config::{
     AdaGradConfig, AdamConfig, AdamWConfig, AtLeastConfig, CgConfig, ClampConfig, Clip, ConfigError, CustomConfig,
     DenseConfig, FiniteDifferenceConfig, GmresConfig, HypergradientConfig, IdentityConfig, LevelConfig, LowerBatch,
-    MinresConfig, NeumannConfig, NormBallConfig, NystromConfig, OptimizerConfig, PenaltyConfig, ProgramConfig,
-    ProjectionConfig, RmsPropConfig, SamaConfig, SgdConfig, SimplexConfig, Start, UnrolledConfig,
+    MinresConfig, NeumannConfig, NormBallConfig, NystromConfig, OptimizerConfig, PenaltyConfig, Precision,
+    ProgramConfig, ProjectionConfig, RmsPropConfig, SamaConfig, SgdConfig, SimplexConfig, Start, UnrolledConfig,
 };
 pub use engine::{
     BatchStream, Checkpoint, CheckpointError, Engine, EngineError, Event, Explanation, Goal, HypergradientCheck,

@@ -1,9 +1,11 @@
-//! Methods, optimizers, projections and clips with their options, held against the table.
+//! Methods, optimizers, projections, clips and precisions with their options, held against the table.
 
 use std::collections::BTreeSet;
 
 use crate::ast::{Call, Level, Setting, Value, ValueKind};
-use crate::methods::{ALL, BATCHES, CLIPS, CUSTOM, Entry, Family, METHODS, OPTIMIZERS, Opt, PROJECTIONS, Range};
+use crate::methods::{
+    ALL, BATCHES, CLIPS, CUSTOM, Entry, Family, METHODS, OPTIMIZERS, Opt, PRECISIONS, PROJECTIONS, Range,
+};
 use crate::report::{Report, did_you_mean, listed, suggestion};
 
 pub(super) fn check(level: &Level, report: &mut Report) {
@@ -19,6 +21,9 @@ pub(super) fn check(level: &Level, report: &mut Report) {
     }
     if let Some(call) = &level.clip {
         check_clip(call, report);
+    }
+    if let Some(call) = &level.precision {
+        check_precision(call, report);
     }
 }
 
@@ -137,6 +142,18 @@ fn check_clip(call: &Call, report: &mut Report) {
             Some(setting) => report.error(&setting.value.tokens, message),
             None => report.error(&call.name, message),
         }
+    }
+}
+
+fn check_precision(call: &Call, report: &mut Report) {
+    let name = call.name.to_string();
+    let names = || PRECISIONS.iter().map(|(name, _)| *name);
+    if !names().any(|known| known == name) {
+        let meant = suggestion(&name, names());
+        let text = format!("unknown precision `{name}`{}; the precisions are {}", did_you_mean(meant), listed(names()));
+        report.error(&call.name, text);
+    } else if let Some(setting) = call.settings.first() {
+        report.error(&setting.value.tokens, format!("`{name}` takes no options"));
     }
 }
 

@@ -7,7 +7,9 @@ use syn::ext::IdentExt;
 
 use super::Names;
 use crate::ast::{Call, Header, Level, Value, ValueKind};
-use crate::methods::{ALL, BATCHES, CLIPS, Entry, Family, METHODS, OPTIMIZERS, Opt, PROJECTIONS, Range, STARTS};
+use crate::methods::{
+    ALL, BATCHES, CLIPS, Entry, Family, METHODS, OPTIMIZERS, Opt, PRECISIONS, PROJECTIONS, Range, STARTS,
+};
 
 pub(super) fn expand(header: &Header, names: &Names, levels: &[Level]) -> TokenStream {
     let vis = &header.vis;
@@ -63,6 +65,7 @@ fn level_config(level: &Level) -> TokenStream {
     let clip = option(level.clip.as_ref().and_then(clip));
     let train = option(level.train.as_deref().map(paths));
     let freeze = paths(&level.freeze);
+    let precision = option(level.precision.as_ref().and_then(precision));
     let project = option(level.project.as_ref().map(|call| choice(Some(call), &PROJECTIONS)));
     quote! {
         ::betty_runtime::LevelConfig {
@@ -77,6 +80,7 @@ fn level_config(level: &Level) -> TokenStream {
             tasks: #tasks,
             train: #train,
             freeze: #freeze,
+            precision: #precision,
         }
     }
 }
@@ -178,6 +182,12 @@ fn start(call: Option<&Call>) -> TokenStream {
     let (_, variant) = known.unwrap_or(&STARTS[0]);
     let variant = format_ident!("{variant}");
     quote!(::betty_runtime::Start::#variant)
+}
+
+fn precision(call: &Call) -> Option<TokenStream> {
+    let (_, variant) = PRECISIONS.iter().find(|(name, _)| call.name == name)?;
+    let variant = format_ident!("{variant}");
+    Some(quote!(::betty_runtime::Precision::#variant))
 }
 
 fn clip(call: &Call) -> Option<TokenStream> {

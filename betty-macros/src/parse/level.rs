@@ -128,6 +128,7 @@ fn value_of(field: &Field, input: ParseStream<'_>, level: &mut Level, report: &m
         Key::Train => level.train = Some(parts(field, input, report)?),
         Key::Freeze => level.freeze = parts(field, input, report)?,
         Key::Project => level.project = Some(call(field, input, report)?),
+        Key::Precision => level.precision = Some(call(field, input, report)?),
     }
     Ok(())
 }

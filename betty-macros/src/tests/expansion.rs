@@ -45,6 +45,7 @@ level classifier: Mlp {
     hypergradient: cg(iterations = 10, damping = 1e-3),
     clip: norm(1.0),
     accumulate: 4,
+    precision: bf16,
 }"
     );
 }

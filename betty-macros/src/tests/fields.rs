@@ -65,7 +65,7 @@ fn unknown_field() {
     check_err(
         "unknown field `unrol` (did you mean `unroll`?); a level has `upper`, `lower`, `batch`, `loss`, `optimizer`, \
          `unroll`, `warmup`, `hypergradient`, `clip`, `project`, `accumulate`, `start`, \
-         `tasks`, `train` and `freeze`",
+         `tasks`, `train`, `freeze` and `precision`",
         "struct P;
          level weights: M { lower: [net], .. }
          level net: M { upper: [weights], >>>unrol<<<: 5, hypergradient: cg, .. }",
@@ -77,7 +77,7 @@ fn unknown_field_without_a_likeness() {
     check_err(
         "unknown field `x`; a level has `upper`, `lower`, `batch`, `loss`, `optimizer`, `unroll`, `warmup`, `hypergradient`, \
          `clip`, `project`, `accumulate`, `start`, \
-         `tasks`, `train` and `freeze`",
+         `tasks`, `train`, `freeze` and `precision`",
         "struct P;
          level weights: M { lower: [net], .. }
          level net: M { upper: [weights], >>>x<<<: Map<A, B>, hypergradient: cg, .. }",
@@ -241,4 +241,22 @@ fn parts_of_a_module() {
     check_err(paths, &program("train: [>>>head::weight<<<, encoder]"));
     check_err(paths, &program("train: [>>>-1<<<]"));
     check_err("expected the path of a part of the module", &program("train: [head, >>>,<<< encoder]"));
+}
+
+#[test]
+fn precision_that_is_none() {
+    let program = |precision: &str| {
+        format!(
+            "struct P;
+             level weights: M {{ lower: [net], precision: {precision}, .. }}
+             level net: M {{ upper: [weights], hypergradient: cg, .. }}"
+        )
+    };
+    check_err("unknown precision `fp8`; the precisions are `f32`, `bf16` and `f16`", &program(">>>fp8<<<"));
+    check_err(
+        "unknown precision `b16` (did you mean `bf16`?); the precisions are `f32`, `bf16` and `f16`",
+        &program(">>>b16<<<"),
+    );
+    check_err("`bf16` takes no options", &program("bf16(scale = >>>2<<<)"));
+    check_errs(&[], &program("f16"));
 }

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::ProjectionConfig;
 use super::error::{ConfigError, suggestion};
+use super::{Precision, ProjectionConfig};
 
 /// What an option accepts.
 #[derive(Clone, Copy)]
@@ -257,7 +257,7 @@ pub(super) static PROJECTIONS: Family = Family {
 const CLIPS: [&str; 2] = ["norm", "value"];
 const CLIP: &str = "`null`, or an object with one of `norm` and `value`";
 
-const FIELDS: [&str; 11] = [
+const FIELDS: [&str; 12] = [
     "unroll",
     "warmup",
     "optimizer",
@@ -269,6 +269,7 @@ const FIELDS: [&str; 11] = [
     "tasks",
     "train",
     "freeze",
+    "precision",
 ];
 
 /// Checks the numbers of a level, whose path is its name.
@@ -287,6 +288,7 @@ pub(super) fn level(path: &str, value: &Value) -> Result<(), ConfigError> {
             "hypergradient" if !value.is_null() => METHODS.check(&path, value)?,
             "clip" if !value.is_null() => clip(&path, value)?,
             "project" if !value.is_null() => projection(&path, value)?,
+            "precision" if !value.is_null() => precision(path, value)?,
             _ => {}
         }
     }
@@ -335,6 +337,16 @@ fn projection(path: &str, value: &Value) -> Result<(), ConfigError> {
         }
         // The check above covers all else that can be wrong.
         _ => Ok(()),
+    }
+}
+
+fn precision(path: String, value: &Value) -> Result<(), ConfigError> {
+    match value.as_str() {
+        Some(name) if Precision::NAMES.contains(&name) => Ok(()),
+        Some(name) => Err(unknown(&path, "precision", name, &Precision::NAMES)),
+        None => {
+            Err(ConfigError::Value { path, value: value.to_string(), expected: "`null`, or the name of a float type" })
+        }
     }
 }
 

@@ -5,6 +5,7 @@ mod check;
 mod error;
 mod hypergradient;
 mod optimizer;
+mod precision;
 mod program;
 mod projection;
 #[cfg(test)]
@@ -19,6 +20,7 @@ pub use self::hypergradient::{
     LowerBatch, MinresConfig, NeumannConfig, NystromConfig, PenaltyConfig, SamaConfig, UnrolledConfig,
 };
 pub use self::optimizer::{AdaGradConfig, AdamConfig, AdamWConfig, OptimizerConfig, RmsPropConfig, SgdConfig};
+pub use self::precision::Precision;
 pub use self::program::ProgramConfig;
 pub use self::projection::{AtLeastConfig, ClampConfig, NormBallConfig, ProjectionConfig, SimplexConfig};
 
@@ -64,6 +66,10 @@ pub struct LevelConfig {
     /// Parts of what `train` selects that stand still, as paths; by default none.
     #[serde(default)]
     pub freeze: Vec<String>,
+    /// The float type of matrix products and convolutions in the level's loss and in all derivatives of it; by default that
+    /// of their operands. Difference quotients (`finite_difference`, `sama`) are taken without it: rounding would move
+    /// them more than the perturbation.
+    pub precision: Option<Precision>,
 }
 
 /// Where a level's steps begin each time a level above waits for it.

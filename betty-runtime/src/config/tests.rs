@@ -36,6 +36,7 @@ impl Default for Config {
             tasks: 1,
             train: None,
             freeze: Vec::new(),
+            precision: None,
         };
         let net = LevelConfig {
             unroll: 10,
@@ -147,6 +148,21 @@ fn another_clip_replaces_the_first() {
 }
 
 #[test]
+fn a_precision_is_a_word_or_none() {
+    for (word, precision) in [("f32", Precision::F32), ("bf16", Precision::Bf16), ("f16", Precision::F16)] {
+        let config = read(json!({ "net": { "precision": word } }));
+        assert_eq!(config.net.precision, Some(precision));
+        let text = config.to_json().expect("names are JSON");
+        assert_eq!(Config::from_json(&text).expect("its own text is read"), config);
+    }
+    assert_eq!(read(json!({ "net": { "precision": null } })).net.precision, None);
+    check_err(
+        "`net.precision` is 16; it must be `null`, or the name of a float type",
+        json!({ "net": { "precision": 16 } }),
+    );
+}
+
+#[test]
 fn not_json() {
     let error = Config::from_json("{ \"net\": ").expect_err("the text ends too early");
     assert_eq!(error.to_string(), "the config is not JSON: EOF while parsing a value at line 1 column 9");
@@ -160,8 +176,7 @@ fn unknown_names() {
     );
     check_err(
         "`net`: unknown field `unrol` (did you mean `unroll`?); known are `unroll`, `warmup`, `optimizer`, `hypergradient`, \
-         `clip`, `project`, `accumulate`, `start`, \
-         `tasks`, `train` and `freeze`",
+         `clip`, `project`, `accumulate`, `start`, `tasks`, `train`, `freeze` and `precision`",
         json!({ "net": { "unrol": 5 } }),
     );
     check_err(
@@ -187,6 +202,10 @@ fn unknown_names() {
     check_err(
         "`net.clip`: unknown clip `limit`; known are `norm` and `value`",
         json!({ "net": { "clip": { "limit": 1 } } }),
+    );
+    check_err(
+        "`net.precision`: unknown precision `fp8`; known are `f32`, `bf16` and `f16`",
+        json!({ "net": { "precision": "fp8" } }),
     );
 }
 

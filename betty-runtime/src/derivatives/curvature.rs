@@ -13,7 +13,7 @@ use super::lagrangian::{Lagrangian, Variable};
 use super::loss::gradient_nodes;
 use super::perturb::{Perturbation, Unmoved};
 use crate::execute::{Cost, Program, ReadError, Value, Vector};
-use crate::graph::{Graph, GraphError, NodeId, Op, dependents, jvp, reachable};
+use crate::graph::{Graph, GraphError, NodeId, Op, dependents, expand_products, jvp, reachable};
 use crate::linalg::InnerProductSpace;
 
 /// Which variables move, and which derivatives are asked for.
@@ -183,6 +183,8 @@ impl Curvature {
                 nodes.push(change.unwrap_or_else(|| graph.zeros_like(gradient)));
             }
         }
+        // Before the split, so that what does not move is cast once at a point and not in every product.
+        let nodes = expand_products(graph, &nodes, &[])?;
         let reads = boundary(graph, &nodes, &tangents);
         let inputs: Vec<NodeId> = reads.iter().chain(&tangents).copied().collect();
         let program = Program::new(graph, &inputs, &nodes, &self.device);

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
-use burn::tensor::Device;
+use burn::tensor::{DType, Device};
 
 use crate::execute::{Program, Vector};
 use crate::execute::{ReadError, Value};
-use crate::graph::{Graph, GraphError, NodeId, Op, vjp};
+use crate::graph::{Graph, GraphError, NodeId, Op, accumulator, products_as_given, products_in, vjp};
 use crate::trace::{Source, Trace};
 
 /// A traced loss with everything compiled from it so far.
@@ -57,6 +57,38 @@ impl Loss {
             }
         }
         Loss { trace, device: device.clone(), parameters, gradients: HashMap::new() }
+    }
+
+    /// The same loss with its matrix products and convolutions, and those of all its derivatives, computed in `dtype`.
+    ///
+    /// What Burn's gradients are compared with stays in the types of the recording.
+    ///
+    /// # Errors
+    /// [`GraphError`] if the loss cannot be built again.
+    pub fn with_products_in(mut self, dtype: DType) -> Result<Self, GraphError> {
+        let Trace { graph, loss, metrics, advances, .. } = &mut self.trace;
+        let metric_nodes = metrics.iter_mut().map(|(_, node)| node);
+        let advance_nodes = advances.iter_mut().map(|(_, node)| node);
+        let mut places: Vec<&mut NodeId> = std::iter::once(loss).chain(metric_nodes).chain(advance_nodes).collect();
+        let nodes: Vec<NodeId> = places.iter().map(|node| **node).collect();
+        for (place, node) in places.iter_mut().zip(products_in(graph, &nodes, dtype)?) {
+            **place = node;
+        }
+        Ok(self)
+    }
+
+    /// The gradient in every float leaf, with products as the loss computes them, and as they are in the recording.
+    ///
+    /// # Errors
+    /// [`GraphError`] if a derivative cannot be built.
+    pub(crate) fn rounding(&self) -> Result<Program, GraphError> {
+        let mut graph = self.trace.graph.clone();
+        let leaves: Vec<NodeId> = self.trace.burn_gradients.iter().map(|&(input, _)| input).collect();
+        let mut outputs = Vec::with_capacity(2 * leaves.len());
+        for loss in [self.trace.loss, products_as_given(&mut graph, &[self.trace.loss])?[0]] {
+            outputs.extend(gradient_nodes(&mut graph, loss, [leaves.as_slice()].into_iter())?.concat());
+        }
+        Ok(Program::new(&graph, &self.input_nodes(), &outputs, &self.device))
     }
 
     /// The traced loss.
@@ -160,9 +192,11 @@ pub(super) fn gradient_nodes<'a>(
 
 /// The loss, the sum of squares of all gradients and the metrics in one tensor: one transfer tells them all.
 fn status(graph: &mut Graph, loss: NodeId, gradients: &[NodeId], metrics: &[NodeId]) -> Result<NodeId, GraphError> {
-    let dtype = graph.dtype(loss);
+    let dtype = accumulator(graph.dtype(loss));
+    let loss = graph.cast(loss, dtype)?;
     let mut total = graph.full(&[1], dtype, 0.0);
     for &gradient in gradients {
+        let gradient = graph.cast(gradient, accumulator(graph.dtype(gradient)))?;
         let square = graph.dot(gradient, gradient)?;
         let square = graph.cast(square, dtype)?;
         total = graph.add(total, square)?;

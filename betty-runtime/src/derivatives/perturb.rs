@@ -12,7 +12,7 @@ use super::curvature::boundary;
 use super::lagrangian::{Lagrangian, Variable};
 use super::loss::gradient_nodes;
 use crate::execute::{Cost, Program, Value, Vector};
-use crate::graph::{GraphError, NodeId, Op, dependents, replay};
+use crate::graph::{GraphError, NodeId, Op, dependents, products_as_given, replay};
 use crate::linalg::InnerProductSpace;
 
 /// A program for derivatives of a Lagrangian where some variables have moved.
@@ -44,7 +44,9 @@ impl Perturbation {
         let variables = &lagrangian.variables;
         let parameters: Vec<NodeId> = moving.iter().flat_map(|variable| variables[variable].iter().copied()).collect();
         let groups = outputs.iter().map(|variable| variables[variable].as_slice());
-        let gradients = gradient_nodes(&mut graph, lagrangian.value, groups)?;
+        // Rounding products to 16 bits would change them by more than the perturbation does.
+        let value = products_as_given(&mut graph, &[lagrangian.value])?[0];
+        let gradients = gradient_nodes(&mut graph, value, groups)?;
         let is_moving = dependents(&graph, &parameters);
         let source = graph.clone();
         // What does not move, and what is held, is read where it is; the rest is computed again from what has moved.

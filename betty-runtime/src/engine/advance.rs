@@ -139,6 +139,10 @@ impl<P: Multilevel> Engine<P> {
 
     /// One optimizer step of level `k`; answers the loss before it.
     fn step(&mut self, k: usize, evaluated: Evaluated) -> Result<f64, EngineError> {
+        for (level, difference) in std::mem::take(&mut self.losses.roundings) {
+            let name = self.levels[level].name;
+            self.emit(&Event::Rounding { level, name, difference });
+        }
         let Evaluated { loss, metrics, mut norm, gradients, evaluations, statistics } = evaluated;
         let count = gradients.len();
         let loss = loss / count as f64;

@@ -59,6 +59,19 @@ pub enum EngineError {
         /// Where it must be.
         expected: String,
     },
+    /// A device does not compute in the type that a level asks for.
+    #[error(
+        "level `{level}` asks for `precision: {precision}`, but {device} does not compute in it; leave the precision out, or \
+         choose another"
+    )]
+    UnsupportedPrecision {
+        /// The level.
+        level: String,
+        /// The type.
+        precision: String,
+        /// The device.
+        device: String,
+    },
     /// A level without trainable parameters.
     #[error(
         "level `{level}` has no trainable parameter: every parameter of its module is frozen or left out by `train` and \

@@ -37,6 +37,18 @@ pub enum Event<'a> {
         /// Relative residual of the linear system, where the method knows it.
         residual: Option<f64>,
     },
+    /// A level computes products in a type of its own, and its gradient was compared with the one without: at the first
+    /// batch of each shape, before the level's step, unless verification is off.
+    Rounding {
+        /// Number of the level.
+        level: usize,
+        /// Its name.
+        name: &'a str,
+        /// `‖rounded − exact‖ / ‖exact‖` over the direct gradient in all floats that the loss reads. A few times the type's
+        /// precision is usual (4e-3 for bf16, 5e-4 for f16); near a minimum, where the gradient is small against what it
+        /// is the sum of, it is more.
+        difference: f64,
+    },
     /// All uppermost levels took a step.
     Iteration {
         /// The iteration, counted from 1.

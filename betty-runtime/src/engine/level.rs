@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
 use burn::module::ParamId;
-use burn::tensor::Device;
+use burn::tensor::{DType, Device};
 
 use super::error::EngineError;
 use super::rates::LearningRates;
@@ -77,6 +77,9 @@ impl Level {
         let leaves = module.leaves();
         let trainable = selection::parameters(name, &leaves, config)?;
         let parameters: Vec<&Leaf> = trainable.iter().map(|&i| &leaves[i]).collect();
+        if let Some(precision) = config.precision {
+            check_precision(name, precision.dtype(), &parameters[0].value.device())?;
+        }
         let update =
             Update::new(&parameters, config).map_err(|source| EngineError::Graph { level: name.into(), source })?;
         let update = Rc::new(update);
@@ -234,6 +237,14 @@ impl Level {
     }
 }
 
+fn check_precision(level: &str, dtype: DType, device: &Device) -> Result<(), EngineError> {
+    if device.supports_dtype(dtype) {
+        return Ok(());
+    }
+    let (precision, device) = (format!("{dtype:?}").to_lowercase(), format!("{device:?}"));
+    Err(EngineError::UnsupportedPrecision { level: level.into(), precision, device })
+}
+
 pub(super) fn check_device(level: &str, what: String, value: &Value, expected: &Device) -> Result<(), EngineError> {
     let found = value.device();
     if found == *expected {
@@ -249,9 +260,20 @@ pub(super) fn check_device(level: &str, what: String, value: &Value, expected: &
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::DType;
-
     use super::*;
+
+    #[test]
+    fn a_type_that_a_device_does_not_compute_in_is_named_with_the_device() {
+        let device = Device::flex();
+        for dtype in [DType::F32, DType::F16, DType::BF16] {
+            assert!(check_precision("model", dtype, &device).is_ok());
+        }
+        // No CPU computes in this one.
+        let error = check_precision("model", DType::Flex32, &device).expect_err("a type of GPUs");
+        let text = error.to_string();
+        assert!(matches!(error, EngineError::UnsupportedPrecision { .. }));
+        assert!(text.contains("`model`") && text.contains("flex32") && text.contains("Flex"), "{text}");
+    }
 
     #[test]
     fn a_tensor_elsewhere_is_named_with_both_places() {

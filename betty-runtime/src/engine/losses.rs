@@ -25,12 +25,14 @@ pub(super) struct Losses {
     device: Device,
     /// Whether each new trace is compared with Burn's autodiff.
     pub(super) verify: bool,
+    /// Levels whose products are computed in a type of their own, with how far that moves the gradient; not reported yet.
+    pub(super) roundings: Vec<(usize, f64)>,
 }
 
 impl Losses {
     pub(super) fn new(levels: usize, device: Device) -> Self {
         let caches = (0..levels).map(|_| IndexMap::new()).collect();
-        Losses { caches, curvatures: IndexMap::new(), device, verify: true }
+        Losses { caches, curvatures: IndexMap::new(), device, verify: true, roundings: Vec::new() }
     }
 
     /// Traces depend on the modules; after one was lent out, all are made again.
@@ -56,9 +58,24 @@ impl Losses {
         let index = match cache.get_index_of(signature) {
             Some(index) => index,
             None => {
-                let loss = compile(problem, levels, k, batch, &self.device)?;
+                let mut loss = compile(problem, levels, k, batch, &self.device)?;
                 if self.verify {
                     verify(&loss, levels, k, batch, seed)?;
+                }
+                if let Some(precision) = levels[k].config.precision {
+                    let graph = |source| EngineError::Graph { level: levels[k].name.into(), source };
+                    loss = loss.with_products_in(precision.dtype()).map_err(graph)?;
+                    if self.verify {
+                        let program = loss.rounding().map_err(graph)?;
+                        let difference = rounding(&program.run(gather(&loss, levels, batch), seed))?;
+                        tracing::debug!(
+                            level = levels[k].name,
+                            ?precision,
+                            difference,
+                            "rounded the products of a loss"
+                        );
+                        self.roundings.push((k, difference));
+                    }
                 }
                 // Those of all steps before a step of a level above may be needed together.
                 if cache.len() >= TRACES.max(levels[k].config.unroll * levels[k].evaluations()) {
@@ -195,4 +212,17 @@ fn verify(loss: &Loss, levels: &[Level], k: usize, batch: &AnyBatch, seed: u64) 
         difference: worst.difference,
         tolerance: allowed,
     })
+}
+
+/// How far apart the two halves of these gradients are, relative to the second.
+fn rounding(gradients: &[Value]) -> Result<f64, EngineError> {
+    let (mut gap, mut whole) = (0.0, 0.0);
+    let (rounded, exact) = gradients.split_at(gradients.len() / 2);
+    for (rounded, exact) in rounded.iter().zip(exact) {
+        for (x, y) in rounded.to_vec()?.into_iter().zip(exact.to_vec()?) {
+            gap += (x - y).powi(2);
+            whole += y.powi(2);
+        }
+    }
+    Ok(if gap == 0.0 { 0.0 } else { (gap / whole).sqrt() })
 }

@@ -10,7 +10,7 @@ use super::rates::LearningRates;
 use crate::config::{Clip, LevelConfig};
 use crate::derivatives::StepGraph;
 use crate::execute::{Cost, Program, Value, Vector};
-use crate::graph::{Graph, GraphError, NodeId, WithScalar, vjp};
+use crate::graph::{Graph, GraphError, NodeId, WithScalar, accumulator, vjp};
 use crate::hypergradient::{NextStep, ProductError};
 use crate::linalg::InnerProductSpace;
 use crate::optimizer::{Optimizer, UpdateInputs, bound, norm_ball};
@@ -41,23 +41,28 @@ pub(super) struct Before {
 }
 
 impl Update {
-    /// Plans the update of these parameters.
+    /// Plans the update of these parameters. It is computed, and its states are kept, in 32 bits at least.
     pub(super) fn new(parameters: &[&Leaf], config: &LevelConfig) -> Result<Self, GraphError> {
         let optimizer = config.optimizer.build();
         let mut graph = Graph::new();
         let like = |graph: &mut Graph, leaf: &Leaf| graph.input(&leaf.value.shape(), leaf.value.dtype());
+        let state = |graph: &mut Graph, leaf: &Leaf| graph.input(&leaf.value.shape(), accumulator(leaf.value.dtype()));
         let thetas: Vec<NodeId> = parameters.iter().map(|leaf| like(&mut graph, leaf)).collect();
         let gradients: Vec<NodeId> = parameters.iter().map(|leaf| like(&mut graph, leaf)).collect();
         let per_parameter = optimizer.states();
         let repeated = parameters.iter().flat_map(|leaf| std::iter::repeat_n(leaf, per_parameter));
-        let states: Vec<NodeId> = repeated.map(|leaf| like(&mut graph, leaf)).collect();
-        let dtype = parameters[0].value.dtype();
+        let states: Vec<NodeId> = repeated.map(|leaf| state(&mut graph, leaf)).collect();
+        let dtype = accumulator(parameters[0].value.dtype());
         let rates: Vec<NodeId> = parameters.iter().map(|_| graph.input(&[1], dtype)).collect();
         let scalars: Vec<NodeId> = optimizer.scalars(1).iter().map(|_| graph.input(&[1], dtype)).collect();
 
-        let clipped = clip(&mut graph, &gradients, config.clip)?;
+        let wide = |graph: &mut Graph, nodes: &[NodeId]| -> Result<Vec<NodeId>, GraphError> {
+            nodes.iter().map(|&node| graph.cast(node, accumulator(graph.dtype(node)))).collect()
+        };
+        let gradients_wide = wide(&mut graph, &gradients)?;
+        let clipped = clip(&mut graph, &gradients_wide, config.clip)?;
         let (mut moved, mut kept) = (Vec::new(), Vec::new());
-        for (i, (&parameter, &gradient)) in thetas.iter().zip(&clipped).enumerate() {
+        for (i, (parameter, &gradient)) in wide(&mut graph, &thetas)?.into_iter().zip(&clipped).enumerate() {
             let states = &states[i * per_parameter..(i + 1) * per_parameter];
             let learning_rate = rates[i];
             let inputs = UpdateInputs { parameter, gradient, states, learning_rate, scalars: &scalars };
@@ -67,6 +72,9 @@ impl Update {
         }
         if let Some(set) = &config.project {
             moved = set.project(&mut graph, &moved)?;
+        }
+        for (moved, &theta) in moved.iter_mut().zip(&thetas) {
+            *moved = graph.cast(*moved, graph.dtype(theta))?;
         }
         moved.extend(kept);
         let tensors = [thetas, gradients, states].concat();
@@ -90,8 +98,9 @@ impl Update {
     /// Zeros for every state of every parameter.
     pub(super) fn initial_states<'a>(&self, parameters: impl Iterator<Item = &'a Value>) -> Vec<Value> {
         let per_parameter = self.optimizer.states();
-        let zeros = parameters.flat_map(|parameter| Vector(vec![parameter.clone(); per_parameter]).zero().0);
-        zeros.collect()
+        let zeros =
+            |parameter: &Value| Value::zeros(&parameter.shape(), accumulator(parameter.dtype()), self.program.device());
+        parameters.flat_map(|parameter| std::iter::repeat_n(zeros(parameter), per_parameter)).collect()
     }
 
     /// The parameters and states after step number `step` (counted from 1). Memory of the arguments is reused.

@@ -1,11 +1,13 @@
 //! Planning a graph into a list of kernels with known lifetimes, and running it.
 
+use std::borrow::Cow;
+
 use burn::tensor::Device;
 
 use super::cost::{self, Cost};
 use super::kernel::{Kernel, Run};
 use super::value::Value;
-use crate::graph::{Graph, NodeId, Op, Scalar, reachable};
+use crate::graph::{Graph, NodeId, Op, Scalar, expand_products, reachable};
 
 /// A kernel with the slots it reads and writes. `last` marks inputs that nobody reads again.
 #[derive(Debug)]
@@ -35,6 +37,8 @@ impl Program {
     ///
     /// Host data of the graph are uploaded once, here.
     pub fn new(graph: &Graph, inputs: &[NodeId], outputs: &[NodeId], device: &Device) -> Self {
+        let (graph, outputs) = expanded(graph, inputs, outputs);
+        let (graph, outputs) = (graph.as_ref(), outputs.as_ref());
         let needed = needed(graph, inputs, outputs);
         let mut slot = vec![usize::MAX; graph.len()];
         let mut slots = 0;
@@ -131,6 +135,19 @@ impl Program {
     pub fn is_empty(&self) -> bool {
         self.instructions.is_empty()
     }
+}
+
+/// The graph with every product that is needed in the type of its operands.
+fn expanded<'a>(graph: &'a Graph, inputs: &[NodeId], outputs: &'a [NodeId]) -> (Cow<'a, Graph>, Cow<'a, [NodeId]>) {
+    let needed = needed(graph, inputs, outputs);
+    let is_given = |id: &NodeId| inputs.contains(id);
+    let in_type = |id: &NodeId| needed[id.index()] && matches!(graph.node(*id).op, Op::InType(..)) && !is_given(id);
+    if !graph.ids().any(|id| in_type(&id)) {
+        return (Cow::Borrowed(graph), Cow::Borrowed(outputs));
+    }
+    let mut graph = graph.clone();
+    let outputs = expand_products(&mut graph, outputs, inputs).expect("casts fit wherever a product did");
+    (Cow::Owned(graph), Cow::Owned(outputs))
 }
 
 /// What `outputs` need, not looking behind `inputs`.

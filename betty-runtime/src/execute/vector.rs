@@ -1,12 +1,13 @@
 //! Lists of tensors as elements of one vector space: the parameters of a level, their gradients, solver states.
 
-use burn::tensor::TensorData;
+use burn::tensor::{DispatchTensor, TensorData};
 use burn_backend::Scalar;
 use burn_backend::TensorMetadata as _;
 use burn_backend::ops::FloatTensorOps;
 use burn_dispatch::Dispatch;
 
 use super::{ReadError, Value, host};
+use crate::graph::accumulator;
 use crate::linalg::{Coordinates, InnerProductSpace};
 
 /// The direct sum of the spaces of several float tensors.
@@ -45,6 +46,11 @@ impl Vector {
     }
 }
 
+/// The tensor in the type in which it is added up.
+fn wide(x: &Value) -> DispatchTensor {
+    Dispatch::float_cast(x.0.clone(), accumulator(x.dtype()).into())
+}
+
 impl InnerProductSpace for Vector {
     type Error = ReadError;
 
@@ -53,7 +59,7 @@ impl InnerProductSpace for Vector {
         for (x, y) in self.0.iter().zip(&other.0) {
             total += match host::dot(&x.0, &y.0) {
                 Some(product) => product,
-                None => Value(Dispatch::float_sum(Dispatch::float_mul(x.0.clone(), y.0.clone()))).to_f64()?,
+                None => Value(Dispatch::float_sum(Dispatch::float_mul(wide(x), wide(y)))).to_f64()?,
             };
         }
         Ok(total)
@@ -175,8 +181,16 @@ mod tests {
         for length in [0, 1, 15, 16, 17, 40, 70_000] {
             let values: Vec<f64> = (0..length).map(|k| f64::from(k % 11)).collect();
             let exact: f64 = values.iter().map(|x| x * x).sum();
-            let x = vector(&values, DType::F32);
-            assert_eq!(x.dot(&x).ok(), Some(exact));
+            for dtype in [DType::F32, DType::F64] {
+                let x = vector(&values, dtype);
+                assert_eq!(x.dot(&x).ok(), Some(exact));
+            }
+            for dtype in [DType::F16, DType::BF16] {
+                // The values are exact in 16 bits, their sum is one of 24.
+                let x = vector(&values, dtype);
+                let product = x.dot(&x).unwrap_or(f64::NAN);
+                assert!((product - exact).abs() <= 1e-6 * exact, "{dtype:?} {length}: {product} {exact}");
+            }
         }
     }
 }

@@ -28,7 +28,8 @@ pub use error::GraphError;
 pub use geometry::{Convolution, Range, Window};
 pub use op::{Binary, Comparison, Distribution, Op, Unary, Update, WithScalar};
 pub use scalar::Scalar;
-pub use transform::{dependents, jvp, reachable, replay, vjp};
+pub(crate) use transform::accumulator;
+pub use transform::{dependents, expand_products, jvp, products_as_given, products_in, reachable, replay, vjp};
 
 /// A value in a [`Graph`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -265,6 +265,11 @@ pub enum Op {
     ConvInput(Convolution, Vec<usize>),
     /// Adjoint of convolution in `weight` (inputs: x, cotangent), with the shape of `weight`.
     ConvWeight(Convolution, Vec<usize>),
+    /// A product (the four above) in another float type: operands are rounded to it, and the result has their own type.
+    ///
+    /// Its derivatives are products in that type as well, and sums of them are sums in the operands' type. Planning a
+    /// program turns it into casts around the product ([`expand_products`](super::expand_products)).
+    InType(DType, Box<Op>),
     /// Average over a moving window.
     AvgPool(Window),
     /// Adjoint of average pooling, with the shape of `x`.
@@ -278,6 +283,11 @@ pub enum Op {
 }
 
 impl Op {
+    /// Whether it multiplies and adds up: what can be computed in a type of its own.
+    pub fn is_product(&self) -> bool {
+        matches!(self, Op::MatMul | Op::Conv(_) | Op::ConvInput(..) | Op::ConvWeight(..))
+    }
+
     /// The operation's name in printed graphs and errors.
     pub fn name(&self) -> String {
         match self {
@@ -285,6 +295,7 @@ impl Op {
             Op::Binary(op) => format!("{op:?}").to_lowercase(),
             Op::WithScalar(op, _) => format!("{op:?}_scalar").to_lowercase(),
             Op::Compare(op) => format!("{op:?}").to_lowercase(),
+            Op::InType(dtype, op) => format!("{}_{}", op.name(), format!("{dtype:?}").to_lowercase()),
             Op::CompareScalar(op, _) => format!("{op:?}_scalar").to_lowercase(),
             other => {
                 let debug = format!("{other:?}");

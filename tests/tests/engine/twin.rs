@@ -40,6 +40,7 @@ impl Default for TwinConfig {
             tasks: 1,
             train: None,
             freeze: Vec::new(),
+            precision: None,
         };
         let cg = r#"{ "method": "cg", "iterations": 5, "damping": 1.0 }"#;
         TwinConfig {

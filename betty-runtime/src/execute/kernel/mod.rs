@@ -171,6 +171,7 @@ impl Run<'_> {
                 let (x, y) = (next(), next());
                 by_number!(x, float_matmul, int_matmul, y)
             }
+            Op::InType(..) => unreachable!("planning turned it into casts around a product"),
             Op::Conv(o) => {
                 let (x, w) = (next(), next());
                 by_rank!(

@@ -15,6 +15,9 @@ const BOOL: DType = DType::Bool(BoolStore::Native);
 const INDEX: DType = DType::I64;
 
 pub(super) fn infer(graph: &Graph, op: &Op, inputs: &[NodeId]) -> Result<(Vec<usize>, DType), GraphError> {
+    if let Op::InType(_, product) = op {
+        return infer(graph, product, inputs);
+    }
     let a = Arguments { graph, op, inputs };
     let arity = match op {
         Op::Input(_) | Op::Literal(_) | Op::Full(_) | Op::Random { .. } => {
@@ -135,6 +138,7 @@ pub(super) fn infer(graph: &Graph, op: &Op, inputs: &[NodeId]) -> Result<(Vec<us
         Op::Gather(_) | Op::ScatterAdd { .. } | Op::Scatter { .. } | Op::Select(_) | Op::SelectAdd { .. } => {
             indexing(&a)
         }
+        Op::InType(..) => unreachable!("answered above"),
         Op::MatMul => matmul(&a),
         Op::Conv(options) => convolution(&a, options),
         Op::ConvInput(_, shape) | Op::ConvWeight(_, shape) => {

@@ -1,14 +1,9 @@
 //! Matrix products: `∂⟨c, A·B⟩/∂A = c·Bᵀ` and `∂⟨c, A·B⟩/∂B = Aᵀ·c`.
 
-use super::{Graph, GraphError, NodeId};
+use super::product::Transposed;
+use super::{Graph, GraphError, NodeId, Op};
 
-pub(super) fn vjp(graph: &mut Graph, node: NodeId, i: usize, cotangent: NodeId) -> Result<NodeId, GraphError> {
-    let inputs = graph.node(node).inputs.clone();
-    if i == 0 {
-        let transposed = graph.transpose(inputs[1])?;
-        graph.matmul(cotangent, transposed)
-    } else {
-        let transposed = graph.transpose(inputs[0])?;
-        graph.matmul(transposed, cotangent)
-    }
+pub(super) fn transposed(graph: &mut Graph, inputs: &[NodeId], i: usize, c: NodeId) -> Result<Transposed, GraphError> {
+    let other = graph.transpose(inputs[1 - i])?;
+    Ok((Op::MatMul, if i == 0 { [c, other] } else { [other, c] }))
 }

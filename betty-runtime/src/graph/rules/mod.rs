@@ -10,6 +10,7 @@ mod indexing;
 mod linear_algebra;
 mod normalization;
 mod pooling;
+mod product;
 mod reduction;
 mod shape;
 mod softmax;
@@ -41,11 +42,12 @@ pub(super) fn vjp(graph: &mut Graph, node: NodeId, i: usize, cotangent: NodeId) 
         Op::Normalize { .. } | Op::Deviation { .. } => normalization::vjp(graph, node, cotangent),
         Op::Scatter { .. } => update::vjp(graph, node, i, cotangent),
         Op::Sum(_) | Op::CumSum(_) => reduction::vjp(graph, node, cotangent).map(Some),
-        Op::MatMul => linear_algebra::vjp(graph, node, i, cotangent).map(Some),
         Op::Gather(_) | Op::ScatterAdd { .. } | Op::Select(_) | Op::SelectAdd { .. } => {
             indexing::vjp(graph, node, i, cotangent)
         }
-        Op::Conv(_) | Op::ConvInput(..) | Op::ConvWeight(..) => convolution::vjp(graph, node, i, cotangent).map(Some),
+        Op::MatMul | Op::Conv(_) | Op::ConvInput(..) | Op::ConvWeight(..) | Op::InType(..) => {
+            product::vjp(graph, node, i, cotangent).map(Some)
+        }
         Op::AvgPool(_) | Op::AvgPoolAdjoint(..) | Op::AdaptiveAvgPool(_) | Op::AdaptiveAvgPoolAdjoint(_) => {
             pooling::vjp(graph, node, cotangent).map(Some)
         }

@@ -1,8 +1,8 @@
 //! Operations that no tensor method reaches: their caller is a backend.
 
-use burn::tensor::{BoolStore, DispatchTensor, FloatDType, Slice, Tensor};
-use burn_backend::Backend;
+use burn::tensor::{BoolStore, DispatchTensor, Slice, Tensor};
 use burn_backend::tensor::FloatTensor;
+use burn_backend::{Backend, TensorMetadata as _};
 use burn_dispatch::backends::Capture;
 use burn_dispatch::{BackendTensor, Dispatch, DispatchKindConversion, DispatchTensorKind};
 
@@ -35,5 +35,5 @@ fn linear_and_finite<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
     let all = B::float_cat(all, 0);
     let strange =
         B::bool_or(B::float_is_nan(all.clone(), BoolStore::Native), B::float_is_inf(all.clone(), BoolStore::Native));
-    B::float_mul(all, B::bool_into_float(B::bool_not(strange), FloatDType::F64))
+    B::float_mul(all, B::bool_into_float(B::bool_not(strange), x.dtype().into()))
 }

@@ -9,10 +9,12 @@ const HEAD: &str = "\
 # Operations
 
 What Burn can record, and what its derivatives are. A test records, executes and differentiates an example of every row that
-is not missing (but `IsNan` and `IsInf`, which Burn records as comparisons). This file is written by a test as well:
-`BETTY_UPDATE_DOCS=1 cargo test --workspace --lib operations_document`.
+is not missing (but `IsNan` and `IsInf`, which Burn records as comparisons), in each type of the column *precision*. This file
+is written by a test as well: `BETTY_UPDATE_DOCS=1 cargo test --workspace --lib operations_document`.
 
-- *exact*: the derivative of the forward operation, to any order, in the type the operation computes in (f32 or f64).
+- *exact*: the derivative of the forward operation, to any order, in the type the operation computes in: that of its
+  operands. A level's `precision` computes matrix products and convolutions in another (what is recorded as matmul, linear,
+  attention, convolution, transposed or deformable convolution, and adjoints of these).
 - *piecewise*: exact to any order except where the function has a kink or a tie; the remark states what holds there, which
   is Burn's own convention.
 - *constant*: the derivative is 0 wherever it exists.
@@ -22,6 +24,9 @@ is not missing (but `IsNan` and `IsInf`, which Burn records as comparisons). Thi
 Backward operations are what Burn's autodiff records. They are imported as the adjoints they are, so that a loss may contain
 them, and so that Burn's gradient can be compared with ours.
 ";
+
+/// The types in which a test computes and differentiates an example of each operation.
+const PRECISION: &str = "f16, bf16, f32, f64";
 
 /// The whole file.
 fn document() -> String {
@@ -42,9 +47,9 @@ fn document() -> String {
 
 fn columns(entry: &Entry) -> [&'static str; 3] {
     match entry.derivative {
-        Derivative::Exact => ["exact", "exact", "f32, f64"],
-        Derivative::Piecewise => ["piecewise", "piecewise", "f32, f64"],
-        Derivative::Constant => ["constant", "constant", "f32, f64"],
+        Derivative::Exact => ["exact", "exact", PRECISION],
+        Derivative::Piecewise => ["piecewise", "piecewise", PRECISION],
+        Derivative::Constant => ["constant", "constant", PRECISION],
         Derivative::Discrete => ["discrete", "discrete", ""],
         Derivative::Missing => ["missing", "missing", ""],
     }

@@ -33,8 +33,8 @@ pub(super) type Example = fn(Tensor<1>) -> Tensor<1>;
 /// How many floats an example is given.
 const SIZE: usize = 48;
 
-fn floats(values: &[f64], device: &Device) -> Tensor<1> {
-    Tensor::from_data(TensorData::new(values.to_vec(), [values.len()]), (device, DType::F64))
+fn floats(values: &[f64], dtype: DType, device: &Device) -> Tensor<1> {
+    Tensor::from_data(TensorData::new(values.to_vec(), [values.len()]), (device, dtype))
 }
 
 /// Distinct values between 0.1 and 1.1 in a fixed disorder.
@@ -42,12 +42,12 @@ fn point() -> Vec<f64> {
     (0..SIZE).map(|k| 0.1 + ((k * 29 + 7) % SIZE) as f64 / SIZE as f64).collect()
 }
 
-/// `½ Σ f²` of an example recorded without autodiff, its input and what Burn recorded.
-fn recorded_whole(example: Example) -> (Graph, NodeId, NodeId, BTreeSet<&'static str>) {
+/// An example recorded without autodiff, its input and output, and what Burn recorded.
+fn recorded_whole(example: Example, dtype: DType) -> (Graph, NodeId, NodeId, BTreeSet<&'static str>) {
     let device = Device::capture();
     let mut ids = None;
     let captured = device.capture_scope(|scope| {
-        let x = floats(&[0.0; SIZE], &device);
+        let x = floats(&[0.0; SIZE], dtype, &device);
         let input = tensor_id(&x.clone().into_dispatch()).unwrap();
         let output = tensor_id(&example(x).into_dispatch()).unwrap();
         ids = Some((input, output));
@@ -55,10 +55,31 @@ fn recorded_whole(example: Example) -> (Graph, NodeId, NodeId, BTreeSet<&'static
     });
     let (input, output) = ids.unwrap();
     let mut graph = Graph::new();
-    let x = graph.input(&[SIZE], DType::F64);
+    let x = graph.input(&[SIZE], dtype);
     let mut nodes = HashMap::from([(input, x)]);
     let operations = import(&mut graph, &mut nodes, &captured.unwrap(), "example").unwrap().operations;
     (graph, x, nodes[&output], operations)
+}
+
+/// The value `f` of an example, the gradient of `½ Σ f²`, and its derivative along a tangent, from a point and the tangent.
+fn derived(example: Example, dtype: DType) -> Program {
+    let (mut g, x, y, _) = recorded_whole(example, dtype);
+    let tangent = g.input(&[SIZE], dtype);
+    let loss = g.dot(y, y).unwrap();
+    let half = g.full_like(loss, 0.5);
+    let gradient = vjp(&mut g, &[(loss, half)], &[x]).unwrap()[0].unwrap_or_else(|| g.zeros_like(x));
+    let product = jvp(&mut g, &[gradient], &[(x, tangent)]).unwrap()[0].unwrap_or_else(|| g.zeros_like(x));
+    Program::new(&g, &[x, tangent], &[y, gradient, product], &Device::flex())
+}
+
+/// A direction in which examples are moved.
+fn direction() -> Vec<f64> {
+    (0..SIZE).map(|k| ((k * 17 + 3) % 11) as f64 / 11.0 - 0.4).collect()
+}
+
+fn run(program: &Program, at: &[f64], along: &[f64], dtype: DType) -> Vec<Vec<f64>> {
+    let inputs = [at, along].map(|values| Value::from_tensor(floats(values, dtype, &Device::flex())));
+    program.run(inputs, 0).iter().map(|value| value.to_vec().unwrap()).collect()
 }
 
 /// The largest difference, relative to the largest value, at least 1.
@@ -70,21 +91,11 @@ fn apart(x: &[f64], y: &[f64]) -> f64 {
 #[test]
 fn whole_operations_have_burns_values_and_exact_derivatives() {
     for (name, example) in EXAMPLES.iter().chain(WHOLE_ONLY) {
-        let (mut g, x, y, _) = recorded_whole(*example);
-        let tangent = g.input(&[SIZE], DType::F64);
-        let loss = g.dot(y, y).unwrap();
-        let half = g.full(&[1], DType::F64, 0.5);
-        let gradient = vjp(&mut g, &[(loss, half)], &[x]).unwrap()[0].unwrap_or_else(|| g.zeros_like(x));
-        let product = jvp(&mut g, &[gradient], &[(x, tangent)]).unwrap()[0].unwrap_or_else(|| g.zeros_like(x));
-        let device = Device::flex();
-        let program = Program::new(&g, &[x, tangent], &[y, gradient, product], &device);
-        let (at, u) = (point(), (0..SIZE).map(|k| ((k * 17 + 3) % 11) as f64 / 11.0 - 0.4).collect::<Vec<f64>>());
-        let run = |at: &[f64]| -> Vec<Vec<f64>> {
-            let inputs = [at, &u].map(|values| Value::from_tensor(floats(values, &device)));
-            program.run(inputs, 0).iter().map(|value| value.to_vec().unwrap()).collect()
-        };
+        let program = derived(*example, DType::F64);
+        let (at, u, device) = (point(), direction(), Device::flex());
+        let run = |at: &[f64]| run(&program, at, &u, DType::F64);
         let here = run(&at);
-        let eager: Vec<f64> = example(floats(&at, &device)).into_data().iter::<f64>().collect();
+        let eager: Vec<f64> = example(floats(&at, DType::F64, &device)).into_data().iter::<f64>().collect();
         assert!(apart(&here[0], &eager) <= 1e-6, "{name}: {:?} {eager:?}", here[0]);
         let h = 1e-4;
         let moved: Vec<Vec<Vec<f64>>> = [1.0, -1.0, 2.0, -2.0]
@@ -105,11 +116,33 @@ fn whole_operations_have_burns_values_and_exact_derivatives() {
 }
 
 #[test]
+fn every_operation_computes_and_differentiates_in_every_float_type() {
+    // An example is about ten operations, some of them sums and differences that cancel a digit.
+    for (dtype, tolerance) in [(DType::F32, 1e-5), (DType::F16, 2e-2), (DType::BF16, 1e-1)] {
+        for (name, example) in EXAMPLES.iter().chain(WHOLE_ONLY) {
+            if *name == "steps" && dtype == DType::BF16 {
+                // Its own products round over a jump.
+                continue;
+            }
+            // Where a function jumps, both sides have to stand at the same point.
+            let [at, along] = [point(), direction()]
+                .map(|x| floats(&x, dtype, &Device::flex()).into_data().iter::<f64>().collect::<Vec<f64>>());
+            let found = run(&derived(*example, dtype), &at, &along, dtype);
+            let truth = run(&derived(*example, DType::F64), &at, &along, DType::F64);
+            for (what, (found, truth)) in ["value", "gradient", "product"].iter().zip(found.iter().zip(&truth)) {
+                let difference = apart(found, truth);
+                assert!(difference <= tolerance, "{name}, {what} in {dtype:?}: {difference:.1e}");
+            }
+        }
+    }
+}
+
+#[test]
 fn what_has_no_rule_is_named() {
     let refusal = |register: fn(&CaptureClient, TensorIr)| {
         let device = Device::capture();
         let captured = device.capture_scope(|scope| {
-            let x = floats(&[0.0; SIZE], &device).into_dispatch();
+            let x = floats(&[0.0; SIZE], DType::F64, &device).into_dispatch();
             let id = tensor_id(&x).unwrap();
             if let DispatchTensorKind::Capture(BackendTensor::Float(x)) = x.kind {
                 register(&x.client.clone(), x.into_ir());
@@ -133,8 +166,8 @@ fn what_has_no_rule_is_named() {
 fn every_operation_has_an_example_or_is_listed_as_missing() {
     let mut seen = BTreeSet::new();
     for (name, example) in EXAMPLES {
-        seen.extend(recorded_whole(*example).3);
-        let parameter = Param::from_tensor(floats(&point(), &Device::flex()));
+        seen.extend(recorded_whole(*example, DType::F64).3);
+        let parameter = Param::from_tensor(floats(&point(), DType::F64, &Device::flex()));
         let traced =
             trace(name, &AnyBatch::new(()), |tracer| example(tracer.module(0, &parameter).val()).powi_scalar(2).sum());
         seen.extend(traced.unwrap_or_else(|error| panic!("{name}: {error}")).operations);

@@ -1,0 +1,9 @@
+//! Products in 16 bits: what is rounded and what is not, how much derivatives of every order move, and training with it.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
+
+mod derivatives;
+mod engine;
+mod model;
+mod scaling;
+mod structure;
