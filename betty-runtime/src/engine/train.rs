@@ -14,6 +14,7 @@ use super::level::Level;
 use super::losses::Losses;
 use super::program::Multilevel;
 use super::progress::Progress;
+use super::schedule::Schedule;
 use super::stream::BatchStream;
 use super::validation::Validation;
 use crate::config::{HypergradientConfig, ProgramConfig, Start};
@@ -106,6 +107,7 @@ impl<P: Multilevel> Engine<P> {
                 method => method.as_ref().and_then(HypergradientConfig::build),
             });
         }
+        check_methods(&schedule, &levels)?;
         Ok(Engine {
             problem,
             config,
@@ -298,7 +300,7 @@ impl<P: Multilevel> Engine<P> {
             level.reload(module, config)?;
             level.check_device(&device)?;
         }
-        Ok(())
+        check_methods(&P::SCHEDULE, &self.levels)
     }
 
     /// Gives the trained program back.
@@ -316,4 +318,16 @@ impl<P: Multilevel> Engine<P> {
     pub fn iterations(&self) -> u64 {
         self.iterations
     }
+}
+
+/// Checks that every level's method allows for as many parameters as the levels above have.
+fn check_methods(schedule: &Schedule, levels: &[Level]) -> Result<(), EngineError> {
+    for (k, level) in levels.iter().enumerate() {
+        if let Some(steps) = &level.trajectory {
+            let above = schedule.reached_from(k).into_iter().map(|above| levels[above].parameters().len()).sum();
+            let allowed = steps.directions(above);
+            allowed.map_err(|source| EngineError::Method { level: level.name.into(), source: Box::new(source) })?;
+        }
+    }
+    Ok(())
 }
