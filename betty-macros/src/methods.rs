@@ -171,6 +171,12 @@ const DAMPING: Opt = option("damping", Range::NonNegative, "0.0");
 const WARM_START: Opt = option("warm_start", Range::Flag, "false");
 const BATCH: Opt = option("batch", Range::Batch, "last");
 
+/// The methods that go through the level's own steps.
+pub(crate) static THROUGH_STEPS: [&str; 4] = ["unrolled", "forward", "forward_gradient", "evolution"];
+
+/// The one of them that takes the steps again.
+pub(crate) const EVOLUTION: &str = "evolution";
+
 /// The method that is given as a value: `custom(MyMethod)`.
 pub(crate) const CUSTOM: &str = "custom";
 
@@ -282,6 +288,28 @@ pub(crate) static METHODS: Family = Family {
             variant: "Unrolled",
             config: "UnrolledConfig",
             options: &[option("truncate", Range::CountOrAll, "all"), option("memory", Range::CountOrAll, "all")],
+        },
+        Entry {
+            name: "forward",
+            variant: "Forward",
+            config: "ForwardConfig",
+            options: &[option("limit", Range::Count, "64")],
+        },
+        Entry {
+            name: "forward_gradient",
+            variant: "ForwardGradient",
+            config: "ForwardGradientConfig",
+            options: &[option("directions", Range::Count, "8"), option("seed", Range::Natural, "0")],
+        },
+        Entry {
+            name: EVOLUTION,
+            variant: "Evolution",
+            config: "EvolutionConfig",
+            options: &[
+                option("pairs", Range::Count, "8"),
+                option("sigma", Range::Positive, "0.1"),
+                option("seed", Range::Natural, "0"),
+            ],
         },
         Entry { name: CUSTOM, variant: "Custom", config: "CustomConfig", options: &[BATCH] },
     ],

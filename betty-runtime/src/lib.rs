@@ -32,9 +32,10 @@ pub mod trace;
 pub use betty_macros::{Batch, multilevel};
 pub use config::{
     AdaGradConfig, AdamConfig, AdamWConfig, AtLeastConfig, CgConfig, ClampConfig, Clip, ConfigError, CustomConfig,
-    DenseConfig, FiniteDifferenceConfig, GmresConfig, HypergradientConfig, IdentityConfig, LevelConfig, LowerBatch,
-    MinresConfig, NeumannConfig, NormBallConfig, NystromConfig, OptimizerConfig, PenaltyConfig, Precision,
-    ProgramConfig, ProjectionConfig, RmsPropConfig, SamaConfig, SgdConfig, SimplexConfig, Start, UnrolledConfig,
+    DenseConfig, EvolutionConfig, FiniteDifferenceConfig, ForwardConfig, ForwardGradientConfig, GmresConfig,
+    HypergradientConfig, IdentityConfig, LevelConfig, LowerBatch, MinresConfig, NeumannConfig, NormBallConfig,
+    NystromConfig, OptimizerConfig, PenaltyConfig, Precision, ProgramConfig, ProjectionConfig, RmsPropConfig,
+    SamaConfig, SgdConfig, SimplexConfig, Start, UnrolledConfig,
 };
 pub use engine::{
     BatchStream, Checkpoint, CheckpointError, Engine, EngineError, Event, Explanation, Goal, HypergradientCheck,

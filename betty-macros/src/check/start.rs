@@ -50,12 +50,12 @@ pub(super) fn check_edges(program: &Program, links: &Links<'_>, graph: &Graph, r
                      under `lower` of `{from}`"
                 ),
             );
-        } else if !graph.upper(index).contains(&entry.level) && !is_unrolled(level.hypergradient.as_ref()) {
+        } else if !graph.upper(index).contains(&entry.level) && !sees_start(level.hypergradient.as_ref()) {
             report.error(
                 entry.token,
                 format!(
-                    "only `unrolled` differentiates where the steps of `{to}` begin; choose it for `{to}`, or list `{from}` \
-                     under `upper` of `{to}`"
+                    "only methods that go through the steps of `{to}`, such as `unrolled`, see where they begin; choose one \
+                     for `{to}`, or list `{from}` under `upper` of `{to}`"
                 ),
             );
         }
@@ -63,6 +63,6 @@ pub(super) fn check_edges(program: &Program, links: &Links<'_>, graph: &Graph, r
 }
 
 /// A method that was not given is an error of its own.
-fn is_unrolled(method: Option<&Call>) -> bool {
-    method.is_none_or(|call| call.name == super::unrolled::UNROLLED)
+fn sees_start(method: Option<&Call>) -> bool {
+    method.is_none_or(super::unrolled::goes_through_steps)
 }

@@ -5,21 +5,27 @@ use syn::ext::IdentExt;
 
 use crate::ast::{Call, Level, Program, Setting, ValueKind};
 use crate::graph::Graph;
-use crate::methods::METHODS;
+use crate::methods::{EVOLUTION, METHODS, THROUGH_STEPS};
 use crate::report::Report;
 
-pub(super) const UNROLLED: &str = "unrolled";
+const UNROLLED: &str = "unrolled";
 
 pub(super) fn check(program: &Program, graph: &Graph, report: &mut Report) {
     for (index, level) in program.levels.iter().enumerate() {
         let Some(call) = level.hypergradient.as_ref() else { continue };
-        if call.name == UNROLLED {
+        if goes_through_steps(call) {
             check_truncate(level, call, report);
+            check_replay(program, graph, index, call, report);
             check_place(program, graph, index, call, report);
         } else if METHODS.find(&call.name.to_string()).is_some() && graph.is_passed(index) {
             check_projection(level, call, report);
         }
     }
+}
+
+/// Whether the method sees the steps of the level, and so where they begin and what they are projected to.
+pub(super) fn goes_through_steps(method: &Call) -> bool {
+    THROUGH_STEPS.iter().any(|name| method.name == name)
 }
 
 fn check_truncate(level: &Level, call: &Call, report: &mut Report) {
@@ -65,11 +71,37 @@ fn check_projection(level: &Level, method: &Call, report: &mut Report) {
     }
 }
 
+/// Steps that rest on best responses below cannot be taken again without them.
+fn check_replay(program: &Program, graph: &Graph, index: usize, call: &Call, report: &mut Report) {
+    let below = (0..graph.levels()).find(|&below| graph.passes(index, below));
+    if let Some(below) = below.filter(|_| call.name == EVOLUTION) {
+        let name = |index: usize| program.levels[index].name.unraw();
+        report.error(
+            &call.name,
+            format!(
+                "`{EVOLUTION}` takes the steps of `{0}` again, but they rest on the best response of `{1}`, which is not \
+                 found again; choose `forward_gradient` for `{0}`, or `{UNROLLED}`",
+                name(index),
+                name(below)
+            ),
+        );
+    }
+}
+
 fn check_place(program: &Program, graph: &Graph, index: usize, call: &Call, report: &mut Report) {
     let name = |index: usize| program.levels[index].name.unraw().to_string();
     let remedy = "choose an implicit method, such as `cg`";
     let above = (0..graph.levels()).find(|&above| graph.passes(above, index) && graph.is_passed(above)).map(name);
-    if let (Some(above), Some(&below)) = (&above, graph.lower(index).first()) {
+    if let Some(above) = above.as_ref().filter(|_| call.name != UNROLLED) {
+        report.error(
+            &call.name,
+            format!(
+                "`{0}` answers to `{above}`, whose own best response is differentiated, and only the steps of an \
+                 `{UNROLLED}` level can be differentiated twice; choose it for `{0}`, or an implicit method, such as `cg`",
+                name(index)
+            ),
+        );
+    } else if let (Some(above), Some(&below)) = (&above, graph.lower(index).first()) {
         report.error(
             &call.name,
             format!(

@@ -283,6 +283,42 @@ fn memory_of_steps_that_are_differentiated_twice() {
 }
 
 #[test]
+fn steps_that_only_unrolled_differentiates_twice() {
+    for method in ["forward", "forward_gradient", "evolution"] {
+        check_err(
+            "`net` answers to `middle`, whose own best response is differentiated, and only the steps of an `unrolled` level \
+             can be differentiated twice; choose it for `net`, or an implicit method, such as `cg`",
+            &format!(
+                "struct P;
+                 level top: M {{ lower: [middle], .. }}
+                 level middle: M {{ upper: [top], lower: [net], hypergradient: cg, .. }}
+                 level net: M {{ upper: [middle], hypergradient: >>>{method}<<<, .. }}"
+            ),
+        );
+    }
+}
+
+#[test]
+fn steps_that_rest_on_a_best_response_are_not_taken_again() {
+    let program = |method: &str| {
+        format!(
+            "struct P;
+             level top: M {{ lower: [middle], .. }}
+             level middle: M {{ upper: [top], lower: [net], hypergradient: {method}, .. }}
+             level net: M {{ upper: [middle], hypergradient: cg, .. }}"
+        )
+    };
+    check_err(
+        "`evolution` takes the steps of `middle` again, but they rest on the best response of `net`, which is not found \
+         again; choose `forward_gradient` for `middle`, or `unrolled`",
+        &program(">>>evolution<<<(pairs = 4)"),
+    );
+    for method in ["unrolled", "forward(limit = 10)", "forward_gradient(directions = 4, seed = 1)"] {
+        check_ok(&program(method));
+    }
+}
+
+#[test]
 fn projection_that_the_method_does_not_see() {
     check_err(
         "`cg` takes no notice of constraints; choose `unrolled` for `net`, or express the constraint in the loss or the module",
@@ -329,8 +365,8 @@ fn start_from_a_level_that_is_not_there_or_not_above() {
 #[test]
 fn start_that_the_method_does_not_see() {
     check_err(
-        "only `unrolled` differentiates where the steps of `net` begin; choose it for `net`, or list `meta` under `upper` of \
-         `net`",
+        "only methods that go through the steps of `net`, such as `unrolled`, see where they begin; choose one for `net`, or \
+         list `meta` under `upper` of `net`",
         "struct P;
          level meta: M { lower: [net], .. }
          level net: M { start: from(>>>meta<<<), hypergradient: cg, .. }",

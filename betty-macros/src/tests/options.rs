@@ -34,7 +34,8 @@ fn check_clip(text: &str, clip: &str) {
 fn unknown_method() {
     check_method(
         "unknown method `cgg` (did you mean `cg`?); the methods are `cg`, `minres`, `gmres`, `neumann`, `nystrom`, \
-         `finite_difference`, `penalty`, `identity`, `sama`, `dense`, `unrolled` and `custom`",
+         `finite_difference`, `penalty`, `identity`, `sama`, `dense`, `unrolled`, `forward`, `forward_gradient`, \
+         `evolution` and `custom`",
         ">>>cgg<<<(iterations = 5)",
     );
 }

@@ -10,7 +10,8 @@ fn all_mistakes_in_one_run() {
             "`adam` has no option `rate`; it takes `lr`, `beta_1`, `beta_2`, `epsilon` and `weight_decay`",
             "`unroll` is the number of steps `net` takes before the levels above it; it must be at least 1",
             "unknown method `cgg` (did you mean `cg`?); the methods are `cg`, `minres`, `gmres`, `neumann`, `nystrom`, \
-             `finite_difference`, `penalty`, `identity`, `sama`, `dense`, `unrolled` and `custom`",
+             `finite_difference`, `penalty`, `identity`, `sama`, `dense`, `unrolled`, `forward`, `forward_gradient`, \
+             `evolution` and `custom`",
             "`norm` takes one number greater than zero: `clip: norm(1.0)`",
         ],
         "struct P;

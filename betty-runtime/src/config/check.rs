@@ -188,6 +188,19 @@ pub(super) static METHODS: Family = Family {
             name: "unrolled",
             options: &[("truncate", Range::CountOrAll, Optional), ("memory", Range::CountOrAll, Optional)],
         },
+        Entry { name: "forward", options: &[("limit", Range::Count, Optional)] },
+        Entry {
+            name: "forward_gradient",
+            options: &[("directions", Range::Count, Optional), ("seed", Range::Natural, Optional)],
+        },
+        Entry {
+            name: "evolution",
+            options: &[
+                ("pairs", Range::Count, Optional),
+                ("sigma", Range::Positive, Optional),
+                ("seed", Range::Natural, Optional),
+            ],
+        },
         Entry { name: "custom", options: &[("batch", Range::Batch, Optional)] },
     ],
 };

@@ -105,8 +105,8 @@ pub enum ConfigError {
     },
     /// A level starts from another that its method does not see.
     #[error(
-        "`{path}` is `{method}`, but `{level}` starts from `{from}` and does not read it, and only `unrolled` \
-         differentiates where steps begin"
+        "`{path}` is `{method}`, but `{level}` starts from `{from}` and does not read it, and only methods that go through \
+         the steps, such as `unrolled`, see where they begin"
     )]
     StartUnseen {
         /// Where the method stands.
@@ -147,6 +147,21 @@ pub enum ConfigError {
         /// The level that it waits for.
         below: String,
     },
+    /// The steps of a level are gone through otherwise than in reverse, below a level that is differentiated itself.
+    #[error(
+        "`{path}` is `{method}`, but `{level}` answers to `{above}`, whose own best response is differentiated, and only \
+         the steps of an `unrolled` level can be differentiated twice; choose it for `{level}`, or an implicit method"
+    )]
+    StepsBelow {
+        /// Where the method stands.
+        path: String,
+        /// The method.
+        method: &'static str,
+        /// The level.
+        level: String,
+        /// The level above it.
+        above: String,
+    },
     /// Steps that are differentiated twice are all held at once.
     #[error(
         "`{path}` is given, but `{level}` answers to `{above}`, whose own best response is differentiated: the steps of \
@@ -160,14 +175,29 @@ pub enum ConfigError {
         /// The level above it.
         above: String,
     },
+    /// The steps of a level are to be taken again, but rest on best responses that are not.
+    #[error(
+        "`{path}` is `evolution`, but the steps of `{level}` follow a gradient that rests on the best response of `{below}`, \
+         which is not found again; choose `forward_gradient` for `{level}`, or `unrolled`"
+    )]
+    ReplayOfResponse {
+        /// Where the method stands.
+        path: String,
+        /// The level.
+        level: String,
+        /// The level below it.
+        below: String,
+    },
     /// The steps of a level are differentiated that depends on another level and is depended on.
     #[error(
-        "`{path}` is `unrolled`, but `{level}` and `{peer}` depend on each other; choose an implicit method for `{level}`, \
+        "`{path}` is `{method}`, but `{level}` and `{peer}` depend on each other; choose an implicit method for `{level}`, \
          such as `cg`"
     )]
     UnrolledInCircle {
         /// Where the method stands.
         path: String,
+        /// The method.
+        method: &'static str,
         /// The level.
         level: String,
         /// The other level.

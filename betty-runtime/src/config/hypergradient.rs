@@ -37,6 +37,12 @@ pub enum HypergradientConfig {
     Dense(DenseConfig),
     /// The level's own steps, differentiated in reverse.
     Unrolled(UnrolledConfig),
+    /// The level's own steps, differentiated along with them for every upper parameter.
+    Forward(ForwardConfig),
+    /// The level's own steps, differentiated along with them in random directions.
+    ForwardGradient(ForwardGradientConfig),
+    /// The level's own steps, taken again from displaced upper parameters.
+    Evolution(EvolutionConfig),
     /// The user's own method, which the program names.
     Custom(CustomConfig),
 }
@@ -57,6 +63,9 @@ impl HypergradientConfig {
             Self::Sama(_) => "sama",
             Self::Dense(_) => "dense",
             Self::Unrolled(_) => "unrolled",
+            Self::Forward(_) => "forward",
+            Self::ForwardGradient(_) => "forward_gradient",
+            Self::Evolution(_) => "evolution",
             Self::Custom(_) => "custom",
         }
     }
@@ -77,7 +86,7 @@ impl HypergradientConfig {
             Self::Dense(config) => config.batch,
             Self::Custom(config) => config.batch,
             // Every step is differentiated on the batch that it was taken on.
-            Self::Unrolled(_) => LowerBatch::Last,
+            Self::Unrolled(_) | Self::Forward(_) | Self::ForwardGradient(_) | Self::Evolution(_) => LowerBatch::Last,
         }
     }
 }
@@ -99,6 +108,9 @@ impl FromStr for HypergradientConfig {
             "sama" => Self::Sama(SamaConfig::default()),
             "dense" => Self::Dense(DenseConfig::default()),
             "unrolled" => Self::Unrolled(UnrolledConfig::default()),
+            "forward" => Self::Forward(ForwardConfig::default()),
+            "forward_gradient" => Self::ForwardGradient(ForwardGradientConfig::default()),
+            "evolution" => Self::Evolution(EvolutionConfig::default()),
             "custom" => Self::Custom(CustomConfig::default()),
             _ => return Err(METHODS.unknown("method", name)),
         })
@@ -344,6 +356,62 @@ pub struct UnrolledConfig {
     /// a level that reads best responses itself.
     #[serde(with = "super::all")]
     pub memory: Option<usize>,
+}
+
+/// How the level's parameters move with each upper parameter, carried along with its steps: exact for the steps that were
+/// taken, in memory that does not grow with their number.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ForwardConfig {
+    /// The most upper parameters, one Jacobian-vector product a step and one parameter vector with optimizer states each;
+    /// more are refused; at least 1, by default 64.
+    pub limit: usize,
+}
+
+impl Default for ForwardConfig {
+    fn default() -> Self {
+        Self { limit: 64 }
+    }
+}
+
+/// The mean of (v·θ̇ᵤ)u over random directions u of the upper parameters, whose θ̇ᵤ = (∂θ/∂λ)u is carried along with the
+/// level's steps: unbiased, in memory that does not grow with the number of steps.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ForwardGradientConfig {
+    /// How many directions with entries ±1, other ones for every step of the levels above; one Jacobian-vector product a
+    /// step and one parameter vector with optimizer states each; at least 1, by default 8. The variance falls as 1 over
+    /// their number.
+    pub directions: usize,
+    /// Decides the directions, together with the run's seed; by default 0.
+    pub seed: u64,
+}
+
+impl Default for ForwardGradientConfig {
+    fn default() -> Self {
+        Self { directions: 8, seed: 0 }
+    }
+}
+
+/// The mean of (C(θ(λ + σε)) − C(θ(λ − σε)))/2σ·ε over normal ε, the level's steps being taken again from displaced upper
+/// parameters: needs no derivative of the upper loss C.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EvolutionConfig {
+    /// How many ε, other ones for every step of the levels above; each takes all steps of the level twice more; at least 1,
+    /// by default 8. The variance falls as 1 over their number.
+    pub pairs: usize,
+    /// σ, how far each upper parameter is moved; greater than zero, by default 0.1. What is estimated is the gradient of the
+    /// loss smoothed at this width.
+    pub sigma: f64,
+    /// Decides ε, together with the run's seed; by default 0.
+    pub seed: u64,
+}
+
+impl Default for EvolutionConfig {
+    fn default() -> Self {
+        Self { pairs: 8, sigma: 0.1, seed: 0 }
+    }
 }
 
 /// The user's own [`HypergradientMethod`](crate::HypergradientMethod), a value in the program.

@@ -16,8 +16,9 @@ use serde::{Deserialize, Serialize};
 pub use self::error::ConfigError;
 pub(crate) use self::error::suggestion;
 pub use self::hypergradient::{
-    CgConfig, CustomConfig, DenseConfig, FiniteDifferenceConfig, GmresConfig, HypergradientConfig, IdentityConfig,
-    LowerBatch, MinresConfig, NeumannConfig, NystromConfig, PenaltyConfig, SamaConfig, UnrolledConfig,
+    CgConfig, CustomConfig, DenseConfig, EvolutionConfig, FiniteDifferenceConfig, ForwardConfig, ForwardGradientConfig,
+    GmresConfig, HypergradientConfig, IdentityConfig, LowerBatch, MinresConfig, NeumannConfig, NystromConfig,
+    PenaltyConfig, SamaConfig, UnrolledConfig,
 };
 pub use self::optimizer::{AdaGradConfig, AdamConfig, AdamWConfig, OptimizerConfig, RmsPropConfig, SgdConfig};
 pub use self::precision::Precision;
@@ -46,7 +47,7 @@ pub struct LevelConfig {
     pub clip: Option<Clip>,
     /// A set that the level's parameters do not leave: after each step they are moved to its nearest point; by default
     /// none. No implicit method differentiates a best response that is held by a constraint, so levels that a hypergradient
-    /// passes through have one only if they are `unrolled`.
+    /// passes through have one only if the method goes through their steps, as `unrolled` does.
     #[serde(default)]
     pub project: Option<ProjectionConfig>,
     /// Batches whose gradients are averaged for one step; at least 1, by default 1.

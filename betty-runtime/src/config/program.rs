@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::check::{self, Family, METHODS, OPTIMIZERS, PROJECTIONS};
 use super::error::ConfigError;
-use super::{HypergradientConfig, LevelConfig, Start, UnrolledConfig};
+use super::{HypergradientConfig, LevelConfig, Start};
 use crate::engine::schedule::Schedule;
 use crate::file::replace;
 
@@ -102,8 +102,8 @@ pub trait ProgramConfig: Clone + Default + Serialize + DeserializeOwned {
             match (schedule.is_passed(index), &config.hypergradient) {
                 (true, None) => return Err(ConfigError::HypergradientMissing { path, level }),
                 (false, Some(_)) => return Err(ConfigError::HypergradientUnused { path, level }),
-                (true, Some(HypergradientConfig::Unrolled(unrolled))) => {
-                    check_unrolled(schedule, index, config.unroll, unrolled, path)?;
+                (true, Some(method)) if method.records(config.unroll).is_some() => {
+                    check_steps(schedule, index, config.unroll, method, path)?;
                 }
                 (true, Some(_)) if config.project.is_some() => {
                     let path = format!("{}.project", spec.name);
@@ -133,7 +133,8 @@ fn check_start(schedule: &Schedule, index: usize, config: &LevelConfig) -> Resul
     match (config.start, spec.start) {
         (Start::From, None) => Err(ConfigError::StartUnknown { path: format!("{}.start", spec.name), level }),
         (Start::From, Some(from)) => match &config.hypergradient {
-            None | Some(HypergradientConfig::Unrolled(_)) => Ok(()),
+            None => Ok(()),
+            Some(method) if method.records(config.unroll).is_some() => Ok(()),
             Some(_) if spec.upper.contains(&from) => Ok(()),
             Some(method) => {
                 let (path, from) = (format!("{}.hypergradient", spec.name), schedule.levels[from].name.to_owned());
@@ -144,31 +145,45 @@ fn check_start(schedule: &Schedule, index: usize, config: &LevelConfig) -> Resul
     }
 }
 
-/// Only steps that are taken can be differentiated, and twice only those below which nothing is solved.
-fn check_unrolled(
+/// Only steps that are taken can be differentiated, and twice only those of an unrolled level below which nothing is solved;
+/// what steps rest on is not taken again.
+fn check_steps(
     schedule: &Schedule,
     index: usize,
     unroll: usize,
-    config: &UnrolledConfig,
+    method: &HypergradientConfig,
     path: String,
 ) -> Result<(), ConfigError> {
     let level = schedule.levels[index].name.to_owned();
-    if let Some(truncate) = config.truncate.filter(|&truncate| truncate > unroll) {
-        return Err(ConfigError::TruncateTooLong { path: path + ".truncate", level, truncate, unroll });
-    }
     let name = |index: usize| schedule.levels[index].name.to_owned();
+    match method {
+        HypergradientConfig::Unrolled(unrolled) => {
+            if let Some(truncate) = unrolled.truncate.filter(|&truncate| truncate > unroll) {
+                return Err(ConfigError::TruncateTooLong { path: path + ".truncate", level, truncate, unroll });
+            }
+        }
+        HypergradientConfig::Evolution(_) => {
+            if let Some(stop) = schedule.levels[index].sweep.first() {
+                return Err(ConfigError::ReplayOfResponse { path, level, below: name(stop.level) });
+            }
+        }
+        _ => {}
+    }
     let is_above = |above: &usize| schedule.answers_to(index, *above) && schedule.is_passed(*above);
     if let Some(above) = (0..schedule.levels.len()).find(is_above).map(name) {
+        let HypergradientConfig::Unrolled(unrolled) = method else {
+            return Err(ConfigError::StepsBelow { path, method: method.name(), level, above });
+        };
         if let Some(&below) = schedule.levels[index].lower.first() {
             return Err(ConfigError::UnrolledBetween { path, level, above, below: name(below) });
         }
-        if config.memory.is_some() {
+        if unrolled.memory.is_some() {
             return Err(ConfigError::MemoryUnused { path: path + ".memory", level, above });
         }
     }
     match schedule.peer(index) {
         None => Ok(()),
-        Some(peer) => Err(ConfigError::UnrolledInCircle { path, level, peer: name(peer) }),
+        Some(peer) => Err(ConfigError::UnrolledInCircle { path, method: method.name(), level, peer: name(peer) }),
     }
 }
 

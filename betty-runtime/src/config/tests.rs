@@ -186,7 +186,8 @@ fn unknown_names() {
     );
     check_err(
         "`net.hypergradient.method`: unknown method `cgg` (did you mean `cg`?); known are `cg`, `minres`, `gmres`, \
-         `neumann`, `nystrom`, `finite_difference`, `penalty`, `identity`, `sama`, `dense`, `unrolled` and `custom`",
+         `neumann`, `nystrom`, `finite_difference`, `penalty`, `identity`, `sama`, `dense`, `unrolled`, \
+         `forward`, `forward_gradient`, `evolution` and `custom`",
         json!({ "net": { "hypergradient": { "method": "cgg" } } }),
     );
     check_err(

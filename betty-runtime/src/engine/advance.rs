@@ -9,9 +9,11 @@ use super::gradient::TotalGradient;
 use super::level::Place;
 use super::metrics::Metrics;
 use super::program::Multilevel;
+use super::rates::LearningRates;
 use super::train::Engine;
 use super::trajectory::{Evaluation, Step, mean};
 use crate::config::{HypergradientConfig, LowerBatch, Start};
+use crate::derivatives::Variable;
 use crate::execute::{Value, Vector, mix};
 use crate::linalg::InnerProductSpace;
 use crate::trace::AnyBatch;
@@ -85,6 +87,7 @@ impl<P: Multilevel> Engine<P> {
     ) -> Result<(), EngineError> {
         for (i, &lower) in P::SCHEDULE.levels[k].lower.iter().enumerate() {
             if self.levels[lower].turns == self.seen[k][i] {
+                self.levels[lower].begin_round();
                 match (self.levels[lower].config.start, &mut places) {
                     (Start::Kept, _) | (Start::LookAhead, None) => {}
                     (Start::Initial, _) => self.levels[lower].restart(None),
@@ -150,12 +153,8 @@ impl<P: Multilevel> Engine<P> {
         if count > 1 {
             norm = gradient.dot(&gradient)?.sqrt();
         }
+        let rates = self.record(k, &gradient, evaluations)?;
         let level = &mut self.levels[k];
-        let rates = level.learning_rates();
-        if let Some(steps) = &level.trajectory {
-            let (before, number) = (Some(level.before(gradient.clone())), level.next_number());
-            steps.borrow_mut().record(Step { evaluations, rates: rates.clone(), number, before });
-        }
         level.step(gradient, &rates);
         level.set_statistics(statistics);
         self.stale = true;
@@ -164,6 +163,31 @@ impl<P: Multilevel> Engine<P> {
         self.emit(&Event::Step { level: k, name, step, loss, metrics: &metrics, gradient_norm: norm, learning_rate });
         self.levels[k].metrics = metrics;
         Ok(loss)
+    }
+
+    /// Takes note of the step that level `k` is about to take, if it is differentiated; answers its learning rates.
+    fn record(
+        &mut self,
+        k: usize,
+        gradient: &Vector,
+        evaluations: Vec<Evaluation>,
+    ) -> Result<LearningRates, EngineError> {
+        let level = &mut self.levels[k];
+        let scheduler = level.scheduler.clone();
+        let rates = level.learning_rates();
+        let level = &self.levels[k];
+        let Some(steps) = &level.trajectory else { return Ok(rates) };
+        let (before, number) = (Some(level.before(gradient.clone())), level.next_number());
+        let above = P::SCHEDULE.reached_from(k).into_iter();
+        let above = above.map(|above| (Variable::Level(above), self.levels[above].parameters())).collect();
+        match steps.add(Step { evaluations, rates: rates.clone(), number, before }, above) {
+            Ok(()) => Ok(rates),
+            Err(source) => {
+                let (level, source) = (level.name.into(), Box::new(source));
+                self.levels[k].scheduler = scheduler;
+                Err(EngineError::Method { level, source })
+            }
+        }
     }
 
     /// The total gradient of level `k` on its next batch, which becomes the batch its best response is differentiated on.

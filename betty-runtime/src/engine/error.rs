@@ -124,6 +124,14 @@ pub enum EngineError {
         /// Why.
         source: Box<HypergradientError>,
     },
+    /// A level cannot be differentiated by the method that is chosen for it.
+    #[error("level `{level}` cannot be differentiated as configured: {source}")]
+    Method {
+        /// The level.
+        level: String,
+        /// Why.
+        source: Box<HypergradientError>,
+    },
     /// A gradient through steps that have not been taken.
     #[error(
         "the hypergradient passes through the steps of level `{level}`, but it has not taken any since the engine was \

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use super::error::EngineError;
 use super::ground::{Ground, StepsGround};
 use super::program::Multilevel;
+use super::record::Record;
 use super::train::Engine;
 use crate::config::Start;
 use crate::derivatives::Variable;
@@ -108,7 +109,7 @@ impl<P: Multilevel> Engine<P> {
             kept: level
                 .trajectory
                 .as_ref()
-                .map_or(0, |steps| steps.borrow().capacity() * bytes * (2 + level.states_each())),
+                .map_or(0, |steps| steps.vectors(level.states_each(), self.parameters_above(k)) * bytes),
             reads: evaluations as u64,
         };
         let grounds = &self.grounds_below(k, grounds);
@@ -126,7 +127,7 @@ impl<P: Multilevel> Engine<P> {
         let twice = self.levels[k].trajectory.is_some();
         let mut grounds = grounds.clone();
         for (&level, ground) in &mut grounds {
-            let Some(steps) = &self.levels[level].trajectory else { continue };
+            let Some(Record::Steps(steps)) = &self.levels[level].trajectory else { continue };
             if !P::SCHEDULE.answers_to(level, k) || !(twice || P::SCHEDULE.is_nested(level, k)) {
                 continue;
             }
@@ -176,10 +177,22 @@ impl<P: Multilevel> Engine<P> {
             let products = Some(steps.batches.len());
             return Ok((ResponseCost { through: spec.name, method: name, products, cost }, 0.0, peak));
         }
-        if let Some(steps) = &self.levels[stop].trajectory {
-            let steps = steps.borrow().length();
-            let cost = (point + product + mixed + self.levels[stop].update.cost() * 2.0) * steps as f64;
-            return Ok((ResponseCost { through: spec.name, method: name, products: Some(steps), cost }, 0.0, peak));
+        if let Some(record) = &self.levels[stop].trajectory {
+            let level = &self.levels[stop];
+            let each = level.evaluations() as f64;
+            let passes = record.passes(level.config.unroll, self.parameters_above(stop));
+            let mut cost = point * passes.points * each
+                + (product + mixed) * passes.products * each
+                + level.update.cost() * passes.updates;
+            if let (true, Ground::Loss { batch, .. }, Ground::Loss { batch: above, .. }) =
+                (record.needs_loss(), &grounds[&stop], &grounds[&k])
+            {
+                let gradient = self.losses.get_mut(stop, batch).gradient(&[stop]).map_err(graph)?;
+                let loss = self.losses.get_mut(k, above).gradient(&[]).map_err(graph)?;
+                cost += gradient.program().cost() * passes.gradients * each + loss.program().cost() * passes.losses;
+            }
+            let products = Some(passes.products as usize);
+            return Ok((ResponseCost { through: spec.name, method: name, products, cost }, passes.reads(each), peak));
         }
         let budget = self.methods[stop].as_ref().and_then(|method| method.budget(size));
         let Budget { products, mut reads } = budget.unwrap_or_default();
@@ -197,6 +210,11 @@ impl<P: Multilevel> Engine<P> {
             reads,
             peak,
         ))
+    }
+
+    /// How many numbers the steps of level `k` are differentiated in.
+    fn parameters_above(&self, k: usize) -> usize {
+        P::SCHEDULE.reached_from(k).into_iter().map(|above| self.levels[above].parameters().len()).sum()
     }
 
     /// How many steps every level takes in one iteration, by going through the schedule without taking them.

@@ -9,6 +9,8 @@ use super::ground::{Ground, StepsGround};
 use super::level::Level;
 use super::losses::gather;
 use super::program::Multilevel;
+use super::record::Record;
+use super::replays::UpperLoss;
 use super::schedule::Through;
 use super::train::Engine;
 use super::trajectory::{Evaluation, Site};
@@ -49,6 +51,7 @@ impl<P: Multilevel> Engine<P> {
         let mut context = Context::default();
         let mut multipliers = Blocks::default();
         if !P::SCHEDULE.levels[k].sweep.is_empty() {
+            context.loss = self.upper_loss(k, batch, seed, &below)?;
             self.prepare_stops(k, record, &mut context)?;
             let (indirect, solution) = self.indirect(k, &mut context, &below)?;
             if let Some(indirect) = indirect {
@@ -71,8 +74,10 @@ impl<P: Multilevel> Engine<P> {
         context.grounds.insert(k, Ground::Loss { batch: Rc::clone(batch), seed });
         let site = self.site(k, &mut context, multipliers)?;
         let own = self.own_positions(k, batch, &site);
+        let reached = P::SCHEDULE.reached_from(k).into_iter();
+        let above = reached.flat_map(|of| self.places(k, batch, of).map(move |(index, at)| (of, index, at))).collect();
         let sites = context.sites.into_iter().chain([site]).collect();
-        Ok((total, Some(Evaluation { batch: Rc::clone(batch), sites, program, inputs, own })))
+        Ok((total, Some(Evaluation { batch: Rc::clone(batch), sites, program, inputs, own, above })))
     }
 
     /// The loss of level `k` with its direct derivatives: in the level's parameters, and in those of the levels below whose
@@ -104,14 +109,13 @@ impl<P: Multilevel> Engine<P> {
                 self.prepare_stop(level, context)?;
                 continue;
             };
-            if steps.borrow().is_empty() {
-                return Err(EngineError::NoSteps { level: self.levels[level].name.into() });
-            }
-            if twice || P::SCHEDULE.is_nested(level, k) {
-                let ground = Rc::new(steps.borrow().ground());
-                self.prepare_steps(level, ground, context)?;
-            } else {
-                context.response.add(level, Stop::unrolled(level, Box::new(Rc::clone(steps)), into));
+            let trajectory = steps.trajectory(level, context.loss.as_ref()).filter(|_| !steps.is_empty());
+            let trajectory =
+                trajectory.ok_or_else(|| EngineError::NoSteps { level: self.levels[level].name.into() })?;
+            let twice = twice || P::SCHEDULE.is_nested(level, k);
+            match steps.ground().filter(|_| twice) {
+                Some(ground) => self.prepare_steps(level, Rc::new(ground), context)?,
+                None => context.response.add(level, Stop::unrolled(level, trajectory, into)),
             }
         }
         Ok(())
@@ -215,6 +219,36 @@ impl<P: Multilevel> Engine<P> {
         })
     }
 
+    /// The loss of level `k` as a function of what it reads of the levels below, if one of them needs it; `direct` is its
+    /// derivative there.
+    fn upper_loss(
+        &mut self,
+        k: usize,
+        batch: &AnyBatch,
+        seed: u64,
+        direct: &Blocks,
+    ) -> Result<Option<Rc<UpperLoss>>, EngineError> {
+        let spec = &P::SCHEDULE.levels[k];
+        let needs_loss = |level: &usize| self.levels[*level].trajectory.as_ref().is_some_and(Record::needs_loss);
+        let stops: Vec<usize> = spec.sweep.iter().map(|stop| stop.level).filter(needs_loss).collect();
+        if stops.is_empty() {
+            return Ok(None);
+        }
+        let loss = self.losses.get_mut(k, batch);
+        let program = loss.gradient(&[]).map_err(|source| EngineError::Graph { level: spec.name.into(), source })?;
+        let inputs = gather(loss, &self.levels, batch);
+        let places = stops.into_iter().map(|stop| (stop, self.places(k, batch, stop).collect())).collect();
+        Ok(Some(Rc::new(UpperLoss { program, inputs, seed, places, direct: direct.clone() })))
+    }
+
+    /// Which parameters of level `of` are inputs of the loss of level `k`, and where they stand among them.
+    fn places(&self, k: usize, batch: &AnyBatch, of: usize) -> impl Iterator<Item = (usize, usize)> + use<'_, P> {
+        let inputs = &self.losses.get(k, batch).trace().inputs;
+        let at = move |leaf| inputs.iter().position(|&(source, _)| source == Source::Leaf { level: of, index: leaf });
+        let parameters = self.levels[of].trainable.iter().enumerate();
+        parameters.filter_map(move |(index, &leaf)| Some((index, at(leaf)?)))
+    }
+
     /// Where the parameters of level `k` stand among the inputs of its loss, and among those of its Lagrangian.
     fn own_positions(&self, k: usize, batch: &AnyBatch, site: &Site) -> Rc<[(usize, usize)]> {
         let loss = self.losses.get(k, batch);
@@ -248,6 +282,8 @@ struct Derivative {
 pub(super) struct Context {
     grounds: BTreeMap<usize, Ground>,
     multipliers: Blocks,
+    /// The loss that the hypergradient belongs to, where values of it are needed.
+    loss: Option<Rc<UpperLoss>>,
     sites: Vec<Site>,
     pub(super) response: Response,
 }

@@ -1,6 +1,5 @@
 //! The state of one level: its tensors and its optimizer's.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -10,8 +9,8 @@ use burn::tensor::{DType, Device};
 
 use super::error::EngineError;
 use super::rates::LearningRates;
+use super::record::Record;
 use super::selection;
-use super::trajectory::Steps;
 use super::update::{Before, ComingStep, Update};
 use crate::config::{LevelConfig, Start};
 use crate::execute::{Value, Vector};
@@ -52,8 +51,8 @@ pub(super) struct Level {
     pub(super) batches: u64,
     /// Solutions of the systems below this level, for methods that start from them.
     pub(super) solutions: BTreeMap<usize, Vector>,
-    /// The last steps, if they are differentiated.
-    pub(super) trajectory: Option<Rc<RefCell<Steps>>>,
+    /// What is kept of the last steps, if hypergradients go through them.
+    pub(super) trajectory: Option<Record>,
     /// Batch and seed of the last step.
     pub(super) last: Option<Seeded>,
 }
@@ -84,8 +83,7 @@ impl Level {
             Update::new(&parameters, config).map_err(|source| EngineError::Graph { level: name.into(), source })?;
         let update = Rc::new(update);
         let recorded = config.hypergradient.as_ref().and_then(|method| method.records(config.unroll));
-        let trajectory = recorded
-            .map(|(length, memory)| Rc::new(RefCell::new(Steps::new(number, Rc::clone(&update), length, memory))));
+        let trajectory = recorded.map(|recording| Record::new(number, &update, recording));
         let states = update.initial_states(parameters.iter().map(|leaf| &leaf.value));
         let initial = match config.start {
             Start::Initial => leaves.iter().map(|leaf| leaf.value.clone()).collect(),
@@ -175,7 +173,14 @@ impl Level {
         self.states = self.update.initial_states(self.trainable.iter().map(|&i| &self.leaves[i]));
         self.taken = 0;
         if let Some(steps) = &self.trajectory {
-            steps.borrow_mut().restart(from.map(|from| from.number));
+            steps.restart(from.map(|from| from.number));
+        }
+    }
+
+    /// A level above begins to wait for the next steps.
+    pub(super) fn begin_round(&self) {
+        if let Some(steps) = &self.trajectory {
+            steps.begin();
         }
     }
 
@@ -189,7 +194,7 @@ impl Level {
         let Place { leaves, states, taken, last } = place;
         (self.leaves, self.states, self.taken, self.last) = (leaves, states, taken, last);
         if let Some(steps) = &self.trajectory {
-            steps.borrow_mut().restart(None);
+            steps.restart(None);
         }
     }
 

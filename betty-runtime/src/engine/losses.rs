@@ -11,6 +11,7 @@ use super::error::EngineError;
 use super::ground::{Ground, Shape};
 use super::level::{Level, check_device};
 use super::program::Multilevel;
+use super::schedule::Through;
 use crate::derivatives::{Curvature, Lagrangian, Loss};
 use crate::execute::Value;
 use crate::trace::{AnyBatch, Signature, Source, TraceError, Verification, tolerance, trace_for};
@@ -164,8 +165,14 @@ fn compile<P: Multilevel>(
     device: &Device,
 ) -> Result<Loss, EngineError> {
     let trace = trace_for(device, levels[k].name, batch, |tracer| problem.loss(k, tracer))?;
-    if P::SCHEDULE.levels[k].sweep.is_empty() && !trace.depends_on(k) {
+    let sweep = P::SCHEDULE.levels[k].sweep;
+    if sweep.is_empty() && !trace.depends_on(k) {
         return Err(TraceError::Disconnected { level: levels[k].name.into() }.into());
+    }
+    let needs_only_values =
+        |stop: &Through| levels[stop.level].trajectory.as_ref().is_some_and(|record| record.needs_loss());
+    if !trace.differentiable && !sweep.iter().any(needs_only_values) {
+        return Err(TraceError::NoDerivative { level: levels[k].name.into() }.into());
     }
     tracing::debug!(level = levels[k].name, nodes = trace.graph.len(), "traced a loss");
     Ok(Loss::new(trace, |level| levels[level].trainable.clone(), device))

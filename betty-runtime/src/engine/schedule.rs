@@ -66,6 +66,16 @@ impl Schedule {
         self.levels.iter().flat_map(|of| of.sweep).any(|stop| stop.level == level)
     }
 
+    /// The levels that the best response of `level` is differentiated in, in order of declaration.
+    #[must_use]
+    pub fn reached_from(&self, level: usize) -> Vec<usize> {
+        let passes = self.levels.iter().flat_map(|of| of.sweep).filter(|stop| stop.level == level);
+        let mut reached: Vec<usize> = passes.flat_map(|stop| stop.into.iter().copied()).collect();
+        reached.sort_unstable();
+        reached.dedup();
+        reached
+    }
+
     /// Whether the best response of `level` is part of the total gradient of `above`.
     #[must_use]
     pub fn answers_to(&self, level: usize, above: usize) -> bool {

@@ -14,6 +14,7 @@ use super::level::Level;
 use super::losses::Losses;
 use super::program::Multilevel;
 use super::progress::Progress;
+use super::schedule::Schedule;
 use super::start::check_together;
 use super::stream::BatchStream;
 use super::validation::Validation;
@@ -102,6 +103,7 @@ impl<P: Multilevel> Engine<P> {
                 method => method.as_ref().and_then(HypergradientConfig::build),
             });
         }
+        check_methods(&schedule, &levels)?;
         Ok(Engine {
             problem,
             config,
@@ -293,7 +295,8 @@ impl<P: Multilevel> Engine<P> {
         for ((level, module), config) in self.levels.iter_mut().zip(self.problem.modules()).zip(self.config.levels()) {
             level.reload(module, config)?;
         }
-        check_together::<P>(&self.levels, &device)
+        check_together::<P>(&self.levels, &device)?;
+        check_methods(&P::SCHEDULE, &self.levels)
     }
 
     /// Gives the trained program back.
@@ -311,4 +314,16 @@ impl<P: Multilevel> Engine<P> {
     pub fn iterations(&self) -> u64 {
         self.iterations
     }
+}
+
+/// Checks that every level's method allows for as many parameters as the levels above have.
+fn check_methods(schedule: &Schedule, levels: &[Level]) -> Result<(), EngineError> {
+    for (k, level) in levels.iter().enumerate() {
+        if let Some(steps) = &level.trajectory {
+            let above = schedule.reached_from(k).into_iter().map(|above| levels[above].parameters().len()).sum();
+            let allowed = steps.directions(above);
+            allowed.map_err(|source| EngineError::Method { level: level.name.into(), source: Box::new(source) })?;
+        }
+    }
+    Ok(())
 }

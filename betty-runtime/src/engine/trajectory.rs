@@ -55,6 +55,8 @@ pub(super) struct Evaluation {
     pub(super) inputs: Vec<Value>,
     /// Where the level's own parameters stand among them, and among the inputs of its site.
     pub(super) own: Rc<[(usize, usize)]>,
+    /// Where the parameters of other levels stand among them: the level, which of its parameters, and the place.
+    pub(super) above: Rc<[(usize, usize, usize)]>,
 }
 
 /// One step.
@@ -280,8 +282,13 @@ impl Step {
 }
 
 impl Evaluation {
+    /// Decides what is drawn on the batch.
+    pub(super) fn seed(&self) -> u64 {
+        self.sites.last().map_or(0, |site| site.seed)
+    }
+
     /// Lets go of the level's own parameters, which a step keeps by itself if at all.
-    fn forget_own(&mut self) {
+    pub(super) fn forget_own(&mut self) {
         let Some(site) = self.sites.last_mut() else { return };
         for &(at_program, at_site) in self.own.iter() {
             let like = &self.inputs[at_program];
@@ -293,7 +300,28 @@ impl Evaluation {
 
     /// The gradient at these parameters: the same program on the same inputs.
     fn gradient(&self, parameters: &Vector) -> Result<Vector, HypergradientError> {
+        self.gradient_on(self.inputs.clone(), parameters)
+    }
+
+    /// The gradient at these parameters, with parameters of levels above moved by `factor · by`.
+    pub(super) fn displaced_gradient(
+        &self,
+        parameters: &Vector,
+        factor: f64,
+        by: &Blocks,
+    ) -> Result<Vector, HypergradientError> {
         let mut inputs = self.inputs.clone();
+        for &(level, index, at) in self.above.iter() {
+            if let Some(by) = by.get(Variable::Level(level)) {
+                let mut moved = Vector(vec![inputs[at].clone()]);
+                moved.add_scaled(factor, &Vector(vec![by.0[index].clone()]));
+                inputs[at] = moved.0.remove(0);
+            }
+        }
+        self.gradient_on(inputs, parameters)
+    }
+
+    fn gradient_on(&self, mut inputs: Vec<Value>, parameters: &Vector) -> Result<Vector, HypergradientError> {
         for (&(at, _), parameter) in self.own.iter().zip(&parameters.0) {
             inputs[at] = parameter.clone();
         }
@@ -301,13 +329,8 @@ impl Evaluation {
         Ok(found.of.into_iter().next().unwrap_or_default())
     }
 
-    /// The seed of what is drawn.
-    pub(super) fn seed(&self) -> u64 {
-        self.sites.last().map_or(0, |site| site.seed)
-    }
-
     /// Second derivatives at these parameters.
-    fn response(&self, parameters: &Vector) -> Response {
+    pub(super) fn response(&self, parameters: &Vector) -> Response {
         let mut response = Response::default();
         let Some((own, below)) = self.sites.split_last() else { return response };
         for site in below {

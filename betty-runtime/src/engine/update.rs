@@ -10,7 +10,7 @@ use super::rates::LearningRates;
 use crate::config::{Clip, LevelConfig};
 use crate::derivatives::StepGraph;
 use crate::execute::{Cost, Program, Value, Vector};
-use crate::graph::{Graph, GraphError, NodeId, WithScalar, accumulator, vjp};
+use crate::graph::{Graph, GraphError, NodeId, WithScalar, accumulator, jvp, vjp};
 use crate::hypergradient::{NextStep, ProductError};
 use crate::linalg::InnerProductSpace;
 use crate::optimizer::{Optimizer, UpdateInputs, bound, norm_ball};
@@ -27,6 +27,7 @@ pub(super) struct Update {
     /// All parameters after the step, all states after it.
     moved: Vec<NodeId>,
     program: Program,
+    forward: OnceCell<Program>,
     reverse: OnceCell<Program>,
     parameters: usize,
     dtype: DType,
@@ -81,8 +82,9 @@ impl Update {
         let numbers = [rates, scalars].concat();
         let inputs = [tensors.as_slice(), &numbers].concat();
         let program = Program::new(&graph, &inputs, &moved, &parameters[0].value.device());
-        let (reverse, parameters) = (OnceCell::new(), parameters.len());
-        Ok(Update { optimizer, graph, tensors, numbers, moved, program, reverse, parameters, dtype })
+        let (forward, reverse) = (OnceCell::new(), OnceCell::new());
+        let parameters = parameters.len();
+        Ok(Update { optimizer, graph, tensors, numbers, moved, program, forward, reverse, parameters, dtype })
     }
 
     /// What one update takes.
@@ -136,16 +138,41 @@ impl Update {
         Ok(Before { parameters: Vector(found), gradient, states })
     }
 
+    /// The step's derivative, times tangents of what it is taken from: how the parameters and states after it move.
+    pub(super) fn push_forward(
+        &self,
+        before: Before,
+        rates: &LearningRates,
+        step: u64,
+        tangents: Before,
+    ) -> Result<(Vector, Vec<Value>), GraphError> {
+        let program = match self.forward.get() {
+            Some(program) => program,
+            None => {
+                let program = self.forwarded()?;
+                self.forward.get_or_init(|| program)
+            }
+        };
+        let inputs = before.into_tensors().chain(self.numbers(rates, step));
+        let mut moved = program.run(inputs.chain(tangents.into_tensors()), 0);
+        let states = moved.split_off(self.parameters);
+        Ok((Vector(moved), states))
+    }
+
+    fn forwarded(&self) -> Result<Program, GraphError> {
+        let mut graph = self.graph.clone();
+        let tangents = inputs_like(&mut graph, &self.tensors);
+        let moves: Vec<(NodeId, NodeId)> = self.tensors.iter().copied().zip(tangents.iter().copied()).collect();
+        let found = jvp(&mut graph, &self.moved, &moves)?;
+        let pushed = found.into_iter().zip(&self.moved);
+        let pushed: Vec<NodeId> = pushed.map(|(node, &of)| node.unwrap_or_else(|| graph.zeros_like(of))).collect();
+        let inputs = [self.tensors.as_slice(), &self.numbers, &tangents].concat();
+        Ok(Program::new(&graph, &inputs, &pushed, self.program.device()))
+    }
+
     fn reversed(&self) -> Result<Program, GraphError> {
         let mut graph = self.graph.clone();
-        let cotangents: Vec<NodeId> = self
-            .moved
-            .iter()
-            .map(|&node| {
-                let (shape, dtype) = (graph.shape(node).to_vec(), graph.dtype(node));
-                graph.input(&shape, dtype)
-            })
-            .collect();
+        let cotangents = inputs_like(&mut graph, &self.moved);
         let outputs: Vec<(NodeId, NodeId)> = self.moved.iter().copied().zip(cotangents.iter().copied()).collect();
         let found = vjp(&mut graph, &outputs, &self.tensors)?;
         let pulled = found.into_iter().zip(&self.tensors);
@@ -198,6 +225,15 @@ impl Before {
     fn into_tensors(self) -> impl Iterator<Item = Value> {
         self.parameters.0.into_iter().chain(self.gradient.0).chain(self.states)
     }
+}
+
+/// One input for each node, of its shape and type.
+fn inputs_like(graph: &mut Graph, nodes: &[NodeId]) -> Vec<NodeId> {
+    let like = |&node: &NodeId| {
+        let (shape, dtype) = (graph.shape(node).to_vec(), graph.dtype(node));
+        graph.input(&shape, dtype)
+    };
+    nodes.iter().map(like).collect()
 }
 
 /// Gradients limited by value, or all together by their common norm: `g · min(1, limit / ‖g‖)`.

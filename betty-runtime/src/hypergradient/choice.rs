@@ -3,8 +3,8 @@
 use std::rc::Rc;
 
 use super::{
-    ConjugateGradient, DenseSolve, FiniteDifference, Gmres, HypergradientMethod, Identity, Minres, Neumann, NextStep,
-    Nystrom, Penalty, Sama,
+    ConjugateGradient, DenseSolve, Evolution, FiniteDifference, Forward, ForwardGradient, Gmres, HypergradientMethod,
+    Identity, Minres, Neumann, NextStep, Nystrom, Penalty, Recording, Sama,
 };
 use crate::config::HypergradientConfig;
 use crate::linalg::{CgOptions, DenseOptions, GmresOptions, MinresOptions, NeumannOptions, NystromOptions};
@@ -27,7 +27,7 @@ pub fn reference(unknowns: usize) -> Rc<dyn HypergradientMethod> {
 
 impl HypergradientConfig {
     /// The method with these numbers; none for one that the program gives, that looks at the level's next step, or that
-    /// differentiates its last ones.
+    /// goes through its last ones.
     #[must_use]
     pub fn build(&self) -> Option<Rc<dyn HypergradientMethod>> {
         Some(match *self {
@@ -65,7 +65,8 @@ impl HypergradientConfig {
             }),
             Self::Identity(ref c) => Rc::new(Identity { scale: c.scale }),
             Self::Dense(ref c) => Rc::new(DenseSolve { options: DenseOptions { damping: c.damping, limit: c.limit } }),
-            Self::Sama(_) | Self::Unrolled(_) | Self::Custom(_) => return None,
+            Self::Unrolled(_) | Self::Forward(_) | Self::ForwardGradient(_) | Self::Evolution(_) => return None,
+            Self::Sama(_) | Self::Custom(_) => return None,
         })
     }
 
@@ -84,13 +85,22 @@ impl HypergradientConfig {
         }
     }
 
-    /// How many of `unroll` steps the method differentiates, and how many it keeps whole, if it does.
+    /// What the method has the level keep of its steps, `unroll` of which are taken for a step above, if it goes through
+    /// them.
     #[must_use]
-    pub fn records(&self, unroll: usize) -> Option<(usize, Option<usize>)> {
-        match self {
-            Self::Unrolled(c) => Some((c.truncate.unwrap_or(unroll), c.memory)),
-            _ => None,
-        }
+    pub fn records(&self, unroll: usize) -> Option<Recording> {
+        Some(match *self {
+            Self::Unrolled(ref c) => Recording::Steps { length: c.truncate.unwrap_or(unroll), memory: c.memory },
+            Self::Forward(ref c) => Recording::Tangents(Rc::new(Forward { limit: c.limit })),
+            Self::ForwardGradient(ref c) => {
+                Recording::Tangents(Rc::new(ForwardGradient { directions: c.directions, seed: c.seed }))
+            }
+            Self::Evolution(ref c) => Recording::Replays {
+                directions: Rc::new(Evolution { pairs: c.pairs, seed: c.seed }),
+                distance: c.sigma,
+            },
+            _ => return None,
+        })
     }
 
     /// Whether the program gives the method.

@@ -29,6 +29,17 @@ pub enum HypergradientError {
     /// A product could not be formed.
     #[error(transparent)]
     Product(#[from] ProductError),
+    /// More directions than the user allows.
+    #[error(
+        "one direction for each of {parameters} upper parameters is more than the limit of {limit}; raise `limit`, or choose \
+         `forward_gradient`, which estimates the same from a few directions, or `unrolled`"
+    )]
+    TooManyDirections {
+        /// Upper parameters that the steps depend on.
+        parameters: usize,
+        /// The most that are allowed.
+        limit: usize,
+    },
     /// The cotangent is infinite or not a number.
     #[error("the gradient that the upper level sends down is not finite")]
     NotFinite,

@@ -24,6 +24,9 @@
 //! | [`Sama`] | `−(∂Φ/∂g)ᵀ v`, the derivative of the optimizer's step | two gradients | adaptive optimizers, large networks |
 //! | [`DenseSolve`] | solves exactly with the whole matrix | one a parameter | tests, small problems |
 //! | `unrolled` | needs none: the steps themselves are differentiated, see [`Trajectory`] | one a step | few steps, far from convergence |
+//! | [`Forward`] | needs none: as `unrolled`, along with the steps | one a step and upper parameter | few upper parameters, many steps |
+//! | [`ForwardGradient`] | needs none: as [`Forward`], in random directions | one a step and direction | many upper parameters, steps that do not fit in memory |
+//! | [`Evolution`] | needs none: the steps are taken again from displaced upper parameters | none | an upper loss without a derivative |
 //!
 //! `∂c/∂θ = 0` holds only approximately after a finite number of lower steps, so every implicit hypergradient carries the
 //! lower level's own optimisation error, whichever method is used. Unrolled differentiation carries none: it is the exact
@@ -31,13 +34,18 @@
 //! through reversible learning*, 2015, arXiv:1502.03492; Shaban et al., *Truncated back-propagation for bilevel
 //! optimization*, 2019, arXiv:1810.10667, for its `truncate`).
 
+mod along;
 mod blocks;
 mod choice;
 mod conjugate_gradient;
 mod coupled;
 mod dense;
+mod directions;
 mod error;
+mod evolution;
 mod finite_difference;
+mod forward;
+mod forward_gradient;
 mod gmres;
 mod identity;
 mod minres;
@@ -56,8 +64,12 @@ pub use blocks::Blocks;
 pub use choice::reference;
 pub use conjugate_gradient::ConjugateGradient;
 pub use dense::DenseSolve;
+pub use directions::{Directions, Recording};
 pub use error::{HypergradientError, ProductError};
+pub use evolution::Evolution;
 pub use finite_difference::FiniteDifference;
+pub use forward::Forward;
+pub use forward_gradient::ForwardGradient;
 pub use gmres::Gmres;
 pub use identity::Identity;
 pub use minres::Minres;

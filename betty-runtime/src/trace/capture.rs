@@ -53,6 +53,9 @@ pub struct Trace {
     pub operations: BTreeSet<&'static str>,
     /// Running statistics and what the forward pass turns them into: the tensor of a module, and its next value.
     pub advances: Vec<(Source, NodeId)>,
+    /// Whether a derivative leads from the loss back to a parameter, as far as Burn's tape and gradients taken inside of the
+    /// loss tell. An accuracy reads parameters and has none.
+    pub differentiable: bool,
 }
 
 impl Trace {
@@ -100,10 +103,12 @@ pub fn trace<L: LossValue>(
     batch: &AnyBatch,
     loss: impl FnOnce(&mut Tracer<'_>) -> L,
 ) -> Result<Trace, TraceError> {
-    trace_for(&batch.device().unwrap_or_default(), name, batch, loss)
+    let trace = trace_for(&batch.device().unwrap_or_default(), name, batch, loss)?;
+    if trace.differentiable { Ok(trace) } else { Err(TraceError::NoDerivative { level: name.into() }) }
 }
 
-/// As [`trace`], with the default types of `device`: a batch without tensors is on none.
+/// As [`trace`], with the default types of `device`: a batch without tensors is on none. A loss without a derivative is no
+/// error; its value may be enough.
 ///
 /// # Errors
 /// As for [`trace`].
@@ -150,9 +155,10 @@ pub fn trace_for<L: LossValue>(
     }
     let Reading { advances, held, operations } = import(&mut graph, &mut nodes, &captured, name)?;
     let advances = inputs.iter().filter_map(|&(source, input)| Some((source, *advances.get(&input)?))).collect();
-    if !tracked && (held.is_none() || !reaches_parameters(&graph, &inputs, nodes[&loss])) {
+    if !tracked && !reaches_parameters(&graph, &inputs, nodes[&loss]) {
         return Err(TraceError::Disconnected { level: name.into() });
     }
+    let differentiable = tracked || held.is_some();
     let of_burn = held.as_ref().unwrap_or(&nodes);
     let (loss, burn_loss) = (nodes[&loss], of_burn[&loss]);
     let mut burn_gradients = Vec::with_capacity(gradients.len());
@@ -162,7 +168,7 @@ pub fn trace_for<L: LossValue>(
         burn_gradients.push((inputs[index].1, gradient));
     }
     let metrics = measured.into_iter().map(|metric| metric.node(&nodes, name)).collect::<Result<_, _>>()?;
-    Ok(Trace { graph, loss, burn_loss, metrics, inputs, burn_gradients, operations, advances })
+    Ok(Trace { graph, loss, burn_loss, metrics, inputs, burn_gradients, operations, advances, differentiable })
 }
 
 /// Whether a node depends on a tensor of any module.

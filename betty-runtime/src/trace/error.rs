@@ -90,6 +90,15 @@ pub enum TraceError {
         /// The level.
         level: String,
     },
+    /// The loss reads parameters, but its derivative is zero wherever it exists.
+    #[error(
+        "the loss of level `{level}` has no derivative: it counts, compares or rounds what it reads of the parameters, or \
+         detaches it; only `evolution` at a level below goes without, by the values of the loss"
+    )]
+    NoDerivative {
+        /// The level.
+        level: String,
+    },
     /// An operation without a rule.
     #[error("the loss of level `{level}` uses an operation that cannot be differentiated here: {source}")]
     Unsupported {

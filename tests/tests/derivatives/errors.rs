@@ -68,7 +68,9 @@ fn a_loss_depends_on_its_own_level() {
     let error = refusal(|x| Tensor::ones([1], &x.device()));
     assert!(matches!(error, TraceError::Disconnected { .. }), "{error}");
     let error = refusal(|x| x.exp().detach().sum());
-    assert!(matches!(error, TraceError::Disconnected { .. }), "{error}");
+    assert!(matches!(error, TraceError::NoDerivative { .. }), "{error}");
+    let error = refusal(|x| x.greater_elem(0.5).float().sum());
+    assert!(matches!(error, TraceError::NoDerivative { .. }), "{error}");
     // It depends on another level's parameter only.
     let (own, other) = (parameter(), parameter());
     let traced = trace("classifier", &AnyBatch::new(()), |tracer| {

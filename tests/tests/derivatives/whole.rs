@@ -191,6 +191,7 @@ fn widened(trace: &Trace) -> Trace {
         burn_gradients: trace.burn_gradients.iter().map(|&(of, node)| (to(of), to(node))).collect(),
         metrics: trace.metrics.iter().map(|(name, node)| (name.clone(), to(*node))).collect(),
         operations: trace.operations.clone(),
+        differentiable: trace.differentiable,
         advances: trace.advances.iter().map(|&(source, node)| (source, to(node))).collect(),
         graph,
     }

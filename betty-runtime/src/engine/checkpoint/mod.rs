@@ -155,7 +155,7 @@ impl<P: Multilevel> Engine<P> {
     /// The engine brings the program, its config and its data, and has its schedulers and its validation already; the
     /// checkpoint gives tensors, counters and the seed. Numbers may differ from those of the saved run (another learning
     /// rate, say) as long as the optimizers are the same. Steps from before the checkpoint are not differentiated any more,
-    /// which matters only to an `unrolled` level that several levels share in different rhythms.
+    /// which matters only to levels whose steps hypergradients go through and that several levels share in different rhythms.
     ///
     /// ```no_run
     /// # use betty_runtime::{Checkpoint, Engine, EngineError, Multilevel, StreamPosition};
@@ -211,7 +211,7 @@ impl<P: Multilevel> Engine<P> {
             (level.steps, level.taken) = (state.steps, state.taken);
             (level.turns, level.batches) = (state.turns, state.batches);
             if let Some(steps) = &level.trajectory {
-                steps.borrow_mut().restart(None);
+                steps.restart(None);
             }
         }
         for (level, of_level) in self.levels.iter_mut().zip(solutions) {
