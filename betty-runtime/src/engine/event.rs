@@ -46,7 +46,7 @@ pub enum Event<'a> {
         name: &'a str,
         /// `‖rounded − exact‖ / ‖exact‖` over the direct gradient in all floats that the loss reads. A few times the type's
         /// precision is usual (4e-3 for bf16, 5e-4 for f16); near a minimum, where the gradient is small against what it
-        /// is the sum of, it is more.
+        /// is the sum of, it is more, and with kinks such as a rectifier's, which rounding crosses, about its square root.
         difference: f64,
     },
     /// All uppermost levels took a step.
