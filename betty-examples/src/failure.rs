@@ -1,10 +1,12 @@
 //! Everything that can go wrong in an example, each as one message and an exit code.
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use betty_runtime::{ConfigError, EngineError};
+use betty_runtime::{CheckpointError, ConfigError, EngineError};
 
+use crate::data::{IdxError, NoiseError, SplitError};
 use crate::device::DeviceError;
 use crate::output::OutputError;
 use crate::plot::PlotError;
@@ -20,12 +22,35 @@ pub enum Failure {
         /// The smallest number that makes sense.
         least: u64,
     },
+    /// More seeds than there are numbers after the first one.
+    #[error("`--seeds {seeds}` from `--seed {seed}` on are more than there are; choose a smaller `--seed`")]
+    Seeds {
+        /// The first seed.
+        seed: u64,
+        /// How many were asked for.
+        seeds: u64,
+    },
+    /// No run of these seeds was ever saved.
+    #[error("`--resume`: there is no `{}`; a run with `--save-every` leaves it", checkpoint.display())]
+    NothingToResume {
+        /// Where the first seed's run would be.
+        checkpoint: PathBuf,
+    },
+    /// Labels that cannot be made wrong as asked.
+    #[error("`--noise`: {0}")]
+    Noise(#[from] NoiseError),
+    /// A clean set that cannot be set aside.
+    #[error("`--clean`: {0}")]
+    Split(#[from] SplitError),
     /// A device that does not exist.
     #[error("`--device`: {0}")]
     Device(#[from] DeviceError),
     /// Numbers of the program that make no sense.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// Data that cannot be read.
+    #[error("`--data`: {0}")]
+    Data(#[from] IdxError),
     /// A file that cannot be written.
     #[error("`--out`: {0}")]
     Output(#[from] OutputError),
@@ -49,14 +74,29 @@ impl From<EngineError> for Failure {
     }
 }
 
+impl From<CheckpointError> for Failure {
+    fn from(error: CheckpointError) -> Self {
+        EngineError::from(error).into()
+    }
+}
+
 impl Failure {
     /// 2 when the command line or the config asks for something impossible, 1 when the run itself failed.
     fn exit_code(&self) -> ExitCode {
         match self {
-            Failure::TooSmall { .. } | Failure::Device(_) | Failure::Config(_) => ExitCode::from(2),
-            Failure::Output(_) | Failure::Training(_) | Failure::Plot(_) | Failure::Csv(_) | Failure::Print(_) => {
-                ExitCode::FAILURE
-            }
+            Failure::TooSmall { .. }
+            | Failure::Seeds { .. }
+            | Failure::NothingToResume { .. }
+            | Failure::Noise(_)
+            | Failure::Split(_)
+            | Failure::Device(_)
+            | Failure::Config(_) => ExitCode::from(2),
+            Failure::Data(_)
+            | Failure::Output(_)
+            | Failure::Training(_)
+            | Failure::Plot(_)
+            | Failure::Csv(_)
+            | Failure::Print(_) => ExitCode::FAILURE,
         }
     }
 }

@@ -43,7 +43,7 @@ fn impossible_numbers_are_refused() {
     );
     assert!(refused(&["--noise", "-0.1"], 2).ends_with("but is -0.1"));
     assert!(refused(&["--noise", "NaN"], 2).ends_with("but is NaN"));
-    for option in ["steps", "batch", "seeds", "clean", "hidden"] {
+    for option in ["steps", "batch", "seeds", "clean", "hidden", "restart"] {
         assert_eq!(refused(&[&format!("--{option}"), "0"], 2), format!("`--{option}` must be at least 1"));
     }
     assert_eq!(
@@ -135,8 +135,13 @@ fn a_run_writes_everything_and_is_repeatable() {
     let (first, output) = short_run(&["--seeds", "2"]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    for part in ["1098 training examples, 439 of them with a wrong label; 100 clean, 599", "hyper-cleaned", "AUC", "±"]
-    {
+    for part in [
+        "1098 training examples, 439 of them with a wrong label; 100 clean, 599",
+        "hyper-cleaned",
+        "cleaned and clean set",
+        "AUC",
+        "±",
+    ] {
         assert!(text.contains(part), "no `{part}` in\n{text}");
     }
     for (name, part) in [
@@ -154,7 +159,7 @@ fn a_run_writes_everything_and_is_repeatable() {
     ] {
         assert!(read(first.path(), name).contains(part), "no `{part}` in {name}");
     }
-    assert_eq!(read(first.path(), "metrics.csv").lines().count(), 1 + 2 * 4);
+    assert_eq!(read(first.path(), "metrics.csv").lines().count(), 1 + 2 * 5);
     assert_eq!(read(first.path(), "weights.csv").lines().count(), 1 + 2 * 1098);
 
     let (second, _) = short_run(&["--seeds", "2"]);
@@ -177,6 +182,22 @@ fn every_method_moves_both_kinds_of_weights() {
             assert!(weights.iter().any(|&weight| weight != weights[0]), "{method}, {weighting}: all weights are equal");
         }
     }
+}
+
+#[test]
+fn a_classifier_that_starts_anew_is_differentiated_through_its_steps() {
+    let config = |arguments: &[&str]| {
+        let printed = hyper_cleaning(&[&["--restart", "7", "--print-config"], arguments].concat()).stdout;
+        String::from_utf8_lossy(&printed).into_owned()
+    };
+    let unrolled = config(&[]);
+    for part in ["\"start\": \"initial\"", "\"unroll\": 7", "\"method\": \"unrolled\""] {
+        assert!(unrolled.contains(part), "no `{part}` in\n{unrolled}");
+    }
+    assert!(config(&["--method", "cg"]).contains("\"method\": \"cg\""));
+    let (folder, output) = short_run(&["--restart", "3"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(read(folder.path(), "accuracies.csv").contains("\n0,refitted,6,"));
 }
 
 #[test]

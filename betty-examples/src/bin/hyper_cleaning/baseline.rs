@@ -6,15 +6,17 @@ use burn::module::Module;
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::momentum::MomentumConfig;
 use burn::optim::{AdaGradConfig, AdamConfig, AdamWConfig, GradientsParams, ModuleOptimizer, RmsPropConfig, SgdConfig};
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::model::Mlp;
-use crate::problem::CleanBatch;
+use crate::problem::{NoisyBatch, weighted_mean};
 
 /// What is trained, and how long.
 pub(crate) struct Baseline<'a> {
-    /// Examples, all believed.
+    /// The examples.
     pub(crate) examples: &'a Dataset,
+    /// How much each of them counts; without, all the same.
+    pub(crate) weights: Option<&'a [f64]>,
     /// Which of them make a step.
     pub(crate) batches: Batches,
     /// The optimizer.
@@ -29,9 +31,15 @@ impl Baseline<'_> {
         let device = device.clone().autodiff();
         let mut classifier = classifier.to_device(&device).train();
         let mut optimizer = self.optimizer();
-        let batches = CleanBatch::endless(self.examples.to_device(&device), self.batches);
-        for (step, batch) in (1..=self.steps).zip(batches) {
-            let gradients = classifier.losses(batch.images, batch.labels).mean().backward();
+        let weights = self.weights.map(|weights| Tensor::<1>::from_data(TensorData::from(weights), &device));
+        let batches = NoisyBatch::endless(self.examples.to_device(&device), self.batches);
+        for (step, NoisyBatch { images, labels, indices }) in (1..=self.steps).zip(batches) {
+            let losses = classifier.losses(images, labels);
+            let loss = match &weights {
+                None => losses.mean(),
+                Some(weights) => weighted_mean(losses, weights.clone().select(0, indices)),
+            };
+            let gradients = loss.backward();
             let gradients = GradientsParams::from_grads(gradients, &classifier);
             classifier = optimizer.step(self.optimizer.lr(), classifier, gradients);
             watch(step, &classifier);

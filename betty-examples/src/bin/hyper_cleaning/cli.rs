@@ -5,21 +5,22 @@ use std::path::PathBuf;
 
 use betty_examples::data::{NoiseError, WrongLabel};
 use betty_examples::device::DeviceChoice;
+use betty_examples::failure::{Failure, check_positive};
 use betty_runtime::{
     AdamConfig, CgConfig, DenseConfig, FiniteDifferenceConfig, GmresConfig, HypergradientConfig, IdentityConfig,
-    MinresConfig, NeumannConfig, NystromConfig, OptimizerConfig, PenaltyConfig, ProgramConfig, SamaConfig,
+    MinresConfig, NeumannConfig, NystromConfig, OptimizerConfig, PenaltyConfig, ProgramConfig, SamaConfig, Start,
     UnrolledConfig,
 };
 use clap::{Parser, ValueEnum};
 
-use crate::failure::Failure;
 use crate::problem::{DAMPING, HyperCleaningConfig};
 
 /// Learns which training labels to believe, from a few that are known to be right.
 ///
-/// A share of the training labels is replaced by wrong ones. Four classifiers with the same architecture, optimizer and
+/// A share of the training labels is replaced by wrong ones. Five classifiers with the same architecture, optimizer and
 /// number of steps are then compared on test data: trained on everything, on the clean set only, with weights that an
-/// upper level learns so that the classifier does well on the clean set, and by an oracle that knows the wrong labels.
+/// upper level learns so that the classifier does well on the clean set, anew on everything under these weights, and by an
+/// oracle that knows the wrong labels.
 #[derive(Debug, Parser)]
 #[command(name = "hyper_cleaning", version)]
 pub(crate) struct Options {
@@ -56,6 +57,13 @@ pub(crate) struct Options {
     /// Training examples a step; all at once when there are no more.
     #[arg(long, default_value_t = 1024, value_name = "N")]
     pub(crate) batch: usize,
+    /// Start the classifier anew for every step of the weights, and differentiate the N steps that it takes [default: it
+    /// goes on where it was].
+    ///
+    /// A classifier that goes on learns the wrong labels by heart, and then no weight of them changes it any more. This is
+    /// what many wrong labels need: `--noise 0.9 --restart 20 --steps 400`.
+    #[arg(long, value_name = "N")]
+    pub(crate) restart: Option<usize>,
     /// Folder for plots, tables and the graph of levels.
     #[arg(long, default_value = "out/hyper_cleaning", value_name = "DIR")]
     pub(crate) out: PathBuf,
@@ -141,17 +149,15 @@ impl Options {
         if !(0.0..=1.0).contains(&self.noise) {
             return Err(NoiseError::Share(self.noise).into());
         }
-        let numbers = [
-            ("clean", self.clean == 0),
-            ("hidden", self.hidden == Some(0)),
-            ("seeds", self.seeds == 0),
-            ("steps", self.steps == 0),
-            ("batch", self.batch == 0),
-            ("save-every", self.save_every == Some(0)),
-        ];
-        if let Some(&(option, _)) = numbers.iter().find(|(_, is_zero)| *is_zero) {
-            return Err(Failure::Zero { option });
-        }
+        check_positive(&[
+            ("clean", self.clean as u64),
+            ("hidden", self.hidden.unwrap_or(1) as u64),
+            ("seeds", self.seeds),
+            ("steps", self.steps),
+            ("batch", self.batch as u64),
+            ("restart", self.restart.unwrap_or(1) as u64),
+            ("save-every", self.save_every.unwrap_or(1)),
+        ])?;
         if self.seed.checked_add(self.seeds).is_none() {
             return Err(Failure::Seeds { seed: self.seed, seeds: self.seeds });
         }
@@ -171,7 +177,10 @@ impl Options {
         if self.weighting == WeightingKind::Network && config.weighting.optimizer == program.weighting.optimizer {
             config.weighting.optimizer = network_optimizer();
         }
-        if let Some(method) = self.method {
+        if let Some(steps) = self.restart {
+            (config.classifier.start, config.classifier.unroll) = (Start::Initial, steps);
+        }
+        if let Some(method) = self.method.or(self.restart.map(|_| Method::Unrolled)) {
             let configured = config.classifier.hypergradient.as_ref().map(HypergradientConfig::name);
             let chosen = method.config();
             if configured != Some(chosen.name()) {

@@ -1,8 +1,9 @@
-//! One comparison of four classifiers, from one seed.
+//! One comparison of five classifiers, from one seed.
 
 use std::fmt;
 
 use betty_examples::data::{Batches, Dataset, DeviceDataset, Noisy, Split};
+use betty_examples::failure::Failure;
 use betty_examples::metrics::roc_auc;
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
@@ -13,7 +14,6 @@ use serde::Serialize;
 
 use crate::baseline::Baseline;
 use crate::cli::{Options, WeightingKind};
-use crate::failure::Failure;
 use crate::model::Mlp;
 use crate::problem::{HyperCleaning, HyperCleaningConfig};
 use crate::source::Source;
@@ -33,14 +33,16 @@ pub(crate) enum Training {
     CleanOnly,
     /// All noisy examples under learned weights; the clean set through the weights only.
     HyperCleaned,
+    /// All noisy examples under the weights that were learned, and the clean set.
+    Refitted,
     /// The noisy examples whose label is right, and the clean set.
     Oracle,
 }
 
 impl Training {
     /// In the order of tables and plots.
-    pub(crate) const ALL: [Training; 4] =
-        [Training::Everything, Training::CleanOnly, Training::HyperCleaned, Training::Oracle];
+    pub(crate) const ALL: [Training; 5] =
+        [Training::Everything, Training::CleanOnly, Training::HyperCleaned, Training::Refitted, Training::Oracle];
 }
 
 impl fmt::Display for Training {
@@ -49,6 +51,7 @@ impl fmt::Display for Training {
             Training::Everything => "everything",
             Training::CleanOnly => "clean set only",
             Training::HyperCleaned => "hyper-cleaned",
+            Training::Refitted => "cleaned and clean set",
             Training::Oracle => "oracle",
         })
     }
@@ -106,7 +109,7 @@ pub(crate) struct Experiment<'a> {
 }
 
 impl Experiment<'_> {
-    /// Trains all four classifiers from the same initial parameters.
+    /// Trains all classifiers from the same initial parameters.
     pub(crate) fn run(&self, seed: u64) -> Result<Outcome, Failure> {
         let mut rng = StdRng::seed_from_u64(seed);
         let Split { train, clean, test } = self.source.split(self.options.clean, &mut rng)?;
@@ -138,20 +141,24 @@ impl Experiment<'_> {
         let unroll = self.config.classifier.unroll as u64;
         let hyper_cleaned = accuracies.into_iter().map(|(step, accuracy)| (step * unroll, accuracy)).collect();
 
-        let baseline = |training, examples: &Dataset| AccuracyCurve {
+        let weights = weights(&problem, &noisy.examples, &self.device);
+        let trusted: Vec<f64> = weights.iter().copied().chain(std::iter::repeat_n(1.0, clean.len())).collect();
+        let everything = noisy.examples.join(&clean);
+        let baseline = |training, examples: &Dataset, weights: Option<&[f64]>| AccuracyCurve {
             training,
-            points: self.baseline(training, examples, classifier.clone(), &test, seed),
+            points: self.baseline(training, examples, weights, classifier.clone(), &test, seed),
         };
         Ok(Outcome {
             seed,
             sizes,
             curves: vec![
-                baseline(Training::Everything, &noisy.examples.join(&clean)),
-                baseline(Training::CleanOnly, &clean),
+                baseline(Training::Everything, &everything, None),
+                baseline(Training::CleanOnly, &clean, None),
                 AccuracyCurve { training: Training::HyperCleaned, points: hyper_cleaned },
-                baseline(Training::Oracle, &noisy.intact().join(&clean)),
+                baseline(Training::Refitted, &everything, Some(&trusted)),
+                baseline(Training::Oracle, &noisy.intact().join(&clean), None),
             ],
-            weights: weights(&problem, &noisy.examples, &self.device),
+            weights,
             noisy,
             losses,
         })
@@ -163,11 +170,12 @@ impl Experiment<'_> {
         (steps.div_ceil(POINTS)..=steps).find(|&every| steps.is_multiple_of(every)).unwrap_or(1)
     }
 
-    /// Test accuracies while `classifier` is trained on `examples` with equal trust.
+    /// Test accuracies while `classifier` is trained on `examples`.
     fn baseline(
         &self,
         training: Training,
         examples: &Dataset,
+        weights: Option<&[f64]>,
         classifier: Mlp,
         test: &DeviceDataset,
         seed: u64,
@@ -175,6 +183,7 @@ impl Experiment<'_> {
         let config = &self.config.classifier;
         let baseline = Baseline {
             examples,
+            weights,
             batches: Batches::new(examples.len(), self.options.batch, seed),
             optimizer: &config.optimizer,
             steps: self.options.steps * config.unroll as u64,

@@ -6,7 +6,6 @@
 mod baseline;
 mod cli;
 mod experiment;
-mod failure;
 mod model;
 mod problem;
 mod report;
@@ -14,16 +13,15 @@ mod source;
 mod train;
 mod weighting;
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 
+use betty_examples::failure::{Failure, finish, show};
 use betty_examples::output::OutputFolder;
 use betty_runtime::ProgramConfig;
 use clap::Parser;
 
 use cli::Options;
 use experiment::Experiment;
-use failure::Failure;
 use report::Report;
 use source::Source;
 
@@ -33,13 +31,7 @@ use source::Source;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    match run(&Options::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("error: {failure}");
-            failure.exit_code()
-        }
-    }
+    finish(run(&Options::parse()))
 }
 
 fn run(options: &Options) -> Result<(), Failure> {
@@ -60,9 +52,4 @@ fn run(options: &Options) -> Result<(), Failure> {
         show(&format!("{report}\nresults are in {}\n", output.path().display()))?;
     }
     Ok(())
-}
-
-/// Prints to standard output, which may be closed.
-fn show(text: &str) -> Result<(), Failure> {
-    io::stdout().write_all(text.as_bytes()).map_err(Failure::Print)
 }

@@ -55,13 +55,16 @@ multilevel! {
 }
 
 /// The weighted mean of the examples' losses.
-///
-/// Divided by the sum of weights, the loss keeps its scale: an upper level that makes all weights larger does not merely
-/// speed the classifier up.
 fn weighted_loss(classifier: &Mlp, weighting: &Weighting, batch: NoisyBatch) -> Tensor<1> {
     let losses = classifier.losses(batch.images, batch.labels);
     // A weight is no way to lower the loss it was computed from.
     let weights = weighting.weights(batch.indices, stop_gradient(losses.clone()));
+    weighted_mean(losses, weights)
+}
+
+/// Divided by the sum of weights, the loss keeps its scale: an upper level that makes all weights larger does not merely
+/// speed the classifier up.
+pub(crate) fn weighted_mean(losses: Tensor<1>, weights: Tensor<1>) -> Tensor<1> {
     (weights.clone() * losses).sum() / weights.sum()
 }
 

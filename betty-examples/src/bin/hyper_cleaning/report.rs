@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use betty_examples::failure::Failure;
 use betty_examples::metrics::{Summary, csv_table};
 use betty_examples::output::OutputFolder;
 use betty_examples::plot::{Curve, Curves, Group, Histogram};
@@ -9,7 +10,6 @@ use betty_runtime::{Multilevel, ProgramConfig};
 use serde::Serialize;
 
 use crate::experiment::{Outcome, Training};
-use crate::failure::Failure;
 use crate::problem::{HyperCleaning, HyperCleaningConfig};
 
 /// The results of all seeds.

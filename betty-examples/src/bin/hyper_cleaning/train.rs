@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use betty_examples::data::{Batches, Dataset, DeviceDataset};
+use betty_examples::failure::Failure;
 use betty_runtime::{Checkpoint, Engine, Event, Goal, Stream, StreamPosition, Validation};
 use burn::tensor::Device;
 
-use crate::failure::Failure;
 use crate::model::Mlp;
 use crate::problem::{CleanBatch, HyperCleaning, HyperCleaningConfig, HyperCleaningData, NoisyBatch};
 use crate::weighting::Weighting;
