@@ -296,3 +296,14 @@ fn more_steps_than_are_taken() {
         "{error}"
     );
 }
+
+#[test]
+fn steps_that_are_not_there_when_the_level_above_begins() {
+    let engine = |json: &str| {
+        let problem = Tuning { knobs: Knobs::new(&knobs()), net: Net::new(0.0) };
+        Engine::new(problem, data(), TuningConfig::from_json(json).unwrap())
+    };
+    let error = engine(r#"{ "net": { "warmup": 2 }, "knobs": { "warmup": 1 } }"#).err().unwrap();
+    assert!(matches!(&error, EngineError::Config(ConfigError::WarmupTooLong { warmup: 2, begins: 1, .. })), "{error}");
+    engine(r#"{ "net": { "warmup": 1 }, "knobs": { "warmup": 1 } }"#).unwrap().run(3).unwrap();
+}

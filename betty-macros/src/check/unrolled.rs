@@ -17,6 +17,7 @@ pub(super) fn check(program: &Program, graph: &Graph, report: &mut Report) {
             check_truncate(level, call, report);
             check_replay(program, graph, index, call, report);
             check_place(program, graph, index, call, report);
+            check_warmup(program, graph, index, report);
         } else if METHODS.find(&call.name.to_string()).is_some() && graph.is_passed(index) {
             check_projection(level, call, report);
         }
@@ -44,6 +45,25 @@ fn check_truncate(level: &Level, call: &Call, report: &mut Report) {
             format!(
                 "`{UNROLLED}` looks back {truncate} steps, but `{name}` takes only {unroll}; lower `truncate` or raise \
                  `unroll`"
+            ),
+        );
+    }
+}
+
+/// Steps that a hypergradient goes through have to be there when the level above takes its first.
+fn check_warmup(program: &Program, graph: &Graph, index: usize, report: &mut Report) {
+    let warmup = |level: &Level| level.warmup.as_ref().map_or(Some(0), |warmup| warmup.base10_parse::<u32>().ok());
+    let level = &program.levels[index];
+    let (Some(literal), Some(own)) = (&level.warmup, warmup(level)) else { return };
+    let above = (0..graph.levels()).filter(|&above| graph.passes(above, index));
+    let mut begins = above.filter_map(|above| Some((&program.levels[above].name, warmup(&program.levels[above])?)));
+    if let Some((above, begins)) = begins.find(|&(_, begins)| begins < own) {
+        let (name, above) = (level.name.unraw(), above.unraw());
+        report.error(
+            literal,
+            format!(
+                "`{above}` takes steps after {begins} iterations already, and its hypergradient goes through the steps of \
+                 `{name}`; lower this `warmup`, or give `{above}` as many"
             ),
         );
     }

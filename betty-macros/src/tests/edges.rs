@@ -319,6 +319,23 @@ fn steps_that_rest_on_a_best_response_are_not_taken_again() {
 }
 
 #[test]
+fn warmup_of_steps_that_a_level_above_goes_through() {
+    let program = |above: u32, below: &str| {
+        format!(
+            "struct P;
+             level top: M {{ lower: [net], warmup: {above}, .. }}
+             level net: M {{ upper: [top], hypergradient: unrolled, warmup: {below}, .. }}"
+        )
+    };
+    check_err(
+        "`top` takes steps after 2 iterations already, and its hypergradient goes through the steps of `net`; lower this \
+         `warmup`, or give `top` as many",
+        &program(2, ">>>3<<<"),
+    );
+    check_ok(&program(3, "3"));
+}
+
+#[test]
 fn projection_that_the_method_does_not_see() {
     check_err(
         "`cg` takes no notice of constraints; choose `unrolled` for `net`, or express the constraint in the loss or the module",

@@ -162,6 +162,23 @@ pub enum ConfigError {
         /// The level above it.
         above: String,
     },
+    /// A level begins to take steps after a level above that goes through them.
+    #[error(
+        "`{path}` is {warmup}, but `{above}` takes steps after {begins} iterations already, and its hypergradient goes through \
+         the steps of `{level}`; lower it, or give `{above}` as many"
+    )]
+    WarmupTooLong {
+        /// Where the number stands.
+        path: String,
+        /// The level.
+        level: String,
+        /// The number.
+        warmup: usize,
+        /// The level above it.
+        above: String,
+        /// Iterations after which that takes steps.
+        begins: usize,
+    },
     /// Steps that are differentiated twice are all held at once.
     #[error(
         "`{path}` is given, but `{level}` answers to `{above}`, whose own best response is differentiated: the steps of \

@@ -91,7 +91,7 @@ pub trait ProgramConfig: Clone + Default + Serialize + DeserializeOwned {
                 config: levels.len(),
             });
         }
-        for (index, (config, spec)) in levels.into_iter().zip(schedule.levels).enumerate() {
+        for (index, (&config, spec)) in levels.iter().zip(schedule.levels).enumerate() {
             check::level(spec.name, &Value::Object(to_object(config)?))?;
             let path = format!("{}.hypergradient", spec.name);
             let level = spec.name.to_owned();
@@ -104,6 +104,7 @@ pub trait ProgramConfig: Clone + Default + Serialize + DeserializeOwned {
                 (false, Some(_)) => return Err(ConfigError::HypergradientUnused { path, level }),
                 (true, Some(method)) if method.records(config.unroll).is_some() => {
                     check_steps(schedule, index, config.unroll, method, path)?;
+                    check_warmup(schedule, index, &levels)?;
                 }
                 (true, Some(_)) if config.project.is_some() => {
                     let path = format!("{}.project", spec.name);
@@ -185,6 +186,20 @@ fn check_steps(
         None => Ok(()),
         Some(peer) => Err(ConfigError::UnrolledInCircle { path, method: method.name(), level, peer: name(peer) }),
     }
+}
+
+/// A level whose steps a hypergradient goes through has taken some when the level above takes its first.
+fn check_warmup(schedule: &Schedule, index: usize, levels: &[&LevelConfig]) -> Result<(), ConfigError> {
+    let warmup = levels[index].warmup;
+    let waits = |above: &usize| schedule.answers_to(index, *above) && levels[*above].warmup < warmup;
+    let Some(above) = (0..levels.len()).find(waits) else { return Ok(()) };
+    Err(ConfigError::WarmupTooLong {
+        path: format!("{}.warmup", schedule.levels[index].name),
+        level: schedule.levels[index].name.to_owned(),
+        warmup,
+        above: schedule.levels[above].name.to_owned(),
+        begins: levels[above].warmup,
+    })
 }
 
 fn to_object(config: &impl Serialize) -> Result<Map<String, Value>, ConfigError> {
