@@ -10,6 +10,7 @@ mod display;
 mod error;
 mod geometry;
 mod infer;
+mod lanes;
 mod op;
 mod rules;
 mod scalar;
@@ -28,7 +29,7 @@ pub use error::GraphError;
 pub use geometry::{Convolution, Range, Window};
 pub use op::{Binary, Comparison, Distribution, Op, Unary, Update, WithScalar};
 pub use scalar::Scalar;
-pub use transform::{dependents, jvp, reachable, replay, vjp};
+pub use transform::{Image, dependents, jvp, reachable, replay, vectorize, vjp};
 
 /// A value in a [`Graph`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
