@@ -56,4 +56,14 @@ pub enum GraphError {
         /// Its type.
         dtype: DType,
     },
+    /// An input or a random draw that nothing stands for when a computation runs for many inputs.
+    #[error(
+        "`{op}` {node} has no image; give it one that all inputs share, or one with a leading dimension of one for each"
+    )]
+    NoImage {
+        /// Name of the operation.
+        op: String,
+        /// The node.
+        node: NodeId,
+    },
 }

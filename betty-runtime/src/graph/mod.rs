@@ -10,6 +10,7 @@ mod display;
 mod error;
 mod geometry;
 mod infer;
+mod lanes;
 mod op;
 mod rules;
 mod scalar;
@@ -28,8 +29,10 @@ pub use error::GraphError;
 pub use geometry::{Convolution, Range, Window};
 pub use op::{Binary, Comparison, Distribution, Op, Unary, Update, WithScalar};
 pub use scalar::Scalar;
-pub(crate) use transform::accumulator;
-pub use transform::{dependents, expand_products, jvp, products_as_given, products_in, reachable, replay, vjp};
+pub use transform::{
+    Image, dependents, expand_products, jvp, products_as_given, products_in, reachable, replay, vectorize, vjp,
+};
+pub(crate) use transform::{accumulator, products_after};
 
 /// A value in a [`Graph`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

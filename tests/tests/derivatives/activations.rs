@@ -20,7 +20,7 @@ cases! {
     sigmoid_case(within(-4.0, 4.0, [2, 3])) = |a| sigmoid(a.x::<2>(0));
     log_sigmoid_case(within(-4.0, 4.0, [2, 3])) = |a| log_sigmoid(a.x::<2>(0));
     hard_sigmoid_case(within(-4.0, 4.0, [2, 4])) [single] = |a| hard_sigmoid(a.x::<2>(0), 0.2, 0.5).square();
-    hard_sigmoid_at_bound(given([4], &[-2.5, 2.5, 0.1, 3.0])) [kink] = |a| hard_sigmoid(a.x::<1>(0), 0.2, 0.5);
+    hard_sigmoid_at_bound(given([4], &[-2.5, 2.5, 0.1, 3.0])) [kink, sum < 1e-6] = |a| hard_sigmoid(a.x::<1>(0), 0.2, 0.5);
     tanh_case(x([2, 3])) = |a| tanh(a.x::<2>(0));
     softplus_case(x([2, 3])) [eager < 1e-7] = |a| softplus(a.x::<2>(0), 1.5);
     silu_case(x([2, 3])) = |a| silu(a.x::<2>(0));

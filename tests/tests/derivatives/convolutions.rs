@@ -14,6 +14,10 @@ cases! {
     conv1d_groups(x([2, 4, 6]), x([6, 2, 3]), x([6])) = |a| {
         conv1d(a.x::<3>(0), a.x::<3>(1), Some(a.x::<1>(2)), ConvOptions::new([1], [1], [1], 2))
     };
+    // Burn's own derivative by the weight is wrong here; ours is held against differences.
+    conv1d_groups_ragged_stride(x([2, 4, 8]), x([6, 2, 3])) [eager < 2.0] = |a| {
+        conv1d(a.x::<3>(0), a.x::<3>(1), None, ConvOptions::new([2], [0], [1], 2))
+    };
     conv2d_plain(x([2, 2, 4, 5]), x([3, 2, 3, 2])) = |a| {
         conv2d(a.x::<4>(0), a.x::<4>(1), None, ConvOptions::new([1, 1], [0, 0], [1, 1], 1))
     };

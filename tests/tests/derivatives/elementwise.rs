@@ -140,7 +140,7 @@ cases! {
         let x = a.x::<2>(0);
         x.clone().cast(DType::F32).exp().cast(x.dtype()) * x
     };
-    cast_to_half(x([2, 3])) [kink] = |a| {
+    cast_to_half(x([2, 3])) [kink, sum < 1e-3] = |a| {
         let x = a.x::<2>(0);
         x.clone().cast(DType::F16).square().cast(x.dtype())
     };

@@ -31,4 +31,5 @@ mod resampling;
 mod shapes;
 mod tracing;
 mod updates;
+mod vectorize;
 mod whole;

@@ -40,7 +40,7 @@ use burn_dispatch::{Dispatch as B, DispatchDevice};
 use super::random;
 use crate::graph::{Comparison, Node, Op, Range, Scalar};
 use elementwise::{binary, cast, compare, compare_scalar, unary, with_scalar};
-use window::{avg_pool, avg_pool_adjoint, by_rank, max_pool_indices, options};
+use window::{avg_pool, avg_pool_adjoint, by_rank, conv1d_weight, max_pool_indices, options};
 
 /// What an instruction executes.
 #[derive(Debug)]
@@ -196,7 +196,7 @@ impl Run<'_> {
                 let w = self.stand_in(shape, dtype);
                 by_rank!(
                     o.stride.len(),
-                    B::conv1d_weight_backward(x, w, c, options(o)),
+                    conv1d_weight(x, w, c, o),
                     B::conv2d_weight_backward(x, w, c, options(o)),
                     B::conv3d_weight_backward(x, w, c, options(o))
                 )

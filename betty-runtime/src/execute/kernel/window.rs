@@ -1,7 +1,8 @@
 //! Convolutions and pools of one to three dimensions.
 
 use burn::tensor::DispatchTensor;
-use burn_backend::ops::{ConvOptions, ModuleOps};
+use burn_backend::TensorMetadata;
+use burn_backend::ops::{ConvOptions, FloatTensorOps, ModuleOps};
 use burn_dispatch::Dispatch as B;
 
 use super::INDEX;
@@ -27,6 +28,33 @@ pub(super) fn options<const N: usize>(o: &Convolution) -> ConvOptions<N> {
         dilation: std::array::from_fn(|d| o.dilation[d]),
         groups: o.groups,
     }
+}
+
+/// Adjoint of a one-dimensional convolution in its weight.
+///
+/// Where the stride leaves a rest, Burn 0.22 computes more taps than a grouped weight has and writes all of them. With a
+/// second dimension of size 1 it drops what is too much.
+pub(super) fn conv1d_weight(
+    x: DispatchTensor,
+    weight: DispatchTensor,
+    c: DispatchTensor,
+    o: &Convolution,
+) -> DispatchTensor {
+    if o.groups == 1 {
+        return B::conv1d_weight_backward(x, weight, c, options(o));
+    }
+    let shape = weight.shape();
+    let flat = |tensor: DispatchTensor| {
+        let shape = [tensor.shape().to_vec(), vec![1]].concat();
+        B::float_reshape(tensor, shape.into())
+    };
+    let options = ConvOptions {
+        stride: [o.stride[0], 1],
+        padding: [o.padding[0], (0, 0)],
+        dilation: [o.dilation[0], 1],
+        groups: o.groups,
+    };
+    B::float_reshape(B::conv2d_weight_backward(flat(x), flat(weight), flat(c), options), shape)
 }
 
 pub(super) fn pair(sizes: &[usize]) -> [usize; 2] {

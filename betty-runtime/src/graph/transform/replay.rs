@@ -40,7 +40,7 @@ pub fn replay(
 }
 
 /// What `outputs` need, not looking behind nodes that already have an image.
-fn needed_below(source: &Graph, outputs: &[NodeId], image: &[Option<NodeId>]) -> Vec<bool> {
+pub(super) fn needed_below<T>(source: &Graph, outputs: &[NodeId], image: &[Option<T>]) -> Vec<bool> {
     let mut needed = vec![false; source.len()];
     for output in outputs {
         needed[output.index()] = true;

@@ -156,7 +156,7 @@ fn distinct(count: usize, low: f64, high: f64, rng: &mut StdRng) -> Vec<f64> {
 }
 
 /// Integers below a bound of which no two along a dimension are equal.
-fn apart_along(shape: &[usize], axis: usize, bound: usize, rng: &mut StdRng) -> Vec<i64> {
+pub(crate) fn apart_along(shape: &[usize], axis: usize, bound: usize, rng: &mut StdRng) -> Vec<i64> {
     let inner: usize = shape[axis + 1..].iter().product();
     let mut values = vec![0; count(shape)];
     for outer in 0..shape[..axis].iter().product() {

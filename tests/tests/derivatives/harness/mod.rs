@@ -6,7 +6,9 @@
 //!   reverse, is symmetric and linear;
 //! - `⟨c, J t⟩ = ⟨Jᵀ c, t⟩` for the function itself;
 //! - the derivative of the Hessian-vector product along its own direction, a third derivative, equals its differences;
-//! - mixed products `∂²L/∂λ∂θ · u`, λ being all floats of the batch, equal central differences.
+//! - mixed products `∂²L/∂λ∂θ · u`, λ being all floats of the batch, equal central differences;
+//! - value, gradient and Hessian-vector product computed for several inputs at once equal those computed one after the
+//!   other, and the gradient of a sum of losses is the sum of their gradients.
 //!
 //! The loss of a function `f` is `Σ w·f + ½ Σ c·f²` with random `w` and `c`, so that second derivatives of linear
 //! functions do not vanish and derivatives with respect to `w` give `f` itself.
@@ -16,6 +18,7 @@ mod options;
 mod compare;
 mod eager;
 mod input;
+mod lanes;
 mod problem;
 mod verify;
 
@@ -28,7 +31,8 @@ use rand::rngs::StdRng;
 pub(crate) use compare::{close, distance, dot, float, host, random};
 use compare::{close_at, norm};
 pub(crate) use eager::SingleErrors;
-pub(crate) use input::{Arguments, Input, apart, count, data, given, indices, within, x};
+pub(crate) use input::{Arguments, Input, apart, apart_along, count, data, given, indices, within, x};
+pub(crate) use lanes::Lanes;
 pub(crate) use options::Options;
 pub(crate) use problem::{input_like, or_zeros};
 

@@ -5,7 +5,8 @@ use burn::tensor::DType;
 /// One `#[test]` a line: `name(inputs) = |a| function;`. An option may stand before the `=`: `[kink]` where second
 /// derivatives do not exist, `[single]` where Burn computes in single precision whatever it is given, `[f32]` where it
 /// refuses doubles, `[eager < 1e-7]` where its eager derivative is only approximate, `[f32 < 1e-5]` where rounding is
-/// amplified, `[random]` where values cannot be compared.
+/// amplified, `[random]` where values cannot be compared, `[kink, sum < 1e-3]` where lanes are summed up in less
+/// than double precision.
 macro_rules! cases {
     ($($name:ident($($input:expr),* $(,)?) $([$($option:tt)*])? = |$a:ident| $body:expr;)*) => {$(
         #[test]
@@ -38,6 +39,9 @@ macro_rules! option {
     (random) => {
         $crate::harness::Options { random: true, ..Default::default() }
     };
+    (kink, sum < $tolerance:literal) => {
+        $crate::harness::Options { kink: true, sum: Some($tolerance), ..Default::default() }
+    };
     (kink) => {
         $crate::harness::Options { kink: true, ..Default::default() }
     };
@@ -55,6 +59,8 @@ pub(crate) struct Options {
     pub(crate) eager: Option<f64>,
     /// How far differences may be off, where high derivatives are large.
     pub(crate) differences: Option<f64>,
+    /// How far the gradient of a sum of losses may be off, where it is summed up in a lower precision.
+    pub(crate) sum: Option<f64>,
     /// Whether Burn refuses to compute the function in double precision.
     pub(crate) only_f32: bool,
     /// Whether to leave out what needs a second derivative.

@@ -6,6 +6,8 @@ use betty_runtime::trace::{Source, Trace};
 use burn::tensor::{DType, Device};
 
 use super::compare::host;
+use super::lanes::Lanes;
+use super::options::Options;
 
 /// A traced loss with its derivatives, all in one program.
 pub(crate) struct Problem {
@@ -14,6 +16,9 @@ pub(crate) struct Problem {
     pub(crate) size: usize,
     inputs: Vec<NodeId>,
     outputs: Vec<Vec<NodeId>>,
+    /// How many parameters there are; the inputs begin with them and as many tangents.
+    leaves: usize,
+    dtype: DType,
 }
 
 pub(crate) struct Answers {
@@ -91,7 +96,32 @@ impl Problem {
             backward,
         ];
         let size = graph.node(value).elements();
-        Problem { graph, size, inputs: [leaves, tangents, vec![cotangent], batch].concat(), outputs }
+        let (count, dtype) = (leaves.len(), graph.dtype(loss));
+        Problem {
+            graph,
+            size,
+            leaves: count,
+            dtype,
+            inputs: [leaves, tangents, vec![cotangent], batch].concat(),
+            outputs,
+        }
+    }
+
+    /// Checks that value, gradient and Hessian-vector product can be computed for many inputs at once.
+    pub(crate) fn check_lanes(&self, case: &str, options: Options, first: Vec<Value>) {
+        let exact = if self.dtype == DType::F64 { 1e-13 } else { 1e-6 };
+        let outputs = [1, 2, 4].map(|group| self.outputs[group].clone());
+        let lanes = Lanes::new(&self.graph, &self.inputs, &outputs, first.clone());
+        let is_batch = |i: usize| i > 2 * self.leaves;
+        lanes.check(case, exact, |_| true);
+        lanes.check(case, exact, |i| i < self.leaves);
+        lanes.check(case, exact, is_batch);
+        let few = (0..self.inputs.len()).filter(|&i| i < self.leaves || is_batch(i)).take(4);
+        few.for_each(|alone| lanes.check(case, exact, |i| i == alone));
+        let tolerance = options.sum.unwrap_or(options.tolerance(10.0 * exact));
+        let outputs = [0, 2].map(|group| self.outputs[group].clone());
+        let lanes = Lanes::new(&self.graph, &self.inputs, &outputs, first);
+        lanes.check_sum_of_gradients(case, tolerance, &self.inputs[..self.leaves]);
     }
 
     pub(crate) fn run(&self, vectors: Vec<Value>, batch: &[Value], device: &Device) -> Answers {

@@ -37,7 +37,12 @@ pub(crate) fn verify(
     if !options.against_double || dtype == DType::F64 {
         close(name, "gradient, recorded", &at.gradient, &at.burn, options.gradient(dtype));
     }
-    if (dtype != DType::F64 && !options.only_f32) || options.kink {
+    if dtype != DType::F64 && !options.only_f32 {
+        return at;
+    }
+    let first = [values(&theta), values(&u), vec![Value::from_tensor(float(&cotangent, &device, dtype))]];
+    problem.check_lanes(name, options, first.into_iter().flatten().chain(batch.values().iter().cloned()).collect());
+    if options.kink {
         return at;
     }
     close(name, "adjointness", &[dot(&cotangent, &at.jvp)], &[dot(&at.vjp, &u)], options.tolerance(1e-10));

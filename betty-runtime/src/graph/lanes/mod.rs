@@ -1,0 +1,165 @@
+//! Operations for many inputs at once: one lane an input, all lanes along a new leading dimension.
+//!
+//! What no lane differs in has no leading dimension, and stays one computation. Every operation has its arm below; those
+//! that are more than themselves with dimensions counted from 1 stand in their family's file.
+
+mod convolution;
+mod indexing;
+
+use burn::tensor::DType;
+
+use super::{Graph, GraphError, Image, NodeId, Op, Range, products_after};
+
+/// A graph in which operations run for `count` lanes.
+pub(super) struct Lanes<'a> {
+    pub(super) graph: &'a mut Graph,
+    pub(super) count: usize,
+}
+
+impl Lanes<'_> {
+    /// `op` applied to these images.
+    pub(super) fn apply(&mut self, op: &Op, inputs: &[Image]) -> Result<Image, GraphError> {
+        let shared: Option<Vec<NodeId>> = inputs.iter().map(|input| input.shared()).collect();
+        match shared {
+            Some(shared) => self.graph.push(op.clone(), &shared).map(Image::Shared),
+            None => self.each(op, inputs).map(Image::Each),
+        }
+    }
+
+    /// The same where at least one image has lanes.
+    fn each(&mut self, op: &Op, inputs: &[Image]) -> Result<NodeId, GraphError> {
+        match op {
+            Op::Input(_) | Op::Literal(_) | Op::Full(_) | Op::Random { .. } => unreachable!("leaves have no inputs"),
+            // Elementwise, or along the last dimension, which still is the last.
+            Op::StopGradient
+            | Op::Unary(_)
+            | Op::Binary(_)
+            | Op::WithScalar(..)
+            | Op::Compare(_)
+            | Op::CompareScalar(..)
+            | Op::Where
+            | Op::Cast(_)
+            | Op::Normalize { .. }
+            | Op::Deviation { .. } => self.spread(op.clone(), inputs),
+            Op::Sum(axes) => self.spread(Op::Sum(behind(axes)), inputs),
+            Op::ArgMax(axis) => self.spread(Op::ArgMax(axis + 1), inputs),
+            Op::ArgMin(axis) => self.spread(Op::ArgMin(axis + 1), inputs),
+            Op::CumSum(axis) => self.spread(Op::CumSum(axis + 1), inputs),
+            Op::CumArgMax(axis) => self.spread(Op::CumArgMax(axis + 1), inputs),
+            Op::CumArgMin(axis) => self.spread(Op::CumArgMin(axis + 1), inputs),
+            &Op::ArgSort { axis, descending } => self.spread(Op::ArgSort { axis: axis + 1, descending }, inputs),
+            &Op::ArgTopK { axis, count } => self.spread(Op::ArgTopK { axis: axis + 1, count }, inputs),
+            Op::LogSoftmax(axis) => self.spread(Op::LogSoftmax(axis + 1), inputs),
+            Op::Softmax(axis) => self.spread(Op::Softmax(axis + 1), inputs),
+            Op::Reshape(shape) => self.spread(Op::Reshape(self.led(shape)), inputs),
+            Op::Permute(axes) => self.spread(Op::Permute([vec![0], behind(axes)].concat()), inputs),
+            Op::Expand(shape) => self.spread(Op::Expand(self.led(shape)), inputs),
+            Op::Slice(ranges) => self.spread(Op::Slice(self.whole(ranges)), inputs),
+            Op::SliceAssign(ranges) => self.spread(Op::SliceAssign(self.whole(ranges)), inputs),
+            Op::Flip(axes) => self.spread(Op::Flip(behind(axes)), inputs),
+            Op::Concat(axis) => self.spread(Op::Concat(axis + 1), inputs),
+            Op::Gather(axis) => self.spread(Op::Gather(axis + 1), inputs),
+            &Op::ScatterAdd { axis, size } => self.spread(Op::ScatterAdd { axis: axis + 1, size }, inputs),
+            &Op::Scatter { axis, update } => self.spread(Op::Scatter { axis: axis + 1, update }, inputs),
+            Op::Select(axis) => indexing::select(self, *axis, inputs[0], inputs[1]),
+            Op::SelectAdd { axis, size } => indexing::select_add(self, *axis, *size, inputs[0], inputs[1]),
+            Op::MatMul => self.matmul(inputs[0], inputs[1]),
+            Op::InType(dtype, product) => self.product_in(*dtype, product, inputs),
+            Op::Conv(_) | Op::ConvInput(..) | Op::ConvWeight(..) => {
+                convolution::bilinear(self, op, inputs[0], inputs[1])
+            }
+            // Lanes are more examples of the batch; positions in `MaxPoolIndices` count within an example's channel.
+            Op::AvgPool(_) | Op::AdaptiveAvgPool(_) | Op::MaxPoolIndices(_) => self.folded(op.clone(), inputs[0]),
+            Op::AvgPoolAdjoint(window, shape) => {
+                self.folded(Op::AvgPoolAdjoint(window.clone(), self.times(shape, 0)), inputs[0])
+            }
+            Op::AdaptiveAvgPoolAdjoint(shape) => {
+                self.folded(Op::AdaptiveAvgPoolAdjoint(self.times(shape, 0)), inputs[0])
+            }
+        }
+    }
+
+    /// `op` over all lanes of all images.
+    fn spread(&mut self, op: Op, inputs: &[Image]) -> Result<NodeId, GraphError> {
+        let inputs = inputs.iter().map(|&input| self.lanes(input)).collect::<Result<Vec<_>, _>>()?;
+        self.graph.push(op, &inputs)
+    }
+
+    /// `op` over lanes that are rows of the first dimension.
+    fn folded(&mut self, op: Op, x: Image) -> Result<NodeId, GraphError> {
+        let rows = self.fold(x, 0)?;
+        let result = self.graph.push(op, &[rows])?;
+        self.unfold(result, 0)
+    }
+
+    /// The product of the lanes, in its type.
+    fn product_in(&mut self, dtype: DType, product: &Op, inputs: &[Image]) -> Result<NodeId, GraphError> {
+        let result = self.each(product, inputs)?;
+        let given: Vec<NodeId> = inputs.iter().map(|input| input.node()).collect();
+        Ok(products_after(self.graph, &[result], &given, dtype)?[0])
+    }
+
+    /// With one matrix on one side, all lanes are one product: `[A₁; A₂]·B` and `A·[B₁, B₂]`.
+    fn matmul(&mut self, x: Image, y: Image) -> Result<NodeId, GraphError> {
+        let axis = match (x, y) {
+            (Image::Each(_), Image::Shared(matrix)) if self.graph.shape(matrix).len() == 2 => 0,
+            (Image::Shared(matrix), Image::Each(_)) if self.graph.shape(matrix).len() == 2 => 1,
+            _ => return self.spread(Op::MatMul, &[x, y]),
+        };
+        let (x, y) = (self.fold(x, axis)?, self.fold(y, axis)?);
+        let product = self.graph.matmul(x, y)?;
+        self.unfold(product, axis)
+    }
+
+    /// The image with a leading dimension; where it is shared, repeated along it.
+    fn lanes(&mut self, image: Image) -> Result<NodeId, GraphError> {
+        match image {
+            Image::Each(x) => Ok(x),
+            Image::Shared(x) => self.graph.expand(x, &self.led(self.graph.shape(x))),
+        }
+    }
+
+    /// The image with its lanes, if it has any, one after the other along `axis` of one lane.
+    fn fold(&mut self, image: Image, axis: usize) -> Result<NodeId, GraphError> {
+        let Image::Each(x) = image else { return Ok(image.node()) };
+        let shape = self.graph.shape(x)[1..].to_vec();
+        let mut axes: Vec<usize> = (1..=shape.len()).collect();
+        axes.insert(axis, 0);
+        let moved = self.graph.permute(x, &axes)?;
+        self.graph.reshape(moved, &self.times(&shape, axis))
+    }
+
+    /// Undoes [`Lanes::fold`].
+    fn unfold(&mut self, x: NodeId, axis: usize) -> Result<NodeId, GraphError> {
+        let mut shape = self.graph.shape(x).to_vec();
+        shape[axis] /= self.count;
+        shape.insert(axis, self.count);
+        let split = self.graph.reshape(x, &shape)?;
+        let mut axes: Vec<usize> = (0..shape.len()).collect();
+        axes.remove(axis);
+        axes.insert(0, axis);
+        self.graph.permute(split, &axes)
+    }
+
+    /// The shape with the leading dimension before it.
+    fn led(&self, shape: &[usize]) -> Vec<usize> {
+        [&[self.count], shape].concat()
+    }
+
+    /// The shape with room for all lanes along `axis`.
+    fn times(&self, shape: &[usize], axis: usize) -> Vec<usize> {
+        let mut shape = shape.to_vec();
+        shape[axis] *= self.count;
+        shape
+    }
+
+    /// The ranges in every lane.
+    fn whole(&self, ranges: &[Range]) -> Vec<Range> {
+        [&[Range::full(self.count)], ranges].concat()
+    }
+}
+
+/// Dimensions of one lane, behind the leading one.
+fn behind(axes: &[usize]) -> Vec<usize> {
+    axes.iter().map(|axis| axis + 1).collect()
+}
