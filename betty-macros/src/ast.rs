@@ -1,7 +1,7 @@
 //! What the user wrote: names, paths and literals that still know where they stand.
 
 use proc_macro2::TokenStream;
-use syn::{Attribute, ExprPath, Ident, LitInt, Type, Visibility};
+use syn::{Attribute, ExprPath, Ident, LitBool, LitInt, Type, Visibility};
 
 use crate::methods::Key;
 
@@ -43,6 +43,7 @@ pub(crate) struct Level {
     pub(crate) accumulate: Option<LitInt>,
     pub(crate) start: Option<Call>,
     pub(crate) tasks: Option<LitInt>,
+    pub(crate) vectorize: Option<LitBool>,
     pub(crate) train: Option<Vec<String>>,
     pub(crate) freeze: Vec<String>,
     pub(crate) precision: Option<Call>,
@@ -68,6 +69,7 @@ impl Level {
             accumulate: None,
             start: None,
             tasks: None,
+            vectorize: None,
             train: None,
             freeze: Vec::new(),
             precision: None,

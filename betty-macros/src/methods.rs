@@ -16,6 +16,7 @@ pub(crate) enum Key {
     Accumulate,
     Start,
     Tasks,
+    Vectorize,
     Train,
     Freeze,
     Precision,
@@ -30,7 +31,7 @@ pub(crate) struct Field {
 }
 
 /// Every field, in the order in which errors and the manual list them.
-pub(crate) static FIELDS: [Field; 16] = [
+pub(crate) static FIELDS: [Field; 17] = [
     Field { key: Key::Upper, name: "upper", example: "upper: [weights]" },
     Field { key: Key::Lower, name: "lower", example: "lower: [net]" },
     Field { key: Key::Batch, name: "batch", example: "batch: MyBatch" },
@@ -44,6 +45,7 @@ pub(crate) static FIELDS: [Field; 16] = [
     Field { key: Key::Accumulate, name: "accumulate", example: "accumulate: 4" },
     Field { key: Key::Start, name: "start", example: "start: initial" },
     Field { key: Key::Tasks, name: "tasks", example: "tasks: 25" },
+    Field { key: Key::Vectorize, name: "vectorize", example: "vectorize: true" },
     Field { key: Key::Train, name: "train", example: "train: [head, encoder.norm]" },
     Field { key: Key::Freeze, name: "freeze", example: "freeze: [encoder]" },
     Field { key: Key::Precision, name: "precision", example: "precision: bf16" },

@@ -6,6 +6,7 @@ mod names;
 mod options;
 mod start;
 mod unrolled;
+mod vectorize;
 
 use crate::ast::Program;
 use crate::graph::Graph;
@@ -32,6 +33,7 @@ pub(crate) fn check(program: &mut Program, report: &mut Report) -> Checked {
     let graph = links.graph();
     edges::check(program, &links, &graph, report);
     unrolled::check(program, &graph, report);
+    vectorize::check(program, &graph, report);
     if graph.circles().is_empty() && !links.incomplete {
         start::check_edges(program, &links, &graph, report);
     }

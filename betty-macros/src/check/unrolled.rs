@@ -8,7 +8,7 @@ use crate::graph::Graph;
 use crate::methods::{EVOLUTION, METHODS, THROUGH_STEPS};
 use crate::report::Report;
 
-const UNROLLED: &str = "unrolled";
+pub(super) const UNROLLED: &str = "unrolled";
 
 pub(super) fn check(program: &Program, graph: &Graph, report: &mut Report) {
     for (index, level) in program.levels.iter().enumerate() {
@@ -69,11 +69,11 @@ fn check_warmup(program: &Program, graph: &Graph, index: usize, report: &mut Rep
     }
 }
 
-fn is_number(setting: &&Setting) -> bool {
+pub(super) fn is_number(setting: &&Setting) -> bool {
     matches!(setting.value.kind, ValueKind::Integer(_))
 }
 
-fn setting<'a>(call: &'a Call, name: &str) -> Option<&'a Setting> {
+pub(super) fn setting<'a>(call: &'a Call, name: &str) -> Option<&'a Setting> {
     call.settings.iter().find(|setting| setting.name.as_ref().is_some_and(|of| of == name))
 }
 

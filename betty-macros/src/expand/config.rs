@@ -2,8 +2,8 @@
 
 use proc_macro2::{Literal, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
-use syn::LitInt;
 use syn::ext::IdentExt;
+use syn::{LitBool, LitInt};
 
 use super::Names;
 use crate::ast::{Call, Header, Level, Value, ValueKind};
@@ -59,6 +59,7 @@ fn level_config(level: &Level) -> TokenStream {
     let warmup = count(level.warmup.as_ref(), 0);
     let accumulate = count(level.accumulate.as_ref(), 1);
     let tasks = count(level.tasks.as_ref(), 1);
+    let vectorize = level.vectorize.as_ref().is_some_and(LitBool::value);
     let start = start(level.start.as_ref());
     let optimizer = choice(level.optimizer.as_ref(), &OPTIMIZERS);
     let hypergradient = option(level.hypergradient.as_ref().map(|call| choice(Some(call), &METHODS)));
@@ -78,6 +79,7 @@ fn level_config(level: &Level) -> TokenStream {
             accumulate: #accumulate,
             start: #start,
             tasks: #tasks,
+            vectorize: #vectorize,
             train: #train,
             freeze: #freeze,
             precision: #precision,

@@ -4,7 +4,7 @@ use proc_macro2::TokenStream;
 use syn::ext::IdentExt;
 use syn::parse::ParseStream;
 use syn::punctuated::Punctuated;
-use syn::{Attribute, ExprPath, Ident, LitInt, Result, Token, Type, braced, bracketed, token};
+use syn::{Attribute, ExprPath, Ident, LitBool, LitInt, Result, Token, Type, braced, bracketed, token};
 
 use super::keyword;
 use super::value::{call, rest_of_setting, rest_of_value, skip_value, starts_field};
@@ -121,6 +121,7 @@ fn value_of(field: &Field, input: ParseStream<'_>, level: &mut Level, report: &m
         Key::Warmup => level.warmup = Some(integer(input)?),
         Key::Accumulate => level.accumulate = Some(integer(input)?),
         Key::Tasks => level.tasks = Some(integer(input)?),
+        Key::Vectorize => level.vectorize = Some(flag(input)?),
         Key::Start => level.start = Some(call(field, input, report)?),
         Key::Optimizer => level.optimizer = Some(call(field, input, report)?),
         Key::Hypergradient => level.hypergradient = Some(call(field, input, report)?),
@@ -191,6 +192,11 @@ fn integer(input: ParseStream<'_>) -> Result<LitInt> {
         // syn takes the sign of a number for a part of it.
         .filter(|literal: &LitInt| !literal.base10_digits().starts_with('-'))
         .ok_or_else(|| syn::Error::new_spanned(value, "expected integer literal"))
+}
+
+fn flag(input: ParseStream<'_>) -> Result<LitBool> {
+    let value = rest_of_value(input)?;
+    syn::parse2(value.clone()).map_err(|_| syn::Error::new_spanned(value, "expected `true` or `false`"))
 }
 
 fn path(input: ParseStream<'_>) -> Result<ExprPath> {

@@ -336,6 +336,47 @@ fn warmup_of_steps_that_a_level_above_goes_through() {
 }
 
 #[test]
+fn tasks_that_cannot_be_computed_together() {
+    let program = |meta: &str, net: &str, more: &str| {
+        format!(
+            "struct P;
+             level meta: M {{ lower: [net], vectorize: >>>true<<<, {meta} .. }}
+             level net: M {{ {net} .. }}
+             {more}"
+        )
+    };
+    let net = "start: from(meta), hypergradient: unrolled,";
+    let because = |reason: &str| format!("the tasks of `meta` cannot be computed together: {reason}");
+    check_ok(&program("tasks: 5,", net, "").replace(">>>true<<<", "true"));
+    check_ok(&program("", net, "").replace(">>>true<<<", "false"));
+    check_err(&because("there is only one; add `tasks: …`"), &program("", net, ""));
+    check_err(
+        &because("`accumulate` takes several batches for each; raise `tasks` instead"),
+        &program("tasks: 5, accumulate: 2,", net, ""),
+    );
+    check_err(
+        &because("`net` is not differentiated by `unrolled` through all its steps"),
+        &program("tasks: 5,", "upper: [meta], start: initial, hypergradient: cg,", ""),
+    );
+    check_err(
+        &because("`net` goes on from one task to the next; add `start: initial` or `start: from(…)` to it"),
+        &program("tasks: 5,", "upper: [meta], hypergradient: unrolled,", ""),
+    );
+    check_err(
+        &because("`net` waits for `base`"),
+        &program(
+            "tasks: 5,",
+            "start: from(meta), lower: [base], hypergradient: unrolled,",
+            "level base: M { upper: [net], hypergradient: cg, .. }",
+        ),
+    );
+    check_err(
+        &because("`other` waits for `net` too"),
+        &program("tasks: 5,", &format!("upper: [other], {net}"), "level other: M { lower: [net], .. }"),
+    );
+}
+
+#[test]
 fn projection_that_the_method_does_not_see() {
     check_err(
         "`cg` takes no notice of constraints; choose `unrolled` for `net`, or express the constraint in the loss or the module",

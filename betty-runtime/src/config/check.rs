@@ -270,7 +270,7 @@ pub(super) static PROJECTIONS: Family = Family {
 const CLIPS: [&str; 2] = ["norm", "value"];
 const CLIP: &str = "`null`, or an object with one of `norm` and `value`";
 
-const FIELDS: [&str; 12] = [
+const FIELDS: [&str; 13] = [
     "unroll",
     "warmup",
     "optimizer",
@@ -280,6 +280,7 @@ const FIELDS: [&str; 12] = [
     "accumulate",
     "start",
     "tasks",
+    "vectorize",
     "train",
     "freeze",
     "precision",
@@ -294,6 +295,7 @@ pub(super) fn level(path: &str, value: &Value) -> Result<(), ConfigError> {
         match name.as_str() {
             "unroll" | "accumulate" | "tasks" => Range::Count.check(value, || path)?,
             "start" => Range::Start.check(value, || path)?,
+            "vectorize" => Range::Flag.check(value, || path)?,
             "warmup" => Range::Natural.check(value, || path)?,
             "train" if value.is_null() => {}
             "train" | "freeze" => Range::Paths.check(value, || path)?,

@@ -147,6 +147,16 @@ pub enum ConfigError {
         /// The level that it waits for.
         below: String,
     },
+    /// Tasks are to be computed together that cannot be.
+    #[error("`{path}` is `true`, but the tasks of `{level}` cannot be computed together: {reason}")]
+    NotTogether {
+        /// Where the flag stands.
+        path: String,
+        /// The level.
+        level: String,
+        /// Why not, and what to do.
+        reason: String,
+    },
     /// The steps of a level are gone through otherwise than in reverse, below a level that is differentiated itself.
     #[error(
         "`{path}` is `{method}`, but `{level}` answers to `{above}`, whose own best response is differentiated, and only \

@@ -10,6 +10,7 @@ mod program;
 mod projection;
 #[cfg(test)]
 mod tests;
+mod together;
 
 use serde::{Deserialize, Serialize};
 
@@ -60,6 +61,11 @@ pub struct LevelConfig {
     /// the gradients: the tasks of a meta-batch. At least 1, by default 1.
     #[serde(default = "one")]
     pub tasks: usize,
+    /// Whether all tasks of a step are computed together, by one program whose kernels work on all of them: the same result
+    /// with fewer, larger kernels, and the memory of all tasks at once. Every level below begins anew for each task and is
+    /// differentiated by `unrolled`. By default `false`.
+    #[serde(default)]
+    pub vectorize: bool,
     /// Parts of the level's module that are its parameters, as paths of tensors or of submodules (`encoder.norm`); all
     /// else stands still. By default the whole module.
     #[serde(default)]
@@ -70,6 +76,7 @@ pub struct LevelConfig {
     /// The float type of matrix products and convolutions in the level's loss and in all derivatives of it; by default that
     /// of their operands. Difference quotients (`finite_difference`, `sama`) are taken without it: rounding would move
     /// them more than the perturbation.
+    #[serde(default)]
     pub precision: Option<Precision>,
 }
 

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::check::{self, Family, METHODS, OPTIMIZERS, PROJECTIONS};
 use super::error::ConfigError;
+use super::together;
 use super::{HypergradientConfig, LevelConfig, Start};
 use crate::engine::schedule::Schedule;
 use crate::file::replace;
@@ -99,6 +100,7 @@ pub trait ProgramConfig: Clone + Default + Serialize + DeserializeOwned {
                 check_root(spec.name, config)?;
             }
             check_start(schedule, index, config)?;
+            together::check(schedule, index, &levels)?;
             match (schedule.is_passed(index), &config.hypergradient) {
                 (true, None) => return Err(ConfigError::HypergradientMissing { path, level }),
                 (false, Some(_)) => return Err(ConfigError::HypergradientUnused { path, level }),

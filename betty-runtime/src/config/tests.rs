@@ -34,6 +34,7 @@ impl Default for Config {
             accumulate: 1,
             start: Start::Kept,
             tasks: 1,
+            vectorize: false,
             train: None,
             freeze: Vec::new(),
             precision: None,
@@ -176,7 +177,7 @@ fn unknown_names() {
     );
     check_err(
         "`net`: unknown field `unrol` (did you mean `unroll`?); known are `unroll`, `warmup`, `optimizer`, `hypergradient`, \
-         `clip`, `project`, `accumulate`, `start`, `tasks`, `train`, `freeze` and `precision`",
+         `clip`, `project`, `accumulate`, `start`, `tasks`, `vectorize`, `train`, `freeze` and `precision`",
         json!({ "net": { "unrol": 5 } }),
     );
     check_err(

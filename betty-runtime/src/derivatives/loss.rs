@@ -101,6 +101,11 @@ impl Loss {
         self.parameters.get(&level).map_or(&[], Vec::as_slice)
     }
 
+    /// Whether a forward pass moves running statistics.
+    pub fn moves_statistics(&self) -> bool {
+        !self.trace.advances.is_empty()
+    }
+
     /// The levels whose modules the loss is given, with the graph inputs that are their parameters.
     pub(super) fn levels(&self) -> impl Iterator<Item = (usize, &[NodeId])> {
         self.parameters.iter().map(|(&level, nodes)| (level, nodes.as_slice()))

@@ -7,8 +7,10 @@ mod lagrangian;
 mod loss;
 mod perturb;
 mod steps;
+mod tasks;
 
 pub use curvature::{Curvature, Point};
 pub use lagrangian::{Input, Lagrangian, StepInput, Variable};
 pub use loss::{GradientProgram, Gradients, Loss};
-pub use steps::StepGraph;
+pub use steps::{StepGraph, Steps};
+pub use tasks::{LossFound, TaskSteps, Tasks, TasksFound};

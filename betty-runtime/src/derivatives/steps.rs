@@ -1,4 +1,4 @@
-//! The Lagrangian of a level whose parameters are what its steps made of them.
+//! The steps of a level as one function.
 //!
 //! Let `Θ(w)` be where the steps of a level lead, as a function of what they read: parameters of levels above, and where
 //! they began if that is another level. The loss
@@ -18,6 +18,21 @@ use super::loss::{Loss, gradient_nodes};
 use crate::graph::{Graph, GraphError, NodeId, Op, replay};
 use crate::trace::Source;
 
+/// The steps of one level.
+#[derive(Clone)]
+pub struct Steps<'a> {
+    /// The level.
+    pub level: usize,
+    /// Which tensors of its module are its parameters.
+    pub trainable: &'a [usize],
+    /// For every step the losses whose gradients it averaged, in order.
+    pub losses: Vec<Vec<&'a Loss>>,
+    /// What a step does.
+    pub update: StepGraph<'a>,
+    /// The level at whose parameters the first step began; none for constants.
+    pub from: Option<usize>,
+}
+
 /// What one step does to the parameters of a level, as a graph.
 #[derive(Clone, Copy, Debug)]
 pub struct StepGraph<'a> {
@@ -31,169 +46,194 @@ pub struct StepGraph<'a> {
     pub moved: &'a [NodeId],
 }
 
+/// Where steps lead.
+pub(super) struct Unrolled {
+    /// All parameters, then all states of the optimizer.
+    pub(super) reached: Vec<NodeId>,
+    /// Every step, in order.
+    pub(super) taken: Vec<Taken>,
+}
+
+/// How a step came about.
+pub(super) struct Taken {
+    /// For each loss: its value, and then its metrics.
+    pub(super) values: Vec<Vec<NodeId>>,
+    /// The mean of the gradients.
+    pub(super) gradient: Vec<NodeId>,
+}
+
 impl Lagrangian {
-    /// The Lagrangian of `level`, whose parameters `steps` led to; each step has the losses whose gradients it averaged, in
-    /// order. The level's tensors number `trainable` are its parameters. The first step began at the parameters of level
-    /// `from` if there is one, else at constants.
+    /// The Lagrangian of a level whose parameters are where its steps lead.
     ///
     /// # Errors
     /// [`GraphError`] if a derivative cannot be built.
-    pub fn of_steps(
-        level: usize,
-        trainable: &[usize],
-        steps: &[Vec<&Loss>],
-        update: StepGraph<'_>,
-        from: Option<usize>,
-    ) -> Result<Self, GraphError> {
-        let mut unrolling = Unrolling { level, trainable, build: Build::default(), gradients: Vec::new() };
-        let (parameters, states) = (trainable.len(), update.moved.len() - trainable.len());
-        let mut at = unrolling.start(update, from);
-        for (index, losses) in steps.iter().enumerate() {
-            let gradient = unrolling.mean_gradient(index, &at[..parameters], losses)?;
-            let mut images: HashMap<NodeId, NodeId> = HashMap::new();
-            let tensors = [&at[..parameters], &gradient, &at[parameters..]].concat();
-            debug_assert_eq!(tensors.len(), 2 * parameters + states);
-            images.extend(update.tensors.iter().copied().zip(tensors));
-            for (number, &like) in update.numbers.iter().enumerate() {
-                let of = StepInput::Number(number);
-                images.insert(like, unrolling.step_input(index, of, update.graph, like));
-            }
-            at = replay(&mut unrolling.build.graph, update.graph, update.moved, &images)?;
+    pub fn of_steps(steps: &Steps<'_>) -> Result<Self, GraphError> {
+        let mut build = Build::default();
+        let mut reached = unroll(&mut build, steps)?.reached;
+        reached.truncate(steps.trainable.len());
+        let dtype = build.graph.dtype(reached[0]);
+        let mut value = build.graph.full(&[1], dtype, 0.0);
+        let mut parameters = Vec::with_capacity(reached.len());
+        for (reached, &index) in reached.into_iter().zip(steps.trainable) {
+            let theta = build.input_like(Input::Leaf { level: steps.level, index }, reached);
+            // ½⟨θ, θ⟩ − ⟨θ, Θ⟩ = ⟨θ, ½θ − Θ⟩
+            let half = build.graph.mul_scalar(theta, 0.5)?;
+            let gap = build.graph.sub(half, reached)?;
+            let term = build.graph.dot(theta, gap)?;
+            let term = build.graph.cast(term, dtype)?;
+            value = build.graph.add(value, term)?;
+            parameters.push(theta);
         }
-        unrolling.finish(&at[..parameters], from)
+        let own = Variable::Level(steps.level);
+        build.variables.insert(own, parameters);
+        let Build { graph, inputs, variables, .. } = build;
+        Ok(Lagrangian { graph, value, inputs, variables, own: vec![own] })
     }
+}
+
+/// Adds the steps of a level to a graph.
+pub(super) fn unroll(build: &mut Build, steps: &Steps<'_>) -> Result<Unrolled, GraphError> {
+    let mut unrolling = Unrolling { steps, build, differentiated: Vec::new() };
+    let parameters = steps.trainable.len();
+    let update = steps.update;
+    let mut at = unrolling.start();
+    let mut taken = Vec::with_capacity(steps.losses.len());
+    for (step, losses) in steps.losses.iter().enumerate() {
+        let evaluated = unrolling.evaluate(step, &at[..parameters], losses)?;
+        let tensors = [&at[..parameters], &evaluated.gradient, &at[parameters..]].concat();
+        let mut images: HashMap<NodeId, NodeId> = update.tensors.iter().copied().zip(tensors).collect();
+        for (number, &like) in update.numbers.iter().enumerate() {
+            images.insert(like, unrolling.input(step, StepInput::Number(number), update.graph, like));
+        }
+        at = replay(&mut unrolling.build.graph, update.graph, update.moved, &images)?;
+        taken.push(evaluated);
+    }
+    Ok(Unrolled { reached: at, taken })
 }
 
 /// Steps on their way into one graph.
 struct Unrolling<'a> {
-    level: usize,
-    trainable: &'a [usize],
-    build: Build,
-    /// The gradients of losses that have been differentiated: equal losses are one.
-    gradients: Vec<(*const Loss, Graph, Vec<NodeId>)>,
+    steps: &'a Steps<'a>,
+    build: &'a mut Build,
+    differentiated: Vec<Differentiated>,
+}
+
+/// A loss with its gradient; equal losses are differentiated once.
+struct Differentiated {
+    loss: *const Loss,
+    graph: Graph,
+    /// The loss, its metrics, and the gradient.
+    outputs: Vec<NodeId>,
 }
 
 impl Unrolling<'_> {
-    fn step_input(&mut self, step: usize, of: StepInput, graph: &Graph, like: NodeId) -> NodeId {
-        let input = Input::Step { level: self.level, step, of };
+    fn input(&mut self, step: usize, of: StepInput, graph: &Graph, like: NodeId) -> NodeId {
+        let input = Input::Step { level: self.steps.level, step, of };
         self.build.input(input, graph.shape(like), graph.dtype(like))
     }
 
     /// Parameters and states before the first step.
-    fn start(&mut self, update: StepGraph<'_>, from: Option<usize>) -> Vec<NodeId> {
-        let parameters = self.trainable.len();
-        let mut at = Vec::with_capacity(update.moved.len());
-        for (i, &like) in update.tensors[..parameters].iter().enumerate() {
+    fn start(&mut self) -> Vec<NodeId> {
+        let Steps { trainable, update, from, .. } = *self.steps;
+        let (parameters, states) = (&update.tensors[..trainable.len()], &update.tensors[2 * trainable.len()..]);
+        let mut at = Vec::with_capacity(parameters.len() + states.len());
+        for (i, &like) in parameters.iter().enumerate() {
             at.push(match from {
-                Some(from) => {
-                    let leaf = Input::Leaf { level: from, index: self.trainable[i] };
+                Some(level) => {
+                    let leaf = Input::Leaf { level, index: trainable[i] };
                     self.build.input(leaf, update.graph.shape(like), update.graph.dtype(like))
                 }
-                None => self.step_input(0, StepInput::Parameter(i), update.graph, like),
+                None => self.input(0, StepInput::Parameter(i), update.graph, like),
             });
         }
-        for (i, &like) in update.tensors[2 * parameters..].iter().enumerate() {
-            at.push(self.step_input(0, StepInput::State(i), update.graph, like));
+        if let Some(from) = from {
+            self.build.variables.entry(Variable::Level(from)).or_insert_with(|| at.clone());
+        }
+        for (i, &like) in states.iter().enumerate() {
+            at.push(self.input(0, StepInput::State(i), update.graph, like));
         }
         at
     }
 
-    /// The mean of the gradients of several losses at these parameters.
-    fn mean_gradient(&mut self, step: usize, at: &[NodeId], losses: &[&Loss]) -> Result<Vec<NodeId>, GraphError> {
-        let mut mean: Vec<NodeId> = Vec::new();
+    /// Several losses at these parameters, and the mean of their gradients.
+    fn evaluate(&mut self, step: usize, at: &[NodeId], losses: &[&Loss]) -> Result<Taken, GraphError> {
+        let mut taken = Taken { values: Vec::new(), gradient: Vec::new() };
         for (evaluation, &loss) in losses.iter().enumerate() {
-            let gradient = self.gradient(step, evaluation, at, loss)?;
-            mean = match mean.len() {
+            let mut found = self.differentiate(step, evaluation, at, loss)?;
+            let gradient = found.split_off(found.len() - at.len());
+            taken.values.push(found);
+            taken.gradient = match taken.gradient.len() {
                 0 => gradient,
                 _ => {
-                    let pairs = mean.into_iter().zip(gradient);
+                    let pairs = taken.gradient.into_iter().zip(gradient);
                     pairs.map(|(sum, part)| self.build.graph.add(sum, part)).collect::<Result<_, _>>()?
                 }
             };
         }
         if losses.len() > 1 {
-            let scaled = mean.into_iter().map(|sum| self.build.graph.mul_scalar(sum, 1.0 / losses.len() as f64));
-            mean = scaled.collect::<Result<_, _>>()?;
+            let share = 1.0 / losses.len() as f64;
+            let scaled = taken.gradient.into_iter().map(|sum| self.build.graph.mul_scalar(sum, share));
+            taken.gradient = scaled.collect::<Result<_, _>>()?;
         }
-        Ok(mean)
+        Ok(taken)
     }
 
-    /// The gradient of one loss at these parameters.
-    fn gradient(
+    /// One loss at these parameters, its metrics, and its gradient.
+    fn differentiate(
         &mut self,
         step: usize,
         evaluation: usize,
         at: &[NodeId],
         loss: &Loss,
     ) -> Result<Vec<NodeId>, GraphError> {
-        let known = match self.gradients.iter().position(|&(of, ..)| std::ptr::eq(of, loss)) {
-            Some(known) => known,
-            None => {
-                let mut graph = loss.trace().graph.clone();
-                let own = [loss.parameters(self.level)].into_iter();
-                let gradient = gradient_nodes(&mut graph, loss.trace().loss, own)?.concat();
-                self.gradients.push((loss, graph, gradient));
-                self.gradients.len() - 1
-            }
+        let known = self.differentiated.iter().position(|known| std::ptr::eq(known.loss, loss));
+        let known = match known {
+            Some(known) => self.differentiated.swap_remove(known),
+            None => Differentiated::new(loss, self.steps.level)?,
         };
-        let (of, graph, gradient) = self.gradients.swap_remove(known);
+        let graph = &known.graph;
         let mut images = HashMap::new();
         for (input, &(source, node)) in loss.trace().inputs.iter().enumerate() {
-            let own = match source {
-                Source::Leaf { level, index } if level == self.level => {
-                    self.trainable.iter().position(|&parameter| parameter == index)
+            let of_loss = StepInput::Loss { evaluation, input };
+            let image = match source {
+                Source::Leaf { level, index } if level == self.steps.level => {
+                    match self.steps.trainable.iter().position(|&parameter| parameter == index) {
+                        Some(parameter) => at[parameter],
+                        // Running statistics differ from step to step.
+                        None if loss.moves_statistics() => self.input(step, of_loss, graph, node),
+                        None => self.build.input(Input::Leaf { level, index }, graph.shape(node), graph.dtype(node)),
+                    }
                 }
-                _ => None,
-            };
-            let image = match (own, source) {
-                (Some(own), _) => at[own],
-                (None, Source::Leaf { level, index }) if level != self.level => {
+                Source::Leaf { level, index } => {
                     self.build.input(Input::Leaf { level, index }, graph.shape(node), graph.dtype(node))
                 }
-                _ => self.step_input(step, StepInput::Loss { evaluation, input }, &graph, node),
+                Source::Batch { .. } => self.input(step, of_loss, graph, node),
             };
             images.insert(node, image);
         }
         for id in graph.ids() {
             if let Op::Random { draw, distribution } = graph.node(id).op {
                 let of = StepInput::Draw { evaluation, draw, distribution };
-                images.insert(id, self.step_input(step, of, &graph, id));
+                images.insert(id, self.input(step, of, graph, id));
             }
         }
-        for (level, nodes) in loss.levels().filter(|&(level, _)| level != self.level) {
+        for (level, nodes) in loss.levels().filter(|&(level, _)| level != self.steps.level) {
             let nodes = nodes.iter().map(|node| images[node]).collect();
             self.build.variables.entry(Variable::Level(level)).or_insert(nodes);
         }
-        let found = replay(&mut self.build.graph, &graph, &gradient, &images);
-        self.gradients.push((of, graph, gradient));
+        let found = replay(&mut self.build.graph, graph, &known.outputs, &images);
+        self.differentiated.push(known);
         found
     }
+}
 
-    /// The Lagrangian of parameters that the steps led to `reached`.
-    fn finish(mut self, reached: &[NodeId], from: Option<usize>) -> Result<Lagrangian, GraphError> {
-        let graph = &mut self.build.graph;
-        let dtype = graph.dtype(reached[0]);
-        let mut value = graph.full(&[1], dtype, 0.0);
-        let mut parameters = Vec::with_capacity(reached.len());
-        for (&reached, &index) in reached.iter().zip(self.trainable) {
-            let theta = self.build.input_like(Input::Leaf { level: self.level, index }, reached);
-            let graph = &mut self.build.graph;
-            // ½⟨θ, θ⟩ − ⟨θ, Θ⟩ = ⟨θ, ½θ − Θ⟩
-            let half = graph.mul_scalar(theta, 0.5)?;
-            let gap = graph.sub(half, reached)?;
-            let term = graph.dot(theta, gap)?;
-            let term = graph.cast(term, dtype)?;
-            value = graph.add(value, term)?;
-            parameters.push(theta);
-        }
-        let own = Variable::Level(self.level);
-        self.build.variables.insert(own, parameters);
-        if let Some(from) = from {
-            let leaf = |&index: &usize| self.build.nodes[&Input::Leaf { level: from, index }];
-            let began = self.trainable.iter().map(leaf).collect();
-            self.build.variables.entry(Variable::Level(from)).or_insert(began);
-        }
-        let Build { graph, inputs, variables, .. } = self.build;
-        Ok(Lagrangian { graph, value, inputs, variables, own: vec![own] })
+impl Differentiated {
+    fn new(loss: &Loss, level: usize) -> Result<Self, GraphError> {
+        let trace = loss.trace();
+        let mut graph = trace.graph.clone();
+        let gradient = gradient_nodes(&mut graph, trace.loss, [loss.parameters(level)].into_iter())?.concat();
+        let metrics = trace.metrics.iter().map(|&(_, metric)| metric);
+        let outputs = std::iter::once(trace.loss).chain(metrics).chain(gradient).collect();
+        Ok(Differentiated { loss, graph, outputs })
     }
 }

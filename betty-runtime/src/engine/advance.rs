@@ -20,13 +20,13 @@ use crate::trace::AnyBatch;
 
 /// Gradients gathered for one step.
 #[derive(Default)]
-struct Evaluated {
+pub(super) struct Evaluated {
     /// Sum of the losses.
-    loss: f64,
-    metrics: Metrics,
+    pub(super) loss: f64,
+    pub(super) metrics: Metrics,
     /// Norm of the last gradient.
-    norm: f64,
-    gradients: Vec<Vector>,
+    pub(super) norm: f64,
+    pub(super) gradients: Vec<Vector>,
     evaluations: Vec<Evaluation>,
     /// What the level's running statistics have become.
     statistics: Vec<(usize, Value)>,
@@ -65,6 +65,13 @@ impl<P: Multilevel> Engine<P> {
         if self.iterations < self.levels[k].config.warmup as u64 {
             self.advance_lowers(k, losses, None)?;
             self.mark_seen(k);
+            return Ok(());
+        }
+        if self.levels[k].config.vectorize
+            && let Some(evaluated) = self.evaluate_together(k, losses)?
+        {
+            self.mark_seen(k);
+            losses[k] = Some(self.step(k, evaluated)?);
             return Ok(());
         }
         let mut evaluated = Evaluated::default();
@@ -200,7 +207,7 @@ impl<P: Multilevel> Engine<P> {
     }
 
     pub(super) fn next_batch(&mut self, k: usize) -> Result<Rc<AnyBatch>, EngineError> {
-        if let Some(batch) = self.returned[k].take() {
+        if let Some(batch) = self.returned[k].pop_front() {
             self.levels[k].batches += 1;
             return Ok(batch);
         }

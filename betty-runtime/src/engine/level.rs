@@ -157,6 +157,10 @@ impl Level {
         }
     }
 
+    pub(super) fn set_last_rates(&mut self, rates: Option<LearningRates>) {
+        self.last_rates = rates;
+    }
+
     /// How many gradients are averaged for a step.
     pub(super) fn evaluations(&self) -> usize {
         self.config.tasks * self.config.accumulate

@@ -12,7 +12,8 @@ use super::ground::{Ground, Shape};
 use super::level::{Level, check_device};
 use super::program::Multilevel;
 use super::schedule::Through;
-use crate::derivatives::{Curvature, Lagrangian, Loss};
+use super::tasks::TasksKey;
+use crate::derivatives::{Curvature, Lagrangian, Loss, Steps, Tasks};
 use crate::execute::Value;
 use crate::trace::{AnyBatch, Signature, Source, TraceError, Verification, tolerance, trace_for};
 
@@ -23,6 +24,7 @@ const TRACES: usize = 8;
 pub(super) struct Losses {
     caches: Vec<IndexMap<Signature, Loss>>,
     curvatures: IndexMap<CurvatureKey, Rc<RefCell<Curvature>>>,
+    tasks: IndexMap<TasksKey, Rc<Tasks>>,
     device: Device,
     /// Whether each new trace is compared with Burn's autodiff.
     pub(super) verify: bool,
@@ -33,13 +35,21 @@ pub(super) struct Losses {
 impl Losses {
     pub(super) fn new(levels: usize, device: Device) -> Self {
         let caches = (0..levels).map(|_| IndexMap::new()).collect();
-        Losses { caches, curvatures: IndexMap::new(), device, verify: true, roundings: Vec::new() }
+        Losses {
+            caches,
+            curvatures: IndexMap::new(),
+            tasks: IndexMap::new(),
+            device,
+            verify: true,
+            roundings: Vec::new(),
+        }
     }
 
     /// Traces depend on the modules; after one was lent out, all are made again.
     pub(super) fn clear(&mut self) {
         self.caches.iter_mut().for_each(IndexMap::clear);
         self.curvatures.clear();
+        self.tasks.clear();
     }
 
     /// Compiles the loss of level `k` for batches like this one, if it is not there yet.
@@ -101,6 +111,24 @@ impl Losses {
         &mut self.caches[k][batch.signature()]
     }
 
+    /// The program for tasks like these, if it has been made.
+    pub(super) fn tasks(&mut self, key: &TasksKey) -> Option<Rc<Tasks>> {
+        let index = self.tasks.get_index_of(key)?;
+        let newest = self.tasks.len() - 1;
+        self.tasks.move_index(index, newest);
+        Some(Rc::clone(&self.tasks[newest]))
+    }
+
+    /// Keeps a program for tasks.
+    pub(super) fn keep_tasks(&mut self, key: TasksKey, tasks: Tasks) -> Rc<Tasks> {
+        if self.tasks.len() == TRACES {
+            self.tasks.shift_remove_index(0);
+        }
+        let tasks = Rc::new(tasks);
+        self.tasks.insert(key, Rc::clone(&tasks));
+        tasks
+    }
+
     /// Compiles the Lagrangian of level `k` on these grounds, if it is not there yet. Its losses, and the Lagrangians of the
     /// levels below it whose best responses answer to it, have been prepared.
     pub(super) fn prepare_curvature<P: Multilevel>(
@@ -124,8 +152,9 @@ impl Losses {
                     Ground::Loss { batch, .. } => Lagrangian::new(k, self.get(k, batch), &below),
                     Ground::Steps(steps) => {
                         let of_step = |batches: &Vec<Rc<AnyBatch>>| batches.iter().map(|of| self.get(k, of)).collect();
-                        let losses: Vec<_> = steps.batches.iter().map(of_step).collect();
-                        Lagrangian::of_steps(k, &levels[k].trainable, &losses, levels[k].update.graph(), steps.from)
+                        let losses = steps.batches.iter().map(of_step).collect();
+                        let (trainable, update) = (levels[k].trainable.as_slice(), levels[k].update.graph());
+                        Lagrangian::of_steps(&Steps { level: k, trainable, losses, update, from: steps.from })
                     }
                 };
                 let lagrangian = lagrangian.map_err(graph)?;

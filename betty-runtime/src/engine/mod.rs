@@ -21,6 +21,7 @@ mod selection;
 mod start;
 mod stream;
 mod tangents;
+mod tasks;
 mod train;
 mod trajectory;
 mod update;

@@ -1,6 +1,6 @@
 //! The engine: runs a program's schedule on data.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -41,8 +41,8 @@ pub struct Engine<P: Multilevel> {
     pub(super) iterations: u64,
     /// After how many iterations a checkpoint is written, and where.
     pub(super) saves: Option<(u64, PathBuf)>,
-    /// Batches that were only looked at.
-    pub(super) returned: Vec<Option<Rc<AnyBatch>>>,
+    /// Batches that were only looked at, the next one first.
+    pub(super) returned: Vec<VecDeque<Rc<AnyBatch>>>,
     /// The residual of every solve of the last hypergradient, where its method knows it.
     pub(super) residuals: BTreeMap<usize, Option<f64>>,
     /// Whether best responses are differentiated on the last batches, whatever the config says.
@@ -118,7 +118,7 @@ impl<P: Multilevel> Engine<P> {
             seed: 0,
             iterations: 0,
             saves: None,
-            returned: vec![None; schedule.levels.len()],
+            returned: vec![VecDeque::new(); schedule.levels.len()],
             residuals: BTreeMap::new(),
             holds_batches: false,
             stale: false,

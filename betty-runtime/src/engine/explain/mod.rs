@@ -1,7 +1,8 @@
 //! What training will take, counted before it starts.
 
+mod report;
+
 use std::collections::BTreeMap;
-use std::fmt::{self, Display, Formatter};
 use std::rc::Rc;
 
 use super::error::EngineError;
@@ -11,52 +12,9 @@ use super::record::Record;
 use super::train::Engine;
 use crate::config::Start;
 use crate::derivatives::Variable;
-use crate::execute::Cost;
 use crate::hypergradient::{Budget, Products};
 use crate::trace::AnyBatch;
-
-/// What one iteration takes, level by level.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Explanation {
-    /// The program's name.
-    pub program: &'static str,
-    /// In order of declaration.
-    pub levels: Vec<LevelCost>,
-}
-
-/// What one level takes.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LevelCost {
-    /// The level.
-    pub level: &'static str,
-    /// Trainable numbers.
-    pub parameters: usize,
-    /// Steps in one iteration, once all levels are warm.
-    pub steps: u64,
-    /// One step: direct gradients of all batches and tasks, and the optimizer's update.
-    pub step: Cost,
-    /// The hypergradients of one step, best response by best response, in the order of the sweep.
-    pub responses: Vec<ResponseCost>,
-    /// The most bytes that one program of the level holds at once.
-    pub peak: usize,
-    /// Bytes of steps that are kept to be differentiated.
-    pub kept: usize,
-    /// Numbers read from the device in one step, each of which waits for it.
-    pub reads: u64,
-}
-
-/// What one pass through a best response takes, at most.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ResponseCost {
-    /// The level whose best response it is.
-    pub through: &'static str,
-    /// The method.
-    pub method: &'static str,
-    /// Products with the level's (reduced) Hessian, if the method says how many it forms.
-    pub products: Option<usize>,
-    /// All of the solve and of what is sent on.
-    pub cost: Cost,
-}
+pub use report::{Explanation, LevelCost, ResponseCost};
 
 impl<P: Multilevel> Engine<P> {
     /// Counts what one iteration will take, from the shapes of the next batches: kernels, floating-point operations, bytes,
@@ -76,7 +34,22 @@ impl<P: Multilevel> Engine<P> {
             grounds.insert(k, Ground::Loss { batch, seed });
         }
         let steps = self.steps_of_an_iteration().into_iter().enumerate();
-        let levels = steps.map(|(k, steps)| self.explain_level(k, steps, &grounds)).collect::<Result<_, _>>()?;
+        let mut levels =
+            steps.map(|(k, steps)| self.explain_level(k, steps, &grounds)).collect::<Result<Vec<_>, _>>()?;
+        for k in 0..count {
+            if !self.levels[k].config.vectorize {
+                continue;
+            }
+            let (cost, peak) = self.tasks_cost(k, &grounds)?;
+            let update = &self.levels[k].update;
+            (levels[k].step, levels[k].peak) = (cost + update.cost(), peak.max(update.peak()));
+            levels[k].responses.clear();
+            levels[k].reads = 1;
+            for &lower in P::SCHEDULE.levels[k].lower {
+                levels[lower].within = Some(self.levels[k].name);
+                levels[lower].kept = 0;
+            }
+        }
         Ok(Explanation { program: P::SCHEDULE.name, levels })
     }
 
@@ -103,6 +76,7 @@ impl<P: Multilevel> Engine<P> {
             level: spec.name,
             parameters: parameters.len(),
             steps,
+            within: None,
             step: gradient.program().cost() * evaluations + level.update.cost(),
             responses: Vec::new(),
             peak: gradient.program().peak().max(level.update.peak()),
@@ -251,46 +225,7 @@ impl<P: Multilevel> Engine<P> {
     fn peek_batch(&mut self, k: usize) -> Result<Rc<AnyBatch>, EngineError> {
         let batch = self.next_batch(k)?;
         self.levels[k].batches -= 1;
-        self.returned[k] = Some(Rc::clone(&batch));
+        self.returned[k].push_front(Rc::clone(&batch));
         Ok(batch)
-    }
-}
-
-/// `1.23 G`
-fn scaled(number: f64) -> String {
-    let units = ["", " k", " M", " G", " T", " P"];
-    let steps = (0..units.len() - 1).find(|&steps| number < 1000_f64.powi(steps as i32 + 1)).unwrap_or(units.len() - 1);
-    let value = number / 1000_f64.powi(steps as i32);
-    if steps == 0 { format!("{value:.0}") } else { format!("{value:.3}{}", units[steps]) }
-}
-
-impl Display for Explanation {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let line = |f: &mut Formatter<'_>, cost: Cost| {
-            let Cost { kernels, operations, bytes } = cost;
-            writeln!(f, "{} kernels, {}FLOP, {}B moved", scaled(kernels), scaled(operations), scaled(bytes))
-        };
-        writeln!(f, "one iteration of {}", self.program)?;
-        let mut total = Cost::default();
-        for level in &self.levels {
-            let plural = if level.steps == 1 { "step" } else { "steps" };
-            writeln!(f, "  {}: {} {plural} of {} parameters", level.level, level.steps, level.parameters)?;
-            write!(f, "    a step: ")?;
-            line(f, level.step)?;
-            total += level.step * level.steps as f64;
-            for response in &level.responses {
-                let products = response.products.map_or("?".to_owned(), |products| products.to_string());
-                write!(f, "    through {} by {} (at most {products} products): ", response.through, response.method)?;
-                line(f, response.cost)?;
-                total += response.cost * level.steps as f64;
-            }
-            write!(f, "    at most {}B at once", scaled(level.peak as f64))?;
-            if level.kept > 0 {
-                write!(f, ", {}B of steps kept", scaled(level.kept as f64))?;
-            }
-            writeln!(f, ", {} reads of the device a step", level.reads)?;
-        }
-        write!(f, "  in all: ")?;
-        line(f, total)
     }
 }

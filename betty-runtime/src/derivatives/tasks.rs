@@ -1,0 +1,321 @@
+//! The steps of several tasks, the losses after them and the mean of their gradients, as one program.
+//!
+//! A task is one round of steps of the levels below and one loss of the level above, on batches of its own. All tasks are
+//! the same computation on other data, so it is written down once and vectorized: every kernel works on all tasks.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use burn::tensor::Device;
+
+use super::lagrangian::{Build, Input, StepInput};
+use super::loss::{Loss, gradient_nodes};
+use super::steps::{Steps, Unrolled, unroll};
+use crate::execute::{Cost, Program, ReadError, Value, Vector};
+use crate::graph::{Graph, GraphError, Image, Node, NodeId, Op, replay, vectorize};
+use crate::trace::Source;
+
+/// What one level below does in every task.
+#[derive(Clone)]
+pub struct TaskSteps<'a> {
+    /// Its steps.
+    pub steps: Steps<'a>,
+    /// Whether the numbers of a step differ from task to task.
+    pub numbers_differ: bool,
+}
+
+/// The planned tasks of one step.
+pub struct Tasks {
+    program: Program,
+    /// What the program's inputs stand for; with the task, for what tasks do not share.
+    inputs: Vec<(Input, Option<usize>, Node)>,
+    count: usize,
+    /// Names of what the loss above reports.
+    upper: Rc<[Rc<str>]>,
+    lower: Vec<Layout>,
+    parameters: usize,
+}
+
+/// What is found for one level below.
+struct Layout {
+    /// For every step and every loss in it: names of what it reports.
+    steps: Vec<Vec<Rc<[Rc<str>]>>>,
+    parameters: usize,
+    states: usize,
+}
+
+/// What was found for all tasks.
+pub struct TasksFound {
+    /// The mean of the gradients.
+    pub gradient: Vector,
+    /// The sum of its squares: finite exactly if the gradient is.
+    pub square_norm: f64,
+    /// Every task.
+    pub tasks: Vec<TaskFound>,
+    /// Where the last task left each level below: its parameters, and its optimizer's states.
+    pub reached: Vec<(Vector, Vec<Value>)>,
+}
+
+/// What was found for one task.
+pub struct TaskFound {
+    /// The loss above.
+    pub upper: LossFound,
+    /// The steps of every level below, in order.
+    pub lower: Vec<Vec<StepFound>>,
+}
+
+/// A loss and what it reports.
+pub struct LossFound {
+    /// Its value.
+    pub loss: f64,
+    /// Names and values.
+    pub metrics: Vec<(Rc<str>, f64)>,
+}
+
+/// How a step came about.
+pub struct StepFound {
+    /// The losses whose gradients were averaged.
+    pub losses: Vec<LossFound>,
+    /// The sum of squares of the mean gradient.
+    pub square_norm: f64,
+}
+
+impl Tasks {
+    /// Plans `count` tasks of `level`, whose loss after the steps of the levels below is `loss`.
+    ///
+    /// # Errors
+    /// [`GraphError`] if a derivative cannot be built.
+    pub fn new(
+        level: usize,
+        loss: &Loss,
+        lower: &[TaskSteps<'_>],
+        count: usize,
+        device: &Device,
+    ) -> Result<Self, GraphError> {
+        let mut build = Build::default();
+        let unrolled = lower.iter().map(|lower| unroll(&mut build, &lower.steps)).collect::<Result<Vec<_>, _>>()?;
+        let above = above(&mut build, level, loss, lower, &unrolled)?;
+        let mut columns = above.values.clone();
+        for step in unrolled.iter().flat_map(|unrolled| &unrolled.taken) {
+            columns.extend(step.values.iter().flatten());
+            let mut square_norm = build.graph.full(&[1], build.graph.dtype(above.values[0]), 0.0);
+            for &gradient in &step.gradient {
+                let square = build.graph.dot(gradient, gradient)?;
+                let square = build.graph.cast(square, build.graph.dtype(square_norm))?;
+                square_norm = build.graph.add(square_norm, square)?;
+            }
+            columns.push(square_norm);
+        }
+        let reached = unrolled.iter().flat_map(|unrolled| unrolled.reached.iter().copied());
+        let outputs: Vec<NodeId> = columns.iter().copied().chain(reached).collect();
+
+        let mut together = Together { graph: Graph::new(), inputs: Vec::new(), images: HashMap::new(), count };
+        for &(input, node) in &build.inputs {
+            together.add(input, build.graph.node(node), node, lower)?;
+        }
+        let own: Vec<NodeId> = above.parameters.iter().filter_map(|parameter| together.shared(*parameter)).collect();
+        let Together { mut graph, inputs, images, .. } = together;
+        let mut found = vectorize(&mut graph, &build.graph, &outputs, &images, count)?;
+        let reached = found.split_off(columns.len());
+        let columns: Vec<NodeId> =
+            found.into_iter().map(|image| of_each(&mut graph, image, count)).collect::<Result<_, _>>()?;
+        let mean = graph.sum_all(columns[0])?;
+        let mean = graph.mul_scalar(mean, 1.0 / count as f64)?;
+        let gradient = gradient_nodes(&mut graph, mean, [own.as_slice()].into_iter())?.concat();
+        let status = status(&mut graph, &columns, &gradient)?;
+        let last = reached.into_iter().map(|image| last(&mut graph, image)).collect::<Result<Vec<_>, _>>()?;
+        let outputs = [&[status], gradient.as_slice(), &last].concat();
+        let nodes: Vec<NodeId> = graph.inputs().to_vec();
+        let program = Program::new(&graph, &nodes, &outputs, device);
+        let names =
+            |loss: &Loss| -> Rc<[Rc<str>]> { loss.trace().metrics.iter().map(|(name, _)| Rc::clone(name)).collect() };
+        let layout = |lower: &TaskSteps<'_>| Layout {
+            steps: lower.steps.losses.iter().map(|losses| losses.iter().map(|&loss| names(loss)).collect()).collect(),
+            parameters: lower.steps.trainable.len(),
+            states: lower.steps.update.moved.len() - lower.steps.trainable.len(),
+        };
+        let layouts = lower.iter().map(layout).collect();
+        Ok(Tasks { program, inputs, count, upper: names(loss), lower: layouts, parameters: gradient.len() })
+    }
+
+    /// What the inputs of the program stand for, in order, with the task for what tasks do not share, and what they look
+    /// like.
+    pub fn inputs(&self) -> impl Iterator<Item = (Input, Option<usize>, &Node)> {
+        self.inputs.iter().map(|(input, task, node)| (*input, *task, node))
+    }
+
+    /// What all tasks take, and the bytes that they hold at once.
+    pub fn cost(&self) -> (Cost, usize) {
+        (self.program.cost(), self.program.peak())
+    }
+
+    /// Runs all tasks.
+    ///
+    /// # Errors
+    /// [`ReadError`] if the losses cannot be read back.
+    pub fn run(&self, inputs: impl IntoIterator<Item = Value>) -> Result<TasksFound, ReadError> {
+        // Draws are inputs, so that the seed means nothing here.
+        let mut outputs = self.program.run(inputs, 0).into_iter();
+        let numbers = outputs.next().map_or_else(|| Ok(Vec::new()), |status| status.to_vec())?;
+        let gradient = Vector(outputs.by_ref().take(self.parameters).collect());
+        let mut numbers = numbers.into_iter();
+        let square_norm = numbers.next().unwrap_or(f64::NAN);
+        let tasks = (0..self.count).map(|_| self.task(&mut numbers)).collect();
+        let mut reached = Vec::with_capacity(self.lower.len());
+        for lower in &self.lower {
+            let parameters = Vector(outputs.by_ref().take(lower.parameters).collect());
+            reached.push((parameters, outputs.by_ref().take(lower.states).collect()));
+        }
+        Ok(TasksFound { gradient, square_norm, tasks, reached })
+    }
+
+    /// Takes the numbers of one task off the front.
+    fn task(&self, numbers: &mut impl Iterator<Item = f64>) -> TaskFound {
+        let upper = LossFound::take(&self.upper, numbers);
+        let mut step = |losses: &Vec<Rc<[Rc<str>]>>| {
+            let losses = losses.iter().map(|names| LossFound::take(names, numbers)).collect();
+            StepFound { losses, square_norm: numbers.next().unwrap_or(f64::NAN) }
+        };
+        let lower = self.lower.iter().map(|lower| lower.steps.iter().map(&mut step).collect()).collect();
+        TaskFound { upper, lower }
+    }
+}
+
+impl LossFound {
+    fn take(names: &[Rc<str>], numbers: &mut impl Iterator<Item = f64>) -> Self {
+        let mut next = || numbers.next().unwrap_or(f64::NAN);
+        let loss = next();
+        LossFound { loss, metrics: names.iter().map(|name| (Rc::clone(name), next())).collect() }
+    }
+}
+
+/// The loss of a level after the steps below it.
+struct Above {
+    /// The loss, and then its metrics.
+    values: Vec<NodeId>,
+    /// The inputs that are parameters of the level.
+    parameters: Vec<NodeId>,
+}
+
+/// Adds the loss of a level, which reads where the steps below lead.
+fn above(
+    build: &mut Build,
+    level: usize,
+    loss: &Loss,
+    lower: &[TaskSteps<'_>],
+    unrolled: &[Unrolled],
+) -> Result<Above, GraphError> {
+    let trace = loss.trace();
+    let mut images = HashMap::new();
+    for &(source, node) in &trace.inputs {
+        let reached = lower.iter().zip(unrolled).find_map(|(lower, unrolled)| match source {
+            Source::Leaf { level, index } if level == lower.steps.level => {
+                let parameter = lower.steps.trainable.iter().position(|&parameter| parameter == index)?;
+                Some(unrolled.reached[parameter])
+            }
+            _ => None,
+        });
+        let input = match source {
+            Source::Leaf { level, index } => Input::Leaf { level, index },
+            Source::Batch { index } => Input::Batch { level, index },
+        };
+        images.insert(
+            node,
+            reached.unwrap_or_else(|| build.input(input, trace.graph.shape(node), trace.graph.dtype(node))),
+        );
+    }
+    for id in trace.graph.ids() {
+        if let Op::Random { draw, distribution } = trace.graph.node(id).op {
+            let input = Input::Draw { level, draw, distribution };
+            images.insert(id, build.input(input, trace.graph.shape(id), trace.graph.dtype(id)));
+        }
+    }
+    let outputs: Vec<NodeId> = std::iter::once(trace.loss).chain(trace.metrics.iter().map(|&(_, node)| node)).collect();
+    let values = replay(&mut build.graph, &trace.graph, &outputs, &images)?;
+    Ok(Above { values, parameters: loss.parameters(level).iter().map(|parameter| images[parameter]).collect() })
+}
+
+/// The graph of all tasks while it is made.
+struct Together {
+    graph: Graph,
+    inputs: Vec<(Input, Option<usize>, Node)>,
+    /// What stands for the inputs of one task.
+    images: HashMap<NodeId, Image>,
+    count: usize,
+}
+
+impl Together {
+    /// What stands for an input that all tasks share.
+    fn shared(&self, node: NodeId) -> Option<NodeId> {
+        match self.images.get(&node) {
+            Some(&Image::Shared(image)) => Some(image),
+            _ => None,
+        }
+    }
+
+    /// Adds an input: once if tasks share it, else once for each of them.
+    fn add(&mut self, input: Input, like: &Node, node: NodeId, lower: &[TaskSteps<'_>]) -> Result<(), GraphError> {
+        let differ = |level: usize| lower.iter().any(|lower| lower.steps.level == level && lower.numbers_differ);
+        let is_shared = match input {
+            Input::Leaf { .. } | Input::Multiplier { .. } => true,
+            Input::Step { of: StepInput::Parameter(_) | StepInput::State(_), .. } => true,
+            Input::Step { level, of: StepInput::Number(_), .. } => !differ(level),
+            Input::Step { .. } | Input::Batch { .. } | Input::Draw { .. } => false,
+        };
+        let image = if is_shared {
+            self.inputs.push((input, None, like.clone()));
+            Image::Shared(self.graph.input(&like.shape, like.dtype))
+        } else {
+            let one = [&[1], like.shape.as_slice()].concat();
+            let mut parts = Vec::with_capacity(self.count);
+            for task in 0..self.count {
+                self.inputs.push((input, Some(task), like.clone()));
+                let part = self.graph.input(&like.shape, like.dtype);
+                parts.push(self.graph.reshape(part, &one)?);
+            }
+            Image::Each(self.graph.push(Op::Concat(0), &parts)?)
+        };
+        self.images.insert(node, image);
+        Ok(())
+    }
+}
+
+/// One number for each task, of shape `[count, 1]`.
+fn of_each(graph: &mut Graph, image: Image, count: usize) -> Result<NodeId, GraphError> {
+    match image {
+        Image::Each(node) => graph.reshape(node, &[count, 1]),
+        Image::Shared(node) => {
+            let one = graph.reshape(node, &[1, 1])?;
+            graph.expand(one, &[count, 1])
+        }
+    }
+}
+
+/// What the last task has.
+fn last(graph: &mut Graph, image: Image) -> Result<NodeId, GraphError> {
+    match image {
+        Image::Shared(node) => Ok(node),
+        Image::Each(node) => {
+            let shape = graph.shape(node).to_vec();
+            let last = graph.narrow(node, 0, shape[0] - 1, shape[0])?;
+            graph.reshape(last, &shape[1..])
+        }
+    }
+}
+
+/// The sum of squares of the gradient, and all numbers of the first task, of the second, and so on: one transfer tells
+/// them all.
+fn status(graph: &mut Graph, columns: &[NodeId], gradient: &[NodeId]) -> Result<NodeId, GraphError> {
+    let dtype = graph.dtype(columns[0]);
+    let mut total = graph.full(&[1], dtype, 0.0);
+    for &part in gradient {
+        let square = graph.dot(part, part)?;
+        let square = graph.cast(square, dtype)?;
+        total = graph.add(total, square)?;
+    }
+    let columns = columns.iter().map(|&column| graph.cast(column, dtype)).collect::<Result<Vec<_>, _>>()?;
+    let rows = graph.push(Op::Concat(1), &columns)?;
+    let numbers = graph.node(rows).elements();
+    let rows = graph.reshape(rows, &[numbers])?;
+    graph.push(Op::Concat(0), &[total, rows])
+}

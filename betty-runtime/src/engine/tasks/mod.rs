@@ -1,0 +1,180 @@
+//! All tasks of one step at once: rounds of the levels below, and the gradients after them, by one program.
+
+mod inputs;
+mod outcome;
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use super::advance::Evaluated;
+use super::error::EngineError;
+use super::ground::{Ground, Shape};
+use super::level::Seeded;
+use super::program::Multilevel;
+use super::rates::LearningRates;
+use super::train::Engine;
+use crate::config::Start;
+use crate::derivatives::{Steps, TaskSteps, Tasks};
+use crate::execute::{Cost, Value};
+
+/// What one level below sees in all tasks.
+struct Round {
+    level: usize,
+    /// Where the steps begin, if that is another level.
+    from: Option<usize>,
+    /// Batches by task, step and evaluation.
+    batches: Vec<Vec<Vec<Seeded>>>,
+    /// Learning rates by task and step.
+    rates: Vec<Vec<LearningRates>>,
+}
+
+/// What decides which program there is: the level, the number of tasks, and what it and the levels below see in a task.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct TasksKey {
+    level: usize,
+    count: usize,
+    shapes: Vec<Shape>,
+    numbers_differ: Vec<bool>,
+}
+
+impl<P: Multilevel> Engine<P> {
+    /// The mean gradient of level `k` over all tasks of a step, with the levels below where the last task leaves them.
+    /// Nothing if the tasks differ in more than numbers: in the shapes of batches, or because running statistics go from
+    /// one to the next.
+    pub(super) fn evaluate_together(
+        &mut self,
+        k: usize,
+        losses: &mut [Option<f64>],
+    ) -> Result<Option<Evaluated>, EngineError> {
+        let lower = P::SCHEDULE.levels[k].lower;
+        if lower.iter().any(|&level| self.iterations < self.levels[level].config.warmup as u64) {
+            return Ok(None);
+        }
+        let count = self.levels[k].config.tasks;
+        let mut rounds = lower.iter().map(|&level| self.draw_round(level, count)).collect::<Result<Vec<_>, _>>()?;
+        let own = (0..count).map(|_| self.draw(k)).collect::<Result<Vec<_>, _>>()?;
+        if !self.are_alike(k, &rounds, &own)? {
+            rounds.into_iter().for_each(|round| self.give_back(round.level, round.batches.concat().concat()));
+            self.give_back(k, own);
+            return Ok(None);
+        }
+        for round in &mut rounds {
+            let level = &mut self.levels[round.level];
+            let unroll = level.config.unroll;
+            round.rates = (0..count).map(|_| (0..unroll).map(|_| level.learning_rates()).collect()).collect();
+        }
+        let tasks = self.prepare_tasks(k, &rounds, &own)?;
+        let inputs: Vec<Value> =
+            tasks.inputs().map(|(input, task, like)| self.task_input(input, task, like, &rounds, &own)).collect();
+        let found = tasks.run(inputs)?;
+        self.check_tasks(k, &rounds, &found)?;
+        Ok(Some(self.take_over(k, rounds, own, found, losses)))
+    }
+
+    fn draw(&mut self, level: usize) -> Result<Seeded, EngineError> {
+        let batch = self.next_batch(level)?;
+        Ok((batch, self.draw_seed(level)))
+    }
+
+    fn draw_round(&mut self, level: usize, count: usize) -> Result<Round, EngineError> {
+        let (unroll, each) = (self.levels[level].config.unroll, self.levels[level].evaluations());
+        let mut batches = Vec::with_capacity(count);
+        for _ in 0..count {
+            let mut steps = Vec::with_capacity(unroll);
+            for _ in 0..unroll {
+                steps.push((0..each).map(|_| self.draw(level)).collect::<Result<Vec<_>, _>>()?);
+            }
+            batches.push(steps);
+        }
+        Ok(Round { level, from: self.starts_from(level), batches, rates: Vec::new() })
+    }
+
+    /// Puts batches back, the first one first.
+    fn give_back(&mut self, level: usize, batches: Vec<Seeded>) {
+        self.levels[level].batches -= batches.len() as u64;
+        for (batch, _) in batches.into_iter().rev() {
+            self.returned[level].push_front(batch);
+        }
+    }
+
+    /// Whether one computation serves all tasks. All losses have been prepared after this.
+    fn are_alike(&mut self, k: usize, rounds: &[Round], own: &[Seeded]) -> Result<bool, EngineError> {
+        for round in rounds {
+            let (first, others) = round.batches.split_first().expect("there is a task");
+            let signatures = |task: &[Vec<Seeded>]| {
+                task.iter().flatten().map(|(batch, _)| batch.signature().clone()).collect::<Vec<_>>()
+            };
+            let of_first = signatures(first);
+            if others.iter().any(|task| signatures(task) != of_first) {
+                return Ok(false);
+            }
+            for (batch, seed) in first.iter().flatten() {
+                let loss = self.losses.prepare(&self.problem, &self.levels, round.level, batch, *seed)?;
+                if loss.moves_statistics() {
+                    return Ok(false);
+                }
+            }
+        }
+        let (first, seed) = &own[0];
+        let loss = self.losses.prepare(&self.problem, &self.levels, k, first, *seed)?;
+        Ok(!loss.moves_statistics() && own.iter().all(|(batch, _)| batch.signature() == first.signature()))
+    }
+
+    /// The program for tasks like these.
+    fn prepare_tasks(&mut self, k: usize, rounds: &[Round], own: &[Seeded]) -> Result<Rc<Tasks>, EngineError> {
+        let shape = |round: &Round| {
+            let step = |step: &Vec<Seeded>| step.iter().map(|(batch, _)| batch.signature().clone()).collect();
+            Shape::Steps { batches: round.batches[0].iter().map(step).collect(), from: round.from }
+        };
+        let numbers_differ: Vec<bool> =
+            rounds.iter().map(|round| round.rates.iter().any(|task| *task != round.rates[0])).collect();
+        let shapes = std::iter::once(Shape::Loss(own[0].0.signature().clone())).chain(rounds.iter().map(shape));
+        let key =
+            TasksKey { level: k, count: own.len(), shapes: shapes.collect(), numbers_differ: numbers_differ.clone() };
+        if let Some(known) = self.losses.tasks(&key) {
+            return Ok(known);
+        }
+        let mut lower = Vec::with_capacity(rounds.len());
+        for (round, numbers_differ) in rounds.iter().zip(numbers_differ) {
+            let level = &self.levels[round.level];
+            let of_step =
+                |step: &Vec<Seeded>| step.iter().map(|(batch, _)| self.losses.get(round.level, batch)).collect();
+            let steps = Steps {
+                level: round.level,
+                trainable: &level.trainable,
+                losses: round.batches[0].iter().map(of_step).collect(),
+                update: level.update.graph(),
+                from: round.from,
+            };
+            lower.push(TaskSteps { steps, numbers_differ });
+        }
+        let device = self.levels[k].device();
+        let tasks = Tasks::new(k, self.losses.get(k, &own[0].0), &lower, own.len(), &device)
+            .map_err(|source| EngineError::Graph { level: P::SCHEDULE.levels[k].name.into(), source })?;
+        Ok(self.losses.keep_tasks(key, tasks))
+    }
+
+    /// What the tasks of one step of level `k` take, on batches like these, and the bytes that they hold at once.
+    pub(super) fn tasks_cost(
+        &mut self,
+        k: usize,
+        grounds: &BTreeMap<usize, Ground>,
+    ) -> Result<(Cost, usize), EngineError> {
+        let count = self.levels[k].config.tasks;
+        let seeded = |level: usize| match &grounds[&level] {
+            Ground::Loss { batch, seed } => (Rc::clone(batch), *seed),
+            Ground::Steps(_) => unreachable!("a level steps along the gradient of a loss"),
+        };
+        let round = |&level: &usize| {
+            let steps = vec![vec![seeded(level); self.levels[level].evaluations()]; self.levels[level].config.unroll];
+            Round { level, from: self.starts_from(level), batches: vec![steps; count], rates: vec![Vec::new(); count] }
+        };
+        let rounds: Vec<Round> = P::SCHEDULE.levels[k].lower.iter().map(round).collect();
+        Ok(self.prepare_tasks(k, &rounds, &vec![seeded(k); count])?.cost())
+    }
+
+    /// The level whose parameters the steps of this one begin at.
+    fn starts_from(&self, level: usize) -> Option<usize> {
+        P::SCHEDULE.levels[level].start.filter(|_| self.levels[level].config.start == Start::From)
+    }
+}
