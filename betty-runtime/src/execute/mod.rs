@@ -8,6 +8,7 @@ mod host;
 mod kernel;
 mod program;
 mod random;
+mod rows;
 mod value;
 mod vector;
 

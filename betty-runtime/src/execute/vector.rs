@@ -6,7 +6,7 @@ use burn_backend::TensorMetadata as _;
 use burn_backend::ops::FloatTensorOps;
 use burn_dispatch::Dispatch;
 
-use super::{ReadError, Value, host};
+use super::{ReadError, Value, host, rows};
 use crate::graph::accumulator;
 use crate::linalg::{Coordinates, InnerProductSpace};
 
@@ -47,7 +47,7 @@ impl Vector {
 }
 
 /// The tensor in the type in which it is added up.
-fn wide(x: &Value) -> DispatchTensor {
+pub(super) fn wide(x: &Value) -> DispatchTensor {
     Dispatch::float_cast(x.0.clone(), accumulator(x.dtype()).into())
 }
 
@@ -99,6 +99,14 @@ impl InnerProductSpace for Vector {
             Value(Dispatch::float_zeros(tensor.shape(), &tensor.device(), tensor.dtype().into()))
         });
         Vector(zeros.collect())
+    }
+
+    fn inner_products(xs: &[Self], ys: &[Self]) -> Result<Vec<Vec<f64>>, ReadError> {
+        rows::inner_products(xs, ys)
+    }
+
+    fn combinations(weights: &[Vec<f64>], xs: &[Self]) -> Vec<Self> {
+        rows::combinations(weights, xs)
     }
 }
 

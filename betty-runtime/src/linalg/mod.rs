@@ -13,6 +13,7 @@
 //! the system before; that takes one more product. [`largest_eigenvalue`] helps to choose a step size.
 
 mod cg;
+mod cholesky;
 mod dense;
 mod gmres;
 mod jacobi;

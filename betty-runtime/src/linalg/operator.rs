@@ -27,6 +27,26 @@ pub trait InnerProductSpace: Clone {
 
     /// The zero of the space that `self` lives in.
     fn zero(&self) -> Self;
+
+    /// All `⟨xᵢ, yⱼ⟩`, by rows; one by one unless the space does it at once.
+    ///
+    /// # Errors
+    /// When the numbers cannot be read.
+    fn inner_products(xs: &[Self], ys: &[Self]) -> Result<Vec<Vec<f64>>, Self::Error> {
+        xs.iter().map(|x| ys.iter().map(|y| x.dot(y)).collect()).collect()
+    }
+
+    /// `Σⱼ wᵢⱼ·xⱼ` for each row `wᵢ` of `weights`, of which there is one entry for each vector; one by one unless the space
+    /// does it at once.
+    fn combinations(weights: &[Vec<f64>], xs: &[Self]) -> Vec<Self> {
+        let Some(like) = xs.first() else { return Vec::new() };
+        let sum = |weights: &Vec<f64>| {
+            let mut sum = like.zero();
+            weights.iter().zip(xs).for_each(|(&weight, x)| sum.add_scaled(weight, x));
+            sum
+        };
+        weights.iter().map(sum).collect()
+    }
 }
 
 /// A space whose vectors can be written down as lists of numbers, in an orthonormal basis.
@@ -80,4 +100,18 @@ pub(super) fn dot<A: LinearOperator + ?Sized>(
 ) -> Result<f64, SolveError<A::Error>> {
     let value = x.dot(y).map_err(|error| SolveError::Operator(error.into()))?;
     if value.is_finite() { Ok(value) } else { Err(SolveError::NotFinite { iteration, quantity }) }
+}
+
+/// All inner products `⟨xᵢ, yⱼ⟩`, checked to be finite numbers.
+pub(super) fn inner_products<A: LinearOperator + ?Sized>(
+    xs: &[A::Vector],
+    ys: &[A::Vector],
+    iteration: usize,
+) -> Result<Vec<Vec<f64>>, SolveError<A::Error>> {
+    let all = A::Vector::inner_products(xs, ys).map_err(|error| SolveError::Operator(error.into()))?;
+    if all.iter().flatten().all(|entry| entry.is_finite()) {
+        Ok(all)
+    } else {
+        Err(SolveError::NotFinite { iteration, quantity: Quantity::Entry })
+    }
 }

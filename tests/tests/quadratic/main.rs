@@ -230,13 +230,15 @@ fn damping_is_added_to_the_hessian() {
 #[test]
 fn nystrom_approaches_the_damped_solve_with_its_rank() {
     let damped = expected(&solve(0.7, &cotangent()));
-    let error = |rank: usize| {
-        let json = format!(r#"{{"method": "nystrom", "rank": {rank}, "damping": 0.7, "seed": 1}}"#);
+    // For one draw of the vectors, one more may well make the answer worse.
+    let error = |rank: usize, seed: usize| {
+        let json = format!(r#"{{"method": "nystrom", "rank": {rank}, "damping": 0.7, "seed": {seed}}}"#);
         let found = hypergradient(method(&json));
         damped.iter().zip(found).map(|(x, y)| (x - y).powi(2)).sum::<f64>().sqrt()
     };
+    let error = |rank: usize| (0..20).map(|seed| error(rank, seed)).sum::<f64>() / 20.0;
     let errors: Vec<f64> = (1..=4).map(error).collect();
-    assert!(errors.is_sorted_by(|larger, smaller| smaller < larger), "{errors:?}");
+    assert!(errors.is_sorted_by(|larger, smaller| smaller < larger) && errors[3] < 1e-14, "{errors:?}");
 }
 
 #[test]
