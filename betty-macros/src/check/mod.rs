@@ -2,6 +2,7 @@
 
 mod edges;
 mod fields;
+mod learned;
 mod names;
 mod options;
 mod start;
@@ -34,6 +35,7 @@ pub(crate) fn check(program: &mut Program, report: &mut Report) -> Checked {
     unrolled::check(program, &graph, report);
     if graph.circles().is_empty() && !links.incomplete {
         start::check_edges(program, &links, &graph, report);
+        learned::check_edges(program, &links, &graph, report);
     }
     Checked { graph, sound: links.sound }
 }

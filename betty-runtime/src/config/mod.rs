@@ -4,6 +4,8 @@ mod all;
 mod check;
 mod error;
 mod hypergradient;
+mod hyperparameter;
+mod learned;
 mod optimizer;
 mod precision;
 mod program;
@@ -13,6 +15,7 @@ mod tests;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::check::accepts;
 pub use self::error::ConfigError;
 pub(crate) use self::error::suggestion;
 pub use self::hypergradient::{
@@ -20,6 +23,7 @@ pub use self::hypergradient::{
     GmresConfig, HypergradientConfig, IdentityConfig, LowerBatch, MinresConfig, NeumannConfig, NystromConfig,
     PenaltyConfig, SamaConfig, UnrolledConfig,
 };
+pub use self::hyperparameter::{Hyperparameter, Learned, Transform};
 pub use self::optimizer::{AdaGradConfig, AdamConfig, AdamWConfig, OptimizerConfig, RmsPropConfig, SgdConfig};
 pub use self::precision::Precision;
 pub use self::program::ProgramConfig;

@@ -11,4 +11,4 @@ mod steps;
 pub use curvature::{Curvature, Point};
 pub use lagrangian::{Input, Lagrangian, StepInput, Variable};
 pub use loss::{GradientProgram, Gradients, Loss};
-pub use steps::StepGraph;
+pub use steps::{LevelAbove, StepGraph};

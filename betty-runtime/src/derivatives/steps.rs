@@ -13,13 +13,15 @@
 
 use std::collections::HashMap;
 
+use burn::tensor::DType;
+
 use super::lagrangian::{Build, Input, Lagrangian, StepInput, Variable};
 use super::loss::{Loss, gradient_nodes};
 use crate::graph::{Graph, GraphError, NodeId, Op, replay};
 use crate::trace::Source;
 
 /// What one step does to the parameters of a level, as a graph.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct StepGraph<'a> {
     /// The graph.
     pub graph: &'a Graph,
@@ -27,8 +29,21 @@ pub struct StepGraph<'a> {
     pub tensors: &'a [NodeId],
     /// Inputs that are numbers of the step.
     pub numbers: &'a [NodeId],
+    /// Inputs that are parameters of other levels, of which further numbers are made.
+    pub learned: Vec<(Input, NodeId)>,
+    /// The levels that those belong to.
+    pub above: &'a [LevelAbove],
     /// All parameters after the step, then all states.
     pub moved: &'a [NodeId],
+}
+
+/// A level whose parameters are numbers of another level's steps.
+#[derive(Clone, Debug)]
+pub struct LevelAbove {
+    /// The level.
+    pub level: usize,
+    /// All its parameters: which tensor of the module, its shape and type.
+    pub parameters: Vec<(usize, Vec<usize>, DType)>,
 }
 
 impl Lagrangian {
@@ -42,7 +57,7 @@ impl Lagrangian {
         level: usize,
         trainable: &[usize],
         steps: &[Vec<&Loss>],
-        update: StepGraph<'_>,
+        update: &StepGraph<'_>,
         from: Option<usize>,
     ) -> Result<Self, GraphError> {
         let mut unrolling = Unrolling { level, trainable, build: Build::default(), gradients: Vec::new() };
@@ -58,7 +73,18 @@ impl Lagrangian {
                 let of = StepInput::Number(number);
                 images.insert(like, unrolling.step_input(index, of, update.graph, like));
             }
+            for &(input, like) in &update.learned {
+                let (shape, dtype) = (update.graph.shape(like), update.graph.dtype(like));
+                images.insert(like, unrolling.build.input(input, shape, dtype));
+            }
             at = replay(&mut unrolling.build.graph, update.graph, update.moved, &images)?;
+        }
+        for LevelAbove { level, parameters } in update.above {
+            let leaves = parameters.iter().map(|(index, shape, dtype)| {
+                unrolling.build.input(Input::Leaf { level: *level, index: *index }, shape, *dtype)
+            });
+            let leaves = leaves.collect();
+            unrolling.build.variables.entry(Variable::Level(*level)).or_insert(leaves);
         }
         unrolling.finish(&at[..parameters], from)
     }
@@ -80,7 +106,7 @@ impl Unrolling<'_> {
     }
 
     /// Parameters and states before the first step.
-    fn start(&mut self, update: StepGraph<'_>, from: Option<usize>) -> Vec<NodeId> {
+    fn start(&mut self, update: &StepGraph<'_>, from: Option<usize>) -> Vec<NodeId> {
         let parameters = self.trainable.len();
         let mut at = Vec::with_capacity(update.moved.len());
         for (i, &like) in update.tensors[..parameters].iter().enumerate() {

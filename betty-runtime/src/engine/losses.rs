@@ -125,7 +125,7 @@ impl Losses {
                     Ground::Steps(steps) => {
                         let of_step = |batches: &Vec<Rc<AnyBatch>>| batches.iter().map(|of| self.get(k, of)).collect();
                         let losses: Vec<_> = steps.batches.iter().map(of_step).collect();
-                        Lagrangian::of_steps(k, &levels[k].trainable, &losses, levels[k].update.graph(), steps.from)
+                        Lagrangian::of_steps(k, &levels[k].trainable, &losses, &levels[k].update.graph(), steps.from)
                     }
                 };
                 let lagrangian = lagrangian.map_err(graph)?;
