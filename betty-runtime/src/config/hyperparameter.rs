@@ -40,8 +40,9 @@ impl From<f64> for Hyperparameter {
     }
 }
 
-/// A number that is a transform of parameters of a level above, which a hypergradient reaches by methods that go through the
-/// steps, such as `unrolled` (Maclaurin, Duvenaud and Adams, *Gradient-based Hyperparameter Optimization through Reversible Learning*, 2015).
+/// A number that is a transform of parameters of a level above, which hypergradients reach by methods that go through the
+/// steps, such as `unrolled` (Maclaurin, Duvenaud and Adams, *Gradient-based Hyperparameter Optimization through Reversible
+/// Learning*, 2015).
 ///
 /// The parameters are those of the level whose path is `path` or lies inside of it. They are
 ///

@@ -128,6 +128,47 @@ fn all_numbers_together() {
     );
 }
 
+/// Tangents that go along with the steps are the transpose of the sweep back through them.
+#[test]
+fn forwards_as_backwards() {
+    let at = Knobs::first_values();
+    for optimizer in [
+        r#""name": "sgd", "lr": "exp(knobs.entries)", "momentum": "sigmoid(knobs.other)", "dampening": "sigmoid(knobs.each)""#,
+        r#""name": "adam", "lr": "exp(knobs.each)", "beta_1": "sigmoid(knobs.vector)", "weight_decay": "exp(knobs.one)""#,
+    ] {
+        let by = |method: &str| {
+            let method =
+                format!(r#""hypergradient": {{ "method": "{method}" }}, "accumulate": 2, "clip": {{ "norm": 0.3 }}"#);
+            iteration(&format!(r#"{{ "net": {{ "optimizer": {{ {optimizer} }}, {method} }} }}"#), &at).1
+        };
+        let (forward, backward) = (by("forward"), by("unrolled"));
+        let gap: Vec<f64> = forward.iter().zip(&backward).map(|(x, y)| x - y).collect();
+        assert!(norm(&gap) < 1e-12 * norm(&backward), "{optimizer}: {forward:?} is not {backward:?}");
+    }
+}
+
+/// One pair estimates `⟨u, g⟩·u` from two values of the loss, for a random `u` that two runs have in common: the slopes of
+/// both along it are those of their exact hypergradients `g`.
+#[test]
+fn without_derivatives() {
+    let at = Knobs::first_values();
+    let by = |unroll: usize, method: &str| {
+        let optimizer = r#""name": "sgd", "lr": "exp(knobs.entries)", "momentum": "sigmoid(knobs.other)""#;
+        let method = format!(r#""hypergradient": {method}, "unroll": {unroll}"#);
+        let (_, mut found) = iteration(&format!(r#"{{ "net": {{ "optimizer": {{ {optimizer} }}, {method} }} }}"#), &at);
+        found[0] -= direct(at[0]);
+        found
+    };
+    let dot = |x: &[f64], y: &[f64]| x.iter().zip(y).map(|(x, y)| x * y).sum::<f64>();
+    let [exact, other] = [6, 2].map(|unroll| by(unroll, r#"{ "method": "unrolled" }"#));
+    let estimate = r#"{ "method": "evolution", "pairs": 1, "sigma": 1e-4, "seed": 1 }"#;
+    let [along, along_other] = [6, 2].map(|unroll| by(unroll, estimate));
+    let (found, expected) =
+        (dot(&along_other, &along) / dot(&along, &along), dot(&along, &other) / dot(&along, &exact));
+    assert!((expected - 1.0).abs() > 0.1, "both runs say the same: {expected}");
+    assert!((found - expected).abs() < 1e-6 * expected.abs(), "{found} is not {expected}");
+}
+
 /// One knob may be several numbers.
 #[test]
 fn one_knob_for_two_numbers() {

@@ -4,5 +4,6 @@
 mod closed_forms;
 mod derivatives;
 mod mistakes;
+mod nested;
 mod problem;
 mod runs;
