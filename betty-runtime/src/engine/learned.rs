@@ -9,7 +9,7 @@ use super::selection;
 use crate::config::{self, Learned, LevelConfig, Transform};
 use crate::derivatives::{Input, LevelAbove, Variable};
 use crate::execute::{ReadError, Value, Vector};
-use crate::graph::{Graph, GraphError, NodeId};
+use crate::graph::{Graph, GraphError, NodeId, accumulator};
 use crate::hypergradient::Blocks;
 use crate::linalg::InnerProductSpace;
 use crate::trace::{Leaf, LevelModule};
@@ -159,13 +159,14 @@ impl LearnedNumbers {
         parameter: usize,
     ) -> Result<Vec<NodeId>, GraphError> {
         let node = |number: &Number| {
-            let transform = number.written.transform;
-            match number.parts[parameter] {
-                Part::Whole(source) => transform.apply(graph, sources[source]),
-                Part::Entry { source, entry } => {
-                    let all = transform.apply(graph, sources[source])?;
-                    graph.narrow(all, 0, entry, entry + 1)
-                }
+            let part = number.parts[parameter];
+            let source = sources[part.source()];
+            // In 32 bits at least, like the step.
+            let wide = graph.cast(source, accumulator(graph.dtype(source)))?;
+            let all = number.written.transform.apply(graph, wide)?;
+            match part {
+                Part::Whole(_) => Ok(all),
+                Part::Entry { entry, .. } => graph.narrow(all, 0, entry, entry + 1),
             }
         };
         self.numbers.iter().map(node).collect()

@@ -372,6 +372,15 @@ hypergradient of b
     }
 
     #[test]
+    fn a_level_that_learns_numbers_is_shown() {
+        const NET: LevelSpec = LevelSpec { hyperparameters: &[0], ..level("net", &[], &[], &[]) };
+        const TUNED: Schedule =
+            Schedule { name: "Tuned", levels: &[level("rates", &[], &[1], &[through(1, &[0])]), NET], roots: &[0] };
+        assert!(TUNED.to_dot().contains("    \"net\" -> \"rates\" [label=\"optimizer\", style=dotted];\n"));
+        assert!(TUNED.to_mermaid().contains("    L1 -.->|optimizer| L0\n"));
+    }
+
+    #[test]
     fn mermaid_shows_both_kinds_of_edges() {
         assert_eq!(
             TWO_LOWERS.to_mermaid(),

@@ -114,8 +114,8 @@ pub(super) fn same_shape(graph: &mut Graph, x: NodeId, y: NodeId) -> Result<(Nod
     if is_one(graph, x) && !is_one(graph, y) {
         Ok((spread_like(graph, x, y)?, y))
     } else if is_one(graph, y) && !is_one(graph, x) {
-        let y = graph.spread(y, &graph.shape(x).to_vec())?;
-        Ok((x, y))
+        let shape = graph.shape(x).to_vec();
+        Ok((x, graph.spread(y, &shape)?))
     } else {
         Ok((x, y))
     }

@@ -157,3 +157,47 @@ fn a_rate_that_is_too_small_is_learned() {
     assert!(rates.last().unwrap() > &0.3, "the rate is still {:?}", rates.last());
     assert!(losses.last().unwrap() < &(1e-3 * losses[0]), "{:?} against {}", losses.last(), losses[0]);
 }
+
+fn half_square(point: &Point, a: Tensor<1>) -> Tensor<1> {
+    (point.x.val() - a).powi_scalar(2).sum().mul_scalar(0.5)
+}
+
+fn from_above(_above: &Point, point: &Point, b: Tensor<1>) -> Tensor<1> {
+    half_square(point, b)
+}
+
+multilevel! {
+    /// Meta-SGD: where to start, and how far to go along each entry.
+    struct MetaSgd;
+
+    level meta: Point { lower: [point], batch: Tensor<1>, loss: from_above, optimizer: sgd(lr = 1.0) }
+    level rates: Point { lower: [point], batch: Tensor<1>, loss: from_above, optimizer: sgd(lr = 1.0) }
+    level point: Point {
+        start: from(meta), batch: Tensor<1>, loss: half_square, optimizer: sgd(lr = rates), unroll: 5,
+        hypergradient: unrolled,
+    }
+}
+
+/// Entry by entry, K steps end at `a + (1 − α)ᴷ(φ − a)`. The two levels above step one after the other on the same steps.
+#[test]
+fn where_to_start_and_how_far_to_go_are_learned_together() {
+    let (phi, alpha) = ([0.4, -1.1], [0.3, 0.15]);
+    let problem = MetaSgd {
+        meta: Point { x: parameter(&phi) },
+        rates: Point { x: parameter(&alpha) },
+        point: Point { x: parameter(&[9.0, 9.0]) },
+    };
+    let (a, b) = (Stream::constant(tensor(&A)), || Stream::constant(tensor(&B)));
+    let data = MetaSgdData { meta: b(), rates: b(), point: a };
+    let mut engine = Engine::new(problem, data, MetaSgdConfig::default()).unwrap();
+    engine.run(1).unwrap();
+    let trained = engine.into_problem();
+    let (meta, rates) = (values(&trained.meta.x), values(&trained.rates.x));
+    for i in 0..2 {
+        let kept = (1.0 - alpha[i]).powi(STEPS as i32);
+        let gap = A[i] + kept * (phi[i] - A[i]) - B[i];
+        let by_rate = -(STEPS as f64) * kept / (1.0 - alpha[i]) * (phi[i] - A[i]);
+        assert!((phi[i] - meta[i] - kept * gap).abs() < 1e-14, "{meta:?}");
+        assert!((alpha[i] - rates[i] - by_rate * gap).abs() < 1e-14, "{rates:?}");
+    }
+}
