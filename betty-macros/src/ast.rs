@@ -3,7 +3,7 @@
 use proc_macro2::TokenStream;
 use syn::{Attribute, ExprPath, Ident, LitBool, LitInt, Type, Visibility};
 
-use crate::methods::Key;
+use crate::methods::{Key, OPTIMIZERS};
 
 /// One call of `multilevel!`.
 pub(crate) struct Program {
@@ -91,6 +91,16 @@ impl Call {
         self.settings.iter().find(|setting| setting.name.is_none()).map(|setting| &setting.value.tokens)
     }
 
+    /// The settings of an optimizer that name a level which learns a number, and the name.
+    pub(crate) fn learned(&self) -> impl Iterator<Item = (&Setting, &Ident)> {
+        let optimizer = OPTIMIZERS.find(&self.name.to_string());
+        self.settings.iter().filter_map(move |setting| {
+            let option = optimizer?.find(&setting.name.as_ref()?.to_string())?;
+            let level = setting.value.level().filter(|_| option.range.is_learnable())?;
+            Some((setting, level))
+        })
+    }
+
     /// The one name in `from(meta)`.
     pub(crate) fn start_level(&self) -> Option<&Ident> {
         match self.settings.as_slice() {
@@ -113,11 +123,28 @@ pub(crate) struct Value {
     pub(crate) kind: ValueKind,
 }
 
+impl Value {
+    /// The level in `rates` or `exp(rates.log_lr)`.
+    pub(crate) fn level(&self) -> Option<&Ident> {
+        match &self.kind {
+            ValueKind::Word(level) | ValueKind::Parameters { level, .. } => Some(level),
+            ValueKind::Integer(_) | ValueKind::Float(_) | ValueKind::Flag(_) | ValueKind::Other => None,
+        }
+    }
+}
+
 /// What a value is, in normalized digits where it is a number.
 pub(crate) enum ValueKind {
     Integer(String),
     Float(String),
     Word(Ident),
     Flag(bool),
+    /// `exp(rates.log_lr)`: a function of parameters of a level, or the parameters themselves.
+    Parameters {
+        transform: Option<Ident>,
+        level: Ident,
+        /// `log_lr`; empty for all parameters of the level.
+        path: String,
+    },
     Other,
 }

@@ -2,7 +2,7 @@
 //!
 //! Edges are lists per level, in the order in which they were written. An entry of `lower` means "I read that level's
 //! best response", so the entry is solved first; an entry of `upper` means "I read that level's current parameters",
-//! so a hypergradient can pass from here to there.
+//! so a hypergradient can pass from here to there. So it can to where a level starts, and to what its steps depend on.
 
 use petgraph::graph::{DiGraph, NodeIndex, UnGraph};
 use petgraph::visit::{Bfs, Control, DfsEvent, depth_first_search};
@@ -13,6 +13,8 @@ pub(crate) struct Graph {
     lower: Vec<Vec<usize>>,
     /// The level from whose parameters a level starts.
     start: Vec<Option<usize>>,
+    /// The levels whose parameters are numbers of a level's optimizer.
+    hyperparameters: Vec<Vec<usize>>,
     /// `below[a][b]`: `b` is solved, directly or not, before each step of `a`.
     below: Vec<Vec<bool>>,
     circles: Vec<Circle>,
@@ -41,18 +43,24 @@ impl Graph {
     /// `upper` and `lower` have one list for every level; lists hold no duplicates and no level itself.
     #[cfg(test)]
     pub(crate) fn new(upper: Vec<Vec<usize>>, lower: Vec<Vec<usize>>) -> Self {
-        let start = vec![None; lower.len()];
-        Self::with_starts(upper, lower, start)
+        let (start, hyperparameters) = (vec![None; lower.len()], vec![Vec::new(); lower.len()]);
+        Self::with_steps(upper, lower, start, hyperparameters)
     }
 
-    /// As [`new`](Self::new), for levels of which some start from others.
-    pub(crate) fn with_starts(upper: Vec<Vec<usize>>, lower: Vec<Vec<usize>>, start: Vec<Option<usize>>) -> Self {
+    /// For levels some of which start from others, or take steps with numbers that others learn. The lists hold no
+    /// duplicates and no level itself.
+    pub(crate) fn with_steps(
+        upper: Vec<Vec<usize>>,
+        lower: Vec<Vec<usize>>,
+        start: Vec<Option<usize>>,
+        hyperparameters: Vec<Vec<usize>>,
+    ) -> Self {
         let waits = directed(&lower);
         let circles = circles(&waits);
         let below = (0..lower.len()).map(|level| reached(&waits, level)).collect();
         let levels = lower.len();
         let (sweeps, flows) = (vec![Vec::new(); levels], vec![Vec::new(); levels]);
-        let mut graph = Self { upper, lower, start, below, circles, sweeps, flows };
+        let mut graph = Self { upper, lower, start, hyperparameters, below, circles, sweeps, flows };
         if graph.circles.is_empty() {
             graph.find_sweeps();
         }
@@ -73,6 +81,10 @@ impl Graph {
 
     pub(crate) fn start(&self, level: usize) -> Option<usize> {
         self.start[level]
+    }
+
+    pub(crate) fn hyperparameters(&self, level: usize) -> &[usize] {
+        &self.hyperparameters[level]
     }
 
     /// One circle for every entry of `lower` that closes one, in order of declaration.
@@ -124,7 +136,8 @@ impl Graph {
             either.add_node(());
         }
         for (level, (upper, lower)) in self.upper.iter().zip(&self.lower).enumerate() {
-            for &other in upper.iter().chain(lower).chain(&self.start[level]) {
+            let steps = self.start[level].iter().chain(&self.hyperparameters[level]);
+            for &other in upper.iter().chain(lower).chain(steps) {
                 either.add_edge(NodeIndex::new(level), NodeIndex::new(other), ());
             }
         }
@@ -198,13 +211,14 @@ impl Graph {
         last(&sends).or_else(|| last(&owns))
     }
 
-    /// What the best response of `level` depends on: the levels above that it reads or starts from, those below that it reads but
-    /// that do not answer to it, and what the best responses depend on that do.
+    /// What the best response of `level` depends on: the levels above that it reads, starts from or takes numbers of its
+    /// optimizer from, those below that it reads but that do not answer to it, and what the best responses depend on that do.
     fn find_flows(&self, level: usize) -> Vec<usize> {
         let own = |other: usize| other == level || self.passes(level, other);
         let below = self.sweeps[level].iter().flat_map(|stop| &self.flows[stop.level]);
         let mut flows: Vec<usize> = Vec::new();
-        for &other in self.upper[level].iter().chain(&self.start[level]).chain(&self.lower[level]).chain(below) {
+        let steps = self.start[level].iter().chain(&self.hyperparameters[level]);
+        for &other in self.upper[level].iter().chain(steps).chain(&self.lower[level]).chain(below) {
             if !own(other) && !flows.contains(&other) {
                 flows.push(other);
             }

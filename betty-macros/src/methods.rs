@@ -63,6 +63,8 @@ pub(crate) struct Family {
     pub(crate) nouns: &'static str,
     /// The enum of the runtime that holds the choice.
     pub(crate) config: &'static str,
+    /// Whether levels above can learn its numbers.
+    pub(crate) learnable: bool,
     pub(crate) entries: &'static [Entry],
 }
 
@@ -147,6 +149,11 @@ impl Range {
         }
     }
 
+    /// Whether a level above may learn it, where the family is learnable.
+    pub(crate) fn is_learnable(self) -> bool {
+        matches!(self, Self::Positive | Self::NonNegative | Self::Fraction)
+    }
+
     /// Whether the number lies in the range; only for ranges of numbers.
     pub(crate) fn contains(self, number: f64) -> bool {
         number.is_finite()
@@ -187,6 +194,7 @@ pub(crate) static METHODS: Family = Family {
     noun: "method",
     nouns: "methods",
     config: "HypergradientConfig",
+    learnable: false,
     entries: &[
         Entry {
             name: "cg",
@@ -322,6 +330,7 @@ pub(crate) static OPTIMIZERS: Family = Family {
     noun: "optimizer",
     nouns: "optimizers",
     config: "OptimizerConfig",
+    learnable: true,
     entries: &[
         Entry {
             name: "sgd",
@@ -391,6 +400,7 @@ pub(crate) static PROJECTIONS: Family = Family {
     noun: "projection",
     nouns: "projections",
     config: "ProjectionConfig",
+    learnable: false,
     entries: &[
         Entry {
             name: "at_least",
@@ -418,6 +428,12 @@ pub(crate) static PROJECTIONS: Family = Family {
         },
     ],
 };
+
+/// The functions that keep a learned number in its range, and the variants of the runtime's `Transform`.
+pub(crate) static TRANSFORMS: [(&str, &str); 3] = [("exp", "Exp"), ("softplus", "Softplus"), ("sigmoid", "Sigmoid")];
+
+/// The one of them that stays below 1.
+pub(crate) const SIGMOID: &str = "sigmoid";
 
 /// Where a level's steps begin each time the levels above wait for it, and the variants of the runtime's `Start`; `from`
 /// takes the name of a level.

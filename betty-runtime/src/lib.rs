@@ -33,9 +33,9 @@ pub use betty_macros::{Batch, multilevel};
 pub use config::{
     AdaGradConfig, AdamConfig, AdamWConfig, AtLeastConfig, CgConfig, ClampConfig, Clip, ConfigError, CustomConfig,
     DenseConfig, EvolutionConfig, FiniteDifferenceConfig, ForwardConfig, ForwardGradientConfig, GmresConfig,
-    HypergradientConfig, IdentityConfig, LevelConfig, LowerBatch, MinresConfig, NeumannConfig, NormBallConfig,
-    NystromConfig, OptimizerConfig, PenaltyConfig, Precision, ProgramConfig, ProjectionConfig, RmsPropConfig,
-    SamaConfig, SgdConfig, SimplexConfig, Start, UnrolledConfig,
+    HypergradientConfig, Hyperparameter, IdentityConfig, Learned, LevelConfig, LowerBatch, MinresConfig, NeumannConfig,
+    NormBallConfig, NystromConfig, OptimizerConfig, PenaltyConfig, Precision, ProgramConfig, ProjectionConfig,
+    RmsPropConfig, SamaConfig, SgdConfig, SimplexConfig, Start, Transform, UnrolledConfig,
 };
 pub use engine::{
     BatchStream, Checkpoint, CheckpointError, Engine, EngineError, Event, Explanation, Goal, HypergradientCheck,

@@ -25,11 +25,12 @@ struct Net {
     second: Param<Tensor<2>>,
 }
 
-/// Penalties, and a shift of the inputs.
+/// A penalty, a shift of the inputs, and the logarithm of a learning rate.
 #[derive(Module, Debug)]
 struct Knobs {
     penalty: Param<Tensor<1>>,
     shift: Param<Tensor<1>>,
+    rate: Param<Tensor<1>>,
 }
 
 #[derive(Clone, Batch)]
@@ -108,7 +109,8 @@ multilevel! {
     struct Tuned;
     level knobs: Knobs { lower: [net, point], batch: Samples, loss: judge, optimizer: sgd(lr = 0.1), tasks: 4 }
     level net: Net {
-        upper: [knobs], start: initial, batch: Samples, loss: fit, optimizer: sgd(lr = 0.2, momentum = 0.9), unroll: 4,
+        upper: [knobs], start: initial, batch: Samples, loss: fit,
+        optimizer: sgd(lr = exp(knobs.rate), momentum = 0.9), unroll: 4,
         hypergradient: unrolled,
     }
     level point: Net {
@@ -201,15 +203,21 @@ fn several_levels_below_from_their_first_parameters() {
         let data =
             TunedData { knobs: samples(1, |_| 4), net: samples(2, |_| 4), point: samples(3, |step| 2 + step % 2) };
         let random = &mut StdRng::seed_from_u64(7);
-        let knobs =
-            Knobs { penalty: Param::from_tensor(tensor([1], random)), shift: Param::from_tensor(tensor([3], random)) };
+        let knobs = Knobs {
+            penalty: Param::from_tensor(tensor([1], random)),
+            shift: Param::from_tensor(tensor([3], random)),
+            rate: Param::from_tensor(tensor([1], random) - 2.0),
+        };
         let problem = Tuned { knobs, net: Net::new(0), point: Net::new(1) };
         run(Engine::new(problem, data, TunedConfig::from_json(json).unwrap()).unwrap(), 3)
     };
     let (expected, told_in_turn) = tuned("{}");
     let (found, told) = tuned(r#"{ "knobs": { "vectorize": true } }"#);
-    let shift = |problem: &Tuned| -> Vec<f64> { problem.knobs.shift.val().into_data().try_to_vec().unwrap() };
-    assert_close(&shift(&found), &shift(&expected));
+    let knobs = |problem: &Tuned| -> Vec<f64> {
+        let Knobs { penalty, shift, rate } = &problem.knobs;
+        [penalty, shift, rate].into_iter().flat_map(|of| of.val().into_data().try_to_vec::<f64>().unwrap()).collect()
+    };
+    assert_close(&knobs(&found), &knobs(&expected));
     assert_close(&found.net.values(), &expected.net.values());
     assert_close(&found.point.values(), &expected.point.values());
     assert_told(&told, &told_in_turn);

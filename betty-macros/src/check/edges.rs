@@ -49,10 +49,13 @@ impl<'a> Context<'a> {
     }
 
     fn is_isolated(&self, level: usize) -> bool {
+        let links = self.links;
+        let learning = links.hyperparameters.iter().flatten().map(|(entry, _)| entry);
         let mut entries =
-            self.links.upper.iter().chain(&self.links.lower).flatten().chain(self.links.start.iter().flatten());
+            links.upper.iter().chain(&links.lower).flatten().chain(links.start.iter().flatten()).chain(learning);
         self.graph.upper(level).is_empty()
-            && self.links.start[level].is_none()
+            && links.start[level].is_none()
+            && links.hyperparameters[level].is_empty()
             && self.graph.lower(level).is_empty()
             && !entries.any(|entry| entry.level == level)
     }
@@ -97,7 +100,11 @@ fn check_program(cx: &Context<'_>, report: &mut Report) -> bool {
         report.error(program, format!("`{program}` needs at least two levels, one above the other"));
         return false;
     }
-    if cx.levels().all(|(index, _)| cx.graph.upper(index).is_empty() && cx.links.start[index].is_none()) {
+    let leads_up = |index: usize| {
+        let Links { start, hyperparameters, .. } = cx.links;
+        !cx.graph.upper(index).is_empty() || start[index].is_some() || !hyperparameters[index].is_empty()
+    };
+    if !cx.levels().any(|(index, _)| leads_up(index)) {
         report.error(
             program,
             format!("no level of `{program}` has an upper level, so no hypergradient is ever computed"),

@@ -2,6 +2,7 @@
 
 mod edges;
 mod fields;
+mod learned;
 mod names;
 mod options;
 mod start;
@@ -36,6 +37,7 @@ pub(crate) fn check(program: &mut Program, report: &mut Report) -> Checked {
     vectorize::check(program, &graph, report);
     if graph.circles().is_empty() && !links.incomplete {
         start::check_edges(program, &links, &graph, report);
+        learned::check_edges(program, &links, &graph, report);
     }
     Checked { graph, sound: links.sound }
 }

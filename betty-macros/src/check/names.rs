@@ -1,10 +1,11 @@
 //! Names of levels: declared once, and every entry of a list means one of them.
 
 use indexmap::IndexMap;
+use proc_macro2::{TokenStream, TokenTree};
 use syn::Ident;
 use syn::ext::IdentExt;
 
-use crate::ast::{Call, Program};
+use crate::ast::{Call, Program, Setting, ValueKind};
 use crate::graph::Graph;
 use crate::report::{Report, did_you_mean, suggestion};
 
@@ -29,6 +30,8 @@ pub(super) struct Links<'a> {
     pub(super) lower: Vec<Vec<Entry<'a>>>,
     /// The level that each level starts from, if it is another one.
     pub(super) start: Vec<Option<Entry<'a>>>,
+    /// The levels that learn numbers of each level's optimizer, and the first setting in which each stands.
+    pub(super) hyperparameters: Vec<Vec<(Entry<'a>, &'a Setting)>>,
     /// Whether the lists of a level resolved without an error.
     pub(super) sound: Vec<bool>,
     /// An edge or a level may be missing.
@@ -49,6 +52,7 @@ impl<'a> Links<'a> {
             upper: Vec::new(),
             lower: Vec::new(),
             start: Vec::new(),
+            hyperparameters: Vec::new(),
             sound: Vec::new(),
             incomplete: program.lost_level || program.lost_edge,
         };
@@ -72,6 +76,8 @@ impl<'a> Links<'a> {
             let from = level.start.as_ref().and_then(Call::start_level).map_or(&[][..], std::slice::from_ref);
             let start = links.list(&owner, from, &names, report).pop();
             links.start.push(start);
+            let hyperparameters = links.hyperparameters(&owner, level.optimizer.as_ref(), &names, report);
+            links.hyperparameters.push(hyperparameters);
             links.upper.push(upper);
             links.lower.push(lower);
             links.sound.push(report.count() == errors && !program.lost_level && !program.lost_edge);
@@ -84,7 +90,34 @@ impl<'a> Links<'a> {
             lists.iter().map(|list| list.iter().map(|entry| entry.level).collect()).collect()
         };
         let start = self.start.iter().map(|entry| entry.as_ref().map(|entry| entry.level)).collect();
-        Graph::with_starts(indices(&self.upper), indices(&self.lower), start)
+        let numbers = |list: &Vec<(Entry<'_>, &Setting)>| list.iter().map(|(entry, _)| entry.level).collect();
+        let hyperparameters = self.hyperparameters.iter().map(numbers).collect();
+        Graph::with_steps(indices(&self.upper), indices(&self.lower), start, hyperparameters)
+    }
+
+    /// The levels that learn numbers of an optimizer, in order of declaration.
+    fn hyperparameters(
+        &mut self,
+        owner: &Owner<'_>,
+        optimizer: Option<&'a Call>,
+        names: &IndexMap<String, usize>,
+        report: &mut Report,
+    ) -> Vec<(Entry<'a>, &'a Setting)> {
+        let mut found: Vec<(Entry<'a>, &'a Setting)> = Vec::new();
+        let Some(call) = optimizer else { return found };
+        for (setting, level) in call.learned() {
+            let entries = self.list(owner, std::slice::from_ref(level), names, report);
+            let is_new = |entry: &Entry<'_>| found.iter().all(|(known, _)| known.level != entry.level);
+            let new: Vec<Entry<'a>> = entries.into_iter().filter(is_new).collect();
+            found.extend(new.into_iter().map(|entry| (entry, setting)));
+        }
+        // A setting that could not be read may have named a level.
+        let names_level = |setting: &Setting| {
+            matches!(setting.value.kind, ValueKind::Other) && mentions(setting.value.tokens.clone(), names)
+        };
+        self.incomplete |= call.incomplete || call.settings.iter().any(names_level);
+        found.sort_by_key(|(entry, _)| entry.level);
+        found
     }
 
     fn list(
@@ -128,6 +161,15 @@ impl<'a> Links<'a> {
         }
         entries
     }
+}
+
+/// Whether a level's name is among the tokens.
+fn mentions(tokens: TokenStream, names: &IndexMap<String, usize>) -> bool {
+    tokens.into_iter().any(|token| match token {
+        TokenTree::Ident(word) => names.contains_key(&word.unraw().to_string()),
+        TokenTree::Group(group) => mentions(group.stream(), names),
+        TokenTree::Punct(_) | TokenTree::Literal(_) => false,
+    })
 }
 
 /// The level whose list is being resolved.

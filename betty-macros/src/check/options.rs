@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use crate::ast::{Call, Level, Setting, Value, ValueKind};
 use crate::methods::{
-    ALL, BATCHES, CLIPS, CUSTOM, Entry, Family, METHODS, OPTIMIZERS, Opt, PRECISIONS, PROJECTIONS, Range,
+    ALL, BATCHES, CLIPS, CUSTOM, Entry, Family, METHODS, OPTIMIZERS, Opt, PRECISIONS, PROJECTIONS, Range, SIGMOID,
+    TRANSFORMS,
 };
 use crate::report::{Report, did_you_mean, listed, suggestion};
 
@@ -51,7 +52,7 @@ fn check_call(call: &Call, family: &Family, report: &mut Report) {
         report.error(&call.name, format!("`{CUSTOM}` {text}"));
     }
     for setting in call.settings.iter().filter(|setting| !takes_value || setting.name.is_some()) {
-        check_setting(setting, entry, &mut given, report);
+        check_setting(setting, family, entry, &mut given, report);
     }
     for option in entry.options {
         if option.default.is_none() && !given.contains(option.name) && !call.incomplete {
@@ -61,7 +62,13 @@ fn check_call(call: &Call, family: &Family, report: &mut Report) {
     }
 }
 
-fn check_setting(setting: &Setting, entry: &Entry, given: &mut BTreeSet<&'static str>, report: &mut Report) {
+fn check_setting(
+    setting: &Setting,
+    family: &Family,
+    entry: &Entry,
+    given: &mut BTreeSet<&'static str>,
+    report: &mut Report,
+) {
     let owner = entry.name;
     let Some(token) = &setting.name else {
         let first = entry.names().next().unwrap_or_default();
@@ -82,8 +89,30 @@ fn check_setting(setting: &Setting, entry: &Entry, given: &mut BTreeSet<&'static
     if !given.insert(option.name) {
         report.error(token, format!("option `{name}` of `{owner}` is given twice"));
     }
-    if !accepts(option, &setting.value) {
+    if family.learnable && option.range.is_learnable() && setting.value.level().is_some() {
+        check_transform(&setting.value, entry, option, report);
+    } else if !accepts(option, &setting.value) {
         report.error(&setting.value.tokens, format!("`{name}` of `{owner}` must be {}", option.range.describe()));
+    }
+}
+
+/// How a learned number is written; the level that it names is checked with the other names.
+fn check_transform(value: &Value, entry: &Entry, option: &Opt, report: &mut Report) {
+    let ValueKind::Parameters { transform: Some(transform), .. } = &value.kind else { return };
+    let name = transform.to_string();
+    let names = || TRANSFORMS.iter().map(|(name, _)| *name);
+    if !names().any(|known| known == name) {
+        let meant = suggestion(&name, names());
+        let text = format!("unknown transform `{name}`{}; the transforms are {}", did_you_mean(meant), listed(names()));
+        report.error(transform, text);
+    } else if matches!(option.range, Range::Fraction) && name != SIGMOID {
+        report.error(
+            transform,
+            format!(
+                "`{}` of `{}` must be less than 1, and `{name}` does not stay below; use `{SIGMOID}`",
+                option.name, entry.name
+            ),
+        );
     }
 }
 
@@ -160,6 +189,6 @@ fn check_precision(call: &Call, report: &mut Report) {
 fn number(value: &Value) -> Option<f64> {
     match &value.kind {
         ValueKind::Integer(digits) | ValueKind::Float(digits) => digits.parse().ok(),
-        ValueKind::Word(_) | ValueKind::Flag(_) | ValueKind::Other => None,
+        ValueKind::Word(_) | ValueKind::Flag(_) | ValueKind::Parameters { .. } | ValueKind::Other => None,
     }
 }

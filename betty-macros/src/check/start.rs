@@ -50,7 +50,7 @@ pub(super) fn check_edges(program: &Program, links: &Links<'_>, graph: &Graph, r
                      under `lower` of `{from}`"
                 ),
             );
-        } else if !graph.upper(index).contains(&entry.level) && !sees_start(level.hypergradient.as_ref()) {
+        } else if !graph.upper(index).contains(&entry.level) && !sees_steps(level.hypergradient.as_ref()) {
             report.error(
                 entry.token,
                 format!(
@@ -63,6 +63,6 @@ pub(super) fn check_edges(program: &Program, links: &Links<'_>, graph: &Graph, r
 }
 
 /// A method that was not given is an error of its own.
-fn sees_start(method: Option<&Call>) -> bool {
+pub(super) fn sees_steps(method: Option<&Call>) -> bool {
     method.is_none_or(super::unrolled::goes_through_steps)
 }

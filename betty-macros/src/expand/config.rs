@@ -6,9 +6,9 @@ use syn::ext::IdentExt;
 use syn::{LitBool, LitInt};
 
 use super::Names;
-use crate::ast::{Call, Header, Level, Value, ValueKind};
+use crate::ast::{Call, Header, Level, Setting, Value, ValueKind};
 use crate::methods::{
-    ALL, BATCHES, CLIPS, Entry, Family, METHODS, OPTIMIZERS, Opt, PRECISIONS, PROJECTIONS, Range, STARTS,
+    ALL, BATCHES, CLIPS, Entry, Family, METHODS, OPTIMIZERS, Opt, PRECISIONS, PROJECTIONS, Range, STARTS, TRANSFORMS,
 };
 
 pub(super) fn expand(header: &Header, names: &Names, levels: &[Level]) -> TokenStream {
@@ -116,6 +116,7 @@ fn choice(call: Option<&Call>, family: &Family) -> TokenStream {
     };
     let Entry { variant, config, options, .. } = entry;
     let (variant, config) = (format_ident!("{variant}"), format_ident!("{config}"));
+    let learnable = family.learnable;
     let family = format_ident!("{}", family.config);
     let fields = options.iter().map(|option| {
         let name = format_ident!("{}", option.name);
@@ -123,17 +124,41 @@ fn choice(call: Option<&Call>, family: &Family) -> TokenStream {
             .and_then(|call| given(call, option))
             .or_else(|| option.default.and_then(|text| literal(option.range, text)))
             .unwrap_or_else(|| quote!(1.0));
-        quote!(#name: #value)
+        if !(learnable && option.range.is_learnable()) {
+            return quote!(#name: #value);
+        }
+        match call.and_then(|call| setting(call, option)).and_then(|setting| learned(&setting.value)) {
+            Some(learned) => quote!(#name: #learned),
+            None => quote!(#name: ::betty_runtime::Hyperparameter::Fixed(#value)),
+        }
     });
     quote! {
         ::betty_runtime::#family::#variant(::betty_runtime::#config { #(#fields,)* })
     }
 }
 
-fn given(call: &Call, option: &Opt) -> Option<TokenStream> {
+fn setting<'a>(call: &'a Call, option: &Opt) -> Option<&'a Setting> {
     let is_option = |name: &syn::Ident| name == option.name;
-    let setting = call.settings.iter().find(|setting| setting.name.as_ref().is_some_and(is_option))?;
-    literal(option.range, &text(&setting.value)?)
+    call.settings.iter().find(|setting| setting.name.as_ref().is_some_and(is_option))
+}
+
+fn given(call: &Call, option: &Opt) -> Option<TokenStream> {
+    literal(option.range, &text(&setting(call, option)?.value)?)
+}
+
+/// A number that a level learns.
+fn learned(value: &Value) -> Option<TokenStream> {
+    let (transform, level, path) = match &value.kind {
+        ValueKind::Word(level) => (None, level, ""),
+        ValueKind::Parameters { transform, level, path } => (transform.as_ref(), level, path.as_str()),
+        _ => return None,
+    };
+    let known = transform.and_then(|transform| TRANSFORMS.iter().find(|(name, _)| transform == name));
+    let transform = format_ident!("{}", known.map_or("Identity", |(_, variant)| *variant));
+    let level = level.unraw().to_string();
+    Some(quote! {
+        ::betty_runtime::Hyperparameter::learned(::betty_runtime::Transform::#transform, #level, #path)
+    })
 }
 
 fn text(value: &Value) -> Option<String> {
@@ -141,7 +166,7 @@ fn text(value: &Value) -> Option<String> {
         ValueKind::Integer(text) | ValueKind::Float(text) => Some(text.clone()),
         ValueKind::Word(word) => Some(word.to_string()),
         ValueKind::Flag(flag) => Some(flag.to_string()),
-        ValueKind::Other => None,
+        ValueKind::Parameters { .. } | ValueKind::Other => None,
     }
 }
 

@@ -25,6 +25,7 @@ pub(super) fn expand(names: &Names, levels: &[Level], graph: &Graph) -> TokenStr
             }
             None => quote_spanned!(Span::mixed_site()=> ::core::option::Option::None),
         };
+        let hyperparameters = numbers(graph.hyperparameters(index));
         let sweep = graph.sweep(index).iter().map(|stop| {
             let level = Literal::usize_unsuffixed(stop.level);
             let into = numbers(&stop.into);
@@ -41,6 +42,7 @@ pub(super) fn expand(names: &Names, levels: &[Level], graph: &Graph) -> TokenStr
                 upper: #upper,
                 lower: #lower,
                 start: #start,
+                hyperparameters: #hyperparameters,
                 sweep: &[#(#sweep),*],
             }
         }

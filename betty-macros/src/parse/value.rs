@@ -4,7 +4,7 @@ use proc_macro2::{TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream};
-use syn::{Ident, Lit, Result, Token, parenthesized, token};
+use syn::{Expr, Ident, Lit, Member, Result, Token, parenthesized, token};
 
 use super::skip_one;
 use crate::ast::{Call, Setting, Value, ValueKind};
@@ -53,7 +53,8 @@ fn setting(input: ParseStream<'_>) -> Result<Setting> {
         return Err(input.error("expected a value"));
     }
     let tokens = rest_of_setting(input);
-    let kind = syn::parse2::<Kind>(tokens.clone()).map_or(ValueKind::Other, |kind| kind.0);
+    let kind = syn::parse2::<Kind>(tokens.clone()).ok().map(|kind| kind.0);
+    let kind = kind.or_else(|| parameters(&tokens)).unwrap_or(ValueKind::Other);
     Ok(Setting { name, value: Value { tokens, kind } })
 }
 
@@ -78,6 +79,28 @@ impl Parse for Kind {
             _ => ValueKind::Other,
         }))
     }
+}
+
+/// `exp(rates.log_lr)` or `rates.log_lr`.
+fn parameters(tokens: &TokenStream) -> Option<ValueKind> {
+    let word = |place: &Expr| match place {
+        Expr::Path(path) => path.path.get_ident().cloned(),
+        _ => None,
+    };
+    let (transform, mut place) = match syn::parse2(tokens.clone()).ok()? {
+        Expr::Call(call) if call.args.len() == 1 => (Some(word(&call.func)?), call.args.into_iter().next()?),
+        place => (None, place),
+    };
+    let mut path = Vec::new();
+    while let Expr::Field(field) = place {
+        path.push(match field.member {
+            Member::Named(name) => name.unraw().to_string(),
+            Member::Unnamed(index) => index.index.to_string(),
+        });
+        place = *field.base;
+    }
+    path.reverse();
+    Some(ValueKind::Parameters { transform, level: word(&place)?, path: path.join(".") })
 }
 
 /// The tokens up to the next comma.

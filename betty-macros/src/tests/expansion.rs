@@ -74,6 +74,16 @@ level bottom: Bottom { upper: [left, right], hypergradient: dense(limit = 100), 
 }
 
 #[test]
+fn learned_numbers() {
+    assert_expansion!(
+        "struct Tuned;
+level rates: Rates { lower: [net], .. }
+level net: Net { batch: B, loss: f, optimizer: rmsprop(lr = exp(rates.log_lr), momentum = sigmoid(rates.a.0), epsilon = rates), \
+         unroll: 5, hypergradient: unrolled }"
+    );
+}
+
+#[test]
 fn a_program_with_mistakes_keeps_its_items() {
     assert_expansion!(
         "pub struct P;

@@ -4,6 +4,7 @@ mod derive;
 mod edges;
 mod expansion;
 mod fields;
+mod learned;
 mod manual;
 mod options;
 mod recovery;

@@ -94,7 +94,7 @@ fn levels_that_depend_on_each_other_come_after_their_own_stops() {
 /// A start is as good as an entry of `upper`: the best response depends on where the steps began.
 #[test]
 fn a_start_is_a_way_up() {
-    let graph = Graph::with_starts(vec![vec![], vec![]], vec![vec![1], vec![]], vec![None, Some(0)]);
+    let graph = Graph::with_steps(vec![vec![]; 2], vec![vec![1], vec![]], vec![None, Some(0)], vec![vec![]; 2]);
     assert_sweep(&graph, 0, &[(1, &[0])]);
 }
 

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::error::{ConfigError, suggestion};
-use super::{Precision, ProjectionConfig};
+use super::{Precision, ProjectionConfig, learned};
 
 /// What an option accepts.
 #[derive(Clone, Copy)]
@@ -66,6 +66,11 @@ impl Range {
         }
     }
 
+    /// Whether a level above may learn it.
+    fn is_learnable(self) -> bool {
+        matches!(self, Self::Positive | Self::NonNegative | Self::Fraction)
+    }
+
     fn check(self, value: &Value, path: impl FnOnce() -> String) -> Result<(), ConfigError> {
         if self.accepts(value) {
             return Ok(());
@@ -82,6 +87,8 @@ pub(super) struct Family {
     noun: &'static str,
     /// Completes "… must be".
     expected: &'static str,
+    /// Whether its numbers can be learned.
+    learnable: bool,
     pub(super) entries: &'static [Entry],
 }
 
@@ -105,6 +112,7 @@ pub(super) static METHODS: Family = Family {
     tag: "method",
     noun: "method",
     expected: "an object with a `method`",
+    learnable: false,
     entries: &[
         Entry {
             name: "cg",
@@ -210,6 +218,7 @@ pub(super) static OPTIMIZERS: Family = Family {
     tag: "name",
     noun: "optimizer",
     expected: "an object with the `name` of an optimizer",
+    learnable: true,
     entries: &[
         Entry {
             name: "sgd",
@@ -259,6 +268,7 @@ pub(super) static PROJECTIONS: Family = Family {
     tag: "name",
     noun: "projection",
     expected: "`null`, or an object with the `name` of a projection",
+    learnable: false,
     entries: &[
         Entry { name: "at_least", options: &[("low", Range::Number, Optional)] },
         Entry { name: "clamp", options: &[("low", Range::Number, Optional), ("high", Range::Number, Optional)] },
@@ -372,6 +382,12 @@ impl Family {
         unknown(path, self.noun, name, &known)
     }
 
+    /// What an option accepts.
+    pub(super) fn range(&self, name: &str, option: &str) -> Option<Range> {
+        let entry = self.entries.iter().find(|entry| entry.name == name)?;
+        entry.options.iter().find(|(known, ..)| *known == option).map(|(_, range, _)| *range)
+    }
+
     fn check(&self, path: &str, value: &Value) -> Result<(), ConfigError> {
         let fields = object(path, value, self.expected)?;
         let tag_path = || format!("{path}.{}", self.tag);
@@ -394,6 +410,9 @@ impl Family {
         for &(option, range, presence) in entry.options {
             let path = || format!("{path}.{option}");
             match fields.get(option) {
+                Some(Value::String(text)) if self.learnable && range.is_learnable() => {
+                    learned::check_text(text, range, &path())?;
+                }
                 Some(value) => range.check(value, path)?,
                 None if presence == Required => {
                     return Err(ConfigError::Missing { path: path(), expected: range.describe() });
@@ -405,7 +424,16 @@ impl Family {
     }
 }
 
-fn unknown(path: &str, noun: &'static str, name: &str, known: &[&str]) -> ConfigError {
+/// Whether a number of an optimizer may be this; what it must be, if not.
+pub(crate) fn accepts(optimizer: &str, option: &str, number: f64) -> Result<(), &'static str> {
+    match OPTIMIZERS.range(optimizer, option) {
+        Some(range) if !range.accepts(&Value::from(number)) => Err(range.describe()),
+        _ => Ok(()),
+    }
+}
+
+/// The error for a name that is none of the known.
+pub(super) fn unknown(path: &str, noun: &'static str, name: &str, known: &[&str]) -> ConfigError {
     ConfigError::Unknown {
         path: path.to_owned(),
         noun,

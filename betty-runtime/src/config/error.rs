@@ -118,6 +118,38 @@ pub enum ConfigError {
         /// The level that it starts from.
         from: String,
     },
+    /// A number is learned by a level that the program does not let learn it.
+    #[error(
+        "`{path}` is `{number}`, but in the program `{from}` learns no number of `{level}`, and the program fixes where \
+         hypergradients pass; write it there: `optimizer: …(… = {number})`"
+    )]
+    LearnedUnknown {
+        /// Where the number stands.
+        path: String,
+        /// The number, as it is written.
+        number: String,
+        /// The level.
+        level: String,
+        /// The level that would learn it.
+        from: String,
+    },
+    /// A number is learned by a level that the method does not let know about it.
+    #[error(
+        "`{path}` is `{method}`, but `{from}` learns `{option}` of `{level}`, on which no best response depends, and only \
+         methods that go through the steps, such as `unrolled`, see it"
+    )]
+    LearnedUnseen {
+        /// Where the method stands.
+        path: String,
+        /// The method.
+        method: &'static str,
+        /// The level.
+        level: String,
+        /// The number.
+        option: &'static str,
+        /// The level that learns it.
+        from: String,
+    },
     /// More steps are to be differentiated than are taken.
     #[error(
         "`{path}` is {truncate}, but `{level}` takes only {unroll} steps before a level above; lower it or raise `unroll`"

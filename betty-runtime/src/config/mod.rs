@@ -4,6 +4,8 @@ mod all;
 mod check;
 mod error;
 mod hypergradient;
+mod hyperparameter;
+mod learned;
 mod optimizer;
 mod precision;
 mod program;
@@ -14,6 +16,7 @@ mod together;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::check::accepts;
 pub use self::error::ConfigError;
 pub(crate) use self::error::suggestion;
 pub use self::hypergradient::{
@@ -21,6 +24,7 @@ pub use self::hypergradient::{
     GmresConfig, HypergradientConfig, IdentityConfig, LowerBatch, MinresConfig, NeumannConfig, NystromConfig,
     PenaltyConfig, SamaConfig, UnrolledConfig,
 };
+pub use self::hyperparameter::{Hyperparameter, Learned, Transform};
 pub use self::optimizer::{AdaGradConfig, AdamConfig, AdamWConfig, OptimizerConfig, RmsPropConfig, SgdConfig};
 pub use self::precision::Precision;
 pub use self::program::ProgramConfig;

@@ -9,8 +9,7 @@ use serde_json::{Map, Value};
 
 use super::check::{self, Family, METHODS, OPTIMIZERS, PROJECTIONS};
 use super::error::ConfigError;
-use super::together;
-use super::{HypergradientConfig, LevelConfig, Start};
+use super::{HypergradientConfig, LevelConfig, Start, learned, together};
 use crate::engine::schedule::Schedule;
 use crate::file::replace;
 
@@ -42,7 +41,12 @@ pub trait ProgramConfig: Clone + Default + Serialize + DeserializeOwned {
         let merged = merge_levels(defaults, overrides)?;
         merged.iter().try_for_each(|(level, value)| check::level(level, value))?;
         // The check above covers all that can be wrong with the text; what remains would be our own mistake.
-        serde_json::from_value(Value::Object(merged)).map_err(|reason| ConfigError::NotJson { reason })
+        let names: Vec<&str> = merged.keys().map(String::as_str).collect();
+        for (level, value) in &merged {
+            let config: LevelConfig = read(value.clone())?;
+            learned::check_names(level, &config.optimizer, &names)?;
+        }
+        read(Value::Object(merged))
     }
 
     /// Reads a JSON file, which may be partial, over the defaults.
@@ -101,6 +105,7 @@ pub trait ProgramConfig: Clone + Default + Serialize + DeserializeOwned {
             }
             check_start(schedule, index, config)?;
             together::check(schedule, index, &levels)?;
+            learned::check_edges(schedule, index, config)?;
             match (schedule.is_passed(index), &config.hypergradient) {
                 (true, None) => return Err(ConfigError::HypergradientMissing { path, level }),
                 (false, Some(_)) => return Err(ConfigError::HypergradientUnused { path, level }),
@@ -202,6 +207,10 @@ fn check_warmup(schedule: &Schedule, index: usize, levels: &[&LevelConfig]) -> R
         above: schedule.levels[above].name.to_owned(),
         begins: levels[above].warmup,
     })
+}
+
+fn read<T: DeserializeOwned>(value: Value) -> Result<T, ConfigError> {
+    serde_json::from_value(value).map_err(|reason| ConfigError::NotJson { reason })
 }
 
 fn to_object(config: &impl Serialize) -> Result<Map<String, Value>, ConfigError> {

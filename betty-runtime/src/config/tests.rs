@@ -22,11 +22,11 @@ impl Default for Config {
             unroll: 1,
             warmup: 0,
             optimizer: OptimizerConfig::Adam(AdamConfig {
-                lr: 1e-3,
-                beta_1: 0.9,
-                beta_2: 0.999,
-                epsilon: 1e-5,
-                weight_decay: 0.0,
+                lr: 1e-3.into(),
+                beta_1: 0.9.into(),
+                beta_2: 0.999.into(),
+                epsilon: 1e-5.into(),
+                weight_decay: 0.0.into(),
             }),
             hypergradient: None,
             clip: None,
@@ -60,7 +60,17 @@ impl ProgramConfig for Config {
 }
 
 const fn level(name: &'static str, sweep: &'static [Through]) -> LevelSpec {
-    LevelSpec { name, module: "M", batch: "B", loss: "f", upper: &[], lower: &[], start: None, sweep }
+    LevelSpec {
+        name,
+        module: "M",
+        batch: "B",
+        loss: "f",
+        upper: &[],
+        lower: &[],
+        start: None,
+        hyperparameters: &[],
+        sweep,
+    }
 }
 
 const SCHEDULE: Schedule = Schedule {
@@ -120,7 +130,7 @@ fn single_numbers_are_overridden() {
     expected.net.unroll = 3;
     expected.net.hypergradient = Some(HypergradientConfig::Cg(CgConfig { damping: 0.5, ..CgConfig::default() }));
     let OptimizerConfig::Adam(adam) = &mut expected.net.optimizer else { panic!("the default is adam") };
-    adam.lr = 1.0;
+    adam.lr = 1.0.into();
     assert_eq!(config, expected);
 }
 
@@ -135,7 +145,7 @@ fn another_method_starts_from_its_own_defaults() {
 fn another_optimizer_starts_from_its_own_defaults() {
     let config = read(json!({ "net": { "optimizer": { "name": "sgd", "lr": 0.5 } } }));
     assert_eq!(config.net.optimizer.name(), "sgd");
-    assert_eq!(config.net.optimizer.lr(), 0.5);
+    assert_eq!(config.net.optimizer.lr().fixed(), Some(0.5));
     check_err(
         "`net.optimizer.lr` is missing; it must be a number greater than zero",
         json!({ "net": { "optimizer": { "name": "sgd" } } }),

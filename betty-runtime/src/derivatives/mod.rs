@@ -12,5 +12,5 @@ mod tasks;
 pub use curvature::{Curvature, Point};
 pub use lagrangian::{Input, Lagrangian, StepInput, Variable};
 pub use loss::{GradientProgram, Gradients, Loss};
-pub use steps::{StepGraph, Steps};
+pub use steps::{LevelAbove, StepGraph, Steps};
 pub use tasks::{LossFound, TaskSteps, Tasks, TasksFound};

@@ -13,6 +13,8 @@
 
 use std::collections::HashMap;
 
+use burn::tensor::DType;
+
 use super::lagrangian::{Build, Input, Lagrangian, StepInput, Variable};
 use super::loss::{Loss, gradient_nodes};
 use crate::graph::{Graph, GraphError, NodeId, Op, replay};
@@ -34,7 +36,7 @@ pub struct Steps<'a> {
 }
 
 /// What one step does to the parameters of a level, as a graph.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct StepGraph<'a> {
     /// The graph.
     pub graph: &'a Graph,
@@ -42,8 +44,21 @@ pub struct StepGraph<'a> {
     pub tensors: &'a [NodeId],
     /// Inputs that are numbers of the step.
     pub numbers: &'a [NodeId],
+    /// Inputs that are parameters of other levels, of which further numbers are made.
+    pub learned: Vec<(Input, NodeId)>,
+    /// The levels that those belong to.
+    pub above: &'a [LevelAbove],
     /// All parameters after the step, then all states.
     pub moved: &'a [NodeId],
+}
+
+/// A level whose parameters are numbers of another level's steps.
+#[derive(Clone, Debug)]
+pub struct LevelAbove {
+    /// The level.
+    pub level: usize,
+    /// All its parameters: which tensor of the module, its shape and type.
+    pub parameters: Vec<(usize, Vec<usize>, DType)>,
 }
 
 /// Where steps lead.
@@ -95,7 +110,7 @@ impl Lagrangian {
 pub(super) fn unroll(build: &mut Build, steps: &Steps<'_>) -> Result<Unrolled, GraphError> {
     let mut unrolling = Unrolling { steps, build, differentiated: Vec::new() };
     let parameters = steps.trainable.len();
-    let update = steps.update;
+    let update = &steps.update;
     let mut at = unrolling.start();
     let mut taken = Vec::with_capacity(steps.losses.len());
     for (step, losses) in steps.losses.iter().enumerate() {
@@ -105,8 +120,18 @@ pub(super) fn unroll(build: &mut Build, steps: &Steps<'_>) -> Result<Unrolled, G
         for (number, &like) in update.numbers.iter().enumerate() {
             images.insert(like, unrolling.input(step, StepInput::Number(number), update.graph, like));
         }
+        for &(input, like) in &update.learned {
+            images.insert(like, unrolling.build.input(input, update.graph.shape(like), update.graph.dtype(like)));
+        }
         at = replay(&mut unrolling.build.graph, update.graph, update.moved, &images)?;
         taken.push(evaluated);
+    }
+    for LevelAbove { level, parameters } in update.above {
+        let leaf = |(index, shape, dtype): &(usize, Vec<usize>, DType)| {
+            unrolling.build.input(Input::Leaf { level: *level, index: *index }, shape, *dtype)
+        };
+        let leaves = parameters.iter().map(leaf).collect();
+        unrolling.build.variables.entry(Variable::Level(*level)).or_insert(leaves);
     }
     Ok(Unrolled { reached: at, taken })
 }
@@ -134,7 +159,7 @@ impl Unrolling<'_> {
 
     /// Parameters and states before the first step.
     fn start(&mut self) -> Vec<NodeId> {
-        let Steps { trainable, update, from, .. } = *self.steps;
+        let Steps { trainable, ref update, from, .. } = *self.steps;
         let (parameters, states) = (&update.tensors[..trainable.len()], &update.tensors[2 * trainable.len()..]);
         let mut at = Vec::with_capacity(parameters.len() + states.len());
         for (i, &like) in parameters.iter().enumerate() {

@@ -160,12 +160,14 @@ impl<P: Multilevel> Engine<P> {
         if count > 1 {
             norm = gradient.dot(&gradient)?.sqrt();
         }
-        let rates = self.record(k, &gradient, evaluations)?;
+        let learned = self.learned(k);
+        let observed_rate = self.observed_rate(k, &learned)?;
+        let rates = self.record(k, &gradient, evaluations, &learned)?;
         let level = &mut self.levels[k];
-        level.step(gradient, &rates);
+        level.step(gradient, learned, &rates);
         level.set_statistics(statistics);
         self.stale = true;
-        let (name, step, learning_rate) = (level.name, level.steps, rates.base);
+        let (name, step, learning_rate) = (level.name, level.steps, observed_rate.unwrap_or(rates.base));
         let metrics = metrics.means();
         self.emit(&Event::Step { level: k, name, step, loss, metrics: &metrics, gradient_norm: norm, learning_rate });
         self.levels[k].metrics = metrics;
@@ -178,16 +180,18 @@ impl<P: Multilevel> Engine<P> {
         k: usize,
         gradient: &Vector,
         evaluations: Vec<Evaluation>,
+        learned: &[Value],
     ) -> Result<LearningRates, EngineError> {
         let level = &mut self.levels[k];
         let scheduler = level.scheduler.clone();
         let rates = level.learning_rates();
         let level = &self.levels[k];
         let Some(steps) = &level.trajectory else { return Ok(rates) };
-        let (before, number) = (Some(level.before(gradient.clone())), level.next_number());
+        let (before, number) = (Some(level.before(gradient.clone(), learned.to_vec())), level.next_number());
         let above = P::SCHEDULE.reached_from(k).into_iter();
         let above = above.map(|above| (Variable::Level(above), self.levels[above].parameters())).collect();
-        match steps.add(Step { evaluations, rates: rates.clone(), number, before }, above) {
+        let learned = learned.to_vec();
+        match steps.add(Step { evaluations, rates: rates.clone(), learned, number, before }, above) {
             Ok(()) => Ok(rates),
             Err(source) => {
                 let (level, source) = (level.name.into(), Box::new(source));
@@ -195,6 +199,20 @@ impl<P: Multilevel> Engine<P> {
                 Err(EngineError::Method { level, source })
             }
         }
+    }
+
+    /// The current values of the tensors that learned numbers of level `k`'s optimizer are made of.
+    pub(super) fn learned(&self, k: usize) -> Vec<Value> {
+        let sources = self.levels[k].update.learned().sources();
+        sources.map(|source| self.levels[source.level].leaves[source.leaf].clone()).collect()
+    }
+
+    /// The learned learning rate, if there is one and anybody to be told.
+    pub(super) fn observed_rate(&self, k: usize, learned: &[Value]) -> Result<Option<f64>, EngineError> {
+        if self.observers.is_empty() {
+            return Ok(None);
+        }
+        Ok(self.levels[k].update.learned().mean_rate(learned)?)
     }
 
     /// The total gradient of level `k` on its next batch, which becomes the batch its best response is differentiated on.

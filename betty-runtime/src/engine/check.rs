@@ -5,8 +5,9 @@ use std::fmt::{self, Display, Formatter};
 use super::error::EngineError;
 use super::gradient::Context;
 use super::program::Multilevel;
+use super::schedule::Through;
 use super::train::Engine;
-use crate::config::HypergradientConfig;
+use crate::config::{HypergradientConfig, Start};
 use crate::execute::{Value, Vector};
 use crate::graph::Distribution;
 use crate::hypergradient::{HypergradientError, Response, reference};
@@ -71,19 +72,45 @@ impl<P: Multilevel> Engine<P> {
     /// Two total gradients and some hundred products; nothing is changed but that the level's stream gives one batch.
     ///
     /// # Errors
-    /// [`EngineError`] as for a step, and [`EngineError::NoHypergradient`] for a level whose gradient is only direct.
+    /// [`EngineError`] as for a step; [`EngineError::NoHypergradient`] for a level whose gradient is only direct, and
+    /// [`EngineError::NoReference`] for one that passes through numbers of an optimizer, or through where steps begin: no best
+    /// response depends on those.
     pub fn verify_hypergradient(&mut self, level: &str) -> Result<HypergradientCheck, EngineError> {
         let k = self.level(level)?;
         let spec = &P::SCHEDULE.levels[k];
         if spec.sweep.is_empty() {
             return Err(EngineError::NoHypergradient { level: spec.name.into() });
         }
+        self.check_reference(k)?;
         let observers = std::mem::take(&mut self.observers);
         let solutions = self.levels[k].solutions.clone();
         let found = self.compare(k);
         self.observers = observers;
         self.levels[k].solutions = solutions;
         found
+    }
+
+    /// Refuses a hypergradient that passes through what best responses do not depend on.
+    fn check_reference(&self, k: usize) -> Result<(), EngineError> {
+        for &Through { level, into } in P::SCHEDULE.levels[k].sweep {
+            let lower = &self.levels[level];
+            if lower.trajectory.is_none() {
+                continue;
+            }
+            let names = P::SCHEDULE.levels;
+            let mut learned = lower.config.optimizer.learned();
+            let learned = learned.find(|(_, learned)| into.iter().any(|&above| names[above].name == learned.level));
+            let starts =
+                lower.config.start == Start::From && names[level].start.is_some_and(|from| into.contains(&from));
+            let what = match learned {
+                Some((option, _)) => format!("`{option}`"),
+                None if starts => "the start".to_owned(),
+                None => continue,
+            };
+            let (level, through) = (self.levels[k].name.into(), lower.name.into());
+            return Err(EngineError::NoReference { level, through, what });
+        }
+        Ok(())
     }
 
     fn compare(&mut self, k: usize) -> Result<HypergradientCheck, EngineError> {

@@ -170,6 +170,62 @@ pub enum EngineError {
         /// The one that does.
         trained: String,
     },
+    /// The parameters that a number of an optimizer is made of are not there, or do not fit the level's parameters.
+    #[error(
+        "`{place}` is `{number}`, but {found}; it takes one parameter of shape [1], or one of its shape, or of shape [1], \
+         for each parameter of `{level}`: {wanted}"
+    )]
+    LearnedMismatch {
+        /// Where the number stands.
+        place: String,
+        /// The number, as it is written.
+        number: String,
+        /// What there is at its path, or which paths there are.
+        found: String,
+        /// The level.
+        level: String,
+        /// Its parameters.
+        wanted: String,
+    },
+    /// A learned number that begins out of its range.
+    #[error(
+        "`{place}` is `{number}`, which begins at {value}; it must be {expected}: begin elsewhere, or use a transform that \
+         stays in the range: `exp`, `softplus` or `sigmoid`"
+    )]
+    LearnedOutOfRange {
+        /// Where the number stands.
+        place: String,
+        /// The number, as it is written.
+        number: String,
+        /// The first value that is out of range.
+        value: f64,
+        /// What is allowed.
+        expected: &'static str,
+    },
+    /// A scheduler for a learning rate that is learned.
+    #[error(
+        "level `{level}` cannot have a scheduler, because its learning rate is learned: `{number}`; schedule the level that \
+         learns it, or fix the rate"
+    )]
+    LearnedRate {
+        /// The level.
+        level: String,
+        /// The learning rate, as it is written.
+        number: String,
+    },
+    /// A hypergradient for which there is no reference.
+    #[error(
+        "the hypergradient of level `{level}` passes through {what} of `{through}`, on which no best response depends, so \
+         there is no exact one to compare it with; compare it with differences of whole runs"
+    )]
+    NoReference {
+        /// The level.
+        level: String,
+        /// The level whose steps are differentiated.
+        through: String,
+        /// What of it.
+        what: String,
+    },
     /// The config asks for a method of the user's own that the program does not name.
     #[error(
         "the config of level `{level}` asks for the method `custom`, but the program does not say which: \

@@ -21,7 +21,8 @@ pub enum Event<'a> {
         metrics: &'a [(Rc<str>, f64)],
         /// Norm of the gradient, all terms included, before clipping.
         gradient_norm: f64,
-        /// The step's learning rate; of a scheduler with groups of parameters, that of those in no group.
+        /// The step's learning rate; of a scheduler with groups of parameters, that of those in no group, and of rates that
+        /// another level learns, their mean over all parameters of that level that they are made of.
         learning_rate: f64,
     },
     /// A hypergradient passed through a lower level.

@@ -162,7 +162,7 @@ impl<P: Multilevel> Engine<P> {
         context.grounds.insert(level, Ground::Loss { batch, seed });
         let mut site = self.site(level, context, solution)?;
         if let Some(method) = by_step {
-            site.method = method.build_on(self.levels[level].next_step(gradient));
+            site.method = method.build_on(self.levels[level].next_step(gradient, self.learned(level)));
         }
         context.response.add(level, site.stop());
         context.sites.push(site);

@@ -8,11 +8,12 @@ use burn::module::ParamId;
 use burn::tensor::{DType, Device};
 
 use super::error::EngineError;
+use super::learned::LearnedNumbers;
 use super::rates::LearningRates;
 use super::record::Record;
 use super::selection;
 use super::update::{Before, ComingStep, Update};
-use crate::config::{LevelConfig, Start};
+use crate::config::{Hyperparameter, LevelConfig, Start};
 use crate::execute::{Value, Vector};
 use crate::hypergradient::NextStep;
 use crate::trace::{AnyBatch, Leaf, LevelModule};
@@ -72,6 +73,7 @@ impl Level {
         name: &'static str,
         module: &dyn LevelModule,
         config: &LevelConfig,
+        learned: LearnedNumbers,
     ) -> Result<Self, EngineError> {
         let leaves = module.leaves();
         let trainable = selection::parameters(name, &leaves, config)?;
@@ -79,8 +81,8 @@ impl Level {
         if let Some(precision) = config.precision {
             check_precision(name, precision.dtype(), &parameters[0].value.device())?;
         }
-        let update =
-            Update::new(&parameters, config).map_err(|source| EngineError::Graph { level: name.into(), source })?;
+        let update = Update::new(&parameters, config, learned)
+            .map_err(|source| EngineError::Graph { level: name.into(), source })?;
         let update = Rc::new(update);
         let recorded = config.hypergradient.as_ref().and_then(|method| method.records(config.unroll));
         let trajectory = recorded.map(|recording| Record::new(number, &update, recording));
@@ -116,8 +118,13 @@ impl Level {
     }
 
     /// Takes over a changed module. Optimizer states stay if they still fit.
-    pub(super) fn reload(&mut self, module: &dyn LevelModule, config: &LevelConfig) -> Result<(), EngineError> {
-        let fresh = Level::new(self.number, self.name, module, config)?;
+    pub(super) fn reload(
+        &mut self,
+        module: &dyn LevelModule,
+        config: &LevelConfig,
+        learned: LearnedNumbers,
+    ) -> Result<(), EngineError> {
+        let fresh = Level::new(self.number, self.name, module, config, learned)?;
         let shapes = |states: &[Value]| states.iter().map(|state| (state.shape(), state.dtype())).collect::<Vec<_>>();
         let fits = self.trainable == fresh.trainable && shapes(&self.states) == shapes(&fresh.states);
         let states = if fits { std::mem::take(&mut self.states) } else { fresh.states };
@@ -149,7 +156,7 @@ impl Level {
     /// The scheduler's rates for the coming step, or the configured one.
     pub(super) fn learning_rates(&mut self) -> LearningRates {
         match &mut self.scheduler {
-            None => LearningRates::one(self.config.optimizer.lr(), self.trainable.len()),
+            None => self.configured_rates(),
             Some(scheduler) => {
                 let parameters = self.trainable.iter().map(|&i| (self.ids[i], self.paths[i].as_str()));
                 LearningRates::scheduled(&scheduler.step(), parameters)
@@ -164,6 +171,13 @@ impl Level {
     /// How many gradients are averaged for a step.
     pub(super) fn evaluations(&self) -> usize {
         self.config.tasks * self.config.accumulate
+    }
+
+    fn configured_rates(&self) -> LearningRates {
+        match self.config.optimizer.lr() {
+            Hyperparameter::Fixed(rate) => LearningRates::one(*rate, self.trainable.len()),
+            Hyperparameter::Learned(_) => LearningRates::learned(),
+        }
     }
 
     /// Number of the coming step for the optimizer, from 1.
@@ -203,19 +217,16 @@ impl Level {
     }
 
     /// The step that the level would take along `gradient`, at the learning rates of its last step.
-    pub(super) fn next_step(&self, gradient: Vector) -> Rc<dyn NextStep> {
-        let (before, number) = (self.before(gradient), self.next_number());
-        let rates = self
-            .last_rates
-            .clone()
-            .unwrap_or_else(|| LearningRates::one(self.config.optimizer.lr(), self.trainable.len()));
+    pub(super) fn next_step(&self, gradient: Vector, learned: Vec<Value>) -> Rc<dyn NextStep> {
+        let (before, number) = (self.before(gradient, learned), self.next_number());
+        let rates = self.last_rates.clone().unwrap_or_else(|| self.configured_rates());
         Rc::new(ComingStep { update: Rc::clone(&self.update), before, rates, number })
     }
 
     /// What the coming step is taken from.
-    pub(super) fn before(&self, gradient: Vector) -> Before {
+    pub(super) fn before(&self, gradient: Vector, learned: Vec<Value>) -> Before {
         let parameters = self.parameters();
-        Before { parameters, gradient, states: self.states.clone() }
+        Before { parameters, gradient, states: self.states.clone(), learned }
     }
 
     pub(super) fn parameters(&self) -> Vector {
@@ -228,8 +239,8 @@ impl Level {
         statistics.into_iter().map(set).collect()
     }
 
-    /// One optimizer step along `gradient`.
-    pub(super) fn step(&mut self, gradient: Vector, rates: &LearningRates) {
+    /// One optimizer step along `gradient`, with these tensors for learned numbers.
+    pub(super) fn step(&mut self, gradient: Vector, learned: Vec<Value>, rates: &LearningRates) {
         let empty = Value::scalar(0.0, self.leaves[self.trainable[0]].dtype(), &self.device());
         let take = |&i: &usize| std::mem::replace(&mut self.leaves[i], empty.clone());
         let parameters = Vector(self.trainable.iter().map(take).collect());
@@ -237,7 +248,7 @@ impl Level {
         self.last_rates = Some(rates.clone());
         self.steps += 1;
         self.taken += 1;
-        let before = Before { parameters, gradient, states };
+        let before = Before { parameters, gradient, states, learned };
         let (parameters, states) = self.update.run(before, rates, self.taken);
         for (&i, parameter) in self.trainable.iter().zip(parameters.0) {
             self.leaves[i] = parameter;

@@ -8,6 +8,7 @@ mod event;
 mod explain;
 mod gradient;
 mod ground;
+mod learned;
 mod level;
 mod losses;
 mod metrics;

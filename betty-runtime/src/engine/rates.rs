@@ -5,7 +5,8 @@ use std::rc::Rc;
 use burn::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
 use burn::module::ParamId;
 
-/// One rate for the level, and one for each of its parameters, which differ where groups have rates of their own.
+/// One rate for the level, and one for each of its parameters, which differ where groups have rates of their own; none where
+/// they are learned.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct LearningRates {
     pub(super) base: f64,
@@ -16,6 +17,11 @@ impl LearningRates {
     /// The same rate for all parameters.
     pub(super) fn one(rate: f64, parameters: usize) -> Self {
         LearningRates { base: rate, each: vec![rate; parameters].into() }
+    }
+
+    /// Rates that are no numbers, but made of another level's parameters.
+    pub(super) fn learned() -> Self {
+        LearningRates { base: f64::NAN, each: Rc::new([]) }
     }
 
     /// A scheduler's rates for parameters of these names and paths.

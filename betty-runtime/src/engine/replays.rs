@@ -76,14 +76,17 @@ impl Replays {
             return Ok(Vector::default());
         };
         let Before { mut parameters, mut states, .. } = begun.clone();
+        let numbers = self.update.learned();
         if let Some(by) = self.from.and_then(|from| by.get(Variable::Level(from))) {
             parameters.add_scaled(factor, by);
         }
-        for Step { evaluations, rates, number, .. } in &self.steps {
+        for Step { evaluations, rates, learned, number, .. } in &self.steps {
             let gradients: Result<Vec<Vector>, HypergradientError> =
                 evaluations.iter().map(|evaluation| evaluation.displaced_gradient(&parameters, factor, by)).collect();
             let gradient = mean(gradients?.into_iter(), evaluations.len());
-            (parameters, states) = self.update.run(Before { parameters, gradient, states }, rates, *number);
+            let learned = numbers.displaced(learned, factor, by);
+            let before = Before { parameters, gradient, states, learned };
+            (parameters, states) = self.update.run(before, rates, *number);
         }
         Ok(parameters)
     }

@@ -37,6 +37,8 @@ pub struct LevelSpec {
     pub lower: &'static [usize],
     /// The level whose parameters this one can start from, if the program names one.
     pub start: Option<usize>,
+    /// The levels whose parameters can be numbers of this one's optimizer, in order of declaration.
+    pub hyperparameters: &'static [usize],
     /// The levels whose best responses answer to this one, in the order in which its hypergradient passes through them: a
     /// stop comes after the stops of its own sweep. Empty if the gradient is only direct.
     pub sweep: &'static [Through],
@@ -101,7 +103,8 @@ impl Schedule {
     }
 
     /// The graph in the DOT language of Graphviz: a solid edge leads from a level to a lower level that it waits for,
-    /// a dashed one to an upper level that it reads, a dotted one to the level that it starts from.
+    /// a dashed one to an upper level that it reads, a dotted one to a level that it starts from or that learns numbers of its
+    /// optimizer.
     #[must_use]
     pub fn to_dot(&self) -> String {
         let mut text = format!("digraph {} {{\n", self.name);
@@ -116,6 +119,10 @@ impl Schedule {
             if let Some(start) = level.start {
                 let (name, start) = (level.name, self.name_of(start));
                 text += &format!("    \"{name}\" -> \"{start}\" [label=\"start\", style=dotted];\n");
+            }
+            for &from in level.hyperparameters {
+                let (name, from) = (level.name, self.name_of(from));
+                text += &format!("    \"{name}\" -> \"{from}\" [label=\"optimizer\", style=dotted];\n");
             }
             for &upper in level.upper {
                 let (name, upper) = (level.name, self.name_of(upper));
@@ -140,6 +147,9 @@ impl Schedule {
             }
             if let Some(start) = level.start {
                 text += &format!("    L{index} -.->|start| L{start}\n");
+            }
+            for from in level.hyperparameters {
+                text += &format!("    L{index} -.->|optimizer| L{from}\n");
             }
             for upper in level.upper {
                 text += &format!("    L{index} -.->|upper| L{upper}\n");
@@ -207,7 +217,17 @@ mod tests {
         lower: &'static [usize],
         sweep: &'static [Through],
     ) -> LevelSpec {
-        LevelSpec { name, module: "Net", batch: "Images", loss: "loss", upper, lower, start: None, sweep }
+        LevelSpec {
+            name,
+            module: "Net",
+            batch: "Images",
+            loss: "loss",
+            upper,
+            lower,
+            start: None,
+            hyperparameters: &[],
+            sweep,
+        }
     }
 
     const fn through(level: usize, into: &'static [usize]) -> Through {
@@ -349,6 +369,15 @@ hypergradient of b
 }
 "
         );
+    }
+
+    #[test]
+    fn a_level_that_learns_numbers_is_shown() {
+        const NET: LevelSpec = LevelSpec { hyperparameters: &[0], ..level("net", &[], &[], &[]) };
+        const TUNED: Schedule =
+            Schedule { name: "Tuned", levels: &[level("rates", &[], &[1], &[through(1, &[0])]), NET], roots: &[0] };
+        assert!(TUNED.to_dot().contains("    \"net\" -> \"rates\" [label=\"optimizer\", style=dotted];\n"));
+        assert!(TUNED.to_mermaid().contains("    L1 -.->|optimizer| L0\n"));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::error::EngineError;
 use crate::config::{ConfigError, LevelConfig, suggestion};
-use crate::trace::Leaf;
+use crate::trace::{Leaf, LevelModule};
 
 /// The numbers of the leaves that the level moves, in the module's order.
 ///
@@ -27,8 +27,20 @@ pub(super) fn parameters(name: &str, leaves: &[Leaf], config: &LevelConfig) -> R
     Ok(selected)
 }
 
+/// The level's parameters, and their numbers among the leaves.
+pub(super) fn chosen(
+    name: &str,
+    module: &dyn LevelModule,
+    config: &LevelConfig,
+) -> Result<(Vec<usize>, Vec<Leaf>), EngineError> {
+    let leaves = module.leaves();
+    let numbers = parameters(name, &leaves, config)?;
+    let chosen = numbers.iter().map(|&number| leaves[number].clone()).collect();
+    Ok((numbers, chosen))
+}
+
 /// Whether `path` is `part` or inside of it.
-fn lies_in(path: &str, part: &str) -> bool {
+pub(super) fn lies_in(path: &str, part: &str) -> bool {
     path.strip_prefix(part).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 

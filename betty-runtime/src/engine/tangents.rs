@@ -69,7 +69,9 @@ impl Tangents {
                 .map(|at| Ok(at.gradient_along(self.level, &moving)?.unwrap_or_else(|| parameters.zero())))
                 .collect();
             let gradient = mean(gradients?.into_iter(), responses.len());
-            let tangents = Before { parameters: parameters.clone(), gradient, states: states.clone() };
+            let (parameters, states) = (parameters.clone(), states.clone());
+            let learned = self.update.learned().along(&before.learned, direction);
+            let tangents = Before { parameters, gradient, states, learned };
             let pushed = self.update.push_forward(before.clone(), &step.rates, step.number, tangents);
             let (parameters, states) = pushed.map_err(ProductError::from)?;
             moved.push(Carried { direction: Rc::clone(direction), parameters, states });

@@ -10,6 +10,7 @@ use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
 use super::error::EngineError;
 use super::event::{Event, Observer};
 use super::gradient::TotalGradient;
+use super::learned::LearnedNumbers;
 use super::level::Level;
 use super::losses::Losses;
 use super::program::Multilevel;
@@ -18,7 +19,7 @@ use super::schedule::Schedule;
 use super::start::check_together;
 use super::stream::BatchStream;
 use super::validation::Validation;
-use crate::config::{HypergradientConfig, ProgramConfig};
+use crate::config::{HypergradientConfig, Hyperparameter, ProgramConfig};
 use crate::hypergradient::HypergradientMethod;
 use crate::trace::AnyBatch;
 
@@ -88,11 +89,14 @@ impl<P: Multilevel> Engine<P> {
         let schedule = P::SCHEDULE;
         config.validate(&schedule)?;
         let mut levels = Vec::with_capacity(schedule.levels.len());
-        for ((spec, module), config) in schedule.levels.iter().zip(problem.modules()).zip(config.levels()) {
-            levels.push(Level::new(levels.len(), spec.name, module, config)?);
+        let (modules, configs) = (problem.modules(), config.levels());
+        for (index, spec) in schedule.levels.iter().enumerate() {
+            let learned = LearnedNumbers::find(&schedule, index, &configs, &modules)?;
+            levels.push(Level::new(index, spec.name, modules[index], configs[index], learned)?);
         }
         let device = levels[0].device();
         check_together::<P>(&levels, &device)?;
+        levels.iter().try_for_each(|level| level.update.learned().check_first_values(&levels))?;
         let mut methods = Vec::with_capacity(levels.len());
         for (index, level) in config.levels().into_iter().enumerate() {
             methods.push(match &level.hypergradient {
@@ -165,9 +169,14 @@ impl<P: Multilevel> Engine<P> {
     /// parameters may have rates of their own.
     ///
     /// # Errors
-    /// [`EngineError::UnknownLevel`] when there is no level of this name.
+    /// [`EngineError::UnknownLevel`] when there is no level of this name, and [`EngineError::LearnedRate`] when another level
+    /// learns its learning rate.
     pub fn scheduler(mut self, level: &str, scheduler: impl Into<ModuleLrScheduler>) -> Result<Self, EngineError> {
         let level = self.level(level)?;
+        if let Hyperparameter::Learned(learned) = self.levels[level].config.optimizer.lr() {
+            let (level, number) = (self.levels[level].name.into(), learned.to_string());
+            return Err(EngineError::LearnedRate { level, number });
+        }
         self.levels[level].scheduler = Some(scheduler.into());
         Ok(self)
     }
@@ -292,8 +301,11 @@ impl<P: Multilevel> Engine<P> {
         change(&mut self.problem);
         self.losses.clear();
         let device = self.levels[0].device();
-        for ((level, module), config) in self.levels.iter_mut().zip(self.problem.modules()).zip(self.config.levels()) {
-            level.reload(module, config)?;
+        let modules = self.problem.modules();
+        let configs = self.config.levels();
+        for (index, level) in self.levels.iter_mut().enumerate() {
+            let learned = LearnedNumbers::find(&P::SCHEDULE, index, &configs, &modules)?;
+            level.reload(modules[index], configs[index], learned)?;
         }
         check_together::<P>(&self.levels, &device)?;
         check_methods(&P::SCHEDULE, &self.levels)

@@ -2,7 +2,8 @@
 //!
 //! A step is `(θ′, σ′) = Φ(θ, g, σ)` with the gradient `g = g(θ, λ)` and the optimizer's state `σ`. The reverse sweep
 //! takes the cotangents of `θ′` and `σ′` through `Φ`, and what arrives at `g` on through the second derivative of the loss,
-//! to `θ` and to every level `λ` above. Each step sees its own batch, draws and learning rate again.
+//! to `θ` and to every level `λ` above. Each step sees its own batch, draws and learning rate again. Numbers of `Φ` that a
+//! level above learns are inputs of it, and get their cotangents in every step.
 //!
 //! `θ`, `g` and `σ` of every step are kept, or, with a budget, those of every so many steps; the steps between are then
 //! taken again from there, and give the same bits (Griewank and Walther, *Evaluating Derivatives*, 2008, chapter 12).
@@ -65,6 +66,8 @@ pub(super) struct Step {
     /// One evaluation for each batch whose gradients were averaged.
     pub(super) evaluations: Vec<Evaluation>,
     pub(super) rates: LearningRates,
+    /// The tensors that learned numbers were made of.
+    pub(super) learned: Vec<Value>,
     /// Number of the step for the optimizer, from 1.
     pub(super) number: u64,
     /// What the step was taken from, unless it shall be computed again.
@@ -166,8 +169,14 @@ impl Steps {
     pub(super) fn pull_back(&self, cotangent: &Vector, into: &[Variable]) -> Result<Blocks, HypergradientError> {
         let steps: Vec<&Step> = self.steps.iter().collect();
         let skipped = steps.len().saturating_sub(self.length);
-        let mut sweep =
-            Sweep { steps: self, into, parameters: cotangent.clone(), states: Vec::new(), sent: Blocks::default() };
+        let mut sweep = Sweep {
+            steps: self,
+            into,
+            parameters: cotangent.clone(),
+            states: Vec::new(),
+            learned: Vector::default(),
+            sent: Blocks::default(),
+        };
         // Segments between steps that are kept whole, the last one first.
         let mut end = steps.len();
         for start in (0..steps.len()).rev() {
@@ -188,6 +197,7 @@ impl Steps {
         if let Some(from) = from.filter(|_| self.is_whole(skipped)) {
             sweep.sent.add(from, 1.0, sweep.parameters);
         }
+        self.update.learned().send(&sweep.learned, into, &mut sweep.sent);
         Ok(sweep.sent)
     }
 }
@@ -206,6 +216,8 @@ struct Sweep<'a> {
     parameters: Vector,
     /// Cotangents of the optimizer's states; empty for zeros.
     states: Vec<Value>,
+    /// Cotangent of the tensors of learned numbers, from all steps so far; empty for zeros.
+    learned: Vector,
     sent: Blocks,
 }
 
@@ -254,7 +266,12 @@ impl Sweep<'_> {
         let parameters = std::mem::take(&mut self.parameters);
         let point = before.parameters.clone();
         let pulled = steps.update.pull_back(before, &step.rates, step.number, parameters, states);
-        let Before { mut parameters, mut gradient, states } = pulled.map_err(ProductError::from)?;
+        let Before { mut parameters, mut gradient, states, learned } = pulled.map_err(ProductError::from)?;
+        if self.learned.0.is_empty() {
+            self.learned = Vector(learned);
+        } else {
+            self.learned.add_scaled(1.0, &Vector(learned));
+        }
         gradient.scale(1.0 / step.evaluations.len() as f64);
         let own = Variable::Level(steps.level);
         let rows: Vec<Variable> = std::iter::once(own).chain(into.iter().copied()).collect();
@@ -277,7 +294,7 @@ impl Step {
         let gradients: Result<Vec<Vector>, HypergradientError> =
             next.evaluations.iter().map(|evaluation| evaluation.gradient(&parameters)).collect();
         let gradient = mean(gradients?.into_iter(), next.evaluations.len());
-        Ok(Before { parameters, gradient, states })
+        Ok(Before { parameters, gradient, states, learned: next.learned.clone() })
     }
 }
 

@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use burn::tensor::DType;
 
+use super::learned::LearnedNumbers;
 use super::rates::LearningRates;
 use crate::config::{Clip, LevelConfig};
 use crate::derivatives::StepGraph;
@@ -20,9 +21,9 @@ use crate::trace::Leaf;
 pub(super) struct Update {
     optimizer: Box<dyn Optimizer>,
     graph: Graph,
-    /// All parameters, all gradients, all states.
+    /// All parameters, all gradients, all states, all tensors of learned numbers.
     tensors: Vec<NodeId>,
-    /// The learning rate of each parameter, and the optimizer's other numbers.
+    /// The learning rate of each parameter, unless it is learned, and the optimizer's other numbers.
     numbers: Vec<NodeId>,
     /// All parameters after the step, all states after it.
     moved: Vec<NodeId>,
@@ -30,6 +31,7 @@ pub(super) struct Update {
     forward: OnceCell<Program>,
     reverse: OnceCell<Program>,
     parameters: usize,
+    learned: LearnedNumbers,
     dtype: DType,
 }
 
@@ -39,11 +41,13 @@ pub(super) struct Before {
     pub(super) parameters: Vector,
     pub(super) gradient: Vector,
     pub(super) states: Vec<Value>,
+    /// The tensors of other levels that numbers of the optimizer are made of.
+    pub(super) learned: Vec<Value>,
 }
 
 impl Update {
     /// Plans the update of these parameters. It is computed, and its states are kept, in 32 bits at least.
-    pub(super) fn new(parameters: &[&Leaf], config: &LevelConfig) -> Result<Self, GraphError> {
+    pub(super) fn new(parameters: &[&Leaf], config: &LevelConfig, learned: LearnedNumbers) -> Result<Self, GraphError> {
         let optimizer = config.optimizer.build();
         let mut graph = Graph::new();
         let like = |graph: &mut Graph, leaf: &Leaf| graph.input(&leaf.value.shape(), leaf.value.dtype());
@@ -54,7 +58,9 @@ impl Update {
         let repeated = parameters.iter().flat_map(|leaf| std::iter::repeat_n(leaf, per_parameter));
         let states: Vec<NodeId> = repeated.map(|leaf| state(&mut graph, leaf)).collect();
         let dtype = accumulator(parameters[0].value.dtype());
-        let rates: Vec<NodeId> = parameters.iter().map(|_| graph.input(&[1], dtype)).collect();
+        let sources: Vec<NodeId> = learned.like().map(|(shape, dtype)| graph.input(shape, dtype)).collect();
+        let fixed_rates = if learned.learning_rate().is_some() { 0 } else { parameters.len() };
+        let rates: Vec<NodeId> = (0..fixed_rates).map(|_| graph.input(&[1], dtype)).collect();
         let scalars: Vec<NodeId> = optimizer.scalars(1).iter().map(|_| graph.input(&[1], dtype)).collect();
 
         let wide = |graph: &mut Graph, nodes: &[NodeId]| -> Result<Vec<NodeId>, GraphError> {
@@ -65,8 +71,10 @@ impl Update {
         let (mut moved, mut kept) = (Vec::new(), Vec::new());
         for (i, (parameter, &gradient)) in wide(&mut graph, &thetas)?.into_iter().zip(&clipped).enumerate() {
             let states = &states[i * per_parameter..(i + 1) * per_parameter];
-            let learning_rate = rates[i];
-            let inputs = UpdateInputs { parameter, gradient, states, learning_rate, scalars: &scalars };
+            let numbers = learned.of_parameter(&mut graph, &sources, i)?;
+            let learning_rate = learned.learning_rate().map_or_else(|| rates[i], |number| numbers[number]);
+            let (scalars, learned) = (&scalars, &numbers);
+            let inputs = UpdateInputs { parameter, gradient, states, learning_rate, scalars, learned };
             let updated = optimizer.update(&mut graph, &inputs)?;
             moved.push(updated.parameter);
             kept.extend(updated.states);
@@ -78,13 +86,13 @@ impl Update {
             *moved = graph.cast(*moved, graph.dtype(theta))?;
         }
         moved.extend(kept);
-        let tensors = [thetas, gradients, states].concat();
+        let tensors = [thetas, gradients, states, sources].concat();
         let numbers = [rates, scalars].concat();
         let inputs = [tensors.as_slice(), &numbers].concat();
         let program = Program::new(&graph, &inputs, &moved, &parameters[0].value.device());
         let (forward, reverse) = (OnceCell::new(), OnceCell::new());
         let parameters = parameters.len();
-        Ok(Update { optimizer, graph, tensors, numbers, moved, program, forward, reverse, parameters, dtype })
+        Ok(Update { optimizer, graph, tensors, numbers, moved, program, forward, reverse, parameters, learned, dtype })
     }
 
     /// What one update takes.
@@ -95,6 +103,11 @@ impl Update {
     /// The most bytes that one update holds at once.
     pub(super) fn peak(&self) -> usize {
         self.program.peak()
+    }
+
+    /// The numbers of the optimizer that other levels learn.
+    pub(super) fn learned(&self) -> &LearnedNumbers {
+        &self.learned
     }
 
     /// Zeros for every state of every parameter.
@@ -114,7 +127,7 @@ impl Update {
     }
 
     /// The transpose of the step's derivative, times cotangents of the parameters and states after it: what it adds to the
-    /// parameters, the gradient and the states before it.
+    /// parameters, the gradient, the states and the learned numbers before it.
     pub(super) fn pull_back(
         &self,
         before: Before,
@@ -130,12 +143,13 @@ impl Update {
                 self.reverse.get_or_init(|| program)
             }
         };
-        let count = states.len();
+        let (states_count, learned_count) = (states.len(), before.learned.len());
         let inputs = before.into_tensors().chain(self.numbers(rates, step));
         let mut found = program.run(inputs.chain(parameters.0).chain(states), 0);
-        let states = found.split_off(found.len() - count);
+        let learned = found.split_off(found.len() - learned_count);
+        let states = found.split_off(found.len() - states_count);
         let gradient = Vector(found.split_off(self.parameters));
-        Ok(Before { parameters: Vector(found), gradient, states })
+        Ok(Before { parameters: Vector(found), gradient, states, learned })
     }
 
     /// The step's derivative, times tangents of what it is taken from: how the parameters and states after it move.
@@ -183,10 +197,14 @@ impl Update {
 
     /// The step as a graph.
     pub(super) fn graph(&self) -> StepGraph<'_> {
-        StepGraph { graph: &self.graph, tensors: &self.tensors, numbers: &self.numbers, moved: &self.moved }
+        let (tensors, sources) = self.tensors.split_at(self.tensors.len() - self.learned.like().count());
+        let learned = self.learned.inputs().zip(sources.iter().copied()).collect();
+        let above = self.learned.levels();
+        StepGraph { graph: &self.graph, tensors, numbers: &self.numbers, learned, above, moved: &self.moved }
     }
 
-    /// The learning rate of each parameter, and the optimizer's other numbers. Equal rates share one tensor.
+    /// The learning rate of each parameter, unless it is learned, and the optimizer's other numbers. Equal rates share one
+    /// tensor.
     pub(super) fn numbers(&self, rates: &LearningRates, step: u64) -> impl Iterator<Item = Value> {
         let scalar = |number| Value::scalar(number, self.dtype, self.program.device());
         let mut numbers: Vec<Value> = Vec::with_capacity(rates.each.len());
@@ -223,7 +241,7 @@ impl fmt::Debug for ComingStep {
 
 impl Before {
     fn into_tensors(self) -> impl Iterator<Item = Value> {
-        self.parameters.0.into_iter().chain(self.gradient.0).chain(self.states)
+        self.parameters.0.into_iter().chain(self.gradient.0).chain(self.states).chain(self.learned)
     }
 }
 

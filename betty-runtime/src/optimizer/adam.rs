@@ -9,20 +9,20 @@
 //! ```
 
 use super::moments::Moments;
-use super::{Optimizer, UpdateInputs, Updated, penalized};
+use super::{Coefficient, Optimizer, UpdateInputs, Updated, penalized};
 use crate::graph::{Graph, GraphError};
 
 /// Adam. States: the moving averages of the gradient and of its square, in this order.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Adam {
     /// Share of the old average in the average of the gradient, in `[0, 1)`.
-    pub beta_1: f64,
+    pub beta_1: Coefficient,
     /// Share of the old average in the average of the gradient's square, in `[0, 1)`.
-    pub beta_2: f64,
+    pub beta_2: Coefficient,
     /// Added to the root of the second average, above 0: bounds the step, and its derivative, where gradients vanish.
-    pub epsilon: f64,
+    pub epsilon: Coefficient,
     /// Factor of the penalty `½‖θ‖²`, at least 0.
-    pub weight_decay: f64,
+    pub weight_decay: Coefficient,
 }
 
 impl Adam {
@@ -40,7 +40,7 @@ impl Optimizer for Adam {
         2
     }
 
-    /// The two bias corrections.
+    /// What corrects the averages for their start at zero.
     fn scalars(&self, step: u64) -> Vec<f64> {
         self.moments().scalars(step)
     }

@@ -7,20 +7,20 @@
 //! ```
 
 use super::moments::Moments;
-use super::{Optimizer, UpdateInputs, Updated, spread_like};
+use super::{Coefficient, Optimizer, UpdateInputs, Updated, spread_like};
 use crate::graph::{Graph, GraphError};
 
 /// AdamW. States: the moving averages of the gradient and of its square, in this order.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdamW {
     /// Share of the old average in the average of the gradient, in `[0, 1)`.
-    pub beta_1: f64,
+    pub beta_1: Coefficient,
     /// Share of the old average in the average of the gradient's square, in `[0, 1)`.
-    pub beta_2: f64,
+    pub beta_2: Coefficient,
     /// Added to the root of the second average, above 0: bounds the step, and its derivative, where gradients vanish.
-    pub epsilon: f64,
+    pub epsilon: Coefficient,
     /// Share of the parameters that a step of learning rate 1 would remove, at least 0.
-    pub weight_decay: f64,
+    pub weight_decay: Coefficient,
 }
 
 impl AdamW {
@@ -38,7 +38,7 @@ impl Optimizer for AdamW {
         2
     }
 
-    /// The two bias corrections.
+    /// What corrects the averages for their start at zero.
     fn scalars(&self, step: u64) -> Vec<f64> {
         self.moments().scalars(step)
     }
@@ -46,11 +46,10 @@ impl Optimizer for AdamW {
     fn update(&self, graph: &mut Graph, inputs: &UpdateInputs<'_>) -> Result<Updated, GraphError> {
         inputs.check(graph, self)?;
         let (delta, states) = self.moments().step(graph, inputs.gradient, inputs)?;
-        let kept = if self.weight_decay == 0.0 {
+        let kept = if self.weight_decay.is_zero() {
             inputs.parameter
         } else {
-            let removed = graph.mul_scalar(inputs.learning_rate, -self.weight_decay)?;
-            let share = graph.add_scalar(removed, 1.0)?;
+            let share = self.weight_decay.one_minus_times(graph, inputs, inputs.learning_rate)?;
             let share = spread_like(graph, share, inputs.parameter)?;
             graph.mul(share, inputs.parameter)?
         };

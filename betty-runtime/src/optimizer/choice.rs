@@ -1,35 +1,51 @@
 //! The optimizer that a configuration names.
 
-use super::{AdaGrad, Adam, AdamW, Optimizer, RmsProp, Sgd};
-use crate::config::OptimizerConfig;
+use super::{AdaGrad, Adam, AdamW, Coefficient, Optimizer, RmsProp, Sgd};
+use crate::config::{Hyperparameter, OptimizerConfig};
 
 impl OptimizerConfig {
-    /// The optimizer with these numbers; its learning rate is an input of every step.
+    /// The optimizer with these numbers; its learning rate is an input of every step. Those that are learned are numbered as
+    /// in [`learned`](Self::learned).
     #[must_use]
     pub fn build(&self) -> Box<dyn Optimizer> {
+        let learned: Vec<&str> = self.learned().map(|(name, _)| name).collect();
+        let number = |name: &str, number: &Hyperparameter| match number {
+            Hyperparameter::Fixed(number) => Coefficient::Constant(*number),
+            Hyperparameter::Learned(_) => {
+                Coefficient::Learned(learned.iter().position(|known| *known == name).unwrap_or(usize::MAX))
+            }
+        };
         match *self {
             Self::Sgd(ref c) => Box::new(Sgd {
-                momentum: c.momentum,
-                dampening: c.dampening,
+                momentum: number("momentum", &c.momentum),
+                dampening: number("dampening", &c.dampening),
                 nesterov: c.nesterov,
-                weight_decay: c.weight_decay,
+                weight_decay: number("weight_decay", &c.weight_decay),
             }),
-            Self::Adam(ref c) => {
-                Box::new(Adam { beta_1: c.beta_1, beta_2: c.beta_2, epsilon: c.epsilon, weight_decay: c.weight_decay })
-            }
-            Self::AdamW(ref c) => {
-                Box::new(AdamW { beta_1: c.beta_1, beta_2: c.beta_2, epsilon: c.epsilon, weight_decay: c.weight_decay })
-            }
+            Self::Adam(ref c) => Box::new(Adam {
+                beta_1: number("beta_1", &c.beta_1),
+                beta_2: number("beta_2", &c.beta_2),
+                epsilon: number("epsilon", &c.epsilon),
+                weight_decay: number("weight_decay", &c.weight_decay),
+            }),
+            Self::AdamW(ref c) => Box::new(AdamW {
+                beta_1: number("beta_1", &c.beta_1),
+                beta_2: number("beta_2", &c.beta_2),
+                epsilon: number("epsilon", &c.epsilon),
+                weight_decay: number("weight_decay", &c.weight_decay),
+            }),
             Self::RmsProp(ref c) => Box::new(RmsProp {
-                alpha: c.alpha,
-                momentum: c.momentum,
-                epsilon: c.epsilon,
+                alpha: number("alpha", &c.alpha),
+                momentum: number("momentum", &c.momentum),
+                epsilon: number("epsilon", &c.epsilon),
                 centered: c.centered,
-                weight_decay: c.weight_decay,
+                weight_decay: number("weight_decay", &c.weight_decay),
             }),
-            Self::AdaGrad(ref c) => {
-                Box::new(AdaGrad { lr_decay: c.lr_decay, epsilon: c.epsilon, weight_decay: c.weight_decay })
-            }
+            Self::AdaGrad(ref c) => Box::new(AdaGrad {
+                lr_decay: number("lr_decay", &c.lr_decay),
+                epsilon: number("epsilon", &c.epsilon),
+                weight_decay: number("weight_decay", &c.weight_decay),
+            }),
         }
     }
 }

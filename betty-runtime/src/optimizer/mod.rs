@@ -1,13 +1,15 @@
 //! Optimizers as graphs, so that a step can be differentiated like any other computation.
 //!
 //! A step `θ′ = Φ(θ, g, state; lr)` is a function of its inputs alone: the learning rate and everything that depends on
-//! the number of the step are inputs too, so one graph serves all steps and unrolling is composition. The results are
-//! those of `burn-optim`'s optimizers with the same numbers; numbers are kept in `f64`, where Burn rounds most to `f32`.
+//! the number of the step are inputs too, so one graph serves all steps and unrolling is composition. Its other numbers are
+//! constants, or inputs as well where a level above learns them. The results are those of `burn-optim`'s optimizers with the
+//! same numbers; constants are kept in `f64`, where Burn rounds most to `f32`.
 
 mod adagrad;
 mod adam;
 mod adamw;
 mod choice;
+mod coefficient;
 mod moments;
 mod projection;
 mod rmsprop;
@@ -19,6 +21,7 @@ use std::fmt::Debug;
 pub use adagrad::AdaGrad;
 pub use adam::Adam;
 pub use adamw::AdamW;
+pub use coefficient::Coefficient;
 pub use rmsprop::RmsProp;
 pub use sgd::Sgd;
 
@@ -53,10 +56,12 @@ pub struct UpdateInputs<'a> {
     pub gradient: NodeId,
     /// The states that the step before left, each of the parameter's shape and type.
     pub states: &'a [NodeId],
-    /// The learning rate, of shape `[1]` and any float type.
+    /// The learning rate, of shape `[1]` or the parameter's, and any float type.
     pub learning_rate: NodeId,
     /// The numbers of [`Optimizer::scalars`] for this step, each of shape `[1]` and any float type.
     pub scalars: &'a [NodeId],
+    /// The numbers that are tensors, each of shape `[1]` or the parameter's, and any float type; see [`Coefficient`].
+    pub learned: &'a [NodeId],
 }
 
 /// What an update gives.
@@ -82,10 +87,16 @@ impl UpdateInputs<'_> {
                 return Err(GraphError::ShapeMismatch { op: op(), left, right });
             }
         }
-        for &scalar in self.scalars.iter().chain([&self.learning_rate]) {
-            if graph.shape(scalar) != [1] {
-                let (shape, reason) = (graph.shape(scalar).to_vec(), "its numbers have shape [1]".to_owned());
-                return Err(GraphError::InvalidShape { op: op(), shape, reason });
+        let invalid = |number: NodeId, reason: &str| {
+            let (shape, reason) = (graph.shape(number).to_vec(), reason.to_owned());
+            Err(GraphError::InvalidShape { op: op(), shape, reason })
+        };
+        if let Some(&scalar) = self.scalars.iter().find(|&&scalar| graph.shape(scalar) != [1]) {
+            return invalid(scalar, "its numbers have shape [1]");
+        }
+        for &number in self.learned.iter().chain([&self.learning_rate]) {
+            if graph.shape(number) != [1] && graph.shape(number) != shape {
+                return invalid(number, "its learned numbers have shape [1] or the parameter's");
             }
         }
         let (states, scalars) = (optimizer.states(), optimizer.scalars(1).len());
@@ -95,20 +106,29 @@ impl UpdateInputs<'_> {
         }
         Ok(())
     }
+
+    fn learned(&self, index: usize) -> Result<NodeId, GraphError> {
+        let missing = || GraphError::InputCount {
+            op: "a learned number".to_owned(),
+            expected: index + 1,
+            found: self.learned.len(),
+        };
+        self.learned.get(index).copied().ok_or_else(missing)
+    }
 }
 
-/// `x` of shape `[1]` in the type of `like`, spread over its shape.
+/// `x` in the type of `like`, spread over its shape if it has shape `[1]` and not the same already.
 fn spread_like(graph: &mut Graph, x: NodeId, like: NodeId) -> Result<NodeId, GraphError> {
     let (shape, dtype) = (graph.shape(like).to_vec(), graph.dtype(like));
     let x = graph.cast(x, dtype)?;
-    graph.spread(x, &shape)
+    if graph.shape(x) == shape { Ok(x) } else { graph.spread(x, &shape) }
 }
 
 /// `gradient + weight_decay · parameter`: the gradient of the loss with the penalty `½ · weight_decay · ‖parameter‖²`.
-fn penalized(graph: &mut Graph, inputs: &UpdateInputs<'_>, weight_decay: f64) -> Result<NodeId, GraphError> {
-    if weight_decay == 0.0 {
+fn penalized(graph: &mut Graph, inputs: &UpdateInputs<'_>, weight_decay: Coefficient) -> Result<NodeId, GraphError> {
+    if weight_decay.is_zero() {
         return Ok(inputs.gradient);
     }
-    let decay = graph.mul_scalar(inputs.parameter, weight_decay)?;
+    let decay = weight_decay.times(graph, inputs, inputs.parameter)?;
     graph.add(decay, inputs.gradient)
 }

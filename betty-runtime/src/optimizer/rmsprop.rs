@@ -11,9 +11,9 @@
 //! u ← momentum·u + d          θ ← θ − lr·u
 //! ```
 
-use super::moments::average;
+use super::moments::{LEARNED_EPSILON, average};
 use super::root::root;
-use super::{Optimizer, UpdateInputs, Updated, penalized, spread_like};
+use super::{Coefficient, Optimizer, UpdateInputs, Updated, penalized, spread_like};
 use crate::graph::{Graph, GraphError};
 
 /// RMSprop. States, in this order: the moving average of the gradient's square, that of the gradient if `centered`, and the
@@ -21,15 +21,15 @@ use crate::graph::{Graph, GraphError};
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RmsProp {
     /// Share of the old average in each moving average, in `[0, 1)`.
-    pub alpha: f64,
+    pub alpha: Coefficient,
     /// How much of the velocity a step keeps, in `[0, 1)`.
-    pub momentum: f64,
+    pub momentum: Coefficient,
     /// Added to the root, above 0: bounds the step, and its derivative, where gradients vanish.
-    pub epsilon: f64,
+    pub epsilon: Coefficient,
     /// Whether to divide by the gradient's standard deviation instead of its root mean square.
     pub centered: bool,
     /// Factor of the penalty `½‖θ‖²`, at least 0.
-    pub weight_decay: f64,
+    pub weight_decay: Coefficient,
 }
 
 impl Optimizer for RmsProp {
@@ -38,7 +38,7 @@ impl Optimizer for RmsProp {
     }
 
     fn states(&self) -> usize {
-        1 + usize::from(self.centered) + usize::from(self.momentum != 0.0)
+        1 + usize::from(self.centered) + usize::from(!self.momentum.is_zero())
     }
 
     /// None: the averages are not corrected for their start at zero.
@@ -50,20 +50,20 @@ impl Optimizer for RmsProp {
         inputs.check(graph, self)?;
         let gradient = penalized(graph, inputs, self.weight_decay)?;
         let square = graph.mul(gradient, gradient)?;
-        let second = average(graph, inputs.states[0], square, self.alpha)?;
+        let second = average(graph, inputs, inputs.states[0], square, self.alpha)?;
         let mut states = vec![second];
         let mut spread = second;
         if self.centered {
-            let mean = average(graph, inputs.states[1], gradient, self.alpha)?;
+            let mean = average(graph, inputs, inputs.states[1], gradient, self.alpha)?;
             states.push(mean);
             let square = graph.mul(mean, mean)?;
             spread = graph.sub(second, square)?;
         }
-        let root = root(graph, spread, self.epsilon)?;
-        let denominator = graph.add_scalar(root, self.epsilon)?;
+        let root = root(graph, spread, self.epsilon.constant().unwrap_or(LEARNED_EPSILON))?;
+        let denominator = self.epsilon.plus(graph, inputs, root)?;
         let mut direction = graph.div(gradient, denominator)?;
-        if self.momentum != 0.0 {
-            let kept = graph.mul_scalar(inputs.states[states.len()], self.momentum)?;
+        if !self.momentum.is_zero() {
+            let kept = self.momentum.times(graph, inputs, inputs.states[states.len()])?;
             direction = graph.add(kept, direction)?;
             states.push(direction);
         }

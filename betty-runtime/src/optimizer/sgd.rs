@@ -10,7 +10,7 @@
 //! θ ← θ − lr·v                              or θ − lr·(g + momentum·v) with Nesterov's look-ahead
 //! ```
 
-use super::{Optimizer, UpdateInputs, Updated, penalized, spread_like};
+use super::{Coefficient, Optimizer, UpdateInputs, Updated, penalized, spread_like};
 use crate::graph::{Graph, GraphError};
 
 /// Stochastic gradient descent. With `momentum` 0 there is no velocity, and `dampening` and `nesterov` mean nothing.
@@ -19,13 +19,13 @@ use crate::graph::{Graph, GraphError};
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Sgd {
     /// How much of the velocity a step keeps, in `[0, 1)`.
-    pub momentum: f64,
+    pub momentum: Coefficient,
     /// How much of the gradient a step leaves out of the velocity, in `[0, 1)`; the first step takes all of it.
-    pub dampening: f64,
+    pub dampening: Coefficient,
     /// Whether to evaluate the velocity one step ahead.
     pub nesterov: bool,
     /// Factor of the penalty `½‖θ‖²`, at least 0.
-    pub weight_decay: f64,
+    pub weight_decay: Coefficient,
 }
 
 impl Optimizer for Sgd {
@@ -34,17 +34,20 @@ impl Optimizer for Sgd {
     }
 
     fn states(&self) -> usize {
-        usize::from(self.momentum != 0.0)
+        usize::from(!self.momentum.is_zero())
     }
 
     /// The gradient's share in the velocity, with momentum and dampening only: the velocity starts at zero, so that
-    /// a share of 1 makes it the gradient in the first step.
+    /// a share of 1 makes it the gradient in the first step. Where dampening is learned, whether there is any.
     fn scalars(&self, step: u64) -> Vec<f64> {
-        if self.momentum == 0.0 || self.dampening == 0.0 {
-            Vec::new()
-        } else {
-            vec![if step <= 1 { 1.0 } else { 1.0 - self.dampening }]
+        if self.momentum.is_zero() || self.dampening.is_zero() {
+            return Vec::new();
         }
+        let is_first = step <= 1;
+        vec![match self.dampening {
+            Coefficient::Constant(dampening) => 1.0 - if is_first { 0.0 } else { dampening },
+            Coefficient::Learned(_) => f64::from(u8::from(!is_first)),
+        }]
     }
 
     fn update(&self, graph: &mut Graph, inputs: &UpdateInputs<'_>) -> Result<Updated, GraphError> {
@@ -53,9 +56,13 @@ impl Optimizer for Sgd {
         let mut direction = gradient;
         let mut states = Vec::new();
         if let Some(&velocity) = inputs.states.first() {
-            let kept = graph.mul_scalar(velocity, self.momentum)?;
+            let kept = self.momentum.times(graph, inputs, velocity)?;
             let fresh = match inputs.scalars.first() {
-                Some(&share) => {
+                Some(&scalar) => {
+                    let share = match self.dampening {
+                        Coefficient::Constant(_) => scalar,
+                        Coefficient::Learned(_) => self.dampening.one_minus_times(graph, inputs, scalar)?,
+                    };
                     let share = spread_like(graph, share, gradient)?;
                     graph.mul(share, gradient)?
                 }
@@ -64,7 +71,7 @@ impl Optimizer for Sgd {
             let velocity = graph.add(kept, fresh)?;
             direction = velocity;
             if self.nesterov {
-                let ahead = graph.mul_scalar(velocity, self.momentum)?;
+                let ahead = self.momentum.times(graph, inputs, velocity)?;
                 direction = graph.add(ahead, gradient)?;
             }
             states.push(velocity);

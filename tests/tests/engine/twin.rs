@@ -77,6 +77,7 @@ impl Multilevel for Twin {
                 upper: &[],
                 lower: &[1],
                 start: None,
+                hyperparameters: &[],
                 sweep: &[Through { level: 1, into: &[0] }],
             },
             LevelSpec {
@@ -87,6 +88,7 @@ impl Multilevel for Twin {
                 upper: &[0],
                 lower: &[],
                 start: None,
+                hyperparameters: &[],
                 sweep: &[],
             },
         ],

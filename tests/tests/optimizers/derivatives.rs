@@ -17,7 +17,7 @@ proptest! {
         (start, tensors, lr) in problem(),
         (momentum, weight_decay) in (sixteenths(1..16), sixteenths(0..4)),
     ) {
-        let sgd = Sgd { momentum, nesterov: true, weight_decay, ..Sgd::default() };
+        let sgd = Sgd { momentum: momentum.into(), nesterov: true, weight_decay: weight_decay.into(), ..Sgd::default() };
         let [gradient, velocity, cotangent] = [&tensors[0], &tensors[1], &tensors[2]];
         let mut step = Step::of(&sgd, DType::F64)?;
         let seed = step.graph.input(&SHAPE, DType::F64);
@@ -45,8 +45,8 @@ proptest! {
 /// In the first step Adam moves by `lr·g/(|g| + ε)`, whose derivative is `lr·ε/(|g| + ε)²`, also where `g` is 0.
 #[test]
 fn adam_differentiates_at_a_zero_gradient() {
-    let adam = Adam { beta_1: 0.9, beta_2: 0.999, epsilon: 1e-3, weight_decay: 0.0 };
-    let adamw = AdamW { beta_1: 0.9, beta_2: 0.999, epsilon: 1e-3, weight_decay: 0.1 };
+    let adam = Adam { beta_1: 0.9.into(), beta_2: 0.999.into(), epsilon: 1e-3.into(), weight_decay: 0.0.into() };
+    let adamw = AdamW { beta_1: 0.9.into(), beta_2: 0.999.into(), epsilon: 1e-3.into(), weight_decay: 0.1.into() };
     let (lr, gradient) = (0.1, [0.0, 1e-12, 1e-3, -0.5, 0.0, 2.0]);
     for (dtype, tolerance) in [(DType::F32, 1e-4), (DType::F64, 1e-10)] {
         for optimizer in [&adam as &dyn Optimizer, &adamw] {
@@ -69,9 +69,15 @@ fn adam_differentiates_at_a_zero_gradient() {
 /// `s` is `√(1 − α)`, centred `√(α·(1 − α))`, and 1 for Adagrad.
 #[test]
 fn rmsprop_and_adagrad_differentiate_at_a_zero_gradient() {
-    let rmsprop = RmsProp { alpha: 0.75, momentum: 0.5, epsilon: 1e-3, centered: false, weight_decay: 0.0 };
-    let centered = RmsProp { centered: true, momentum: 0.0, ..rmsprop };
-    let adagrad = AdaGrad { lr_decay: 0.5, epsilon: 1e-3, weight_decay: 0.0 };
+    let rmsprop = RmsProp {
+        alpha: 0.75.into(),
+        momentum: 0.5.into(),
+        epsilon: 1e-3.into(),
+        centered: false,
+        weight_decay: 0.0.into(),
+    };
+    let centered = RmsProp { centered: true, momentum: 0.0.into(), ..rmsprop };
+    let adagrad = AdaGrad { lr_decay: 0.5.into(), epsilon: 1e-3.into(), weight_decay: 0.0.into() };
     let (lr, gradient) = (0.1, [0.0, 1e-12, 1e-3, -0.5, 0.0, 2.0]);
     let cases: [(&dyn Optimizer, f64); 3] =
         [(&rmsprop, 0.25_f64.sqrt()), (&centered, (0.75_f64 * 0.25).sqrt()), (&adagrad, 1.0)];
@@ -117,7 +123,8 @@ impl Unrolled {
             let gradient = graph.push(Op::Unary(Unary::Tanh), &[gap])?;
             let scalars: Vec<NodeId> =
                 optimizer.scalars(step).iter().map(|&number| graph.full(&[1], DType::F64, number)).collect();
-            let inputs = UpdateInputs { parameter, gradient, states: &states, learning_rate, scalars: &scalars };
+            let inputs =
+                UpdateInputs { parameter, gradient, states: &states, learning_rate, scalars: &scalars, learned: &[] };
             let updated = optimizer.update(&mut graph, &inputs)?;
             (parameter, states) = (updated.parameter, updated.states);
         }
@@ -140,12 +147,18 @@ fn difference(h: f64, f: impl Fn(f64) -> f64) -> f64 {
 
 #[test]
 fn every_optimizer_differentiates_to_central_differences() {
-    let sgd = Sgd { momentum: 0.9, dampening: 0.25, nesterov: true, weight_decay: 0.1 };
-    let adam = Adam { beta_1: 0.9, beta_2: 0.99, epsilon: 1e-2, weight_decay: 0.1 };
-    let adamw = AdamW { beta_1: 0.9, beta_2: 0.99, epsilon: 1e-2, weight_decay: 0.1 };
-    let rmsprop = RmsProp { alpha: 0.9, momentum: 0.5, epsilon: 1e-2, centered: false, weight_decay: 0.1 };
+    let sgd = Sgd { momentum: 0.9.into(), dampening: 0.25.into(), nesterov: true, weight_decay: 0.1.into() };
+    let adam = Adam { beta_1: 0.9.into(), beta_2: 0.99.into(), epsilon: 1e-2.into(), weight_decay: 0.1.into() };
+    let adamw = AdamW { beta_1: 0.9.into(), beta_2: 0.99.into(), epsilon: 1e-2.into(), weight_decay: 0.1.into() };
+    let rmsprop = RmsProp {
+        alpha: 0.9.into(),
+        momentum: 0.5.into(),
+        epsilon: 1e-2.into(),
+        centered: false,
+        weight_decay: 0.1.into(),
+    };
     let centered = RmsProp { centered: true, ..rmsprop };
-    let adagrad = AdaGrad { lr_decay: 0.3, epsilon: 1e-2, weight_decay: 0.1 };
+    let adagrad = AdaGrad { lr_decay: 0.3.into(), epsilon: 1e-2.into(), weight_decay: 0.1.into() };
     let start = [0.3, -0.7, 1.1, 0.5, -1.9, 0.1];
     let (lr, h) = (0.05, 1e-4);
     for optimizer in [&Sgd::default() as &dyn Optimizer, &sgd, &adam, &adamw, &rmsprop, &centered, &adagrad] {

@@ -6,7 +6,7 @@ mod projections;
 
 use betty_runtime::execute::{Program, Value};
 use betty_runtime::graph::{Graph, GraphError, NodeId};
-use betty_runtime::optimizer::{Optimizer, Sgd, UpdateInputs, Updated};
+use betty_runtime::optimizer::{Coefficient, Optimizer, Sgd, UpdateInputs, Updated};
 use burn::tensor::{DType, Device, TensorData};
 use proptest::prelude::*;
 
@@ -31,7 +31,8 @@ impl Step {
         let states: Vec<NodeId> = (0..optimizer.states()).map(|_| graph.input(&SHAPE, dtype)).collect();
         let learning_rate = graph.input(&[1], dtype);
         let scalars: Vec<NodeId> = optimizer.scalars(1).iter().map(|_| graph.input(&[1], dtype)).collect();
-        let inputs = UpdateInputs { parameter, gradient, states: &states, learning_rate, scalars: &scalars };
+        let inputs =
+            UpdateInputs { parameter, gradient, states: &states, learning_rate, scalars: &scalars, learned: &[] };
         let updated = optimizer.update(&mut graph, &inputs)?;
         let inputs = graph.inputs().to_vec();
         Ok(Step { graph, parameter, gradient, learning_rate, inputs, updated })
@@ -75,17 +76,24 @@ fn sixteenths(range: std::ops::Range<u32>) -> impl Strategy<Value = f64> {
 
 #[test]
 fn inputs_that_do_not_fit_are_refused() {
-    let sgd = Sgd { momentum: 0.5, ..Sgd::default() };
+    let sgd = Sgd { momentum: 0.5.into(), ..Sgd::default() };
     let mut graph = Graph::new();
     let (x, row) = (graph.input(&SHAPE, DType::F32), graph.input(&[1, 3], DType::F32));
     let one = graph.input(&[1], DType::F32);
-    let fitting = UpdateInputs { parameter: x, gradient: x, states: &[x], learning_rate: one, scalars: &[] };
+    let fitting =
+        UpdateInputs { parameter: x, gradient: x, states: &[x], learning_rate: one, scalars: &[], learned: &[] };
     assert!(sgd.update(&mut graph, &fitting).is_ok());
+    let matrix = [x];
     let mut refused = |inputs| sgd.update(&mut graph, &inputs).expect_err("the inputs do not fit");
     let other_shape = refused(UpdateInputs { gradient: row, ..fitting });
     assert!(matches!(other_shape, GraphError::ShapeMismatch { .. }), "{other_shape}");
-    let no_scalar = refused(UpdateInputs { learning_rate: x, ..fitting });
+    let other_rate = refused(UpdateInputs { learning_rate: row, ..fitting });
+    assert!(matches!(other_rate, GraphError::InvalidShape { .. }), "{other_rate}");
+    let no_scalar = refused(UpdateInputs { scalars: &matrix, ..fitting });
     assert!(matches!(no_scalar, GraphError::InvalidShape { .. }), "{no_scalar}");
     let no_state = refused(UpdateInputs { states: &[], ..fitting });
     assert!(matches!(no_state, GraphError::InputCount { expected: 4, found: 3, .. }), "{no_state}");
+    let learned = Sgd { momentum: Coefficient::Learned(1), ..sgd };
+    let not_there = learned.update(&mut graph, &UpdateInputs { learned: &[one], ..fitting });
+    assert!(matches!(not_there, Err(GraphError::InputCount { expected: 2, found: 1, .. })), "{not_there:?}");
 }

@@ -1,6 +1,6 @@
 //! The path of the parameters is that of `burn-optim`.
 
-use betty_runtime::optimizer::{AdaGrad, Adam, AdamW, Optimizer, RmsProp, Sgd};
+use betty_runtime::optimizer::{AdaGrad, Adam, AdamW, Coefficient, Optimizer, RmsProp, Sgd};
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::momentum::MomentumConfig;
 use burn::optim::{AdaGradConfig, AdamConfig, AdamWConfig, Optimizer as BurnOptimizer, RmsPropConfig, SgdConfig};
@@ -55,63 +55,70 @@ fn assert_same_path(ours: &[Vec<f64>], theirs: &[Vec<f64>], tolerance: f64, of: 
     }
 }
 
+fn number(coefficient: Coefficient) -> f64 {
+    coefficient.constant().expect("Burn's numbers are constants")
+}
+
 fn burn_decay(penalty: f64) -> Option<WeightDecayConfig> {
     (penalty != 0.0).then(|| WeightDecayConfig::new(penalty as f32))
 }
 
 fn burn_sgd(sgd: &Sgd) -> impl BurnOptimizer {
-    let Sgd { momentum, dampening, nesterov, weight_decay } = *sgd;
+    let [momentum, dampening] = [sgd.momentum, sgd.dampening].map(number);
+    let nesterov = sgd.nesterov;
     let momentum = (momentum != 0.0).then_some(MomentumConfig { momentum, dampening, nesterov });
-    SgdConfig::new().with_momentum(momentum).with_weight_decay(burn_decay(weight_decay)).build()
+    SgdConfig::new().with_momentum(momentum).with_weight_decay(burn_decay(number(sgd.weight_decay))).build()
 }
 
 fn burn_adam(adam: &Adam) -> impl BurnOptimizer {
     AdamConfig::new()
-        .with_beta_1(adam.beta_1 as f32)
-        .with_beta_2(adam.beta_2 as f32)
-        .with_epsilon(adam.epsilon as f32)
-        .with_weight_decay(burn_decay(adam.weight_decay))
+        .with_beta_1(number(adam.beta_1) as f32)
+        .with_beta_2(number(adam.beta_2) as f32)
+        .with_epsilon(number(adam.epsilon) as f32)
+        .with_weight_decay(burn_decay(number(adam.weight_decay)))
         .build()
 }
 
 fn burn_adamw(adamw: &AdamW) -> impl BurnOptimizer {
     AdamWConfig::new()
-        .with_beta_1(adamw.beta_1 as f32)
-        .with_beta_2(adamw.beta_2 as f32)
-        .with_epsilon(adamw.epsilon as f32)
-        .with_weight_decay(adamw.weight_decay as f32)
+        .with_beta_1(number(adamw.beta_1) as f32)
+        .with_beta_2(number(adamw.beta_2) as f32)
+        .with_epsilon(number(adamw.epsilon) as f32)
+        .with_weight_decay(number(adamw.weight_decay) as f32)
         .build()
 }
 
 fn burn_rmsprop(rmsprop: &RmsProp) -> impl BurnOptimizer {
     RmsPropConfig::new()
-        .with_alpha(rmsprop.alpha as f32)
-        .with_momentum(rmsprop.momentum as f32)
-        .with_epsilon(rmsprop.epsilon as f32)
+        .with_alpha(number(rmsprop.alpha) as f32)
+        .with_momentum(number(rmsprop.momentum) as f32)
+        .with_epsilon(number(rmsprop.epsilon) as f32)
         .with_centered(rmsprop.centered)
-        .with_weight_decay(burn_decay(rmsprop.weight_decay))
+        .with_weight_decay(burn_decay(number(rmsprop.weight_decay)))
         .build()
 }
 
 fn burn_adagrad(adagrad: &AdaGrad) -> impl BurnOptimizer {
     AdaGradConfig::new()
-        .with_lr_decay(adagrad.lr_decay)
-        .with_epsilon(adagrad.epsilon as f32)
-        .with_weight_decay(burn_decay(adagrad.weight_decay))
+        .with_lr_decay(number(adagrad.lr_decay))
+        .with_epsilon(number(adagrad.epsilon) as f32)
+        .with_weight_decay(burn_decay(number(adagrad.weight_decay)))
         .build()
 }
 
 /// Adam as the paper writes it, in plain `f64`.
 fn adam_by_hand(adam: &Adam, lr: f64, start: &[f64], gradients: &[Vec<f64>]) -> Vec<Vec<f64>> {
+    let Adam { beta_1, beta_2, epsilon, weight_decay } = *adam;
+    let [beta_1, beta_2, epsilon, weight_decay] = [beta_1, beta_2, epsilon, weight_decay].map(number);
     let (mut parameter, mut m, mut v) = (start.to_vec(), vec![0.0; start.len()], vec![0.0; start.len()]);
     let mut path = Vec::new();
     for (t, gradient) in (1..).zip(gradients) {
         for i in 0..parameter.len() {
-            let g = gradient[i] + adam.weight_decay * parameter[i];
-            m[i] = adam.beta_1 * m[i] + (1.0 - adam.beta_1) * g;
-            v[i] = adam.beta_2 * v[i] + (1.0 - adam.beta_2) * g * g;
-            let (m, v) = (m[i] / (1.0 - adam.beta_1.powi(t)), v[i] / (1.0 - adam.beta_2.powi(t)));
-            parameter[i] -= lr * m / (v.sqrt() + adam.epsilon);
+            let g = gradient[i] + weight_decay * parameter[i];
+            m[i] = beta_1 * m[i] + (1.0 - beta_1) * g;
+            v[i] = beta_2 * v[i] + (1.0 - beta_2) * g * g;
+            let (m, v) = (m[i] / (1.0 - beta_1.powi(t)), v[i] / (1.0 - beta_2.powi(t)));
+            parameter[i] -= lr * m / (v.sqrt() + epsilon);
         }
         path.push(parameter.clone());
     }
@@ -127,6 +134,7 @@ proptest! {
         (momentum, dampening, nesterov, weight_decay) in
             (sixteenths(0..16), sixteenths(0..16), any::<bool>(), sixteenths(0..4)),
     ) {
+        let [momentum, dampening, weight_decay] = [momentum, dampening, weight_decay].map(Coefficient::from);
         let sgd = Sgd { momentum, dampening, nesterov, weight_decay };
         for (dtype, tolerance) in [(DType::F32, 1e-6), (DType::F64, 1e-12)] {
             let theirs = burns(&burn_sgd(&sgd), lr, &start, &gradients, dtype);
@@ -141,7 +149,8 @@ proptest! {
         (start, gradients, lr) in problem(),
         (beta_1, beta_2, weight_decay) in (sixteenths(0..16), sixteenths(4..16), sixteenths(0..4)),
     ) {
-        let adam = Adam { beta_1, beta_2, epsilon: 2.0_f64.powi(-17), weight_decay };
+        let [beta_1, beta_2, weight_decay] = [beta_1, beta_2, weight_decay].map(Coefficient::from);
+        let adam = Adam { beta_1, beta_2, epsilon: 2.0_f64.powi(-17).into(), weight_decay };
         let theirs = burns(&burn_adam(&adam), lr, &start, &gradients, DType::F32);
         assert_same_path(&ours(&adam, lr, &start, &gradients, DType::F32), &theirs, 1e-6, &adam);
         // Burn computes the bias corrections in f32 whatever the type of the tensors.
@@ -155,7 +164,8 @@ proptest! {
         (start, gradients, lr) in problem(),
         (beta_1, beta_2, weight_decay) in (sixteenths(0..16), sixteenths(4..16), sixteenths(0..4)),
     ) {
-        let adamw = AdamW { beta_1, beta_2, epsilon: 2.0_f64.powi(-17), weight_decay };
+        let [beta_1, beta_2, weight_decay] = [beta_1, beta_2, weight_decay].map(Coefficient::from);
+        let adamw = AdamW { beta_1, beta_2, epsilon: 2.0_f64.powi(-17).into(), weight_decay };
         for (dtype, tolerance) in [(DType::F32, 1e-6), (DType::F64, 1e-12)] {
             let theirs = burns(&burn_adamw(&adamw), lr, &start, &gradients, dtype);
             assert_same_path(&ours(&adamw, lr, &start, &gradients, dtype), &theirs, tolerance, &adamw);
@@ -169,7 +179,8 @@ proptest! {
             (sixteenths(0..16), sixteenths(0..16), any::<bool>(), sixteenths(0..4)),
     ) {
         // A centred spread loses digits where gradients hardly vary: an ε of 2⁻⁷ keeps f32 from making noise of them.
-        let rmsprop = RmsProp { alpha, momentum, epsilon: 2.0_f64.powi(-7), centered, weight_decay };
+        let [alpha, momentum, weight_decay] = [alpha, momentum, weight_decay].map(Coefficient::from);
+        let rmsprop = RmsProp { alpha, momentum, epsilon: 2.0_f64.powi(-7).into(), centered, weight_decay };
         for (dtype, tolerance) in [(DType::F32, 1e-4), (DType::F64, 1e-12)] {
             let theirs = burns(&burn_rmsprop(&rmsprop), lr, &start, &gradients, dtype);
             assert_same_path(&ours(&rmsprop, lr, &start, &gradients, dtype), &theirs, tolerance, &rmsprop);
@@ -178,7 +189,8 @@ proptest! {
 
     #[test]
     fn adagrad_is_burns((start, gradients, lr) in problem(), (lr_decay, weight_decay) in (0.0..2.0, sixteenths(0..4))) {
-        let adagrad = AdaGrad { lr_decay, epsilon: 2.0_f64.powi(-17), weight_decay };
+        let [lr_decay, weight_decay] = [lr_decay, weight_decay].map(Coefficient::from);
+        let adagrad = AdaGrad { lr_decay, epsilon: 2.0_f64.powi(-17).into(), weight_decay };
         for (dtype, tolerance) in [(DType::F32, 1e-6), (DType::F64, 1e-12)] {
             let theirs = burns(&burn_adagrad(&adagrad), lr, &start, &gradients, dtype);
             assert_same_path(&ours(&adagrad, lr, &start, &gradients, dtype), &theirs, tolerance, &adagrad);
@@ -191,16 +203,22 @@ fn default_numbers_of_burn_give_burns_path() {
     let start = [0.3, -0.7, 1.1, 0.0, -1.9, 0.5];
     let gradients: Vec<Vec<f64>> =
         (0..STEPS).map(|t| (0..6).map(|i| (1.3 * t as f64 + 0.7 * i as f64).sin()).collect()).collect();
-    let adam = Adam { beta_1: 0.9, beta_2: 0.999, epsilon: 1e-5, weight_decay: 0.0 };
+    let adam = Adam { beta_1: 0.9.into(), beta_2: 0.999.into(), epsilon: 1e-5.into(), weight_decay: 0.0.into() };
     let theirs = burns(&AdamConfig::new().build(), 1e-2, &start, &gradients, DType::F32);
     assert_same_path(&ours(&adam, 1e-2, &start, &gradients, DType::F32), &theirs, 1e-6, &adam);
-    let adamw = AdamW { beta_1: 0.9, beta_2: 0.999, epsilon: 1e-5, weight_decay: 1e-4 };
+    let adamw = AdamW { beta_1: 0.9.into(), beta_2: 0.999.into(), epsilon: 1e-5.into(), weight_decay: 1e-4.into() };
     let theirs = burns(&AdamWConfig::new().build(), 1e-2, &start, &gradients, DType::F32);
     assert_same_path(&ours(&adamw, 1e-2, &start, &gradients, DType::F32), &theirs, 1e-6, &adamw);
-    let rmsprop = RmsProp { alpha: 0.99, momentum: 0.9, epsilon: 1e-5, centered: false, weight_decay: 0.0 };
+    let rmsprop = RmsProp {
+        alpha: 0.99.into(),
+        momentum: 0.9.into(),
+        epsilon: 1e-5.into(),
+        centered: false,
+        weight_decay: 0.0.into(),
+    };
     let theirs = burns(&RmsPropConfig::new().build(), 1e-2, &start, &gradients, DType::F32);
     assert_same_path(&ours(&rmsprop, 1e-2, &start, &gradients, DType::F32), &theirs, 1e-6, &rmsprop);
-    let adagrad = AdaGrad { lr_decay: 0.0, epsilon: 1e-5, weight_decay: 0.0 };
+    let adagrad = AdaGrad { lr_decay: 0.0.into(), epsilon: 1e-5.into(), weight_decay: 0.0.into() };
     let theirs = burns(&AdaGradConfig::new().build(), 1e-2, &start, &gradients, DType::F32);
     assert_same_path(&ours(&adagrad, 1e-2, &start, &gradients, DType::F32), &theirs, 1e-6, &adagrad);
 }

@@ -1,7 +1,7 @@
 //! Ordinary training with Burn's autodiff, for comparison.
 
 use betty_examples::data::{Batches, Dataset};
-use betty_runtime::OptimizerConfig;
+use betty_runtime::{Hyperparameter, OptimizerConfig};
 use burn::module::Module;
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::momentum::MomentumConfig;
@@ -41,44 +41,55 @@ impl Baseline<'_> {
             };
             let gradients = loss.backward();
             let gradients = GradientsParams::from_grads(gradients, &classifier);
-            classifier = optimizer.step(self.optimizer.lr(), classifier, gradients);
+            classifier = optimizer.step(number(self.optimizer.lr()), classifier, gradients);
             watch(step, &classifier);
         }
     }
 
     /// Burn's optimizer with the configured numbers.
     fn optimizer(&self) -> ModuleOptimizer {
-        let decay = |penalty: f64| (penalty > 0.0).then(|| WeightDecayConfig::new(penalty as f32));
+        let decay = |penalty: &Hyperparameter| {
+            let penalty = number(penalty);
+            (penalty > 0.0).then(|| WeightDecayConfig::new(penalty as f32))
+        };
         match self.optimizer {
             OptimizerConfig::Sgd(sgd) => {
-                let momentum =
-                    MomentumConfig { momentum: sgd.momentum, dampening: sgd.dampening, nesterov: sgd.nesterov };
-                SgdConfig::new().with_momentum(Some(momentum)).with_weight_decay(decay(sgd.weight_decay)).init()
+                let momentum = MomentumConfig {
+                    momentum: number(&sgd.momentum),
+                    dampening: number(&sgd.dampening),
+                    nesterov: sgd.nesterov,
+                };
+                SgdConfig::new().with_momentum(Some(momentum)).with_weight_decay(decay(&sgd.weight_decay)).init()
             }
             OptimizerConfig::Adam(adam) => AdamConfig::new()
-                .with_beta_1(adam.beta_1 as f32)
-                .with_beta_2(adam.beta_2 as f32)
-                .with_epsilon(adam.epsilon as f32)
-                .with_weight_decay(decay(adam.weight_decay))
+                .with_beta_1(number(&adam.beta_1) as f32)
+                .with_beta_2(number(&adam.beta_2) as f32)
+                .with_epsilon(number(&adam.epsilon) as f32)
+                .with_weight_decay(decay(&adam.weight_decay))
                 .init(),
             OptimizerConfig::AdamW(adam) => AdamWConfig::new()
-                .with_beta_1(adam.beta_1 as f32)
-                .with_beta_2(adam.beta_2 as f32)
-                .with_epsilon(adam.epsilon as f32)
-                .with_weight_decay(adam.weight_decay as f32)
+                .with_beta_1(number(&adam.beta_1) as f32)
+                .with_beta_2(number(&adam.beta_2) as f32)
+                .with_epsilon(number(&adam.epsilon) as f32)
+                .with_weight_decay(number(&adam.weight_decay) as f32)
                 .init(),
             OptimizerConfig::RmsProp(rmsprop) => RmsPropConfig::new()
-                .with_alpha(rmsprop.alpha as f32)
-                .with_momentum(rmsprop.momentum as f32)
-                .with_epsilon(rmsprop.epsilon as f32)
+                .with_alpha(number(&rmsprop.alpha) as f32)
+                .with_momentum(number(&rmsprop.momentum) as f32)
+                .with_epsilon(number(&rmsprop.epsilon) as f32)
                 .with_centered(rmsprop.centered)
-                .with_weight_decay(decay(rmsprop.weight_decay))
+                .with_weight_decay(decay(&rmsprop.weight_decay))
                 .init(),
             OptimizerConfig::AdaGrad(adagrad) => AdaGradConfig::new()
-                .with_lr_decay(adagrad.lr_decay)
-                .with_epsilon(adagrad.epsilon as f32)
-                .with_weight_decay(decay(adagrad.weight_decay))
+                .with_lr_decay(number(&adagrad.lr_decay))
+                .with_epsilon(number(&adagrad.epsilon) as f32)
+                .with_weight_decay(decay(&adagrad.weight_decay))
                 .init(),
         }
     }
+}
+
+/// A number of an optimizer of this program, in which no level learns any.
+fn number(number: &Hyperparameter) -> f64 {
+    number.fixed().unwrap_or(f64::NAN)
 }

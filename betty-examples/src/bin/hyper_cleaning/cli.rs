@@ -203,7 +203,13 @@ impl Options {
 
 /// A network's parameters act on all weights at once, and need smaller steps than the entries of a table.
 fn network_optimizer() -> OptimizerConfig {
-    OptimizerConfig::Adam(AdamConfig { lr: 0.01, beta_1: 0.9, beta_2: 0.999, epsilon: 1e-5, weight_decay: 0.0 })
+    OptimizerConfig::Adam(AdamConfig {
+        lr: 0.01.into(),
+        beta_1: 0.9.into(),
+        beta_2: 0.999.into(),
+        epsilon: 1e-5.into(),
+        weight_decay: 0.0.into(),
+    })
 }
 
 impl Method {

@@ -17,11 +17,12 @@ use std::process::ExitCode;
 
 use betty_examples::failure::{Failure, finish, show};
 use betty_examples::output::OutputFolder;
-use betty_runtime::ProgramConfig;
+use betty_runtime::{Multilevel, ProgramConfig};
 use clap::Parser;
 
 use cli::Options;
 use experiment::Experiment;
+use problem::HyperCleaning;
 use report::Report;
 use source::Source;
 
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> Result<(), Failure> {
     options.check()?;
     let config = options.config()?;
+    config.validate(&HyperCleaning::SCHEDULE)?;
     if options.print_config {
         return show(&(config.to_json()? + "\n"));
     }

@@ -10,7 +10,7 @@ use crate::cli::Options;
 use crate::model::Regressor;
 use crate::problem::MamlConfig;
 use crate::task::{Task, tasks};
-use crate::train::{Trained, Training};
+use crate::train::{Trained, Training, rate_of};
 
 /// Steps that the test takes on a task.
 pub(crate) const TEST_STEPS: usize = 10;
@@ -70,7 +70,7 @@ pub(crate) fn run(options: &Options, config: &MamlConfig, device: &Device) -> Re
     let maml = training.maml(start.clone())?;
     let pretrained = training.pretrained(start);
     let rate = best_rate(&pretrained.network, &validation, device);
-    let rates = [config.adapted.optimizer.lr(), rate];
+    let rates = [rate_of(&config.adapted), rate];
     let learner = |name, Trained { network, curve }: Trained, rate| {
         let adaptation = Adaptation { steps: TEST_STEPS, rate };
         Learner {

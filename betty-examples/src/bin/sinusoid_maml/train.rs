@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use betty_examples::failure::Failure;
-use betty_runtime::{Engine, Event, Goal, Validation};
+use betty_runtime::{Engine, Event, Goal, LevelConfig, Validation};
 use burn::module::Module;
 use burn::optim::{AdamConfig, GradientsParams};
 use burn::tensor::Device;
@@ -79,7 +79,7 @@ impl Training<'_> {
             let batch: Vec<Task> = tasks.by_ref().take(self.config.meta.tasks).collect();
             let gradients = network.error(Points::of_tasks(&batch).to_device(&on_tape)).backward();
             let gradients = GradientsParams::from_grads(gradients, &network);
-            network = optimizer.step(self.config.meta.optimizer.lr(), network, gradients);
+            network = optimizer.step(rate_of(&self.config.meta), network, gradients);
             if iteration.is_multiple_of(self.every()) {
                 let network = network.valid().to_device(self.device);
                 curve.push((iteration, self.adaptation().mean_error(&network, self.validation, self.device)));
@@ -92,13 +92,18 @@ impl Training<'_> {
 
     /// The steps that training takes on a task.
     fn adaptation(&self) -> Adaptation {
-        Adaptation { steps: self.config.adapted.unroll, rate: self.config.adapted.optimizer.lr() }
+        Adaptation { steps: self.config.adapted.unroll, rate: rate_of(&self.config.adapted) }
     }
 
     /// Iterations between two looks at the validation tasks.
     fn every(&self) -> u64 {
         self.iterations.div_ceil(LOOKS)
     }
+}
+
+/// The learning rate of a level of this program, in which no level learns any.
+pub(crate) fn rate_of(level: &LevelConfig) -> f64 {
+    level.optimizer.lr().fixed().unwrap_or(f64::NAN)
 }
 
 /// A progress bar on standard error, if that is a terminal.

@@ -68,7 +68,7 @@ impl<P: Multilevel> Engine<P> {
             tasks.inputs().map(|(input, task, like)| self.task_input(input, task, like, &rounds, &own)).collect();
         let found = tasks.run(inputs)?;
         self.check_tasks(k, &rounds, &found)?;
-        Ok(Some(self.take_over(k, rounds, own, found, losses)))
+        self.take_over(k, rounds, own, found, losses).map(Some)
     }
 
     fn draw(&mut self, level: usize) -> Result<Seeded, EngineError> {

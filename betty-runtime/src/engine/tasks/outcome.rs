@@ -36,13 +36,15 @@ impl<P: Multilevel> Engine<P> {
         own: Vec<Seeded>,
         found: TasksFound,
         losses: &mut [Option<f64>],
-    ) -> Evaluated {
+    ) -> Result<Evaluated, EngineError> {
         let TasksFound { gradient, square_norm, tasks, reached } = found;
         let mut evaluated = Evaluated::default();
         (evaluated.norm, evaluated.gradients) = (square_norm.sqrt(), vec![gradient]);
         let share = 1.0 / tasks.len() as f64;
+        let learned = |round: &Round| self.observed_rate(round.level, &self.learned(round.level));
+        let learned = rounds.iter().map(learned).collect::<Result<Vec<_>, _>>()?;
         for (task, found) in tasks.into_iter().enumerate() {
-            for (round, steps) in rounds.iter().zip(found.lower) {
+            for ((round, learned), steps) in rounds.iter().zip(&learned).zip(found.lower) {
                 for (step, found) in steps.into_iter().enumerate() {
                     let (loss, metrics) = means(found.losses);
                     losses[round.level] = Some(loss);
@@ -57,7 +59,7 @@ impl<P: Multilevel> Engine<P> {
                         loss,
                         metrics: &metrics,
                         gradient_norm: found.square_norm.sqrt(),
-                        learning_rate: round.rates[task][step].base,
+                        learning_rate: learned.unwrap_or(round.rates[task][step].base),
                     });
                     self.levels[round.level].metrics = metrics;
                 }
@@ -81,7 +83,7 @@ impl<P: Multilevel> Engine<P> {
         }
         self.levels[k].last = own.into_iter().next_back();
         self.stale = true;
-        evaluated
+        Ok(evaluated)
     }
 }
 

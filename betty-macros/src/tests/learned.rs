@@ -1,0 +1,118 @@
+//! Numbers of an optimizer that levels above learn.
+
+use super::{check_err, check_errs, check_ok};
+
+/// A program whose lower level has this optimizer and this method.
+#[track_caller]
+fn check(text: &str, optimizer: &str) {
+    check_err(text, &program(optimizer, "unrolled"));
+}
+
+fn program(optimizer: &str, method: &str) -> String {
+    format!(
+        "struct P;
+         level rates: M {{ lower: [net], .. }}
+         level net: M {{ batch: B, loss: f, optimizer: {optimizer}, unroll: 5, hypergradient: {method} }}"
+    )
+}
+
+#[test]
+fn every_way_to_write_them() {
+    for value in ["rates", "rates.lr", "exp(rates)", "exp(rates.log_lr)", "softplus(rates.a.b)", "sigmoid(rates.0.1.x)"]
+    {
+        check_ok(&program(&format!("sgd(lr = {value})"), "unrolled"));
+    }
+    for method in ["unrolled", "forward", "forward_gradient", "evolution"] {
+        check_ok(&program("adam(lr = 0.1, epsilon = exp(rates.epsilon), beta_2 = sigmoid(rates.beta))", method));
+    }
+}
+
+#[test]
+fn unknown_transforms_and_those_that_leave_the_range() {
+    check(
+        "unknown transform `expp` (did you mean `exp`?); the transforms are `exp`, `softplus` and `sigmoid`",
+        "sgd(lr = >>>expp<<<(rates.log_lr))",
+    );
+    check(
+        "`momentum` of `sgd` must be less than 1, and `exp` does not stay below; use `sigmoid`",
+        "sgd(lr = rates.lr, momentum = >>>exp<<<(rates.momentum))",
+    );
+}
+
+#[test]
+fn options_that_nobody_learns() {
+    check("`nesterov` of `sgd` must be `true` or `false`", "sgd(lr = rates.lr, nesterov = >>>rates.ahead<<<)");
+    check_errs(
+        &["`iterations` of `cg` must be an integer greater than zero"],
+        "struct P;
+         level rates: M { lower: [net], .. }
+         level net: M { upper: [rates], hypergradient: cg(iterations = >>>rates.count<<<), .. }",
+    );
+}
+
+#[test]
+fn what_is_no_path_of_a_level() {
+    let text = "`lr` of `sgd` must be a number greater than zero";
+    for value in ["exp(rates.log_lr) * 2", "exp(rates.log_lr, 2)", "rates.lr()", "-rates.lr", "exp(-rates.lr)"] {
+        check(text, &format!("sgd(lr = >>>{value}<<<)"));
+    }
+}
+
+#[test]
+fn unknown_level_and_the_level_itself() {
+    check("no level named `rats` (did you mean `rates`?)", "sgd(lr = exp(>>>rats<<<.log_lr))");
+    check("no level named `fast`", "sgd(lr = >>>fast<<<)");
+    check("level `net` cannot depend on itself", "sgd(lr = rates.lr, momentum = >>>net<<<.momentum)");
+}
+
+#[test]
+fn levels_that_are_not_above() {
+    check_err(
+        "`net` is solved before each step of `rates`, so it cannot learn `lr` of those steps; only a level above `rates` can",
+        "struct P;
+         level rates: M { lower: [net], batch: B, loss: f, optimizer: adam(lr = exp(>>>net<<<.x)) }
+         level net: M { upper: [rates], hypergradient: cg, .. }",
+    );
+    check_err(
+        "`a` learns `lr` of `b`, but nothing in `b` ever reaches `a`; list `b`, or a level above it, under `lower` of `a`",
+        "struct P;
+         level top: M { lower: [a, b], .. }
+         level a: M { upper: [top], hypergradient: cg, .. }
+         level b: M { upper: [top], hypergradient: unrolled, batch: B, loss: f, optimizer: sgd(lr = exp(>>>a<<<.x)) }",
+    );
+}
+
+#[test]
+fn methods_that_do_not_see_the_steps() {
+    check_err(
+        "no best response depends on `lr`, only methods that go through the steps of `net`, such as `unrolled`, see it; choose \
+         one for `net`, or give `lr` a number",
+        &program("sgd(lr = exp(>>>rates<<<.log_lr))", "cg"),
+    );
+    // What the loss reads of the level reaches it by any method.
+    check_ok(
+        "struct P;
+         level rates: M { lower: [net], .. }
+         level net: M {
+             upper: [rates], batch: B, loss: f, optimizer: sgd(lr = exp(rates.log_lr)), unroll: 5, hypergradient: cg
+         }",
+    );
+}
+
+/// A path is as good as an entry of `upper`.
+#[test]
+fn a_level_that_only_learns_numbers_is_part_of_the_program() {
+    check_err(
+        "a hypergradient passes through `net`: add `hypergradient: …` to say how it is computed",
+        "struct P;
+         level rates: M { lower: [net], .. }
+         level >>>net<<<: M { batch: B, loss: f, optimizer: sgd(lr = exp(rates.log_lr)), unroll: 5 }",
+    );
+    check_err(
+        "`net` is a lower level of `rates`, but its best response never depends on `rates`; list `rates` under `upper` of `net`",
+        "struct P;
+         level weights: M { lower: [net], .. }
+         level rates: M { lower: [>>>net<<<], .. }
+         level net: M { upper: [weights], hypergradient: unrolled, .. }",
+    );
+}
