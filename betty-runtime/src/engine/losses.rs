@@ -26,6 +26,8 @@ pub(super) struct Losses {
     device: Device,
     /// Whether each new trace is compared with Burn's autodiff.
     pub(super) verify: bool,
+    /// Whether products are computed in the types that levels ask for.
+    rounds: bool,
     /// Levels whose products are computed in a type of their own, with how far that moves the gradient; not reported yet.
     pub(super) roundings: Vec<(usize, f64)>,
 }
@@ -33,13 +35,19 @@ pub(super) struct Losses {
 impl Losses {
     pub(super) fn new(levels: usize, device: Device) -> Self {
         let caches = (0..levels).map(|_| IndexMap::new()).collect();
-        Losses { caches, curvatures: IndexMap::new(), device, verify: true, roundings: Vec::new() }
+        Losses { caches, curvatures: IndexMap::new(), device, verify: true, rounds: true, roundings: Vec::new() }
     }
 
     /// Traces depend on the modules; after one was lent out, all are made again.
     pub(super) fn clear(&mut self) {
         self.caches.iter_mut().for_each(IndexMap::clear);
         self.curvatures.clear();
+    }
+
+    /// Losses without rounded products, in the place of these, which are answered to come back to.
+    pub(super) fn take_unrounded(&mut self) -> Self {
+        let fresh = Losses { rounds: false, verify: false, ..Losses::new(self.caches.len(), self.device.clone()) };
+        std::mem::replace(self, fresh)
     }
 
     /// Compiles the loss of level `k` for batches like this one, if it is not there yet.
@@ -63,7 +71,7 @@ impl Losses {
                 if self.verify {
                     verify(&loss, levels, k, batch, seed)?;
                 }
-                if let Some(precision) = levels[k].config.precision {
+                if let Some(precision) = levels[k].config.precision.filter(|_| self.rounds) {
                     let graph = |source| EngineError::Graph { level: levels[k].name.into(), source };
                     loss = loss.with_products_in(precision.dtype()).map_err(graph)?;
                     if self.verify {

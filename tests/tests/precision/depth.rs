@@ -41,8 +41,8 @@ multilevel! {
     }
 }
 
-/// The total gradient of the uppermost level, after some steps, with the levels in these types.
-fn hypergradient(dtype: DType, precisions: [Option<Precision>; 3], methods: [&str; 2]) -> Vec<f64> {
+/// A program that has taken some steps, with the levels in these types.
+fn engine(dtype: DType, precisions: [Option<Precision>; 3], methods: [&str; 2]) -> Engine<Chain> {
     let [x, y] = methods;
     let text = format!(r#"{{ "x": {{ "hypergradient": {x} }}, "y": {{ "hypergradient": {y} }} }}"#);
     let mut config = ChainConfig::from_json(&text).unwrap();
@@ -54,7 +54,12 @@ fn hypergradient(dtype: DType, precisions: [Option<Precision>; 3], methods: [&st
     let stream = || Stream::constant(tensor::<2>([SIZE, SIZE], 4, dtype) / (SIZE as f64).sqrt());
     let mut engine = Engine::new(problem, ChainData { lambda: stream(), x: stream(), y: stream() }, config).unwrap();
     engine.run(1).unwrap();
-    engine.gradient("lambda").unwrap().gradient.to_vec().unwrap()
+    engine
+}
+
+/// The total gradient of the uppermost level.
+fn hypergradient(dtype: DType, precisions: [Option<Precision>; 3], methods: [&str; 2]) -> Vec<f64> {
+    engine(dtype, precisions, methods).gradient("lambda").unwrap().gradient.to_vec().unwrap()
 }
 
 const CG: &str = r#"{ "method": "cg", "iterations": 40, "tolerance": 1e-3 }"#;
@@ -86,4 +91,24 @@ fn single_precision_for_doubles_is_as_good_as_single_precision() {
     let found = hypergradient(DType::F64, [Some(Precision::F32); 3], [NEUMANN, NEUMANN]);
     let difference = apart(&found, &truth);
     assert!((1e-9..=1e-5).contains(&difference), "{difference:.1e}");
+}
+
+#[test]
+fn verification_of_a_hypergradient_tells_what_rounding_loses() {
+    const DENSE: &str = r#"{ "method": "dense" }"#;
+    let check = |precision| {
+        let mut engine = engine(DType::F32, [precision; 3], [DENSE, DENSE]);
+        let before = engine.gradient("lambda").unwrap();
+        let check = engine.verify_hypergradient("lambda").unwrap();
+        // The engine goes on as before.
+        assert_eq!(engine.gradient("lambda").unwrap().loss, before.loss);
+        check
+    };
+    // The reference is the method itself.
+    let single = check(None);
+    assert_eq!(single.relative_error, 0.0, "{single}");
+    for (precision, least, most) in [(Precision::Bf16, 2e-4, 1e-2), (Precision::F16, 2e-5, 1.5e-3)] {
+        let low = check(Some(precision));
+        assert!((least..=most).contains(&low.relative_error), "{low}");
+    }
 }

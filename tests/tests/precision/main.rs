@@ -7,4 +7,5 @@ mod derivatives;
 mod engine;
 mod model;
 mod scaling;
+mod statistics;
 mod structure;
