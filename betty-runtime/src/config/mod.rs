@@ -78,8 +78,8 @@ pub struct LevelConfig {
     #[serde(default)]
     pub freeze: Vec<String>,
     /// The float type of matrix products and convolutions in the level's loss and in all derivatives of it; by default that
-    /// of their operands. Difference quotients (`finite_difference`, `sama`) are taken without it: rounding would move
-    /// them more than the perturbation.
+    /// of their operands. Difference quotients (`finite_difference`, `penalty`, `sama`) are taken without it: rounding
+    /// would move them more than what they measure.
     #[serde(default)]
     pub precision: Option<Precision>,
 }

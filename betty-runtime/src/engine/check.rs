@@ -67,7 +67,7 @@ impl ResponseCheck {
 impl<P: Multilevel> Engine<P> {
     /// Compares the hypergradient of a level, by the methods that are configured, with a reference at the current point: the
     /// exact derivative of the best responses, by elimination for small levels and by long runs of minimal residuals for
-    /// others, without damping.
+    /// others, without damping, and without the rounding of a level's `precision`.
     ///
     /// Two total gradients and some hundred products; nothing is changed but that the level's stream gives one batch.
     ///
@@ -134,10 +134,16 @@ impl<P: Multilevel> Engine<P> {
             let size = self.levels[stop].parameters().len();
             self.methods[stop] = Some(reference(size));
         }
+        // What rounded products lose is part of the error.
+        let rounds = self.levels.iter().any(|level| level.config.precision.is_some());
+        let rounded = rounds.then(|| self.losses.take_unrounded());
         let reference = self.total_gradient(k, &batch, seed, false);
         let reference_residuals = std::mem::take(&mut self.residuals);
         let responses = stops.iter().map(|&stop| self.look_at(stop)).collect::<Result<Vec<_>, _>>();
         self.methods = methods;
+        if let Some(rounded) = rounded {
+            self.losses = rounded;
+        }
         self.holds_batches = false;
         for (stop, trajectory) in trajectories {
             self.levels[stop].trajectory = trajectory;

@@ -28,6 +28,8 @@ pub(super) struct Losses {
     device: Device,
     /// Whether each new trace is compared with Burn's autodiff.
     pub(super) verify: bool,
+    /// Whether products are computed in the types that levels ask for.
+    rounds: bool,
     /// Levels whose products are computed in a type of their own, with how far that moves the gradient; not reported yet.
     pub(super) roundings: Vec<(usize, f64)>,
 }
@@ -41,6 +43,7 @@ impl Losses {
             tasks: IndexMap::new(),
             device,
             verify: true,
+            rounds: true,
             roundings: Vec::new(),
         }
     }
@@ -50,6 +53,12 @@ impl Losses {
         self.caches.iter_mut().for_each(IndexMap::clear);
         self.curvatures.clear();
         self.tasks.clear();
+    }
+
+    /// Losses without rounded products, in the place of these, which are answered to come back to.
+    pub(super) fn take_unrounded(&mut self) -> Self {
+        let fresh = Losses { rounds: false, verify: false, ..Losses::new(self.caches.len(), self.device.clone()) };
+        std::mem::replace(self, fresh)
     }
 
     /// Compiles the loss of level `k` for batches like this one, if it is not there yet.
@@ -73,7 +82,7 @@ impl Losses {
                 if self.verify {
                     verify(&loss, levels, k, batch, seed)?;
                 }
-                if let Some(precision) = levels[k].config.precision {
+                if let Some(precision) = levels[k].config.precision.filter(|_| self.rounds) {
                     let graph = |source| EngineError::Graph { level: levels[k].name.into(), source };
                     loss = loss.with_products_in(precision.dtype()).map_err(graph)?;
                     if self.verify {

@@ -5,6 +5,7 @@
 //! `√(3p)·u` of its norm as long as no product amplifies; twice that is allowed. With `d` products between data and loss, a
 //! gradient passes through `2·d`, and a second derivative through `4·d`.
 
+use betty_runtime::gradient;
 use betty_tests::models::Recurrent;
 use burn::tensor::{DType, Device, Int, Tensor};
 
@@ -64,6 +65,16 @@ fn of_a_recurrent_network() {
     let single = record(&drawn(net, DType::F32), &batch, |net, batch| net.loss(batch));
     let truth = single.numbers(None, 1.0);
     check("recurrent network", &single, truth, 8.0, 1.0);
+}
+
+#[test]
+fn of_a_gradient_inside_a_loss() {
+    // A gradient penalty: the norm of the scores' gradient in the data shall be one.
+    let penalty = |mlp: &Mlp, (x, _): (Tensor<2>, Tensor<2>)| {
+        let slope = gradient(mlp.scores(x.clone()).sum(), x);
+        (slope.powi_scalar(2).sum_dim(1).sqrt() - 1.0).powi_scalar(2).mean()
+    };
+    check_with_doubles!("gradient penalty", Mlp::new(), mlp_batch, penalty, 6.0);
 }
 
 #[test]

@@ -127,6 +127,7 @@ fn every_method_differentiates_in_16_bits() {
         r#"{ "method": "nystrom", "rank": 8, "damping": 1.0 }"#,
         r#"{ "method": "identity" }"#,
         r#"{ "method": "finite_difference" }"#,
+        r#"{ "method": "penalty", "steps": 5, "step_size": 0.2, "damping": 1.0 }"#,
         r#"{ "method": "sama" }"#,
         r#"{ "method": "unrolled" }"#,
     ];

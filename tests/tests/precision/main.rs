@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
 
+mod depth;
 mod derivatives;
 mod engine;
 mod model;
 mod scaling;
+mod statistics;
 mod structure;

@@ -166,6 +166,11 @@ pub(crate) struct Derived {
     tangents: Vec<Value>,
 }
 
+/// A derivative that vanishes is 0.
+fn or_zeros(graph: &mut Graph, derivatives: Vec<Option<NodeId>>, like: &[NodeId]) -> Vec<NodeId> {
+    derivatives.into_iter().zip(like).map(|(node, &like)| node.unwrap_or_else(|| graph.zeros_like(like))).collect()
+}
+
 impl Recorded {
     /// The gradient in the parameters, and second derivatives along a direction whose entries are in ±`length`, with
     /// products in a type.
@@ -183,7 +188,7 @@ impl Recorded {
         let dtype = g.dtype(loss);
         let seed = g.full(&[1], dtype, 1.0);
         let gradient = vjp(g, &[(loss, seed)], &leaves).unwrap();
-        let gradient: Vec<NodeId> = gradient.into_iter().map(Option::unwrap).collect();
+        let gradient = or_zeros(g, gradient, &leaves);
         let mut tangents = Vec::with_capacity(leaves.len());
         for &leaf in &leaves {
             let shape = g.shape(leaf).to_vec();
@@ -191,8 +196,7 @@ impl Recorded {
         }
         let moves: Vec<(NodeId, NodeId)> = leaves.iter().copied().zip(tangents.iter().copied()).collect();
         let hvp = jvp(g, &gradient, &moves).unwrap();
-        let hvp =
-            hvp.into_iter().zip(&leaves).map(|(node, &leaf)| node.unwrap_or_else(|| g.zeros_like(leaf))).collect();
+        let hvp = or_zeros(g, hvp, &leaves);
         let pairs: Vec<(NodeId, NodeId)> = gradient.iter().copied().zip(tangents.iter().copied()).collect();
         let mixed = vjp(g, &pairs, &data).unwrap().into_iter().flatten().collect();
         let values = leaves.iter().zip(200..).map(|(&leaf, seed)| {

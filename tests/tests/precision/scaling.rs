@@ -1,7 +1,7 @@
 //! f16 with numbers that it does not hold: gradients that vanish in it, activations that exceed it.
 
 use betty_runtime::execute::{Program, Value};
-use betty_runtime::graph::{Graph, Op, expand_products};
+use betty_runtime::graph::{Convolution, Graph, Op, expand_products};
 use betty_runtime::{Engine, EngineError, Precision, Stream, multilevel};
 use burn::module::Param;
 use burn::tensor::{DType, Device, Tensor, TensorData};
@@ -125,6 +125,35 @@ fn a_product_holds_at_every_size() {
             // Three roundings by up to 2⁻¹², and what the backend adds up in f16.
             assert!(difference <= 2e-3, "{of_x:e} {of_y:e} {inner}: {difference:.1e}");
         }
+    }
+}
+
+#[test]
+fn the_largest_sums_that_can_be_do_not_overflow() {
+    let geometry = Convolution { stride: vec![1, 1], padding: vec![(1, 1), (1, 1)], dilation: vec![1, 1], groups: 2 };
+    let (x, w) = (vec![8, 16, 12, 12], vec![20, 8, 3, 3]);
+    let c = vec![8, 20, 12, 12];
+    let products = [
+        (Op::MatMul, vec![2, 5000], vec![5000, 2]),
+        (Op::Conv(geometry.clone()), x.clone(), w.clone()),
+        (Op::ConvInput(geometry.clone(), x.clone()), w.clone(), c.clone()),
+        (Op::ConvWeight(geometry, w), x, c),
+    ];
+    for (product, left, right) in products {
+        let mut graph = Graph::new();
+        let (x, y) = (graph.input(&left, DType::F32), graph.input(&right, DType::F32));
+        let low = graph.push(Op::InType(DType::F16, Box::new(product.clone())), &[x, y]).unwrap();
+        let exact = graph.push(product.clone(), &[x, y]).unwrap();
+        // Every term is as large as the largest, and has its sign.
+        let value = |shape: &[usize], size: f32| {
+            let values = vec![size; shape.iter().product()];
+            Value::from_data(TensorData::new(values, shape.to_vec()), &Device::flex())
+        };
+        let program = Program::new(&graph, &[x, y], &[low, exact], &Device::flex());
+        let found = program.run([value(&left, 3e5), value(&right, 7e-9)], 0);
+        let difference = apart(&found[0].to_vec().unwrap(), &found[1].to_vec().unwrap());
+        // A backend that adds up in f16 rounds every partial sum, to one side here.
+        assert!(difference <= 5e-2, "{}: {difference:.1e}", product.name());
     }
 }
 

@@ -2,8 +2,10 @@
 
 use std::collections::HashSet;
 
+use betty_runtime::derivatives::{Curvature, Lagrangian, Loss, Variable};
 use betty_runtime::graph::{Graph, NodeId, Op, expand_products, products_as_given, products_in, reachable};
-use burn::tensor::DType;
+use burn::module::Param;
+use burn::tensor::{DType, Device, Tensor};
 
 use crate::model::{Attending, Convolutional, Mlp, Recorded, drawn, mlp_batch, record, tensor};
 
@@ -82,6 +84,25 @@ fn a_loss_comes_back_as_it_was() {
         // What is in the type already needs no cast.
         assert_eq!(products_in(&mut graph, &[loss], DType::F32).unwrap(), [loss], "{name}");
     }
+}
+
+#[test]
+fn what_stands_still_is_cast_once_a_point() {
+    let matrix = Param::from_tensor(tensor::<2>([6, 3], 1, DType::F32));
+    let square = |b: &Param<Tensor<2>>, a: Tensor<2>| a.matmul(b.val()).powi_scalar(2).sum() * 0.5;
+    let recorded = record(&matrix, &tensor([4, 6], 2, DType::F32), square);
+    let kernels = |low: Option<DType>| {
+        let device = Device::flex();
+        let mut loss = Loss::new(recorded.trace.clone(), |_| vec![0], &device);
+        if let Some(low) = low {
+            loss = loss.with_products_in(low).unwrap();
+        }
+        let mut curvature = Curvature::new(Lagrangian::new(0, &loss, &[]).unwrap(), &device).unwrap();
+        let model = [Variable::Level(0)];
+        curvature.cost(&model, &model).unwrap().0.kernels
+    };
+    // Aᵀ·(A·T) casts T, A·T, and both results, but not A.
+    assert_eq!(kernels(Some(DType::BF16)), kernels(None) + 4.0);
 }
 
 #[test]
