@@ -30,6 +30,14 @@ pub enum Failure {
         /// How many were asked for.
         seeds: u64,
     },
+    /// More examples than there are.
+    #[error("`--train` and `--validation` ask for {asked} of {available} examples, and leave none for the test")]
+    Examples {
+        /// How many were asked for.
+        asked: usize,
+        /// How many there are.
+        available: usize,
+    },
     /// No run of these seeds was ever saved.
     #[error("`--resume`: there is no `{}`; a run with `--save-every` leaves it", checkpoint.display())]
     NothingToResume {
@@ -63,6 +71,9 @@ pub enum Failure {
     /// A table that cannot be written.
     #[error("results cannot be written as CSV: {0}")]
     Csv(#[from] csv::Error),
+    /// A report that cannot be written.
+    #[error("results cannot be written as JSON: {0}")]
+    Json(#[from] serde_json::Error),
     /// Standard output is closed.
     #[error("standard output cannot be written: {0}")]
     Print(io::Error),
@@ -86,6 +97,7 @@ impl Failure {
         match self {
             Failure::TooSmall { .. }
             | Failure::Seeds { .. }
+            | Failure::Examples { .. }
             | Failure::NothingToResume { .. }
             | Failure::Noise(_)
             | Failure::Split(_)
@@ -96,6 +108,7 @@ impl Failure {
             | Failure::Training(_)
             | Failure::Plot(_)
             | Failure::Csv(_)
+            | Failure::Json(_)
             | Failure::Print(_) => ExitCode::FAILURE,
         }
     }
