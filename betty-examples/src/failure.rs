@@ -30,6 +30,14 @@ pub enum Failure {
         /// How many were asked for.
         seeds: u64,
     },
+    /// A pull towards the initial parameters that makes no sense.
+    #[error(
+        "`--proximity` is {proximity}; it must be a number that is not negative, and greater than zero for an implicit method"
+    )]
+    Proximity {
+        /// Its weight.
+        proximity: f64,
+    },
     /// More examples than there are.
     #[error("`--train` and `--validation` ask for {asked} of {available} examples, and leave none for the test")]
     Examples {
@@ -98,6 +106,7 @@ impl Failure {
             Failure::TooSmall { .. }
             | Failure::Seeds { .. }
             | Failure::Examples { .. }
+            | Failure::Proximity { .. }
             | Failure::NothingToResume { .. }
             | Failure::Noise(_)
             | Failure::Split(_)
