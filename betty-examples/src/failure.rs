@@ -30,6 +30,22 @@ pub enum Failure {
         /// How many were asked for.
         seeds: u64,
     },
+    /// A pull towards the initial parameters that makes no sense.
+    #[error(
+        "`--proximity` is {proximity}; it must be a number that is not negative, and greater than zero for an implicit method"
+    )]
+    Proximity {
+        /// Its weight.
+        proximity: f64,
+    },
+    /// More examples than there are.
+    #[error("`--train` and `--validation` ask for {asked} of {available} examples, and leave none for the test")]
+    Examples {
+        /// How many were asked for.
+        asked: usize,
+        /// How many there are.
+        available: usize,
+    },
     /// No run of these seeds was ever saved.
     #[error("`--resume`: there is no `{}`; a run with `--save-every` leaves it", checkpoint.display())]
     NothingToResume {
@@ -63,6 +79,9 @@ pub enum Failure {
     /// A table that cannot be written.
     #[error("results cannot be written as CSV: {0}")]
     Csv(#[from] csv::Error),
+    /// A report that cannot be written.
+    #[error("results cannot be written as JSON: {0}")]
+    Json(#[from] serde_json::Error),
     /// Standard output is closed.
     #[error("standard output cannot be written: {0}")]
     Print(io::Error),
@@ -86,6 +105,8 @@ impl Failure {
         match self {
             Failure::TooSmall { .. }
             | Failure::Seeds { .. }
+            | Failure::Examples { .. }
+            | Failure::Proximity { .. }
             | Failure::NothingToResume { .. }
             | Failure::Noise(_)
             | Failure::Split(_)
@@ -96,6 +117,7 @@ impl Failure {
             | Failure::Training(_)
             | Failure::Plot(_)
             | Failure::Csv(_)
+            | Failure::Json(_)
             | Failure::Print(_) => ExitCode::FAILURE,
         }
     }

@@ -1,4 +1,4 @@
-//! What betty's examples share: data sets, initial parameters, metrics, plots, failures, and careful output.
+//! What betty's examples share: data sets, a problem, initial parameters, metrics, plots, failures, and careful output.
 
 pub mod data;
 pub mod device;
@@ -6,4 +6,5 @@ pub mod failure;
 pub mod init;
 pub mod metrics;
 pub mod output;
+pub mod penalized;
 pub mod plot;

@@ -65,3 +65,28 @@ fn a_run_writes_everything_and_is_repeatable() {
         assert_eq!(read(name), fs::read_to_string(second.path().join(name)).expect("there"), "{name}");
     }
 }
+
+#[test]
+fn implicit_methods_pull_the_adapted_network_back() {
+    let config = |arguments: &[&str]| {
+        let printed = sinusoid_maml(&[arguments, &["--print-config"]].concat()).stdout;
+        String::from_utf8_lossy(&printed).into_owned()
+    };
+    let printed = config(&["--method", "identity", "--proximity", "4"]);
+    assert!(printed.contains("\"scale\": 0.25") && printed.contains("\"unroll\": 16"), "{printed}");
+    assert!(config(&["--method", "unrolled"]).contains("\"unroll\": 1"));
+    for proximity in ["0", "-1", "NaN", "inf"] {
+        let output = sinusoid_maml(&["--method", "minres", &format!("--proximity={proximity}")]);
+        assert_eq!(output.status.code(), Some(2));
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(message.starts_with(&format!("error: `--proximity` is {proximity}; it must be")), "{message}");
+    }
+    for method in ["minres", "cg", "identity", "unrolled"] {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let out = folder.path().to_string_lossy().into_owned();
+        // Positive definite whatever the network does.
+        let short = ["--iterations", "2", "--inner-steps", "2", "--test-tasks", "3", "--proximity", "100"];
+        let output = sinusoid_maml(&[&short[..], &["--method", method, "--out", &out]].concat());
+        assert!(output.status.success(), "{method}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}

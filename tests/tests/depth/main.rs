@@ -4,6 +4,7 @@
 mod level;
 mod quadratics;
 mod reference;
+mod selection;
 mod smooth;
 mod twice;
 mod unrolled;

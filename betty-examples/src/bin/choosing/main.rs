@@ -18,7 +18,7 @@ use clap::Parser;
 use indicatif::ProgressBar;
 
 use measure::{Measurement, SETTINGS};
-use problem::Penalized;
+use problem::problem;
 use report::{insert, table};
 
 /// Measures cost and accuracy of every hypergradient method on one problem, and prints tables in Markdown.
@@ -62,7 +62,7 @@ fn run(options: &Options) -> Result<(), Failure> {
     for (title, hidden) in [("Logistic regression", None), ("Perceptron", Some(hidden))] {
         let measurement = Measurement { hidden, early, converged, repetitions, device: &device };
         let rows = measurement.rows(SETTINGS, || bar.inc(1))?;
-        let size = Penalized::new(hidden, &device).classifier.size();
+        let size = problem(hidden, &device).classifier.size();
         measured +=
             &format!("\n**{title}**, {size} parameters, {early} and {converged} lower steps:\n\n{}\n", table(&rows));
     }

@@ -5,11 +5,12 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use betty_examples::failure::Failure;
+use betty_examples::penalized::{Penalized, PenalizedConfig};
 use betty_runtime::{Engine, EngineError, Event, ProgramConfig};
 use burn::tensor::Device;
 use peak_alloc::PeakAlloc;
 
-use crate::problem::{Penalized, PenalizedConfig, PenalizedData};
+use crate::problem::{STANDING_STILL, START, data, problem};
 
 /// Counts what is allocated.
 #[global_allocator]
@@ -165,10 +166,10 @@ impl Measurement<'_> {
 
     fn engine(&self, (method, options): Setting, steps: usize) -> Result<Engine<Penalized>, EngineError> {
         let options: String = options.iter().map(|(name, value)| format!(r#", "{name}": {value}"#)).collect();
-        let classifier = format!(r#"{{ "unroll": {steps}, "hypergradient": {{ "method": "{method}"{options} }} }}"#);
-        let config = PenalizedConfig::from_json(&format!(r#"{{ "classifier": {classifier} }}"#))?;
-        let problem = Penalized::new(self.hidden, self.device);
-        Engine::new(problem, PenalizedData::constant(self.device), config)
+        let method = format!(r#""hypergradient": {{ "method": "{method}"{options} }}"#);
+        let classifier = format!(r#"{{ "unroll": {steps}, {START}, {method} }}"#);
+        let config = PenalizedConfig::from_json(&format!(r#"{{ {STANDING_STILL}, "classifier": {classifier} }}"#))?;
+        Engine::new(problem(self.hidden, self.device), data(self.device), config)
     }
 }
 

@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::optim::{GradientsParams, SgdConfig};
 use burn::tensor::Device;
 
-use crate::model::Regressor;
+use crate::model::{Regressor, Support};
 use crate::task::Task;
 
 /// Adaptation to a task by gradient descent on its support.
@@ -14,18 +14,21 @@ pub(crate) struct Adaptation {
     pub(crate) steps: usize,
     /// Learning rate.
     pub(crate) rate: f64,
+    /// How strongly the parameters are drawn to those at the start.
+    pub(crate) proximity: f64,
 }
 
 impl Adaptation {
     /// Takes the steps from `start`, and shows the network to `watch` before the first and after each of them.
     pub(crate) fn run(&self, start: &Regressor, task: &Task, device: &Device, mut watch: impl FnMut(&Regressor)) {
         let on_tape = device.clone().autodiff();
-        let support = task.support.to_device(&on_tape);
+        let support = Support { samples: task.support.to_device(&on_tape), proximity: self.proximity };
+        let initial = start.clone().to_device(&on_tape).no_grad();
         let mut network = start.clone().to_device(&on_tape).train();
         let mut optimizer = SgdConfig::new().init();
         watch(start);
         for _ in 0..self.steps {
-            let gradients = network.error(support.clone()).backward();
+            let gradients = network.regularized(&initial, support.clone()).backward();
             let gradients = GradientsParams::from_grads(gradients, &network);
             network = optimizer.step(self.rate, network, gradients);
             watch(&network.valid().to_device(device));
@@ -60,11 +63,15 @@ mod tests {
     /// The engine's inner steps are the gradient descent of the test.
     #[test]
     fn the_engine_adapts_as_the_test_does() {
+        [0.0, 4.0].into_iter().for_each(adapts_as_the_test_does);
+    }
+
+    fn adapts_as_the_test_does(proximity: f64) {
         let device = Device::flex();
         let start = Regressor::new(&mut StdRng::seed_from_u64(1), &device);
         let mut config = MamlConfig::default();
         (config.adapted.unroll, config.meta.tasks) = (3, 1);
-        let data = MamlData::endless(5, 3, 2, &device);
+        let data = MamlData::endless(5, 3, proximity, 2, &device);
         let problem = Maml { meta: start.clone(), adapted: start.clone() };
         let mut engine = Engine::new(problem, data, config).expect("a valid program");
         engine.run(1).expect("a step");
@@ -72,7 +79,7 @@ mod tests {
 
         let task = tasks(5, 2).next().expect("endless");
         let mut last = start.clone();
-        let adaptation = Adaptation { steps: 3, rate: 0.01 };
+        let adaptation = Adaptation { steps: 3, rate: 0.01, proximity };
         adaptation.run(&start, &task, &device, |network| last = network.clone());
         let grid = task.wave.grid().to_device(&device);
         let distance = (adapted.forward(grid.x.clone()) - last.forward(grid.x.clone())).abs().max();
@@ -89,7 +96,7 @@ mod tests {
         let task = tasks(10, 5).next().expect("endless");
         let support = task.support.to_device(&device);
         let mut errors = Vec::new();
-        let adaptation = Adaptation { steps: 4, rate: 0.01 };
+        let adaptation = Adaptation { steps: 4, rate: 0.01, proximity: 0.0 };
         adaptation.run(&start, &task, &device, |network| {
             errors.push(network.error(support.clone()).into_scalar::<f64>());
         });

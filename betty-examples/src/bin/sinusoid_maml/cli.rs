@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use betty_examples::device::DeviceChoice;
 use betty_examples::failure::{Failure, check_positive};
-use betty_runtime::ProgramConfig;
-use clap::Parser;
+use betty_runtime::{CgConfig, HypergradientConfig, IdentityConfig, MinresConfig, ProgramConfig, UnrolledConfig};
+use clap::{Parser, ValueEnum};
 
 use crate::problem::MamlConfig;
 
@@ -23,7 +23,14 @@ pub(crate) struct Options {
     /// Steps of the initial parameters, each averaged over the `tasks` of the config.
     #[arg(long, default_value_t = 10_000, value_name = "N")]
     pub(crate) iterations: u64,
-    /// Steps that adapt to a task in training; the test takes 10.
+    /// How the hypergradient passes through the adaptation [default: as configured, unrolled].
+    #[arg(long, value_enum)]
+    pub(crate) method: Option<Method>,
+    /// How strongly the adapted parameters θ are drawn to the initial ones φ: the weight of ½‖θ − φ‖² in what adaptation
+    /// descends [default: 0 for unrolled, else 2].
+    #[arg(long, value_name = "WEIGHT")]
+    pub(crate) proximity: Option<f64>,
+    /// Steps that adapt to a task in training; the test takes 10 [default: as configured, 1; for an implicit method 16].
     #[arg(long, value_name = "N")]
     pub(crate) inner_steps: Option<usize>,
     /// Number of fresh tasks for the test.
@@ -49,7 +56,48 @@ pub(crate) struct Options {
     pub(crate) quiet: bool,
 }
 
+/// The methods that differentiate the adaptation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub(crate) enum Method {
+    /// The steps themselves, in reverse: MAML.
+    Unrolled,
+    /// Minimal residuals on the Hessian: MAML with implicit gradients.
+    Minres,
+    /// Conjugate gradients on the Hessian, for a proximity that makes it positive definite.
+    Cg,
+    /// The proximity alone for the Hessian: implicit gradients without second derivatives.
+    Identity,
+}
+
+/// What implicit gradients need to begin with: an adapted network that depends on where it began, near its best response.
+const IMPLICIT: (f64, usize) = (2.0, 16);
+
+impl Method {
+    /// The method with numbers that suit this problem.
+    fn config(self, proximity: f64) -> HypergradientConfig {
+        match self {
+            Method::Unrolled => HypergradientConfig::Unrolled(UnrolledConfig::default()),
+            Method::Minres => HypergradientConfig::Minres(MinresConfig { iterations: 5, ..Default::default() }),
+            Method::Cg => HypergradientConfig::Cg(CgConfig { iterations: 5, ..Default::default() }),
+            Method::Identity => {
+                HypergradientConfig::Identity(IdentityConfig { scale: 1.0 / proximity, ..Default::default() })
+            }
+        }
+    }
+}
+
 impl Options {
+    /// Whether the method assumes that adaptation has converged.
+    fn is_implicit(&self) -> bool {
+        self.method.is_some_and(|method| method != Method::Unrolled)
+    }
+
+    /// How strongly adapted parameters are drawn to the initial ones.
+    pub(crate) fn proximity(&self) -> f64 {
+        self.proximity.unwrap_or(if self.is_implicit() { IMPLICIT.0 } else { 0.0 })
+    }
+
     /// Refuses numbers that make no sense, before any work is done.
     pub(crate) fn check(&self) -> Result<(), Failure> {
         check_positive(&[
@@ -57,7 +105,13 @@ impl Options {
             ("iterations", self.iterations),
             ("inner-steps", self.inner_steps.unwrap_or(1) as u64),
             ("test-tasks", self.test_tasks as u64),
-        ])
+        ])?;
+        let proximity = self.proximity();
+        // Without it, a best response does not depend on where it began.
+        if !(proximity.is_finite() && if self.is_implicit() { proximity > 0.0 } else { proximity >= 0.0 }) {
+            return Err(Failure::Proximity { proximity });
+        }
+        Ok(())
     }
 
     /// The program's numbers, with those of the config file and of the command line in their place.
@@ -66,7 +120,15 @@ impl Options {
             Some(file) => MamlConfig::from_file(file)?,
             None => MamlConfig::default(),
         };
-        if let Some(steps) = self.inner_steps {
+        if let Some(method) = self.method {
+            let configured = config.adapted.hypergradient.as_ref().map(HypergradientConfig::name);
+            let chosen = method.config(self.proximity());
+            if configured != Some(chosen.name()) {
+                config.adapted.hypergradient = Some(chosen);
+            }
+        }
+        let default = (self.is_implicit() && config.adapted.unroll == 1).then_some(IMPLICIT.1);
+        if let Some(steps) = self.inner_steps.or(default) {
             config.adapted.unroll = steps;
         }
         Ok(config)

@@ -62,6 +62,7 @@ pub(crate) fn run(options: &Options, config: &MamlConfig, device: &Device) -> Re
         iterations: options.iterations,
         seed: seed(1),
         validation: &validation,
+        proximity: options.proximity(),
         config,
         device,
         progress: !options.quiet,
@@ -70,9 +71,8 @@ pub(crate) fn run(options: &Options, config: &MamlConfig, device: &Device) -> Re
     let maml = training.maml(start.clone())?;
     let pretrained = training.pretrained(start);
     let rate = best_rate(&pretrained.network, &validation, device);
-    let rates = [rate_of(&config.adapted), rate];
-    let learner = |name, Trained { network, curve }: Trained, rate| {
-        let adaptation = Adaptation { steps: TEST_STEPS, rate };
+    let learner = |name, Trained { network, curve }: Trained, rate, proximity| {
+        let adaptation = Adaptation { steps: TEST_STEPS, rate, proximity };
         Learner {
             name,
             adaptation,
@@ -81,13 +81,15 @@ pub(crate) fn run(options: &Options, config: &MamlConfig, device: &Device) -> Re
             functions: test.iter().take(SHOWN).map(|task| functions(adaptation, &network, task, device)).collect(),
         }
     };
-    let learners = [learner("MAML", maml, rates[0]), learner("pretrained", pretrained, rates[1])];
+    let adapted = (rate_of(&config.adapted), options.proximity());
+    let learners = [learner("MAML", maml, adapted.0, adapted.1), learner("pretrained", pretrained, rate, 0.0)];
     Ok(Outcome { shots: options.shots, iterations: options.iterations, learners, tasks: test })
 }
 
 /// The learning rate that leads furthest in the test's number of steps; the smallest, if all of them diverge.
 fn best_rate(network: &Regressor, tasks: &[Task], device: &Device) -> f64 {
-    let tried = RATES.map(|rate| (rate, Adaptation { steps: TEST_STEPS, rate }.mean_error(network, tasks, device)));
+    let adaptation = |rate| Adaptation { steps: TEST_STEPS, rate, proximity: 0.0 };
+    let tried = RATES.map(|rate| (rate, adaptation(rate).mean_error(network, tasks, device)));
     let best = tried.into_iter().filter(|(_, error)| error.is_finite()).min_by(|a, b| a.1.total_cmp(&b.1));
     best.map_or(RATES[0], |(rate, _)| rate)
 }

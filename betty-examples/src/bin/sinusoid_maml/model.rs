@@ -19,6 +19,15 @@ pub(crate) struct Regressor {
     output: Linear,
 }
 
+/// Points to learn from.
+#[derive(Clone, Debug, Batch)]
+pub(crate) struct Support {
+    /// The points.
+    pub(crate) samples: Samples,
+    /// How strongly the adapted parameters are drawn to the initial ones; 0 for not at all.
+    pub(crate) proximity: f64,
+}
+
 /// Points of a function, one a row.
 #[derive(Clone, Debug, Batch)]
 pub(crate) struct Samples {
@@ -41,6 +50,27 @@ impl Regressor {
     /// The function at each row of `x`.
     pub(crate) fn forward(&self, x: Tensor<2>) -> Tensor<2> {
         self.output.forward(relu(self.second.forward(relu(self.first.forward(x)))))
+    }
+
+    /// What adaptation to a task descends: the error, and ½·proximity·‖θ − φ‖² for the initial parameters φ.
+    pub(crate) fn regularized(&self, initial: &Self, Support { samples, proximity }: Support) -> Tensor<1> {
+        let error = self.error(samples);
+        if proximity == 0.0 {
+            return error;
+        }
+        let distance = self.parameters().into_iter().zip(initial.parameters());
+        let squares = distance.map(|(theta, phi)| (theta - phi).square().sum().mul_scalar(0.5 * proximity));
+        squares.fold(error, |total, square| total + square)
+    }
+
+    /// All parameters, each tensor as a vector.
+    fn parameters(&self) -> Vec<Tensor<1>> {
+        let layers = [&self.first, &self.second, &self.output].into_iter();
+        let vectors = layers.flat_map(|layer| {
+            let bias = layer.bias.iter().map(|bias| bias.val());
+            std::iter::once(layer.weight.val().flatten::<1>(0, 1)).chain(bias)
+        });
+        vectors.collect()
     }
 
     /// The mean squared error at some points.

@@ -5,11 +5,12 @@ use std::convert::Infallible;
 use betty_runtime::{Stream, multilevel};
 use burn::tensor::{Device, Tensor};
 
-use crate::model::{Regressor, Samples};
+use crate::model::{Regressor, Samples, Support};
 use crate::task::tasks;
 
 multilevel! {
-    /// Model-agnostic meta-learning (Finn, Abbeel and Levine, 2017, arXiv:1703.03400, section 5.1).
+    /// Model-agnostic meta-learning (Finn, Abbeel and Levine, 2017, arXiv:1703.03400, section 5.1), and with implicit
+    /// gradients (Rajeswaran, Finn, Kakade and Levine, 2019, arXiv:1909.04630).
     pub(crate) struct Maml;
 
     /// Initial parameters from which few steps on few points of a task lead far.
@@ -21,10 +22,11 @@ multilevel! {
         tasks: 25,
     }
 
-    /// The network that has taken its steps on one task.
+    /// The network that has taken its steps on one task. It reads the initial parameters where it is drawn to them.
     level adapted: Regressor {
+        upper: [meta],
         start: from(meta),
-        batch: Samples,
+        batch: Support,
         loss: support_loss,
         optimizer: sgd(lr = 0.01),
         unroll: 1,
@@ -37,17 +39,17 @@ fn query_loss(_meta: &Regressor, adapted: &Regressor, query: Samples) -> Tensor<
     adapted.error(query)
 }
 
-/// The error on the points to learn from.
-fn support_loss(adapted: &Regressor, support: Samples) -> Tensor<1> {
-    adapted.error(support)
+/// The error on the points to learn from, and how far the network is from the initial parameters.
+fn support_loss(adapted: &Regressor, meta: &Regressor, support: Support) -> Tensor<1> {
+    adapted.regularized(meta, support)
 }
 
 impl MamlData {
     /// Tasks without end: the points to learn from for each of a task's `steps`, then the points to judge by.
-    pub(crate) fn endless(shots: usize, steps: usize, seed: u64, device: &Device) -> Self {
+    pub(crate) fn endless(shots: usize, steps: usize, proximity: f64, seed: u64, device: &Device) -> Self {
         let (here, there) = (device.clone(), device.clone());
         let support = tasks(shots, seed).flat_map(move |task| {
-            let support = task.support.to_device(&here);
+            let support = Support { samples: task.support.to_device(&here), proximity };
             std::iter::repeat_n(support, steps)
         });
         let query = tasks(shots, seed).map(move |task| task.query.to_device(&there));

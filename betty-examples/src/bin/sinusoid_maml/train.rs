@@ -28,6 +28,8 @@ pub(crate) struct Training<'a> {
     pub(crate) seed: u64,
     /// Tasks to look at during training.
     pub(crate) validation: &'a [Task],
+    /// How strongly adapted parameters are drawn to the initial ones.
+    pub(crate) proximity: f64,
     /// The program's numbers.
     pub(crate) config: &'a MamlConfig,
     /// Where to compute.
@@ -48,7 +50,7 @@ impl Training<'_> {
     /// Meta-training: the initial parameters descend the error after adaptation.
     pub(crate) fn maml(&self, start: Regressor) -> Result<Trained, Failure> {
         let inner = &self.config.adapted;
-        let data = MamlData::endless(self.shots, inner.unroll, self.seed, self.device);
+        let data = MamlData::endless(self.shots, inner.unroll, self.proximity, self.seed, self.device);
         let curve = Rc::new(RefCell::new(Vec::new()));
         let seen = Rc::clone(&curve);
         let (adaptation, tasks, device) = (self.adaptation(), self.validation.to_vec(), self.device.clone());
@@ -92,7 +94,8 @@ impl Training<'_> {
 
     /// The steps that training takes on a task.
     fn adaptation(&self) -> Adaptation {
-        Adaptation { steps: self.config.adapted.unroll, rate: rate_of(&self.config.adapted) }
+        let inner = &self.config.adapted;
+        Adaptation { steps: inner.unroll, rate: rate_of(inner), proximity: self.proximity }
     }
 
     /// Iterations between two looks at the validation tasks.

@@ -1,0 +1,47 @@
+//! Per-parameter L2 regularization: learns a penalty for every single parameter of a classifier from validation data.
+//!
+//! The upper level holds the logarithms of the penalties, as many as the classifier has parameters; no search over a grid
+//! reaches them, a hypergradient moves them all at once. The baseline is the best common penalty of a grid.
+
+mod cli;
+mod experiment;
+mod report;
+
+use std::process::ExitCode;
+
+use betty_examples::failure::{Failure, finish, show};
+use betty_examples::output::OutputFolder;
+use betty_examples::penalized::Penalized;
+use betty_runtime::{Multilevel, ProgramConfig};
+use clap::Parser;
+
+use cli::Options;
+use experiment::Experiment;
+use report::Report;
+
+/// Many small tensors come and go in every step; this allocator hands them out faster than the system's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    finish(run(&Options::parse()))
+}
+
+fn run(options: &Options) -> Result<(), Failure> {
+    options.check()?;
+    let config = options.config()?;
+    config.validate(&Penalized::SCHEDULE)?;
+    if options.print_config {
+        return show(&(config.to_json()? + "\n"));
+    }
+    let device = options.device.open()?;
+    let output = OutputFolder::open(&options.out)?;
+    let experiment = Experiment { options, config: &config, device };
+    let outcomes = options.seeds().map(|seed| experiment.run(seed)).collect::<Result<Vec<_>, _>>()?;
+    let report = Report { options, config: &config, outcomes: &outcomes };
+    report.write(&output)?;
+    if !options.quiet {
+        show(&format!("{report}\nresults are in {}\n", output.path().display()))?;
+    }
+    Ok(())
+}
