@@ -101,8 +101,8 @@ impl UpperLoss {
 }
 
 impl Trajectory for Replayed {
-    fn steps(&self) -> usize {
-        self.replays.borrow().steps.len()
+    fn products(&self) -> usize {
+        0
     }
 
     /// `weight · Σ_u (C₊ − C₋)/2d · u`, where `C` is the loss of the level above. What other levels below send down through

@@ -346,7 +346,7 @@ impl Evaluation {
 }
 
 impl Trajectory for Rc<RefCell<Steps>> {
-    fn steps(&self) -> usize {
+    fn products(&self) -> usize {
         let steps = self.borrow();
         steps.steps.len().min(steps.length)
     }
