@@ -71,21 +71,18 @@ impl Replays {
     }
 
     /// Where the steps end, with the parameters above moved by `factor · by`.
-    fn end(&self, factor: f64, by: &Blocks) -> Result<Vector, HypergradientError> {
-        let Some(begun) = self.steps.first().and_then(|step| step.before.as_ref()) else {
-            return Ok(Vector::default());
-        };
+    fn end(&self, factor: f64, by: &Blocks) -> Vector {
+        let Some(begun) = self.steps.first().and_then(|step| step.before.as_ref()) else { return Vector::default() };
         let Before { mut parameters, mut states, .. } = begun.clone();
         if let Some(by) = self.from.and_then(|from| by.get(Variable::Level(from))) {
             parameters.add_scaled(factor, by);
         }
         for Step { evaluations, rates, number, .. } in &self.steps {
-            let gradients: Result<Vec<Vector>, HypergradientError> =
-                evaluations.iter().map(|evaluation| evaluation.displaced_gradient(&parameters, factor, by)).collect();
-            let gradient = mean(gradients?.into_iter(), evaluations.len());
+            let gradients = evaluations.iter().map(|evaluation| evaluation.displaced_gradient(&parameters, factor, by));
+            let gradient = mean(gradients, evaluations.len());
             (parameters, states) = self.update.run(Before { parameters, gradient, states }, rates, *number);
         }
-        Ok(parameters)
+        parameters
     }
 }
 
@@ -118,8 +115,7 @@ impl Trajectory for Replayed {
         let seed = replays.steps.first().and_then(|step| step.evaluations.first()).map_or(0, |first| first.seed());
         let mut sent = Blocks::default();
         for direction in replays.directions.draw(&above, seed) {
-            let (plus, minus) =
-                (replays.end(replays.distance, &direction)?, replays.end(-replays.distance, &direction)?);
+            let (plus, minus) = (replays.end(replays.distance, &direction), replays.end(-replays.distance, &direction));
             let mut change = loss.at(*level, &plus)? - loss.at(*level, &minus)?;
             let mut moved = plus;
             moved.add_scaled(-1.0, &minus);
