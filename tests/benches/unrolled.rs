@@ -1,4 +1,5 @@
-//! Peak memory and time of unrolled differentiation over many steps, with all steps kept and with a budget.
+//! Peak memory and time of hypergradients through many steps: in reverse with all steps kept and with a budget, forward for
+//! every upper parameter and in random directions, and with the steps taken again.
 //!
 //! Each row is a process of its own, because a process never gives its peak back: `cargo bench -p betty-tests --bench
 //! unrolled`. Linux only, where the kernel tells a process its peak.
@@ -56,7 +57,15 @@ fn peak() -> f64 {
     line.trim().trim_end_matches(" kB").parse::<f64>().unwrap_or(f64::NAN) / 1024.0
 }
 
-fn measure(steps: &str, memory: &str) {
+/// How `name(option = value)` is written in JSON.
+fn json(method: &str) -> String {
+    let (name, options) = method.trim_end_matches(')').split_once('(').unwrap_or((method, ""));
+    let option = |option: &str| option.split_once(" = ").map(|(name, value)| format!(r#", "{name}": {value}"#));
+    let options: String = options.split(", ").filter_map(option).collect();
+    format!(r#"{{ "method": "{name}"{options} }}"#)
+}
+
+fn measure(steps: &str, method: &str) {
     let device = Device::flex();
     let samples = || {
         let tensor = |width| Tensor::<2>::random([BATCH, width], Distribution::Uniform(-1.0, 1.0), &device);
@@ -69,35 +78,44 @@ fn measure(steps: &str, memory: &str) {
             second: LinearConfig::new(WIDTH, 10).init(&device),
         },
     };
-    let json = format!(r#"{{ "net": {{ "unroll": {steps}, "hypergradient": {{ "memory": {memory} }} }} }}"#);
+    let json = format!(r#"{{ "net": {{ "unroll": {steps}, "hypergradient": {} }} }}"#, json(method));
     let config = ReweightingConfig::from_json(&json).expect("a valid config");
     let data = ReweightingData { weights: samples(), net: samples() };
     let mut engine = Engine::new(problem, data, config).expect("a valid program");
     let start = Instant::now();
     engine.run(1).expect("an iteration");
-    println!("| {steps} | {memory} | {:.0} | {:.2} |", peak(), start.elapsed().as_secs_f64());
+    println!("| `{method}` | {steps} | {:.0} | {:.2} |", peak(), start.elapsed().as_secs_f64());
 }
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
-    if let [_, steps, memory] = arguments.as_slice()
+    if let [_, steps, method] = arguments.as_slice()
         && steps.parse::<u64>().is_ok()
     {
-        return measure(steps, memory);
+        return measure(steps, method);
     }
-    println!("| steps | kept | peak MiB | seconds |\n|---|---|---|---|");
-    for (steps, memory) in [
-        ("1", "\"all\""),
-        ("100", "\"all\""),
-        ("1000", "\"all\""),
-        ("100", "20"),
-        ("1000", "64"),
-        ("1000", "200"),
-        ("10000", "64"),
-        ("10000", "200"),
+    println!("| method | steps | peak MiB | seconds |\n|---|---|---|---|");
+    for (steps, method) in [
+        ("1", "unrolled"),
+        ("100", "unrolled"),
+        ("1000", "unrolled"),
+        ("100", "unrolled(memory = 20)"),
+        ("1000", "unrolled(memory = 64)"),
+        ("1000", "unrolled(memory = 200)"),
+        ("10000", "unrolled(memory = 64)"),
+        ("10000", "unrolled(memory = 200)"),
+        ("1", "forward"),
+        ("100", "forward"),
+        ("1000", "forward"),
+        ("100", "forward_gradient(directions = 8)"),
+        ("1000", "forward_gradient(directions = 8)"),
+        ("10000", "forward_gradient(directions = 8)"),
+        ("100", "evolution(pairs = 8)"),
+        ("1000", "evolution(pairs = 8)"),
+        ("10000", "evolution(pairs = 8)"),
     ] {
         let program = std::env::current_exe().expect("this program");
-        let status = Command::new(program).args([steps, memory]).status().expect("the program starts again");
-        assert!(status.success(), "{steps} steps with memory {memory} failed");
+        let status = Command::new(program).args([steps, method]).status().expect("the program starts again");
+        assert!(status.success(), "{steps} steps by {method} failed");
     }
 }

@@ -171,6 +171,12 @@ impl GradientProgram {
         Ok(Gradients { loss: at(0), square_norm: at(1), metrics, of, advances })
     }
 
+    /// The gradients alone, on the same inputs: nothing is read from the device.
+    pub fn gradients(&self, inputs: impl IntoIterator<Item = Value>, seed: u64) -> Vec<Vector> {
+        let mut outputs = self.program.run(inputs, seed).into_iter().skip(1);
+        self.counts.iter().map(|&count| Vector(outputs.by_ref().take(count).collect())).collect()
+    }
+
     /// The planned program.
     pub fn program(&self) -> &Program {
         &self.program

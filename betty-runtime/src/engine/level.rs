@@ -22,7 +22,7 @@ use crate::trace::{AnyBatch, Leaf, LevelModule};
 pub(super) type Seeded = (Rc<AnyBatch>, u64);
 
 pub(super) struct Level {
-    number: usize,
+    pub(super) number: usize,
     pub(super) name: &'static str,
     /// The level's numbers.
     pub(super) config: LevelConfig,

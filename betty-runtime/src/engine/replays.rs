@@ -71,24 +71,21 @@ impl Replays {
     }
 
     /// Where the steps end, with the parameters above moved by `factor · by`.
-    fn end(&self, factor: f64, by: &Blocks) -> Result<Vector, HypergradientError> {
-        let Some(begun) = self.steps.first().and_then(|step| step.before.as_ref()) else {
-            return Ok(Vector::default());
-        };
+    fn end(&self, factor: f64, by: &Blocks) -> Vector {
+        let Some(begun) = self.steps.first().and_then(|step| step.before.as_ref()) else { return Vector::default() };
         let Before { mut parameters, mut states, .. } = begun.clone();
         let numbers = self.update.learned();
         if let Some(by) = self.from.and_then(|from| by.get(Variable::Level(from))) {
             parameters.add_scaled(factor, by);
         }
         for Step { evaluations, rates, learned, number, .. } in &self.steps {
-            let gradients: Result<Vec<Vector>, HypergradientError> =
-                evaluations.iter().map(|evaluation| evaluation.displaced_gradient(&parameters, factor, by)).collect();
-            let gradient = mean(gradients?.into_iter(), evaluations.len());
+            let gradients = evaluations.iter().map(|evaluation| evaluation.displaced_gradient(&parameters, factor, by));
+            let gradient = mean(gradients, evaluations.len());
             let learned = numbers.displaced(learned, factor, by);
             let before = Before { parameters, gradient, states, learned };
             (parameters, states) = self.update.run(before, rates, *number);
         }
-        Ok(parameters)
+        parameters
     }
 }
 
@@ -104,8 +101,8 @@ impl UpperLoss {
 }
 
 impl Trajectory for Replayed {
-    fn steps(&self) -> usize {
-        self.replays.borrow().steps.len()
+    fn products(&self) -> usize {
+        0
     }
 
     /// `weight · Σ_u (C₊ − C₋)/2d · u`, where `C` is the loss of the level above. What other levels below send down through
@@ -121,8 +118,7 @@ impl Trajectory for Replayed {
         let seed = replays.steps.first().and_then(|step| step.evaluations.first()).map_or(0, |first| first.seed());
         let mut sent = Blocks::default();
         for direction in replays.directions.draw(&above, seed) {
-            let (plus, minus) =
-                (replays.end(replays.distance, &direction)?, replays.end(-replays.distance, &direction)?);
+            let (plus, minus) = (replays.end(replays.distance, &direction), replays.end(-replays.distance, &direction));
             let mut change = loss.at(*level, &plus)? - loss.at(*level, &minus)?;
             let mut moved = plus;
             moved.add_scaled(-1.0, &minus);

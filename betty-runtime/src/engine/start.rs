@@ -1,4 +1,5 @@
-//! What the levels' modules must have in common: a device, and where one level starts from another, its parameters.
+//! What the levels' modules must have in common: a device, and where one level starts from another, its parameters; and no
+//! more parameters above a level than its method follows.
 
 use burn::tensor::Device;
 
@@ -8,10 +9,16 @@ use super::program::Multilevel;
 use crate::config::Start;
 use crate::execute::Value;
 
-/// Checks that all modules are on `device`, and that levels which start from others can.
+/// Checks that all modules are on `device`, that levels which start from others can, and that no method
+/// is asked for more than it allows.
 pub(super) fn check_together<P: Multilevel>(levels: &[Level], device: &Device) -> Result<(), EngineError> {
     for (level, spec) in levels.iter().zip(P::SCHEDULE.levels) {
         level.check_device(device)?;
+        if let Some(steps) = &level.trajectory {
+            let above = P::SCHEDULE.reached_from(level.number).into_iter();
+            let directions = steps.directions(above.map(|above| levels[above].parameters().len()).sum());
+            directions.map_err(|source| EngineError::Method { level: level.name.into(), source: Box::new(source) })?;
+        }
         if let Some(from) = spec.start.filter(|_| level.config.start == Start::From) {
             level.check_start(&levels[from])?;
         }

@@ -110,7 +110,7 @@ impl Tangents {
 }
 
 impl Trajectory for Rc<RefCell<Tangents>> {
-    fn steps(&self) -> usize {
+    fn products(&self) -> usize {
         let tangents = self.borrow();
         tangents.steps * tangents.carried.len()
     }

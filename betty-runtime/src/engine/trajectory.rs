@@ -235,7 +235,7 @@ impl Sweep<'_> {
         let last_kept = (steps.len() - 1) / stride * stride;
         let mut current = kept[0].clone();
         for (index, step) in steps[..last_kept].iter().enumerate() {
-            current = step.next(&self.steps.update, current, steps[index + 1])?;
+            current = step.next(&self.steps.update, current, steps[index + 1]);
             if (index + 1).is_multiple_of(stride) {
                 kept.push(current.clone());
             }
@@ -289,12 +289,11 @@ impl Sweep<'_> {
 
 impl Step {
     /// What the next step was taken from.
-    fn next(&self, update: &Update, before: Before, next: &Step) -> Result<Before, HypergradientError> {
+    fn next(&self, update: &Update, before: Before, next: &Step) -> Before {
         let (parameters, states) = update.run(before, &self.rates, self.number);
-        let gradients: Result<Vec<Vector>, HypergradientError> =
-            next.evaluations.iter().map(|evaluation| evaluation.gradient(&parameters)).collect();
-        let gradient = mean(gradients?.into_iter(), next.evaluations.len());
-        Ok(Before { parameters, gradient, states, learned: next.learned.clone() })
+        let gradients = next.evaluations.iter().map(|evaluation| evaluation.gradient(&parameters));
+        let gradient = mean(gradients, next.evaluations.len());
+        Before { parameters, gradient, states, learned: next.learned.clone() }
     }
 }
 
@@ -316,17 +315,12 @@ impl Evaluation {
     }
 
     /// The gradient at these parameters: the same program on the same inputs.
-    fn gradient(&self, parameters: &Vector) -> Result<Vector, HypergradientError> {
+    fn gradient(&self, parameters: &Vector) -> Vector {
         self.gradient_on(self.inputs.clone(), parameters)
     }
 
     /// The gradient at these parameters, with parameters of levels above moved by `factor · by`.
-    pub(super) fn displaced_gradient(
-        &self,
-        parameters: &Vector,
-        factor: f64,
-        by: &Blocks,
-    ) -> Result<Vector, HypergradientError> {
+    pub(super) fn displaced_gradient(&self, parameters: &Vector, factor: f64, by: &Blocks) -> Vector {
         let mut inputs = self.inputs.clone();
         for &(level, index, at) in self.above.iter() {
             if let Some(by) = by.get(Variable::Level(level)) {
@@ -338,12 +332,11 @@ impl Evaluation {
         self.gradient_on(inputs, parameters)
     }
 
-    fn gradient_on(&self, mut inputs: Vec<Value>, parameters: &Vector) -> Result<Vector, HypergradientError> {
+    fn gradient_on(&self, mut inputs: Vec<Value>, parameters: &Vector) -> Vector {
         for (&(at, _), parameter) in self.own.iter().zip(&parameters.0) {
             inputs[at] = parameter.clone();
         }
-        let found = self.program.run(inputs, self.seed())?;
-        Ok(found.of.into_iter().next().unwrap_or_default())
+        self.program.gradients(inputs, self.seed()).into_iter().next().unwrap_or_default()
     }
 
     /// Second derivatives at these parameters.
@@ -363,7 +356,7 @@ impl Evaluation {
 }
 
 impl Trajectory for Rc<RefCell<Steps>> {
-    fn steps(&self) -> usize {
+    fn products(&self) -> usize {
         let steps = self.borrow();
         steps.steps.len().min(steps.length)
     }

@@ -14,7 +14,7 @@ use crate::linalg::{Coordinates, InnerProductSpace};
 ///
 /// for `b` directions `u` with independent entries ±1. As `E[u·uᵀ] = I` the estimate has no bias, whatever `b` is; among
 /// directions with independent entries, signs give it the least variance, `(n − 1)/b` times the squared norm of the
-/// gradient for `n` upper parameters. Directions are drawn anew for every step of the levels above.
+/// gradient for `n` upper parameters, those of all levels above together. Directions are drawn anew for every step of the levels above.
 ///
 /// This is `(FG)²U` (Shen et al., *Memory-efficient gradient unrolling for large-scale bi-level optimization*, 2024,
 /// arXiv:2406.14095): one Jacobian-vector product a step and one parameter vector with optimizer

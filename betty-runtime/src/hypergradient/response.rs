@@ -299,7 +299,7 @@ impl Response {
                 let sent = match sent {
                     Some(sent) => sent,
                     None => {
-                        self.reports.entry(level).or_default().products = trajectory.steps();
+                        self.reports.entry(level).or_default().products = trajectory.products();
                         sent.insert(trajectory.pull_back(cotangent, into)?)
                     }
                 };

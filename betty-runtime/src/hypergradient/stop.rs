@@ -27,8 +27,8 @@ pub(super) enum Answer {
 
 /// The steps that led to a level's parameters.
 pub trait Trajectory {
-    /// How many steps are differentiated.
-    fn steps(&self) -> usize;
+    /// How many products with second derivatives going through them takes.
+    fn products(&self) -> usize;
 
     /// `(∂θ/∂w)ᵀ·cotangent` for each `w` of `into` that the steps depend on.
     ///

@@ -4,7 +4,7 @@ use betty_runtime::trace::TraceError;
 use betty_runtime::{Engine, EngineError, ProgramConfig, Stream, multilevel};
 use burn::tensor::{Int, Tensor};
 
-use crate::linear::{Linear, Vector, engine as linear, estimates, exact, half_square, vector};
+use crate::linear::{LinearConfig, Vector, engine_with as linear_with, estimates, exact, half_square, vector};
 use crate::problem::{iteration, knobs, relative};
 use crate::statistics::{assert_unbiased, mean_and_error};
 
@@ -13,7 +13,7 @@ fn the_mean_is_the_gradient_of_a_quadratic_at_any_width() {
     // Differences to both sides of a quadratic are exact.
     for sigma in [0.1, 3.0] {
         let method = format!(r#"{{ "method": "evolution", "pairs": 1, "sigma": {sigma} }}"#);
-        assert_unbiased(&estimates(&method, 4000), &exact());
+        assert_unbiased(&estimates(&method, 2000), &exact());
     }
 }
 
@@ -125,15 +125,15 @@ fn each_score_moves_towards_its_threshold() {
     let at = [-0.4, 0.2, -0.1];
     let problem = Thresholded { lambda: Vector::new(&at), theta: Vector::new(&at) };
     let data = ThresholdedData { lambda: Stream::constant(vector(&[0.0; 3])), theta: Stream::constant(vector(&[0.0])) };
-    let json = r#"{ "lambda": { "optimizer": { "lr": 1e-13 } }, "theta": { "unroll": 40, "start": "initial",
-        "hypergradient": { "pairs": 4 } } }"#;
+    let json = r#"{ "lambda": { "optimizer": { "lr": 1e-13 } }, "theta": { "unroll": 1, "start": "initial",
+        "optimizer": { "lr": 1.0 }, "hypergradient": { "pairs": 4 } } }"#;
     let mut engine = Engine::new(problem, data, ThresholdedConfig::from_json(json).unwrap()).unwrap();
     let mut round = || {
         engine.run(1).unwrap();
         engine.gradient("lambda").unwrap().gradient.to_vec().unwrap()
     };
     let estimates: Vec<Vec<f64>> = (0..1500).map(|_| round()).collect();
-    // θ = λ after so many steps, to 1e-12.
+    // θ = λ after a step of length 1.
     let sigma = 0.5;
     let density = |x: f64| (-0.5 * (x / sigma).powi(2)).exp() / (sigma * (2.0 * std::f64::consts::PI).sqrt());
     let expected: Vec<f64> = at.iter().map(|&x| -density(x) / 3.0).collect();
@@ -149,11 +149,21 @@ fn the_same_seed_gives_the_same_bits() {
     assert_eq!(estimates(method, 3), estimates(method, 3));
     let other = r#"{ "method": "evolution", "pairs": 3, "seed": 1 }"#;
     assert_ne!(estimates(method, 1), estimates(other, 1));
-    let check = |engine: &mut Engine<Linear>| {
+}
+
+#[test]
+fn estimates_are_compared_with_the_reference() {
+    // Many steps reach the best response, whose derivative all of them then agree on.
+    for (method, error) in [("forward", 1e-9), ("forward_gradient", 1.0), ("evolution", 1.0)] {
+        let mut config = LinearConfig::default();
+        (config.theta.unroll, config.theta.hypergradient) = (80, Some(method.parse().unwrap()));
+        let mut engine = linear_with(config);
         engine.run(1).unwrap();
         let check = engine.verify_hypergradient("lambda").unwrap();
-        assert_eq!((check.responses[0].method, check.responses[0].residual), ("evolution", None));
-        assert!(check.cosine.is_finite() && check.to_string().contains("through `theta` by evolution"), "{check}");
-    };
-    check(&mut linear(method));
+        assert_eq!((check.responses[0].method, check.responses[0].residual), (method, None));
+        assert!(check.relative_error < error && check.cosine > 0.0, "{check}");
+        assert!(check.to_string().contains(&format!("through `theta` by {method}")), "{check}");
+        // The record is where it was.
+        assert!(engine.gradient("lambda").is_ok());
+    }
 }

@@ -138,6 +138,26 @@ fn what_is_kept_does_not_grow_with_the_steps() {
 }
 
 #[test]
+fn what_a_hypergradient_takes() {
+    let knobs_cost = |method: &str| {
+        let config = format!(r#"{{ "net": {{ "accumulate": 2, "hypergradient": {{ "method": "{method}" }} }} }}"#);
+        let explained = engine(&config, 0.0, &knobs()).explain().unwrap();
+        let (cost, step) = (explained.levels[0].clone(), explained.levels[1].step.operations);
+        (cost.responses[0].products, cost.responses[0].cost.operations / step, cost.reads)
+    };
+    let (products, unrolled, _) = knobs_cost("unrolled");
+    assert_eq!(products, Some(5));
+    // Five steps, one product for each of eight directions; the inner products with them are read.
+    let (products, forward, reads) = knobs_cost("forward");
+    assert_eq!((products, reads), (Some(5 * KNOBS), 1 + KNOBS as u64));
+    assert!(forward > 4.0 * unrolled, "{forward} {unrolled}");
+    // Eight pairs of runs of five steps, and the loss at the end of each.
+    let (products, evolution, reads) = knobs_cost("evolution");
+    assert_eq!((products, reads), (Some(0), 1 + 16 + 8));
+    assert!(evolution > 16.0 * 5.0 && evolution < 16.0 * 6.0, "{evolution}");
+}
+
+#[test]
 fn a_run_in_json() {
     let config = crate::problem::TuningConfig::default();
     let json = config.to_json().unwrap();

@@ -83,9 +83,12 @@ pub(crate) fn exact() -> Vec<f64> {
 }
 
 pub(crate) fn engine(method: &str) -> Engine<Linear> {
+    engine_with(LinearConfig::from_json(&format!(r#"{{ "theta": {{ "hypergradient": {method} }} }}"#)).unwrap())
+}
+
+pub(crate) fn engine_with(config: LinearConfig) -> Engine<Linear> {
     let problem = Linear { lambda: Vector::new(&LAMBDA), theta: Vector::new(&THETA) };
     let data = LinearData { lambda: Stream::constant(vector(&TARGET)), theta: Stream::constant(matrix()) };
-    let config = LinearConfig::from_json(&format!(r#"{{ "theta": {{ "hypergradient": {method} }} }}"#)).unwrap();
     Engine::new(problem, data, config).unwrap()
 }
 

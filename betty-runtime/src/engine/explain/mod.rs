@@ -166,7 +166,7 @@ impl<P: Multilevel> Engine<P> {
                 cost += gradient.program().cost() * passes.gradients * each + loss.program().cost() * passes.losses;
             }
             let products = Some(passes.products as usize);
-            return Ok((ResponseCost { through: spec.name, method: name, products, cost }, passes.reads(each), peak));
+            return Ok((ResponseCost { through: spec.name, method: name, products, cost }, passes.reads(), peak));
         }
         let budget = self.methods[stop].as_ref().and_then(|method| method.budget(size));
         let Budget { products, mut reads } = budget.unwrap_or_default();
