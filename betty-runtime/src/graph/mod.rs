@@ -29,10 +29,10 @@ pub use error::GraphError;
 pub use geometry::{Convolution, Range, Window};
 pub use op::{Binary, Comparison, Distribution, Op, Unary, Update, WithScalar};
 pub use scalar::Scalar;
+pub(crate) use transform::accumulator;
 pub use transform::{
     Image, dependents, expand_products, jvp, products_as_given, products_in, reachable, replay, vectorize, vjp,
 };
-pub(crate) use transform::{accumulator, products_after};
 
 /// A value in a [`Graph`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -129,6 +129,14 @@ fn matrix_products() {
 }
 
 #[test]
+fn products_in_a_type_of_their_own() {
+    let pointwise = Convolution { stride: vec![1], padding: vec![(0, 0)], dilation: vec![1], groups: 1 };
+    let bf16 = |op: Op| Op::InType(DType::BF16, Box::new(op));
+    check(bf16(Op::MatMul), &[floats([4, 3]), floats([3, 2])]);
+    check(bf16(Op::Conv(pointwise)), &[floats([2, 3, 4]), floats([5, 3, 1])]);
+}
+
+#[test]
 fn a_matrix_that_all_inputs_share_is_not_repeated() {
     let mut source = Graph::new();
     let (x, y) = (source.input(&[4, 3], DType::F64), source.input(&[3, 2], DType::F64));

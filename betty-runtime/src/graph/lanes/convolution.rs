@@ -5,21 +5,20 @@
 //! can join its other index, which the result has too, as long as that is not bound to the other operand by groups. Lanes of
 //! both operands are groups of their own.
 
-use super::{GraphError, Image, Lanes, NodeId, Op};
+use super::product::Folded;
+use super::{GraphError, Image, Lanes, Op};
 use crate::graph::Convolution;
 
-/// A convolution or one of its adjoints in every lane.
-pub(super) fn bilinear(lanes: &mut Lanes<'_>, op: &Op, first: Image, second: Image) -> Result<NodeId, GraphError> {
+/// A convolution or one of its adjoints with room for all lanes.
+pub(super) fn folded(lanes: &mut Lanes<'_>, op: &Op, first: Image, second: Image) -> Result<Folded, GraphError> {
     let options = match op {
         Op::Conv(options) | Op::ConvInput(options, _) | Op::ConvWeight(options, _) => options,
         _ => unreachable!("called for convolutions only"),
     };
-    if let Some((axis, to)) = alone(op, first, second, options.groups == 1) {
-        let (first, second) = (lanes.fold(first, axis)?, lanes.fold(second, axis)?);
-        let result = lanes.graph.push(resized(lanes, op, options.clone(), to), &[first, second])?;
-        return lanes.unfold(result, to);
+    if let Some((from, to)) = alone(op, first, second, options.groups == 1) {
+        let operands = [lanes.fold(first, from)?, lanes.fold(second, from)?];
+        return Ok(Folded { op: resized(lanes, op, options.clone(), to), operands, axis: Some(to) });
     }
-    let groups = options.groups * lanes.count;
     // Groups are cut from the channels of x and y, and from the rows of the weight.
     let (of_first, of_second, to) = match op {
         Op::Conv(_) => (1, 0, 1),
@@ -27,10 +26,9 @@ pub(super) fn bilinear(lanes: &mut Lanes<'_>, op: &Op, first: Image, second: Ima
         _ => (1, 1, 0),
     };
     let (first, second) = (Image::Each(lanes.lanes(first)?), Image::Each(lanes.lanes(second)?));
-    let (first, second) = (lanes.fold(first, of_first)?, lanes.fold(second, of_second)?);
-    let options = Convolution { groups, ..options.clone() };
-    let result = lanes.graph.push(resized(lanes, op, options, to), &[first, second])?;
-    lanes.unfold(result, to)
+    let operands = [lanes.fold(first, of_first)?, lanes.fold(second, of_second)?];
+    let options = Convolution { groups: options.groups * lanes.count, ..options.clone() };
+    Ok(Folded { op: resized(lanes, op, options, to), operands, axis: Some(to) })
 }
 
 /// Where the lanes of one operand go, in it and in the result, if the other operand need not be repeated.

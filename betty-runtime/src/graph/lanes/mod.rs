@@ -5,10 +5,9 @@
 
 mod convolution;
 mod indexing;
+mod product;
 
-use burn::tensor::DType;
-
-use super::{Graph, GraphError, Image, NodeId, Op, Range, products_after};
+use super::{Graph, GraphError, Image, NodeId, Op, Range};
 
 /// A graph in which operations run for `count` lanes.
 pub(super) struct Lanes<'a> {
@@ -63,11 +62,10 @@ impl Lanes<'_> {
             &Op::Scatter { axis, update } => self.spread(Op::Scatter { axis: axis + 1, update }, inputs),
             Op::Select(axis) => indexing::select(self, *axis, inputs[0], inputs[1]),
             Op::SelectAdd { axis, size } => indexing::select_add(self, *axis, *size, inputs[0], inputs[1]),
-            Op::MatMul => self.matmul(inputs[0], inputs[1]),
-            Op::InType(dtype, product) => self.product_in(*dtype, product, inputs),
-            Op::Conv(_) | Op::ConvInput(..) | Op::ConvWeight(..) => {
-                convolution::bilinear(self, op, inputs[0], inputs[1])
+            Op::MatMul | Op::Conv(_) | Op::ConvInput(..) | Op::ConvWeight(..) => {
+                product::product(self, op, None, inputs)
             }
+            Op::InType(dtype, op) => product::product(self, op, Some(*dtype), inputs),
             // Lanes are more examples of the batch; positions in `MaxPoolIndices` count within an example's channel.
             Op::AvgPool(_) | Op::AdaptiveAvgPool(_) | Op::MaxPoolIndices(_) => self.folded(op.clone(), inputs[0]),
             Op::AvgPoolAdjoint(window, shape) => {
@@ -90,25 +88,6 @@ impl Lanes<'_> {
         let rows = self.fold(x, 0)?;
         let result = self.graph.push(op, &[rows])?;
         self.unfold(result, 0)
-    }
-
-    /// The product of the lanes, in its type.
-    fn product_in(&mut self, dtype: DType, product: &Op, inputs: &[Image]) -> Result<NodeId, GraphError> {
-        let result = self.each(product, inputs)?;
-        let given: Vec<NodeId> = inputs.iter().map(|input| input.node()).collect();
-        Ok(products_after(self.graph, &[result], &given, dtype)?[0])
-    }
-
-    /// With one matrix on one side, all lanes are one product: `[A₁; A₂]·B` and `A·[B₁, B₂]`.
-    fn matmul(&mut self, x: Image, y: Image) -> Result<NodeId, GraphError> {
-        let axis = match (x, y) {
-            (Image::Each(_), Image::Shared(matrix)) if self.graph.shape(matrix).len() == 2 => 0,
-            (Image::Shared(matrix), Image::Each(_)) if self.graph.shape(matrix).len() == 2 => 1,
-            _ => return self.spread(Op::MatMul, &[x, y]),
-        };
-        let (x, y) = (self.fold(x, axis)?, self.fold(y, axis)?);
-        let product = self.graph.matmul(x, y)?;
-        self.unfold(product, axis)
     }
 
     /// The image with a leading dimension; where it is shared, repeated along it.

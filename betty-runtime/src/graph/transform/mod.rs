@@ -9,7 +9,7 @@ mod rewrite;
 mod vectorize;
 
 pub use forward::jvp;
-pub(crate) use precision::{accumulator, products_after};
+pub(crate) use precision::accumulator;
 pub use precision::{expand_products, products_as_given, products_in};
 pub use reach::{dependents, reachable};
 pub use replay::replay;

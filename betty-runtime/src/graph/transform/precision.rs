@@ -31,17 +31,7 @@ pub(crate) fn accumulator(dtype: DType) -> DType {
 /// # Errors
 /// [`GraphError`] as for [`Graph::push`].
 pub fn products_in(graph: &mut Graph, outputs: &[NodeId], dtype: DType) -> Result<Vec<NodeId>, GraphError> {
-    products_after(graph, outputs, &[], dtype)
-}
-
-/// As [`products_in`], where what is `given` stays.
-pub(crate) fn products_after(
-    graph: &mut Graph,
-    outputs: &[NodeId],
-    given: &[NodeId],
-    dtype: DType,
-) -> Result<Vec<NodeId>, GraphError> {
-    rewrite(graph, outputs, given, |graph, node, inputs| {
+    rewrite(graph, outputs, &[], |graph, node, inputs| {
         if !node.op.is_product() || !node.dtype.is_float() || node.dtype == dtype {
             return Ok(None);
         }

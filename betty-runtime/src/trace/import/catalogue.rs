@@ -154,8 +154,9 @@ catalogue! {
         Exact(Embedding, EmbeddingBackward) "by the weights";
         Exact(BatchNorm) "with given statistics";
         Exact(LayerNorm) "also where it arrives in pieces";
-        Exact(Conv1d, Conv1dXBackward, Conv1dWeightBackward, Conv1dBiasBackward, Conv2d,
-            Conv2dXBackward, Conv2dWeightBackward, Conv2dBiasBackward, Conv3d, Conv3dXBackward,
+        Exact(Conv1d, Conv1dXBackward) "";
+        Exact(Conv1dWeightBackward) "also with groups and a stride that leaves a rest, where Burn's is wrong";
+        Exact(Conv1dBiasBackward, Conv2d, Conv2dXBackward, Conv2dWeightBackward, Conv2dBiasBackward, Conv3d, Conv3dXBackward,
             Conv3dWeightBackward, Conv3dBiasBackward, ConvTranspose1d, ConvTranspose1dWeightBackward,
             ConvTranspose1dBiasBackward, ConvTranspose2d, ConvTranspose2dWeightBackward,
             ConvTranspose2dBiasBackward, ConvTranspose3d, ConvTranspose3dWeightBackward,
