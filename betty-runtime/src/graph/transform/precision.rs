@@ -90,15 +90,27 @@ fn normalized(graph: &mut Graph, x: NodeId, largest: f64) -> Result<(NodeId, Nod
         let one = graph.full(&[1], wide, 1.0);
         return Ok((graph.cast(x, DType::F16)?, one));
     }
-    let sizes = graph.push(Op::Unary(Unary::Abs), &[x])?;
-    let sizes = graph.reshape(sizes, &[elements])?;
-    let at = graph.push(Op::ArgMax(0), &[sizes])?;
-    let size = graph.push(Op::Gather(0), &[sizes, at])?;
+    let size = largest_size(graph, x)?;
     let size = graph.push(Op::WithScalar(WithScalar::ClampMin, Scalar::Float(SMALLEST)), &[size])?;
     let ratio = graph.mul_scalar(size, largest.recip())?;
     let spread = graph.spread(ratio, &shape)?;
     let quotient = graph.div(x, spread)?;
     Ok((graph.cast(quotient, DType::F16)?, ratio))
+}
+
+/// The largest absolute value of a tensor that has one, of shape `[1]`: over rows and then over their results, both as short
+/// as the shape allows, because a device works on rows in parallel.
+fn largest_size(graph: &mut Graph, x: NodeId) -> Result<NodeId, GraphError> {
+    let (elements, shape) = (graph.node(x).elements(), graph.shape(x).to_vec());
+    let rows = (1..shape.len()).map(|d| shape[..d].iter().product::<usize>());
+    let rows = rows.min_by_key(|&rows| rows.max(elements / rows)).unwrap_or(1);
+    let mut sizes = graph.push(Op::Unary(Unary::Abs), &[x])?;
+    sizes = graph.reshape(sizes, &[rows, elements / rows])?;
+    for axis in [1, 0] {
+        let at = graph.push(Op::ArgMax(axis), &[sizes])?;
+        sizes = graph.push(Op::Gather(axis), &[sizes, at])?;
+    }
+    graph.reshape(sizes, &[1])
 }
 
 /// How many products each entry of the result is the sum of, at the most.
