@@ -127,6 +127,8 @@ impl Options {
                 config.adapted.hypergradient = Some(chosen);
             }
         }
+        // Implicit methods solve one system after the other.
+        config.meta.vectorize &= matches!(config.adapted.hypergradient, Some(HypergradientConfig::Unrolled(_)));
         let default = (self.is_implicit() && config.adapted.unroll == 1).then_some(IMPLICIT.1);
         if let Some(steps) = self.inner_steps.or(default) {
             config.adapted.unroll = steps;

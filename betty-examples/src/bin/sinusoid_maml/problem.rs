@@ -20,6 +20,7 @@ multilevel! {
         loss: query_loss,
         optimizer: adam(lr = 1e-3),
         tasks: 25,
+        vectorize: true,
     }
 
     /// The network that has taken its steps on one task. It reads the initial parameters where it is drawn to them.
