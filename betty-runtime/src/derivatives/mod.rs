@@ -13,4 +13,4 @@ pub use curvature::{Curvature, Point};
 pub use lagrangian::{Input, Lagrangian, StepInput, Variable};
 pub use loss::{GradientProgram, Gradients, Loss};
 pub use steps::{LevelAbove, StepGraph, Steps};
-pub use tasks::{LossFound, TaskSteps, Tasks, TasksFound};
+pub use tasks::{LossFound, StepFound, TaskFound, TaskSteps, Tasks, TasksFound};

@@ -3,6 +3,9 @@
 //! A task is one round of steps of the levels below and one loss of the level above, on batches of its own. All tasks are
 //! the same computation on other data, so it is written down once and vectorized: every kernel works on all tasks.
 
+mod above;
+mod found;
+
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -10,10 +13,11 @@ use burn::tensor::Device;
 
 use super::lagrangian::{Build, Input, StepInput};
 use super::loss::{Loss, gradient_nodes};
-use super::steps::{Steps, Unrolled, unroll};
+use super::steps::{Steps, unroll};
 use crate::execute::{Cost, Program, ReadError, Value, Vector};
-use crate::graph::{Graph, GraphError, Image, Node, NodeId, Op, replay, vectorize};
-use crate::trace::Source;
+use crate::graph::{Graph, GraphError, Image, Node, NodeId, Op, vectorize};
+use above::above;
+pub use found::{LossFound, StepFound, TaskFound, TasksFound};
 
 /// What one level below does in every task.
 #[derive(Clone)]
@@ -42,42 +46,6 @@ struct Layout {
     steps: Vec<Vec<Rc<[Rc<str>]>>>,
     parameters: usize,
     states: usize,
-}
-
-/// What was found for all tasks.
-pub struct TasksFound {
-    /// The mean of the gradients.
-    pub gradient: Vector,
-    /// The sum of its squares: finite exactly if the gradient is.
-    pub square_norm: f64,
-    /// Every task.
-    pub tasks: Vec<TaskFound>,
-    /// Where the last task left each level below: its parameters, and its optimizer's states.
-    pub reached: Vec<(Vector, Vec<Value>)>,
-}
-
-/// What was found for one task.
-pub struct TaskFound {
-    /// The loss above.
-    pub upper: LossFound,
-    /// The steps of every level below, in order.
-    pub lower: Vec<Vec<StepFound>>,
-}
-
-/// A loss and what it reports.
-pub struct LossFound {
-    /// Its value.
-    pub loss: f64,
-    /// Names and values.
-    pub metrics: Vec<(Rc<str>, f64)>,
-}
-
-/// How a step came about.
-pub struct StepFound {
-    /// The losses whose gradients were averaged.
-    pub losses: Vec<LossFound>,
-    /// The sum of squares of the mean gradient.
-    pub square_norm: f64,
 }
 
 impl Tasks {
@@ -179,60 +147,6 @@ impl Tasks {
         let lower = self.lower.iter().map(|lower| lower.steps.iter().map(&mut step).collect()).collect();
         TaskFound { upper, lower }
     }
-}
-
-impl LossFound {
-    fn take(names: &[Rc<str>], numbers: &mut impl Iterator<Item = f64>) -> Self {
-        let mut next = || numbers.next().unwrap_or(f64::NAN);
-        let loss = next();
-        LossFound { loss, metrics: names.iter().map(|name| (Rc::clone(name), next())).collect() }
-    }
-}
-
-/// The loss of a level after the steps below it.
-struct Above {
-    /// The loss, and then its metrics.
-    values: Vec<NodeId>,
-    /// The inputs that are parameters of the level.
-    parameters: Vec<NodeId>,
-}
-
-/// Adds the loss of a level, which reads where the steps below lead.
-fn above(
-    build: &mut Build,
-    level: usize,
-    loss: &Loss,
-    lower: &[TaskSteps<'_>],
-    unrolled: &[Unrolled],
-) -> Result<Above, GraphError> {
-    let trace = loss.trace();
-    let mut images = HashMap::new();
-    for &(source, node) in &trace.inputs {
-        let reached = lower.iter().zip(unrolled).find_map(|(lower, unrolled)| match source {
-            Source::Leaf { level, index } if level == lower.steps.level => {
-                let parameter = lower.steps.trainable.iter().position(|&parameter| parameter == index)?;
-                Some(unrolled.reached[parameter])
-            }
-            _ => None,
-        });
-        let input = match source {
-            Source::Leaf { level, index } => Input::Leaf { level, index },
-            Source::Batch { index } => Input::Batch { level, index },
-        };
-        images.insert(
-            node,
-            reached.unwrap_or_else(|| build.input(input, trace.graph.shape(node), trace.graph.dtype(node))),
-        );
-    }
-    for id in trace.graph.ids() {
-        if let Op::Random { draw, distribution } = trace.graph.node(id).op {
-            let input = Input::Draw { level, draw, distribution };
-            images.insert(id, build.input(input, trace.graph.shape(id), trace.graph.dtype(id)));
-        }
-    }
-    let outputs: Vec<NodeId> = std::iter::once(trace.loss).chain(trace.metrics.iter().map(|&(_, node)| node)).collect();
-    let values = replay(&mut build.graph, &trace.graph, &outputs, &images)?;
-    Ok(Above { values, parameters: loss.parameters(level).iter().map(|parameter| images[parameter]).collect() })
 }
 
 /// The graph of all tasks while it is made.
