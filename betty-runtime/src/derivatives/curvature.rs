@@ -17,27 +17,31 @@ use crate::graph::{Graph, GraphError, NodeId, Op, dependents, expand_products, j
 use crate::linalg::InnerProductSpace;
 
 /// Which variables move, and which derivatives are asked for.
-type Key = (Vec<Variable>, Vec<Variable>);
+pub(super) type Key = (Vec<Variable>, Vec<Variable>);
 
 /// The second derivative of a Lagrangian, compiled product by product as they are asked for.
 pub struct Curvature {
-    lagrangian: Lagrangian,
-    device: Device,
+    pub(super) lagrangian: Lagrangian,
+    pub(super) device: Device,
     /// `∂ℓ/∂variable`, for all variables.
     gradients: BTreeMap<Variable, Vec<NodeId>>,
     tangents: BTreeMap<Variable, Vec<NodeId>>,
     /// What products read of a point.
     kept: Vec<NodeId>,
     point: Option<Program>,
-    products: HashMap<Key, Product>,
+    pub(super) products: HashMap<Key, Product>,
+    /// Products for so many tangents at once.
+    pub(super) vectorized: HashMap<(Key, usize), Program>,
     perturbations: HashMap<Key, Perturbation>,
 }
 
 /// One planned product.
-struct Product {
+pub(super) struct Product {
     program: Program,
+    pub(super) tangents: Vec<NodeId>,
+    pub(super) nodes: Vec<NodeId>,
     /// Which of the kept values it reads.
-    reads: Vec<usize>,
+    pub(super) reads: Vec<usize>,
     /// The derivatives that are not zero whatever the tangents, with how many tensors each has.
     answers: Vec<(Variable, usize)>,
 }
@@ -83,6 +87,7 @@ impl Curvature {
             kept: Vec::new(),
             point: None,
             products: HashMap::new(),
+            vectorized: HashMap::new(),
             perturbations: HashMap::new(),
         })
     }
@@ -151,17 +156,19 @@ impl Curvature {
         if product.answers.is_empty() {
             return Ok(Vec::new());
         }
+        self.evaluate(point);
+        let product = &self.products[&key];
+        Ok(product.run(&product.program, point, moving))
+    }
+
+    /// Evaluates what products prepared so far read of a point.
+    pub(super) fn evaluate(&mut self, point: &mut Point) {
         if point.values.len() < self.kept.len() {
             let graph = &self.lagrangian.graph;
             let inputs = self.lagrangian.input_nodes();
             let program = self.point.get_or_insert_with(|| Program::new(graph, &inputs, &self.kept, &self.device));
             point.values = program.run(point.inputs.iter().cloned(), point.seed);
         }
-        let kept = product.reads.iter().map(|&index| point.values[index].clone());
-        let tangents = moving.iter().flat_map(|(_, tangent)| tangent.0.iter().cloned());
-        let mut found = product.program.run(kept.chain(tangents), 0).into_iter();
-        let answers = product.answers.iter();
-        Ok(answers.map(|&(variable, count)| (variable, Vector(found.by_ref().take(count).collect()))).collect())
     }
 
     fn build(&mut self, (moving, outputs): &Key) -> Result<Product, GraphError> {
@@ -188,7 +195,13 @@ impl Curvature {
         let reads = boundary(graph, &nodes, &tangents);
         let inputs: Vec<NodeId> = reads.iter().chain(&tangents).copied().collect();
         let program = Program::new(graph, &inputs, &nodes, &self.device);
-        Ok(Product { program, reads: reads.into_iter().map(|node| self.keep(node)).collect(), answers })
+        let reads = reads.into_iter().map(|node| self.keep(node)).collect();
+        Ok(Product { program, tangents, nodes, reads, answers })
+    }
+
+    /// The values that a product reads of a point.
+    pub(super) fn read_by(&self, product: &Product) -> Vec<NodeId> {
+        product.reads.iter().map(|&index| self.kept[index]).collect()
     }
 
     /// The place of a value among those kept at a point.
@@ -275,6 +288,22 @@ impl Curvature {
                 free.insert(built)
             }
         })
+    }
+}
+
+impl Product {
+    /// Runs a program of the product at a point that has been evaluated.
+    pub(super) fn run(
+        &self,
+        program: &Program,
+        point: &Point,
+        moving: &[(Variable, &Vector)],
+    ) -> Vec<(Variable, Vector)> {
+        let kept = self.reads.iter().map(|&index| point.values[index].clone());
+        let tangents = moving.iter().flat_map(|(_, tangent)| tangent.0.iter().cloned());
+        let mut found = program.run(kept.chain(tangents), 0).into_iter();
+        let answers = self.answers.iter();
+        answers.map(|&(variable, count)| (variable, Vector(found.by_ref().take(count).collect()))).collect()
     }
 }
 

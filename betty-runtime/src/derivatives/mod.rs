@@ -8,6 +8,7 @@ mod loss;
 mod perturb;
 mod steps;
 mod tasks;
+mod vectorized;
 
 pub use curvature::{Curvature, Point};
 pub use lagrangian::{Input, Lagrangian, StepInput, Variable};

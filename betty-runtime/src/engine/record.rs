@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::ground::StepsGround;
 use super::replays::{Replayed, Replays, UpperLoss};
-use super::tangents::Tangents;
+use super::tangents::{TOGETHER, Tangents};
 use super::trajectory::{Step, Steps};
 use super::update::Update;
 use crate::hypergradient::{Blocks, HypergradientError, Recording, Trajectory};
@@ -25,6 +25,8 @@ pub(super) struct Passes {
     pub(super) losses: f64,
     /// Inner products.
     pub(super) inner: f64,
+    /// How many products and updates one computation takes together.
+    pub(super) together: f64,
 }
 
 impl Passes {
@@ -116,7 +118,7 @@ impl Record {
     /// What one hypergradient takes, of which `steps` steps are part.
     pub(super) fn passes(&self, steps: usize, above: usize) -> Passes {
         let directions = self.directions(above).unwrap_or(0) as f64;
-        let nothing = Passes::default();
+        let nothing = Passes { together: 1.0, ..Passes::default() };
         match self {
             Self::Steps(record) => {
                 let steps = record.borrow().length() as f64;
@@ -125,7 +127,8 @@ impl Record {
             Self::Tangents(_) => {
                 let steps = steps as f64;
                 let products = steps * directions;
-                Passes { points: steps, products, updates: 2.0 * products, inner: directions, ..nothing }
+                let together = directions / (directions / TOGETHER as f64).ceil().max(1.0);
+                Passes { points: steps, products, updates: 2.0 * products, inner: directions, together, ..nothing }
             }
             Self::Replays(_) => {
                 let (runs, steps) = (2.0 * directions, steps as f64);

@@ -15,7 +15,6 @@ use super::level::Level;
 use super::losses::Losses;
 use super::program::Multilevel;
 use super::progress::Progress;
-use super::schedule::Schedule;
 use super::start::check_together;
 use super::stream::BatchStream;
 use super::validation::Validation;
@@ -107,7 +106,6 @@ impl<P: Multilevel> Engine<P> {
                 method => method.as_ref().and_then(HypergradientConfig::build),
             });
         }
-        check_methods(&schedule, &levels)?;
         Ok(Engine {
             problem,
             config,
@@ -307,8 +305,7 @@ impl<P: Multilevel> Engine<P> {
             let learned = LearnedNumbers::find(&P::SCHEDULE, index, &configs, &modules)?;
             level.reload(modules[index], configs[index], learned)?;
         }
-        check_together::<P>(&self.levels, &device)?;
-        check_methods(&P::SCHEDULE, &self.levels)
+        check_together::<P>(&self.levels, &device)
     }
 
     /// Gives the trained program back.
@@ -326,16 +323,4 @@ impl<P: Multilevel> Engine<P> {
     pub fn iterations(&self) -> u64 {
         self.iterations
     }
-}
-
-/// Checks that every level's method allows for as many parameters as the levels above have.
-fn check_methods(schedule: &Schedule, levels: &[Level]) -> Result<(), EngineError> {
-    for (k, level) in levels.iter().enumerate() {
-        if let Some(steps) = &level.trajectory {
-            let above = schedule.reached_from(k).into_iter().map(|above| levels[above].parameters().len()).sum();
-            let allowed = steps.directions(above);
-            allowed.map_err(|source| EngineError::Method { level: level.name.into(), source: Box::new(source) })?;
-        }
-    }
-    Ok(())
 }

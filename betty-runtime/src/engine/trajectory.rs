@@ -342,16 +342,23 @@ impl Evaluation {
     /// Second derivatives at these parameters.
     pub(super) fn response(&self, parameters: &Vector) -> Response {
         let mut response = Response::default();
-        let Some((own, below)) = self.sites.split_last() else { return response };
+        let (Some(own), Some((_, below))) = (self.own_site(parameters), self.sites.split_last()) else {
+            return response;
+        };
         for site in below {
             response.add(site.level, site.stop());
         }
-        let mut own = own.clone();
+        response.add(own.level, own.stop());
+        response
+    }
+
+    /// The level's own site, at these parameters.
+    pub(super) fn own_site(&self, parameters: &Vector) -> Option<Site> {
+        let mut own = self.sites.last()?.clone();
         for (&(_, at), parameter) in self.own.iter().zip(&parameters.0) {
             own.inputs[at] = parameter.clone();
         }
-        response.add(own.level, own.stop());
-        response
+        Some(own)
     }
 }
 

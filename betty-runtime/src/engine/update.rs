@@ -1,6 +1,8 @@
 //! One optimizer step of one level as a program, clipping before and projection after it included.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 use std::rc::Rc;
 
@@ -11,7 +13,7 @@ use super::rates::LearningRates;
 use crate::config::{Clip, LevelConfig};
 use crate::derivatives::StepGraph;
 use crate::execute::{Cost, Program, Value, Vector};
-use crate::graph::{Graph, GraphError, NodeId, WithScalar, accumulator, jvp, vjp};
+use crate::graph::{Graph, GraphError, NodeId, Vectorized, WithScalar, accumulator, for_each, jvp, vjp};
 use crate::hypergradient::{NextStep, ProductError};
 use crate::linalg::InnerProductSpace;
 use crate::optimizer::{Optimizer, UpdateInputs, bound, norm_ball};
@@ -28,7 +30,8 @@ pub(super) struct Update {
     /// All parameters after the step, all states after it.
     moved: Vec<NodeId>,
     program: Program,
-    forward: OnceCell<Program>,
+    /// Products with the derivative of the step, for so many tangents at once.
+    forward: RefCell<HashMap<usize, Program>>,
     reverse: OnceCell<Program>,
     parameters: usize,
     learned: LearnedNumbers,
@@ -90,7 +93,7 @@ impl Update {
         let numbers = [rates, scalars].concat();
         let inputs = [tensors.as_slice(), &numbers].concat();
         let program = Program::new(&graph, &inputs, &moved, &parameters[0].value.device());
-        let (forward, reverse) = (OnceCell::new(), OnceCell::new());
+        let (forward, reverse) = (RefCell::default(), OnceCell::new());
         let parameters = parameters.len();
         Ok(Update { optimizer, graph, tensors, numbers, moved, program, forward, reverse, parameters, learned, dtype })
     }
@@ -152,20 +155,20 @@ impl Update {
         Ok(Before { parameters: Vector(found), gradient, states, learned })
     }
 
-    /// The step's derivative, times tangents of what it is taken from: how the parameters and states after it move.
+    /// The step's derivative, times `count` tangents of what it is taken from, which they have along a leading dimension: how
+    /// the parameters and states after it move.
     pub(super) fn push_forward(
         &self,
         before: Before,
         rates: &LearningRates,
         step: u64,
         tangents: Before,
+        count: usize,
     ) -> Result<(Vector, Vec<Value>), GraphError> {
-        let program = match self.forward.get() {
-            Some(program) => program,
-            None => {
-                let program = self.forwarded()?;
-                self.forward.get_or_init(|| program)
-            }
+        let mut programs = self.forward.borrow_mut();
+        let program = match programs.entry(count) {
+            Entry::Occupied(program) => program.into_mut(),
+            Entry::Vacant(place) => place.insert(self.forwarded(count)?),
         };
         let inputs = before.into_tensors().chain(self.numbers(rates, step));
         let mut moved = program.run(inputs.chain(tangents.into_tensors()), 0);
@@ -173,15 +176,16 @@ impl Update {
         Ok((Vector(moved), states))
     }
 
-    fn forwarded(&self) -> Result<Program, GraphError> {
+    fn forwarded(&self, count: usize) -> Result<Program, GraphError> {
         let mut graph = self.graph.clone();
         let tangents = inputs_like(&mut graph, &self.tensors);
         let moves: Vec<(NodeId, NodeId)> = self.tensors.iter().copied().zip(tangents.iter().copied()).collect();
         let found = jvp(&mut graph, &self.moved, &moves)?;
         let pushed = found.into_iter().zip(&self.moved);
         let pushed: Vec<NodeId> = pushed.map(|(node, &of)| node.unwrap_or_else(|| graph.zeros_like(of))).collect();
-        let inputs = [self.tensors.as_slice(), &self.numbers, &tangents].concat();
-        Ok(Program::new(&graph, &inputs, &pushed, self.program.device()))
+        let shared = [self.tensors.as_slice(), &self.numbers].concat();
+        let Vectorized { graph, inputs, outputs } = for_each(&graph, &shared, &tangents, &pushed, count)?;
+        Ok(Program::new(&graph, &inputs, &outputs, self.program.device()))
     }
 
     fn reversed(&self) -> Result<Program, GraphError> {

@@ -28,6 +28,28 @@ impl Vector {
         scaled
     }
 
+    /// Several vectors of one space, tensor by tensor along a new leading dimension.
+    #[must_use]
+    pub fn stacked(vectors: &[Vector]) -> Self {
+        let Some(first) = vectors.first() else { return Vector::default() };
+        let stack = |index: usize| {
+            let shape = [&[1], first.0[index].shape().as_slice()].concat();
+            let tensors = vectors.iter().map(|of| Dispatch::float_reshape(of.0[index].0.clone(), shape.clone().into()));
+            Value(Dispatch::float_cat(tensors.collect(), 0))
+        };
+        Vector((0..first.0.len()).map(stack).collect())
+    }
+
+    /// One of the vectors that were [stacked](Self::stacked).
+    #[must_use]
+    pub fn lane(&self, index: usize) -> Self {
+        let lane = |value: &Value| {
+            let tensor = Dispatch::float_slice(value.0.clone(), &[(index..index + 1).into()]);
+            Value(Dispatch::float_reshape(tensor, value.shape()[1..].to_vec().into()))
+        };
+        Vector(self.0.iter().map(lane).collect())
+    }
+
     /// Whether there is no element.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -151,6 +173,19 @@ mod tests {
             y.scale(0.5);
             assert_eq!(x.to_vec().ok(), Some(vec![1.0, 2.0, 3.0]));
             assert_eq!(y.to_vec().ok(), Some(vec![1.5, 2.0, 0.5]));
+        }
+    }
+
+    #[test]
+    fn stacked_vectors_come_apart_again() {
+        for dtype in [DType::F32, DType::F64] {
+            let parts = [vector(&[1.0, 2.0], dtype), vector(&[3.0, 4.0], dtype), vector(&[5.0, 6.0], dtype)];
+            let stacked = Vector::stacked(&parts);
+            assert_eq!(stacked.0[0].shape(), [3, 2]);
+            for (index, part) in parts.iter().enumerate() {
+                assert_eq!(stacked.lane(index).to_vec().ok(), part.to_vec().ok());
+                assert_eq!(stacked.lane(index).0[0].shape(), [2]);
+            }
         }
     }
 

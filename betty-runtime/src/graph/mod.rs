@@ -31,7 +31,8 @@ pub use op::{Binary, Comparison, Distribution, Op, Unary, Update, WithScalar};
 pub use scalar::Scalar;
 pub(crate) use transform::accumulator;
 pub use transform::{
-    Image, dependents, expand_products, jvp, products_as_given, products_in, reachable, replay, vectorize, vjp,
+    Image, Vectorized, dependents, expand_products, for_each, jvp, products_as_given, products_in, reachable, replay,
+    vectorize, vjp,
 };
 
 /// A value in a [`Graph`].

@@ -163,6 +163,41 @@ fn steps_that_rest_on_best_responses_below() {
     same(above_implicit, change, |problem| problem.lambda.values());
 }
 
+/// Follows `cos y`.
+fn deeper(z: &Vector, y: &Vector, _: Nothing) -> Tensor<1> {
+    half_square(z.x.val() - y.x.val().cos())
+}
+
+fn between(y: &Vector, x: &Vector, lambda: &Vector, z: &Vector, _: Nothing) -> Tensor<1> {
+    let (y, x, lambda, z) = (y.x.val(), x.x.val(), lambda.x.val(), z.x.val());
+    half_square(y.clone() - x.sin() * lambda) + (z * y).sum().mul_scalar(0.2)
+}
+
+multilevel! {
+    struct AboveTwo;
+    level lambda: Vector { lower: [x], batch: Nothing, loss: outer, optimizer: sgd(lr = 0.3) }
+    level x: Vector {
+        upper: [lambda], lower: [y], batch: Nothing, loss: middle, optimizer: adam(lr = 0.1), unroll: 3,
+        hypergradient: forward,
+    }
+    level y: Vector {
+        upper: [x, lambda], lower: [z], batch: Nothing, loss: between, optimizer: sgd(lr = 0.8), unroll: 5,
+        hypergradient: dense,
+    }
+    level z: Vector { upper: [y], batch: Nothing, loss: deeper, optimizer: sgd(lr = 1.0), hypergradient: dense }
+}
+
+#[test]
+fn steps_that_rest_on_best_responses_with_responses_of_their_own() {
+    let program = || {
+        let (lambda, y) = (Vector::new(&[0.4, -0.7, 0.2]), Vector::new(&[0.1, 0.2, 0.3]));
+        let problem = AboveTwo { lambda, x: start(), y, z: Vector::new(&[0.0; 3]) };
+        (problem, AboveTwoData { lambda: nothing(), x: nothing(), y: nothing(), z: nothing() })
+    };
+    let change = |config: &mut AboveTwoConfig, method| config.x.hypergradient = Some(method);
+    same(program, change, |problem| problem.lambda.values());
+}
+
 #[test]
 fn steps_that_rest_on_unrolled_steps_below() {
     let change = |config: &mut AboveImplicitConfig, method| {
@@ -196,6 +231,20 @@ fn steps_below_a_level_that_is_differentiated_itself() {
             matches!(&error, EngineError::Config(ConfigError::StepsBelow { method: named, .. }) if *named == method),
             "{error}"
         );
+    }
+}
+
+#[test]
+fn tasks_of_a_level_whose_steps_are_followed_are_not_computed_together() {
+    for method in ["forward", "forward_gradient"] {
+        let (problem, data) = above_implicit();
+        let json = format!(
+            r#"{{ "x": {{ "hypergradient": {{ "method": "{method}" }}, "tasks": 2, "accumulate": 1, "vectorize": true }},
+                  "y": {{ "hypergradient": {{ "method": "unrolled" }}, "start": "initial" }} }}"#
+        );
+        let error = Engine::new(problem, data, AboveImplicitConfig::from_json(&json).unwrap()).err().unwrap();
+        assert!(matches!(&error, EngineError::Config(ConfigError::NotTogether { .. })), "{error}");
+        assert!(error.to_string().contains("the steps of `x` are differentiated one by one"), "{error}");
     }
 }
 

@@ -155,9 +155,9 @@ impl<P: Multilevel> Engine<P> {
             let level = &self.levels[stop];
             let each = level.evaluations() as f64;
             let passes = record.passes(level.config.unroll, self.parameters_above(stop));
-            let mut cost = point * passes.points * each
-                + (product + mixed) * passes.products * each
-                + level.update.cost() * passes.updates;
+            let mut cost = (product + mixed) * passes.products * each + level.update.cost() * passes.updates;
+            cost.kernels /= passes.together;
+            cost += point * passes.points * each;
             if let (true, Ground::Loss { batch, .. }, Ground::Loss { batch: above, .. }) =
                 (record.needs_loss(), &grounds[&stop], &grounds[&k])
             {

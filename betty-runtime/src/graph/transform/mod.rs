@@ -14,4 +14,4 @@ pub use precision::{expand_products, products_as_given, products_in};
 pub use reach::{dependents, reachable};
 pub use replay::replay;
 pub use reverse::vjp;
-pub use vectorize::{Image, vectorize};
+pub use vectorize::{Image, Vectorized, for_each, vectorize};

@@ -76,6 +76,54 @@ pub fn vectorize(
     Ok(outputs.iter().filter_map(|output| image[output.index()]).collect())
 }
 
+/// A computation for many inputs at once, as a graph of its own.
+#[derive(Clone, Debug)]
+pub struct Vectorized {
+    /// The graph.
+    pub graph: Graph,
+    /// Its inputs: those that are shared, and after them those that have a leading dimension.
+    pub inputs: Vec<NodeId>,
+    /// Its outputs, each with a leading dimension.
+    pub outputs: Vec<NodeId>,
+}
+
+/// Computes `outputs` of `source` for `count` values of the nodes `each`, along a leading dimension, and one value of the
+/// nodes `shared`; everything that is needed follows from these.
+///
+/// # Errors
+/// As for [`vectorize`].
+pub fn for_each(
+    source: &Graph,
+    shared: &[NodeId],
+    each: &[NodeId],
+    outputs: &[NodeId],
+    count: usize,
+) -> Result<Vectorized, GraphError> {
+    let mut graph = Graph::new();
+    let mut images = HashMap::new();
+    let mut inputs = Vec::with_capacity(shared.len() + each.len());
+    for &node in shared {
+        let input = graph.input(source.shape(node), source.dtype(node));
+        images.insert(node, Image::Shared(input));
+        inputs.push(input);
+    }
+    for &node in each {
+        let input = graph.input(&[&[count], source.shape(node)].concat(), source.dtype(node));
+        images.insert(node, Image::Each(input));
+        inputs.push(input);
+    }
+    let found = vectorize(&mut graph, source, outputs, &images, count)?;
+    let outputs = found.into_iter().map(|image| match image {
+        Image::Each(node) => Ok(node),
+        Image::Shared(node) => {
+            let shape = [&[count], graph.shape(node)].concat();
+            graph.expand(node, &shape)
+        }
+    });
+    let outputs = outputs.collect::<Result<_, _>>()?;
+    Ok(Vectorized { graph, inputs, outputs })
+}
+
 /// An image must look like the node it stands for.
 fn check(target: &Graph, node: &Node, image: Image, count: usize) -> Result<(), GraphError> {
     let expected = match image {
