@@ -224,7 +224,7 @@ impl Default for NeumannConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct NystromConfig {
-    /// k, one Hessian-vector product and two vectors of memory each; at least 1, by default 10.
+    /// k, one Hessian-vector product and up to four vectors of memory each; at least 1, by default 10.
     pub rank: usize,
     /// δ, added to the diagonal of Hₖ, which has no inverse without; greater than zero, by default 1e-2.
     pub damping: f64,

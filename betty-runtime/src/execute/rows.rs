@@ -12,7 +12,9 @@ use super::{ReadError, Value, Vector};
 pub(super) fn inner_products(xs: &[Vector], ys: &[Vector]) -> Result<Vec<Vec<f64>>, ReadError> {
     let mut sums: Vec<DispatchTensor> = Vec::new();
     for position in positions(xs) {
-        let product = Dispatch::float_matmul(rows(xs, position), Dispatch::float_transpose(rows(ys, position)));
+        let left = rows(xs, position);
+        let right = if std::ptr::eq(xs, ys) { left.clone() } else { rows(ys, position) };
+        let product = Dispatch::float_matmul(left, Dispatch::float_transpose(right));
         match sums.iter_mut().find(|sum| sum.dtype() == product.dtype()) {
             Some(sum) => *sum = Dispatch::float_add(sum.clone(), product),
             None => sums.push(product),

@@ -33,6 +33,6 @@ impl HypergradientMethod for Nystrom {
 
     fn budget(&self, unknowns: usize) -> Option<Budget> {
         let rank = self.options.rank.min(unknowns);
-        Some(Budget { products: rank, reads: (rank * (rank + 3)) as f64 })
+        Some(Budget { products: rank + 1, reads: rank as f64 + 6.0 })
     }
 }

@@ -16,7 +16,6 @@ mod cg;
 mod cholesky;
 mod dense;
 mod gmres;
-mod jacobi;
 mod minres;
 mod neumann;
 mod nystrom;
@@ -24,6 +23,7 @@ mod operator;
 mod orthogonal;
 mod power;
 mod solution;
+mod symmetric;
 
 #[cfg(test)]
 mod tests;

@@ -27,8 +27,8 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::cholesky::{Dependent, whitening};
-use super::jacobi::eigen;
 use super::operator::{apply_damped, dot, inner_products};
+use super::symmetric::eigen;
 use super::{Coordinates, InnerProductSpace, LinearOperator, Outcome, Quantity, Solution, SolveError};
 
 /// How good an approximation to make, and how much to regularise.
@@ -76,7 +76,7 @@ where
     let rank = rank.clamp(1, b.dimension());
     let vectors = orthonormal::<A>(b, rank, seed)?;
     let products: Result<_, _> = vectors.iter().map(|vector| apply_damped(operator, 0.0, vector)).collect();
-    let approximation = Approximation::from_sketch::<A>(&vectors, products?, damping)?;
+    let approximation = Approximation::from_sketch::<A>(vectors, products?, damping)?;
     let x = approximation.solve::<A>(b, damping)?;
 
     let mut r = b.clone();
@@ -121,12 +121,12 @@ struct Approximation<V> {
 impl<V: InnerProductSpace> Approximation<V> {
     /// The approximation from orthonormal vectors and their products with an operator that is positive definite with this
     /// damping.
-    fn from_sketch<A>(vectors: &[V], mut products: Vec<V>, damping: f64) -> Result<Self, SolveError<A::Error>>
+    fn from_sketch<A>(vectors: Vec<V>, mut products: Vec<V>, damping: f64) -> Result<Self, SolveError<A::Error>>
     where
         A: LinearOperator<Vector = V> + ?Sized,
     {
         let rank = vectors.len();
-        let Core { matrix, asymmetry, norm } = Core::of::<A>(vectors, &products)?;
+        let Core { matrix, asymmetry, norm } = Core::of::<A>(&vectors, &products)?;
         if asymmetry > ASYMMETRY * norm {
             return Err(SolveError::NotSymmetric { asymmetry: asymmetry / norm });
         }
@@ -143,7 +143,7 @@ impl<V: InnerProductSpace> Approximation<V> {
             return Ok(Approximation { factor: Vec::new(), shift, smallest });
         }
         for (product, vector) in products.iter_mut().zip(vectors) {
-            product.add_scaled(shift, vector);
+            product.add_scaled(shift, &vector);
         }
         let weights = eigenvalues.into_iter().zip(eigenvectors).map(|(eigenvalue, mut vector)| {
             let factor = (eigenvalue + shift).sqrt().recip();

@@ -1,7 +1,8 @@
 //! The Nyström approximation where it is exact, and how its error shrinks where it is not.
 
-use super::super::jacobi::eigen;
+use super::super::cholesky::{Dependent, whitening};
 use super::super::nystrom;
+use super::super::symmetric::eigen;
 use super::*;
 
 fn options(rank: usize, damping: f64) -> NystromOptions {
@@ -64,18 +65,64 @@ proptest! {
 
     #[test]
     fn eigenvectors_diagonalise((b, _) in system()) {
-        let a = Matrix::gram(&b, 0.3);
-        let (eigenvalues, vectors) = eigen(a.rows.clone());
-        for (i, (eigenvalue, vector)) in eigenvalues.iter().zip(&vectors).enumerate() {
-            for (product, entry) in a.times(vector).iter().zip(vector) {
-                prop_assert!((product - eigenvalue * entry).abs() < 1e-13 * a.trace());
-            }
-            for (j, other) in vectors.iter().enumerate() {
-                let inner: f64 = vector.iter().zip(other).map(|(x, y)| x * y).sum();
-                prop_assert!((inner - f64::from(u8::from(i == j))).abs() < 1e-13);
+        diagonalises(&Matrix::gram(&b, 0.3));
+    }
+
+    #[test]
+    fn whitened_vectors_are_orthonormal((b, _) in system()) {
+        let gram = Matrix::gram(&b, 0.3).rows;
+        let n = gram.len();
+        let (weights, independence) = whitening(&gram).map_err(|_| TestCaseError::fail("positive definite"))?;
+        prop_assert!(independence > 0.0 && independence <= 1.0);
+        for i in 0..n {
+            for j in 0..n {
+                let part = |k: usize| gram[k].iter().zip(&weights[j]).map(|(x, y)| x * y).sum::<f64>();
+                let inner: f64 = (0..n).map(|k| weights[i][k] * part(k)).sum();
+                prop_assert!((inner - f64::from(u8::from(i == j))).abs() < 1e-12 / independence);
             }
         }
     }
+}
+
+fn diagonalises(a: &Matrix) {
+    let (eigenvalues, vectors) = eigen(a.rows.clone());
+    assert_eq!((eigenvalues.len(), vectors.len()), (a.rows.len(), a.rows.len()));
+    let size = a.rows.iter().flatten().map(|entry| entry * entry).sum::<f64>().sqrt();
+    for (i, (eigenvalue, vector)) in eigenvalues.iter().zip(&vectors).enumerate() {
+        for (product, entry) in a.times(vector).iter().zip(vector) {
+            assert!((product - eigenvalue * entry).abs() <= 1e-13 * size, "{product} {eigenvalue} {entry}");
+        }
+        for (j, other) in vectors.iter().enumerate() {
+            let inner: f64 = vector.iter().zip(other).map(|(x, y)| x * y).sum();
+            assert!((inner - f64::from(u8::from(i == j))).abs() < 1e-13, "{inner}");
+        }
+    }
+}
+
+#[test]
+fn every_symmetric_matrix_has_eigenvectors() {
+    diagonalises(&with_spectrum(&std::array::from_fn::<_, 60, _>(|k| 0.7_f64.powi(k as i32) - 1e-3)));
+    // Many eigenvalues that are equal, or zero, and matrices that are diagonal already.
+    diagonalises(&with_spectrum(&std::array::from_fn::<_, 20, _>(|k| f64::from(u8::from(k < 3)))));
+    diagonalises(&Matrix::diagonal(&[2.0, -1.0, 0.0, 2.0]));
+    diagonalises(&Matrix::diagonal(&[0.0; 3]));
+    diagonalises(&Matrix::new(vec![vec![0.0, 1.0], vec![1.0, 0.0]]));
+    diagonalises(&Matrix::diagonal(&[5.0]));
+    // Whole numbers: the path of three nodes has the eigenvalues 0, 1 and 3.
+    let path = Matrix::new(vec![vec![1.0, -1.0, 0.0], vec![-1.0, 2.0, -1.0], vec![0.0, -1.0, 1.0]]);
+    let mut found = eigen(path.rows).0;
+    found.sort_by(f64::total_cmp);
+    assert!(found.iter().zip([0.0, 1.0, 3.0]).all(|(found, expected)| (found - expected).abs() < 1e-14), "{found:?}");
+}
+
+#[test]
+fn a_vector_that_is_a_combination_is_found() {
+    let vectors = [[1.0, 2.0, 0.0], [0.0, 1.0, 1.0], [1.0, 3.0, 1.0], [0.0, 0.0, 1.0]];
+    let inner = |x: &[f64; 3], y: &[f64; 3]| x.iter().zip(y).map(|(x, y)| x * y).sum::<f64>();
+    let gram: Vec<Vec<f64>> = vectors.iter().map(|x| vectors.iter().map(|y| inner(x, y)).collect()).collect();
+    assert_eq!(whitening(&gram), Err(Dependent(2)));
+    assert_eq!(whitening(&[vec![f64::NAN]]), Err(Dependent(0)));
+    assert_eq!(whitening(&[vec![0.0]]), Err(Dependent(0)));
 }
 
 #[test]
