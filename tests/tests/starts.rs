@@ -196,6 +196,57 @@ fn every_task_looks_ahead_from_the_same_place() {
     assert_close(&trained.point.values(), &ended(&plus(&A, &first), &THETA));
 }
 
+#[derive(Module, Debug)]
+struct BodyAndHead {
+    body: Param<Tensor<1>>,
+    head: Param<Tensor<1>>,
+}
+
+fn output(change: &Point, meta: &BodyAndHead) -> Tensor<1> {
+    meta.body.val() + meta.head.val() + change.x.val()
+}
+
+fn adapt_head(change: &Point, meta: &BodyAndHead, a: Target) -> Tensor<1> {
+    half_square(output(change, meta) - a)
+}
+
+fn head_adapted(meta: &BodyAndHead, change: &Point, b: Target) -> Tensor<1> {
+    half_square(output(change, meta) - b)
+}
+
+multilevel! {
+    /// Meta-learning in which only the head is adapted: the lower level holds what is added to it.
+    struct HeadOnly;
+
+    level meta: BodyAndHead { lower: [change], batch: Target, loss: head_adapted, optimizer: sgd(lr = 1.0) }
+    level change: Point {
+        upper: [meta], start: initial, batch: Target, loss: adapt_head, optimizer: sgd(lr = 0.3), unroll: 4,
+        hypergradient: unrolled,
+    }
+}
+
+#[test]
+fn a_part_is_adapted_by_what_is_added_to_it() {
+    let parameter = |values: &[f64]| Param::from_tensor(tensor(values));
+    let meta = BodyAndHead { body: parameter(&SHIFT), head: parameter(&META) };
+    let data = HeadOnlyData { meta: Stream::constant(tensor(&B)), change: Stream::constant(tensor(&A)) };
+    let problem = HeadOnly { meta, change: Point::new(&[0.0, 0.0]) };
+    let mut engine = Engine::new(problem, data, HeadOnlyConfig::default()).unwrap();
+    engine.run(2).unwrap();
+    let trained = engine.into_problem().meta;
+    // The output ends at a + k·(body + head − a), with k = (1 − α)ᵀ: both get k times the residual.
+    let kept = (1.0 - ALPHA).powi(STEPS);
+    let (mut body, mut head) = (SHIFT, META);
+    for _ in 0..2 {
+        let ended = ended(&A, &plus(&body, &head));
+        (0..2).for_each(|i| body[i] -= kept * (ended[i] - B[i]));
+        (0..2).for_each(|i| head[i] -= kept * (ended[i] - B[i]));
+    }
+    let values = |parameter: &Param<Tensor<1>>| parameter.val().into_data().try_to_vec::<f64>().unwrap();
+    assert_close(&values(&trained.body), &body);
+    assert_close(&values(&trained.head), &head);
+}
+
 #[test]
 fn modules_that_differ() {
     let problem = Meta { meta: Point::new(&META), point: Point::new(&[0.0, 0.0, 0.0]) };
