@@ -19,9 +19,9 @@ impl LearningRates {
         LearningRates { base: rate, each: vec![rate; parameters].into() }
     }
 
-    /// Rates that are no numbers, but made of another level's parameters.
+    /// Rates that are no numbers, but made of another level's parameters: equal to each other, and 0 for all that is known.
     pub(super) fn learned() -> Self {
-        LearningRates { base: f64::NAN, each: Rc::new([]) }
+        LearningRates { base: 0.0, each: Rc::new([]) }
     }
 
     /// A scheduler's rates for parameters of these names and paths.

@@ -36,11 +36,12 @@ fn direct(knob: f64) -> f64 {
     2e-3 * knob
 }
 
-/// The option learned as one number, one for each tensor, and one for each entry.
+/// The option learned as one number and one for each entry; a learning rate also as one for each tensor, in two ways.
 #[track_caller]
 fn check_option(optimizer: &str, option: &str, transform: &str) {
     let one = if transform == "sigmoid" { "other" } else { "one" };
-    for path in [one, "each", "vector", "entries"] {
+    let paths = if option == "lr" { vec![one, "each", "vector", "entries"] } else { vec![one, "entries"] };
+    for path in paths {
         check(&format!(r#""optimizer": {{ {optimizer}, "{option}": "{transform}(knobs.{path})" }}"#));
     }
 }

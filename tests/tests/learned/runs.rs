@@ -55,6 +55,33 @@ fn learned_numbers_take_the_steps_of_fixed_ones() {
     }
 }
 
+/// Tasks that are computed together are those that are computed one by one.
+#[test]
+fn tasks_together_are_tasks_one_by_one() {
+    let run = |vectorize: bool, told: bool| {
+        let knobs = format!(r#""knobs": {{ "tasks": 3, "vectorize": {vectorize}, "optimizer": {{ "lr": 0.5 }} }}"#);
+        let config = format!(r#"{{ {knobs}, "net": {{ {ALL}, "start": "initial", "accumulate": 2 }} }}"#);
+        let mut engine = engine(&config, &Knobs::first_values());
+        let rates = Rc::new(RefCell::new(Vec::new()));
+        if told {
+            let seen = Rc::clone(&rates);
+            engine = engine.observe(move |event| {
+                if let Event::Step { learning_rate, .. } = event {
+                    seen.borrow_mut().push(*learning_rate);
+                }
+            });
+        }
+        engine.run(2).unwrap();
+        let knobs = engine.into_problem().knobs.values();
+        (knobs, rates.take())
+    };
+    let (together, rates) = run(true, true);
+    let (one_by_one, expected) = run(false, true);
+    assert!(together.iter().zip(&one_by_one).all(|(x, y)| (x - y).abs() < 1e-12), "{together:?} is not {one_by_one:?}");
+    assert_eq!(rates, expected);
+    assert_eq!(run(true, false).0, together);
+}
+
 #[test]
 fn a_run_continues_from_a_checkpoint() {
     let config = format!(r#"{{ "knobs": {{ "optimizer": {{ "lr": 0.5 }} }}, "net": {{ {ALL} }} }}"#);
