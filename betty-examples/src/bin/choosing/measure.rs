@@ -40,6 +40,9 @@ pub(crate) const SETTINGS: &[Setting] = &[
     ("unrolled", &[]),
     ("unrolled", &[("truncate", "5")]),
     ("unrolled", &[("memory", "5")]),
+    ("forward_gradient", &[("directions", "8")]),
+    ("forward_gradient", &[("directions", "64")]),
+    ("evolution", &[("pairs", "16"), ("sigma", "0.1")]),
 ];
 
 /// A setting's row.
