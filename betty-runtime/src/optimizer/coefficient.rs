@@ -9,7 +9,7 @@ use crate::graph::{Graph, GraphError, NodeId, Op, Unary};
 pub enum Coefficient {
     /// The number.
     Constant(f64),
-    /// A tensor: which of [`UpdateInputs::learned`].
+    /// A tensor: which of the learned tensors of [`UpdateInputs`](super::UpdateInputs).
     Learned(usize),
 }
 
