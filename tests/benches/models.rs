@@ -1,6 +1,7 @@
 //! Whole models: tracing, differentiating, gradients and Hessian products of ResNet-18, a transformer encoder and an LSTM.
 //!
-//! Read the results as ratios within one run: `cargo bench -p betty-tests --bench models`.
+//! Read the results as ratios within one run: `cargo bench -p betty-tests --bench models`. Times of the whole process that the
+//! processors counted (on Linux) are what other programs disturb least.
 #![allow(missing_docs, reason = "criterion's macros write undocumented functions")]
 
 use std::time::{Duration, Instant};
@@ -81,31 +82,61 @@ fn model<M: Module + 'static, B: Batch>(
     group.finish();
 
     // Ratios of shortest times of turns taken one after the other, so that other load on the machine hits all alike.
-    let mut shortest = [f64::INFINITY; 4];
-    let mut turn = |which: usize, start: Instant| shortest[which] = shortest[which].min(start.elapsed().as_secs_f64());
+    let mut shortest = [[f64::INFINITY; 4]; 2];
     for _ in 0..ROUNDS {
-        let start = Instant::now();
-        compiled.gradient(&[0]).expect("a gradient").run(at.iter().cloned(), 0).expect("a loss");
-        turn(0, start);
-        let start = Instant::now();
-        loss(&taped, on_tape.clone()).backward();
-        turn(1, start);
-        let start = Instant::now();
-        curvature.product(&mut Point::new(at.clone(), 0), &moving, &[MODEL]).expect("a product");
-        turn(2, start);
-        let start = Instant::now();
-        curvature.product(&mut point, &moving, &[MODEL]).expect("a product");
-        turn(3, start);
+        let mut turn = |which: usize, work: &mut dyn FnMut()| {
+            let (start, before) = (Instant::now(), processor_time());
+            work();
+            let times = [start.elapsed().as_secs_f64(), processor_time() - before];
+            shortest.iter_mut().zip(times).for_each(|(shortest, time)| shortest[which] = shortest[which].min(time));
+        };
+        turn(0, &mut || {
+            compiled.gradient(&[0]).expect("a gradient").run(at.iter().cloned(), 0).expect("a loss");
+        });
+        turn(1, &mut || {
+            loss(&taped, on_tape.clone()).backward();
+        });
+        turn(2, &mut || {
+            curvature.product(&mut Point::new(at.clone(), 0), &moving, &[MODEL]).expect("a product");
+        });
+        turn(3, &mut || {
+            curvature.product(&mut point, &moving, &[MODEL]).expect("a product");
+        });
     }
-    let [gradient, burn, full, linearized] = shortest;
+    for (clock, [gradient, burn, full, linearized]) in ["elapsed", "processor"].into_iter().zip(shortest) {
+        println!(
+            "{name}, {clock} time, shortest of {ROUNDS} turns: gradient {:.1} ms; relative to it: Burn's gradient {:.2}, \
+             Hessian product {:.2}, linearized {:.2}",
+            gradient * 1e3,
+            burn / gradient,
+            full / gradient,
+            linearized / gradient,
+        );
+    }
+    let gradient = compiled.gradient(&[0]).expect("a gradient");
+    let (gradient, peak) = (gradient.program().cost(), gradient.program().peak());
+    let (linear, most) = curvature.cost(&[MODEL], &[MODEL]).expect("a product");
+    let full = curvature.point_cost() + linear;
     println!(
-        "{name}, shortest of {ROUNDS} turns: gradient {:.1} ms; relative to it: Burn's gradient {:.2}, Hessian product {:.2}, \
-         linearized {:.2}",
-        gradient * 1e3,
-        burn / gradient,
-        full / gradient,
-        linearized / gradient,
+        "{name}, as planned: gradient {:.2} GFLOP, {:.2} GB moved, {} MB at once; relative to it: Hessian product {:.2}, {:.2}, \
+         {:.2}",
+        gradient.operations / 1e9,
+        gradient.bytes / 1e9,
+        peak / 1_000_000,
+        full.operations / gradient.operations,
+        full.bytes / gradient.bytes,
+        most as f64 / peak as f64,
     );
+}
+
+/// Seconds that the processors have spent on all threads of this process; not a number where Linux does not count them.
+fn processor_time() -> f64 {
+    let time = |thread: std::io::Result<std::fs::DirEntry>| -> Option<f64> {
+        let counts = std::fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
+        counts.split_whitespace().next()?.parse().ok()
+    };
+    let threads = std::fs::read_dir("/proc/self/task").ok();
+    threads.map_or(f64::NAN, |threads| threads.filter_map(time).sum::<f64>() / 1e9)
 }
 
 /// How many turns the ratios are taken from.
