@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::trajectory::Step;
+use super::step::Step;
 use crate::derivatives::StepInput;
 use crate::execute::Value;
 use crate::graph::Node;

@@ -20,6 +20,7 @@ mod replays;
 pub mod schedule;
 mod selection;
 mod start;
+mod step;
 mod stream;
 mod tangents;
 mod tasks;

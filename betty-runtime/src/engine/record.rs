@@ -5,8 +5,9 @@ use std::rc::Rc;
 
 use super::ground::StepsGround;
 use super::replays::{Replayed, Replays, UpperLoss};
+use super::step::Step;
 use super::tangents::{TOGETHER, Tangents};
-use super::trajectory::{Step, Steps};
+use super::trajectory::Steps;
 use super::update::Update;
 use crate::hypergradient::{Blocks, HypergradientError, Recording, Trajectory};
 

@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::trajectory::{Step, mean};
+use super::step::{Step, mean};
 use super::update::{Before, Update};
 use crate::derivatives::{GradientProgram, Variable};
 use crate::execute::{Value, Vector};

@@ -11,7 +11,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use super::trajectory::{Evaluation, Step, mean};
+use super::step::{Evaluation, Step, mean};
 use super::update::{Before, Update};
 use crate::derivatives::{Point, Variable};
 use crate::execute::{Value, Vector};
