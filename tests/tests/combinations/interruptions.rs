@@ -2,13 +2,13 @@
 
 use std::io;
 
-use betty_runtime::{Engine, ProgramConfig, Stream, multilevel};
+use betty_runtime::{Engine, EngineError, ProgramConfig, Stream, multilevel};
 use burn::module::Param;
 use burn::tensor::Tensor;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-use super::problem::{Knobs, Net, Samples, tensor};
+use super::problem::{Knobs, Net, Samples, assert_close, tensor};
 
 fn fit(net: &Net, knobs: &Knobs, batch: Samples) -> Tensor<1> {
     let x = batch.x + knobs.shift.val().unsqueeze();
@@ -49,6 +49,25 @@ fn values(problem: &Tuned) -> Vec<f64> {
 }
 
 const STARTS: [&str; 3] = ["kept", "initial", "look_ahead"];
+
+#[test]
+fn a_run_that_goes_on_after_an_error_is_the_run_without_it() {
+    for start in STARTS {
+        for method in ["unrolled", "forward", "minres"] {
+            let json = format!(r#"{{ "net": {{ "start": "{start}", "hypergradient": {{ "method": "{method}" }} }} }}"#);
+            let mut whole = engine(&json, &[], &[]);
+            whole.run(3).unwrap();
+            // Where the level above fails, and where the level below does, in the middle of a round.
+            for (knobs, net) in [([1].as_slice(), [].as_slice()), (&[], &[2])] {
+                let mut interrupted = engine(&json, knobs, net);
+                assert!(matches!(interrupted.run(3), Err(EngineError::Data { .. })));
+                interrupted.run(3 - interrupted.iterations()).unwrap();
+                let of = format!("{start}, {method}, {knobs:?}, {net:?}");
+                assert_close(&values(interrupted.problem()), &values(whole.problem()), 1e-13, &of);
+            }
+        }
+    }
+}
 
 #[test]
 fn an_edit_that_changes_nothing_changes_nothing() {

@@ -3,3 +3,4 @@
 
 mod interruptions;
 mod problem;
+mod ways;
