@@ -2,5 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 mod interruptions;
+mod methods;
+mod models;
+mod nested;
 mod problem;
+mod together;
 mod ways;
