@@ -3,7 +3,7 @@
 use syn::LitInt;
 use syn::ext::IdentExt;
 
-use super::unrolled::{UNROLLED, goes_through_steps, is_number, setting};
+use super::unrolled::{UNROLLED, is_number, setting};
 use crate::ast::{Level, Program};
 use crate::graph::Graph;
 use crate::report::Report;
@@ -28,8 +28,11 @@ fn obstacle(program: &Program, graph: &Graph, index: usize) -> Option<String> {
     if number(level.accumulate.as_ref()) != Some(1) {
         return Some("`accumulate` takes several batches for each; raise `tasks` instead".into());
     }
-    if level.hypergradient.as_ref().is_some_and(goes_through_steps) {
-        return Some(format!("the steps of `{}` are differentiated one by one", name(index)));
+    if graph.is_passed(index) {
+        return Some(format!(
+            "a hypergradient passes through `{}`, and needs the steps below it one by one",
+            name(index)
+        ));
     }
     if graph.lower(index).is_empty() {
         return Some("it waits for no level".into());

@@ -374,6 +374,16 @@ fn tasks_that_cannot_be_computed_together() {
         &because("`other` waits for `net` too"),
         &program("tasks: 5,", &format!("upper: [other], {net}"), "level other: M { lower: [net], .. }"),
     );
+    for method in ["cg", "unrolled", "forward"] {
+        check_err(
+            &because("a hypergradient passes through `meta`, and needs the steps below it one by one"),
+            &program(
+                &format!("tasks: 5, upper: [top], hypergradient: {method},"),
+                "start: initial, upper: [meta], hypergradient: unrolled,",
+                "level top: M { lower: [meta], .. }",
+            ),
+        );
+    }
 }
 
 #[test]

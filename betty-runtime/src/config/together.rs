@@ -12,7 +12,6 @@ pub(super) fn check(schedule: &Schedule, index: usize, levels: &[&LevelConfig]) 
     }
     let spec = &schedule.levels[index];
     let name = |level: usize| schedule.levels[level].name;
-    let keeps_steps = config.hypergradient.as_ref().is_some_and(|method| method.records(config.unroll).is_some());
     let of_lower = |lower: usize| {
         let below = levels[lower];
         let is_whole = match &below.hypergradient {
@@ -36,8 +35,8 @@ pub(super) fn check(schedule: &Schedule, index: usize, levels: &[&LevelConfig]) 
         Some("there is only one; raise `tasks`".to_owned())
     } else if config.accumulate != 1 {
         Some("`accumulate` takes several batches for each; raise `tasks` instead".to_owned())
-    } else if keeps_steps {
-        Some(format!("the steps of `{}` are differentiated one by one", spec.name))
+    } else if schedule.is_passed(index) {
+        Some(format!("a hypergradient passes through `{}`, and needs the steps below it one by one", spec.name))
     } else if spec.lower.is_empty() {
         Some("it waits for no level".to_owned())
     } else {

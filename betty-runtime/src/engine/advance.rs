@@ -10,6 +10,7 @@ use super::level::Place;
 use super::metrics::Metrics;
 use super::program::Multilevel;
 use super::rates::LearningRates;
+use super::record::Record;
 use super::step::{Evaluation, Step, mean};
 use super::train::Engine;
 use crate::config::{HypergradientConfig, LowerBatch, Start};
@@ -36,21 +37,30 @@ impl<P: Multilevel> Engine<P> {
     /// Turns of the lower levels as the schedule asks, then one turn of level `k`: a step, unless it is still warming up.
     pub(super) fn advance(&mut self, k: usize, losses: &mut [Option<f64>]) -> Result<(), EngineError> {
         let mut places = BTreeMap::new();
-        let stepped = self.solve_and_step(k, losses, &mut places);
+        let mut stepped = self.solve_and_step(k, losses, &mut places);
         // Lower levels that looked ahead stand where they were, also after an error, …
         let looked_ahead: Vec<usize> = places.keys().copied().collect();
         for (lower, place) in places {
             self.levels[lower].go_back(place);
         }
-        stepped?;
-        self.levels[k].turns += 1;
-        // … and take their steps again under the new parameters above.
+        if stepped.is_ok() {
+            self.levels[k].turns += 1;
+            // … and take their steps again under the new parameters above.
+            stepped = self.take_again(looked_ahead, losses);
+        } else if looked_ahead.is_empty() {
+            return stepped;
+        }
+        // Steps that were undone do not count for the next round, nor do those of a round that was not completed.
+        self.mark_seen(k);
+        stepped
+    }
+
+    fn take_again(&mut self, looked_ahead: Vec<usize>, losses: &mut [Option<f64>]) -> Result<(), EngineError> {
         for lower in looked_ahead {
             for _ in 0..self.levels[lower].config.unroll {
                 self.advance(lower, losses)?;
             }
         }
-        self.mark_seen(k);
         Ok(())
     }
 
@@ -93,6 +103,9 @@ impl<P: Multilevel> Engine<P> {
         mut places: Option<&mut BTreeMap<usize, Place>>,
     ) -> Result<(), EngineError> {
         for (i, &lower) in P::SCHEDULE.levels[k].lower.iter().enumerate() {
+            if places.is_some() && self.has_lost_steps(lower) {
+                self.seen[k][i] = self.levels[lower].turns;
+            }
             if self.levels[lower].turns == self.seen[k][i] {
                 self.levels[lower].begin_round();
                 match (self.levels[lower].config.start, &mut places) {
@@ -111,6 +124,13 @@ impl<P: Multilevel> Engine<P> {
             }
         }
         Ok(())
+    }
+
+    /// Whether hypergradients go through the steps of a level, but all are from before a checkpoint or an edit.
+    fn has_lost_steps(&self, lower: usize) -> bool {
+        let level = &self.levels[lower];
+        let is_warm = self.iterations >= level.config.warmup as u64;
+        is_warm && level.trajectory.as_ref().is_some_and(Record::is_empty)
     }
 
     /// Puts the parameters of the level that the program names in the place of those of `lower`.

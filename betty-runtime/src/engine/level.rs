@@ -14,7 +14,7 @@ use super::record::Record;
 use super::selection;
 use super::update::{Before, ComingStep, Update};
 use crate::config::{Hyperparameter, LevelConfig, Start};
-use crate::execute::{Value, Vector};
+use crate::execute::{ReadError, Value, Vector};
 use crate::hypergradient::NextStep;
 use crate::trace::{AnyBatch, Leaf, LevelModule};
 
@@ -117,22 +117,29 @@ impl Level {
         })
     }
 
-    /// Takes over a changed module. Optimizer states stay if they still fit.
-    pub(super) fn reload(
-        &mut self,
+    /// The level with a changed module. Optimizer states stay if they still fit, and so do the first values of tensors that
+    /// were not changed.
+    pub(super) fn reloaded(
+        &self,
         module: &dyn LevelModule,
         config: &LevelConfig,
         learned: LearnedNumbers,
-    ) -> Result<(), EngineError> {
-        let fresh = Level::new(self.number, self.name, module, config, learned)?;
+    ) -> Result<Self, EngineError> {
+        let mut fresh = Level::new(self.number, self.name, module, config, learned)?;
         let shapes = |states: &[Value]| states.iter().map(|state| (state.shape(), state.dtype())).collect::<Vec<_>>();
-        let fits = self.trainable == fresh.trainable && shapes(&self.states) == shapes(&fresh.states);
-        let states = if fits { std::mem::take(&mut self.states) } else { fresh.states };
-        let scheduler = self.scheduler.take();
-        let (taken, steps, turns) = (self.taken, self.steps, self.turns);
-        let (batches, last) = (self.batches, self.last.take());
-        *self = Level { states, scheduler, taken, steps, turns, batches, last, ..fresh };
-        Ok(())
+        if self.trainable == fresh.trainable && shapes(&self.states) == shapes(&fresh.states) {
+            fresh.states.clone_from(&self.states);
+            fresh.last_rates.clone_from(&self.last_rates);
+        }
+        for ((initial, first), stands) in fresh.initial.iter_mut().zip(&self.initial).zip(&self.leaves) {
+            if is_same(initial, stands)? {
+                initial.clone_from(first);
+            }
+        }
+        fresh.scheduler.clone_from(&self.scheduler);
+        (fresh.taken, fresh.steps, fresh.turns) = (self.taken, self.steps, self.turns);
+        (fresh.batches, fresh.last) = (self.batches, self.last.clone());
+        Ok(fresh)
     }
 
     /// Where the parameters are.
@@ -255,6 +262,11 @@ impl Level {
         }
         self.states = states;
     }
+}
+
+/// Whether both hold the same numbers.
+fn is_same(x: &Value, y: &Value) -> Result<bool, ReadError> {
+    Ok(x.shape() == y.shape() && x.dtype() == y.dtype() && x.to_data()? == y.to_data()?)
 }
 
 fn check_precision(level: &str, dtype: DType, device: &Device) -> Result<(), EngineError> {

@@ -290,10 +290,12 @@ impl<P: Multilevel> Engine<P> {
 
     /// Changes the program between runs: parameters, or settings of its modules such as a dropout rate.
     ///
-    /// All losses are traced again. A level whose parameters changed their number or shape starts with a new optimizer.
+    /// All losses are traced again. A level whose parameters changed their number or shape starts with a new optimizer. With
+    /// `start: initial`, a tensor that is changed begins at its new value from then on, and all others where they did.
     ///
     /// # Errors
-    /// [`EngineError`] when the changed program could not have been given to [`Engine::new`].
+    /// [`EngineError`] when the changed program could not have been given to [`Engine::new`]; it has to be edited again before
+    /// it can run.
     pub fn edit(&mut self, change: impl FnOnce(&mut P)) -> Result<(), EngineError> {
         self.sync();
         change(&mut self.problem);
@@ -301,11 +303,14 @@ impl<P: Multilevel> Engine<P> {
         let device = self.levels[0].device();
         let modules = self.problem.modules();
         let configs = self.config.levels();
-        for (index, level) in self.levels.iter_mut().enumerate() {
+        let mut levels = Vec::with_capacity(self.levels.len());
+        for (index, level) in self.levels.iter().enumerate() {
             let learned = LearnedNumbers::find(&P::SCHEDULE, index, &configs, &modules)?;
-            level.reload(modules[index], configs[index], learned)?;
+            levels.push(level.reloaded(modules[index], configs[index], learned)?);
         }
-        check_together::<P>(&self.levels, &device)
+        check_together::<P>(&levels, &device)?;
+        self.levels = levels;
+        Ok(())
     }
 
     /// Gives the trained program back.

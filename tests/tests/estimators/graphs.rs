@@ -244,7 +244,10 @@ fn tasks_of_a_level_whose_steps_are_followed_are_not_computed_together() {
         );
         let error = Engine::new(problem, data, AboveImplicitConfig::from_json(&json).unwrap()).err().unwrap();
         assert!(matches!(&error, EngineError::Config(ConfigError::NotTogether { .. })), "{error}");
-        assert!(error.to_string().contains("the steps of `x` are differentiated one by one"), "{error}");
+        assert!(
+            error.to_string().contains("a hypergradient passes through `x`, and needs the steps below it one by one"),
+            "{error}"
+        );
     }
 }
 

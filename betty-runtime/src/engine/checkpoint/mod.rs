@@ -155,7 +155,8 @@ impl<P: Multilevel> Engine<P> {
     /// The engine brings the program, its config and its data, and has its schedulers and its validation already; the
     /// checkpoint gives tensors, counters and the seed. Numbers may differ from those of the saved run (another learning
     /// rate, say) as long as the optimizers are the same. Steps from before the checkpoint are not differentiated any more,
-    /// which matters only to levels whose steps hypergradients go through and that several levels share in different rhythms.
+    /// which matters only to levels whose steps hypergradients go through and that several levels share in different rhythms:
+    /// such a level takes new steps where the saved run would have gone through older ones.
     ///
     /// ```no_run
     /// # use betty_runtime::{Checkpoint, Engine, EngineError, Multilevel, StreamPosition};
