@@ -185,6 +185,13 @@ fn tasks_that_start_from_the_level_above() {
 }
 
 #[test]
+fn one_task_is_computed_together_too() {
+    let (expected, _) = run(meta(r#"{ "meta": { "tasks": 1 } }"#, |_| 4), 2);
+    let (found, _) = run(meta(r#"{ "meta": { "tasks": 1, "vectorize": true } }"#, |_| 4), 2);
+    assert_close(&found.meta.values(), &expected.meta.values());
+}
+
+#[test]
 fn a_scheduler_goes_on_from_task_to_task() {
     let scheduled = |json| {
         let mut engine = meta(json, |_| 4);
@@ -315,12 +322,11 @@ fn what_cannot_be_computed_together_says_why() {
         assert!(matches!(&error, EngineError::Config(ConfigError::NotTogether { .. })), "{error}");
         assert!(error.to_string().contains(text), "{error}");
     };
-    refused(r#"{ "meta": { "vectorize": true, "tasks": 1 } }"#, "there is only one");
     refused(r#"{ "meta": { "vectorize": true, "accumulate": 2 } }"#, "`accumulate` takes several batches");
     refused(r#"{ "meta": { "vectorize": true }, "net": { "start": "kept" } }"#, "goes on from one task to the next");
     refused(
         r#"{ "meta": { "vectorize": true }, "net": { "hypergradient": { "truncate": 2 } } }"#,
         "through all its steps",
     );
-    refused(r#"{ "net": { "vectorize": true } }"#, "there is only one");
+    refused(r#"{ "net": { "vectorize": true, "accumulate": 1 } }"#, "one by one");
 }

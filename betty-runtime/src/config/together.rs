@@ -1,4 +1,4 @@
-//! What has to hold for tasks that are computed together.
+//! What has to hold for tasks that are computed together, be it one.
 
 use super::error::ConfigError;
 use super::{HypergradientConfig, LevelConfig, Start};
@@ -31,9 +31,7 @@ pub(super) fn check(schedule: &Schedule, index: usize, levels: &[&LevelConfig]) 
             _ => None,
         }
     };
-    let reason = if config.tasks == 1 {
-        Some("there is only one; raise `tasks`".to_owned())
-    } else if config.accumulate != 1 {
+    let reason = if config.accumulate != 1 {
         Some("`accumulate` takes several batches for each; raise `tasks` instead".to_owned())
     } else if schedule.is_passed(index) {
         Some(format!("a hypergradient passes through `{}`, and needs the steps below it one by one", spec.name))

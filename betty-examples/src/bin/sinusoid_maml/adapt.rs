@@ -70,7 +70,7 @@ mod tests {
         let device = Device::flex();
         let start = Regressor::new(&mut StdRng::seed_from_u64(1), &device);
         let mut config = MamlConfig::default();
-        (config.adapted.unroll, config.meta.tasks, config.meta.vectorize) = (3, 1, false);
+        (config.adapted.unroll, config.meta.tasks) = (3, 1);
         let data = MamlData::endless(5, 3, proximity, 2, &device);
         let problem = Maml { meta: start.clone(), adapted: start.clone() };
         let mut engine = Engine::new(problem, data, config).expect("a valid program");
