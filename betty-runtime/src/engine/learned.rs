@@ -78,7 +78,7 @@ impl LearnedNumbers {
                 return Err(EngineError::LearnedMismatch {
                     place,
                     number: written.to_string(),
-                    found: describe_choice(&leaves, &chosen, written),
+                    found: describe_choice(&leaves, &chosen, written, modules[from].leaves().iter().any(lies_there)),
                     level: name.into(),
                     wanted: listed(name, &own),
                 });
@@ -252,9 +252,13 @@ fn listed<'a>(level: &str, leaves: impl IntoIterator<Item = &'a Leaf>) -> String
     if names.is_empty() { last } else { format!("{} and {last}", names.join(", ")) }
 }
 
-/// What there is at the path of a learned number, or what there is elsewhere.
-fn describe_choice(leaves: &[Leaf], chosen: &[usize], written: &Learned) -> String {
-    if chosen.is_empty() {
+/// What there is at the path of a learned number, or what there is elsewhere; `stands_still` if something is there that is
+/// not trained.
+fn describe_choice(leaves: &[Leaf], chosen: &[usize], written: &Learned, stands_still: bool) -> String {
+    if chosen.is_empty() && stands_still {
+        let level = &written.level;
+        format!("what is there stands still in `{level}`, which trains {}", listed(level, leaves))
+    } else if chosen.is_empty() {
         format!("there is no parameter; there are {}", listed(&written.level, leaves))
     } else {
         format!("that is {}", listed(&written.level, chosen.iter().map(|&leaf| &leaves[leaf])))

@@ -1,8 +1,11 @@
 //! What an error or an edit between two steps leaves as it was.
 
+use std::cell::RefCell;
 use std::io;
+use std::rc::Rc;
 
-use betty_runtime::{Engine, EngineError, ProgramConfig, Stream, multilevel};
+use betty_runtime::{Engine, EngineError, Event, ProgramConfig, Stream, multilevel};
+use burn::lr_scheduler::linear::LinearLrSchedulerConfig;
 use burn::module::Param;
 use burn::tensor::Tensor;
 use rand::SeedableRng;
@@ -44,6 +47,21 @@ fn engine(json: &str, knobs: &'static [usize], net: &'static [usize]) -> Engine<
     Engine::new(problem, data, TunedConfig::from_json(json).unwrap()).unwrap()
 }
 
+/// Different batches, with failures in between.
+fn changing(json: &str, knobs: &'static [usize], net: &'static [usize]) -> Engine<Tuned> {
+    let stream = |seed, at: &'static [usize]| {
+        let mut random = StdRng::seed_from_u64(seed);
+        let mut next = move || Samples { x: tensor([4, 3], &mut random), y: tensor([4, 2], &mut random) };
+        Stream::batches((0..).map(move |index| match at.contains(&index) {
+            true => Err(io::Error::other("the disk is away")),
+            false => Ok(next()),
+        }))
+    };
+    let problem = Tuned { knobs: Knobs::new(0), net: Net::new(1) };
+    let data = TunedData { knobs: stream(2, knobs), net: stream(3, net) };
+    Engine::new(problem, data, TunedConfig::from_json(json).unwrap()).unwrap()
+}
+
 fn values(problem: &Tuned) -> Vec<f64> {
     [problem.knobs.values(), problem.net.values()].concat()
 }
@@ -67,6 +85,57 @@ fn a_run_that_goes_on_after_an_error_is_the_run_without_it() {
             }
         }
     }
+}
+
+/// Nothing is taken of tasks that are computed together unless all of it is there.
+#[test]
+fn tasks_together_go_on_after_an_error() {
+    for scheduled in [false, true] {
+        let tuned = |knobs, net| {
+            let json = r#"{ "knobs": { "tasks": 3, "vectorize": true }, "net": { "start": "initial" } }"#;
+            let engine = changing(json, knobs, net);
+            match scheduled {
+                false => engine,
+                true => engine.scheduler("net", LinearLrSchedulerConfig::new(0.1, 0.01, 30).init().unwrap()).unwrap(),
+            }
+        };
+        let mut whole = tuned(&[], &[]);
+        whole.run(3).unwrap();
+        for (knobs, net) in [([4].as_slice(), [].as_slice()), (&[], &[17]), (&[0], &[3])] {
+            let mut interrupted = tuned(knobs, net);
+            while interrupted.iterations() < 3 {
+                // The streams go on behind their errors.
+                let _ = interrupted.run(3 - interrupted.iterations());
+            }
+            assert_eq!(values(interrupted.problem()), values(whole.problem()), "{knobs:?}, {net:?}");
+        }
+    }
+}
+
+#[test]
+fn tasks_that_came_to_no_number_have_taken_no_step() {
+    let json = r#"{ "knobs": { "tasks": 3, "vectorize": true }, "net": { "start": "initial", "unroll": 2 } }"#;
+    let rates = |fails: bool| {
+        let seen = Rc::new(RefCell::new(Vec::new()));
+        let log = Rc::clone(&seen);
+        let scheduler = LinearLrSchedulerConfig::new(0.1, 0.01, 30).init().unwrap();
+        let engine = engine(json, &[], &[]).scheduler("net", scheduler).unwrap();
+        let mut engine = engine.observe(move |event| {
+            if let Event::Step { name: "net", learning_rate, .. } = event {
+                log.borrow_mut().push(*learning_rate);
+            }
+        });
+        if fails {
+            let shift = engine.problem().knobs.shift.val();
+            engine.edit(|problem| problem.knobs.shift = Param::from_tensor(shift.clone() * f64::NAN)).unwrap();
+            assert!(matches!(engine.run(1), Err(EngineError::NonFinite { .. })));
+            engine.edit(|problem| problem.knobs.shift = Param::from_tensor(shift)).unwrap();
+        }
+        engine.run(1).unwrap();
+        let seen = seen.borrow();
+        seen.clone()
+    };
+    assert_eq!(rates(true), rates(false));
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod interruptions;
 mod methods;
 mod models;
 mod nested;
+mod numbers;
 mod problem;
 mod together;
 mod ways;

@@ -102,3 +102,67 @@ fn steps_that_rest_on_steps_with_everything_at_once() {
         assert_close(&found, &expected, 1e-8, json);
     }
 }
+
+/// What it follows is a sum over the levels above, so that its derivative in one does not tell when the other has moved.
+fn follow(net: &Knobs, left: &Knobs, right: &Knobs, _batch: Samples) -> Tensor<1> {
+    let target = left.shift.val().sin() + left.penalty.val() + right.shift.val().exp();
+    (net.shift.val() - target).powi_scalar(2).sum() * 0.5
+        + (net.penalty.val() - right.penalty.val()).powi_scalar(2) * 0.5
+}
+
+fn side(side: &Knobs, top: &Knobs, net: &Knobs, batch: Samples) -> Tensor<1> {
+    let pull = (side.shift.val() - top.shift.val()).powi_scalar(2).sum()
+        + (side.penalty.val() - top.penalty.val()).powi_scalar(2).sum();
+    pull + (net.shift.val() * side.shift.val()).sum() * 0.3
+        + net.penalty.val().sin() * 0.2
+        + (batch.x.mean_dim(0).squeeze_dim::<1>(0) * net.shift.val()).exp().sum() * 0.1
+}
+
+fn crown(top: &Knobs, left: &Knobs, right: &Knobs, net: &Knobs, batch: Samples) -> Tensor<1> {
+    let x = batch.x.mean_dim(0).squeeze_dim::<1>(0);
+    (left.shift.val() * right.shift.val() * x).sum()
+        + net.shift.val().exp().sum()
+        + (top.shift.val() * net.shift.val()).sum()
+        + left.penalty.val() * right.penalty.val()
+}
+
+multilevel! {
+    struct Diamond;
+    level top: Knobs { lower: [left, right, net], batch: Samples, loss: crown, optimizer: sgd(lr = 0.1) }
+    level left: Knobs {
+        upper: [top], lower: [net], batch: Samples, loss: side, optimizer: sgd(lr = 0.1), unroll: 2, hypergradient: dense,
+    }
+    level right: Knobs {
+        upper: [top], lower: [net], batch: Samples, loss: side, optimizer: adam(lr = 0.1), hypergradient: dense,
+    }
+    // One step of length 1 solves it, so its steps and its best response are the same function.
+    level net: Knobs {
+        upper: [left, right], batch: Samples, loss: follow, optimizer: sgd(lr = 1.0), unroll: 2, hypergradient: dense,
+    }
+}
+
+#[test]
+fn steps_that_two_levels_share_are_the_best_response_that_they_are() {
+    let run = |net: &str| {
+        let data = DiamondData {
+            top: samples(1, |_| 4),
+            left: samples(2, |_| 3),
+            right: samples(3, |index| 2 + index % 2),
+            net: samples(4, |index| 1 + index % 3),
+        };
+        let problem = Diamond { top: Knobs::new(0), left: Knobs::new(1), right: Knobs::new(2), net: Knobs::new(3) };
+        let json = format!(r#"{{ "net": {{ {net} }} }}"#);
+        let mut engine = Engine::new(problem, data, DiamondConfig::from_json(&json).unwrap()).unwrap();
+        engine.run(3).unwrap();
+        let Diamond { top, left, right, net } = engine.into_problem();
+        [top.values(), left.values(), right.values(), net.values()].concat()
+    };
+    let expected = run(r#""start": "kept""#);
+    for net in [
+        r#""hypergradient": { "method": "unrolled" }"#,
+        r#""hypergradient": { "method": "unrolled", "truncate": 1 }"#,
+        r#""hypergradient": { "method": "unrolled" }, "start": "initial", "accumulate": 2"#,
+    ] {
+        assert_close(&run(net), &expected, 1e-10, net);
+    }
+}

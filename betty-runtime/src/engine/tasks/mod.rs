@@ -14,7 +14,7 @@ use super::program::Multilevel;
 use super::rates::LearningRates;
 use super::train::Engine;
 use crate::config::Start;
-use crate::derivatives::{Steps, TaskSteps, Tasks};
+use crate::derivatives::{Steps, TaskSteps, Tasks, TasksFound};
 use crate::execute::{Cost, Value};
 
 /// What one level below sees in all tasks.
@@ -50,43 +50,87 @@ impl<P: Multilevel> Engine<P> {
         if lower.iter().any(|&level| self.iterations < self.levels[level].config.warmup as u64) {
             return Ok(None);
         }
-        let count = self.levels[k].config.tasks;
-        let mut rounds = lower.iter().map(|&level| self.draw_round(level, count)).collect::<Result<Vec<_>, _>>()?;
-        let own = (0..count).map(|_| self.draw(k)).collect::<Result<Vec<_>, _>>()?;
+        let (mut rounds, own) = self.draw_tasks(k)?;
         if !self.are_alike(k, &rounds, &own)? {
-            rounds.into_iter().for_each(|round| self.give_back(round.level, round.batches.concat().concat()));
-            self.give_back(k, own);
+            self.give_back_all(k, rounds, own);
             return Ok(None);
         }
+        let schedulers: Vec<_> = lower.iter().map(|&level| self.levels[level].scheduler.clone()).collect();
         for round in &mut rounds {
             let level = &mut self.levels[round.level];
             let unroll = level.config.unroll;
-            round.rates = (0..count).map(|_| (0..unroll).map(|_| level.learning_rates()).collect()).collect();
+            round.rates = own.iter().map(|_| (0..unroll).map(|_| level.learning_rates()).collect()).collect();
         }
-        let tasks = self.prepare_tasks(k, &rounds, &own)?;
-        let inputs: Vec<Value> =
-            tasks.inputs().map(|(input, task, like)| self.task_input(input, task, like, &rounds, &own)).collect();
-        let found = tasks.run(inputs)?;
-        self.check_tasks(k, &rounds, &found)?;
-        self.take_over(k, rounds, own, found, losses).map(Some)
+        match self.find_together(k, &rounds, &own) {
+            Ok(found) => self.take_over(k, rounds, own, found, losses).map(Some),
+            Err(error) => {
+                // No step was taken.
+                for (&level, scheduler) in lower.iter().zip(schedulers) {
+                    self.levels[level].scheduler = scheduler;
+                }
+                Err(error)
+            }
+        }
     }
 
-    fn draw(&mut self, level: usize) -> Result<Seeded, EngineError> {
-        let batch = self.next_batch(level)?;
-        Ok((batch, self.draw_seed(level)))
+    /// Runs all tasks, and checks what they came to.
+    fn find_together(&mut self, k: usize, rounds: &[Round], own: &[Seeded]) -> Result<TasksFound, EngineError> {
+        let tasks = self.prepare_tasks(k, rounds, own)?;
+        let inputs: Vec<Value> =
+            tasks.inputs().map(|(input, task, like)| self.task_input(input, task, like, rounds, own)).collect();
+        let found = tasks.run(inputs)?;
+        self.check_tasks(k, rounds, &found)?;
+        Ok(found)
+    }
+
+    /// The batches of all tasks, or none of them.
+    fn draw_tasks(&mut self, k: usize) -> Result<(Vec<Round>, Vec<Seeded>), EngineError> {
+        let count = self.levels[k].config.tasks;
+        let mut rounds = Vec::new();
+        for &level in P::SCHEDULE.levels[k].lower {
+            match self.draw_round(level, count) {
+                Ok(round) => rounds.push(round),
+                Err(error) => {
+                    self.give_back_all(k, rounds, Vec::new());
+                    return Err(error);
+                }
+            }
+        }
+        match self.draw(k, count) {
+            Ok(own) => Ok((rounds, own)),
+            Err(error) => {
+                self.give_back_all(k, rounds, Vec::new());
+                Err(error)
+            }
+        }
     }
 
     fn draw_round(&mut self, level: usize, count: usize) -> Result<Round, EngineError> {
         let (unroll, each) = (self.levels[level].config.unroll, self.levels[level].evaluations());
-        let mut batches = Vec::with_capacity(count);
-        for _ in 0..count {
-            let mut steps = Vec::with_capacity(unroll);
-            for _ in 0..unroll {
-                steps.push((0..each).map(|_| self.draw(level)).collect::<Result<Vec<_>, _>>()?);
-            }
-            batches.push(steps);
-        }
+        let drawn = self.draw(level, count * unroll * each)?;
+        let task = |batches: &[Seeded]| batches.chunks(each).map(<[Seeded]>::to_vec).collect();
+        let batches = drawn.chunks(unroll * each).map(task).collect();
         Ok(Round { level, from: self.starts_from(level), batches, rates: Vec::new() })
+    }
+
+    /// So many batches, or none.
+    fn draw(&mut self, level: usize, count: usize) -> Result<Vec<Seeded>, EngineError> {
+        let mut drawn = Vec::with_capacity(count);
+        while drawn.len() < count {
+            match self.next_batch(level) {
+                Ok(batch) => drawn.push((batch, self.draw_seed(level))),
+                Err(error) => {
+                    self.give_back(level, drawn);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(drawn)
+    }
+
+    fn give_back_all(&mut self, k: usize, rounds: Vec<Round>, own: Vec<Seeded>) {
+        rounds.into_iter().for_each(|round| self.give_back(round.level, round.batches.concat().concat()));
+        self.give_back(k, own);
     }
 
     /// Puts batches back, the first one first.
