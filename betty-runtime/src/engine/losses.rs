@@ -204,7 +204,7 @@ fn compile<P: Multilevel>(
 ) -> Result<Loss, EngineError> {
     let trace = trace_for(device, levels[k].name, batch, |tracer| problem.loss(k, tracer))?;
     let sweep = P::SCHEDULE.levels[k].sweep;
-    if sweep.is_empty() && !trace.depends_on(k) {
+    if sweep.is_empty() && !trace.depends_on(k, &levels[k].trainable) {
         return Err(TraceError::Disconnected { level: levels[k].name.into() }.into());
     }
     let needs_only_values =

@@ -71,11 +71,10 @@ impl Trace {
         floats.filter(DType::is_float).min_by_key(DType::size).unwrap_or(self.graph.dtype(self.loss))
     }
 
-    /// Whether the loss reads any tensor of this level's module.
-    pub fn depends_on(&self, level: usize) -> bool {
-        let leaves =
-            self.inputs.iter().filter(|(source, _)| matches!(source, Source::Leaf { level: of, .. } if *of == level));
-        let leaves: Vec<NodeId> = leaves.map(|&(_, node)| node).collect();
+    /// Whether the loss depends on any of these tensors of a level's module.
+    pub fn depends_on(&self, level: usize, leaves: &[usize]) -> bool {
+        let leaves: Vec<NodeId> =
+            leaves.iter().filter_map(|&index| self.input(Source::Leaf { level, index })).collect();
         dependents(&self.graph, &leaves)[self.loss.index()]
     }
 }

@@ -7,5 +7,6 @@ mod models;
 mod nested;
 mod numbers;
 mod problem;
+mod selected;
 mod together;
 mod ways;

@@ -78,7 +78,7 @@ fn a_loss_depends_on_its_own_level() {
         tracer.module(0, &other).val().sum()
     })
     .unwrap();
-    assert!(traced.depends_on(0) && !traced.depends_on(1));
+    assert!(traced.depends_on(0, &[0]) && !traced.depends_on(1, &[0]));
 }
 
 #[test]
