@@ -38,7 +38,11 @@ fn run(json: &str) -> Result<(), EngineError> {
     let data = ThreeData { top: samples(1, |_| 4), mid: samples(2, |_| 3), net: samples(3, |_| 4) };
     let problem = Three { top: Knobs::new(0), mid: Knobs::new(1), net: Net::new(2) };
     let config = ThreeConfig::from_json(json)?;
-    Engine::new(problem, data, config)?.run(2).map(drop)
+    let mut engine = Engine::new(problem, data, config)?;
+    engine.explain()?;
+    engine.run(2)?;
+    engine.gradient("top")?;
+    engine.verify_hypergradient("mid").map(drop)
 }
 
 const METHODS: [&str; 15] = [

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use betty_runtime::{Engine, EngineError, Event, ProgramConfig, multilevel};
+use burn::lr_scheduler::linear::LinearLrSchedulerConfig;
 use burn::module::Param;
 use burn::nn::DropoutConfig;
 use burn::tensor::{DType, Device, Tensor, TensorData};
@@ -66,7 +67,10 @@ fn chain(json: &str, at: &[f64]) -> Result<(f64, Vec<f64>), EngineError> {
     let problem = Chain { top: knobs(at), left: Knobs::new(1), net: Net::new(2) };
     let seen = Rc::new(Cell::new(f64::NAN));
     let loss = Rc::clone(&seen);
-    let mut engine = Engine::new(problem, data, ChainConfig::from_json(json)?)?.seed(4).observe(move |event| {
+    let engine = Engine::new(problem, data, ChainConfig::from_json(json)?)?;
+    let scheduler = |from| LinearLrSchedulerConfig::new(from, 0.01, 9).init().unwrap();
+    let engine = engine.scheduler("left", scheduler(0.2))?.scheduler("net", scheduler(0.1))?;
+    let mut engine = engine.seed(4).observe(move |event| {
         if let Event::Step { level: 0, loss, .. } = event {
             seen.set(*loss);
         }
