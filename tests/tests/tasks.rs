@@ -314,6 +314,17 @@ fn a_number_that_is_not_finite_names_its_level() {
 }
 
 #[test]
+fn there_are_no_single_steps_to_look_back_on() {
+    let mut engine = meta(TOGETHER, |_| 4);
+    engine.run(1).unwrap();
+    let error = engine.gradient("meta").unwrap_err();
+    assert!(
+        matches!(&error, EngineError::StepsTogether { level, above } if level == "net" && above == "meta"),
+        "{error}"
+    );
+}
+
+#[test]
 fn what_cannot_be_computed_together_says_why() {
     let refused = |json: &str, text: &str| {
         let data = MetaData { meta: samples(1, |_| 4), net: samples(2, |_| 4) };

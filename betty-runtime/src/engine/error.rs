@@ -141,6 +141,17 @@ pub enum EngineError {
         /// The level.
         level: String,
     },
+    /// A gradient through steps of tasks that are computed together.
+    #[error(
+        "the hypergradient of level `{above}` passes through the steps of `{level}`, which are computed together for all tasks, \
+         so that none is kept to look back on; set `vectorize` of `{above}` to `false` to look at single hypergradients"
+    )]
+    StepsTogether {
+        /// The level.
+        level: String,
+        /// The level whose tasks they are.
+        above: String,
+    },
     /// A level cannot start from another because their modules differ.
     #[error(
         "level `{level}` cannot start from `{from}`: {ours} would get the value of {theirs}; give both the same module"

@@ -110,8 +110,13 @@ impl<P: Multilevel> Engine<P> {
                 continue;
             };
             let trajectory = steps.trajectory(level, context.loss.as_ref()).filter(|_| !steps.is_empty());
-            let trajectory =
-                trajectory.ok_or_else(|| EngineError::NoSteps { level: self.levels[level].name.into() })?;
+            let trajectory = trajectory.ok_or_else(|| {
+                let (level, above) = (self.levels[level].name.into(), self.levels[k].name.into());
+                match self.levels[k].config.vectorize {
+                    true => EngineError::StepsTogether { level, above },
+                    false => EngineError::NoSteps { level },
+                }
+            })?;
             let twice = twice || P::SCHEDULE.is_nested(level, k);
             match steps.ground().filter(|_| twice) {
                 Some(ground) => self.prepare_steps(level, Rc::new(ground), context)?,
