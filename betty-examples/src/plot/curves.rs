@@ -69,12 +69,31 @@ impl Curves {
         }
         chart
             .configure_series_labels()
-            .position(SeriesLabelPosition::LowerRight)
+            .position(self.freest_corner())
             .background_style(WHITE.mix(0.8))
             .border_style(BLACK.mix(0.3))
             .label_font((FONT, 14))
             .draw()?;
         area.present()
+    }
+
+    /// The corner in whose third of the width and height the fewest points lie.
+    fn freest_corner(&self) -> SeriesLabelPosition {
+        let (x, y) = (self.range(|point| point.0), self.range(|point| point.1));
+        let third = |range: &std::ops::Range<f64>, value: f64| (value - range.start) / (range.end - range.start) * 3.0;
+        let near = |place: f64, is_far_end: bool| if is_far_end { place > 2.0 } else { place < 1.0 };
+        let crowd = |right: bool, top: bool| {
+            let points = self.shown().flat_map(|curve| &curve.points).filter(|point| is_finite(point));
+            points.filter(|point| near(third(&x, point.0), right) && near(third(&y, point.1), top)).count()
+        };
+        let corners = [
+            (crowd(true, false), SeriesLabelPosition::LowerRight),
+            (crowd(true, true), SeriesLabelPosition::UpperRight),
+            (crowd(false, true), SeriesLabelPosition::UpperLeft),
+            (crowd(false, false), SeriesLabelPosition::LowerLeft),
+        ];
+        let freest = corners.into_iter().min_by_key(|&(points, _)| points);
+        freest.map_or(SeriesLabelPosition::LowerRight, |(_, corner)| corner)
     }
 
     /// Lines and dots.
@@ -126,6 +145,19 @@ mod tests {
         // One in the plot, and one in the legend.
         assert_eq!(svg.matches("<circle").count(), 2);
         assert!(svg.contains("seen"));
+    }
+
+    #[test]
+    fn the_legend_stands_where_few_points_are() {
+        let corner = |points: &[(f64, f64)]| {
+            let curve = Curve { name: "c".into(), points: points.to_vec() };
+            let (x, y) = ("x".into(), "y".into());
+            Curves { title: "T".into(), x, y, curves: vec![curve], dots: None }.freest_corner()
+        };
+        let falling: Vec<_> = (0..20).map(|i| (f64::from(i), (-0.5 * f64::from(i)).exp())).collect();
+        assert!(matches!(corner(&falling), SeriesLabelPosition::UpperRight));
+        let rising: Vec<_> = falling.iter().map(|&(x, y)| (x, -y)).collect();
+        assert!(matches!(corner(&rising), SeriesLabelPosition::LowerRight));
     }
 
     #[test]
