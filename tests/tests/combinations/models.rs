@@ -1,16 +1,21 @@
 //! Recurrent, attention and convolutional networks in single precision as levels whose steps are differentiated.
+//!
+//! Their gradients vanish in some parameters (biases of keys, biases before a batch norm) but for rounding errors, which an
+//! adaptive optimizer would make as large as any other gradient; so they descend with momentum.
 
 use std::io;
 
 use betty_runtime::nn::BatchNorm;
 use betty_runtime::{Batch, Engine, Multilevel, ProgramConfig, Stream, multilevel};
 use betty_tests::models::{Encoder, Recurrent, cross_entropy};
-use burn::module::{Module, Param};
+use burn::module::{Module, ModuleMapper, Param};
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
 use burn::nn::{BatchNormConfig, Linear, LinearConfig};
 use burn::tensor::activation::tanh;
-use burn::tensor::{Device, Distribution, Int, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 
 type Sequences = (Tensor<3>, Tensor<1, Int>);
 type Tokens = (Tensor<2, Int>, Tensor<1, Int>);
@@ -44,7 +49,8 @@ multilevel! {
     struct Attention;
     level meta: Encoder { lower: [net], batch: Tokens, loss: readout, optimizer: sgd(lr = 0.1), tasks: 3 }
     level net: Encoder {
-        start: from(meta), batch: Tokens, loss: read, optimizer: adam(lr = 0.01), unroll: 2, hypergradient: unrolled,
+        start: from(meta), batch: Tokens, loss: read, optimizer: sgd(lr = 0.2, momentum = 0.5), unroll: 2,
+        hypergradient: unrolled,
     }
 }
 
@@ -101,7 +107,8 @@ multilevel! {
         hypergradient: unrolled,
     }
     level net: Convolutional {
-        upper: [weight], batch: Images, loss: fit, optimizer: adam(lr = 0.05), unroll: 2, hypergradient: unrolled,
+        upper: [weight], batch: Images, loss: fit, optimizer: sgd(lr = 0.1, momentum = 0.5), unroll: 2,
+        hypergradient: unrolled,
     }
 }
 
@@ -109,8 +116,30 @@ fn labels(count: usize) -> Tensor<1, Int> {
     Tensor::from_data(TensorData::new((0..count as i64).map(|k| k % 2).collect::<Vec<_>>(), [count]), &Device::flex())
 }
 
-fn normal<const D: usize>(shape: [usize; D]) -> Tensor<D> {
-    Tensor::random(shape, Distribution::Normal(0.0, 1.0), &Device::flex())
+/// Numbers that are the same in every run.
+struct Random(StdRng);
+
+impl Random {
+    fn new(seed: u64) -> Self {
+        Random(StdRng::seed_from_u64(seed))
+    }
+
+    fn tensor<const D: usize>(&mut self, shape: [usize; D], size: f32) -> Tensor<D> {
+        let values: Vec<f32> = (0..shape.iter().product()).map(|_| self.0.random_range(-size..size)).collect();
+        Tensor::from_data(TensorData::new(values, shape), &Device::flex())
+    }
+}
+
+impl ModuleMapper for Random {
+    fn map_float<const D: usize>(&mut self, parameter: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let shape = parameter.val().dims();
+        Param::from_tensor(self.tensor(shape, 0.5))
+    }
+}
+
+fn images(count: usize) -> Vec<Images> {
+    let mut random = Random::new(9);
+    (0..count).map(|_| (random.tensor([4, 1, 6, 6], 1.5), labels(4))).collect()
 }
 
 fn stream<B: Batch + Clone>(batches: Vec<B>) -> Stream<B> {
@@ -125,7 +154,7 @@ fn trained<P: Multilevel>(problem: P, data: P::Data, json: &str) -> f64 {
 
 #[track_caller]
 fn assert_close(found: f64, expected: f64) {
-    assert!((found - expected).abs() < 2e-5 * expected.abs().max(1.0), "{found} is not {expected}");
+    assert!((found - expected).abs() < 5e-6 * expected.abs().max(1.0), "{found} is not {expected}");
 }
 
 const TOGETHER: &str = r#"{ "meta": { "vectorize": true } }"#;
@@ -133,8 +162,10 @@ const TOGETHER: &str = r#"{ "meta": { "vectorize": true } }"#;
 #[test]
 fn tasks_of_a_recurrent_network_are_the_same_together() {
     let device = &Device::flex();
-    let (meta, net) = (Recurrent::new(2, 4, 2, device), Recurrent::new(2, 4, 2, device));
-    let batches: Vec<Sequences> = (0..5).map(|_| (normal([4, 3, 2]), labels(4))).collect();
+    let net = |seed| Recurrent::new(2, 4, 2, device).map(&mut Random::new(seed));
+    let (meta, net) = (net(1), net(2));
+    let mut random = Random::new(9);
+    let batches: Vec<Sequences> = (0..5).map(|_| (random.tensor([4, 3, 2], 1.5), labels(4))).collect();
     let run = |json| {
         let data = RecurrenceData { meta: stream(batches.clone()), net: stream(batches.clone()) };
         trained(Recurrence { meta: meta.clone(), net: net.clone() }, data, json)
@@ -145,7 +176,8 @@ fn tasks_of_a_recurrent_network_are_the_same_together() {
 #[test]
 fn tasks_of_an_attention_network_are_the_same_together() {
     let device = &Device::flex();
-    let (meta, net) = (Encoder::new(1, 8, 5, 2, device), Encoder::new(1, 8, 5, 2, device));
+    let net = |seed| Encoder::new(1, 8, 5, 2, device).map(&mut Random::new(seed));
+    let (meta, net) = (net(1), net(2));
     let tokens = |from: i64| -> Tensor<2, Int> {
         let values: Vec<i64> = (0..12).map(|k| (k * k + from) % 5).collect();
         Tensor::from_data(TensorData::new(values, [4, 3]), device)
@@ -163,7 +195,10 @@ fn tasks_of_an_attention_network_are_the_same_together() {
 fn steps_on_steps_of_a_convolutional_network_are_the_same_both_ways() {
     let device = &Device::flex();
     let net = Convolutional::new(device);
-    let batches: Vec<Images> = (0..5).map(|_| (normal([4, 1, 6, 6]), labels(4))).collect();
+    // Running statistics are no numbers to draw.
+    let (convolution, head) = (net.convolution.map(&mut Random::new(1)), net.head.map(&mut Random::new(2)));
+    let net = Convolutional { convolution, head, ..net };
+    let batches = images(5);
     let run = |json| {
         let weight = |log: f32| Weight { log: Param::from_tensor(Tensor::from_data([log], device)) };
         let data =
