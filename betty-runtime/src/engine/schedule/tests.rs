@@ -1,0 +1,188 @@
+//! How schedules print and answer.
+
+use super::{LevelSpec, Schedule, Through};
+
+const fn level(
+    name: &'static str,
+    upper: &'static [usize],
+    lower: &'static [usize],
+    sweep: &'static [Through],
+) -> LevelSpec {
+    LevelSpec {
+        name,
+        module: "Net",
+        batch: "Images",
+        loss: "loss",
+        upper,
+        lower,
+        start: None,
+        hyperparameters: &[],
+        sweep,
+    }
+}
+
+const fn through(level: usize, into: &'static [usize]) -> Through {
+    Through { level, into }
+}
+
+const CHAIN: Schedule = Schedule {
+    name: "Chain",
+    levels: &[
+        level("top", &[], &[1, 2], &[through(2, &[1]), through(1, &[0])]),
+        level("middle", &[0], &[2], &[through(2, &[1])]),
+        level("bottom", &[1], &[], &[]),
+    ],
+    roots: &[0],
+};
+
+const DIAMOND: Schedule = Schedule {
+    name: "Diamond",
+    levels: &[
+        level("top", &[], &[1, 2, 3], &[through(3, &[1, 2]), through(2, &[0, 1]), through(1, &[0, 2])]),
+        level("left", &[0], &[3], &[through(3, &[1])]),
+        level("right", &[0], &[3], &[through(3, &[2])]),
+        level("bottom", &[1, 2], &[], &[]),
+    ],
+    roots: &[0],
+};
+
+const TWO_UPPERS: Schedule = Schedule {
+    name: "TwoUppers",
+    levels: &[
+        level("a", &[], &[2], &[through(2, &[0])]),
+        level("b", &[], &[2], &[through(2, &[1])]),
+        level("net", &[0, 1], &[], &[]),
+    ],
+    roots: &[0, 1],
+};
+
+const TWO_LOWERS: Schedule = Schedule {
+    name: "TwoLowers",
+    levels: &[
+        level("top", &[], &[1, 2], &[through(2, &[0]), through(1, &[0])]),
+        level("a", &[0], &[], &[]),
+        level("b", &[0], &[], &[]),
+    ],
+    roots: &[0],
+};
+
+#[test]
+fn levels_are_found_by_name() {
+    assert_eq!(CHAIN.level("bottom"), Some(2));
+    assert_eq!(CHAIN.level("nowhere"), None);
+}
+
+#[test]
+fn only_passed_levels_need_a_method() {
+    assert!(!CHAIN.is_passed(0));
+    assert!(CHAIN.is_passed(1));
+    assert!(CHAIN.is_passed(2));
+}
+
+#[test]
+fn a_chain_prints_its_order_and_its_sweeps() {
+    assert_eq!(
+        CHAIN.to_string(),
+        "Chain
+  top: Net, minimizes loss(top, middle, bottom, Images)
+  middle: Net, minimizes loss(middle, top, bottom, Images)
+  bottom: Net, minimizes loss(bottom, middle, Images)
+one iteration steps
+  top, after
+    middle, after
+      bottom
+    bottom
+hypergradient of top
+  bottom -> middle
+  middle -> top
+hypergradient of middle
+  bottom -> middle
+"
+    );
+}
+
+#[test]
+fn a_diamond_prints_both_sides() {
+    let text = DIAMOND.to_string();
+    let (_, order) = text.split_once("one iteration").expect("the order is printed");
+    assert_eq!(
+        order,
+        " steps
+  top, after
+    left, after
+      bottom
+    right, after
+      bottom
+    bottom
+hypergradient of top
+  bottom -> left, right
+  right -> top, left
+  left -> top, right
+hypergradient of left
+  bottom -> left
+hypergradient of right
+  bottom -> right
+"
+    );
+}
+
+#[test]
+fn every_root_is_printed() {
+    let text = TWO_UPPERS.to_string();
+    let (_, order) = text.split_once("one iteration").expect("the order is printed");
+    assert_eq!(
+        order,
+        " steps
+  a, after
+    net
+  b, after
+    net
+hypergradient of a
+  net -> a
+hypergradient of b
+  net -> b
+"
+    );
+}
+
+#[test]
+fn dot_shows_both_kinds_of_edges() {
+    assert_eq!(
+        TWO_LOWERS.to_dot(),
+        "digraph TwoLowers {
+    \"top\" [label=\"top\\nNet\"];
+    \"a\" [label=\"a\\nNet\"];
+    \"b\" [label=\"b\\nNet\"];
+    \"top\" -> \"a\" [label=\"lower\"];
+    \"top\" -> \"b\" [label=\"lower\"];
+    \"a\" -> \"top\" [label=\"upper\", style=dashed];
+    \"b\" -> \"top\" [label=\"upper\", style=dashed];
+}
+"
+    );
+}
+
+#[test]
+fn a_level_that_learns_numbers_is_shown() {
+    const NET: LevelSpec = LevelSpec { hyperparameters: &[0], ..level("net", &[], &[], &[]) };
+    const TUNED: Schedule =
+        Schedule { name: "Tuned", levels: &[level("rates", &[], &[1], &[through(1, &[0])]), NET], roots: &[0] };
+    assert!(TUNED.to_dot().contains("    \"net\" -> \"rates\" [label=\"optimizer\", style=dotted];\n"));
+    assert!(TUNED.to_mermaid().contains("    L1 -.->|optimizer| L0\n"));
+}
+
+#[test]
+fn mermaid_shows_both_kinds_of_edges() {
+    assert_eq!(
+        TWO_LOWERS.to_mermaid(),
+        "flowchart TD
+    L0[\"top: Net\"]
+    L1[\"a: Net\"]
+    L2[\"b: Net\"]
+    L0 -->|lower| L1
+    L0 -->|lower| L2
+    L1 -.->|upper| L0
+    L2 -.->|upper| L0
+"
+    );
+}
