@@ -8,6 +8,7 @@ mod learned;
 mod manual;
 mod options;
 mod recovery;
+mod steps;
 mod sweeps;
 
 use proc_macro2::{LineColumn, TokenStream};

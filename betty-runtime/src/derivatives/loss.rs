@@ -201,17 +201,23 @@ pub(super) fn gradient_nodes<'a>(
     Ok(gradients)
 }
 
+/// The sum of squares of several tensors, of shape `[1]` in this type; each is added up in a type that is wide enough.
+pub(super) fn square_norm(graph: &mut Graph, tensors: &[NodeId], dtype: DType) -> Result<NodeId, GraphError> {
+    let mut total = graph.full(&[1], dtype, 0.0);
+    for &tensor in tensors {
+        let tensor = graph.cast(tensor, accumulator(graph.dtype(tensor)))?;
+        let square = graph.dot(tensor, tensor)?;
+        let square = graph.cast(square, dtype)?;
+        total = graph.add(total, square)?;
+    }
+    Ok(total)
+}
+
 /// The loss, the sum of squares of all gradients and the metrics in one tensor: one transfer tells them all.
 fn status(graph: &mut Graph, loss: NodeId, gradients: &[NodeId], metrics: &[NodeId]) -> Result<NodeId, GraphError> {
     let dtype = accumulator(graph.dtype(loss));
     let loss = graph.cast(loss, dtype)?;
-    let mut total = graph.full(&[1], dtype, 0.0);
-    for &gradient in gradients {
-        let gradient = graph.cast(gradient, accumulator(graph.dtype(gradient)))?;
-        let square = graph.dot(gradient, gradient)?;
-        let square = graph.cast(square, dtype)?;
-        total = graph.add(total, square)?;
-    }
+    let total = square_norm(graph, gradients, dtype)?;
     let mut numbers = vec![graph.reshape(loss, &[1])?, total];
     for &metric in metrics {
         numbers.push(graph.cast(metric, dtype)?);

@@ -12,10 +12,10 @@ use std::rc::Rc;
 use burn::tensor::Device;
 
 use super::lagrangian::{Build, Input, StepInput};
-use super::loss::{Loss, gradient_nodes};
+use super::loss::{Loss, gradient_nodes, square_norm};
 use super::steps::{Steps, unroll};
 use crate::execute::{Cost, Program, ReadError, Value, Vector};
-use crate::graph::{Graph, GraphError, Image, Node, NodeId, Op, vectorize};
+use crate::graph::{Graph, GraphError, Image, Node, NodeId, Op, accumulator, vectorize};
 use above::above;
 pub use found::{LossFound, StepFound, TaskFound, TasksFound};
 
@@ -66,12 +66,8 @@ impl Tasks {
         let mut columns = above.values.clone();
         for step in unrolled.iter().flat_map(|unrolled| &unrolled.taken) {
             columns.extend(step.values.iter().flatten());
-            let mut square_norm = build.graph.full(&[1], build.graph.dtype(above.values[0]), 0.0);
-            for &gradient in &step.gradient {
-                let square = build.graph.dot(gradient, gradient)?;
-                let square = build.graph.cast(square, build.graph.dtype(square_norm))?;
-                square_norm = build.graph.add(square_norm, square)?;
-            }
+            let dtype = accumulator(build.graph.dtype(above.values[0]));
+            let square_norm = square_norm(&mut build.graph, &step.gradient, dtype)?;
             columns.push(square_norm);
         }
         let reached = unrolled.iter().flat_map(|unrolled| unrolled.reached.iter().copied());
@@ -81,7 +77,8 @@ impl Tasks {
         for &(input, node) in &build.inputs {
             together.add(input, build.graph.node(node), node, lower)?;
         }
-        let own: Vec<NodeId> = above.parameters.iter().filter_map(|parameter| together.shared(*parameter)).collect();
+        let own: Vec<NodeId> =
+            above.parameters.iter().filter_map(|parameter| together.images[parameter].shared()).collect();
         let Together { mut graph, inputs, images, .. } = together;
         let mut found = vectorize(&mut graph, &build.graph, &outputs, &images, count)?;
         let reached = found.split_off(columns.len());
@@ -159,14 +156,6 @@ struct Together {
 }
 
 impl Together {
-    /// What stands for an input that all tasks share.
-    fn shared(&self, node: NodeId) -> Option<NodeId> {
-        match self.images.get(&node) {
-            Some(&Image::Shared(image)) => Some(image),
-            _ => None,
-        }
-    }
-
     /// Adds an input: once if tasks share it, else once for each of them.
     fn add(&mut self, input: Input, like: &Node, node: NodeId, lower: &[TaskSteps<'_>]) -> Result<(), GraphError> {
         let differ = |level: usize| lower.iter().any(|lower| lower.steps.level == level && lower.numbers_differ);
@@ -220,13 +209,8 @@ fn last(graph: &mut Graph, image: Image) -> Result<NodeId, GraphError> {
 /// The sum of squares of the gradient, and all numbers of the first task, of the second, and so on: one transfer tells
 /// them all.
 fn status(graph: &mut Graph, columns: &[NodeId], gradient: &[NodeId]) -> Result<NodeId, GraphError> {
-    let dtype = graph.dtype(columns[0]);
-    let mut total = graph.full(&[1], dtype, 0.0);
-    for &part in gradient {
-        let square = graph.dot(part, part)?;
-        let square = graph.cast(square, dtype)?;
-        total = graph.add(total, square)?;
-    }
+    let dtype = accumulator(graph.dtype(columns[0]));
+    let total = square_norm(graph, gradient, dtype)?;
     let columns = columns.iter().map(|&column| graph.cast(column, dtype)).collect::<Result<Vec<_>, _>>()?;
     let rows = graph.push(Op::Concat(1), &columns)?;
     let numbers = graph.node(rows).elements();

@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use super::error::EngineError;
 use super::ground::{Ground, StepsGround};
+use super::level::Seeded;
 use super::program::Multilevel;
 use super::record::Record;
 use super::train::Engine;
@@ -26,21 +27,21 @@ impl<P: Multilevel> Engine<P> {
     /// [`EngineError`] as for a first step.
     pub fn explain(&mut self) -> Result<Explanation, EngineError> {
         let count = self.levels.len();
-        let mut grounds = BTreeMap::new();
+        let mut points = Vec::with_capacity(count);
         for k in 0..count {
             let batch = self.peek_batch(k)?;
             let seed = self.draw_seed(k);
             self.losses.prepare(&self.problem, &self.levels, k, &batch, seed)?;
-            grounds.insert(k, Ground::Loss { batch, seed });
+            points.push((batch, seed));
         }
         let steps = self.steps_of_an_iteration().into_iter().enumerate();
         let mut levels =
-            steps.map(|(k, steps)| self.explain_level(k, steps, &grounds)).collect::<Result<Vec<_>, _>>()?;
+            steps.map(|(k, steps)| self.explain_level(k, steps, &points)).collect::<Result<Vec<_>, _>>()?;
         for k in 0..count {
             if !self.levels[k].config.vectorize {
                 continue;
             }
-            let (cost, peak) = self.tasks_cost(k, &grounds)?;
+            let (cost, peak) = self.tasks_cost(k, &points)?;
             let update = &self.levels[k].update;
             (levels[k].step, levels[k].peak) = (cost + update.cost(), peak.max(update.peak()));
             levels[k].responses.clear();
@@ -53,20 +54,12 @@ impl<P: Multilevel> Engine<P> {
         Ok(Explanation { program: P::SCHEDULE.name, levels })
     }
 
-    fn explain_level(
-        &mut self,
-        k: usize,
-        steps: u64,
-        grounds: &BTreeMap<usize, Ground>,
-    ) -> Result<LevelCost, EngineError> {
+    fn explain_level(&mut self, k: usize, steps: u64, points: &[Seeded]) -> Result<LevelCost, EngineError> {
         let spec = &P::SCHEDULE.levels[k];
         let graph = |source| EngineError::Graph { level: spec.name.into(), source };
         let stops = spec.sweep.iter().map(|stop| stop.level).filter(|level| spec.lower.contains(level));
         let of: Vec<usize> = std::iter::once(k).chain(stops).collect();
-        let Ground::Loss { batch, .. } = &grounds[&k] else {
-            unreachable!("a level steps along the gradient of a loss")
-        };
-        let gradient = self.losses.get_mut(k, batch).gradient(&of).map_err(graph)?;
+        let gradient = self.losses.get_mut(k, &points[k].0).gradient(&of).map_err(graph)?;
         let level = &self.levels[k];
         let parameters = level.parameters();
         let bytes: usize =
@@ -86,7 +79,7 @@ impl<P: Multilevel> Engine<P> {
                 .map_or(0, |steps| steps.vectors(level.states_each(), self.parameters_above(k)) * bytes),
             reads: evaluations as u64,
         };
-        let grounds = &self.grounds_below(k, grounds);
+        let grounds = &self.grounds_below(k, points);
         for stop in spec.sweep {
             let (response, reads, peak) = self.explain_response(stop.level, k, grounds)?;
             cost.responses.push(ResponseCost { cost: response.cost * evaluations, ..response });
@@ -97,21 +90,19 @@ impl<P: Multilevel> Engine<P> {
     }
 
     /// On what the levels below `k` are differentiated for its hypergradient: as steps where they will be twice.
-    fn grounds_below(&self, k: usize, grounds: &BTreeMap<usize, Ground>) -> BTreeMap<usize, Ground> {
+    fn grounds_below(&self, k: usize, points: &[Seeded]) -> BTreeMap<usize, Ground> {
         let twice = self.levels[k].trajectory.is_some();
-        let mut grounds = grounds.clone();
-        for (&level, ground) in &mut grounds {
-            let Some(Record::Steps(steps)) = &self.levels[level].trajectory else { continue };
+        let ground = |(level, (batch, seed)): (usize, &Seeded)| {
+            let alone = Ground::Loss { batch: Rc::clone(batch), seed: *seed };
+            let Some(Record::Steps(steps)) = &self.levels[level].trajectory else { return (level, alone) };
             if !P::SCHEDULE.answers_to(level, k) || !(twice || P::SCHEDULE.is_nested(level, k)) {
-                continue;
+                return (level, alone);
             }
-            if let Ground::Loss { batch, .. } = ground {
-                let batches = vec![vec![Rc::clone(batch); self.levels[level].evaluations()]; steps.borrow().length()];
-                let from = P::SCHEDULE.levels[level].start.filter(|_| self.levels[level].config.start == Start::From);
-                *ground = Ground::Steps(Rc::new(StepsGround { batches, from, taken: Vec::new() }));
-            }
-        }
-        grounds
+            let batches = vec![vec![Rc::clone(batch); self.levels[level].evaluations()]; steps.borrow().length()];
+            let ground = StepsGround { batches, from: self.starts_from(level), taken: Vec::new() };
+            (level, Ground::Steps(Rc::new(ground)))
+        };
+        points.iter().enumerate().map(ground).collect()
     }
 
     /// One pass through the best response of `stop` on the way to `k`; with reads of the device, and bytes held at once.

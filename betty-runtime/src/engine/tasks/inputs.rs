@@ -39,10 +39,7 @@ impl<P: Multilevel> Engine<P> {
                 match of {
                     StepInput::Parameter(index) => level.initial[level.trainable[index]].clone(),
                     StepInput::State(_) => Value::zeros(&like.shape, like.dtype, &level.device()),
-                    StepInput::Number(index) => {
-                        let numbers = level.update.numbers(&round.rates[task][step], step as u64 + 1).nth(index);
-                        numbers.expect("a step has as many numbers as its graph")
-                    }
+                    StepInput::Number(index) => round.numbers[task][step][index].clone(),
                     StepInput::Loss { evaluation, input } => {
                         let (batch, _) = &round.batches[task][step][evaluation];
                         match self.losses.get(round.level, batch).trace().inputs[input].0 {

@@ -3,12 +3,11 @@
 mod inputs;
 mod outcome;
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::advance::Evaluated;
 use super::error::EngineError;
-use super::ground::{Ground, Shape};
+use super::ground::Shape;
 use super::level::Seeded;
 use super::program::Multilevel;
 use super::rates::LearningRates;
@@ -26,6 +25,15 @@ struct Round {
     batches: Vec<Vec<Vec<Seeded>>>,
     /// Learning rates by task and step.
     rates: Vec<Vec<LearningRates>>,
+    /// The numbers of each step by task, for one task if they are the same for all, and step.
+    numbers: Vec<Vec<Vec<Value>>>,
+}
+
+impl Round {
+    /// Whether the numbers of a step differ from task to task.
+    fn numbers_differ(&self) -> bool {
+        self.rates.iter().any(|task| *task != self.rates[0])
+    }
 }
 
 /// What decides which program there is: the level, the number of tasks, and what it and the levels below see in a task.
@@ -60,6 +68,11 @@ impl<P: Multilevel> Engine<P> {
             let level = &mut self.levels[round.level];
             let unroll = level.config.unroll;
             round.rates = own.iter().map(|_| (0..unroll).map(|_| level.learning_rates()).collect()).collect();
+            let told = if round.numbers_differ() { own.len() } else { 1 };
+            let of_task = |rates: &Vec<LearningRates>| {
+                (1..).zip(rates).map(|(step, rates)| level.update.numbers(rates, step).collect()).collect()
+            };
+            round.numbers = round.rates[..told].iter().map(of_task).collect();
         }
         match self.find_together(k, &rounds, &own) {
             Ok(found) => self.take_over(k, rounds, own, found, losses).map(Some),
@@ -110,7 +123,7 @@ impl<P: Multilevel> Engine<P> {
         let drawn = self.draw(level, count * unroll * each)?;
         let task = |batches: &[Seeded]| batches.chunks(each).map(<[Seeded]>::to_vec).collect();
         let batches = drawn.chunks(unroll * each).map(task).collect();
-        Ok(Round { level, from: self.starts_from(level), batches, rates: Vec::new() })
+        Ok(Round { level, from: self.starts_from(level), batches, rates: Vec::new(), numbers: Vec::new() })
     }
 
     /// So many batches, or none.
@@ -170,8 +183,7 @@ impl<P: Multilevel> Engine<P> {
             let step = |step: &Vec<Seeded>| step.iter().map(|(batch, _)| batch.signature().clone()).collect();
             Shape::Steps { batches: round.batches[0].iter().map(step).collect(), from: round.from }
         };
-        let numbers_differ: Vec<bool> =
-            rounds.iter().map(|round| round.rates.iter().any(|task| *task != round.rates[0])).collect();
+        let numbers_differ: Vec<bool> = rounds.iter().map(Round::numbers_differ).collect();
         let shapes = std::iter::once(Shape::Loss(own[0].0.signature().clone())).chain(rounds.iter().map(shape));
         let key =
             TasksKey { level: k, count: own.len(), shapes: shapes.collect(), numbers_differ: numbers_differ.clone() };
@@ -199,26 +211,25 @@ impl<P: Multilevel> Engine<P> {
     }
 
     /// What the tasks of one step of level `k` take, on batches like these, and the bytes that they hold at once.
-    pub(super) fn tasks_cost(
-        &mut self,
-        k: usize,
-        grounds: &BTreeMap<usize, Ground>,
-    ) -> Result<(Cost, usize), EngineError> {
+    pub(super) fn tasks_cost(&mut self, k: usize, points: &[Seeded]) -> Result<(Cost, usize), EngineError> {
         let count = self.levels[k].config.tasks;
-        let seeded = |level: usize| match &grounds[&level] {
-            Ground::Loss { batch, seed } => (Rc::clone(batch), *seed),
-            Ground::Steps(_) => unreachable!("a level steps along the gradient of a loss"),
-        };
         let round = |&level: &usize| {
-            let steps = vec![vec![seeded(level); self.levels[level].evaluations()]; self.levels[level].config.unroll];
-            Round { level, from: self.starts_from(level), batches: vec![steps; count], rates: vec![Vec::new(); count] }
+            let steps =
+                vec![vec![points[level].clone(); self.levels[level].evaluations()]; self.levels[level].config.unroll];
+            Round {
+                level,
+                from: self.starts_from(level),
+                batches: vec![steps; count],
+                rates: vec![Vec::new(); count],
+                numbers: Vec::new(),
+            }
         };
         let rounds: Vec<Round> = P::SCHEDULE.levels[k].lower.iter().map(round).collect();
-        Ok(self.prepare_tasks(k, &rounds, &vec![seeded(k); count])?.cost())
+        Ok(self.prepare_tasks(k, &rounds, &vec![points[k].clone(); count])?.cost())
     }
 
     /// The level whose parameters the steps of this one begin at.
-    fn starts_from(&self, level: usize) -> Option<usize> {
+    pub(super) fn starts_from(&self, level: usize) -> Option<usize> {
         P::SCHEDULE.levels[level].start.filter(|_| self.levels[level].config.start == Start::From)
     }
 }

@@ -1,0 +1,208 @@
+//! Mistakes about steps: methods that go through them, where they begin, and tasks of them.
+
+use super::{check_err, check_ok};
+
+#[test]
+fn unrolled_between_a_level_that_is_differentiated_and_one_that_it_waits_for() {
+    check_err(
+        "`net` answers to `middle`, whose own best response is differentiated, and waits for `base`, so its steps cannot be \
+         differentiated twice; choose an implicit method, such as `cg`",
+        "struct P;
+         level top: M { lower: [middle], .. }
+         level middle: M { upper: [top], lower: [net], hypergradient: cg, .. }
+         level net: M { upper: [middle], lower: [base], hypergradient: >>>unrolled<<<, .. }
+         level base: M { upper: [net], hypergradient: cg, .. }",
+    );
+}
+
+#[test]
+fn memory_of_steps_that_are_differentiated_twice() {
+    check_err(
+        "`net` answers to `middle`, whose own best response is differentiated: its steps become one function whose values \
+         are all held at once; take `memory` away",
+        "struct P;
+         level top: M { lower: [middle], .. }
+         level middle: M { upper: [top], lower: [net], hypergradient: cg, .. }
+         level net: M { upper: [middle], hypergradient: unrolled(memory = >>>5<<<), .. }",
+    );
+    check_ok(
+        "struct P;
+         level top: M { lower: [middle], .. }
+         level middle: M { upper: [top], lower: [net], hypergradient: cg, .. }
+         level net: M { upper: [middle], hypergradient: unrolled(memory = all), .. }",
+    );
+}
+
+#[test]
+fn steps_that_only_unrolled_differentiates_twice() {
+    for method in ["forward", "forward_gradient", "evolution"] {
+        check_err(
+            "`net` answers to `middle`, whose own best response is differentiated, and only the steps of an `unrolled` level \
+             can be differentiated twice; choose it for `net`, or an implicit method, such as `cg`",
+            &format!(
+                "struct P;
+                 level top: M {{ lower: [middle], .. }}
+                 level middle: M {{ upper: [top], lower: [net], hypergradient: cg, .. }}
+                 level net: M {{ upper: [middle], hypergradient: >>>{method}<<<, .. }}"
+            ),
+        );
+    }
+}
+
+#[test]
+fn steps_that_rest_on_a_best_response_are_not_taken_again() {
+    let program = |method: &str| {
+        format!(
+            "struct P;
+             level top: M {{ lower: [middle], .. }}
+             level middle: M {{ upper: [top], lower: [net], hypergradient: {method}, .. }}
+             level net: M {{ upper: [middle], hypergradient: cg, .. }}"
+        )
+    };
+    check_err(
+        "`evolution` takes the steps of `middle` again, but they rest on the best response of `net`, which is not found \
+         again; choose `forward_gradient` for `middle`, or `unrolled`",
+        &program(">>>evolution<<<(pairs = 4)"),
+    );
+    for method in ["unrolled", "forward(limit = 10)", "forward_gradient(directions = 4, seed = 1)"] {
+        check_ok(&program(method));
+    }
+}
+
+#[test]
+fn warmup_of_steps_that_a_level_above_goes_through() {
+    let program = |above: u32, below: &str| {
+        format!(
+            "struct P;
+             level top: M {{ lower: [net], warmup: {above}, .. }}
+             level net: M {{ upper: [top], hypergradient: unrolled, warmup: {below}, .. }}"
+        )
+    };
+    check_err(
+        "`top` takes steps after 2 iterations already, and its hypergradient goes through the steps of `net`; lower this \
+         `warmup`, or give `top` as many",
+        &program(2, ">>>3<<<"),
+    );
+    check_ok(&program(3, "3"));
+}
+
+#[test]
+fn tasks_that_cannot_be_computed_together() {
+    let program = |meta: &str, net: &str, more: &str| {
+        format!(
+            "struct P;
+             level meta: M {{ lower: [net], vectorize: >>>true<<<, {meta} .. }}
+             level net: M {{ {net} .. }}
+             {more}"
+        )
+    };
+    let net = "start: from(meta), hypergradient: unrolled,";
+    let because = |reason: &str| format!("the tasks of `meta` cannot be computed together: {reason}");
+    check_ok(&program("tasks: 5,", net, "").replace(">>>true<<<", "true"));
+    check_ok(&program("", net, "").replace(">>>true<<<", "false"));
+    check_err(&because("there is only one; add `tasks: …`"), &program("", net, ""));
+    check_err(
+        &because("`accumulate` takes several batches for each; raise `tasks` instead"),
+        &program("tasks: 5, accumulate: 2,", net, ""),
+    );
+    check_err(
+        &because("`net` is not differentiated by `unrolled` through all its steps"),
+        &program("tasks: 5,", "upper: [meta], start: initial, hypergradient: cg,", ""),
+    );
+    check_err(
+        &because("`net` goes on from one task to the next; add `start: initial` or `start: from(…)` to it"),
+        &program("tasks: 5,", "upper: [meta], hypergradient: unrolled,", ""),
+    );
+    check_err(
+        &because("`net` waits for `base`"),
+        &program(
+            "tasks: 5,",
+            "start: from(meta), lower: [base], hypergradient: unrolled,",
+            "level base: M { upper: [net], hypergradient: cg, .. }",
+        ),
+    );
+    check_err(
+        &because("`other` waits for `net` too"),
+        &program("tasks: 5,", &format!("upper: [other], {net}"), "level other: M { lower: [net], .. }"),
+    );
+    for method in ["cg", "unrolled", "forward"] {
+        check_err(
+            &because("a hypergradient passes through `meta`, and needs the steps below it one by one"),
+            &program(
+                &format!("tasks: 5, upper: [top], hypergradient: {method},"),
+                "start: initial, upper: [meta], hypergradient: unrolled,",
+                "level top: M { lower: [meta], .. }",
+            ),
+        );
+    }
+}
+
+#[test]
+fn projection_that_the_method_does_not_see() {
+    check_err(
+        "`cg` takes no notice of constraints; choose `unrolled` for `net`, or express the constraint in the loss or the module",
+        "struct P;
+         level weights: M { lower: [net], .. }
+         level net: M { upper: [weights], hypergradient: cg, project: >>>norm_ball<<<(radius = 2.0), .. }",
+    );
+    check_ok(
+        "struct P;
+         level weights: M { lower: [net], project: simplex, .. }
+         level net: M { upper: [weights], hypergradient: unrolled, project: norm_ball(radius = 2.0), .. }",
+    );
+}
+
+#[test]
+fn unrolled_beside_a_level_that_shares_a_lower_level() {
+    check_err(
+        "`left` and `right` depend on each other, so the steps of neither can be; choose an implicit method, such as `cg`",
+        "struct P;
+         level top: M { lower: [left, right], .. }
+         level left: M { upper: [top], lower: [net], hypergradient: >>>unrolled<<<, .. }
+         level right: M { upper: [top], lower: [net], hypergradient: dense, .. }
+         level net: M { upper: [left, right], hypergradient: cg, .. }",
+    );
+}
+
+#[test]
+fn start_from_a_level_that_is_not_there_or_not_above() {
+    check_err(
+        "no level named `mete` (did you mean `meta`?)",
+        "struct P;
+         level meta: M { lower: [net], .. }
+         level net: M { start: from(>>>mete<<<), hypergradient: unrolled, .. }",
+    );
+    check_err(
+        "`b` starts from `net`, but nothing in `b` ever reaches `net`; list `b`, or a level above it, under `lower` of `net`",
+        "struct P;
+         level a: M { lower: [net, b], .. }
+         level b: M { upper: [a], start: from(>>>net<<<), hypergradient: unrolled, .. }
+         level net: M { upper: [a], hypergradient: unrolled, .. }",
+    );
+}
+
+#[test]
+fn start_that_the_method_does_not_see() {
+    check_err(
+        "only methods that go through the steps of `net`, such as `unrolled`, see where they begin; choose one for `net`, or \
+         list `meta` under `upper` of `net`",
+        "struct P;
+         level meta: M { lower: [net], .. }
+         level net: M { start: from(>>>meta<<<), hypergradient: cg, .. }",
+    );
+    check_ok(
+        "struct P;
+         level meta: M { lower: [net], .. }
+         level net: M { upper: [meta], start: from(meta), hypergradient: cg, .. }",
+    );
+}
+
+#[test]
+fn start_nobody_waits_for() {
+    check_err(
+        "no level is solved after `meta`, so its `start` is never used",
+        "struct P;
+         level meta: M { lower: [net], start: >>>initial<<<, .. }
+         level net: M { upper: [meta], hypergradient: cg, .. }",
+    );
+}
