@@ -1,4 +1,7 @@
-//! Configs from JSON, their errors, and the ranges held against the manual of the macro.
+//! Configs from JSON and files, and the ranges held against the manual of the macro.
+
+mod refused;
+mod valid;
 
 use std::fs;
 use std::path::PathBuf;
@@ -174,204 +177,6 @@ fn a_precision_is_a_word_or_none() {
 }
 
 #[test]
-fn not_json() {
-    let error = Config::from_json("{ \"net\": ").expect_err("the text ends too early");
-    assert_eq!(error.to_string(), "the config is not JSON: EOF while parsing a value at line 1 column 9");
-}
-
-#[test]
-fn unknown_names() {
-    check_err(
-        "`config`: unknown level `nett` (did you mean `net`?); known are `net` and `weights`",
-        json!({ "nett": {} }),
-    );
-    check_err(
-        "`net`: unknown field `unrol` (did you mean `unroll`?); known are `unroll`, `warmup`, `optimizer`, `hypergradient`, \
-         `clip`, `project`, `accumulate`, `start`, `tasks`, `vectorize`, `train`, `freeze` and `precision`",
-        json!({ "net": { "unrol": 5 } }),
-    );
-    check_err(
-        "`net.hypergradient`: unknown option `iteration` (did you mean `iterations`?); known are `iterations`, \
-         `tolerance`, `damping`, `warm_start`, `batch` and `method`",
-        json!({ "net": { "hypergradient": { "iteration": 5 } } }),
-    );
-    check_err(
-        "`net.hypergradient.method`: unknown method `cgg` (did you mean `cg`?); known are `cg`, `minres`, `gmres`, \
-         `neumann`, `nystrom`, `finite_difference`, `penalty`, `identity`, `sama`, `dense`, `unrolled`, \
-         `forward`, `forward_gradient`, `evolution` and `custom`",
-        json!({ "net": { "hypergradient": { "method": "cgg" } } }),
-    );
-    check_err(
-        "`net.optimizer.name`: unknown optimizer `adamm` (did you mean `adam`?); known are `sgd`, `adam`, `adamw`, `rmsprop` \
-         and `adagrad`",
-        json!({ "net": { "optimizer": { "name": "adamm" } } }),
-    );
-    check_err(
-        "`net.project.name`: unknown projection `simplx` (did you mean `simplex`?); known are `at_least`, `clamp`, `simplex` \
-         and `norm_ball`",
-        json!({ "net": { "project": { "name": "simplx" } } }),
-    );
-    check_err(
-        "`net.clip`: unknown clip `limit`; known are `norm` and `value`",
-        json!({ "net": { "clip": { "limit": 1 } } }),
-    );
-    check_err(
-        "`net.precision`: unknown precision `fp8`; known are `f32`, `bf16` and `f16`",
-        json!({ "net": { "precision": "fp8" } }),
-    );
-}
-
-#[test]
-fn options_of_another_method() {
-    check_err(
-        "`net.hypergradient`: unknown option `iterations`; known are `scale`, `batch` and `method`",
-        json!({ "net": { "hypergradient": { "method": "identity", "iterations": 5 } } }),
-    );
-}
-
-#[test]
-fn values_out_of_range() {
-    let cases = [
-        ("`net.unroll` is 0; it must be an integer greater than zero", json!({ "unroll": 0 })),
-        ("`net.unroll` is -1; it must be an integer greater than zero", json!({ "unroll": -1 })),
-        ("`net.warmup` is -1; it must be an integer that is not negative", json!({ "warmup": -1 })),
-        ("`net.accumulate` is 1.5; it must be an integer greater than zero", json!({ "accumulate": 1.5 })),
-        (
-            "`net.hypergradient.iterations` is 0; it must be an integer greater than zero",
-            json!({ "hypergradient": { "iterations": 0 } }),
-        ),
-        (
-            "`net.hypergradient.damping` is -0.1; it must be a number that is not negative",
-            json!({ "hypergradient": { "damping": -0.1 } }),
-        ),
-        (
-            "`net.hypergradient.batch` is \"newest\"; it must be `last` or `fresh`",
-            json!({ "hypergradient": { "batch": "newest" } }),
-        ),
-        (
-            "`net.hypergradient.seed` is -1; it must be an integer that is not negative",
-            json!({ "hypergradient": { "method": "nystrom", "seed": -1 } }),
-        ),
-        (
-            "`net.optimizer.lr` is \"fast\"; it must be a number greater than zero",
-            json!({ "optimizer": { "lr": "fast" } }),
-        ),
-        (
-            "`net.optimizer.beta_1` is 1.0; it must be a number that is not negative and less than 1",
-            json!({ "optimizer": { "beta_1": 1.0 } }),
-        ),
-        (
-            "`net.optimizer.nesterov` is 1; it must be `true` or `false`",
-            json!({ "optimizer": { "name": "sgd", "lr": 1, "nesterov": 1 } }),
-        ),
-        (
-            "`net.project.radius` is 0; it must be a number greater than zero",
-            json!({ "project": { "name": "norm_ball", "radius": 0 } }),
-        ),
-        ("`net.project.high` is 1; it must be greater than `low`", json!({ "project": { "name": "clamp", "low": 2 } })),
-        ("`net.clip.norm` is 0; it must be a number greater than zero", json!({ "clip": { "norm": 0 } })),
-    ];
-    for (text, level) in cases {
-        check_err(text, json!({ "net": level }));
-    }
-}
-
-#[test]
-fn values_of_the_wrong_shape() {
-    check_err("`config` is []; it must be an object with the levels of the program", json!([]));
-    check_err("`net` is 5; it must be an object with the numbers of the level", json!({ "net": 5 }));
-    check_err(
-        "`net.optimizer` is \"sgd\"; it must be an object with the `name` of an optimizer",
-        json!({ "net": { "optimizer": "sgd" } }),
-    );
-    check_err(
-        "`net.hypergradient` is \"cg\"; it must be an object with a `method`",
-        json!({ "net": { "hypergradient": "cg" } }),
-    );
-    check_err(
-        "`weights.hypergradient.method` is missing; it must be a string",
-        json!({ "weights": { "hypergradient": { "iterations": 5 } } }),
-    );
-    check_err(
-        "`net.clip` is {\"norm\":1,\"value\":1}; it must be `null`, or an object with one of `norm` and `value`",
-        json!({ "net": { "clip": { "norm": 1, "value": 1 } } }),
-    );
-}
-
-#[test]
-fn the_defaults_are_valid() {
-    assert!(Config::default().validate(&SCHEDULE).is_ok());
-}
-
-#[track_caller]
-fn check_invalid(text: &str, change: impl FnOnce(&mut Config)) {
-    let mut config = Config::default();
-    change(&mut config);
-    let error = config.validate(&SCHEDULE).expect_err("the config has a mistake");
-    assert_eq!(error.to_string(), text);
-}
-
-#[test]
-fn hypergradients_are_given_exactly_where_one_passes() {
-    check_invalid("`net.hypergradient` is missing; a hypergradient passes through `net`", |config| {
-        config.net.hypergradient = None
-    });
-    check_invalid("`weights.hypergradient` is given, but no hypergradient passes through `weights`", |config| {
-        config.weights.hypergradient = config.net.hypergradient.clone()
-    });
-}
-
-#[test]
-fn a_best_response_is_not_held_by_a_constraint() {
-    let set = Some(ProjectionConfig::Simplex(SimplexConfig::default()));
-    check_invalid(
-        "`net.project` is given, but a hypergradient passes through `net`, and no implicit method differentiates a best \
-         response that is held by a constraint; choose `unrolled`, or express the constraint in the loss or the module",
-        |config| config.net.project = set,
-    );
-    let config = Config::default();
-    let free = Config { weights: LevelConfig { project: set, ..config.weights }, ..config };
-    assert!(free.validate(&SCHEDULE).is_ok());
-}
-
-#[test]
-fn another_projection_starts_from_its_own_defaults() {
-    let config = read(json!({ "weights": { "project": { "name": "clamp", "high": 3 } } }));
-    let expected = ProjectionConfig::Clamp(ClampConfig { low: 0.0, high: 3.0 });
-    assert_eq!(config.weights.project, Some(expected));
-}
-
-#[test]
-fn what_nobody_waits_for_is_not_given() {
-    check_invalid("`weights.unroll` is given, but no level is solved after `weights`, so it is never used", |config| {
-        config.weights.unroll = 5;
-    });
-    check_invalid("`weights.start` is given, but no level is solved after `weights`, so it is never used", |config| {
-        config.weights.start = Start::Initial;
-    });
-}
-
-#[test]
-fn numbers_that_were_set_in_code_are_checked_too() {
-    check_invalid("`net.unroll` is 0; it must be an integer greater than zero", |config| config.net.unroll = 0);
-    check_invalid("`net.clip.norm` is -1.0; it must be a number greater than zero", |config| {
-        config.net.clip = Some(Clip::Norm(-1.0))
-    });
-    // JSON has no other word for a number that is none.
-    check_invalid("`net.clip.value` is null; it must be a number greater than zero", |config| {
-        config.net.clip = Some(Clip::Value(f64::NAN))
-    });
-}
-
-#[test]
-fn a_config_of_another_program() {
-    const LEVELS: [LevelSpec; 1] = [level("weights", &[])];
-    let schedule = Schedule { levels: &LEVELS, ..SCHEDULE };
-    let error = Config::default().validate(&schedule).expect_err("the program has one level");
-    assert_eq!(error.to_string(), "the config has 2 levels, but the program `P` has 1");
-}
-
-#[test]
 fn files() {
     let directory = Directory::new("files");
     let file = directory.0.join("config.json");
@@ -422,7 +227,7 @@ fn methods_are_found_by_name() {
 /// The macro has a table of its own, which its tests hold against the same manual.
 #[test]
 fn ranges_and_defaults_are_those_of_the_manual() {
-    const MANUAL: &str = include_str!("../../../betty-macros/docs/multilevel.md");
+    const MANUAL: &str = include_str!("../../../../betty-macros/docs/multilevel.md");
     for (noun, family) in [("method", &METHODS), ("optimizer", &OPTIMIZERS), ("projection", &PROJECTIONS)] {
         let heading = format!("| {noun} | option | must be | default | meaning |");
         let mut rows = MANUAL.lines().skip_while(|line| *line != heading).skip(2);

@@ -1,0 +1,76 @@
+//! Configs held against the graph of their program.
+
+use super::*;
+
+#[test]
+fn the_defaults_are_valid() {
+    assert!(Config::default().validate(&SCHEDULE).is_ok());
+}
+
+#[track_caller]
+fn check_invalid(text: &str, change: impl FnOnce(&mut Config)) {
+    let mut config = Config::default();
+    change(&mut config);
+    let error = config.validate(&SCHEDULE).expect_err("the config has a mistake");
+    assert_eq!(error.to_string(), text);
+}
+
+#[test]
+fn hypergradients_are_given_exactly_where_one_passes() {
+    check_invalid("`net.hypergradient` is missing; a hypergradient passes through `net`", |config| {
+        config.net.hypergradient = None
+    });
+    check_invalid("`weights.hypergradient` is given, but no hypergradient passes through `weights`", |config| {
+        config.weights.hypergradient = config.net.hypergradient.clone()
+    });
+}
+
+#[test]
+fn a_best_response_is_not_held_by_a_constraint() {
+    let set = Some(ProjectionConfig::Simplex(SimplexConfig::default()));
+    check_invalid(
+        "`net.project` is given, but a hypergradient passes through `net`, and no implicit method differentiates a best \
+         response that is held by a constraint; choose `unrolled`, or express the constraint in the loss or the module",
+        |config| config.net.project = set,
+    );
+    let config = Config::default();
+    let free = Config { weights: LevelConfig { project: set, ..config.weights }, ..config };
+    assert!(free.validate(&SCHEDULE).is_ok());
+}
+
+#[test]
+fn another_projection_starts_from_its_own_defaults() {
+    let config = read(json!({ "weights": { "project": { "name": "clamp", "high": 3 } } }));
+    let expected = ProjectionConfig::Clamp(ClampConfig { low: 0.0, high: 3.0 });
+    assert_eq!(config.weights.project, Some(expected));
+}
+
+#[test]
+fn what_nobody_waits_for_is_not_given() {
+    check_invalid("`weights.unroll` is given, but no level is solved after `weights`, so it is never used", |config| {
+        config.weights.unroll = 5;
+    });
+    check_invalid("`weights.start` is given, but no level is solved after `weights`, so it is never used", |config| {
+        config.weights.start = Start::Initial;
+    });
+}
+
+#[test]
+fn numbers_that_were_set_in_code_are_checked_too() {
+    check_invalid("`net.unroll` is 0; it must be an integer greater than zero", |config| config.net.unroll = 0);
+    check_invalid("`net.clip.norm` is -1.0; it must be a number greater than zero", |config| {
+        config.net.clip = Some(Clip::Norm(-1.0))
+    });
+    // JSON has no other word for a number that is none.
+    check_invalid("`net.clip.value` is null; it must be a number greater than zero", |config| {
+        config.net.clip = Some(Clip::Value(f64::NAN))
+    });
+}
+
+#[test]
+fn a_config_of_another_program() {
+    const LEVELS: [LevelSpec; 1] = [level("weights", &[])];
+    let schedule = Schedule { levels: &LEVELS, ..SCHEDULE };
+    let error = Config::default().validate(&schedule).expect_err("the program has one level");
+    assert_eq!(error.to_string(), "the config has 2 levels, but the program `P` has 1");
+}
