@@ -35,28 +35,41 @@ pub(super) struct Evaluated {
 
 impl<P: Multilevel> Engine<P> {
     /// Turns of the lower levels as the schedule asks, then one turn of level `k`: a step, unless it is still warming up.
+    ///
+    /// Where lower levels look ahead, an error takes the whole turn back.
     pub(super) fn advance(&mut self, k: usize, losses: &mut [Option<f64>]) -> Result<(), EngineError> {
+        let looks_ahead = |&lower: &usize| self.levels[lower].config.start == Start::LookAhead;
+        if !self.is_warm(k) || !P::SCHEDULE.levels[k].lower.iter().any(looks_ahead) {
+            return self.turn(k, losses);
+        }
+        let savepoint = self.save();
+        let turned = self.turn(k, losses);
+        self.settle(savepoint, turned)
+    }
+
+    fn turn(&mut self, k: usize, losses: &mut [Option<f64>]) -> Result<(), EngineError> {
         let mut places = BTreeMap::new();
-        let mut stepped = self.solve_and_step(k, losses, &mut places);
-        // Lower levels that looked ahead stand where they were, also after an error, …
+        self.solve_and_step(k, losses, &mut places)?;
+        self.levels[k].turns += 1;
+        // Lower levels that looked ahead take their steps again, from where they stood, under the new parameters above.
         let looked_ahead: Vec<usize> = places.keys().copied().collect();
         for (lower, place) in places {
             self.levels[lower].go_back(place);
+            self.levels[lower].looks_ahead = false;
         }
-        if stepped.is_ok() {
-            self.levels[k].turns += 1;
-            // … and take their steps again under the new parameters above.
-            stepped = self.take_again(looked_ahead, losses);
-        } else if looked_ahead.is_empty() {
-            return stepped;
-        }
-        // Steps that were undone do not count for the next round, nor do those of a round that was not completed.
+        self.take_again(&looked_ahead, losses)?;
+        // Steps that were undone do not count for the next round.
         self.mark_seen(k);
-        stepped
+        Ok(())
     }
 
-    fn take_again(&mut self, looked_ahead: Vec<usize>, losses: &mut [Option<f64>]) -> Result<(), EngineError> {
-        for lower in looked_ahead {
+    /// Whether level `k` takes steps by now.
+    fn is_warm(&self, k: usize) -> bool {
+        self.iterations >= self.levels[k].config.warmup as u64
+    }
+
+    fn take_again(&mut self, looked_ahead: &[usize], losses: &mut [Option<f64>]) -> Result<(), EngineError> {
+        for &lower in looked_ahead {
             for _ in 0..self.levels[lower].config.unroll {
                 self.advance(lower, losses)?;
             }
@@ -72,7 +85,7 @@ impl<P: Multilevel> Engine<P> {
         losses: &mut [Option<f64>],
         places: &mut BTreeMap<usize, Place>,
     ) -> Result<(), EngineError> {
-        if self.iterations < self.levels[k].config.warmup as u64 {
+        if !self.is_warm(k) {
             self.advance_lowers(k, losses, None)?;
             self.mark_seen(k);
             return Ok(());
@@ -114,7 +127,10 @@ impl<P: Multilevel> Engine<P> {
                     (Start::From, _) => self.start_from(lower),
                     (Start::LookAhead, Some(places)) => match places.get(&lower) {
                         Some(place) => self.levels[lower].go_back(place.clone()),
-                        None => drop(places.insert(lower, self.levels[lower].place())),
+                        None => {
+                            places.insert(lower, self.levels[lower].place());
+                            self.levels[lower].looks_ahead = true;
+                        }
                     },
                 }
             }
@@ -129,8 +145,7 @@ impl<P: Multilevel> Engine<P> {
     /// Whether hypergradients go through the steps of a level, but all are from before a checkpoint or an edit.
     fn has_lost_steps(&self, lower: usize) -> bool {
         let level = &self.levels[lower];
-        let is_warm = self.iterations >= level.config.warmup as u64;
-        is_warm && level.trajectory.as_ref().is_some_and(Record::is_empty)
+        self.is_warm(lower) && level.trajectory.as_ref().is_some_and(Record::is_empty)
     }
 
     /// Puts the parameters of the level that the program names in the place of those of `lower`.
@@ -187,9 +202,18 @@ impl<P: Multilevel> Engine<P> {
         level.step(gradient, learned, &rates);
         level.set_statistics(statistics);
         self.stale = true;
-        let (name, step, learning_rate) = (level.name, level.steps, observed_rate.unwrap_or(rates.base));
         let metrics = metrics.means();
-        self.emit(&Event::Step { level: k, name, step, loss, metrics: &metrics, gradient_norm: norm, learning_rate });
+        let event = Event::Step {
+            level: k,
+            name: level.name,
+            step: level.steps,
+            loss,
+            metrics: &metrics,
+            gradient_norm: norm,
+            learning_rate: observed_rate.unwrap_or(rates.base),
+            looks_ahead: level.looks_ahead,
+        };
+        self.emit(&event);
         self.levels[k].metrics = metrics;
         Ok(loss)
     }
@@ -245,21 +269,22 @@ impl<P: Multilevel> Engine<P> {
     }
 
     pub(super) fn next_batch(&mut self, k: usize) -> Result<Rc<AnyBatch>, EngineError> {
-        if let Some(batch) = self.returned[k].pop_front() {
-            self.levels[k].batches += 1;
-            return Ok(batch);
-        }
-        let level = self.levels[k].name.to_owned();
-        match self.streams[k].next_batch() {
-            Ok(Some(batch)) => {
-                self.levels[k].batches += 1;
-                Ok(Rc::new(batch))
-            }
-            Ok(None) => match self.levels[k].batches {
-                0 => Err(EngineError::EmptyData { level }),
-                batches => Err(EngineError::OutOfData { level, batches }),
-            },
-            Err(source) => Err(EngineError::Data { level, source }),
+        let batch = match self.returned[k].pop_front() {
+            Some(batch) => batch,
+            None => Rc::new(self.stream_batch(k)?),
+        };
+        self.levels[k].batches += 1;
+        self.drawn.note(k, &batch);
+        Ok(batch)
+    }
+
+    fn stream_batch(&mut self, k: usize) -> Result<AnyBatch, EngineError> {
+        let level = || self.levels[k].name.to_owned();
+        match (self.streams[k].next_batch(), self.levels[k].batches) {
+            (Ok(Some(batch)), _) => Ok(batch),
+            (Ok(None), 0) => Err(EngineError::EmptyData { level: level() }),
+            (Ok(None), batches) => Err(EngineError::OutOfData { level: level(), batches }),
+            (Err(source), _) => Err(EngineError::Data { level: level(), source }),
         }
     }
 

@@ -289,3 +289,10 @@ impl From<CheckpointError> for EngineError {
         EngineError::Checkpoint(Box::new(error))
     }
 }
+
+impl EngineError {
+    /// Whether a stream did not give a batch.
+    pub(super) fn is_of_data(&self) -> bool {
+        matches!(self, Self::EmptyData { .. } | Self::OutOfData { .. } | Self::Data { .. })
+    }
+}

@@ -24,6 +24,9 @@ pub enum Event<'a> {
         /// The step's learning rate; of a scheduler with groups of parameters, that of those in no group, and of rates that
         /// another level learns, their mean over all parameters of that level that they are made of.
         learning_rate: f64,
+        /// Whether the level only looks ahead: the step is undone after the step of the level above, and counts for nothing.
+        /// The step that is taken in its place has the same number and a scheduler's same learning rate.
+        looks_ahead: bool,
     },
     /// A hypergradient passed through a lower level.
     Hypergradient {

@@ -40,11 +40,13 @@ pub(super) struct Level {
     pub(super) initial: Vec<Value>,
     /// Steps of the optimizer since the level last started.
     pub(super) taken: u64,
+    /// Whether the level's steps are undone after the coming step of a level above.
+    pub(super) looks_ahead: bool,
     /// Learning rates of the last step.
     last_rates: Option<LearningRates>,
     /// Metrics of the last step.
     pub(super) metrics: Vec<(Rc<str>, f64)>,
-    /// Steps taken.
+    /// Steps taken, without those that were undone.
     pub(super) steps: u64,
     /// Turns taken: steps, and those it let pass while it warmed up.
     pub(super) turns: u64,
@@ -58,13 +60,18 @@ pub(super) struct Level {
     pub(super) last: Option<Seeded>,
 }
 
-/// Where a level stands.
+/// Where a level stands: all that a step changes, but what counts turns and batches.
 #[derive(Clone)]
 pub(super) struct Place {
     leaves: Vec<Value>,
     states: Vec<Value>,
+    scheduler: Option<ModuleLrScheduler>,
+    last_rates: Option<LearningRates>,
+    metrics: Vec<(Rc<str>, f64)>,
+    steps: u64,
     taken: u64,
     last: Option<Seeded>,
+    trajectory: Option<Record>,
 }
 
 impl Level {
@@ -104,6 +111,7 @@ impl Level {
             update,
             states,
             scheduler: None,
+            looks_ahead: false,
             last_rates: None,
             metrics: Vec::new(),
             initial,
@@ -211,16 +219,27 @@ impl Level {
 
     /// Where the level stands, to come back to.
     pub(super) fn place(&self) -> Place {
-        Place { leaves: self.leaves.clone(), states: self.states.clone(), taken: self.taken, last: self.last.clone() }
+        Place {
+            leaves: self.leaves.clone(),
+            states: self.states.clone(),
+            scheduler: self.scheduler.clone(),
+            last_rates: self.last_rates.clone(),
+            metrics: self.metrics.clone(),
+            steps: self.steps,
+            taken: self.taken,
+            last: self.last.clone(),
+            trajectory: self.trajectory.as_ref().map(Record::copied),
+        }
     }
 
     /// Goes back to where the level stood.
     pub(super) fn go_back(&mut self, place: Place) {
-        let Place { leaves, states, taken, last } = place;
-        (self.leaves, self.states, self.taken, self.last) = (leaves, states, taken, last);
-        if let Some(steps) = &self.trajectory {
-            steps.restart(None);
-        }
+        let Place { leaves, states, scheduler, last_rates, metrics, steps, taken, last, trajectory } = place;
+        (self.leaves, self.states, self.scheduler) = (leaves, states, scheduler);
+        (self.last_rates, self.metrics) = (last_rates, metrics);
+        (self.steps, self.taken, self.last) = (steps, taken, last);
+        // Others may go back to the same place.
+        self.trajectory = trajectory.as_ref().map(Record::copied);
     }
 
     /// The step that the level would take along `gradient`, at the learning rates of its last step.

@@ -17,6 +17,7 @@ mod progress;
 mod rates;
 mod record;
 mod replays;
+mod savepoint;
 pub mod schedule;
 mod selection;
 mod start;

@@ -60,6 +60,18 @@ impl Record {
         }
     }
 
+    /// What is kept now, apart from what will be.
+    pub(super) fn copied(&self) -> Self {
+        fn copy<T: Clone>(record: &Rc<RefCell<T>>) -> Rc<RefCell<T>> {
+            Rc::new(RefCell::clone(record))
+        }
+        match self {
+            Self::Steps(steps) => Self::Steps(copy(steps)),
+            Self::Tangents(tangents) => Self::Tangents(copy(tangents)),
+            Self::Replays(replays) => Self::Replays(copy(replays)),
+        }
+    }
+
     /// A level above begins to wait for the next steps, wherever they begin.
     pub(super) fn begin(&self) {
         match self {

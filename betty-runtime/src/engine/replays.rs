@@ -14,6 +14,7 @@ use crate::hypergradient::{Blocks, Directions, HypergradientError, Trajectory};
 use crate::linalg::InnerProductSpace;
 
 /// The steps of a level since a level above began to wait.
+#[derive(Clone)]
 pub(super) struct Replays {
     update: Rc<Update>,
     pub(super) directions: Rc<dyn Directions>,

@@ -23,6 +23,7 @@ use crate::linalg::InnerProductSpace;
 pub(super) const TOGETHER: usize = 8;
 
 /// How a level's parameters have moved along directions of the parameters above since a level above began to wait.
+#[derive(Clone)]
 pub(super) struct Tangents {
     level: usize,
     update: Rc<Update>,
@@ -35,6 +36,7 @@ pub(super) struct Tangents {
 }
 
 /// Some directions, with the tangents that belong to them along a leading dimension.
+#[derive(Clone)]
 struct Carried {
     directions: Rc<Together>,
     parameters: Vector,

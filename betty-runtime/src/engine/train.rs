@@ -15,6 +15,7 @@ use super::level::Level;
 use super::losses::Losses;
 use super::program::Multilevel;
 use super::progress::Progress;
+use super::savepoint::Drawn;
 use super::start::check_together;
 use super::stream::BatchStream;
 use super::validation::Validation;
@@ -43,6 +44,8 @@ pub struct Engine<P: Multilevel> {
     pub(super) saves: Option<(u64, PathBuf)>,
     /// Batches that were only looked at, the next one first.
     pub(super) returned: Vec<VecDeque<Rc<AnyBatch>>>,
+    /// Batches that may have to be given back.
+    pub(super) drawn: Drawn,
     /// The residual of every solve of the last hypergradient, where its method knows it.
     pub(super) residuals: BTreeMap<usize, Option<f64>>,
     /// Whether best responses are differentiated on the last batches, whatever the config says.
@@ -71,7 +74,7 @@ pub struct Report {
 pub struct LevelReport {
     /// The level's name.
     pub name: &'static str,
-    /// Steps taken since the engine was made.
+    /// Steps taken since the engine was made, without those that were undone.
     pub steps: u64,
     /// Loss at its last step in this run, if it took one.
     pub loss: Option<f64>,
@@ -121,6 +124,7 @@ impl<P: Multilevel> Engine<P> {
             iterations: 0,
             saves: None,
             returned: vec![VecDeque::new(); schedule.levels.len()],
+            drawn: Drawn::default(),
             residuals: BTreeMap::new(),
             holds_batches: false,
             stale: false,

@@ -21,6 +21,7 @@ use crate::hypergradient::{Blocks, HypergradientError, ProductError, Trajectory}
 use crate::linalg::InnerProductSpace;
 
 /// The last steps of a level.
+#[derive(Clone)]
 pub(super) struct Steps {
     level: usize,
     update: Rc<Update>,

@@ -87,7 +87,9 @@ impl HyperCleaningRun<'_> {
             .progress(self.progress)
             .validate(Validation::every(self.every, Goal::Max, accuracy))
             .observe(move |event| match *event {
-                Event::Step { level, step, loss, .. } => seen_losses.borrow_mut().push(Loss { level, step, loss }),
+                Event::Step { level, step, loss, looks_ahead: false, .. } => {
+                    seen_losses.borrow_mut().push(Loss { level, step, loss });
+                }
                 Event::Validation { iteration, value, .. } => seen_accuracies.borrow_mut().push((iteration, value)),
                 _ => {}
             });

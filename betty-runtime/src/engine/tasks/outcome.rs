@@ -60,6 +60,7 @@ impl<P: Multilevel> Engine<P> {
                         metrics: &metrics,
                         gradient_norm: found.square_norm.sqrt(),
                         learning_rate: learned.unwrap_or(round.rates[task][step].base),
+                        looks_ahead: false,
                     });
                     self.levels[round.level].metrics = metrics;
                 }
