@@ -120,6 +120,27 @@ impl Graph {
         self.sweeps[of].iter().any(|stop| stop.level == level)
     }
 
+    /// Whether the best response of `level` depends on the level that it starts from in another way, too.
+    pub(crate) fn depends_beside_start(&self, level: usize) -> bool {
+        let Some(from) = self.start[level] else { return false };
+        if self.upper[level].contains(&from) || self.hyperparameters[level].contains(&from) {
+            return true;
+        }
+        // What it reads of the levels below may depend on that level.
+        let mut open = self.lower[level].clone();
+        let mut seen = vec![false; self.levels()];
+        seen[level] = true;
+        while let Some(next) = open.pop() {
+            if next == from {
+                return true;
+            }
+            if !std::mem::replace(&mut seen[next], true) {
+                open.extend(&self.flows[next]);
+            }
+        }
+        false
+    }
+
     /// A stop of the hypergradient of `of` with which `level`, another one, depends on each other.
     pub(crate) fn sends_back(&self, of: usize, level: usize) -> Option<usize> {
         let position = self.sweeps[of].iter().position(|stop| stop.level == level)?;

@@ -106,13 +106,12 @@ fn a_meta_step_averages_over_tasks_that_start_from_the_meta_point() {
 }
 
 #[test]
-fn truncated_steps_do_not_reach_back_to_the_start() {
+fn truncated_steps_that_do_not_reach_back_to_the_start_are_refused() {
     let data = MetaData { meta: Stream::constant(tensor(&QUERY[0])), point: Stream::constant(tensor(&SUPPORT[0])) };
     let problem = Meta { meta: Point::new(&META), point: Point::new(&META) };
     let config = MetaConfig::from_json(r#"{ "point": { "hypergradient": { "truncate": 3 } } }"#).unwrap();
-    let mut engine = Engine::new(problem, data, config).unwrap();
-    engine.run(2).unwrap();
-    assert_close(&engine.into_problem().meta.values(), &META);
+    let error = Engine::new(problem, data, config).err().unwrap();
+    assert!(matches!(error, EngineError::Config(ConfigError::StartCut { truncate: 3, .. })), "{error}");
 }
 
 const SHIFT: [f64; 2] = [0.2, -0.3];

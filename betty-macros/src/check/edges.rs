@@ -207,12 +207,29 @@ fn check_fields_are_used(cx: &Context<'_>, report: &mut Report) {
         if let Some(unroll) = unroll.filter(|_| roots.contains(&index)) {
             report.error(unroll, format!("no level is solved after `{name}`, so its `unroll` is never used"));
         }
+        check_tasks(cx, index, level, report);
         if let Some(method) = level.hypergradient.as_ref().filter(|_| !cx.graph.is_passed(index)) {
             report.error(
                 &method.name,
                 format!("no hypergradient passes through `{name}`, so its `hypergradient` is never used"),
             );
         }
+    }
+}
+
+/// Several tasks are solved by levels below; where they are to be computed together, that says the same.
+fn check_tasks(cx: &Context<'_>, index: usize, level: &Level, report: &mut Report) {
+    let several = level.tasks.as_ref().filter(|tasks| tasks.base10_parse::<u32>().is_ok_and(|tasks| tasks > 1));
+    let is_together = level.vectorize.as_ref().is_some_and(|flag| flag.value);
+    if let Some(tasks) = several.filter(|_| cx.graph.lower(index).is_empty() && !is_together) {
+        let name = cx.names[index];
+        report.error(
+            tasks,
+            format!(
+                "`tasks` is how often the levels below `{name}` are solved for one of its steps, and there is none; \
+                 `accumulate` averages over batches"
+            ),
+        );
     }
 }
 

@@ -3,7 +3,8 @@
 use syn::ext::IdentExt;
 
 use super::names::Links;
-use crate::ast::{Call, Level, Program};
+use super::unrolled::{UNROLLED, count, setting};
+use crate::ast::{Call, Level, Program, Value};
 use crate::graph::Graph;
 use crate::methods::STARTS;
 use crate::report::{Report, did_you_mean, listed, suggestion};
@@ -58,8 +59,27 @@ pub(super) fn check_edges(program: &Program, links: &Links<'_>, graph: &Graph, r
                      for `{to}`, or list `{from}` under `upper` of `{to}`"
                 ),
             );
+        } else if let Some((value, truncate, unroll)) = truncated(level)
+            && !graph.depends_beside_start(index)
+        {
+            report.error(
+                &value.tokens,
+                format!(
+                    "`{UNROLLED}` looks back {truncate} of {unroll} steps, and where they begin is all that `{to}` has of \
+                     `{from}`, so no hypergradient reaches `{from}`; raise `truncate`, or list `{from}` under `upper` of \
+                     `{to}`"
+                ),
+            );
         }
     }
+}
+
+/// The value of `truncate` if fewer steps are differentiated than are taken, and both numbers.
+fn truncated(level: &Level) -> Option<(&Value, u32, u32)> {
+    let call = level.hypergradient.as_ref().filter(|call| call.name == UNROLLED)?;
+    let value = &setting(call, "truncate")?.value;
+    let (truncate, unroll) = (count(value)?, super::unrolled::steps(level)?);
+    (0 < truncate && truncate < unroll).then_some((value, truncate, unroll))
 }
 
 /// A method that was not given is an error of its own.

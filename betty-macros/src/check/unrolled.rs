@@ -3,7 +3,7 @@
 
 use syn::ext::IdentExt;
 
-use crate::ast::{Call, Level, Program, Setting, ValueKind};
+use crate::ast::{Call, Level, Program, Setting, Value, ValueKind};
 use crate::graph::Graph;
 use crate::methods::{EVOLUTION, METHODS, THROUGH_STEPS};
 use crate::report::Report;
@@ -30,14 +30,9 @@ pub(super) fn goes_through_steps(method: &Call) -> bool {
 }
 
 fn check_truncate(level: &Level, call: &Call, report: &mut Report) {
-    let truncate = setting(call, "truncate");
-    let Some((value, ValueKind::Integer(digits))) = truncate.map(|setting| (&setting.value, &setting.value.kind))
-    else {
-        return;
-    };
-    let unroll = level.unroll.as_ref().map_or(Some(1), |unroll| unroll.base10_parse::<u32>().ok());
+    let Some(value) = setting(call, "truncate").map(|setting| &setting.value) else { return };
     // Numbers that are none have been reported for what they are.
-    let (Some(unroll), Ok(truncate)) = (unroll.filter(|&unroll| unroll > 0), digits.parse::<u32>()) else { return };
+    let (Some(unroll), Some(truncate)) = (steps(level), count(value)) else { return };
     if truncate > unroll {
         let name = level.name.unraw();
         report.error(
@@ -47,6 +42,20 @@ fn check_truncate(level: &Level, call: &Call, report: &mut Report) {
                  `unroll`"
             ),
         );
+    }
+}
+
+/// The steps that the level takes before a level above, if that is a number.
+pub(super) fn steps(level: &Level) -> Option<u32> {
+    let unroll = level.unroll.as_ref().map_or(Some(1), |unroll| unroll.base10_parse().ok());
+    unroll.filter(|&unroll| unroll > 0)
+}
+
+/// The integer that a value is, if it is one.
+pub(super) fn count(value: &Value) -> Option<u32> {
+    match &value.kind {
+        ValueKind::Integer(digits) => digits.parse().ok(),
+        _ => None,
     }
 }
 

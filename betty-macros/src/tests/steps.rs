@@ -206,3 +206,49 @@ fn start_nobody_waits_for() {
          level net: M { upper: [meta], hypergradient: cg, .. }",
     );
 }
+
+#[test]
+fn steps_that_are_cut_off_from_where_they_begin() {
+    let program = |truncate: &str, net: &str| {
+        format!(
+            "struct P;
+             level meta: M {{ lower: [net], .. }}
+             level net: M {{ start: from(meta), unroll: 3, hypergradient: unrolled(truncate = {truncate}), {net} .. }}"
+        )
+    };
+    let text = "`unrolled` looks back 2 of 3 steps, and where they begin is all that `net` has of `meta`, so no hypergradient \
+                reaches `meta`; raise `truncate`, or list `meta` under `upper` of `net`";
+    check_err(text, &program(">>>2<<<", ""));
+    // All steps, or another way to `meta`.
+    check_ok(&program("3", ""));
+    check_ok(&program("all", ""));
+    check_ok(&program("2", "upper: [meta],"));
+    check_ok(
+        "struct P;
+         level meta: M { lower: [net], .. }
+         level net: M {
+             start: from(meta), unroll: 3, hypergradient: unrolled(truncate = 2), batch: B, loss: f,
+             optimizer: sgd(lr = exp(meta.rate)),
+         }",
+    );
+    // What lies below answers to `meta`, or only to `net` itself.
+    let below =
+        |upper: &str| format!("{}\nlevel base: M {{ {upper}, hypergradient: cg, .. }}", program("2", "lower: [base],"));
+    check_ok(&below("upper: [net, meta]"));
+    check_err(text, &below("upper: [net]").replacen("truncate = 2", "truncate = >>>2<<<", 1));
+}
+
+#[test]
+fn tasks_with_nothing_to_solve() {
+    let text = "`tasks` is how often the levels below `net` are solved for one of its steps, and there is none; `accumulate` \
+                averages over batches";
+    let program = |tasks: &str| {
+        format!(
+            "struct P;
+             level top: M {{ lower: [net], tasks: 2, .. }}
+             level net: M {{ upper: [top], hypergradient: cg, tasks: {tasks}, .. }}"
+        )
+    };
+    check_err(text, &program(">>>2<<<"));
+    check_ok(&program("1"));
+}

@@ -118,6 +118,51 @@ pub enum ConfigError {
         /// The level that it starts from.
         from: String,
     },
+    /// A level no longer starts from another, which is all that it had of it.
+    #[error(
+        "`{path}` is `{start}`, but in the program where the steps of `{level}` begin is all that it has of `{from}`, so no \
+         hypergradient would reach `{from}`; leave `from`, or list `{from}` under `upper` of `{level}`"
+    )]
+    StartLeft {
+        /// Where the word stands.
+        path: String,
+        /// The word.
+        start: &'static str,
+        /// The level.
+        level: String,
+        /// The level that it starts from in the program.
+        from: String,
+    },
+    /// Too few steps are differentiated to see where they begin, which is all that a level has of another.
+    #[error(
+        "`{path}` is {truncate} of {unroll} steps, but where they begin is all that `{level}` has of `{from}`, so no \
+         hypergradient would reach `{from}`; raise it, or list `{from}` under `upper` of `{level}`"
+    )]
+    StartCut {
+        /// Where the number stands.
+        path: String,
+        /// The level.
+        level: String,
+        /// The level that it starts from.
+        from: String,
+        /// The number.
+        truncate: usize,
+        /// Steps that are taken.
+        unroll: usize,
+    },
+    /// Several tasks for a level below which nothing is solved.
+    #[error(
+        "`{path}` is {tasks}, but `{level}` waits for no level that could be solved for each task; `accumulate` averages over \
+         batches"
+    )]
+    NoTasks {
+        /// Where the number stands.
+        path: String,
+        /// The level.
+        level: String,
+        /// The number.
+        tasks: usize,
+    },
     /// A number is learned by a level that the program does not let learn it.
     #[error(
         "`{path}` is `{number}`, but in the program `{from}` learns no number of `{level}`, and the program fixes where \

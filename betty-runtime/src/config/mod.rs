@@ -2,6 +2,7 @@
 
 mod all;
 mod check;
+mod edges;
 mod error;
 mod hypergradient;
 mod hyperparameter;

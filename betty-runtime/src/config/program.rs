@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::check::{self, Family, METHODS, OPTIMIZERS, PROJECTIONS};
 use super::error::ConfigError;
-use super::{HypergradientConfig, LevelConfig, Start, learned, together};
+use super::{HypergradientConfig, LevelConfig, Start, edges, learned, together};
 use crate::engine::schedule::Schedule;
 use crate::file::replace;
 
@@ -105,6 +105,7 @@ pub trait ProgramConfig: Clone + Default + Serialize + DeserializeOwned {
             }
             check_start(schedule, index, config)?;
             together::check(schedule, index, &levels)?;
+            edges::check(schedule, index, config)?;
             learned::check_edges(schedule, index, config)?;
             match (schedule.is_passed(index), &config.hypergradient) {
                 (true, None) => return Err(ConfigError::HypergradientMissing { path, level }),

@@ -1,13 +1,15 @@
 //! A traced loss on a device, with its gradient programs.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 
 use burn::tensor::{DType, Device};
 
 use crate::execute::{Program, Vector};
 use crate::execute::{ReadError, Value};
-use crate::graph::{Graph, GraphError, NodeId, Op, accumulator, products_as_given, products_in, vjp};
+use crate::graph::{
+    Graph, GraphError, NodeId, Op, accumulator, dependents, products_as_given, products_in, reachable, vjp,
+};
 use crate::trace::{Source, Trace};
 
 /// A traced loss with everything compiled from it so far.
@@ -28,6 +30,8 @@ pub struct GradientProgram {
     metrics: Vec<Rc<str>>,
     /// The running statistics that the loss moves.
     advances: Vec<Source>,
+    /// The levels whose parameters the gradients depend on.
+    depends: BTreeSet<usize>,
 }
 
 /// A loss and its gradients at one point.
@@ -101,6 +105,31 @@ impl Loss {
         self.parameters.get(&level).map_or(&[], Vec::as_slice)
     }
 
+    /// The levels of whose modules the loss depends on any tensor.
+    pub(crate) fn reads(&self) -> BTreeSet<usize> {
+        let leaf = |&(source, node): &(Source, NodeId)| match source {
+            Source::Leaf { level, .. } => Some((level, node)),
+            Source::Batch { .. } => None,
+        };
+        let needed = reachable(&self.trace.graph, &[self.trace.loss]);
+        let leaves = self.trace.inputs.iter().filter_map(leaf);
+        leaves.filter(|(_, node)| needed[node.index()]).map(|(level, _)| level).collect()
+    }
+
+    /// The levels on whose parameters the loss depends.
+    pub(crate) fn depends_on(&self) -> BTreeSet<usize> {
+        let needed = reachable(&self.trace.graph, &[self.trace.loss]);
+        let is_needed = |nodes: &[NodeId]| nodes.iter().any(|node| needed[node.index()]);
+        self.levels().filter(|(_, nodes)| is_needed(nodes)).map(|(level, _)| level).collect()
+    }
+
+    /// Whether derivatives of the loss leave out what it depends on because the user says so, or cannot be taken at all.
+    pub(crate) fn holds_constant(&self) -> bool {
+        let needed = reachable(&self.trace.graph, &[self.trace.loss]);
+        let stops = |id: NodeId| needed[id.index()] && self.trace.graph.node(id).op == Op::StopGradient;
+        !self.trace.differentiable || self.trace.graph.ids().any(stops)
+    }
+
     /// Whether a forward pass moves running statistics.
     pub fn moves_statistics(&self) -> bool {
         !self.trace.advances.is_empty()
@@ -129,12 +158,17 @@ impl Loss {
         let gradients =
             gradient_nodes(&mut graph, self.trace.loss, levels.iter().map(|&level| self.parameters(level)))?;
         let flat: Vec<NodeId> = gradients.iter().flatten().copied().collect();
+        let reaches = |nodes: &[NodeId]| {
+            let reached = dependents(&graph, nodes);
+            flat.iter().any(|node| reached[node.index()])
+        };
+        let depends = self.levels().filter(|(_, nodes)| reaches(nodes)).map(|(level, _)| level).collect();
         let (metrics, measured): (Vec<Rc<str>>, Vec<NodeId>) = self.trace.metrics.iter().cloned().unzip();
         let status = status(&mut graph, self.trace.loss, &flat, &measured)?;
         let (advances, moved): (Vec<Source>, Vec<NodeId>) = self.trace.advances.iter().copied().unzip();
         let outputs: Vec<NodeId> = std::iter::once(status).chain(flat).chain(moved).collect();
         let program = Program::new(&graph, &self.input_nodes(), &outputs, &self.device);
-        Ok(GradientProgram { program, counts: gradients.iter().map(Vec::len).collect(), metrics, advances })
+        Ok(GradientProgram { program, counts: gradients.iter().map(Vec::len).collect(), metrics, advances, depends })
     }
 
     /// The loss, our gradients and Burn's, for every float leaf that Burn differentiated: for verification.
@@ -175,6 +209,11 @@ impl GradientProgram {
     pub fn gradients(&self, inputs: impl IntoIterator<Item = Value>, seed: u64) -> Vec<Vector> {
         let mut outputs = self.program.run(inputs, seed).into_iter().skip(1);
         self.counts.iter().map(|&count| Vector(outputs.by_ref().take(count).collect())).collect()
+    }
+
+    /// The levels whose parameters move any of the gradients, be it without a derivative.
+    pub fn depends_on(&self) -> &BTreeSet<usize> {
+        &self.depends
     }
 
     /// The planned program.

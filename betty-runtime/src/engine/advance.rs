@@ -184,6 +184,14 @@ impl<P: Multilevel> Engine<P> {
 
     /// One optimizer step of level `k`; answers the loss before it.
     fn step(&mut self, k: usize, evaluated: Evaluated) -> Result<f64, EngineError> {
+        for (level, other) in std::mem::take(&mut self.losses.still) {
+            let (name, other) = (self.levels[level].name, self.levels[other].name);
+            tracing::warn!(
+                "the loss of level `{name}` only adds what it reads of `{other}`, or reads only what stands still there, so that \
+                 every hypergradient between them is zero"
+            );
+            self.emit(&Event::ZeroEdge { level, name, other });
+        }
         for (level, difference) in std::mem::take(&mut self.losses.roundings) {
             let name = self.levels[level].name;
             self.emit(&Event::Rounding { level, name, difference });

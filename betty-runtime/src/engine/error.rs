@@ -97,6 +97,30 @@ pub enum EngineError {
         /// What rounding can explain.
         tolerance: f64,
     },
+    /// No hypergradient passes along an edge of the program, because the losses do not depend on what it leads to.
+    #[error(
+        "`{list}` of level `{level}` lists `{other}`, but its loss depends on nothing in `{other}`, so no hypergradient passes \
+         between them; read a parameter of it in the loss of `{level}`, take `{other}` out of the list, or say that the edge is for \
+         later: `engine.unread(\"{level}\", \"{other}\")`"
+    )]
+    Unread {
+        /// The level.
+        level: String,
+        /// The level that it lists.
+        other: String,
+        /// The list, `upper` or `lower`.
+        list: &'static str,
+    },
+    /// No edge leads from one level to another.
+    #[error(
+        "level `{level}` lists `{other}` neither under `upper` nor under `lower`, so there is no edge to be used later"
+    )]
+    NoEdge {
+        /// The level.
+        level: String,
+        /// The other level.
+        other: String,
+    },
     /// A loss or gradient is infinite or not a number.
     #[error(
         "the {quantity} of level `{level}` is {value} at step {step}; the parameters of the step before are kept. \

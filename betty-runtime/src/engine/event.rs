@@ -53,6 +53,16 @@ pub enum Event<'a> {
         /// is the sum of, it is more, and with kinks such as a rectifier's, which rounding crosses, about its square root.
         difference: f64,
     },
+    /// A level's loss reads a level that it lists, but only adds it, or reads only parts that stand still: every hypergradient
+    /// along this edge is zero. Told once, at the level's first step.
+    ZeroEdge {
+        /// Number of the level.
+        level: usize,
+        /// Its name.
+        name: &'a str,
+        /// Name of the level that it lists.
+        other: &'a str,
+    },
     /// All uppermost levels took a step.
     Iteration {
         /// The iteration, counted from 1.

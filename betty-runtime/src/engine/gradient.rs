@@ -84,8 +84,7 @@ impl<P: Multilevel> Engine<P> {
     /// best responses answer to it.
     fn derivative(&mut self, k: usize, batch: &Rc<AnyBatch>, seed: u64) -> Result<Derivative, EngineError> {
         let spec = &P::SCHEDULE.levels[k];
-        let stops = spec.sweep.iter().map(|stop| stop.level).filter(|level| spec.lower.contains(level));
-        let of: Vec<usize> = std::iter::once(k).chain(stops).collect();
+        let of = P::SCHEDULE.differentiates(k);
         let loss = self.losses.prepare(&self.problem, &self.levels, k, batch, seed)?;
         let inputs = gather(loss, &self.levels, batch);
         let program = loss.gradient(&of).map_err(|source| EngineError::Graph { level: spec.name.into(), source })?;

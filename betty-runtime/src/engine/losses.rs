@@ -7,6 +7,7 @@ use std::rc::Rc;
 use burn::tensor::Device;
 use indexmap::IndexMap;
 
+use super::edges::Edges;
 use super::error::EngineError;
 use super::ground::{Ground, Shape};
 use super::level::{Level, check_device};
@@ -30,6 +31,10 @@ pub(super) struct Losses {
     pub(super) verify: bool,
     /// Whether products are computed in the types that levels ask for.
     rounds: bool,
+    /// What of the program's edges the losses bear out.
+    pub(super) edges: Edges,
+    /// Edges along which every hypergradient is zero, though the loss reads what they lead to; not reported yet.
+    pub(super) still: Vec<(usize, usize)>,
     /// Levels whose products are computed in a type of their own, with how far that moves the gradient; not reported yet.
     pub(super) roundings: Vec<(usize, f64)>,
 }
@@ -44,6 +49,8 @@ impl Losses {
             device,
             verify: true,
             rounds: true,
+            edges: Edges::new(levels),
+            still: Vec::new(),
             roundings: Vec::new(),
         }
     }
@@ -53,11 +60,13 @@ impl Losses {
         self.caches.iter_mut().for_each(IndexMap::clear);
         self.curvatures.clear();
         self.tasks.clear();
+        self.edges.clear();
     }
 
     /// Losses without rounded products, in the place of these, which are answered to come back to.
     pub(super) fn take_unrounded(&mut self) -> Self {
-        let fresh = Losses { rounds: false, verify: false, ..Losses::new(self.caches.len(), self.device.clone()) };
+        let mut fresh = Losses { rounds: false, verify: false, ..Losses::new(self.caches.len(), self.device.clone()) };
+        fresh.edges = self.edges.clone();
         std::mem::replace(self, fresh)
     }
 
@@ -97,6 +106,9 @@ impl Losses {
                         self.roundings.push((k, difference));
                     }
                 }
+                let graph = |source| EngineError::Graph { level: levels[k].name.into(), source };
+                self.edges.learn::<P>(k, &mut loss).map_err(graph)?;
+                self.still.extend(self.edges.check::<P>(k, levels)?.into_iter().map(|other| (k, other)));
                 // Those of all steps before a step of a level above may be needed together.
                 if cache.len() >= TRACES.max(levels[k].config.unroll * levels[k].evaluations()) {
                     cache.shift_remove_index(0);

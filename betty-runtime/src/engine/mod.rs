@@ -3,6 +3,7 @@
 mod advance;
 mod check;
 mod checkpoint;
+mod edges;
 mod error;
 mod event;
 mod explain;

@@ -27,6 +27,11 @@ multilevel! {
     }
 }
 
+/// Neither loss reads the other level, so that products alone are counted.
+fn apart(engine: Engine<Products>) -> Engine<Products> {
+    engine.unread("scale", "b").unwrap().unread("b", "scale").unwrap()
+}
+
 #[test]
 fn operations_are_those_of_the_matrix_products() {
     let device = Device::flex();
@@ -36,7 +41,7 @@ fn operations_are_those_of_the_matrix_products() {
     };
     let stream = || Stream::constant(Tensor::<2>::ones([8, 16], &device));
     let data = ProductsData { scale: stream(), b: stream() };
-    let explained = Engine::new(problem, data, ProductsConfig::default()).unwrap().explain().unwrap();
+    let explained = apart(Engine::new(problem, data, ProductsConfig::default()).unwrap()).explain().unwrap();
     let [scale, b] = explained.levels.as_slice() else { panic!("two levels") };
     // Two tasks, each after three steps of the lower level.
     assert_eq!((scale.steps, b.steps, b.parameters), (1, 6, 64));
@@ -64,7 +69,7 @@ fn a_penalty_takes_gradients_only() {
     let data = ProductsData { scale: stream(), b: stream() };
     let mut config = ProductsConfig::default();
     config.b.hypergradient = Some(serde_json::from_str(r#"{"method": "penalty", "steps": 7}"#).unwrap());
-    let explained = Engine::new(problem, data, config).unwrap().explain().unwrap();
+    let explained = apart(Engine::new(problem, data, config).unwrap()).explain().unwrap();
     let response = &explained.levels[0].responses[0];
     assert_eq!((response.method, response.products), ("penalty", Some(7)));
     // A·B and Aᵀ·(A·B) at B itself and at seven points beside it, for two tasks; the scale is not in this loss.

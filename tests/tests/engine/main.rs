@@ -3,6 +3,7 @@
 
 mod checkpoints;
 mod data;
+mod edges;
 mod explain;
 mod failures;
 mod metrics;

@@ -66,7 +66,8 @@ macro_rules! program {
                     apart(&w, &one)
                 };
                 let before = gap(&problem.w);
-                let mut engine = Engine::new(problem, $data { scale: stream(), w: stream() }, config)?;
+                let mut engine =
+                    Engine::new(problem, $data { scale: stream(), w: stream() }, config)?.unread("w", "scale")?;
                 engine.run(1)?;
                 Ok((before, gap(&engine.problem().w)))
             }

@@ -48,7 +48,8 @@ fn trained(precision: Option<Precision>) -> (Vec<f64>, f64) {
     let mut config = NormedConfig::default();
     config.net.precision = precision;
     let data = NormedData { scale: stream(), net: stream() };
-    let mut engine = Engine::new(Normed { scale, net }, data, config).unwrap();
+    let engine = Engine::new(Normed { scale, net }, data, config).unwrap();
+    let mut engine = engine.unread("scale", "net").unwrap().unread("net", "scale").unwrap();
     let metric = engine.run(1).unwrap().levels[1].metrics[0].1;
     let norm = &engine.problem().net.norm;
     let statistics = [norm.running_mean.value(), norm.running_var.value()];

@@ -57,8 +57,7 @@ impl<P: Multilevel> Engine<P> {
     fn explain_level(&mut self, k: usize, steps: u64, points: &[Seeded]) -> Result<LevelCost, EngineError> {
         let spec = &P::SCHEDULE.levels[k];
         let graph = |source| EngineError::Graph { level: spec.name.into(), source };
-        let stops = spec.sweep.iter().map(|stop| stop.level).filter(|level| spec.lower.contains(level));
-        let of: Vec<usize> = std::iter::once(k).chain(stops).collect();
+        let of = P::SCHEDULE.differentiates(k);
         let gradient = self.losses.get_mut(k, &points[k].0).gradient(&of).map_err(graph)?;
         let level = &self.levels[k];
         let parameters = level.parameters();

@@ -71,6 +71,15 @@ impl Schedule {
         self.levels.iter().flat_map(|of| of.sweep).any(|stop| stop.level == level)
     }
 
+    /// The levels in whose parameters the loss of `level` is differentiated for its gradient: its own, and those of the levels
+    /// below that it reads and that answer to it.
+    #[must_use]
+    pub fn differentiates(&self, level: usize) -> Vec<usize> {
+        let spec = &self.levels[level];
+        let stops = spec.sweep.iter().map(|stop| stop.level).filter(|stop| spec.lower.contains(stop));
+        std::iter::once(level).chain(stops).collect()
+    }
+
     /// The levels that the best response of `level` is differentiated in, in order of declaration.
     #[must_use]
     pub fn reached_from(&self, level: usize) -> Vec<usize> {
