@@ -16,7 +16,7 @@ pub enum DeviceChoice {
 }
 
 /// A device that does not exist, or not for this build.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DeviceError {
     /// Not a device's name.
     #[error("no device named `{0}`; choose `cpu`, `cuda`, or `cuda:N` for GPU number N")]
@@ -33,6 +33,8 @@ pub enum DeviceError {
         available: usize,
     },
 }
+
+betty_runtime::debug_as_report!(DeviceError);
 
 impl DeviceChoice {
     /// The device itself.

@@ -12,7 +12,7 @@ use crate::output::OutputError;
 use crate::plot::PlotError;
 
 /// Why there are no results.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 pub enum Failure {
     /// An option whose number is too small.
     #[error("`--{option}` must be at least {least}")]
@@ -87,9 +87,14 @@ pub enum Failure {
     Print(io::Error),
 }
 
+betty_runtime::debug_as_report!(Failure);
+
 impl From<EngineError> for Failure {
     fn from(error: EngineError) -> Self {
-        Failure::Training(Box::new(error))
+        match error {
+            EngineError::Config(error) => Failure::Config(error),
+            error => Failure::Training(Box::new(error)),
+        }
     }
 }
 

@@ -11,7 +11,7 @@ pub struct OutputFolder {
 }
 
 /// A file or folder that could not be written.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[error("cannot write `{}`: {source}", path.display())]
 pub struct OutputError {
     /// Which one.
@@ -19,6 +19,8 @@ pub struct OutputError {
     /// Why.
     pub source: io::Error,
 }
+
+betty_runtime::debug_as_report!(OutputError);
 
 impl OutputFolder {
     /// Makes the folder if it is not there, and writes a file into it to see whether that is possible.

@@ -54,6 +54,15 @@ fn impossible_numbers_are_refused() {
 }
 
 #[test]
+fn a_number_that_single_precision_does_not_hold_is_refused() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let config = folder.path().join("config.json");
+    fs::write(&config, r#"{ "weighting": { "optimizer": { "epsilon": 1e-46 } } }"#).expect("a config");
+    let text = refused(&["--config", &config.to_string_lossy()], 2);
+    assert!(text.starts_with("`weighting.optimizer.epsilon` is 1e-46, which is 0 in f32"), "{text}");
+}
+
+#[test]
 fn an_interrupted_run_ends_like_one_that_was_not() {
     let run = |folder: &TempDir, arguments: &[&str]| {
         let out = folder.path().to_string_lossy().into_owned();

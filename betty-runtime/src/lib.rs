@@ -27,6 +27,8 @@ pub mod hypergradient;
 pub mod linalg;
 pub mod nn;
 pub mod optimizer;
+mod panic;
+mod report;
 pub mod trace;
 
 pub use betty_macros::{Batch, multilevel};
@@ -48,6 +50,7 @@ pub use trace::{Batch, BatchMapper, LevelModule, LossValue, Measured, Tracer, gr
 /// What code written by `multilevel!` refers to. No part of it is stable.
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::report::write_report;
     pub use crate::trace::hash_plain;
     pub use burn::tensor::{Bool, Int, Tensor};
     pub use serde;

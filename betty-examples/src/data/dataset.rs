@@ -12,7 +12,7 @@ pub struct Dataset {
 }
 
 /// Images and labels that do not make a data set.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, PartialEq, thiserror::Error)]
 pub enum DatasetError {
     /// Images have no pixels.
     #[error("images without pixels")]
@@ -38,6 +38,8 @@ pub enum DatasetError {
         classes: usize,
     },
 }
+
+betty_runtime::debug_as_report!(DatasetError);
 
 impl Dataset {
     /// Images of `pixels` values in 0..1 each, one after the other, and a label below `classes` for each.

@@ -16,7 +16,7 @@ const UNSIGNED_BYTE: u8 = 8;
 const MOST_BYTES: usize = 1 << 32;
 
 /// An IDX file that cannot be used: which one, and why.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[error("cannot use `{}`: {problem}", file.display())]
 pub struct IdxError {
     /// The file, or the folder when files do not fit together.
@@ -27,7 +27,7 @@ pub struct IdxError {
 }
 
 /// What can be wrong with an IDX file.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 pub enum IdxProblem {
     /// Neither the plain nor the gzipped file exists.
     #[error("there is no such file, nor a gzipped one with `.gz` behind its name")]
@@ -91,6 +91,8 @@ pub enum IdxProblem {
     #[error(transparent)]
     Dataset(#[from] DatasetError),
 }
+
+betty_runtime::debug_as_report!(IdxError, IdxProblem);
 
 /// The training and the test set in a folder of the four files of MNIST, each plain or gzipped:
 /// `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, and the same with `t10k`.

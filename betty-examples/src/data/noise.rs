@@ -15,7 +15,7 @@ pub struct Noisy {
 }
 
 /// Labels that cannot be corrupted as asked.
-#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, Copy, PartialEq, thiserror::Error)]
 pub enum NoiseError {
     /// Not a share.
     #[error("the share of corrupted labels must be in 0..=1, but is {0}")]
@@ -24,6 +24,8 @@ pub enum NoiseError {
     #[error("labels cannot be corrupted with {0} class(es): a wrong label needs another class")]
     Classes(usize),
 }
+
+betty_runtime::debug_as_report!(NoiseError);
 
 /// Which label a corrupted example gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]

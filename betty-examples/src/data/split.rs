@@ -17,7 +17,7 @@ pub struct Split {
 }
 
 /// The clean set leaves nothing to train on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a clean set of {clean} examples is impossible: it takes at least 1 and leaves at least 1 of {available}")]
 pub struct SplitError {
     /// Size asked for.
@@ -25,6 +25,8 @@ pub struct SplitError {
     /// How many examples there are to train on and to be clean.
     pub available: usize,
 }
+
+betty_runtime::debug_as_report!(SplitError);
 
 impl Split {
     /// A third of `examples` for the test, `clean` for the clean set, and the rest to train on.

@@ -9,7 +9,7 @@ pub use histogram::{Group, Histogram};
 use plotters::style::RGBColor;
 
 /// The plot cannot be drawn.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the plot `{title}` cannot be drawn: {reason}")]
 pub struct PlotError {
     /// Its title.
@@ -17,6 +17,8 @@ pub struct PlotError {
     /// Why.
     pub reason: String,
 }
+
+betty_runtime::debug_as_report!(PlotError);
 
 impl PlotError {
     fn new(title: &str, reason: impl ToString) -> Self {

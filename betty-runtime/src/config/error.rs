@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 /// Why a config was refused. A path such as `classifier.hypergradient.iterations` names the place.
-#[derive(Debug, Error)]
+#[derive(Error)]
 #[non_exhaustive]
 pub enum ConfigError {
     /// The text is not JSON.
@@ -52,6 +52,23 @@ pub enum ConfigError {
         suggestion: Option<String>,
         /// All known names.
         known: Vec<String>,
+    },
+    /// A number that a level's float type turns into zero or infinity.
+    #[error(
+        "`{path}` is {number:e}, {what} is {rounded} in {dtype}, the float type that the level computes it in; choose a number \
+         that fits, or give the level parameters of a wider type"
+    )]
+    Rounded {
+        /// Where the number stands.
+        path: String,
+        /// The number.
+        number: f64,
+        /// What of it does not fit: `which`, or `the square of which`.
+        what: &'static str,
+        /// What it becomes.
+        rounded: f64,
+        /// The type.
+        dtype: String,
     },
     /// A value of the wrong kind or out of range.
     #[error("`{path}` is {value}; it must be {expected}")]
@@ -329,6 +346,8 @@ pub enum ConfigError {
         config: usize,
     },
 }
+
+crate::debug_as_report!(ConfigError);
 
 /// How alike two names must be (Jaro-Winkler, 1 is equal) before one is offered for the other.
 const ALIKE: f64 = 0.8;

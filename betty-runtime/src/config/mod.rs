@@ -11,6 +11,7 @@ mod optimizer;
 mod precision;
 mod program;
 mod projection;
+mod rounded;
 #[cfg(test)]
 mod tests;
 mod together;
@@ -30,6 +31,7 @@ pub use self::optimizer::{AdaGradConfig, AdamConfig, AdamWConfig, OptimizerConfi
 pub use self::precision::Precision;
 pub use self::program::ProgramConfig;
 pub use self::projection::{AtLeastConfig, ClampConfig, NormBallConfig, ProjectionConfig, SimplexConfig};
+pub(crate) use self::rounded::{check_rounded, rounded};
 
 /// The numbers of one level.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

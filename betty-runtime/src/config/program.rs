@@ -214,7 +214,7 @@ fn read<T: DeserializeOwned>(value: Value) -> Result<T, ConfigError> {
     serde_json::from_value(value).map_err(|reason| ConfigError::NotJson { reason })
 }
 
-fn to_object(config: &impl Serialize) -> Result<Map<String, Value>, ConfigError> {
+pub(super) fn to_object(config: &impl Serialize) -> Result<Map<String, Value>, ConfigError> {
     match serde_json::to_value(config) {
         Ok(Value::Object(object)) => Ok(object),
         Ok(value) => Err(ConfigError::Value { path: "config".to_owned(), value: value.to_string(), expected: LEVELS }),

@@ -133,6 +133,12 @@ impl Curvature {
         Ok((product.program.cost(), product.program.peak()))
     }
 
+    /// The most bytes that one of the programs made so far holds at once.
+    pub(crate) fn peak(&self) -> usize {
+        let products = self.products.values().map(|product| &product.program);
+        products.chain(&self.point).map(Program::peak).max().unwrap_or(0)
+    }
+
     /// What one evaluation at a point takes, for the products prepared so far.
     pub fn point_cost(&self) -> Cost {
         let inputs = self.lagrangian.input_nodes();

@@ -5,8 +5,7 @@ use std::rc::Rc;
 
 use burn::tensor::{DType, Device};
 
-use crate::execute::{Program, Vector};
-use crate::execute::{ReadError, Value};
+use crate::execute::{Origin, Program, ReadError, Unread, Value, Vector};
 use crate::graph::{
     Graph, GraphError, NodeId, Op, accumulator, dependents, products_as_given, products_in, reachable, vjp,
 };
@@ -46,6 +45,16 @@ pub struct Gradients {
     pub of: Vec<Vector>,
     /// The running statistics that the loss moves, with their next values.
     pub advances: Vec<(Source, Value)>,
+}
+
+/// A loss and its gradients at one point, with numbers that nobody has read yet.
+pub(crate) struct Launched {
+    /// The loss, the sum of squares of all gradients, and the metrics.
+    pub(crate) status: Unread,
+    /// One gradient for each level asked for.
+    pub(crate) of: Vec<Vector>,
+    /// The running statistics that the loss moves, with their next values.
+    pub(crate) advances: Vec<(Source, Value)>,
 }
 
 impl Loss {
@@ -130,6 +139,11 @@ impl Loss {
         !self.trace.differentiable || self.trace.graph.ids().any(stops)
     }
 
+    /// The most bytes that one of its programs holds at once.
+    pub(crate) fn peak(&self) -> usize {
+        self.gradients.values().map(|of| of.program.peak()).max().unwrap_or(0)
+    }
+
     /// Whether a forward pass moves running statistics.
     pub fn moves_statistics(&self) -> bool {
         !self.trace.advances.is_empty()
@@ -196,13 +210,28 @@ impl GradientProgram {
     /// # Errors
     /// [`ReadError`] if the loss cannot be read back.
     pub fn run(&self, inputs: impl IntoIterator<Item = Value>, seed: u64) -> Result<Gradients, ReadError> {
+        let Launched { status, of, advances } = self.launch(inputs, seed);
+        let [status] = Unread::read([status])?;
+        let metrics = self.metrics(&status);
+        Ok(Gradients { loss: loss_in(&status), square_norm: square_norm_in(&status), metrics, of, advances })
+    }
+
+    /// As [`run`](Self::run), with numbers that are to be read.
+    pub(crate) fn launch(&self, inputs: impl IntoIterator<Item = Value>, seed: u64) -> Launched {
         let mut outputs = self.program.run(inputs, seed).into_iter();
-        let status = outputs.next().map_or_else(|| Ok(Vec::new()), |status| status.to_vec())?;
+        let status = outputs.next().map_or_else(|| Unread::Known(Vec::new()), Unread::OnDevice);
         let of = self.counts.iter().map(|&count| Vector(outputs.by_ref().take(count).collect())).collect();
-        let at = |i: usize| status.get(i).copied().unwrap_or(f64::NAN);
-        let advances = self.advances.iter().copied().zip(outputs).collect();
-        let metrics = (2..).zip(&self.metrics).map(|(i, name)| (Rc::clone(name), at(i))).collect();
-        Ok(Gradients { loss: at(0), square_norm: at(1), metrics, of, advances })
+        Launched { status, of, advances: self.advances.iter().copied().zip(outputs).collect() }
+    }
+
+    /// The metrics among the numbers of a status.
+    pub(crate) fn metrics(&self, status: &[f64]) -> Vec<(Rc<str>, f64)> {
+        self.metrics.iter().cloned().zip(status.iter().skip(2).copied().chain(std::iter::repeat(f64::NAN))).collect()
+    }
+
+    /// Where a loss or gradient that is not finite comes from, on the same inputs.
+    pub(crate) fn origin(&self, inputs: &[Value], seed: u64) -> Result<Option<Origin>, ReadError> {
+        self.program.origin(inputs, seed)
     }
 
     /// The gradients alone, on the same inputs: nothing is read from the device.
@@ -220,6 +249,16 @@ impl GradientProgram {
     pub fn program(&self) -> &Program {
         &self.program
     }
+}
+
+/// The loss among the numbers of a status.
+pub(crate) fn loss_in(status: &[f64]) -> f64 {
+    status.first().copied().unwrap_or(f64::NAN)
+}
+
+/// The sum of squares of all gradients among the numbers of a status.
+pub(crate) fn square_norm_in(status: &[f64]) -> f64 {
+    status.get(1).copied().unwrap_or(f64::NAN)
 }
 
 /// Adds the gradients of `loss` with respect to several groups of nodes; zeros where it does not depend on a node.

@@ -13,5 +13,6 @@ mod vectorized;
 pub use curvature::{Curvature, Point};
 pub use lagrangian::{Input, Lagrangian, StepInput, Variable};
 pub use loss::{GradientProgram, Gradients, Loss};
+pub(crate) use loss::{Launched, loss_in, square_norm_in};
 pub use steps::{LevelAbove, StepGraph, Steps};
 pub use tasks::{LossFound, StepFound, TaskFound, TaskSteps, Tasks, TasksFound};

@@ -5,9 +5,10 @@ use std::rc::Rc;
 
 use super::error::EngineError;
 use super::event::Event;
-use super::gradient::TotalGradient;
+use super::gradient::Found;
 use super::level::Place;
 use super::metrics::Metrics;
+use super::numbers::{Numbers, Told};
 use super::program::Multilevel;
 use super::rates::LearningRates;
 use super::record::Record;
@@ -15,8 +16,8 @@ use super::step::{Evaluation, Step, mean};
 use super::train::Engine;
 use crate::config::{HypergradientConfig, LowerBatch, Start};
 use crate::derivatives::Variable;
-use crate::execute::{Value, Vector, mix};
-use crate::linalg::InnerProductSpace;
+use crate::execute::{Unread, Value, Vector, mix};
+use crate::panic::caught;
 use crate::trace::AnyBatch;
 
 /// Gradients gathered for one step.
@@ -25,12 +26,22 @@ pub(super) struct Evaluated {
     /// Sum of the losses.
     pub(super) loss: f64,
     pub(super) metrics: Metrics,
-    /// Norm of the last gradient.
+    /// Norm of the gradient, if it is one.
     pub(super) norm: f64,
+    /// What is still to be read of the gradient, if it is one.
+    numbers: Option<Numbers>,
     pub(super) gradients: Vec<Vector>,
     evaluations: Vec<Evaluation>,
     /// What the level's running statistics have become.
     statistics: Vec<(usize, Value)>,
+}
+
+impl Evaluated {
+    fn add(&mut self, Told { loss, metrics, norm }: Told) {
+        self.loss += loss;
+        self.metrics.add(metrics);
+        self.norm = norm;
+    }
 }
 
 impl<P: Multilevel> Engine<P> {
@@ -91,7 +102,7 @@ impl<P: Multilevel> Engine<P> {
             return Ok(());
         }
         if self.levels[k].config.vectorize
-            && let Some(evaluated) = self.evaluate_together(k, losses)?
+            && let Some(evaluated) = self.guarded(k, |engine| engine.evaluate_together(k, losses))?
         {
             self.mark_seen(k);
             losses[k] = Some(self.step(k, evaluated)?);
@@ -168,16 +179,19 @@ impl<P: Multilevel> Engine<P> {
         for _ in 0..self.levels[k].config.accumulate {
             // Each batch goes on from the statistics that the one before left; they count once the step is taken.
             let before = self.levels[k].set_statistics(std::mem::take(&mut evaluated.statistics));
-            let found = self.next_gradient(k, record);
+            let found = self.guarded(k, |engine| engine.next_gradient(k, record));
             evaluated.statistics = self.levels[k].set_statistics(before);
             let (part, evaluation) = found?;
             evaluated.statistics.retain(|(index, _)| part.statistics.iter().all(|(newer, _)| newer != index));
             evaluated.statistics.extend(part.statistics);
-            evaluated.loss += part.loss;
-            evaluated.metrics.add(part.metrics);
-            evaluated.norm = part.norm;
             evaluated.gradients.push(part.gradient);
             evaluated.evaluations.extend(evaluation);
+            if self.levels[k].evaluations() == 1 {
+                // Read once the step is computed, together with whether that is finite.
+                evaluated.numbers = Some(part.numbers);
+            } else {
+                evaluated.add(self.read_numbers(k, part.numbers)?);
+            }
         }
         Ok(())
     }
@@ -196,29 +210,59 @@ impl<P: Multilevel> Engine<P> {
             let name = self.levels[level].name;
             self.emit(&Event::Rounding { level, name, difference });
         }
-        let Evaluated { loss, metrics, mut norm, gradients, evaluations, statistics } = evaluated;
-        let count = gradients.len();
-        let loss = loss / count as f64;
-        let gradient = mean(gradients.into_iter(), count);
-        if count > 1 {
-            norm = gradient.dot(&gradient)?.sqrt();
+        let scheduler = self.levels[k].scheduler.clone();
+        let stepped = self.guarded(k, |engine| engine.compute_and_take(k, evaluated));
+        if stepped.is_err() {
+            self.levels[k].scheduler = scheduler;
         }
+        stepped
+    }
+
+    /// Computes a step, and takes it if it leads to finite numbers.
+    fn compute_and_take(&mut self, k: usize, mut evaluated: Evaluated) -> Result<f64, EngineError> {
+        let (numbers, evaluations) = (evaluated.numbers.take(), std::mem::take(&mut evaluated.evaluations));
+        let (gradients, statistics) =
+            (std::mem::take(&mut evaluated.gradients), std::mem::take(&mut evaluated.statistics));
+        let count = gradients.len();
+        let gradient = mean(gradients.into_iter(), count);
+        let square_norm = if count > 1 { Unread::square_norm(&gradient) } else { Unread::Known(Vec::new()) };
         let learned = self.learned(k);
         let observed_rate = self.observed_rate(k, &learned)?;
-        let rates = self.record(k, &gradient, evaluations, &learned)?;
         let level = &mut self.levels[k];
-        level.step(gradient, learned, &rates);
+        let rates = level.learning_rates();
+        let kept = level.trajectory.is_some().then(|| gradient.clone());
+        let moved = level.moved(gradient, learned.clone(), &rates);
+        let finiteness = Self::finiteness(&moved, &statistics);
+        let (square_norm, finiteness) = match numbers {
+            Some(numbers) => {
+                let (told, finiteness) = self.read_with(k, numbers, finiteness)?;
+                evaluated.add(told);
+                (Vec::new(), finiteness)
+            }
+            None => Unread::read([square_norm, finiteness])?.into(),
+        };
+        let norm = square_norm.first().map_or(evaluated.norm, |square| square.sqrt());
+        let rate = rates.each.first().map(|_| rates.base);
+        if !finiteness.iter().all(|number| number.is_finite()) {
+            self.check_moved(k, &moved, &statistics, norm, rate)?;
+        }
+        if let Some(gradient) = kept {
+            self.record(k, gradient, evaluations, learned, &rates)?;
+        }
+        let level = &mut self.levels[k];
+        let (name, learning_rate) = (level.name, observed_rate.unwrap_or(rates.base));
+        level.arrive(moved, rates);
         level.set_statistics(statistics);
         self.stale = true;
-        let metrics = metrics.means();
+        let (loss, metrics) = (evaluated.loss / count as f64, evaluated.metrics.means());
         let event = Event::Step {
             level: k,
-            name: level.name,
+            name,
             step: level.steps,
             loss,
             metrics: &metrics,
             gradient_norm: norm,
-            learning_rate: observed_rate.unwrap_or(rates.base),
+            learning_rate,
             looks_ahead: level.looks_ahead,
         };
         self.emit(&event);
@@ -226,31 +270,24 @@ impl<P: Multilevel> Engine<P> {
         Ok(loss)
     }
 
-    /// Takes note of the step that level `k` is about to take, if it is differentiated; answers its learning rates.
+    /// Takes note of the step that level `k` is about to take, which is differentiated.
     fn record(
         &mut self,
         k: usize,
-        gradient: &Vector,
+        gradient: Vector,
         evaluations: Vec<Evaluation>,
-        learned: &[Value],
-    ) -> Result<LearningRates, EngineError> {
-        let level = &mut self.levels[k];
-        let scheduler = level.scheduler.clone();
-        let rates = level.learning_rates();
+        learned: Vec<Value>,
+        rates: &LearningRates,
+    ) -> Result<(), EngineError> {
         let level = &self.levels[k];
-        let Some(steps) = &level.trajectory else { return Ok(rates) };
-        let (before, number) = (Some(level.before(gradient.clone(), learned.to_vec())), level.next_number());
+        let Some(steps) = &level.trajectory else { return Ok(()) };
+        let (before, number) = (Some(level.before(gradient, learned.clone())), level.next_number());
         let above = P::SCHEDULE.reached_from(k).into_iter();
         let above = above.map(|above| (Variable::Level(above), self.levels[above].parameters())).collect();
-        let learned = learned.to_vec();
-        match steps.add(Step { evaluations, rates: rates.clone(), learned, number, before }, above) {
-            Ok(()) => Ok(rates),
-            Err(source) => {
-                let (level, source) = (level.name.into(), Box::new(source));
-                self.levels[k].scheduler = scheduler;
-                Err(EngineError::Method { level, source })
-            }
-        }
+        let step = Step { evaluations, rates: rates.clone(), learned, number, before };
+        steps
+            .add(step, above)
+            .map_err(|source| EngineError::Method { level: level.name.into(), source: Box::new(source) })
     }
 
     /// The current values of the tensors that learned numbers of level `k`'s optimizer are made of.
@@ -268,10 +305,10 @@ impl<P: Multilevel> Engine<P> {
     }
 
     /// The total gradient of level `k` on its next batch, which becomes the batch its best response is differentiated on.
-    fn next_gradient(&mut self, k: usize, record: bool) -> Result<(TotalGradient, Option<Evaluation>), EngineError> {
+    fn next_gradient(&mut self, k: usize, record: bool) -> Result<(Found, Option<Evaluation>), EngineError> {
         let batch = self.next_batch(k)?;
         let seed = self.draw_seed(k);
-        let gradient = self.total_gradient(k, &batch, seed, record)?;
+        let gradient = self.find_gradient(k, &batch, seed, record)?;
         self.levels[k].last = Some((batch, seed));
         Ok(gradient)
     }
@@ -288,7 +325,10 @@ impl<P: Multilevel> Engine<P> {
 
     fn stream_batch(&mut self, k: usize) -> Result<AnyBatch, EngineError> {
         let level = || self.levels[k].name.to_owned();
-        match (self.streams[k].next_batch(), self.levels[k].batches) {
+        let stream = &mut self.streams[k];
+        let next = caught(|| stream.next_batch());
+        let next = next.unwrap_or_else(|panic| Err(format!("it panicked: {panic}").into()));
+        match (next, self.levels[k].batches) {
             (Ok(Some(batch)), _) => Ok(batch),
             (Ok(None), 0) => Err(EngineError::EmptyData { level: level() }),
             (Ok(None), batches) => Err(EngineError::OutOfData { level: level(), batches }),

@@ -69,7 +69,7 @@ impl<P: Multilevel> Engine<P> {
     /// exact derivative of the best responses, by elimination for small levels and by long runs of minimal residuals for
     /// others, without damping, and without the rounding of a level's `precision`.
     ///
-    /// Two total gradients and some hundred products; nothing is changed but that the level's stream gives one batch.
+    /// Two total gradients and some hundred products; nothing is changed, and the batches stay the next ones.
     ///
     /// # Errors
     /// [`EngineError`] as for a step; [`EngineError::NoHypergradient`] for a level whose gradient is only direct, and
@@ -83,10 +83,8 @@ impl<P: Multilevel> Engine<P> {
         }
         self.check_reference(k)?;
         let observers = std::mem::take(&mut self.observers);
-        let solutions = self.levels[k].solutions.clone();
-        let found = self.compare(k);
+        let found = self.ask(k, |engine| engine.compare(k));
         self.observers = observers;
-        self.levels[k].solutions = solutions;
         found
     }
 
@@ -125,7 +123,7 @@ impl<P: Multilevel> Engine<P> {
             }
         }
         self.holds_batches = true;
-        let chosen = self.total_gradient(k, &batch, seed, false);
+        let chosen = self.guarded(k, |engine| engine.total_gradient(k, &batch, seed, false));
         let residuals = std::mem::take(&mut self.residuals);
         let methods = self.methods.clone();
         let mut trajectories = Vec::new();
@@ -137,9 +135,10 @@ impl<P: Multilevel> Engine<P> {
         // What rounded products lose is part of the error.
         let rounds = self.levels.iter().any(|level| level.config.precision.is_some());
         let rounded = rounds.then(|| self.losses.take_unrounded());
-        let reference = self.total_gradient(k, &batch, seed, false);
+        let reference = self.guarded(k, |engine| engine.total_gradient(k, &batch, seed, false));
         let reference_residuals = std::mem::take(&mut self.residuals);
-        let responses = stops.iter().map(|&stop| self.look_at(stop)).collect::<Result<Vec<_>, _>>();
+        let look = |engine: &mut Self| stops.iter().map(|&stop| engine.look_at(stop)).collect::<Result<Vec<_>, _>>();
+        let responses = self.guarded(k, look);
         self.methods = methods;
         if let Some(rounded) = rounded {
             self.losses = rounded;

@@ -10,7 +10,7 @@ use crate::trace::TraceError;
 
 /// A run could not start or go on. The engine keeps the last good state: parameters and optimizer states are those
 /// after the last completed step.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum EngineError {
     /// A number in the configuration is out of range or missing.
@@ -123,8 +123,10 @@ pub enum EngineError {
     },
     /// A loss or gradient is infinite or not a number.
     #[error(
-        "the {quantity} of level `{level}` is {value} at step {step}; the parameters of the step before are kept. \
-         Look for NaN in the data, lower the learning rate, or clip gradients with `clip: norm(…)`"
+        "the {quantity} of level `{level}` is {value} at step {step}, and the parameters of the step before are kept: {}",
+        .origin.as_deref().unwrap_or(
+            "look for NaN in the data, lower the learning rate, or clip gradients with `clip: norm(…)`"
+        )
     )]
     NonFinite {
         /// The level.
@@ -135,6 +137,66 @@ pub enum EngineError {
         quantity: &'static str,
         /// Its value.
         value: f64,
+        /// What made it, the first operation or what was given to the loss, and what to do; if that could be found.
+        origin: Option<String>,
+    },
+    /// A step would have made a parameter, or a state of the optimizer, infinite or not a number.
+    #[error(
+        "step {step} of level `{level}` would make {what} {value}, and was not taken: the parameters of the step before are \
+         kept. It goes along a gradient of norm {norm:.1e}{}; lower the learning rate, raise the optimizer's `epsilon`, or \
+         clip gradients with `clip: norm(…)`", .rate.map_or_else(String::new, |rate| format!(" at learning rate {rate:.1e}"))
+    )]
+    NonFiniteStep {
+        /// The level.
+        level: String,
+        /// The level's step, counted from 1.
+        step: u64,
+        /// The parameter, state or running statistic.
+        what: String,
+        /// The value it would have.
+        value: f64,
+        /// Norm of the gradient, before clipping.
+        norm: f64,
+        /// The learning rate, unless it is learned.
+        rate: Option<f64>,
+    },
+    /// A kernel, or code that the user gave, panicked.
+    #[error("level `{level}` cannot take step {step}: {reason}. The state after the last completed step is kept")]
+    Panicked {
+        /// The level.
+        level: String,
+        /// The level's step, counted from 1.
+        step: u64,
+        /// The operation, if it was one, and what the panic said.
+        reason: String,
+    },
+    /// A device has no memory left.
+    #[error(
+        "level `{level}` ran out of memory, and the state after the last completed step is kept: its largest program is planned \
+         to hold {planned} bytes at once, beside parameters, states and kept steps ({reason}); use smaller batches, averaged by \
+         `accumulate`, `unrolled(memory = …)`, `vectorize: false`, or `precision: bf16`"
+    )]
+    OutOfMemory {
+        /// The level.
+        level: String,
+        /// The most bytes that one of its programs was planned to hold at once.
+        planned: usize,
+        /// What the device said.
+        reason: String,
+    },
+    /// An observer panicked.
+    #[error("an observer panicked in iteration {iteration}, which was completed all the same: {reason}")]
+    Observer {
+        /// The iteration, counted from 1.
+        iteration: u64,
+        /// What the panic said.
+        reason: String,
+    },
+    /// An edit that failed left a program that cannot run.
+    #[error("the last edit made a program that cannot run: {reason}; edit it again")]
+    EditFailed {
+        /// What is wrong with it.
+        reason: String,
     },
     /// A hypergradient method failed.
     #[error("the hypergradient of level `{level}` through `{through}` failed at step {step}: {source}")]
@@ -307,6 +369,8 @@ pub enum EngineError {
         source: DataError,
     },
 }
+
+crate::debug_as_report!(EngineError);
 
 impl From<CheckpointError> for EngineError {
     fn from(error: CheckpointError) -> Self {

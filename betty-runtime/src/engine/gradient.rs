@@ -8,14 +8,15 @@ use super::event::Event;
 use super::ground::{Ground, StepsGround};
 use super::level::Level;
 use super::losses::gather;
+use super::numbers::{Numbers, Told};
 use super::program::Multilevel;
 use super::record::Record;
 use super::replays::UpperLoss;
 use super::schedule::Through;
 use super::step::{Evaluation, Site};
 use super::train::Engine;
-use crate::derivatives::{GradientProgram, Input, Variable};
-use crate::execute::{Value, Vector};
+use crate::derivatives::{Input, Launched, Variable};
+use crate::execute::{Unread, Value, Vector};
 use crate::graph::Node;
 use crate::hypergradient::{Blocks, Direction, Response, SolveReport, Stop};
 use crate::linalg::InnerProductSpace;
@@ -32,8 +33,6 @@ pub struct TotalGradient {
     pub gradient: Vector,
     /// Its norm.
     pub norm: f64,
-    /// The level's running statistics after its forward pass: which of its leaves, and the value.
-    pub(super) statistics: Vec<(usize, Value)>,
 }
 
 impl<P: Multilevel> Engine<P> {
@@ -45,31 +44,43 @@ impl<P: Multilevel> Engine<P> {
         seed: u64,
         record: bool,
     ) -> Result<(TotalGradient, Option<Evaluation>), EngineError> {
-        let Derivative { loss, square_norm, metrics, own, below, statistics, program, inputs } =
-            self.derivative(k, batch, seed)?;
-        let mut total = TotalGradient { loss, metrics, gradient: own, norm: square_norm.sqrt(), statistics };
+        let (Found { gradient, numbers, .. }, evaluation) = self.find_gradient(k, batch, seed, record)?;
+        let Told { loss, metrics, norm } = self.read_numbers(k, numbers)?;
+        Ok((TotalGradient { loss, metrics, gradient, norm }, evaluation))
+    }
+
+    /// As [`total_gradient`](Self::total_gradient), with numbers that are to be read and checked.
+    pub(super) fn find_gradient(
+        &mut self,
+        k: usize,
+        batch: &Rc<AnyBatch>,
+        seed: u64,
+        record: bool,
+    ) -> Result<(Found, Option<Evaluation>), EngineError> {
+        let Derivative { own, below, statistics, mut numbers } = self.launch(k, batch, seed)?;
+        let mut gradient = own;
         let mut context = Context::default();
         let mut multipliers = Blocks::default();
         if !P::SCHEDULE.levels[k].sweep.is_empty() {
+            self.read_direct(k, &mut numbers)?;
             context.loss = self.upper_loss(k, batch, seed, &below)?;
             self.prepare_stops(k, record, &mut context)?;
             let (indirect, solution) = self.indirect(k, &mut context, &below)?;
             if let Some(indirect) = indirect {
-                total.gradient.add_scaled(-1.0, &indirect);
+                gradient.add_scaled(-1.0, &indirect);
             }
-            let square_norm = total.gradient.dot(&total.gradient)?;
-            self.check_finite(k, "hypergradient", square_norm)?;
-            total.norm = square_norm.sqrt();
+            numbers.total = Some(Unread::square_norm(&gradient));
             multipliers = solution;
             for (&stop, &SolveReport { products, residual }) in context.response.reports() {
                 self.residuals.insert(stop, residual);
                 let (name, through) = (self.levels[k].name, self.levels[stop].name);
-                let event = Event::Hypergradient { level: k, name, through, products, residual };
-                self.observers.iter_mut().for_each(|observer| observer(&event));
+                self.emit(&Event::Hypergradient { level: k, name, through, products, residual });
             }
         }
+        let (program, inputs) = (Rc::clone(&numbers.program), numbers.inputs.clone());
+        let found = Found { gradient, statistics, numbers };
         if !record {
-            return Ok((total, None));
+            return Ok((found, None));
         }
         context.grounds.insert(k, Ground::Loss { batch: Rc::clone(batch), seed });
         let site = self.site(k, &mut context, multipliers)?;
@@ -77,26 +88,31 @@ impl<P: Multilevel> Engine<P> {
         let reached = P::SCHEDULE.reached_from(k).into_iter();
         let above = reached.flat_map(|of| self.places(k, batch, of).map(move |(index, at)| (of, index, at))).collect();
         let sites = context.sites.into_iter().chain([site]).collect();
-        Ok((total, Some(Evaluation { batch: Rc::clone(batch), sites, program, inputs, own, above })))
+        Ok((found, Some(Evaluation { batch: Rc::clone(batch), sites, program, inputs, own, above })))
+    }
+
+    /// As [`launch`](Self::launch), with numbers that have been checked.
+    fn derivative(&mut self, k: usize, batch: &Rc<AnyBatch>, seed: u64) -> Result<Derivative, EngineError> {
+        let mut derivative = self.launch(k, batch, seed)?;
+        self.read_direct(k, &mut derivative.numbers)?;
+        Ok(derivative)
     }
 
     /// The loss of level `k` with its direct derivatives: in the level's parameters, and in those of the levels below whose
     /// best responses answer to it.
-    fn derivative(&mut self, k: usize, batch: &Rc<AnyBatch>, seed: u64) -> Result<Derivative, EngineError> {
+    fn launch(&mut self, k: usize, batch: &Rc<AnyBatch>, seed: u64) -> Result<Derivative, EngineError> {
         let spec = &P::SCHEDULE.levels[k];
         let of = P::SCHEDULE.differentiates(k);
         let loss = self.losses.prepare(&self.problem, &self.levels, k, batch, seed)?;
         let inputs = gather(loss, &self.levels, batch);
         let program = loss.gradient(&of).map_err(|source| EngineError::Graph { level: spec.name.into(), source })?;
-        let found = program.run(inputs.iter().cloned(), seed)?;
-        self.check_finite(k, "loss", found.loss)?;
-        self.check_finite(k, "gradient", found.square_norm)?;
-        let mut parts = of.into_iter().map(Variable::Level).zip(found.of);
+        let Launched { status, of: found, advances } = program.launch(inputs.iter().cloned(), seed);
+        let mut parts = of.into_iter().map(Variable::Level).zip(found);
         let own = parts.next().map(|(_, own)| own).unwrap_or_default();
         let below = parts.collect();
-        let (loss, square_norm, metrics) = (found.loss, found.square_norm, found.metrics);
-        let statistics = own_statistics(k, found.advances);
-        Ok(Derivative { loss, square_norm, metrics, own, below, statistics, program, inputs })
+        let statistics = own_statistics(k, advances);
+        let numbers = Numbers { status, total: None, program, batch: Rc::clone(batch), inputs, seed };
+        Ok(Derivative { own, below, statistics, numbers })
     }
 
     /// Adds every level that the hypergradient of level `k` passes through to the context, at the current point; `twice` if
@@ -208,10 +224,12 @@ impl<P: Multilevel> Engine<P> {
         let stops: Vec<usize> = P::SCHEDULE.levels[k].sweep.iter().map(|stop| stop.level).collect();
         let own = Variable::Level(k);
         let response = &mut context.response;
-        response.start_from(std::mem::take(&mut self.levels[k].solutions));
+        response.start_from(self.levels[k].solutions.clone());
         let solved = response.solve(&stops, Direction::Adjoint, right);
         let solved = solved.and_then(|x| Ok((response.apply(Direction::Adjoint, &x, &[own])?.take(own), x)));
-        self.levels[k].solutions = response.take_solutions();
+        if solved.is_ok() {
+            self.levels[k].solutions = response.take_solutions();
+        }
         solved.map_err(|source| {
             let level = &self.levels[k];
             EngineError::Hypergradient {
@@ -265,20 +283,23 @@ impl<P: Multilevel> Engine<P> {
     }
 }
 
+/// The total gradient of a level, with numbers that have not been read yet.
+pub(super) struct Found {
+    pub(super) gradient: Vector,
+    /// The level's running statistics after its forward pass: which of its leaves, and the value.
+    pub(super) statistics: Vec<(usize, Value)>,
+    pub(super) numbers: Numbers,
+}
+
 /// A loss with its direct derivatives.
 struct Derivative {
-    loss: f64,
-    /// Sum of squares of all derivatives.
-    square_norm: f64,
-    metrics: Vec<(Rc<str>, f64)>,
     /// In the level's own parameters.
     own: Vector,
     /// In the parameters of levels below.
     below: Blocks,
     /// The level's running statistics after the forward pass.
     statistics: Vec<(usize, Value)>,
-    program: Rc<GradientProgram>,
-    inputs: Vec<Value>,
+    numbers: Numbers,
 }
 
 /// What has been gathered for one hypergradient.

@@ -111,13 +111,24 @@ impl LearnedNumbers {
         })
     }
 
-    /// A number that no transform keeps in its range has to begin there.
-    pub(super) fn check_first_values(&self, levels: &[Level]) -> Result<(), EngineError> {
-        for number in self.numbers.iter().filter(|number| number.written.transform == Transform::Identity) {
+    /// A number that no transform keeps in its range has to begin there, and one that a transform does must not be rounded out
+    /// of it: neither by the type of what it is made of, nor by `dtype`, in which the steps are computed.
+    pub(super) fn check_first_values(&self, levels: &[Level], dtype: DType) -> Result<(), EngineError> {
+        for number in &self.numbers {
             for part in &number.parts {
-                let Source { level, leaf, .. } = self.sources[part.source()];
-                for value in levels[level].leaves[leaf].to_vec()? {
-                    config::accepts(number.optimizer, number.option, value).map_err(|expected| {
+                let Source { level, leaf, dtype: made_in, .. } = self.sources[part.source()];
+                for given in levels[level].leaves[leaf].to_vec()? {
+                    let value = config::rounded(number.written.transform.value(given), made_in);
+                    let value = config::rounded(value, dtype);
+                    let is_lost = !value.is_finite() || (value == 0.0 && given != 0.0);
+                    let lost = "a number that is neither zero nor infinite in the float types of both levels";
+                    let found = match number.written.transform {
+                        _ if is_lost => Err((value, lost)),
+                        Transform::Identity => config::accepts(number.optimizer, number.option, given)
+                            .map_err(|expected| (given, expected)),
+                        _ => Ok(()),
+                    };
+                    found.map_err(|(value, expected)| {
                         let (place, number) = (number.place.clone(), number.written.to_string());
                         EngineError::LearnedOutOfRange { place, number, value, expected }
                     })?;

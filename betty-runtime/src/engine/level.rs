@@ -13,8 +13,9 @@ use super::rates::LearningRates;
 use super::record::Record;
 use super::selection;
 use super::update::{Before, ComingStep, Update};
-use crate::config::{Hyperparameter, LevelConfig, Start};
+use crate::config::{Hyperparameter, LevelConfig, Start, check_rounded};
 use crate::execute::{ReadError, Value, Vector};
+use crate::graph::accumulator;
 use crate::hypergradient::NextStep;
 use crate::trace::{AnyBatch, Leaf, LevelModule};
 
@@ -60,6 +61,12 @@ pub(super) struct Level {
     pub(super) last: Option<Seeded>,
 }
 
+/// Where a step leads.
+pub(super) struct Moved {
+    pub(super) parameters: Vector,
+    pub(super) states: Vec<Value>,
+}
+
 /// Where a level stands: all that a step changes, but what counts turns and batches.
 #[derive(Clone)]
 pub(super) struct Place {
@@ -85,6 +92,12 @@ impl Level {
         let leaves = module.leaves();
         let trainable = selection::parameters(name, &leaves, config)?;
         let parameters: Vec<&Leaf> = trainable.iter().map(|&i| &leaves[i]).collect();
+        let types = |of: fn(DType) -> DType| {
+            let mut types: Vec<DType> = parameters.iter().map(|leaf| of(leaf.value.dtype())).collect();
+            types.dedup();
+            types
+        };
+        check_rounded(name, config, &types(|dtype| dtype), &types(accumulator))?;
         if let Some(precision) = config.precision {
             check_precision(name, precision.dtype(), &parameters[0].value.device())?;
         }
@@ -138,6 +151,7 @@ impl Level {
         if self.trainable == fresh.trainable && shapes(&self.states) == shapes(&fresh.states) {
             fresh.states.clone_from(&self.states);
             fresh.last_rates.clone_from(&self.last_rates);
+            fresh.taken = self.taken;
         }
         for ((initial, first), stands) in fresh.initial.iter_mut().zip(&self.initial).zip(&self.leaves) {
             if is_same(initial, stands)? {
@@ -145,9 +159,15 @@ impl Level {
             }
         }
         fresh.scheduler.clone_from(&self.scheduler);
-        (fresh.taken, fresh.steps, fresh.turns) = (self.taken, self.steps, self.turns);
+        (fresh.steps, fresh.turns) = (self.steps, self.turns);
         (fresh.batches, fresh.last) = (self.batches, self.last.clone());
+        fresh.metrics.clone_from(&self.metrics);
         Ok(fresh)
+    }
+
+    /// Whether Burn knows the tensors of both by the same names.
+    pub(super) fn has_ids_of(&self, other: &Level) -> bool {
+        self.ids == other.ids
     }
 
     /// Where the parameters are.
@@ -265,21 +285,21 @@ impl Level {
         statistics.into_iter().map(set).collect()
     }
 
-    /// One optimizer step along `gradient`, with these tensors for learned numbers.
-    pub(super) fn step(&mut self, gradient: Vector, learned: Vec<Value>, rates: &LearningRates) {
-        let empty = Value::scalar(0.0, self.leaves[self.trainable[0]].dtype(), &self.device());
-        let take = |&i: &usize| std::mem::replace(&mut self.leaves[i], empty.clone());
-        let parameters = Vector(self.trainable.iter().map(take).collect());
-        let states = std::mem::take(&mut self.states);
-        self.last_rates = Some(rates.clone());
-        self.steps += 1;
-        self.taken += 1;
-        let before = Before { parameters, gradient, states, learned };
-        let (parameters, states) = self.update.run(before, rates, self.taken);
+    /// Where one optimizer step along `gradient` leads, with these tensors for learned numbers.
+    pub(super) fn moved(&self, gradient: Vector, learned: Vec<Value>, rates: &LearningRates) -> Moved {
+        let (parameters, states) = self.update.run(self.before(gradient, learned), rates, self.next_number());
+        Moved { parameters, states }
+    }
+
+    /// Takes a step.
+    pub(super) fn arrive(&mut self, Moved { parameters, states }: Moved, rates: LearningRates) {
         for (&i, parameter) in self.trainable.iter().zip(parameters.0) {
             self.leaves[i] = parameter;
         }
         self.states = states;
+        self.last_rates = Some(rates);
+        self.steps += 1;
+        self.taken += 1;
     }
 }
 

@@ -1,7 +1,7 @@
 //! Compiled losses: traced at the first batch of a shape, verified once, kept for all later ones.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::rc::Rc;
 
 use burn::tensor::Device;
@@ -24,6 +24,8 @@ const TRACES: usize = 8;
 /// The compiled losses of all levels.
 pub(super) struct Losses {
     caches: Vec<IndexMap<Signature, Loss>>,
+    /// The losses of each level that may have become others since they were recorded.
+    unsure: Vec<HashSet<Signature>>,
     curvatures: IndexMap<CurvatureKey, Rc<RefCell<Curvature>>>,
     tasks: IndexMap<TasksKey, Rc<Tasks>>,
     device: Device,
@@ -44,6 +46,7 @@ impl Losses {
         let caches = (0..levels).map(|_| IndexMap::new()).collect();
         Losses {
             caches,
+            unsure: vec![HashSet::new(); levels],
             curvatures: IndexMap::new(),
             tasks: IndexMap::new(),
             device,
@@ -55,7 +58,15 @@ impl Losses {
         }
     }
 
-    /// Traces depend on the modules; after one was lent out, all are made again.
+    /// Traces depend on the modules: after those were lent out, each is recorded again before its next use, and everything
+    /// that was compiled of it is kept if it has stayed the same.
+    pub(super) fn recheck(&mut self) {
+        for (unsure, cache) in self.unsure.iter_mut().zip(&self.caches) {
+            *unsure = cache.keys().cloned().collect();
+        }
+    }
+
+    /// Forgets all losses.
     pub(super) fn clear(&mut self) {
         self.caches.iter_mut().for_each(IndexMap::clear);
         self.curvatures.clear();
@@ -82,8 +93,22 @@ impl Losses {
         for (index, value) in batch.values().iter().enumerate() {
             check_device(levels[k].name, format!("tensor {index} of the batch"), value, &self.device)?;
         }
-        let cache = &mut self.caches[k];
         let signature = batch.signature();
+        if self.unsure[k].remove(signature) {
+            let mut recorded = compile(problem, levels, k, batch, &self.device)?;
+            if let Some(precision) = levels[k].config.precision.filter(|_| self.rounds) {
+                let graph = |source| EngineError::Graph { level: levels[k].name.into(), source };
+                recorded = recorded.with_products_in(precision.dtype()).map_err(graph)?;
+            }
+            let cache = &mut self.caches[k];
+            if cache.get(signature).is_some_and(|known| known.trace() != recorded.trace()) {
+                cache.shift_remove(signature);
+                self.curvatures.clear();
+                self.tasks.clear();
+                self.edges.clear();
+            }
+        }
+        let cache = &mut self.caches[k];
         let index = match cache.get_index_of(signature) {
             Some(index) => index,
             None => {
@@ -130,6 +155,13 @@ impl Losses {
     /// As [`get`](Self::get), to compile more of it.
     pub(super) fn get_mut(&mut self, k: usize, batch: &AnyBatch) -> &mut Loss {
         &mut self.caches[k][batch.signature()]
+    }
+
+    /// The most bytes that one program of level `k` holds at once, of those that were planned.
+    pub(super) fn peak(&self, k: usize) -> usize {
+        let losses = self.caches[k].values().map(Loss::peak);
+        let curvatures = self.curvatures.iter().filter(|(key, _)| key.level == k);
+        losses.chain(curvatures.map(|(_, of)| of.borrow().peak())).max().unwrap_or(0)
     }
 
     /// The program for tasks like these, if it has been made.

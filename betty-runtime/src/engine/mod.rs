@@ -1,18 +1,22 @@
 //! Training: the schedule executed on data, with everything that a run needs around it.
 
 mod advance;
+mod ask;
 mod check;
 mod checkpoint;
 mod edges;
+mod edit;
 mod error;
 mod event;
 mod explain;
 mod gradient;
 mod ground;
+mod guard;
 mod learned;
 mod level;
 mod losses;
 mod metrics;
+mod numbers;
 mod program;
 mod progress;
 mod rates;

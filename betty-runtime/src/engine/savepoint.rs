@@ -1,4 +1,4 @@
-//! Where a run stands before a turn in which levels look ahead, to come back to if the turn fails.
+//! Where a run stands before a turn in which levels look ahead, to come back to if the turn fails, or before a question.
 //!
 //! Such a turn undoes steps and takes them again, so that a part of it is no place to go on from.
 
@@ -60,24 +60,34 @@ impl<P: Multilevel> Engine<P> {
     /// Goes on if the turn since then was taken, or back if it failed. If its data failed, the batches that it had drawn are
     /// the next ones again.
     pub(super) fn settle(&mut self, savepoint: Savepoint, turned: Result<(), EngineError>) -> Result<(), EngineError> {
-        self.drawn.savepoints -= 1;
-        if let Err(error) = &turned {
-            if error.is_of_data() {
-                for (k, batch) in self.drawn.batches.split_off(savepoint.drawn).into_iter().rev() {
-                    self.levels[k].batches -= 1;
-                    self.returned[k].push_front(batch);
-                }
-            }
-            for (level, saved) in self.levels.iter_mut().zip(savepoint.levels) {
-                level.go_back(saved.place);
-                (level.turns, level.looks_ahead, level.solutions) = (saved.turns, saved.looks_ahead, saved.solutions);
-            }
-            self.seen = savepoint.seen;
-            self.stale = true;
+        match &turned {
+            Ok(()) => self.close(),
+            Err(error) => self.go_back(savepoint, error.is_of_data()),
         }
+        turned
+    }
+
+    /// Goes back; if asked to, the batches that were drawn since then are the next ones again.
+    pub(super) fn go_back(&mut self, savepoint: Savepoint, gives_batches_back: bool) {
+        if gives_batches_back {
+            for (k, batch) in self.drawn.batches.split_off(savepoint.drawn).into_iter().rev() {
+                self.levels[k].batches -= 1;
+                self.returned[k].push_front(batch);
+            }
+        }
+        for (level, saved) in self.levels.iter_mut().zip(savepoint.levels) {
+            level.go_back(saved.place);
+            (level.turns, level.looks_ahead, level.solutions) = (saved.turns, saved.looks_ahead, saved.solutions);
+        }
+        self.seen = savepoint.seen;
+        self.stale = true;
+        self.close();
+    }
+
+    fn close(&mut self) {
+        self.drawn.savepoints -= 1;
         if self.drawn.savepoints == 0 {
             self.drawn.batches.clear();
         }
-        turned
     }
 }

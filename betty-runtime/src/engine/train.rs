@@ -9,7 +9,6 @@ use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
 
 use super::error::EngineError;
 use super::event::{Event, Observer};
-use super::gradient::TotalGradient;
 use super::learned::LearnedNumbers;
 use super::level::Level;
 use super::losses::Losses;
@@ -20,7 +19,9 @@ use super::start::check_together;
 use super::stream::BatchStream;
 use super::validation::Validation;
 use crate::config::{HypergradientConfig, Hyperparameter, ProgramConfig};
+use crate::graph::accumulator;
 use crate::hypergradient::HypergradientMethod;
+use crate::panic::{Panic, caught};
 use crate::trace::AnyBatch;
 
 /// Trains a multilevel program.
@@ -52,6 +53,10 @@ pub struct Engine<P: Multilevel> {
     pub(super) holds_batches: bool,
     /// Whether the modules hold older values than the levels.
     pub(super) stale: bool,
+    /// What the first observer said that panicked, until the run reports it.
+    pub(super) observer_panic: Option<Panic>,
+    /// Why the program cannot run, after an edit that failed.
+    pub(super) edit_failed: Option<String>,
 }
 
 /// What a run did.
@@ -98,7 +103,10 @@ impl<P: Multilevel> Engine<P> {
         }
         let device = levels[0].device();
         check_together::<P>(&levels, &device)?;
-        levels.iter().try_for_each(|level| level.update.learned().check_first_values(&levels))?;
+        for level in &levels {
+            let dtype = accumulator(level.leaves[level.trainable[0]].dtype());
+            level.update.learned().check_first_values(&levels, dtype)?;
+        }
         let mut methods = Vec::with_capacity(levels.len());
         for (index, level) in config.levels().into_iter().enumerate() {
             methods.push(match &level.hypergradient {
@@ -128,6 +136,8 @@ impl<P: Multilevel> Engine<P> {
             residuals: BTreeMap::new(),
             holds_batches: false,
             stale: false,
+            observer_panic: None,
+            edit_failed: None,
         })
     }
 
@@ -191,6 +201,8 @@ impl<P: Multilevel> Engine<P> {
         if iterations == 0 {
             return Err(EngineError::NoIterations);
         }
+        self.check_edited()?;
+        self.observer_panic = None;
         let start = Instant::now();
         let mut progress = self.progress.then(|| Progress::new(P::SCHEDULE.name, iterations));
         let mut losses = vec![None; self.levels.len()];
@@ -205,6 +217,7 @@ impl<P: Multilevel> Engine<P> {
             self.emit(&Event::Iteration { iteration: self.iterations });
             stopped_early = self.run_validation()?;
             self.save_if_due(stopped_early || done == iterations)?;
+            self.check_observers()?;
             if let Some(progress) = &mut progress {
                 progress.update(self.levels.iter().map(|level| level.name).zip(losses.iter().copied()));
             }
@@ -231,7 +244,8 @@ impl<P: Multilevel> Engine<P> {
         let iteration = self.iterations;
         let answer = if validation.is_due(iteration) {
             self.sync();
-            validation.call(&self.problem, iteration).map(Some)
+            let called = caught(|| validation.call(&self.problem, iteration));
+            called.unwrap_or_else(|panic| Err(format!("it panicked: {panic}").into())).map(Some)
         } else {
             Ok(None)
         };
@@ -245,18 +259,12 @@ impl<P: Multilevel> Engine<P> {
         Ok(stop)
     }
 
-    pub(super) fn emit(&mut self, event: &Event<'_>) {
-        for observer in &mut self.observers {
-            observer(event);
-        }
-    }
-
     pub(super) fn check_finite(&self, k: usize, quantity: &'static str, value: f64) -> Result<(), EngineError> {
         if value.is_finite() {
             return Ok(());
         }
         let level = &self.levels[k];
-        Err(EngineError::NonFinite { level: level.name.into(), step: level.steps + 1, quantity, value })
+        Err(EngineError::NonFinite { level: level.name.into(), step: level.steps + 1, quantity, value, origin: None })
     }
 
     pub(super) fn level(&self, name: &str) -> Result<usize, EngineError> {
@@ -267,7 +275,7 @@ impl<P: Multilevel> Engine<P> {
     }
 
     /// Writes the current parameters into the modules.
-    fn sync(&mut self) {
+    pub(super) fn sync(&mut self) {
         if std::mem::take(&mut self.stale) {
             for (module, level) in self.problem.modules_mut().into_iter().zip(&self.levels) {
                 module.assign(level.leaves.clone());
@@ -275,46 +283,10 @@ impl<P: Multilevel> Engine<P> {
         }
     }
 
-    /// The total gradient (direct and indirect) of a level at the current point, on its next batch, without a step.
-    ///
-    /// # Errors
-    /// [`EngineError`] as for a step.
-    pub fn gradient(&mut self, level: &str) -> Result<TotalGradient, EngineError> {
-        let k = self.level(level)?;
-        let batch = self.next_batch(k)?;
-        let seed = self.draw_seed(k);
-        Ok(self.total_gradient(k, &batch, seed, false)?.0)
-    }
-
     /// The program with its current parameters.
     pub fn problem(&mut self) -> &P {
         self.sync();
         &self.problem
-    }
-
-    /// Changes the program between runs: parameters, or settings of its modules such as a dropout rate.
-    ///
-    /// All losses are traced again. A level whose parameters changed their number or shape starts with a new optimizer. With
-    /// `start: initial`, a tensor that is changed begins at its new value from then on, and all others where they did.
-    ///
-    /// # Errors
-    /// [`EngineError`] when the changed program could not have been given to [`Engine::new`]; it has to be edited again before
-    /// it can run.
-    pub fn edit(&mut self, change: impl FnOnce(&mut P)) -> Result<(), EngineError> {
-        self.sync();
-        change(&mut self.problem);
-        self.losses.clear();
-        let device = self.levels[0].device();
-        let modules = self.problem.modules();
-        let configs = self.config.levels();
-        let mut levels = Vec::with_capacity(self.levels.len());
-        for (index, level) in self.levels.iter().enumerate() {
-            let learned = LearnedNumbers::find(&P::SCHEDULE, index, &configs, &modules)?;
-            levels.push(level.reloaded(modules[index], configs[index], learned)?);
-        }
-        check_together::<P>(&levels, &device)?;
-        self.levels = levels;
-        Ok(())
     }
 
     /// Gives the trained program back.

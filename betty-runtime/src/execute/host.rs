@@ -31,6 +31,29 @@ pub(super) fn dot(x: &DispatchTensor, y: &DispatchTensor) -> Option<f64> {
     }
 }
 
+/// Whether all entries are finite, if they are contiguous in host memory.
+pub(super) fn is_finite(x: &DispatchTensor) -> Option<bool> {
+    let DispatchTensorKind::Flex(BackendTensor::Float(x)) = &x.kind else { return None };
+    match x.dtype() {
+        DType::F32 => Some(x.as_slice::<f32>()?.par_chunks(BLOCK).all(|block| all_finite(block, 0.0))),
+        DType::F64 => Some(x.as_slice::<f64>()?.par_chunks(BLOCK).all(|block| all_finite(block, 0.0))),
+        _ => None,
+    }
+}
+
+/// Whether all entries of a block are finite: `0·x` is zero for those, and for no others, and so is the sum.
+fn all_finite<T: Copy + PartialEq + Mul<Output = T> + AddAssign>(block: &[T], zero: T) -> bool {
+    let mut lanes = [zero; LANES];
+    let chunks = block.chunks_exact(LANES);
+    let rest = chunks.remainder().iter().all(|&x| zero * x == zero);
+    for chunk in chunks {
+        for lane in 0..LANES {
+            lanes[lane] += zero * chunk[lane];
+        }
+    }
+    rest && lanes.iter().all(|&lane| lane == zero)
+}
+
 /// `y ← scale·y + factor·x`, in place if nobody shares `y`; false, with nothing changed, if either is not plain host memory.
 pub(super) fn combine(y: &mut DispatchTensor, scale: f64, factor: f64, x: Option<&DispatchTensor>) -> bool {
     let DispatchTensorKind::Flex(BackendTensor::Float(target)) = &mut y.kind else { return false };

@@ -6,14 +6,18 @@
 mod cost;
 mod host;
 mod kernel;
+mod origin;
 mod program;
 mod random;
 mod rows;
+mod unread;
 mod value;
 mod vector;
 
 pub use cost::Cost;
+pub use origin::Origin;
 pub use program::Program;
 pub(crate) use random::mix;
-pub use value::{ReadError, Value};
+pub(crate) use unread::Unread;
+pub use value::{ReadError, Value, reads};
 pub use vector::Vector;

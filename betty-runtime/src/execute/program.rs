@@ -1,13 +1,15 @@
 //! Planning a graph into a list of kernels with known lifetimes, and running it.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 
-use burn::tensor::Device;
+use burn::tensor::{Device, DispatchTensor};
 
 use super::cost::{self, Cost};
 use super::kernel::{Kernel, Run};
 use super::value::Value;
 use crate::graph::{Graph, NodeId, Op, Scalar, expand_products, reachable};
+use crate::panic;
 
 /// A kernel with the slots it reads and writes. `last` marks inputs that nobody reads again.
 #[derive(Debug)]
@@ -87,6 +89,16 @@ impl Program {
     /// # Panics
     /// When inputs that are needed are missing, or Burn finds that their shapes do not fit.
     pub fn run(&self, inputs: impl IntoIterator<Item = Value>, seed: u64) -> Vec<Value> {
+        self.run_seeing(inputs, seed, &mut |_, _| {})
+    }
+
+    /// As [`run`](Self::run), showing the slot and the value of every result to `see`.
+    pub(super) fn run_seeing(
+        &self,
+        inputs: impl IntoIterator<Item = Value>,
+        seed: u64,
+        see: &mut dyn FnMut(usize, &DispatchTensor),
+    ) -> Vec<Value> {
         let mut slots: Vec<Option<Value>> = vec![None; self.slots];
         for (slot, value) in self.inputs.iter().zip(inputs) {
             if let Some(slot) = slot {
@@ -98,16 +110,45 @@ impl Program {
         }
         let run = Run { device: self.device.as_dispatch(), seed };
         let mut operands = Vec::with_capacity(3);
-        for instruction in &self.instructions {
-            operands.extend(instruction.inputs.iter().zip(&instruction.last).map(|(&slot, &last)| {
-                let value = if last { slots[slot].take() } else { slots[slot].clone() };
-                value.expect("a value lives until its last use").0
-            }));
-            slots[instruction.output] = Some(Value(run.execute(&instruction.kernel, &mut operands)));
-            operands.clear();
-        }
+        let current = Cell::new(0);
+        let compute = || {
+            for (number, instruction) in self.instructions.iter().enumerate() {
+                current.set(number);
+                operands.extend(instruction.inputs.iter().zip(&instruction.last).map(|(&slot, &last)| {
+                    let value = if last { slots[slot].take() } else { slots[slot].clone() };
+                    value.expect("a value lives until its last use").0
+                }));
+                let result = run.execute(&instruction.kernel, &mut operands);
+                see(instruction.output, &result);
+                slots[instruction.output] = Some(Value(result));
+                operands.clear();
+            }
+        };
+        // Burn reports what it cannot compute by a panic, which says nothing of the operation.
+        panic::named(compute, || self.instructions[current.get()].kernel.to_string());
         let outputs = self.outputs.iter().map(|&slot| slots[slot].clone());
         outputs.map(|value| value.expect("an output is computed or given")).collect()
+    }
+
+    /// How many values there are.
+    pub(super) fn slots(&self) -> usize {
+        self.slots
+    }
+
+    /// The slot of each input, where it is needed.
+    pub(super) fn input_slots(&self) -> impl Iterator<Item = Option<usize>> {
+        self.inputs.iter().copied()
+    }
+
+    /// The slot of each output.
+    pub(super) fn output_slots(&self) -> &[usize] {
+        &self.outputs
+    }
+
+    /// The kernel that computes the value of a slot, and the slots that it reads.
+    pub(super) fn maker(&self, slot: usize) -> Option<(&Kernel, &[usize])> {
+        let made = self.instructions.iter().find(|instruction| instruction.output == slot);
+        made.map(|instruction| (&instruction.kernel, instruction.inputs.as_slice()))
     }
 
     /// The device the program runs on.

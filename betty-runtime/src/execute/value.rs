@@ -1,5 +1,7 @@
 //! A tensor of any rank and kind on a device, outside of autodiff.
 
+use std::cell::Cell;
+
 use burn::tensor::kind::Basic;
 use burn::tensor::{DType, Device, DispatchTensor, Tensor, TensorData};
 use burn_backend::ops::{BoolTensorOps, FloatTensorOps, IntTensorOps};
@@ -11,9 +13,20 @@ use burn_dispatch::{Dispatch, DispatchAutodiffContext};
 pub struct Value(pub(crate) DispatchTensor);
 
 /// Reading a value back to the host failed.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[error("could not read a tensor back from the device: {0}")]
 pub struct ReadError(String);
+
+crate::debug_as_report!(ReadError);
+
+thread_local! {
+    static READS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// How many tensors this thread has read back from a device so far. Each waited for everything that the device had to do.
+pub fn reads() -> u64 {
+    READS.get()
+}
 
 impl Value {
     /// Takes a tensor out of Burn's typed interface; an autodiff tensor loses its tape.
@@ -65,6 +78,7 @@ impl Value {
     /// # Errors
     /// [`ReadError`] when the device reports that computing the value failed.
     pub fn to_data(&self) -> Result<TensorData, ReadError> {
+        READS.set(READS.get() + 1);
         let tensor = self.0.clone();
         let dtype = self.dtype();
         let read = if dtype.is_float() {

@@ -2,6 +2,8 @@
 
 use std::fmt::{self, Write};
 
+use burn::tensor::DType;
+
 use super::{Graph, Node, Op, reachable};
 use crate::graph::NodeId;
 
@@ -39,12 +41,18 @@ fn line(node: &Node) -> String {
 }
 
 fn kind(node: &Node) -> String {
-    let dtype = format!("{:?}", node.dtype).to_lowercase();
-    let dtype = dtype.split('(').next().unwrap_or_default();
-    format!("{dtype}{:?}", node.shape)
+    type_and_shape(node.dtype, &node.shape)
 }
 
-fn label(op: &Op) -> String {
+/// `f32[128, 10]`
+pub(crate) fn type_and_shape(dtype: DType, shape: &[usize]) -> String {
+    let dtype = format!("{dtype:?}").to_lowercase();
+    let dtype = dtype.split('(').next().unwrap_or_default();
+    format!("{dtype}{shape:?}")
+}
+
+/// An operation with its numbers, for people.
+pub(crate) fn label(op: &Op) -> String {
     let name = op.name();
     match op {
         Op::Input(index) | Op::Literal(index) => format!("{name} {index}"),

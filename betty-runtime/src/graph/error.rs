@@ -5,7 +5,7 @@ use burn::tensor::DType;
 use super::NodeId;
 
 /// A node that cannot be built: shapes or types that do not fit, or a derivative that does not exist.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum GraphError {
     /// Two tensors that must have the same shape have not.
@@ -67,3 +67,5 @@ pub enum GraphError {
         node: NodeId,
     },
 }
+
+crate::debug_as_report!(GraphError);

@@ -25,6 +25,7 @@ use std::fmt;
 
 use burn::tensor::{DType, TensorData};
 
+pub(crate) use display::{label, type_and_shape};
 pub use error::GraphError;
 pub use geometry::{Convolution, Range, Window};
 pub use op::{Binary, Comparison, Distribution, Op, Unary, Update, WithScalar};
@@ -53,7 +54,7 @@ impl fmt::Display for NodeId {
 }
 
 /// One operation with its inputs and the type of its result.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Node {
     /// What is computed.
     pub op: Op,
@@ -73,7 +74,7 @@ impl Node {
 }
 
 /// An append-only, hash-consed dataflow graph.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Graph {
     nodes: Vec<Node>,
     merged: HashMap<(Op, Vec<NodeId>, Vec<usize>, DType), NodeId>,

@@ -5,7 +5,7 @@ use crate::graph::GraphError;
 use crate::linalg::SolveError;
 
 /// A product with a second derivative could not be formed.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum ProductError {
     /// A number could not be read from the device.
@@ -20,7 +20,7 @@ pub enum ProductError {
 }
 
 /// A hypergradient method failed.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum HypergradientError {
     /// The linear system with the lower level's Hessian has no answer.
@@ -44,6 +44,8 @@ pub enum HypergradientError {
     #[error("the gradient that the upper level sends down is not finite")]
     NotFinite,
 }
+
+crate::debug_as_report!(ProductError, HypergradientError);
 
 impl HypergradientError {
     /// The failure itself, without the systems above that needed what failed.

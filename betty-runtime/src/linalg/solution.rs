@@ -72,7 +72,7 @@ impl fmt::Display for Quantity {
 }
 
 /// Why a linear system has no solution that a solver could stand for.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SolveError<E> {
     /// A direction was met along which the damped operator does not curve upwards.
@@ -157,3 +157,5 @@ pub enum SolveError<E> {
     #[error("a product with the operator could not be formed")]
     Operator(#[source] E),
 }
+
+crate::debug_as_report!(SolveError<E>);

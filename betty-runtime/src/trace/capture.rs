@@ -1,5 +1,6 @@
 //! Recording a loss with Burn's backward pass, and importing both.
 
+use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 
@@ -13,9 +14,9 @@ use super::device::capture_device;
 use super::error::TraceError;
 use super::import::{Reading, import};
 use super::measured::{LossValue, Measured};
-use super::panic::caught;
 use super::tracer::{Placeholder, Tracer, taped, tensor_id};
 use crate::graph::{Graph, NodeId, dependents, reachable};
+use crate::panic::{Panic, caught};
 
 /// What a program input stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -35,7 +36,7 @@ pub enum Source {
 }
 
 /// A loss as a graph.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Trace {
     /// The forward pass, and Burn's recorded backward pass beside it.
     pub graph: Graph,
@@ -117,13 +118,15 @@ pub fn trace_for<L: LossValue>(
     batch: &AnyBatch,
     loss: impl FnOnce(&mut Tracer<'_>) -> L,
 ) -> Result<Trace, TraceError> {
+    let default = device.settings().float_dtype.into();
     let device = capture_device(device);
+    let floats = RefCell::default();
     let mut recorded = Recorded::Constant;
     let mut measured = Vec::new();
     let mut placeholders = Vec::new();
     let captured = caught(|| {
         device.capture_scope(|scope| {
-            let mut tracer = Tracer::new(device.clone().autodiff(), batch);
+            let mut tracer = Tracer::new(device.clone().autodiff(), batch, &floats);
             let Measured { loss, metrics } = loss(&mut tracer).into_measured();
             measured = metrics.into_iter().map(|(name, metric)| Metric::of(name, metric)).collect();
             placeholders = std::mem::take(&mut tracer.placeholders);
@@ -135,7 +138,7 @@ pub fn trace_for<L: LossValue>(
         })
     });
     let captured = match captured {
-        Err(message) => return Err(explain(name, message)),
+        Err(panic) => return Err(explain(name, panic, &floats.into_inner(), default)),
         Ok(Err(error)) => return Err(explain_capture(name, error.to_string())),
         Ok(Ok(captured)) => captured,
     };
@@ -248,9 +251,10 @@ fn explain_capture(level: &str, message: String) -> TraceError {
     }
 }
 
-/// What a panic during recording means.
-fn explain(level: &str, message: String) -> TraceError {
-    let level = level.to_owned();
+/// What a panic during recording means; `floats` are the types of what the loss was given, and `default` is that of what it
+/// makes.
+fn explain(level: &str, panic: Panic, floats: &[(Source, DType)], default: DType) -> TraceError {
+    let (level, message) = (level.to_owned(), &panic.message);
     if message.contains("no concrete value") || message.contains("no initialized value") {
         TraceError::ReadsValue { level }
     } else if message.contains("Cannot move a tensor to a capture device")
@@ -261,7 +265,34 @@ fn explain(level: &str, message: String) -> TraceError {
         TraceError::UsesAutodiff { level }
     } else if message.contains("not on the same device") {
         TraceError::ForeignTensor { level }
+    } else if message.contains("DTypeMismatch") {
+        let operation = panic.operation.unwrap_or_else(|| "an operation".into());
+        let place = panic.place.map_or_else(String::new, |place| format!(" {place}"));
+        TraceError::MixedTypes { level, operation, place, types: types(floats, default) }
     } else {
-        TraceError::Panicked { level, message }
+        TraceError::Panicked { level, message: panic.to_string() }
+    }
+}
+
+/// `f64 (a parameter) and f32 (tensor 0 of the batch)`: each float type, and where the loss has it from.
+fn types(floats: &[(Source, DType)], default: DType) -> String {
+    let name = |dtype: DType| format!("{dtype:?}").to_lowercase();
+    let mut seen: Vec<DType> = Vec::new();
+    let mut parts = Vec::new();
+    for &(source, dtype) in floats {
+        if !seen.contains(&dtype) {
+            seen.push(dtype);
+            parts.push(match source {
+                Source::Leaf { .. } => format!("{} (a tensor of a module)", name(dtype)),
+                Source::Batch { index } => format!("{} (tensor {index} of the batch)", name(dtype)),
+            });
+        }
+    }
+    if !seen.contains(&default) {
+        parts.push(format!("{} (what is made without a type on its device)", name(default)));
+    }
+    match parts.as_slice() {
+        [only] => format!("{only} and a type that it casts to"),
+        all => all.join(" and "),
     }
 }

@@ -3,7 +3,7 @@
 use crate::graph::GraphError;
 
 /// An operation that a trace contains and betty has no import for.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{operation}` has no derivative rule yet; {remedy}")]
 pub struct Unsupported {
     /// The operation as Burn names it.
@@ -13,7 +13,7 @@ pub struct Unsupported {
 }
 
 /// Tracing a loss failed. Every variant names the level.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum TraceError {
     /// The loss looked at a number while it was being recorded.
@@ -53,6 +53,21 @@ pub enum TraceError {
     UsesAutodiff {
         /// The level.
         level: String,
+    },
+    /// The loss computes with floats of two types at once.
+    #[error(
+        "the loss of level `{level}` mixes float types in {operation}{place}: it has {types}; bring both sides to one type with \
+         `cast`, or load data and parameters in the same"
+    )]
+    MixedTypes {
+        /// The level.
+        level: String,
+        /// The operation, if it is known.
+        operation: String,
+        /// The line of the loss, if it is known.
+        place: String,
+        /// The types that the loss has, and from where.
+        types: String,
     },
     /// The loss panicked for a reason of its own.
     #[error("the loss of level `{level}` panicked while it was traced: {message}")]
@@ -124,3 +139,5 @@ pub enum TraceError {
         message: String,
     },
 }
+
+crate::debug_as_report!(Unsupported, TraceError);

@@ -14,9 +14,9 @@ mod import;
 mod mark;
 mod measured;
 mod module;
-mod panic;
 mod statistics;
 mod stop;
+mod tape;
 mod tracer;
 mod verify;
 

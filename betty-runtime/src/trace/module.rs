@@ -3,7 +3,7 @@
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Bool, Int, Tensor};
 
-use super::Tracer;
+use super::{Tracer, tape};
 use crate::execute::Value;
 
 /// One tensor of a module.
@@ -47,7 +47,8 @@ impl<M: Module + 'static> LevelModule for M {
         if on_autodiff {
             self.visit(&mut active)
         } else {
-            self.clone().train().visit(&mut active)
+            self.clone().train().visit(&mut active);
+            tape::forget();
         }
         for (leaf, trainable) in collect.leaves.iter_mut().zip(active.0) {
             leaf.trainable = trainable;

@@ -1,12 +1,15 @@
 //! The engine on a small reweighting problem: what a run does, and how it fails.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
+mod asking;
 mod checkpoints;
 mod data;
 mod edges;
 mod explain;
 mod failures;
+mod finite;
 mod metrics;
+mod panics;
 mod problem;
 mod runs;
 mod selection;

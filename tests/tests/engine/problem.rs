@@ -29,6 +29,14 @@ impl Mlp {
         }
     }
 
+    pub(crate) fn first_layer(&self) -> &Linear {
+        &self.first
+    }
+
+    pub(crate) fn set_dropout(&mut self, rate: f64) {
+        self.dropout = DropoutConfig::new(rate).init();
+    }
+
     pub(crate) fn forward(&self, x: Tensor<2>) -> Tensor<2> {
         self.second.forward(self.dropout.forward(relu(self.first.forward(x))))
     }

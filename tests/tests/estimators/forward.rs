@@ -119,8 +119,10 @@ fn nothing_to_follow_before_the_first_step() {
         assert!(matches!(&error, EngineError::NoSteps { level } if level == "net"), "{error}");
         engine.run(1).unwrap();
         assert!(engine.gradient("knobs").unwrap().norm.is_finite());
-        // Changed modules begin anew.
         engine.edit(|_| {}).unwrap();
+        assert!(engine.gradient("knobs").unwrap().norm.is_finite());
+        // Changed modules begin anew.
+        engine.edit(|problem| problem.net.halve()).unwrap();
         assert!(matches!(engine.gradient("knobs").unwrap_err(), EngineError::NoSteps { .. }));
     }
 }

@@ -49,6 +49,10 @@ impl Net {
         }
     }
 
+    pub(crate) fn halve(&mut self) {
+        self.second = Param::from_tensor(self.second.val() * 0.5);
+    }
+
     fn forward(&self, x: Tensor<2>) -> Tensor<2> {
         self.dropout.forward(x.matmul(self.first.val()).tanh()).matmul(self.second.val())
     }

@@ -37,12 +37,7 @@ fn enough_steps_are_exact_on_a_quadratic() {
 #[test]
 fn a_copy_that_is_kept_takes_one_step_at_a_time() {
     let exact = expected(&solve(0.0, &cotangent()));
-    let last = |json: &str, calls: usize| {
-        let mut engine = engine(method(json));
-        let mut found = Vec::new();
-        (0..calls).for_each(|_| found = engine.gradient("outer").unwrap().gradient.to_vec().unwrap());
-        found
-    };
+    let last = |json: &str, calls: usize| last_of(method(json), calls);
     let kept = r#"{"method": "penalty", "steps": 1, "step_size": 0.4}"#;
     assert_close(&last(kept, 120), &exact, 1e-10);
     let fresh = r#"{"method": "penalty", "steps": 1, "step_size": 0.4, "warm_start": false}"#;

@@ -184,7 +184,27 @@ fn seconds<T, E>(mut work: impl FnMut() -> Result<T, E>) -> Result<f64, E> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Mutex, PoisonError};
+
     use super::*;
+
+    /// What is allocated is counted for the whole process.
+    static ALONE: Mutex<()> = Mutex::new(());
+
+    #[test]
+    fn an_engine_that_never_ran_leaves_nothing_behind() {
+        let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let device = Device::flex();
+        let measurement = Measurement { hidden: Some(4), early: 5, converged: 5, repetitions: 1, device: &device };
+        let make =
+            |count| (0..count).for_each(|_| drop(measurement.engine(SETTINGS[0], 5).expect("a setting that fits")));
+        make(3);
+        let before = ALLOCATOR.current_usage();
+        make(20);
+        let grown = ALLOCATOR.current_usage().saturating_sub(before);
+        // Two levels of four parameters, each of which took a kilobyte of Burn's table.
+        assert!(grown < 20 * 500, "{grown} bytes");
+    }
 
     fn measurement(device: &Device) -> Measurement<'_> {
         Measurement { hidden: None, early: 20, converged: 400, repetitions: 1, device }
@@ -193,6 +213,7 @@ mod tests {
     /// Exact methods meet from two sides: by elimination, and by differentiating the steps that lead there.
     #[test]
     fn the_reference_is_what_unrolling_to_convergence_gives() {
+        let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let device = Device::flex();
         let measurement = measurement(&device);
         let steps = 4000;
@@ -205,6 +226,7 @@ mod tests {
 
     #[test]
     fn a_row_counts_products_and_tells_good_from_bad() {
+        let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let device = Device::flex();
         let settings: &[Setting] = &[("cg", &[("iterations", "20")]), ("identity", &[]), ("unrolled", &[])];
         let mut done = 0;

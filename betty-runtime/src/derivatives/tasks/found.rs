@@ -14,6 +14,8 @@ pub struct TasksFound {
     pub tasks: Vec<TaskFound>,
     /// Where the last task left each level below: its parameters, and its optimizer's states.
     pub reached: Vec<(Vector, Vec<Value>)>,
+    /// Not finite if any entry of those is not.
+    pub finiteness: f64,
 }
 
 /// What was found for one task.

@@ -14,7 +14,7 @@ use burn::tensor::Device;
 use super::lagrangian::{Build, Input, StepInput};
 use super::loss::{Loss, gradient_nodes, square_norm};
 use super::steps::{Steps, unroll};
-use crate::execute::{Cost, Program, ReadError, Value, Vector};
+use crate::execute::{Cost, Program, ReadError, Unread, Value, Vector};
 use crate::graph::{Graph, GraphError, Image, Node, NodeId, Op, accumulator, vectorize};
 use above::above;
 pub use found::{LossFound, StepFound, TaskFound, TasksFound};
@@ -121,17 +121,20 @@ impl Tasks {
     pub fn run(&self, inputs: impl IntoIterator<Item = Value>) -> Result<TasksFound, ReadError> {
         // Draws are inputs, so that the seed means nothing here.
         let mut outputs = self.program.run(inputs, 0).into_iter();
-        let numbers = outputs.next().map_or_else(|| Ok(Vec::new()), |status| status.to_vec())?;
+        let status = outputs.next().map_or_else(|| Unread::Known(Vec::new()), Unread::OnDevice);
         let gradient = Vector(outputs.by_ref().take(self.parameters).collect());
-        let mut numbers = numbers.into_iter();
-        let square_norm = numbers.next().unwrap_or(f64::NAN);
-        let tasks = (0..self.count).map(|_| self.task(&mut numbers)).collect();
-        let mut reached = Vec::with_capacity(self.lower.len());
+        let mut reached: Vec<(Vector, Vec<Value>)> = Vec::with_capacity(self.lower.len());
         for lower in &self.lower {
             let parameters = Vector(outputs.by_ref().take(lower.parameters).collect());
             reached.push((parameters, outputs.by_ref().take(lower.states).collect()));
         }
-        Ok(TasksFound { gradient, square_norm, tasks, reached })
+        let all_reached = reached.iter().flat_map(|(parameters, states)| parameters.0.iter().chain(states));
+        let [numbers, finiteness] = Unread::read([status, Unread::finiteness(all_reached)])?;
+        let mut numbers = numbers.into_iter();
+        let square_norm = numbers.next().unwrap_or(f64::NAN);
+        let tasks = (0..self.count).map(|_| self.task(&mut numbers)).collect();
+        let finiteness = finiteness.iter().sum();
+        Ok(TasksFound { gradient, square_norm, tasks, reached, finiteness })
     }
 
     /// Takes the numbers of one task off the front.

@@ -46,6 +46,14 @@ impl Archive {
         Ok(())
     }
 
+    /// A tensor with an entry that is neither infinite nor missing in `before`, but is here.
+    pub(super) fn broken_since(&self, before: &Archive) -> Option<&str> {
+        let is_finite = |data: &TensorData| !data.dtype().is_float() || data.iter::<f64>().all(f64::is_finite);
+        let broken = self.tensors.iter().filter(|(_, data)| !is_finite(data));
+        let mut since = broken.filter(|(name, _)| before.tensors.get(*name).is_none_or(is_finite));
+        since.next().map(|(name, _)| name.as_str())
+    }
+
     /// The bytes of a file.
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut header = Map::new();

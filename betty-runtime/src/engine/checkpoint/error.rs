@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 /// A checkpoint could not be written, read, or taken over. Nothing was half-written or half-loaded.
-#[derive(Debug, Error)]
+#[derive(Error)]
 #[non_exhaustive]
 pub enum CheckpointError {
     /// A file could not be read.
@@ -25,6 +25,17 @@ pub enum CheckpointError {
         file: PathBuf,
         /// The system's answer.
         reason: io::Error,
+    },
+    /// A checkpoint with numbers that are not finite would replace one without.
+    #[error(
+        "the checkpoint `{}` stays as it is, because `{tensor}` is finite in it and not in the one to be written; go on from the \
+         file, or write to another", file.display()
+    )]
+    NotFinite {
+        /// The file.
+        file: PathBuf,
+        /// The tensor's name.
+        tensor: String,
     },
     /// A file was read but refused.
     #[error("`{}` cannot be resumed from: {reason}", file.display())]
@@ -161,3 +172,5 @@ pub enum CheckpointError {
         reason: crate::execute::ReadError,
     },
 }
+
+crate::debug_as_report!(CheckpointError);

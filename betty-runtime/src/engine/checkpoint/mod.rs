@@ -72,10 +72,22 @@ impl Checkpoint {
     /// Writes the checkpoint to a file, which holds either the old or the new checkpoint at any time.
     ///
     /// # Errors
-    /// [`CheckpointError::Write`] when the file or its folder cannot be written.
+    /// [`CheckpointError::Write`] when the file or its folder cannot be written, and [`CheckpointError::NotFinite`] when it
+    /// would replace a checkpoint of finite numbers by one with others.
     pub fn save(&self, file: impl AsRef<Path>) -> Result<(), CheckpointError> {
         let file = file.as_ref();
+        if let Some(tensor) = self.poisons(file) {
+            return Err(CheckpointError::NotFinite { file: file.into(), tensor });
+        }
         replace(file, &self.archive.encode()).map_err(|reason| CheckpointError::Write { file: file.into(), reason })
+    }
+
+    /// A tensor that is not finite, but is in the checkpoint that there is.
+    fn poisons(&self, file: &Path) -> Option<String> {
+        // Nearly always there is none, and the old file need not be read.
+        self.archive.broken_since(&Archive::default())?;
+        let before = Archive::decode(&fs::read(file).ok()?).ok()?;
+        self.archive.broken_since(&before).map(str::to_owned)
     }
 
     /// The name of the program it belongs to.
@@ -174,6 +186,7 @@ impl<P: Multilevel> Engine<P> {
     /// [`EngineError::Checkpoint`] when the checkpoint belongs to another program or to other modules, and the errors of the
     /// data while batches are skipped. The engine is then as it was, except for batches that were already skipped.
     pub fn resume(&mut self, checkpoint: &Checkpoint, streams: StreamPosition) -> Result<(), EngineError> {
+        self.check_edited()?;
         let state = &checkpoint.state;
         let refused = |reason| EngineError::from(checkpoint.named(reason));
         if state.program != P::SCHEDULE.name {

@@ -14,7 +14,6 @@ use super::train::Engine;
 use crate::config::Start;
 use crate::derivatives::Variable;
 use crate::hypergradient::{Budget, Products};
-use crate::trace::AnyBatch;
 pub use report::{Explanation, LevelCost, ResponseCost};
 
 impl<P: Multilevel> Engine<P> {
@@ -26,10 +25,14 @@ impl<P: Multilevel> Engine<P> {
     /// # Errors
     /// [`EngineError`] as for a first step.
     pub fn explain(&mut self) -> Result<Explanation, EngineError> {
+        self.ask(0, Self::explained)
+    }
+
+    fn explained(&mut self) -> Result<Explanation, EngineError> {
         let count = self.levels.len();
         let mut points = Vec::with_capacity(count);
         for k in 0..count {
-            let batch = self.peek_batch(k)?;
+            let batch = self.next_batch(k)?;
             let seed = self.draw_seed(k);
             self.losses.prepare(&self.problem, &self.levels, k, &batch, seed)?;
             points.push((batch, seed));
@@ -209,13 +212,5 @@ impl<P: Multilevel> Engine<P> {
                 seen[k][i] = turns[lower];
             }
         }
-    }
-
-    /// The next batch of a level, which stays the next one.
-    fn peek_batch(&mut self, k: usize) -> Result<Rc<AnyBatch>, EngineError> {
-        let batch = self.next_batch(k)?;
-        self.levels[k].batches -= 1;
-        self.returned[k].push_front(Rc::clone(&batch));
-        Ok(batch)
     }
 }

@@ -5,7 +5,7 @@ use crate::execute::mix;
 use crate::trace::Batch;
 
 /// What goes wrong where one stream is made of several.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum StreamError {
     /// One of the sources failed.
@@ -28,6 +28,8 @@ pub enum StreamError {
         weight: f64,
     },
 }
+
+crate::debug_as_report!(StreamError);
 
 impl<B: Batch> Stream<B> {
     /// Both streams side by side: one batch of each, as a pair. Each goes on at its own pace and begins its epochs where its

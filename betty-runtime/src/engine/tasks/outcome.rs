@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::super::advance::Evaluated;
 use super::super::error::EngineError;
 use super::super::event::Event;
-use super::super::level::{Level, Seeded};
+use super::super::level::{Level, Moved, Seeded};
 use super::super::metrics::Metrics;
 use super::super::program::Multilevel;
 use super::super::train::Engine;
@@ -25,7 +25,18 @@ impl<P: Multilevel> Engine<P> {
             }
             self.check_finite(k, "loss", task.upper.loss)?;
         }
-        self.check_finite(k, "hypergradient", found.square_norm)
+        self.check_finite(k, "hypergradient", found.square_norm)?;
+        if found.finiteness.is_finite() {
+            return Ok(());
+        }
+        for (place, (round, (parameters, states))) in rounds.iter().zip(&found.reached).enumerate() {
+            let moved = Moved { parameters: parameters.clone(), states: states.clone() };
+            let last = found.tasks.last().and_then(|task| task.lower[place].last());
+            let rates = round.rates.last().and_then(|task| task.last());
+            let rate = rates.and_then(|rates| rates.each.first().map(|_| rates.base));
+            self.check_moved(round.level, &moved, &[], last.map_or(f64::NAN, |step| step.square_norm.sqrt()), rate)?;
+        }
+        Ok(())
     }
 
     /// Puts the levels below where the last task left them, and tells what happened in the order of the tasks.
@@ -37,7 +48,7 @@ impl<P: Multilevel> Engine<P> {
         found: TasksFound,
         losses: &mut [Option<f64>],
     ) -> Result<Evaluated, EngineError> {
-        let TasksFound { gradient, square_norm, tasks, reached } = found;
+        let TasksFound { gradient, square_norm, tasks, reached, .. } = found;
         let mut evaluated = Evaluated::default();
         (evaluated.norm, evaluated.gradients) = (square_norm.sqrt(), vec![gradient]);
         let share = 1.0 / tasks.len() as f64;

@@ -31,6 +31,8 @@ mod indexing;
 mod ordering;
 mod window;
 
+use std::fmt;
+
 use burn::tensor::{BoolStore, DType, DispatchTensor, IntDType, Slice};
 use burn_backend::ops::{ActivationOps, BoolTensorOps, FloatTensorOps, IntTensorOps, ModuleOps};
 use burn_backend::tensor::IndexingUpdateOp;
@@ -38,7 +40,7 @@ use burn_backend::{Scalar as Number, TensorMetadata};
 use burn_dispatch::{Dispatch as B, DispatchDevice};
 
 use super::random;
-use crate::graph::{Comparison, Node, Op, Range, Scalar};
+use crate::graph::{Comparison, Node, Op, Range, Scalar, label, type_and_shape};
 use elementwise::{binary, cast, compare, compare_scalar, unary, with_scalar};
 use window::{avg_pool, avg_pool_adjoint, by_rank, conv1d_weight, max_pool_indices, options};
 
@@ -56,6 +58,17 @@ pub(super) enum Kernel {
 impl Kernel {
     pub(super) fn node(node: &Node) -> Self {
         Kernel::Node { op: node.op.clone(), shape: node.shape.clone(), dtype: node.dtype }
+    }
+}
+
+impl fmt::Display for Kernel {
+    /// `` `log` (f32[16, 5]) ``: the operation, with type and shape of its result.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Kernel::Node { op, shape, dtype } => write!(f, "`{}` ({})", label(op), type_and_shape(*dtype, shape)),
+            Kernel::MaskFill(value) => write!(f, "`mask_fill {}`", value.as_f64()),
+            Kernel::CompareBool(relation, value) => write!(f, "`{relation:?} {value}`"),
+        }
     }
 }
 
