@@ -70,3 +70,21 @@ fn is_out_of_memory(text: &str) -> bool {
     let text = text.to_lowercase();
     NO_MEMORY.iter().any(|phrase| text.contains(phrase))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_devices_say_without_memory_is_known() {
+        for text in [
+            "out of device memory allocating 4096 bytes",
+            "An out-of-memory error happened during launch",
+            "can't allocate buffer of size: 68719476736",
+            "CUDA_ERROR_OUT_OF_MEMORY: Out of memory",
+        ] {
+            assert!(is_out_of_memory(text), "{text}");
+        }
+        assert!(!is_out_of_memory("index 3 out of bounds for dimension of size 3"));
+    }
+}

@@ -88,15 +88,10 @@ impl<P: Multilevel> Engine<P> {
     fn origin(&self, k: usize, Numbers { program, batch, inputs, seed, .. }: &Numbers) -> Option<String> {
         Some(match program.origin(inputs, *seed).ok()?? {
             Origin::Input(index) => match self.losses.get(k, batch).trace().inputs.get(index)?.0 {
-                Source::Leaf { level, index } => {
-                    format!("`{}` has such an entry; set it anew with `Engine::edit`", self.levels[level].path(index))
-                }
+                Source::Leaf { level, index } => not_finite_parameter(&self.levels[level].path(index)),
                 Source::Batch { index } => format!("tensor {index} of its batch has such an entry; clean the data"),
             },
-            made @ Origin::Operation { .. } => format!(
-                "{made}. Keep what goes in away from there, with `clamp` for instance; if it grew in training, lower the \
-                 learning rate, or clip gradients with `clip: norm(…)`"
-            ),
+            made @ Origin::Operation { .. } => advised(&made),
         })
     }
 
@@ -133,6 +128,19 @@ impl<P: Multilevel> Engine<P> {
         }
         Ok(())
     }
+}
+
+/// What made a number that is not finite, with what to do.
+pub(super) fn advised(made: &Origin) -> String {
+    format!(
+        "{made}. Keep what goes in away from there, with `clamp` for instance; if it grew in training, lower the learning rate, \
+         or clip gradients with `clip: norm(…)`"
+    )
+}
+
+/// A parameter that is not finite by itself, with what to do.
+pub(super) fn not_finite_parameter(path: &str) -> String {
+    format!("`{path}` has such an entry; set it anew with `Engine::edit`")
 }
 
 /// The first entry that is not finite, but was before.

@@ -31,7 +31,11 @@ impl Display for Origin {
                 write!(f, "{operation} made it")?;
                 for (place, (low, high)) in operands.iter().filter(|(low, high)| low <= high).enumerate() {
                     f.write_str(if place == 0 { " of " } else { " and " })?;
-                    if low == high { write!(f, "{low:e}")? } else { write!(f, "numbers from {low:e} to {high:e}")? }
+                    if low == high {
+                        write!(f, "{low:.2e}")?
+                    } else {
+                        write!(f, "numbers from {low:.2e} to {high:.2e}")?
+                    }
                 }
                 Ok(())
             }

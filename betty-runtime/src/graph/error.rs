@@ -38,6 +38,16 @@ pub enum GraphError {
         /// Type found.
         found: DType,
     },
+    /// Tensors of different types that must have the same.
+    #[error("`{op}` needs tensors of one type, but got {left:?} and {right:?}; bring both to one with `cast`")]
+    MixedTypes {
+        /// Name of the operation.
+        op: String,
+        /// Type of the first tensor.
+        left: DType,
+        /// Type of the second tensor.
+        right: DType,
+    },
     /// Wrong number of inputs.
     #[error("`{op}` takes {expected} inputs, but got {found}")]
     InputCount {

@@ -1,6 +1,5 @@
 //! Recording a loss with Burn's backward pass, and importing both.
 
-use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 
@@ -118,27 +117,39 @@ pub fn trace_for<L: LossValue>(
     batch: &AnyBatch,
     loss: impl FnOnce(&mut Tracer<'_>) -> L,
 ) -> Result<Trace, TraceError> {
-    let default = device.settings().float_dtype.into();
     let device = capture_device(device);
-    let floats = RefCell::default();
     let mut recorded = Recorded::Constant;
     let mut measured = Vec::new();
     let mut placeholders = Vec::new();
+    let mut panicked = None;
     let captured = caught(|| {
         device.capture_scope(|scope| {
-            let mut tracer = Tracer::new(device.clone().autodiff(), batch, &floats);
-            let Measured { loss, metrics } = loss(&mut tracer).into_measured();
-            measured = metrics.into_iter().map(|(name, metric)| Metric::of(name, metric)).collect();
+            let mut tracer = Tracer::new(device.clone().autodiff(), batch);
+            let called = caught(|| loss(&mut tracer).into_measured());
             placeholders = std::mem::take(&mut tracer.placeholders);
+            let inputs: Vec<TensorId> = placeholders.iter().map(|placeholder| placeholder.id).collect();
+            let Measured { loss, metrics } = match called {
+                Ok(measured) => measured,
+                Err(panic) => {
+                    // What was recorded so far tells what there was to mix.
+                    panicked = Some(panic);
+                    return scope.complete(inputs, Vec::new());
+                }
+            };
+            measured = metrics.into_iter().map(|(name, metric)| Metric::of(name, metric)).collect();
             recorded = finish(loss, &placeholders);
             drop(tracer);
-            let inputs: Vec<TensorId> = placeholders.iter().map(|placeholder| placeholder.id).collect();
             let metrics = measured.iter().filter_map(|metric| metric.id);
             scope.complete(inputs, recorded.outputs(metrics))
         })
     });
+    if let Some(panic) = panicked {
+        let operations = captured.iter().flatten().flat_map(|captured| &captured.graph.operations);
+        let recorded = operations.flat_map(|operation| operation.outputs().map(|output| output.dtype));
+        return Err(explain(name, panic, || types(&placeholders, recorded)));
+    }
     let captured = match captured {
-        Err(panic) => return Err(explain(name, panic, &floats.into_inner(), default)),
+        Err(panic) => return Err(explain(name, panic, || types(&placeholders, std::iter::empty()))),
         Ok(Err(error)) => return Err(explain_capture(name, error.to_string())),
         Ok(Ok(captured)) => captured,
     };
@@ -251,9 +262,8 @@ fn explain_capture(level: &str, message: String) -> TraceError {
     }
 }
 
-/// What a panic during recording means; `floats` are the types of what the loss was given, and `default` is that of what it
-/// makes.
-fn explain(level: &str, panic: Panic, floats: &[(Source, DType)], default: DType) -> TraceError {
+/// What a panic during recording means; `types` are those of the floats that the loss has.
+fn explain(level: &str, panic: Panic, types: impl FnOnce() -> String) -> TraceError {
     let (level, message) = (level.to_owned(), &panic.message);
     if message.contains("no concrete value") || message.contains("no initialized value") {
         TraceError::ReadsValue { level }
@@ -268,31 +278,28 @@ fn explain(level: &str, panic: Panic, floats: &[(Source, DType)], default: DType
     } else if message.contains("DTypeMismatch") {
         let operation = panic.operation.unwrap_or_else(|| "an operation".into());
         let place = panic.place.map_or_else(String::new, |place| format!(" {place}"));
-        TraceError::MixedTypes { level, operation, place, types: types(floats, default) }
+        TraceError::MixedTypes { level, operation, place, types: types() }
     } else {
         TraceError::Panicked { level, message: panic.to_string() }
     }
 }
 
-/// `f64 (a parameter) and f32 (tensor 0 of the batch)`: each float type, and where the loss has it from.
-fn types(floats: &[(Source, DType)], default: DType) -> String {
-    let name = |dtype: DType| format!("{dtype:?}").to_lowercase();
+/// `f64 (a tensor of a module) and f32 (tensor 0 of the batch)`: each float type, and where the loss has it from.
+fn types(placeholders: &[Placeholder], recorded: impl Iterator<Item = DType>) -> String {
+    let given = placeholders.iter().map(|placeholder| (placeholder.dtype, Some(placeholder.source)));
     let mut seen: Vec<DType> = Vec::new();
     let mut parts = Vec::new();
-    for &(source, dtype) in floats {
-        if !seen.contains(&dtype) {
-            seen.push(dtype);
-            parts.push(match source {
-                Source::Leaf { .. } => format!("{} (a tensor of a module)", name(dtype)),
-                Source::Batch { index } => format!("{} (tensor {index} of the batch)", name(dtype)),
-            });
+    for (dtype, source) in given.chain(recorded.map(|dtype| (dtype, None))) {
+        if !dtype.is_float() || seen.contains(&dtype) {
+            continue;
         }
+        seen.push(dtype);
+        let from = match source {
+            Some(Source::Leaf { .. }) => "a tensor of a module".to_owned(),
+            Some(Source::Batch { index }) => format!("tensor {index} of the batch"),
+            None => "made in the loss".to_owned(),
+        };
+        parts.push(format!("{} ({from})", format!("{dtype:?}").to_lowercase()));
     }
-    if !seen.contains(&default) {
-        parts.push(format!("{} (what is made without a type on its device)", name(default)));
-    }
-    match parts.as_slice() {
-        [only] => format!("{only} and a type that it casts to"),
-        all => all.join(" and "),
-    }
+    parts.join(" and ")
 }

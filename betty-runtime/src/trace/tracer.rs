@@ -1,7 +1,5 @@
 //! Placeholders: the modules and batches a loss sees while it is recorded.
 
-use std::cell::RefCell;
-
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::kind::Basic;
 use burn::tensor::{Bool, DType, Device, DispatchTensor, Int, Tensor, TensorData};
@@ -26,8 +24,6 @@ pub struct Tracer<'a> {
     device: Device,
     batch: &'a AnyBatch,
     pub(super) placeholders: Vec<Placeholder>,
-    /// The types of all floats so far, also for after a panic.
-    floats: &'a RefCell<Vec<(Source, DType)>>,
     /// Puts back what mapping a module changed behind shared pointers (running statistics).
     restore: Vec<Box<dyn FnOnce()>>,
 }
@@ -43,8 +39,8 @@ pub(super) struct Placeholder {
 }
 
 impl<'a> Tracer<'a> {
-    pub(super) fn new(device: Device, batch: &'a AnyBatch, floats: &'a RefCell<Vec<(Source, DType)>>) -> Self {
-        Tracer { device, batch, placeholders: Vec::new(), floats, restore: Vec::new() }
+    pub(super) fn new(device: Device, batch: &'a AnyBatch) -> Self {
+        Tracer { device, batch, placeholders: Vec::new(), restore: Vec::new() }
     }
 
     /// The module of level `level`, with a placeholder for every tensor. `module` itself stays as it is.
@@ -74,9 +70,6 @@ impl<'a> Tracer<'a> {
     fn place<const D: usize, K: Basic>(&mut self, source: Source, shape: Vec<usize>, dtype: DType) -> Tensor<D, K> {
         let data = TensorData::full_dtype(shape.clone(), 0, dtype);
         let mut tensor = Tensor::<D, K>::from_data(data, (&self.device, dtype));
-        if dtype.is_float() {
-            self.floats.borrow_mut().push((source, dtype));
-        }
         let is_parameter = matches!(source, Source::Leaf { .. }) && dtype.is_float();
         let mut dispatch = tensor.into_dispatch();
         let id = tensor_id(&dispatch).expect("placeholders are made on the capture device");

@@ -1,12 +1,10 @@
-//! Steps that would end in infinities or NaN, numbers that a float type does not hold, and devices without memory.
+//! Steps that would end in infinities or NaN, and numbers that a float type does not hold.
 
 use std::fs;
 
-use betty_runtime::execute::{Vector, reads};
-use betty_runtime::hypergradient::{HypergradientError, Solved, System};
+use betty_runtime::execute::reads;
 use betty_runtime::{
-    Batch, CheckpointError, ConfigError, Engine, EngineError, HypergradientMethod, LevelModule, ProgramConfig, Stream,
-    multilevel,
+    Batch, CheckpointError, ConfigError, Engine, EngineError, LevelModule, ProgramConfig, Stream, multilevel,
 };
 use burn::module::{Module, Param};
 use burn::tensor::activation::relu;
@@ -35,12 +33,12 @@ pub(crate) struct Slopes {
 }
 
 /// `⟨slopes, θ⟩ + ⟨λ, θ⟩ + ½‖θ‖²`
-fn below(low: &Point, high: &Point, slopes: Slopes) -> Tensor<1> {
+pub(crate) fn below(low: &Point, high: &Point, slopes: Slopes) -> Tensor<1> {
     let x = low.x.val();
     (x.clone() * slopes.of).sum() + (x.clone() * high.x.val()).sum() + x.square().sum() * 0.5
 }
 
-fn above(high: &Point, low: &Point, _batch: ()) -> Tensor<1> {
+pub(crate) fn above(high: &Point, low: &Point, _batch: ()) -> Tensor<1> {
     low.x.val().sum() + high.x.val().square().sum() * 0.5
 }
 
@@ -168,6 +166,43 @@ fn tasks_that_are_computed_together_do_not_end_there_either() {
 }
 
 #[test]
+fn a_rate_of_a_schedule_that_is_infinite_moves_nothing() {
+    let scheduler = burn::lr_scheduler::constant::ConstantLr::new(1e39);
+    let mut engine = steep(&[1.0, 0.0], "{}").scheduler("low", scheduler).unwrap();
+    let error = engine.run(1).unwrap_err();
+    assert!(matches!(&error, EngineError::NonFiniteStep { rate: Some(1e39), .. }), "{error}");
+    assert_eq!(values(&engine.problem().low), [0.5, -0.25]);
+}
+
+multilevel! {
+    struct Learning;
+
+    level high: Point { lower: [low], batch: (), loss: above, optimizer: sgd(lr = 0.1) }
+    level low: Point {
+        upper: [high], batch: Slopes, loss: below, optimizer: sgd(lr = exp(high.x)), hypergradient: unrolled,
+    }
+}
+
+#[test]
+fn so_is_a_number_that_another_level_learns() {
+    let engine = |log: f64, dtype: DType| {
+        let problem = Learning { high: point(&[log], dtype), low: point(&[0.5], dtype) };
+        let data =
+            LearningData { high: Stream::constant(()), low: Stream::constant(Slopes { of: tensor(&[1.0], dtype) }) };
+        Engine::new(problem, data, LearningConfig::default())
+    };
+    for log in [100.0, -200.0] {
+        let error = engine(log, DType::F32).err().unwrap();
+        assert!(
+            matches!(&error, EngineError::LearnedOutOfRange { place, .. } if place == "low.optimizer.lr"),
+            "{error}"
+        );
+        assert!(engine(log, DType::F64).is_ok());
+    }
+    assert!(engine(-2.0, DType::F32).is_ok());
+}
+
+#[test]
 fn a_step_reads_the_device_once() {
     // The level above reads its loss before it solves, and its whole gradient's norm afterwards, which the host knows at once
     // where tensors are in its memory; those of 16 bits are treated like those of any other device.
@@ -277,6 +312,9 @@ fn numbers_that_the_float_type_does_not_hold_are_refused() {
         // Double precision holds all of them.
         assert!(steep_at(&[1.0, 1.0], &[1.0, 0.0], DType::F64, json).is_ok(), "{json}");
     }
+    // Products of 16 bits leave the numbers of a level in its parameters' type.
+    let json = r#"{ "low": { "precision": "f16", "hypergradient": { "method": "cg", "damping": 1e5 } } }"#;
+    assert!(steep_at(&[1.0, 1.0], &[1.0, 0.0], DType::F32, json).is_ok());
     // A tolerance stays on the host, and steps of 16 bits are computed in 32.
     for json in [
         r#"{ "low": { "hypergradient": { "method": "cg", "tolerance": 1e-60 } } }"#,
@@ -315,130 +353,6 @@ fn so_is_a_number_in_the_program() {
         WrittenData { high: Stream::constant(()), low: Stream::constant(Slopes { of: tensor(&[1.0], DType::F32) }) };
     let error = Engine::new(problem, data, WrittenConfig::default()).err().unwrap();
     assert!(error.to_string().starts_with("`high.optimizer.epsilon` is 1e-46, which is 0 in f32"), "{error}");
-}
-
-/// A method whose device has no memory left, or is broken, when a batch says so.
-#[derive(Debug)]
-struct Exhausted;
-
-impl HypergradientMethod for Exhausted {
-    fn name(&self) -> &'static str {
-        "exhausted"
-    }
-
-    fn solve(&self, _: &mut System<'_>, v: &Vector, _: Option<Vector>) -> Result<Solved, HypergradientError> {
-        match v.to_vec()?[0] {
-            2.0 => panic!("out of device memory allocating 4096 bytes"),
-            3.0 => panic!("the cable came off"),
-            _ => Ok(Solved { x: v.clone(), residual: None }),
-        }
-    }
-}
-
-fn scaled(_high: &Point, low: &Point, slopes: Slopes) -> Tensor<1> {
-    (low.x.val() * slopes.of).sum()
-}
-
-multilevel! {
-    struct OnSmallDevice;
-
-    level high: Point { lower: [low], batch: Slopes, loss: scaled, optimizer: sgd(lr = 0.5) }
-    level low: Point {
-        upper: [high], batch: Slopes, loss: below, optimizer: sgd(lr = 0.25), hypergradient: custom(Exhausted),
-    }
-}
-
-#[test]
-fn a_device_without_memory_leaves_the_state_as_it_was() {
-    let slopes = |first: f64| Slopes { of: tensor(&[first, 0.0], DType::F32) };
-    let run = |batches: &[f64]| {
-        let problem = OnSmallDevice { high: point(&[1.0, 1.0], DType::F32), low: point(&[0.5, 0.5], DType::F32) };
-        let batches: Vec<_> = batches.iter().map(|&first| Ok::<_, std::io::Error>(slopes(first))).collect();
-        let data = OnSmallDeviceData { high: Stream::batches(batches), low: Stream::constant(slopes(1.0)) };
-        Engine::new(problem, data, OnSmallDeviceConfig::default()).unwrap()
-    };
-    let mut failing = run(&[1.0, 2.0, 3.0, 1.0]);
-    failing.run(1).unwrap();
-    let error = failing.run(1).unwrap_err();
-    let EngineError::OutOfMemory { level, planned, .. } = &error else { panic!("{error}") };
-    assert!(level == "high" && *planned > 0, "{error}");
-    assert!(error.to_string().contains("4096 bytes") && error.to_string().contains("smaller batches"), "{error}");
-    let error = failing.run(1).unwrap_err();
-    assert!(
-        matches!(&error, EngineError::Panicked { level, reason, .. } if level == "high" && reason.contains("cable"))
-    );
-    failing.run(1).unwrap();
-    // The level below had taken its steps before; the level above took two in all.
-    let report = failing.checkpoint().unwrap();
-    assert_eq!((report.steps("high"), report.steps("low")), (Some(2), Some(2)));
-    let mut whole = run(&[1.0, 1.0]);
-    whole.run(2).unwrap();
-    assert_eq!(values(&failing.problem().low), values(&whole.problem().low));
-    assert_eq!(values(&failing.problem().high), values(&whole.problem().high));
-}
-
-/// Where a number that is not finite came from, of a loss below on these slopes.
-fn origin(loss: Loss, slopes: &[f64]) -> (&'static str, String) {
-    let problem = Causes { high: point(&[1.0, 1.0], DType::F32), low: point(&[0.5, -0.25], DType::F32) };
-    let slopes = Slopes { of: tensor(slopes, DType::F32) };
-    let data = CausesData { high: Stream::constant(()), low: Stream::constant((slopes, loss as u32)) };
-    let error = Engine::new(problem, data, CausesConfig::default()).unwrap().run(1).unwrap_err();
-    match error {
-        EngineError::NonFinite { quantity, origin, .. } => (quantity, origin.expect("an origin")),
-        error => panic!("{error}"),
-    }
-}
-
-#[derive(Clone, Copy)]
-enum Loss {
-    Log,
-    Root,
-    Overflow,
-    Plain,
-    MaskedRow,
-}
-
-fn caused(low: &Point, high: &Point, (slopes, loss): (Slopes, u32)) -> Tensor<1> {
-    let z = low.x.val() * high.x.val();
-    if loss == Loss::Log as u32 {
-        (z + slopes.of).log().sum()
-    } else if loss == Loss::Root as u32 {
-        ((z * 0.0) + slopes.of).sqrt().sum()
-    } else if loss == Loss::Overflow as u32 {
-        let large = (z + slopes.of).exp();
-        (large.clone() / large).sum()
-    } else if loss == Loss::MaskedRow as u32 {
-        let hidden = z.clone().ones_like().greater_elem(0.5);
-        burn::tensor::activation::log_softmax((z * slopes.of).mask_fill(hidden, f32::NEG_INFINITY), 0).sum()
-    } else {
-        (z * slopes.of).sum()
-    }
-}
-
-multilevel! {
-    struct Causes;
-
-    level high: Point { lower: [low], batch: (), loss: above, optimizer: sgd(lr = 0.1) }
-    level low: Point {
-        upper: [high], batch: (Slopes, u32), loss: caused, optimizer: sgd(lr = 0.1), hypergradient: identity(scale = 1.0),
-    }
-}
-
-#[test]
-fn the_first_operation_that_makes_it_is_named() {
-    let (quantity, text) = origin(Loss::Log, &[-1.0, 1.0]);
-    assert!(quantity == "loss" && text.starts_with("`log` (f32[2]) made it of numbers from -5e-1 to 7.5e-1"), "{text}");
-    // The loss is finite, its derivative at 0 is not.
-    let (quantity, text) = origin(Loss::Root, &[0.0, 1.0]);
-    assert!(quantity == "gradient" && text.contains("made it of"), "{quantity}: {text}");
-    // ∞/∞ is what the overflow led to.
-    let (_, text) = origin(Loss::Overflow, &[100.0, 0.0]);
-    assert!(text.starts_with("`exp`"), "{text}");
-    // The mask is meant, a softmax of nothing is not.
-    let (_, text) = origin(Loss::MaskedRow, &[1.0, 1.0]);
-    assert!(text.contains("softmax") || text.starts_with("`sub`"), "{text}");
-    let (quantity, text) = origin(Loss::Plain, &[f64::NAN, 1.0]);
-    assert!(quantity == "loss" && text.starts_with("tensor 0 of its batch"), "{text}");
 }
 
 #[test]

@@ -2,12 +2,14 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 mod asking;
+mod causes;
 mod checkpoints;
 mod data;
 mod edges;
 mod explain;
 mod failures;
 mod finite;
+mod memory;
 mod metrics;
 mod panics;
 mod problem;

@@ -135,6 +135,8 @@ macro_rules! mistaken {
 }
 
 mistaken!(Mixed, MixedData, MixedConfig, mixes_types);
+mistaken!(Joined, JoinedData, JoinedConfig, joins_types);
+mistaken!(Multiplied, MultipliedData, MultipliedConfig, multiplies_types);
 mistaken!(Misfit, MisfitData, MisfitConfig, multiplies_what_does_not_fit);
 mistaken!(Unequal, UnequalData, UnequalConfig, adds_what_does_not_fit);
 mistaken!(Layered, LayeredData, LayeredConfig, feeds_a_layer_what_does_not_fit);
@@ -145,6 +147,17 @@ fn mixes_types(model: &Mlp, _weights: &Weights, batch: Examples) -> Tensor<1> {
     let scale = Tensor::<1>::ones([TRAIN], (&batch.x.device(), DType::F64));
     // The line of the mistake is known.
     (losses * scale).mean()
+}
+
+const JOINED: u32 = line!() + 3;
+fn joins_types(model: &Mlp, _weights: &Weights, batch: Examples) -> Tensor<1> {
+    let other = Tensor::<2>::ones([3, 3], (&batch.x.device(), DType::F64));
+    Tensor::cat(vec![model.forward(batch.x), other], 0).mean()
+}
+
+fn multiplies_types(model: &Mlp, _weights: &Weights, batch: Examples) -> Tensor<1> {
+    let other = Tensor::<2>::ones([3, 2], (&batch.x.device(), DType::F64));
+    model.forward(batch.x).matmul(other).mean()
 }
 
 const MISFIT: u32 = line!() + 2;
@@ -167,7 +180,13 @@ fn types_that_are_mixed_are_named_with_the_operation_and_the_line() {
     let text = Mixed::error();
     assert!(text.contains("the loss of level `model` mixes float types in `mul`"), "{text}");
     assert!(text.contains(&format!("tests/engine/panics.rs:{MIXED}:")), "{text}");
-    assert!(text.contains("f32 (a tensor of a module)"), "{text}");
+    assert!(text.contains("it has f32 (a tensor of a module) and f64 (made in the loss)"), "{text}");
+    let text = Joined::error();
+    assert!(text.contains("in `cat`") && text.contains("f64 (made in the loss)"), "{text}");
+    assert!(text.contains(&format!("tests/engine/panics.rs:{JOINED}:")), "{text}");
+    // Burn lets this product pass.
+    let text = Multiplied::error();
+    assert!(text.contains("`mat_mul` needs tensors of one type, but got F32 and F64"), "{text}");
 }
 
 #[test]

@@ -14,7 +14,7 @@ use burn::tensor::Device;
 use super::lagrangian::{Build, Input, StepInput};
 use super::loss::{Loss, gradient_nodes, square_norm};
 use super::steps::{Steps, unroll};
-use crate::execute::{Cost, Program, ReadError, Unread, Value, Vector};
+use crate::execute::{Cost, Origin, Program, ReadError, Unread, Value, Vector};
 use crate::graph::{Graph, GraphError, Image, Node, NodeId, Op, accumulator, vectorize};
 use above::above;
 pub use found::{LossFound, StepFound, TaskFound, TasksFound};
@@ -135,6 +135,11 @@ impl Tasks {
         let tasks = (0..self.count).map(|_| self.task(&mut numbers)).collect();
         let finiteness = finiteness.iter().sum();
         Ok(TasksFound { gradient, square_norm, tasks, reached, finiteness })
+    }
+
+    /// Where a number that is not finite comes from, on the same inputs.
+    pub(crate) fn origin(&self, inputs: &[Value]) -> Result<Option<Origin>, ReadError> {
+        self.program.origin(inputs, 0)
     }
 
     /// Takes the numbers of one task off the front.

@@ -1,6 +1,7 @@
 //! What stands for the inputs of the program of all tasks.
 
 use super::super::level::Seeded;
+use super::super::numbers::not_finite_parameter;
 use super::super::program::Multilevel;
 use super::super::train::Engine;
 use super::Round;
@@ -53,6 +54,23 @@ impl<P: Multilevel> Engine<P> {
                 }
             }
             Input::Multiplier { .. } => unreachable!("tasks have no multipliers"),
+        }
+    }
+
+    /// What stands for an input of all tasks that is not finite, and what to do about it.
+    pub(super) fn describe_input(&self, input: Input) -> String {
+        match input {
+            Input::Leaf { level, index } => not_finite_parameter(&self.levels[level].path(index)),
+            Input::Step { level, of: StepInput::Parameter(index), .. } => {
+                let level = &self.levels[level];
+                not_finite_parameter(&level.path(level.trainable[index]))
+            }
+            Input::Batch { level, .. } | Input::Step { level, .. } => {
+                format!("the data of level `{}` have such an entry; clean them", self.levels[level].name)
+            }
+            Input::Draw { .. } | Input::Multiplier { .. } => {
+                "a random draw is not finite; bound its distribution".into()
+            }
         }
     }
 }

@@ -9,12 +9,13 @@ use super::advance::Evaluated;
 use super::error::EngineError;
 use super::ground::Shape;
 use super::level::Seeded;
+use super::numbers::advised;
 use super::program::Multilevel;
 use super::rates::LearningRates;
 use super::train::Engine;
 use crate::config::Start;
 use crate::derivatives::{Steps, TaskSteps, Tasks, TasksFound};
-use crate::execute::{Cost, Value};
+use crate::execute::{Cost, Origin, Value};
 
 /// What one level below sees in all tasks.
 struct Round {
@@ -89,11 +90,21 @@ impl<P: Multilevel> Engine<P> {
     /// Runs all tasks, and checks what they came to.
     fn find_together(&mut self, k: usize, rounds: &[Round], own: &[Seeded]) -> Result<TasksFound, EngineError> {
         let tasks = self.prepare_tasks(k, rounds, own)?;
-        let inputs: Vec<Value> =
-            tasks.inputs().map(|(input, task, like)| self.task_input(input, task, like, rounds, own)).collect();
-        let found = tasks.run(inputs)?;
-        self.check_tasks(k, rounds, &found)?;
-        Ok(found)
+        let inputs = || -> Vec<Value> {
+            tasks.inputs().map(|(input, task, like)| self.task_input(input, task, like, rounds, own)).collect()
+        };
+        let found = tasks.run(inputs())?;
+        match self.check_tasks(k, rounds, &found) {
+            Ok(()) => Ok(found),
+            Err(EngineError::NonFinite { level, step, quantity, value, .. }) => {
+                let origin = tasks.origin(&inputs()).ok().flatten().and_then(|origin| match origin {
+                    Origin::Input(index) => tasks.inputs().nth(index).map(|(input, ..)| self.describe_input(input)),
+                    made @ Origin::Operation { .. } => Some(advised(&made)),
+                });
+                Err(EngineError::NonFinite { level, step, quantity, value, origin })
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// The batches of all tasks, or none of them.

@@ -59,7 +59,7 @@ impl Arguments<'_> {
         if dtype == found || (dtype.is_bool() && found.is_bool()) {
             return Ok(dtype);
         }
-        Err(GraphError::TypeMismatch { op: self.op.name(), expected: "equally typed", found })
+        Err(GraphError::MixedTypes { op: self.op.name(), left: dtype, right: found })
     }
 
     pub(super) fn axis(&self, i: usize, axis: usize) -> Result<Vec<usize>, GraphError> {
