@@ -42,7 +42,7 @@ pub use config::{
 pub use engine::{
     BatchStream, Checkpoint, CheckpointError, Engine, EngineError, Event, Explanation, Goal, HypergradientCheck,
     LevelCost, LevelSpec, Multilevel, Report, ResponseCheck, ResponseCost, Schedule, Stream, StreamError,
-    StreamPosition, Through, Validation,
+    StreamPosition, Through, Unverified, Validation,
 };
 pub use hypergradient::HypergradientMethod;
 pub use trace::{Batch, BatchMapper, LevelModule, LossValue, Measured, Tracer, gradient, stop_gradient};

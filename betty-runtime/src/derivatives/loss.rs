@@ -185,19 +185,6 @@ impl Loss {
         Ok(GradientProgram { program, counts: gradients.iter().map(Vec::len).collect(), metrics, advances, depends })
     }
 
-    /// The loss, our gradients and Burn's, for every float leaf that Burn differentiated: for verification.
-    ///
-    /// # Errors
-    /// [`GraphError`] if a derivative cannot be built.
-    pub(crate) fn verification(&self) -> Result<Program, GraphError> {
-        let mut graph = self.trace.graph.clone();
-        let with_respect_to: Vec<NodeId> = self.trace.burn_gradients.iter().map(|&(input, _)| input).collect();
-        let ours = gradient_nodes(&mut graph, self.trace.burn_loss, [with_respect_to.as_slice()].into_iter())?;
-        let burn = self.trace.burn_gradients.iter().map(|&(_, gradient)| gradient);
-        let outputs: Vec<NodeId> = ours.into_iter().flatten().chain(burn).collect();
-        Ok(Program::new(&graph, &self.input_nodes(), &outputs, &self.device))
-    }
-
     /// The graph's inputs, in order.
     pub(super) fn input_nodes(&self) -> Vec<NodeId> {
         self.trace.inputs.iter().map(|&(_, node)| node).collect()

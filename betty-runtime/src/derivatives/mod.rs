@@ -9,6 +9,7 @@ mod perturb;
 mod steps;
 mod tasks;
 mod vectorized;
+mod verification;
 
 pub use curvature::{Curvature, Point};
 pub use lagrangian::{Input, Lagrangian, StepInput, Variable};
@@ -16,3 +17,4 @@ pub use loss::{GradientProgram, Gradients, Loss};
 pub(crate) use loss::{Launched, loss_in, square_norm_in};
 pub use steps::{LevelAbove, StepGraph, Steps};
 pub use tasks::{LossFound, StepFound, TaskFound, TaskSteps, Tasks, TasksFound};
+pub use verification::{Agreement, Verification, VerificationError};

@@ -7,6 +7,7 @@ use super::error::EngineError;
 use super::event::Event;
 use super::gradient::Found;
 use super::level::Place;
+use super::losses::Untold;
 use super::metrics::Metrics;
 use super::numbers::{Numbers, Told};
 use super::program::Multilevel;
@@ -209,6 +210,10 @@ impl<P: Multilevel> Engine<P> {
         for (level, difference) in std::mem::take(&mut self.losses.roundings) {
             let name = self.levels[level].name;
             self.emit(&Event::Rounding { level, name, difference });
+        }
+        for Untold { level, tries, reason } in std::mem::take(&mut self.losses.unverified) {
+            let (name, reason) = (self.levels[level].name, reason.to_string());
+            self.emit(&Event::Unverified { level, name, tries, reason: &reason });
         }
         let scheduler = self.levels[k].scheduler.clone();
         let stepped = self.guarded(k, |engine| engine.compute_and_take(k, evaluated));

@@ -2,6 +2,7 @@
 
 use super::checkpoint::CheckpointError;
 use super::stream::DataError;
+use super::verification::Unverified;
 use crate::config::ConfigError;
 use crate::execute::ReadError;
 use crate::graph::GraphError;
@@ -83,7 +84,7 @@ pub enum EngineError {
     },
     /// Our gradient is not Burn's.
     #[error(
-        "the gradient of level `{level}` differs from Burn's autodiff by {difference:.1e} at `{parameter}` (rounding \
+        "the gradient of level `{level}` differs from Burn's autodiff by {difference:.1e} at `{parameter}`{place} (rounding \
          explains {tolerance:.0e}); most likely its loss uses `detach` or `inner`, which leave no trace in the recorded \
          graph: use `betty_runtime::stop_gradient` instead"
     )]
@@ -92,10 +93,25 @@ pub enum EngineError {
         level: String,
         /// Path of the parameter with the largest difference.
         parameter: String,
-        /// Relative difference.
+        /// Difference relative to the larger of both gradients.
         difference: f64,
         /// What rounding can explain.
         tolerance: f64,
+        /// Where that was seen, if not at the parameters as they are.
+        place: &'static str,
+    },
+    /// A gradient could not be compared with Burn's.
+    #[error(
+        "the gradient of level `{level}` could not be compared with Burn's autodiff in {tries} tries: {source}; \
+         `Engine::allow_unverified` lets it be used all the same"
+    )]
+    Unverified {
+        /// The level.
+        level: String,
+        /// How often it was tried.
+        tries: u32,
+        /// Why.
+        source: Unverified,
     },
     /// No hypergradient passes along an edge of the program, because the losses do not depend on what it leads to.
     #[error(

@@ -53,6 +53,18 @@ pub enum Event<'a> {
         /// is the sum of, it is more, and with kinks such as a rectifier's, which rounding crosses, about its square root.
         difference: f64,
     },
+    /// The gradient of a trace could not be compared with Burn's autodiff. It is tried again later, and after some tries the run
+    /// ends with an error, unless [`Engine::allow_unverified`](crate::Engine::allow_unverified) lets it go on.
+    Unverified {
+        /// Number of the level.
+        level: usize,
+        /// Its name.
+        name: &'a str,
+        /// How often it was tried.
+        tries: u32,
+        /// Why it could not be compared.
+        reason: &'a str,
+    },
     /// A level's loss reads a level that it lists, but only adds it, or reads only parts that stand still: every hypergradient
     /// along this edge is zero. Told once, at the level's first step.
     ZeroEdge {

@@ -1,7 +1,7 @@
 //! Compiled losses: traced at the first batch of a shape, verified once, kept for all later ones.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
 
 use burn::tensor::Device;
@@ -14,12 +14,28 @@ use super::level::{Level, check_device};
 use super::program::Multilevel;
 use super::schedule::Through;
 use super::tasks::TasksKey;
+use super::verification::{Outcome, Subject, TRIES, Unverified, Verify};
 use crate::derivatives::{Curvature, Lagrangian, Loss, Steps, Tasks};
 use crate::execute::Value;
-use crate::trace::{AnyBatch, Signature, Source, TraceError, Verification, tolerance, trace_for};
+use crate::trace::{AnyBatch, Signature, Source, Trace, TraceError, trace_for};
 
 /// How many traces each level keeps at least; the least recently used one goes first.
 const TRACES: usize = 8;
+
+/// How often a trace could not be compared with Burn's autodiff, and when to try again.
+#[derive(Clone, Copy, Default)]
+struct Tries {
+    made: u32,
+    /// How often the trace was used since it was made.
+    uses: u64,
+}
+
+/// A try that could not compare.
+pub(super) struct Untold {
+    pub(super) level: usize,
+    pub(super) tries: u32,
+    pub(super) reason: Unverified,
+}
 
 /// The compiled losses of all levels.
 pub(super) struct Losses {
@@ -29,8 +45,12 @@ pub(super) struct Losses {
     curvatures: IndexMap<CurvatureKey, Rc<RefCell<Curvature>>>,
     tasks: IndexMap<TasksKey, Rc<Tasks>>,
     device: Device,
-    /// Whether each new trace is compared with Burn's autodiff.
-    pub(super) verify: bool,
+    /// How each new trace is compared with Burn's autodiff.
+    pub(super) verify: Verify,
+    /// Traces that could not be compared yet.
+    unchecked: HashMap<(usize, Signature), Tries>,
+    /// What became of tries that could not compare; not reported yet.
+    pub(super) unverified: Vec<Untold>,
     /// Whether products are computed in the types that levels ask for.
     rounds: bool,
     /// What of the program's edges the losses bear out.
@@ -50,7 +70,9 @@ impl Losses {
             curvatures: IndexMap::new(),
             tasks: IndexMap::new(),
             device,
-            verify: true,
+            verify: Verify::default(),
+            unchecked: HashMap::new(),
+            unverified: Vec::new(),
             rounds: true,
             edges: Edges::new(levels),
             still: Vec::new(),
@@ -72,11 +94,16 @@ impl Losses {
         self.curvatures.clear();
         self.tasks.clear();
         self.edges.clear();
+        self.unchecked.clear();
     }
 
     /// Losses without rounded products, in the place of these, which are answered to come back to.
     pub(super) fn take_unrounded(&mut self) -> Self {
-        let mut fresh = Losses { rounds: false, verify: false, ..Losses::new(self.caches.len(), self.device.clone()) };
+        let mut fresh = Losses {
+            rounds: false,
+            verify: Verify { on: false, ..self.verify },
+            ..Losses::new(self.caches.len(), self.device.clone())
+        };
         fresh.edges = self.edges.clone();
         std::mem::replace(self, fresh)
     }
@@ -108,18 +135,18 @@ impl Losses {
                 self.edges.clear();
             }
         }
-        let cache = &mut self.caches[k];
-        let index = match cache.get_index_of(signature) {
-            Some(index) => index,
+        let index = match self.caches[k].get_index_of(signature) {
+            Some(index) => {
+                self.verify_again(problem, levels, k, batch, seed)?;
+                index
+            }
             None => {
                 let mut loss = compile(problem, levels, k, batch, &self.device)?;
-                if self.verify {
-                    verify(&loss, levels, k, batch, seed)?;
-                }
+                self.verify(problem, levels, k, batch, seed, loss.trace())?;
                 if let Some(precision) = levels[k].config.precision.filter(|_| self.rounds) {
                     let graph = |source| EngineError::Graph { level: levels[k].name.into(), source };
                     loss = loss.with_products_in(precision.dtype()).map_err(graph)?;
-                    if self.verify {
+                    if self.verify.on {
                         let program = loss.rounding().map_err(graph)?;
                         let difference = rounding(&program.run(gather(&loss, levels, batch), seed))?;
                         tracing::debug!(
@@ -134,6 +161,7 @@ impl Losses {
                 let graph = |source| EngineError::Graph { level: levels[k].name.into(), source };
                 self.edges.learn::<P>(k, &mut loss).map_err(graph)?;
                 self.still.extend(self.edges.check::<P>(k, levels)?.into_iter().map(|other| (k, other)));
+                let cache = &mut self.caches[k];
                 // Those of all steps before a step of a level above may be needed together.
                 if cache.len() >= TRACES.max(levels[k].config.unroll * levels[k].evaluations()) {
                     cache.shift_remove_index(0);
@@ -141,10 +169,64 @@ impl Losses {
                 cache.insert_full(signature.clone(), loss).0
             }
         };
+        let cache = &mut self.caches[k];
         // Used last, kept longest.
         let newest = cache.len() - 1;
         cache.move_index(index, newest);
         Ok(&mut cache[newest])
+    }
+
+    /// Compares the gradient of a trace with Burn's, or takes note that it could not be compared.
+    fn verify<P: Multilevel>(
+        &mut self,
+        problem: &P,
+        levels: &[Level],
+        level: usize,
+        batch: &AnyBatch,
+        seed: u64,
+        trace: &Trace,
+    ) -> Result<(), EngineError> {
+        if !self.verify.on {
+            return Ok(());
+        }
+        let subject = Subject { problem, levels, level, batch, device: &self.device, seed };
+        let key = (level, batch.signature().clone());
+        let Outcome::Unchecked(reason) = subject.verify(trace, self.verify)? else {
+            self.unchecked.remove(&key);
+            return Ok(());
+        };
+        let tries = self.unchecked.entry(key).or_default();
+        tries.made += 1;
+        let made = tries.made;
+        if made >= TRIES && !self.verify.unchecked_allowed {
+            let level = levels[level].name.into();
+            return Err(EngineError::Unverified { level, tries: made, source: reason });
+        }
+        self.unverified.push(Untold { level, tries: made, reason });
+        Ok(())
+    }
+
+    /// Compares again what could not be compared before, after 1, 2, 4, … more uses.
+    fn verify_again<P: Multilevel>(
+        &mut self,
+        problem: &P,
+        levels: &[Level],
+        level: usize,
+        batch: &AnyBatch,
+        seed: u64,
+    ) -> Result<(), EngineError> {
+        if self.unchecked.is_empty() || !self.verify.on {
+            return Ok(());
+        }
+        let key = (level, batch.signature().clone());
+        let Some(tries) = self.unchecked.get_mut(&key) else { return Ok(()) };
+        tries.uses += 1;
+        let is_last = tries.made >= TRIES;
+        if is_last && self.verify.unchecked_allowed || !is_last && !tries.uses.is_power_of_two() {
+            return Ok(());
+        }
+        let trace = self.caches[level][&key.1].trace().clone();
+        self.verify(problem, levels, level, batch, seed, &trace)
     }
 
     /// The loss of level `k` for batches like this one, which has been prepared.
@@ -267,40 +349,6 @@ pub(super) fn gather(loss: &Loss, levels: &[Level], batch: &AnyBatch) -> Vec<Val
         Source::Batch { index } => batch.values()[index].clone(),
     };
     loss.trace().inputs.iter().map(|(source, _)| value(source)).collect()
-}
-
-/// Compares our gradients with Burn's, on the first batch of a shape.
-fn verify(loss: &Loss, levels: &[Level], k: usize, batch: &AnyBatch, seed: u64) -> Result<(), EngineError> {
-    let name = levels[k].name;
-    let program = loss.verification().map_err(|source| EngineError::Graph { level: name.into(), source })?;
-    let outputs = program.run(gather(loss, levels, batch), seed);
-    let trace = loss.trace();
-    let (ours, burn) = outputs.split_at(trace.burn_gradients.len());
-    let mut pairs = Vec::with_capacity(ours.len());
-    for ((input, _), (ours, burn)) in trace.burn_gradients.iter().zip(ours.iter().zip(burn)) {
-        let source = trace.inputs.iter().find(|(_, node)| node == input).map(|&(source, _)| source);
-        let path = match source {
-            Some(Source::Leaf { level, index }) => levels[level].path(index),
-            _ => "batch".into(),
-        };
-        pairs.push((path, ours.to_vec()?, burn.to_vec()?));
-    }
-    if pairs.iter().any(|(_, _, burn)| burn.iter().any(|x| !x.is_finite())) {
-        // Nothing can be compared; the step itself reports what is not finite.
-        return Ok(());
-    }
-    let worst = Verification::compare(&pairs);
-    let allowed = tolerance(trace.precision());
-    tracing::debug!(level = name, difference = worst.difference, "verified a loss against Burn's autodiff");
-    if worst.difference <= allowed {
-        return Ok(());
-    }
-    Err(EngineError::Verification {
-        level: name.into(),
-        parameter: worst.parameter,
-        difference: worst.difference,
-        tolerance: allowed,
-    })
 }
 
 /// How far apart the two halves of these gradients are, relative to the second.

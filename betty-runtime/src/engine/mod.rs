@@ -34,6 +34,7 @@ mod train;
 mod trajectory;
 mod update;
 mod validation;
+mod verification;
 
 pub use check::{HypergradientCheck, ResponseCheck};
 pub use checkpoint::{Checkpoint, CheckpointError, StreamPosition};
@@ -46,3 +47,4 @@ pub use schedule::{LevelSpec, Schedule, Through};
 pub use stream::{BatchStream, DataError, Stream, StreamError};
 pub use train::{Engine, LevelReport, Report};
 pub use validation::{Goal, Validation};
+pub use verification::Unverified;

@@ -156,10 +156,32 @@ impl<P: Multilevel> Engine<P> {
         self
     }
 
-    /// Compares the first gradient of every trace with Burn's autodiff; on by default.
+    /// Compares the gradient of every new trace with Burn's autodiff: at the parameters as they are and at two points near
+    /// them, in f64 on the CPU. On by default.
+    ///
+    /// Each point takes about two gradients' time in double precision, once for a trace. What would take more than
+    /// [`verification_memory`](Self::verification_memory), or more than 5·10¹⁰ floating-point operations, is compared on the
+    /// first examples of the batch.
     #[must_use]
     pub fn verification(mut self, verify: bool) -> Self {
-        self.losses.verify = verify;
+        self.losses.verify.on = verify;
+        self
+    }
+
+    /// The most bytes that a comparison with Burn's autodiff may hold, beside the batch and the parameters themselves; 1 GiB by
+    /// default.
+    #[must_use]
+    pub fn verification_memory(mut self, bytes: usize) -> Self {
+        self.losses.verify.memory = bytes;
+        self
+    }
+
+    /// Whether a gradient is used for good that could not be compared with Burn's autodiff, because it is not finite anywhere
+    /// near the parameters or takes too much memory. Without it, a run ends after five tries; a gradient that was compared and
+    /// differs is never used. Off by default.
+    #[must_use]
+    pub fn allow_unverified(mut self, allow: bool) -> Self {
+        self.losses.verify.unchecked_allowed = allow;
         self
     }
 

@@ -30,7 +30,7 @@ pub use error::GraphError;
 pub use geometry::{Convolution, Range, Window};
 pub use op::{Binary, Comparison, Distribution, Op, Unary, Update, WithScalar};
 pub use scalar::Scalar;
-pub(crate) use transform::accumulator;
+pub(crate) use transform::{Doubled, accumulator, in_f64, rounded};
 pub use transform::{
     Image, Vectorized, dependents, expand_products, for_each, jvp, products_as_given, products_in, reachable, replay,
     vectorize, vjp,

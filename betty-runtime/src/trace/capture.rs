@@ -13,8 +13,9 @@ use super::device::capture_device;
 use super::error::TraceError;
 use super::import::{Reading, import};
 use super::measured::{LossValue, Measured};
+use super::part::Part;
 use super::tracer::{Placeholder, Tracer, taped, tensor_id};
-use crate::graph::{Graph, NodeId, dependents, reachable};
+use crate::graph::{Graph, NodeId, dependents};
 use crate::panic::{Panic, caught};
 
 /// What a program input stands for.
@@ -64,13 +65,6 @@ impl Trace {
         self.inputs.iter().find(|(of, _)| *of == source).map(|&(_, node)| node)
     }
 
-    /// The coarsest float type the loss computes in: where Burn casts inside a layer, no derivative is finer.
-    pub fn precision(&self) -> DType {
-        let needed = reachable(&self.graph, &[self.loss]);
-        let floats = self.graph.ids().filter(|id| needed[id.index()]).map(|id| self.graph.dtype(id));
-        floats.filter(DType::is_float).min_by_key(DType::size).unwrap_or(self.graph.dtype(self.loss))
-    }
-
     /// Whether the loss depends on any of these tensors of a level's module.
     pub fn depends_on(&self, level: usize, leaves: &[usize]) -> bool {
         let leaves: Vec<NodeId> =
@@ -117,6 +111,20 @@ pub fn trace_for<L: LossValue>(
     batch: &AnyBatch,
     loss: impl FnOnce(&mut Tracer<'_>) -> L,
 ) -> Result<Trace, TraceError> {
+    trace_part(device, name, batch, None, loss)
+}
+
+/// As [`trace_for`], on a part of a batch.
+///
+/// # Errors
+/// As for [`trace`].
+pub(crate) fn trace_part<L: LossValue>(
+    device: &Device,
+    name: &str,
+    batch: &AnyBatch,
+    part: Option<Part>,
+    loss: impl FnOnce(&mut Tracer<'_>) -> L,
+) -> Result<Trace, TraceError> {
     let device = capture_device(device);
     let mut recorded = Recorded::Constant;
     let mut measured = Vec::new();
@@ -124,7 +132,7 @@ pub fn trace_for<L: LossValue>(
     let mut panicked = None;
     let captured = caught(|| {
         device.capture_scope(|scope| {
-            let mut tracer = Tracer::new(device.clone().autodiff(), batch);
+            let mut tracer = Tracer::new(device.clone().autodiff(), batch, part);
             let called = caught(|| loss(&mut tracer).into_measured());
             placeholders = std::mem::take(&mut tracer.placeholders);
             let inputs: Vec<TensorId> = placeholders.iter().map(|placeholder| placeholder.id).collect();

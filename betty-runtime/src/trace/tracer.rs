@@ -12,6 +12,7 @@ use super::batch::{AnyBatch, Batch, BatchMapper};
 use super::capture::Source;
 use super::mark::{PLACEHOLDER, constant, mark};
 use super::module::LevelModule;
+use super::part::Part;
 use super::statistics::place_statistics;
 
 /// A float of Burn's capture backend on an autodiff tape.
@@ -23,6 +24,8 @@ pub(super) type Taped = <Autodiff<Capture> as BackendTypes>::FloatTensorPrimitiv
 pub struct Tracer<'a> {
     device: Device,
     batch: &'a AnyBatch,
+    /// How much of the batch is recorded, if not all of it.
+    part: Option<Part>,
     pub(super) placeholders: Vec<Placeholder>,
     /// Puts back what mapping a module changed behind shared pointers (running statistics).
     restore: Vec<Box<dyn FnOnce()>>,
@@ -39,8 +42,8 @@ pub(super) struct Placeholder {
 }
 
 impl<'a> Tracer<'a> {
-    pub(super) fn new(device: Device, batch: &'a AnyBatch) -> Self {
-        Tracer { device, batch, placeholders: Vec::new(), restore: Vec::new() }
+    pub(super) fn new(device: Device, batch: &'a AnyBatch, part: Option<Part>) -> Self {
+        Tracer { device, batch, part, placeholders: Vec::new(), restore: Vec::new() }
     }
 
     /// The module of level `level`, with a placeholder for every tensor. `module` itself stays as it is.
@@ -177,7 +180,9 @@ impl PlaceBatch<'_, '_> {
     fn place<const D: usize, K: Basic>(&mut self, tensor: &Tensor<D, K>) -> Tensor<D, K> {
         let source = Source::Batch { index: self.index };
         self.index += 1;
-        self.tracer.place(source, tensor.shape().to_vec(), tensor.dtype())
+        let shape = tensor.shape().to_vec();
+        let shape = self.tracer.part.map_or(shape.clone(), |part| part.cut(shape));
+        self.tracer.place(source, shape, tensor.dtype())
     }
 }
 

@@ -17,4 +17,5 @@ mod runs;
 mod selection;
 mod statistics;
 mod twin;
+mod verification;
 mod warmup;

@@ -1,17 +1,21 @@
 //! Graph-to-graph transforms: derivatives, reachability, replay, and many inputs at once.
 
+mod double;
 mod forward;
 mod precision;
 mod reach;
 mod replay;
 mod reverse;
 mod rewrite;
+mod rounded;
 mod vectorize;
 
+pub(crate) use double::{Doubled, in_f64};
 pub use forward::jvp;
 pub(crate) use precision::accumulator;
 pub use precision::{expand_products, products_as_given, products_in};
 pub use reach::{dependents, reachable};
 pub use replay::replay;
 pub use reverse::vjp;
+pub(crate) use rounded::rounded;
 pub use vectorize::{Image, Vectorized, for_each, vectorize};

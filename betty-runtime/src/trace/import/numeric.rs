@@ -1,6 +1,5 @@
 //! Arithmetic, reductions and elementary functions.
 
-use burn::tensor::DType;
 use burn_ir::{
     BinaryOpIr, BoolOperationIr, FloatOperationIr, IntOperationIr, MatmulOpIr, NumericOperationIr, RandomOpIr,
     ScalarOpIr, TensorIr,
@@ -21,7 +20,7 @@ impl Importer<'_> {
             N::AddScalar(o) => self.with_scalar(WithScalar::Add, o),
             N::MulScalar(o) => {
                 let x = self.node(&o.lhs)?;
-                let factor = self.exact_factor(scalar(o.rhs).as_f64(), o.out.dtype);
+                let factor = self.exact_factor(scalar(o.rhs).as_f64());
                 let node = self.graph.mul_scalar(x, factor)?;
                 self.set(&o.out, node)
             }
@@ -227,12 +226,12 @@ impl Importer<'_> {
         self.set(&o.out, node)
     }
 
-    /// Burn's backward pass of `x / number` rounds `1 / number` to single precision, also for doubles; this is what it
-    /// stands for.
-    fn exact_factor(&self, factor: f64, dtype: DType) -> f64 {
+    /// Burn's backward pass of `x / number` rounds `1 / number` to single precision, whatever is divided; this is what it
+    /// stands for. In double precision, in which gradients are compared, the difference would show.
+    fn exact_factor(&self, factor: f64) -> f64 {
         let rounded = |divisor: f64| f64::from(1.0 / divisor as f32);
         match self.divisors.iter().find(|&&divisor| rounded(divisor) == factor) {
-            Some(divisor) if self.is_backward() && dtype == DType::F64 => divisor.recip(),
+            Some(divisor) if self.is_backward() => divisor.recip(),
             _ => factor,
         }
     }

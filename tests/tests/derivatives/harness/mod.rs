@@ -7,6 +7,7 @@
 //! - `⟨c, J t⟩ = ⟨Jᵀ c, t⟩` for the function itself;
 //! - the derivative of the Hessian-vector product along its own direction, a third derivative, equals its differences;
 //! - mixed products `∂²L/∂λ∂θ · u`, λ being all floats of the batch, equal central differences;
+//! - verification, which compares our gradient with Burn's recorded one in double precision, finds them equal;
 //! - value, gradient and Hessian-vector product computed for several inputs at once equal those computed one after the
 //!   other, and the gradient of a sum of losses is the sum of their gradients.
 //!
@@ -15,6 +16,7 @@
 
 #[macro_use]
 mod options;
+mod agreement;
 mod compare;
 mod eager;
 mod input;
@@ -36,6 +38,7 @@ pub(crate) use lanes::Lanes;
 pub(crate) use options::Options;
 pub(crate) use problem::{input_like, or_zeros};
 
+use agreement::agree;
 use input::Numbers;
 use options::precision;
 use problem::Problem;
@@ -103,6 +106,7 @@ fn check_type(
         loss(f(&numbers.arguments(parameters, data, indices)), w, c)
     });
     let trace = trace.unwrap_or_else(|error| panic!("{name}: {error}"));
+    agree(name, &trace, &parameters.leaves(), &batch);
     let problem = Problem::new(trace, dtype);
     let at = verify(name, &problem, &parameters.leaves(), &batch, options, dtype, &mut rng);
     let exact = precision(dtype);
@@ -145,6 +149,7 @@ pub(crate) fn check_module<M: Module + 'static>(
             loss(f(&module, &numbers.arguments(Vec::new(), data, indices)), w, c)
         });
         let trace = trace.unwrap_or_else(|error| panic!("{name}: {error}"));
+        agree(name, &trace, &module.leaves(), &batch);
         let problem = Problem::new(trace, dtype);
         let at = verify(name, &problem, &module.leaves(), &batch, options, dtype, &mut rng);
         let eager: Vec<f64> = eager.into_data().iter::<f64>().collect();

@@ -1,0 +1,176 @@
+//! Our gradients of a recorded loss beside Burn's, both in double precision on the CPU.
+
+use burn::tensor::Device;
+
+use super::loss::gradient_nodes;
+use crate::execute::{Cost, Program, ReadError, Value};
+use crate::graph::{Doubled, Graph, GraphError, NodeId, in_f64, rounded};
+use crate::trace::{Source, Trace};
+
+/// How far two correct gradients may lie apart, relative to their norm, before anybody asks what rounding explains.
+const RELATIVE: f64 = 1e-9;
+/// How far they may lie apart relative to the norm of the terms that they are sums of. Rounding a sum of a million terms in
+/// double precision stays below 1e-12 of it.
+const ROUNDING: f64 = 1e-11;
+/// By how much of itself each value is moved to learn the size of those terms.
+const PERTURBATION: f64 = 1.0 / (1_u64 << 26) as f64;
+/// How many such moves are tried at most, because some may leave a function's domain.
+const DRAWS: usize = 6;
+/// How many of them are enough.
+const ENOUGH: usize = 2;
+
+/// The gradient of a recorded loss twice: ours, derived from the recorded forward pass, and the one that Burn's backward pass
+/// recorded.
+///
+/// Both are computed in f64 on the CPU, whatever types and device the loss was recorded for, so that what is left between them
+/// is no rounding of the run's own type. A `detach`, which leaves no trace in the forward pass, and a wrong rule make them
+/// differ.
+pub struct Verification {
+    graph: Graph,
+    inputs: Vec<NodeId>,
+    /// What is differentiated with respect to.
+    leaves: Vec<Source>,
+    ours: Vec<NodeId>,
+    program: Program,
+}
+
+/// Why two gradients could not be computed.
+#[derive(Debug, thiserror::Error)]
+pub enum VerificationError {
+    /// A derivative cannot be built.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+    /// A gradient cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+}
+
+/// What two gradients at one point say.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Agreement {
+    /// They are equal but for rounding.
+    Equal {
+        /// The largest `‖ours − Burn's‖` of any tensor, relative to the larger of both norms.
+        difference: f64,
+    },
+    /// They are not.
+    Different {
+        /// The tensor where they lie furthest apart.
+        leaf: Source,
+        /// `‖ours − Burn's‖` there, relative to the larger of both norms.
+        difference: f64,
+        /// What rounding can explain of it.
+        rounding: f64,
+    },
+    /// One of them is infinite or not a number, and nothing can be said.
+    NotFinite,
+}
+
+impl Verification {
+    /// Prepares the comparison of gradients with respect to the tensors that are parameters: what a derivative in any other
+    /// would be, nobody needs to know.
+    ///
+    /// # Errors
+    /// [`GraphError`] if a derivative cannot be built.
+    pub fn new(trace: &Trace, is_parameter: impl Fn(Source) -> bool) -> Result<Self, GraphError> {
+        let source = |node: NodeId| trace.inputs.iter().find(|(_, input)| *input == node).map(|&(source, _)| source);
+        let compared = trace.burn_gradients.iter().filter_map(|&(node, burn)| Some((source(node)?, node, burn)));
+        let compared: Vec<_> = compared.filter(|&(source, ..)| is_parameter(source)).collect();
+        let leaves = compared.iter().map(|&(source, ..)| source).collect();
+        let (with_respect_to, burn): (Vec<NodeId>, Vec<NodeId>) =
+            compared.iter().map(|&(_, node, burn)| (node, burn)).unzip();
+        let outputs = [[trace.burn_loss].as_slice(), &with_respect_to, &burn].concat();
+        let Doubled { mut graph, inputs, outputs } = in_f64(&trace.graph, &outputs)?;
+        let (with_respect_to, burn) = outputs[1..].split_at(burn.len());
+        let ours = gradient_nodes(&mut graph, outputs[0], [with_respect_to].into_iter())?.concat();
+        let program = Program::new(&graph, &inputs, &[ours.as_slice(), burn].concat(), &Device::flex());
+        Ok(Verification { graph, inputs, leaves, ours, program })
+    }
+
+    /// The most bytes that a comparison holds at once.
+    ///
+    /// # Errors
+    /// [`GraphError`] as for [`new`](Self::new).
+    pub fn peak(&self) -> Result<usize, GraphError> {
+        Ok(self.program.peak().max(self.rounded(0)?.peak()))
+    }
+
+    /// What comparing at one point takes.
+    pub fn cost(&self) -> Cost {
+        self.program.cost()
+    }
+
+    /// Compares the gradients at one point. Values come in the order of the trace's inputs, floats in f64, all on the CPU; `seed`
+    /// decides every random draw.
+    ///
+    /// # Errors
+    /// [`GraphError`] and [`ReadError`] if the gradients cannot be computed.
+    pub fn at(&self, values: &[Value], seed: u64) -> Result<Agreement, VerificationError> {
+        let found = host(&self.program.run(values.iter().cloned(), seed))?;
+        let (ours, burn) = found.split_at(self.leaves.len());
+        if found.iter().flatten().any(|x| !x.is_finite()) {
+            return Ok(Agreement::NotFinite);
+        }
+        let pairs = ours.iter().zip(burn);
+        let gaps: Vec<f64> = pairs.clone().map(|(ours, burn)| distance(ours, burn)).collect();
+        let norms: Vec<f64> = pairs.map(|(ours, burn)| norm(ours).max(norm(burn))).collect();
+        let relative = |leaf: usize| if gaps[leaf] == 0.0 { 0.0 } else { gaps[leaf] / norms[leaf] };
+        let worst = (0..gaps.len()).map(relative).fold(0.0, f64::max);
+        if worst <= RELATIVE {
+            return Ok(Agreement::Equal { difference: worst });
+        }
+        let Some(terms) = self.terms(values, seed, ours)? else { return Ok(Agreement::NotFinite) };
+        let allowed = |leaf: usize| RELATIVE.max(ROUNDING * terms[leaf] / norms[leaf]);
+        let excess = |&leaf: &usize| relative(leaf) / allowed(leaf);
+        let leaf = (0..gaps.len()).filter(|leaf| relative(*leaf) > 0.0);
+        let leaf = leaf.max_by(|x, y| excess(x).total_cmp(&excess(y))).unwrap_or(0);
+        Ok(if relative(leaf) <= allowed(leaf) {
+            Agreement::Equal { difference: worst }
+        } else {
+            Agreement::Different { leaf: self.leaves[leaf], difference: relative(leaf), rounding: allowed(leaf) }
+        })
+    }
+
+    /// For every tensor, the norm of the terms that its gradient is the sum of, as rounding all of them shows it; nothing where
+    /// that ends in numbers that are not finite.
+    fn terms(&self, values: &[Value], seed: u64, ours: &[Vec<f64>]) -> Result<Option<Vec<f64>>, VerificationError> {
+        let mut terms = vec![0.0_f64; ours.len()];
+        let mut finite = 0;
+        for draw in 0..DRAWS {
+            let moved = host(&self.rounded(draw)?.run(values.iter().cloned(), seed))?;
+            if moved.iter().flatten().all(|x| x.is_finite()) {
+                for (term, (moved, ours)) in terms.iter_mut().zip(moved.iter().zip(ours)) {
+                    *term = term.max(distance(moved, ours) / PERTURBATION);
+                }
+                finite += 1;
+            }
+            if finite == ENOUGH {
+                break;
+            }
+        }
+        Ok((finite > 0).then_some(terms))
+    }
+
+    /// Our gradient with every value on the way to it rounded, each time in another way.
+    fn rounded(&self, draw: usize) -> Result<Program, GraphError> {
+        let mut graph = self.graph.clone();
+        let mut outputs = Vec::new();
+        // Draws are numbered as they are made, so each time has its own.
+        for _ in 0..=draw {
+            outputs = rounded(&mut graph, &self.ours, PERTURBATION)?;
+        }
+        Ok(Program::new(&graph, &self.inputs, &outputs, self.program.device()))
+    }
+}
+
+fn host(values: &[Value]) -> Result<Vec<Vec<f64>>, ReadError> {
+    values.iter().map(Value::to_vec).collect()
+}
+
+fn norm(x: &[f64]) -> f64 {
+    x.iter().map(|x| x * x).sum::<f64>().sqrt()
+}
+
+fn distance(x: &[f64], y: &[f64]) -> f64 {
+    x.iter().zip(y).map(|(x, y)| (x - y).powi(2)).sum::<f64>().sqrt()
+}

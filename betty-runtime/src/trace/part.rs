@@ -1,0 +1,32 @@
+//! A part of a batch: the first of its examples, for what the whole would be too large for.
+
+use super::batch::AnyBatch;
+
+/// The first rows of a batch's tensors: of all those whose leading dimension counts its examples.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Part {
+    examples: usize,
+    kept: usize,
+}
+
+impl Part {
+    /// The first `kept` examples of a batch, or nothing if it has not more of them. How many it has is the leading dimension of
+    /// the first tensor that has one.
+    pub(crate) fn of(batch: &AnyBatch, kept: usize) -> Option<Self> {
+        let examples = Self::examples(batch)?;
+        (kept > 0 && kept < examples).then_some(Part { examples, kept })
+    }
+
+    /// How many examples a batch has.
+    pub(crate) fn examples(batch: &AnyBatch) -> Option<usize> {
+        batch.signature().tensors().iter().find_map(|(shape, _)| shape.first().copied())
+    }
+
+    /// The shape of what is left of a tensor.
+    pub(crate) fn cut(self, mut shape: Vec<usize>) -> Vec<usize> {
+        if shape.first() == Some(&self.examples) {
+            shape[0] = self.kept;
+        }
+        shape
+    }
+}

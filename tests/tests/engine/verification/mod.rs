@@ -1,0 +1,6 @@
+//! Gradients compared with Burn's: what is stopped, what is not, and what cannot be compared.
+
+mod drawn;
+mod programs;
+mod properties;
+mod unchecked;
