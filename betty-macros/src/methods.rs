@@ -16,6 +16,7 @@ pub(crate) enum Key {
     Accumulate,
     Start,
     Tasks,
+    Rounds,
     Vectorize,
     Train,
     Freeze,
@@ -31,7 +32,7 @@ pub(crate) struct Field {
 }
 
 /// Every field, in the order in which errors and the manual list them.
-pub(crate) static FIELDS: [Field; 17] = [
+pub(crate) static FIELDS: [Field; 18] = [
     Field { key: Key::Upper, name: "upper", example: "upper: [weights]" },
     Field { key: Key::Lower, name: "lower", example: "lower: [net]" },
     Field { key: Key::Batch, name: "batch", example: "batch: MyBatch" },
@@ -45,6 +46,7 @@ pub(crate) static FIELDS: [Field; 17] = [
     Field { key: Key::Accumulate, name: "accumulate", example: "accumulate: 4" },
     Field { key: Key::Start, name: "start", example: "start: initial" },
     Field { key: Key::Tasks, name: "tasks", example: "tasks: 25" },
+    Field { key: Key::Rounds, name: "rounds", example: "rounds: 5" },
     Field { key: Key::Vectorize, name: "vectorize", example: "vectorize: true" },
     Field { key: Key::Train, name: "train", example: "train: [head, encoder.norm]" },
     Field { key: Key::Freeze, name: "freeze", example: "freeze: [encoder]" },

@@ -208,6 +208,7 @@ fn check_fields_are_used(cx: &Context<'_>, report: &mut Report) {
             report.error(unroll, format!("no level is solved after `{name}`, so its `unroll` is never used"));
         }
         check_tasks(cx, index, level, report);
+        check_rounds(cx, index, level, report);
         if let Some(method) = level.hypergradient.as_ref().filter(|_| !cx.graph.is_passed(index)) {
             report.error(
                 &method.name,
@@ -229,6 +230,18 @@ fn check_tasks(cx: &Context<'_>, index: usize, level: &Level, report: &mut Repor
                 "`tasks` is how often the levels below `{name}` are solved for one of its steps, and there is none; \
                  `accumulate` averages over batches"
             ),
+        );
+    }
+}
+
+/// Rounds are taken by levels below.
+fn check_rounds(cx: &Context<'_>, index: usize, level: &Level, report: &mut Report) {
+    let several = level.rounds.as_ref().filter(|rounds| rounds.base10_parse::<u32>().is_ok_and(|rounds| rounds > 1));
+    if let Some(rounds) = several.filter(|_| cx.graph.lower(index).is_empty()) {
+        let name = cx.names[index];
+        report.error(
+            rounds,
+            format!("`rounds` is how often the levels below `{name}` take their steps before one of its own, and there is none"),
         );
     }
 }

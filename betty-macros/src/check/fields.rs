@@ -20,6 +20,9 @@ pub(super) fn check(level: &Level, report: &mut Report) {
     check_count(level.tasks.as_ref(), report, || {
         format!("`tasks` is how often the levels below are solved for one step of `{name}`; it must be at least 1")
     });
+    check_count(level.rounds.as_ref(), report, || {
+        format!("`rounds` is how often the levels below take their steps before `{name}`; it must be at least 1")
+    });
     check_size(level.warmup.as_ref(), report);
 }
 

@@ -28,6 +28,9 @@ fn obstacle(program: &Program, graph: &Graph, index: usize) -> Option<String> {
     if number(level.accumulate.as_ref()) != Some(1) {
         return Some("`accumulate` takes several batches for each; raise `tasks` instead".into());
     }
+    if number(level.rounds.as_ref()) != Some(1) {
+        return Some("`rounds` has its levels take their steps several times; raise their `unroll` instead".into());
+    }
     if graph.is_passed(index) {
         return Some(format!(
             "a hypergradient passes through `{}`, and needs the steps below it one by one",

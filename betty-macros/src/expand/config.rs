@@ -59,6 +59,7 @@ fn level_config(level: &Level) -> TokenStream {
     let warmup = count(level.warmup.as_ref(), 0);
     let accumulate = count(level.accumulate.as_ref(), 1);
     let tasks = count(level.tasks.as_ref(), 1);
+    let rounds = count(level.rounds.as_ref(), 1);
     let vectorize = level.vectorize.as_ref().is_some_and(LitBool::value);
     let start = start(level.start.as_ref());
     let optimizer = choice(level.optimizer.as_ref(), &OPTIMIZERS);
@@ -79,6 +80,7 @@ fn level_config(level: &Level) -> TokenStream {
             accumulate: #accumulate,
             start: #start,
             tasks: #tasks,
+            rounds: #rounds,
             vectorize: #vectorize,
             train: #train,
             freeze: #freeze,

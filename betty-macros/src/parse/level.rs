@@ -121,6 +121,7 @@ fn value_of(field: &Field, input: ParseStream<'_>, level: &mut Level, report: &m
         Key::Warmup => level.warmup = Some(integer(input)?),
         Key::Accumulate => level.accumulate = Some(integer(input)?),
         Key::Tasks => level.tasks = Some(integer(input)?),
+        Key::Rounds => level.rounds = Some(integer(input)?),
         Key::Vectorize => level.vectorize = Some(flag(input)?),
         Key::Start => level.start = Some(call(field, input, report)?),
         Key::Optimizer => level.optimizer = Some(call(field, input, report)?),

@@ -65,7 +65,7 @@ fn unknown_field() {
     check_err(
         "unknown field `unrol` (did you mean `unroll`?); a level has `upper`, `lower`, `batch`, `loss`, `optimizer`, \
          `unroll`, `warmup`, `hypergradient`, `clip`, `project`, `accumulate`, `start`, \
-         `tasks`, `vectorize`, `train`, `freeze` and `precision`",
+         `tasks`, `rounds`, `vectorize`, `train`, `freeze` and `precision`",
         "struct P;
          level weights: M { lower: [net], .. }
          level net: M { upper: [weights], >>>unrol<<<: 5, hypergradient: cg, .. }",
@@ -77,7 +77,7 @@ fn unknown_field_without_a_likeness() {
     check_err(
         "unknown field `x`; a level has `upper`, `lower`, `batch`, `loss`, `optimizer`, `unroll`, `warmup`, `hypergradient`, \
          `clip`, `project`, `accumulate`, `start`, \
-         `tasks`, `vectorize`, `train`, `freeze` and `precision`",
+         `tasks`, `rounds`, `vectorize`, `train`, `freeze` and `precision`",
         "struct P;
          level weights: M { lower: [net], .. }
          level net: M { upper: [weights], >>>x<<<: Map<A, B>, hypergradient: cg, .. }",

@@ -106,6 +106,10 @@ fn tasks_that_cannot_be_computed_together() {
         &program("tasks: 5, accumulate: 2,", net, ""),
     );
     check_err(
+        &because("`rounds` has its levels take their steps several times; raise their `unroll` instead"),
+        &program("tasks: 5, rounds: 2,", net, ""),
+    );
+    check_err(
         &because("`net` is not differentiated by `unrolled` through all its steps"),
         &program("tasks: 5,", "upper: [meta], start: initial, hypergradient: cg,", ""),
     );
@@ -236,6 +240,26 @@ fn steps_that_are_cut_off_from_where_they_begin() {
         |upper: &str| format!("{}\nlevel base: M {{ {upper}, hypergradient: cg, .. }}", program("2", "lower: [base],"));
     check_ok(&below("upper: [net, meta]"));
     check_err(text, &below("upper: [net]").replacen("truncate = 2", "truncate = >>>2<<<", 1));
+}
+
+#[test]
+fn rounds_with_nothing_to_take_turns() {
+    let program = |top: &str, net: &str| {
+        format!(
+            "struct P;
+             level top: M {{ lower: [net], {top} .. }}
+             level net: M {{ upper: [top], hypergradient: cg, {net} .. }}"
+        )
+    };
+    check_ok(&program("rounds: 3,", "rounds: 1,"));
+    check_err(
+        "`rounds` is how often the levels below take their steps before `top`; it must be at least 1",
+        &program("rounds: >>>0<<<,", ""),
+    );
+    check_err(
+        "`rounds` is how often the levels below `net` take their steps before one of its own, and there is none",
+        &program("", "rounds: >>>2<<<,"),
+    );
 }
 
 #[test]

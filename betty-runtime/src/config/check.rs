@@ -280,7 +280,7 @@ pub(super) static PROJECTIONS: Family = Family {
 const CLIPS: [&str; 2] = ["norm", "value"];
 const CLIP: &str = "`null`, or an object with one of `norm` and `value`";
 
-const FIELDS: [&str; 13] = [
+const FIELDS: [&str; 14] = [
     "unroll",
     "warmup",
     "optimizer",
@@ -290,6 +290,7 @@ const FIELDS: [&str; 13] = [
     "accumulate",
     "start",
     "tasks",
+    "rounds",
     "vectorize",
     "train",
     "freeze",
@@ -303,7 +304,7 @@ pub(super) fn level(path: &str, value: &Value) -> Result<(), ConfigError> {
     for (name, value) in fields {
         let path = format!("{path}.{name}");
         match name.as_str() {
-            "unroll" | "accumulate" | "tasks" => Range::Count.check(value, || path)?,
+            "unroll" | "accumulate" | "tasks" | "rounds" => Range::Count.check(value, || path)?,
             "start" => Range::Start.check(value, || path)?,
             "vectorize" => Range::Flag.check(value, || path)?,
             "warmup" => Range::Natural.check(value, || path)?,

@@ -12,6 +12,9 @@ pub(super) fn check(schedule: &Schedule, index: usize, config: &LevelConfig) -> 
     if config.tasks > 1 && spec.lower.is_empty() {
         return Err(ConfigError::NoTasks { path: format!("{level}.tasks"), level, tasks: config.tasks });
     }
+    if config.rounds > 1 && spec.lower.is_empty() {
+        return Err(ConfigError::NoRounds { path: format!("{level}.rounds"), level, rounds: config.rounds });
+    }
     let Some(from) = spec.start.filter(|&from| !depends_beside_start(schedule, index, from, config)) else {
         return Ok(());
     };

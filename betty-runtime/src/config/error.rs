@@ -180,6 +180,16 @@ pub enum ConfigError {
         /// The number.
         tasks: usize,
     },
+    /// Several rounds for a level below which nothing takes steps.
+    #[error("`{path}` is {rounds}, but `{level}` waits for no level that could take its steps so often")]
+    NoRounds {
+        /// Where the number stands.
+        path: String,
+        /// The level.
+        level: String,
+        /// The number.
+        rounds: usize,
+    },
     /// A number is learned by a level that the program does not let learn it.
     #[error(
         "`{path}` is `{number}`, but in the program `{from}` learns no number of `{level}`, and the program fixes where \

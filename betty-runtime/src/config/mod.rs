@@ -68,6 +68,11 @@ pub struct LevelConfig {
     /// the gradients: the tasks of a meta-batch. At least 1, by default 1.
     #[serde(default = "one")]
     pub tasks: usize,
+    /// How often the levels below take their `unroll` steps, one level after the other, before a step of this level. Levels
+    /// below that answer to each other come closer to their equilibrium each time: one round is one sweep over them. At
+    /// least 1, by default 1.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub rounds: usize,
     /// Whether all tasks of a step are computed together, by one program whose kernels work on all of them: the same result
     /// with fewer, larger kernels, and the memory of all tasks at once. Every level below begins anew for each task and is
     /// differentiated by `unrolled`. By default `false`.
@@ -116,4 +121,9 @@ pub enum Clip {
 
 fn one() -> usize {
     1
+}
+
+/// Files that do not use it are as they were before there were rounds.
+fn is_one(count: &usize) -> bool {
+    *count == 1
 }

@@ -33,6 +33,8 @@ pub(super) fn check(schedule: &Schedule, index: usize, levels: &[&LevelConfig]) 
     };
     let reason = if config.accumulate != 1 {
         Some("`accumulate` takes several batches for each; raise `tasks` instead".to_owned())
+    } else if config.rounds != 1 {
+        Some("`rounds` has its levels take their steps several times; raise their `unroll` instead".to_owned())
     } else if schedule.is_passed(index) {
         Some(format!("a hypergradient passes through `{}`, and needs the steps below it one by one", spec.name))
     } else if spec.lower.is_empty() {

@@ -22,7 +22,7 @@ use super::loss::gradient_nodes;
 use crate::graph::{Distribution, Graph, GraphError, Node, NodeId, Op, replay};
 use crate::trace::Source;
 
-/// A group of tensors that conditions determine.
+/// A group of tensors that conditions determine or depend on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Variable {
     /// The parameters of a level, determined by the level's total gradient.
@@ -35,13 +35,16 @@ pub enum Variable {
         /// Number of the condition, and of the variable that it determines.
         index: usize,
     },
+    /// What the steps of a level began with, where the level is a function of its steps: its parameters, and after them the
+    /// states of its optimizer. No condition determines it.
+    Begun(usize),
 }
 
 impl Variable {
-    /// The level whose Lagrangian has the condition for this variable among its derivatives.
+    /// The level whose Lagrangian has the condition for this variable among its derivatives, if there is one.
     pub fn owner(self) -> usize {
         match self {
-            Variable::Level(level) | Variable::Multiplier { of: level, .. } => level,
+            Variable::Level(level) | Variable::Multiplier { of: level, .. } | Variable::Begun(level) => level,
         }
     }
 }

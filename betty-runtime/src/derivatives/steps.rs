@@ -177,6 +177,9 @@ impl Unrolling<'_> {
         for (i, &like) in states.iter().enumerate() {
             at.push(self.input(0, StepInput::State(i), update.graph, like));
         }
+        if from.is_none() {
+            self.build.variables.insert(Variable::Begun(self.steps.level), at.clone());
+        }
         at
     }
 

@@ -16,7 +16,6 @@ use super::record::Record;
 use super::step::{Evaluation, Step, mean};
 use super::train::Engine;
 use crate::config::{HypergradientConfig, LowerBatch, Start};
-use crate::derivatives::Variable;
 use crate::execute::{Unread, Value, Vector, mix};
 use crate::panic::caught;
 use crate::trace::AnyBatch;
@@ -66,13 +65,22 @@ impl<P: Multilevel> Engine<P> {
         // Lower levels that looked ahead take their steps again, from where they stood, under the new parameters above.
         let looked_ahead: Vec<usize> = places.keys().copied().collect();
         for (lower, place) in places {
-            self.levels[lower].go_back(place);
+            self.undo(lower, place);
+            self.tell_leaders(lower, |tangents| tangents.go_back(lower));
             self.levels[lower].looks_ahead = false;
         }
-        self.take_again(&looked_ahead, losses)?;
+        for _ in 0..self.levels[k].config.rounds {
+            self.take_again(&looked_ahead, losses)?;
+        }
         // Steps that were undone do not count for the next round.
         self.mark_seen(k);
         Ok(())
+    }
+
+    /// Level `lower`, which has looked ahead, goes back to where it stood.
+    fn undo(&mut self, lower: usize, place: Place) {
+        let read = self.needed(lower).across_starts.then(|| self.clock.tick());
+        self.levels[lower].go_back(place, read);
     }
 
     /// Whether level `k` takes steps by now.
@@ -119,35 +127,47 @@ impl<P: Multilevel> Engine<P> {
         Ok(())
     }
 
-    /// Turns of the lower levels of `k` until each has taken as many as it shall. With `places`, those that look ahead begin
-    /// where they stood when this was first called, and are found there.
+    /// Turns of the lower levels of `k`, round for round, until each has taken as many as it shall. With `places`, those that
+    /// look ahead begin where they stood when this was first called, and are found there.
     fn advance_lowers(
         &mut self,
         k: usize,
         losses: &mut [Option<f64>],
         mut places: Option<&mut BTreeMap<usize, Place>>,
     ) -> Result<(), EngineError> {
-        for (i, &lower) in P::SCHEDULE.levels[k].lower.iter().enumerate() {
+        self.clock.wait(k);
+        let rounds = 1..=self.levels[k].config.rounds as u64;
+        let lowers = P::SCHEDULE.levels[k].lower.iter().copied().enumerate();
+        for (round, (i, lower)) in rounds.flat_map(|round| lowers.clone().map(move |lower| (round, lower))) {
             if places.is_some() && self.has_lost_steps(lower) {
                 self.seen[k][i] = self.levels[lower].turns;
             }
             if self.levels[lower].turns == self.seen[k][i] {
                 self.levels[lower].begin_round();
+                let now = self.clock.now();
+                self.tell_leaders(lower, |tangents| tangents.begin_round(lower, now));
                 match (self.levels[lower].config.start, &mut places) {
                     (Start::Kept, _) | (Start::LookAhead, None) => {}
-                    (Start::Initial, _) => self.levels[lower].restart(None),
+                    (Start::Initial, _) => {
+                        self.levels[lower].restart(None, self.clock.tick());
+                        self.tell_leaders(lower, |tangents| tangents.start_again(lower, None));
+                    }
                     (Start::From, _) => self.start_from(lower),
                     (Start::LookAhead, Some(places)) => match places.get(&lower) {
-                        Some(place) => self.levels[lower].go_back(place.clone()),
+                        Some(place) => {
+                            self.undo(lower, place.clone());
+                            self.tell_leaders(lower, |tangents| tangents.go_back(lower));
+                        }
                         None => {
-                            places.insert(lower, self.levels[lower].place());
+                            self.tell_leaders(lower, |tangents| tangents.mark(lower));
+                            places.insert(lower, self.levels[lower].place(self.clock.now()));
                             self.levels[lower].looks_ahead = true;
                         }
                     },
                 }
             }
-            let unroll = self.levels[lower].config.unroll as u64;
-            while self.levels[lower].turns - self.seen[k][i] < unroll {
+            let turns = round * self.levels[lower].config.unroll as u64;
+            while self.levels[lower].turns - self.seen[k][i] < turns {
                 self.advance(lower, losses)?;
             }
         }
@@ -164,11 +184,14 @@ impl<P: Multilevel> Engine<P> {
     fn start_from(&mut self, lower: usize) {
         let pair = P::SCHEDULE.levels[lower].start.map(|from| self.levels.get_disjoint_mut([lower, from]));
         if let Some(Ok([level, from])) = pair {
-            level.restart(Some(from));
+            level.restart(Some(from), self.clock.tick());
+            let from = from.number;
+            self.tell_leaders(lower, |tangents| tangents.start_again(lower, Some(from)));
         }
     }
 
     fn mark_seen(&mut self, k: usize) {
+        self.clock.turn(k);
         for (i, &lower) in P::SCHEDULE.levels[k].lower.iter().enumerate() {
             self.seen[k][i] = self.levels[lower].turns;
         }
@@ -257,6 +280,7 @@ impl<P: Multilevel> Engine<P> {
         let level = &mut self.levels[k];
         let (name, learning_rate) = (level.name, observed_rate.unwrap_or(rates.base));
         level.arrive(moved, rates);
+        level.stepped = Some(self.clock.tick());
         level.set_statistics(statistics);
         self.stale = true;
         let (loss, metrics) = (evaluated.loss / count as f64, evaluated.metrics.means());
@@ -287,12 +311,10 @@ impl<P: Multilevel> Engine<P> {
         let level = &self.levels[k];
         let Some(steps) = &level.trajectory else { return Ok(()) };
         let (before, number) = (Some(level.before(gradient, learned.clone())), level.next_number());
-        let above = P::SCHEDULE.reached_from(k).into_iter();
-        let above = above.map(|above| (Variable::Level(above), self.levels[above].parameters())).collect();
-        let step = Step { evaluations, rates: rates.clone(), learned, number, before };
-        steps
-            .add(step, above)
-            .map_err(|source| EngineError::Method { level: level.name.into(), source: Box::new(source) })
+        let (above, time, needed) = (self.parameters_of(self.depends_on(k)), self.clock.now(), self.needed(k));
+        let step = Step { time, start: None, evaluations, rates: rates.clone(), learned, number, before };
+        let noted = self.lead(k, &step).and_then(|()| steps.add(step, above, &needed));
+        noted.map_err(|source| EngineError::Method { level: level.name.into(), source: Box::new(source) })
     }
 
     /// The current values of the tensors that learned numbers of level `k`'s optimizer are made of.

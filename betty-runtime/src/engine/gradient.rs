@@ -87,8 +87,11 @@ impl<P: Multilevel> Engine<P> {
         let own = self.own_positions(k, batch, &site);
         let reached = P::SCHEDULE.reached_from(k).into_iter();
         let above = reached.flat_map(|of| self.places(k, batch, of).map(move |(index, at)| (of, index, at))).collect();
+        let begun =
+            context.grounds.iter().filter_map(|(&level, ground)| Some((level, ground.steps()?.begun?))).collect();
         let sites = context.sites.into_iter().chain([site]).collect();
-        Ok((found, Some(Evaluation { batch: Rc::clone(batch), sites, program, inputs, own, above })))
+        let (time, batch) = (self.clock.now(), Rc::clone(batch));
+        Ok((found, Some(Evaluation { time, batch, sites, program, inputs, own, begun, above })))
     }
 
     /// As [`launch`](Self::launch), with numbers that have been checked.
@@ -119,9 +122,15 @@ impl<P: Multilevel> Engine<P> {
     /// the hypergradient will be differentiated itself.
     pub(super) fn prepare_stops(&mut self, k: usize, twice: bool, context: &mut Context) -> Result<(), EngineError> {
         let sweep = P::SCHEDULE.levels[k].sweep;
+        if !twice {
+            (context.together, context.leader) = (self.together(k), self.leader(k));
+        }
         for &Through { level, into } in sweep {
+            if context.leader.is_some_and(|leader| leader != level) {
+                continue;
+            }
             let Some(steps) = &self.levels[level].trajectory else {
-                self.prepare_stop(level, context)?;
+                self.prepare_solved(k, Through { level, into }, context)?;
                 continue;
             };
             let trajectory = steps.trajectory(level, context.loss.as_ref()).filter(|_| !steps.is_empty());
@@ -132,8 +141,11 @@ impl<P: Multilevel> Engine<P> {
                     false => EngineError::NoSteps { level },
                 }
             })?;
+            if context.together.contains(&level) {
+                continue;
+            }
             let twice = twice || P::SCHEDULE.is_nested(level, k);
-            match steps.ground().filter(|_| twice) {
+            match steps.ground(self.rounds_of(level, k)).filter(|_| twice) {
                 Some(ground) => self.prepare_steps(level, Rc::new(ground), context)?,
                 None => context.response.add(level, Stop::unrolled(level, trajectory, into)),
             }
@@ -223,10 +235,16 @@ impl<P: Multilevel> Engine<P> {
     ) -> Result<(Option<Vector>, Blocks), EngineError> {
         let stops: Vec<usize> = P::SCHEDULE.levels[k].sweep.iter().map(|stop| stop.level).collect();
         let own = Variable::Level(k);
+        context.response.start_from(self.levels[k].solutions.clone());
+        let solved = if let Some(found) = self.indirect_through_steps(k, context, right) {
+            // Nobody asks for multipliers of what is gone through.
+            found.map(|indirect| (indirect, Blocks::default()))
+        } else {
+            let response = &mut context.response;
+            let solved = response.solve(&stops, Direction::Adjoint, right);
+            solved.and_then(|x| Ok((response.apply(Direction::Adjoint, &x, &[own])?.take(own), x)))
+        };
         let response = &mut context.response;
-        response.start_from(self.levels[k].solutions.clone());
-        let solved = response.solve(&stops, Direction::Adjoint, right);
-        let solved = solved.and_then(|x| Ok((response.apply(Direction::Adjoint, &x, &[own])?.take(own), x)));
         if solved.is_ok() {
             self.levels[k].solutions = response.take_solutions();
         }
@@ -310,6 +328,10 @@ pub(super) struct Context {
     /// The loss that the hypergradient belongs to, where values of it are needed.
     loss: Option<Rc<UpperLoss>>,
     sites: Vec<Site>,
+    /// The stop whose tangents go along with the steps of all others.
+    pub(super) leader: Option<usize>,
+    /// The stops whose steps are gone through together.
+    pub(super) together: Vec<usize>,
     pub(super) response: Response,
 }
 

@@ -23,6 +23,8 @@ pub(super) struct StepsGround {
     pub(super) batches: Vec<Vec<Rc<AnyBatch>>>,
     /// The level whose parameters the first step was taken from.
     pub(super) from: Option<usize>,
+    /// When the first step was taken, if it began where one before it ended and the derivative shall not end there.
+    pub(super) begun: Option<u64>,
     /// The steps, with the numbers of each; none for steps that are only thought of.
     pub(super) taken: Vec<(Step, Vec<Value>)>,
 }

@@ -12,6 +12,7 @@ use super::learned::LearnedNumbers;
 use super::rates::LearningRates;
 use super::record::Record;
 use super::selection;
+use super::step::Restart;
 use super::update::{Before, ComingStep, Update};
 use crate::config::{Hyperparameter, LevelConfig, Start, check_rounded};
 use crate::execute::{ReadError, Value, Vector};
@@ -49,6 +50,8 @@ pub(super) struct Level {
     pub(super) metrics: Vec<(Rc<str>, f64)>,
     /// Steps taken, without those that were undone.
     pub(super) steps: u64,
+    /// When the last step was taken, if one was since the engine was made.
+    pub(super) stepped: Option<u64>,
     /// Turns taken: steps, and those it let pass while it warmed up.
     pub(super) turns: u64,
     /// Batches taken from the stream.
@@ -70,12 +73,14 @@ pub(super) struct Moved {
 /// Where a level stands: all that a step changes, but what counts turns and batches.
 #[derive(Clone)]
 pub(super) struct Place {
+    time: u64,
     leaves: Vec<Value>,
     states: Vec<Value>,
     scheduler: Option<ModuleLrScheduler>,
     last_rates: Option<LearningRates>,
     metrics: Vec<(Rc<str>, f64)>,
     steps: u64,
+    stepped: Option<u64>,
     taken: u64,
     last: Option<Seeded>,
     trajectory: Option<Record>,
@@ -130,6 +135,7 @@ impl Level {
             initial,
             taken: 0,
             steps: 0,
+            stepped: None,
             turns: 0,
             batches: 0,
             solutions: BTreeMap::new(),
@@ -220,13 +226,13 @@ impl Level {
         self.taken + 1
     }
 
-    /// Starts again with a new optimizer: at the first parameters, or at those of another level.
-    pub(super) fn restart(&mut self, from: Option<&Level>) {
+    /// Starts again with a new optimizer at this time: at the first parameters, or at those of another level.
+    pub(super) fn restart(&mut self, from: Option<&Level>, time: u64) {
         self.leaves = from.map_or(&self.initial, |from| &from.leaves).clone();
         self.states = self.update.initial_states(self.trainable.iter().map(|&i| &self.leaves[i]));
         self.taken = 0;
         if let Some(steps) = &self.trajectory {
-            steps.restart(from.map(|from| from.number));
+            steps.restart(Restart { time, from: from.map(|from| from.number), undone: None });
         }
     }
 
@@ -237,29 +243,47 @@ impl Level {
         }
     }
 
-    /// Where the level stands, to come back to.
-    pub(super) fn place(&self) -> Place {
+    /// Where the level stands at this time, to come back to.
+    pub(super) fn place(&self, time: u64) -> Place {
         Place {
+            time,
             leaves: self.leaves.clone(),
             states: self.states.clone(),
             scheduler: self.scheduler.clone(),
             last_rates: self.last_rates.clone(),
             metrics: self.metrics.clone(),
             steps: self.steps,
+            stepped: self.stepped,
             taken: self.taken,
             last: self.last.clone(),
             trajectory: self.trajectory.as_ref().map(Record::copied),
         }
     }
 
-    /// Goes back to where the level stood.
-    pub(super) fn go_back(&mut self, place: Place) {
-        let Place { leaves, states, scheduler, last_rates, metrics, steps, taken, last, trajectory } = place;
+    /// Goes back to where the level stood. Steps taken since then are forgotten, or if others have read where they lead, undone at
+    /// this time.
+    pub(super) fn go_back(&mut self, place: Place, read: Option<u64>) {
+        let Place {
+            time: undone,
+            leaves,
+            states,
+            scheduler,
+            last_rates,
+            metrics,
+            steps,
+            stepped,
+            taken,
+            last,
+            trajectory,
+        } = place;
         (self.leaves, self.states, self.scheduler) = (leaves, states, scheduler);
         (self.last_rates, self.metrics) = (last_rates, metrics);
-        (self.steps, self.taken, self.last) = (steps, taken, last);
-        // Others may go back to the same place.
-        self.trajectory = trajectory.as_ref().map(Record::copied);
+        (self.steps, self.stepped, self.taken, self.last) = (steps, stepped, taken, last);
+        match (read, &self.trajectory) {
+            (Some(time), Some(steps)) => steps.restart(Restart { time, from: None, undone: Some(undone) }),
+            // Others may go back to the same place.
+            _ => self.trajectory = trajectory.as_ref().map(Record::copied),
+        }
     }
 
     /// The step that the level would take along `gradient`, at the learning rates of its last step.
@@ -279,6 +303,12 @@ impl Level {
         Vector(self.trainable.iter().map(|&i| self.leaves[i].clone()).collect())
     }
 
+    pub(super) fn set_parameters(&mut self, parameters: Vector) {
+        for (&i, parameter) in self.trainable.iter().zip(parameters.0) {
+            self.leaves[i] = parameter;
+        }
+    }
+
     /// Replaces running statistics; answers those that were there.
     pub(super) fn set_statistics(&mut self, statistics: Vec<(usize, Value)>) -> Vec<(usize, Value)> {
         let set = |(index, value): (usize, Value)| (index, std::mem::replace(&mut self.leaves[index], value));
@@ -293,9 +323,7 @@ impl Level {
 
     /// Takes a step.
     pub(super) fn arrive(&mut self, Moved { parameters, states }: Moved, rates: LearningRates) {
-        for (&i, parameter) in self.trainable.iter().zip(parameters.0) {
-            self.leaves[i] = parameter;
-        }
+        self.set_parameters(parameters);
         self.states = states;
         self.last_rates = Some(rates);
         self.steps += 1;

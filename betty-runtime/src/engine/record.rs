@@ -3,11 +3,12 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use super::carried::TOGETHER;
 use super::ground::StepsGround;
 use super::replays::{Replayed, Replays, UpperLoss};
-use super::step::Step;
-use super::tangents::{TOGETHER, Tangents};
-use super::trajectory::Steps;
+use super::step::{Restart, Step};
+use super::tangents::Tangents;
+use super::trajectory::{Needed, Steps};
 use super::update::Update;
 use crate::hypergradient::{Blocks, HypergradientError, Recording, Trajectory};
 
@@ -52,7 +53,9 @@ impl Record {
         }
         let update = Rc::clone(update);
         match recording {
-            Recording::Steps { length, memory } => Self::Steps(shared(Steps::new(level, update, length, memory))),
+            Recording::Steps { unroll, truncate, memory } => {
+                Self::Steps(shared(Steps::new(level, update, unroll, truncate, memory)))
+            }
             Recording::Tangents(directions) => Self::Tangents(shared(Tangents::new(level, update, directions))),
             Recording::Replays { directions, distance } => {
                 Self::Replays(shared(Replays::new(update, directions, distance)))
@@ -77,16 +80,24 @@ impl Record {
         match self {
             // The last steps are differentiated, whoever waited for them.
             Self::Steps(_) => {}
-            Self::Tangents(_) | Self::Replays(_) => self.restart(None),
+            Self::Tangents(_) | Self::Replays(_) => self.restart(Restart::default()),
         }
     }
 
-    /// The next step begins anew, at the parameters of a level if there is one.
-    pub(super) fn restart(&self, from: Option<usize>) {
+    /// The level starts again.
+    pub(super) fn restart(&self, start: Restart) {
         match self {
-            Self::Steps(steps) => steps.borrow_mut().restart(from),
-            Self::Tangents(tangents) => tangents.borrow_mut().restart(from),
-            Self::Replays(replays) => replays.borrow_mut().restart(from),
+            Self::Steps(steps) => steps.borrow_mut().restart(start),
+            Self::Tangents(tangents) => tangents.borrow_mut().restart(start.from),
+            Self::Replays(replays) => replays.borrow_mut().restart(start.from),
+        }
+    }
+
+    /// Lets go of everything.
+    pub(super) fn forget(&self) {
+        match self {
+            Self::Steps(steps) => steps.borrow_mut().forget(),
+            Self::Tangents(_) | Self::Replays(_) => self.restart(Restart::default()),
         }
     }
 
@@ -100,11 +111,11 @@ impl Record {
     }
 
     /// Takes note of a step that is about to be taken; `above` are the parameters of the levels that the steps are
-    /// differentiated in. Nothing is changed by an error.
-    pub(super) fn add(&self, step: Step, above: Blocks) -> Result<(), HypergradientError> {
+    /// differentiated in, and `needed` what is needed besides the last steps. Nothing is changed by an error.
+    pub(super) fn add(&self, step: Step, above: Blocks, needed: &Needed) -> Result<(), HypergradientError> {
         match self {
-            Self::Steps(steps) => steps.borrow_mut().record(step),
-            Self::Tangents(tangents) => tangents.borrow_mut().record(&step, &above)?,
+            Self::Steps(steps) => steps.borrow_mut().record(step, needed),
+            Self::Tangents(tangents) => tangents.borrow_mut().record(&step, &above, &needed.answers)?,
             Self::Replays(replays) => replays.borrow_mut().record(step, above),
         }
         Ok(())
@@ -155,10 +166,10 @@ impl Record {
         matches!(self, Self::Replays(_))
     }
 
-    /// The steps as one function, if they can be.
-    pub(super) fn ground(&self) -> Option<StepsGround> {
+    /// The steps of the last rounds as one function, if they can be.
+    pub(super) fn ground(&self, rounds: usize) -> Option<StepsGround> {
         match self {
-            Self::Steps(steps) => Some(steps.borrow().ground()),
+            Self::Steps(steps) => Some(steps.borrow().ground(rounds)),
             Self::Tangents(_) | Self::Replays(_) => None,
         }
     }

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use super::clock::Clock;
 use super::error::EngineError;
 use super::level::Place;
 use super::program::Multilevel;
@@ -16,6 +17,7 @@ use crate::trace::AnyBatch;
 pub(super) struct Savepoint {
     levels: Vec<Saved>,
     seen: Vec<Vec<u64>>,
+    clock: Clock,
     /// How many batches had been noted.
     drawn: usize,
 }
@@ -49,12 +51,13 @@ impl<P: Multilevel> Engine<P> {
     pub(super) fn save(&mut self) -> Savepoint {
         self.drawn.savepoints += 1;
         let levels = self.levels.iter().map(|level| Saved {
-            place: level.place(),
+            place: level.place(self.clock.now()),
             turns: level.turns,
             looks_ahead: level.looks_ahead,
             solutions: level.solutions.clone(),
         });
-        Savepoint { levels: levels.collect(), seen: self.seen.clone(), drawn: self.drawn.batches.len() }
+        let (levels, seen, clock) = (levels.collect(), self.seen.clone(), self.clock.clone());
+        Savepoint { levels, seen, clock, drawn: self.drawn.batches.len() }
     }
 
     /// Goes on if the turn since then was taken, or back if it failed. If its data failed, the batches that it had drawn are
@@ -76,10 +79,10 @@ impl<P: Multilevel> Engine<P> {
             }
         }
         for (level, saved) in self.levels.iter_mut().zip(savepoint.levels) {
-            level.go_back(saved.place);
+            level.go_back(saved.place, None);
             (level.turns, level.looks_ahead, level.solutions) = (saved.turns, saved.looks_ahead, saved.solutions);
         }
-        self.seen = savepoint.seen;
+        (self.seen, self.clock) = (savepoint.seen, savepoint.clock);
         self.stale = true;
         self.close();
     }

@@ -37,6 +37,8 @@ impl Site {
 /// How the gradient of a step came about on one batch.
 #[derive(Clone)]
 pub(super) struct Evaluation {
+    /// How much all levels together had done before it.
+    pub(super) time: u64,
     pub(super) batch: Rc<AnyBatch>,
     /// The level's stops, and the level itself last.
     pub(super) sites: Vec<Site>,
@@ -46,13 +48,30 @@ pub(super) struct Evaluation {
     pub(super) inputs: Vec<Value>,
     /// Where the level's own parameters stand among them, and among the inputs of its site.
     pub(super) own: Rc<[(usize, usize)]>,
+    /// The levels below whose steps it rests on, with the time of the first of those, where that began at steps before.
+    pub(super) begun: Rc<[(usize, u64)]>,
     /// Where the parameters of other levels stand among them: the level, which of its parameters, and the place.
     pub(super) above: Rc<[(usize, usize, usize)]>,
+}
+
+/// A level goes on from other parameters than those that it has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Restart {
+    /// How much all levels together had done before it.
+    pub(super) time: u64,
+    /// The level whose parameters they are; none for parameters that depend on nothing.
+    pub(super) from: Option<usize>,
+    /// Since when the steps are undone, if it goes back to its own parameters and states of that time.
+    pub(super) undone: Option<u64>,
 }
 
 /// One step.
 #[derive(Clone)]
 pub(super) struct Step {
+    /// How much all levels together had done before it.
+    pub(super) time: u64,
+    /// How the level started before it, unless it goes on from the step before.
+    pub(super) start: Option<Restart>,
     /// One evaluation for each batch whose gradients were averaged.
     pub(super) evaluations: Vec<Evaluation>,
     pub(super) rates: LearningRates,

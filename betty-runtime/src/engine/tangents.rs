@@ -6,21 +6,20 @@
 //! ġ = (∂g/∂θ)·θ̇ + (∂g/∂λ)·u,     (θ̇′, σ̇′) = ∂Φ·(θ̇, ġ, σ̇)
 //! ```
 //!
-//! and nothing of the step is kept. Several directions `u` go together, as one computation.
+//! and nothing of the step is kept. Several directions `u` go together, as one computation. Levels below whose steps depend
+//! on `u` as well can be followed in the same way.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::step::{Evaluation, Step, mean};
+use super::carried::{Carried, Moving, gradients_along, together};
+use super::step::{Step, mean};
 use super::update::{Before, Update};
-use crate::derivatives::{Point, Variable};
-use crate::execute::{Value, Vector};
+use crate::derivatives::Variable;
+use crate::execute::Vector;
 use crate::hypergradient::{Blocks, Directions, HypergradientError, ProductError, Trajectory};
 use crate::linalg::InnerProductSpace;
-
-/// How many directions go together at the most: enough for few and large kernels, and no more than so many times the memory
-/// of one product.
-pub(super) const TOGETHER: usize = 8;
 
 /// How a level's parameters have moved along directions of the parameters above since a level above began to wait.
 #[derive(Clone)]
@@ -29,35 +28,26 @@ pub(super) struct Tangents {
     update: Rc<Update>,
     pub(super) directions: Rc<dyn Directions>,
     carried: Vec<Carried>,
-    /// Steps that they have been carried along.
+    /// Steps of the level that they have been carried along.
     steps: usize,
     /// The level whose parameters the first step is taken from.
     from: Option<usize>,
-}
-
-/// Some directions, with the tangents that belong to them along a leading dimension.
-#[derive(Clone)]
-struct Carried {
-    directions: Rc<Together>,
-    parameters: Vector,
-    states: Vec<Value>,
-}
-
-/// Directions that have the same blocks.
-struct Together {
-    each: Vec<Blocks>,
-    /// All of them, along a leading dimension.
-    stacked: Blocks,
+    /// How levels that are followed have started before anything moved.
+    starts: BTreeMap<usize, Option<usize>>,
+    /// Levels that are followed, where they looked ahead from.
+    places: BTreeMap<usize, Vec<Carried>>,
 }
 
 impl Tangents {
     pub(super) fn new(level: usize, update: Rc<Update>, directions: Rc<dyn Directions>) -> Self {
-        Tangents { level, update, directions, carried: Vec::new(), steps: 0, from: None }
+        let (carried, starts, places) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
+        Tangents { level, update, directions, carried, steps: 0, from: None, starts, places }
     }
 
     /// Begins anew, at the parameters of a level if there is one.
     pub(super) fn restart(&mut self, from: Option<usize>) {
         self.carried.clear();
+        self.starts.clear();
         (self.steps, self.from) = (0, from);
     }
 
@@ -66,126 +56,167 @@ impl Tangents {
     }
 
     /// Takes the tangents through a step; `above` are the parameters that the steps depend on.
-    pub(super) fn record(&mut self, step: &Step, above: &Blocks) -> Result<(), HypergradientError> {
-        let Some(before) = &step.before else { return Ok(()) };
-        let first = if self.is_empty() { self.first(step, before, above) } else { Vec::new() };
-        let carried = if self.is_empty() { &first } else { &self.carried };
-        let mut gradients: Vec<Vec<Vector>> = vec![Vec::new(); carried.len()];
-        for evaluation in &step.evaluations {
-            let found = self.gradients_along(evaluation, before, carried)?;
-            gradients.iter_mut().zip(found).for_each(|(all, found)| all.push(found));
-        }
-        let mut moved = Vec::with_capacity(carried.len());
-        for (Carried { directions, parameters, states }, gradients) in carried.iter().zip(gradients) {
-            let gradient = mean(gradients.into_iter(), step.evaluations.len());
-            let along = |direction: &Blocks| Vector(self.update.learned().along(&before.learned, direction));
-            let learned = Vector::stacked(&directions.each.iter().map(along).collect::<Vec<_>>()).0;
-            let tangents = Before { parameters: parameters.clone(), gradient, states: states.clone(), learned };
-            let count = directions.each.len();
-            let pushed = self.update.push_forward(before.clone(), &step.rates, step.number, tangents, count);
-            let (parameters, states) = pushed.map_err(ProductError::from)?;
-            moved.push(Carried { directions: Rc::clone(directions), parameters, states });
-        }
-        self.carried = moved;
+    /// The answers of the levels `read` are kept.
+    pub(super) fn record(&mut self, step: &Step, above: &Blocks, read: &[usize]) -> Result<(), HypergradientError> {
+        let update = Rc::clone(&self.update);
+        self.take(self.level, &update, step, above, read)?;
         self.steps += 1;
+        self.carried.iter_mut().for_each(|carried| carried.rounds.clear());
         Ok(())
     }
 
-    /// How the gradient on one batch moves along all directions.
-    fn gradients_along(
-        &self,
-        evaluation: &Evaluation,
-        before: &Before,
-        carried: &[Carried],
-    ) -> Result<Vec<Vector>, HypergradientError> {
-        let own = Variable::Level(self.level);
-        if evaluation.sites.len() > 1 {
-            // Answers from below are found for one direction after the other.
-            let mut response = evaluation.response(&before.parameters);
-            let along = |carried: &Carried| {
-                let lanes = carried.directions.each.iter().enumerate().map(|(index, direction)| {
-                    let parameters = carried.parameters.lane(index);
-                    let still = parameters.zero();
-                    let mut moving = direction.clone();
-                    moving.set(own, parameters);
-                    Ok(response.gradient_along(self.level, &moving)?.unwrap_or(still))
-                });
-                Ok(Vector::stacked(&lanes.collect::<Result<Vec<_>, HypergradientError>>()?))
-            };
-            return carried.iter().map(along).collect();
+    /// The same for a step of a level that is followed.
+    pub(super) fn follow(
+        &mut self,
+        level: usize,
+        update: &Update,
+        step: &Step,
+        above: &Blocks,
+    ) -> Result<(), HypergradientError> {
+        self.take(level, update, step, above, &[])
+    }
+
+    fn take(
+        &mut self,
+        level: usize,
+        update: &Update,
+        step: &Step,
+        above: &Blocks,
+        read: &[usize],
+    ) -> Result<(), HypergradientError> {
+        let Some(before) = &step.before else { return Ok(()) };
+        let drawn = if self.carried.is_empty() { self.draw(step, above) } else { Vec::new() };
+        let mut carried = if self.carried.is_empty() { drawn } else { self.carried.clone() };
+        for carried in &mut carried {
+            let first = Self::first(level, before, carried);
+            carried.moving.insert(level, first);
         }
-        let Some(site) = evaluation.own_site(&before.parameters) else { return Ok(Vec::new()) };
-        let mut point = Point::new(site.inputs, site.seed);
-        let mut curvature = site.curvature.borrow_mut();
-        let along = |Carried { directions, parameters, .. }: &Carried| {
-            let Together { each, stacked } = &**directions;
-            let above = stacked.variables().filter_map(|of| Some((of, stacked.get(of)?)));
-            let moving = above.chain([(own, parameters)]).filter(|&(of, _)| curvature.depends_on(of));
-            let moving: Vec<(Variable, &Vector)> = moving.collect();
-            let found = curvature.products(&mut point, &moving, &[own], each.len()).map_err(ProductError::from)?;
-            Ok(found.into_iter().next().map_or_else(|| parameters.zero(), |(_, gradient)| gradient))
-        };
-        carried.iter().map(along).collect()
-    }
-
-    /// The tangents of what the first step is taken from.
-    fn first(&self, step: &Step, before: &Before, above: &Blocks) -> Vec<Carried> {
-        let seed = step.evaluations.first().map_or(0, |evaluation| evaluation.seed());
-        let states = Vector(before.states.clone()).zero();
-        let from = self.from.map(Variable::Level);
-        let carried = together(self.directions.draw(above, seed)).into_iter().map(|directions| {
-            let count = directions.each.len();
-            let begun = from.and_then(|from| directions.stacked.get(from).cloned());
-            let still = || Vector::stacked(&vec![before.parameters.zero(); count]);
-            Carried {
-                parameters: begun.unwrap_or_else(still),
-                states: Vector::stacked(&vec![states.clone(); count]).0,
-                directions: Rc::new(directions),
+        let mut gradients: Vec<Vec<Vector>> = vec![Vec::new(); carried.len()];
+        for evaluation in &step.evaluations {
+            let found = gradients_along(level, evaluation, before, &carried, read)?;
+            for ((gradients, carried), (gradient, answers)) in gradients.iter_mut().zip(&mut carried).zip(found) {
+                gradients.push(gradient);
+                if level == self.level {
+                    carried.answers = answers;
+                }
             }
-        });
-        carried.collect()
+        }
+        for (carried, gradients) in carried.iter_mut().zip(gradients) {
+            let gradient = mean(gradients.into_iter(), step.evaluations.len());
+            let count = carried.directions.each.len();
+            let along = |index| Vector(update.learned().along(&before.learned, &carried.lane(level, index)));
+            let learned = match before.learned.is_empty() {
+                true => Vec::new(),
+                false => Vector::stacked(&(0..count).map(along).collect::<Vec<_>>()).0,
+            };
+            let Moving { parameters, states } = carried.moving[&level].clone();
+            let tangents = Before { parameters, gradient, states, learned };
+            let pushed = update.push_forward(before.clone(), &step.rates, step.number, tangents, count);
+            let (parameters, states) = pushed.map_err(ProductError::from)?;
+            carried.moving.insert(level, Moving { parameters, states });
+        }
+        self.carried = carried;
+        Ok(())
     }
 
-    /// `weight · Σ_u (v·θ̇_u)·u`
-    fn pull_back(&self, cotangent: &Vector, into: &[Variable]) -> Result<Blocks, HypergradientError> {
+    /// A level that is followed starts again, at the parameters of a level if there is one.
+    pub(super) fn start_again(&mut self, level: usize, from: Option<usize>) {
+        if self.carried.is_empty() {
+            self.starts.insert(level, from);
+        }
+        self.carried.iter_mut().for_each(|carried| carried.start(level, from));
+    }
+
+    /// A level that is followed begins a round.
+    pub(super) fn begin_round(&mut self, level: usize, time: u64) {
+        for Carried { moving, rounds, .. } in &mut self.carried {
+            rounds.entry(level).or_default().push((time, moving.get(&level).cloned()));
+        }
+    }
+
+    /// A level that is followed looks ahead from here.
+    pub(super) fn mark(&mut self, level: usize) {
+        self.places.insert(level, self.carried.clone());
+    }
+
+    /// A level that is followed goes back to where it looked ahead from.
+    pub(super) fn go_back(&mut self, level: usize) {
+        let Some(place) = self.places.get(&level) else { return };
+        for (index, carried) in self.carried.iter_mut().enumerate() {
+            match place.get(index).and_then(|place| place.moving.get(&level)) {
+                Some(moving) => drop(carried.moving.insert(level, moving.clone())),
+                None => drop(carried.moving.remove(&level)),
+            }
+        }
+    }
+
+    /// Directions of what the first step depends on; nothing moves but what has started at the levels above.
+    fn draw(&mut self, step: &Step, above: &Blocks) -> Vec<Carried> {
+        let seed = step.evaluations.first().map_or(0, |evaluation| evaluation.seed());
+        let carried = together(self.directions.draw(above, seed)).into_iter().map(|directions| Carried {
+            directions: Rc::new(directions),
+            moving: BTreeMap::new(),
+            rounds: BTreeMap::new(),
+            answers: Blocks::default(),
+        });
+        let mut carried: Vec<Carried> = carried.collect();
+        for carried in &mut carried {
+            self.from.into_iter().for_each(|from| carried.start(self.level, Some(from)));
+            self.starts.iter().for_each(|(&level, &from)| carried.start(level, from));
+        }
+        carried
+    }
+
+    /// The tangents of what a step of a level is taken from, which may be its first.
+    fn first(level: usize, before: &Before, carried: &Carried) -> Moving {
+        let count = carried.directions.each.len();
+        let still = |like: &Vector| Vector::stacked(&vec![like.zero(); count]);
+        let states = || still(&Vector(before.states.clone())).0;
+        match carried.moving.get(&level) {
+            Some(known) if known.states.len() == before.states.len() => known.clone(),
+            Some(known) => Moving { parameters: known.parameters.clone(), states: states() },
+            None => Moving { parameters: still(&before.parameters), states: states() },
+        }
+    }
+
+    /// `weight · Σ_u Σ_r (v_r·ṙ_u)·u`, for cotangents `v_r` of the level and of levels that are followed or have answered.
+    pub(super) fn pull_back(&self, cotangents: &Blocks, into: &[Variable]) -> Result<Blocks, HypergradientError> {
         let mut sent = Blocks::default();
-        for Carried { directions, parameters, .. } in &self.carried {
-            for (index, direction) in directions.each.iter().enumerate() {
-                let along = self.directions.weight() * cotangent.dot(&parameters.lane(index))?;
+        for carried in &self.carried {
+            for (index, direction) in carried.directions.each.iter().enumerate() {
+                let mut along = 0.0;
+                for variable in cotangents.variables() {
+                    let followed = carried.moving.get(&variable.owner()).map(|moving| &moving.parameters);
+                    if let (Some(v), Some(moving)) =
+                        (cotangents.get(variable), followed.or(carried.answers.get(variable)))
+                    {
+                        along += v.dot(&moving.lane(index))?;
+                    }
+                }
                 for &variable in into {
                     if let Some(block) = direction.get(variable) {
-                        sent.add(variable, along, block.clone());
+                        sent.add(variable, self.directions.weight() * along, block.clone());
                     }
                 }
             }
         }
         Ok(sent)
     }
-}
 
-/// Puts neighbours with the same blocks together, in parts of nearly the same size.
-fn together(directions: Vec<Blocks>) -> Vec<Together> {
-    let same = |a: &Blocks, b: &Blocks| a.variables().eq(b.variables());
-    let groups = directions.chunk_by(same).flat_map(|group| {
-        let parts = group.len().div_ceil(TOGETHER);
-        group.chunks(group.len().div_ceil(parts))
-    });
-    let stack = |each: &[Blocks]| {
-        let of = |variable| each.iter().filter_map(|direction| direction.get(variable).cloned()).collect::<Vec<_>>();
-        let variables = each.first().into_iter().flat_map(Blocks::variables);
-        let stacked = variables.map(|variable| (variable, Vector::stacked(&of(variable)))).collect();
-        Together { each: each.to_vec(), stacked }
-    };
-    groups.map(stack).collect()
+    /// Products that the steps of the level took.
+    pub(super) fn products(&self) -> usize {
+        self.steps * self.carried.iter().map(|carried| carried.directions.each.len()).sum::<usize>()
+    }
 }
 
 impl Trajectory for Rc<RefCell<Tangents>> {
     fn products(&self) -> usize {
-        let tangents = self.borrow();
-        tangents.steps * tangents.carried.iter().map(|carried| carried.directions.each.len()).sum::<usize>()
+        self.borrow().products()
     }
 
     fn pull_back(&self, cotangent: &Vector, into: &[Variable]) -> Result<Blocks, HypergradientError> {
-        self.borrow().pull_back(cotangent, into)
+        let tangents = self.borrow();
+        let cotangents = Blocks::from_iter([(Variable::Level(tangents.level), cotangent.clone())]);
+        tangents.pull_back(&cotangents, into)
     }
 }

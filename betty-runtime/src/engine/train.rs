@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
 
+use super::clock::Clock;
 use super::error::EngineError;
 use super::event::{Event, Observer};
 use super::learned::LearnedNumbers;
@@ -36,6 +37,7 @@ pub struct Engine<P: Multilevel> {
     pub(super) methods: Vec<Option<Rc<dyn HypergradientMethod>>>,
     /// For each level and each of its lowers: the turns the lower had taken at the level's last turn.
     pub(super) seen: Vec<Vec<u64>>,
+    pub(super) clock: Clock,
     pub(super) observers: Vec<Observer>,
     pub(super) validation: Option<Validation<P>>,
     progress: bool,
@@ -123,6 +125,7 @@ impl<P: Multilevel> Engine<P> {
             streams: P::streams(data),
             losses: Losses::new(levels.len(), device),
             seen: schedule.levels.iter().map(|spec| vec![0; spec.lower.len()]).collect(),
+            clock: Clock::new(levels.len()),
             levels,
             methods,
             observers: Vec::new(),

@@ -98,6 +98,11 @@ impl Update {
         Ok(Update { optimizer, graph, tensors, numbers, moved, program, forward, reverse, parameters, learned, dtype })
     }
 
+    /// How many parameters there are.
+    pub(super) fn parameters(&self) -> usize {
+        self.parameters
+    }
+
     /// What one update takes.
     pub(super) fn cost(&self) -> Cost {
         self.program.cost()

@@ -7,14 +7,19 @@ use crate::derivatives::Variable;
 use crate::execute::Vector;
 
 impl Response {
-    /// `Σ_w (dg/dw)·t_w` for the levels `w` that move along `t_w`, the level itself and others that it reads; `g` is the
-    /// total gradient of `level` with the answers of its stops moving along. None if that vanishes whatever they are.
+    /// `Σ_w (dg/dw)·t_w` for the variables `w` that move along `t_w`, the level itself and others that it reads; `g` is the
+    /// total gradient of `level` with the answers of its stops moving along. None if that vanishes whatever they are. With
+    /// it, how those answers move.
     ///
     /// The transpose of [`change_of_gradient`](Self::change_of_gradient).
     ///
     /// # Errors
     /// [`HypergradientError`] when a method cannot solve its pivot, or a product cannot be formed.
-    pub fn gradient_along(&mut self, level: usize, moving: &Blocks) -> Result<Option<Vector>, HypergradientError> {
+    pub fn gradient_along(
+        &mut self,
+        level: usize,
+        moving: &Blocks,
+    ) -> Result<(Option<Vector>, Blocks), HypergradientError> {
         let own = Variable::Level(level);
         let below = Rc::clone(&self.stops[&level].below);
         let mut all = moving.clone();
@@ -27,6 +32,7 @@ impl Response {
             // … and so does what the level itself does; their answers make up for both.
             all = all.plus(1.0, self.respond(level, &below, Direction::Tangent, moving.get(own), &right, false)?);
         }
-        Ok(self.apply(Direction::Tangent, &all, &[own])?.take(own))
+        let gradient = self.apply(Direction::Tangent, &all, &[own])?.take(own);
+        Ok((gradient, all.only(|variable| below.iter().any(|&stop| variable == Variable::Level(stop)))))
     }
 }

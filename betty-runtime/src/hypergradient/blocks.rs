@@ -72,6 +72,15 @@ impl Blocks {
     }
 }
 
+impl IntoIterator for Blocks {
+    type Item = (Variable, Vector);
+    type IntoIter = std::collections::btree_map::IntoIter<Variable, Vector>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
 impl FromIterator<(Variable, Vector)> for Blocks {
     fn from_iter<I: IntoIterator<Item = (Variable, Vector)>>(blocks: I) -> Self {
         Blocks(blocks.into_iter().collect())

@@ -90,7 +90,7 @@ impl HypergradientConfig {
     #[must_use]
     pub fn records(&self, unroll: usize) -> Option<Recording> {
         Some(match *self {
-            Self::Unrolled(ref c) => Recording::Steps { length: c.truncate.unwrap_or(unroll), memory: c.memory },
+            Self::Unrolled(ref c) => Recording::Steps { unroll, truncate: c.truncate, memory: c.memory },
             Self::Forward(ref c) => Recording::Tangents(Rc::new(Forward { limit: c.limit })),
             Self::ForwardGradient(ref c) => {
                 Recording::Tangents(Rc::new(ForwardGradient { directions: c.directions, seed: c.seed }))

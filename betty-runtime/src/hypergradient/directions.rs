@@ -30,8 +30,10 @@ pub trait Directions: Debug {
 pub enum Recording {
     /// The last steps, for a sweep in reverse.
     Steps {
-        /// How many of them are differentiated.
-        length: usize,
+        /// How many are taken for a step above.
+        unroll: usize,
+        /// How many of them are differentiated; all of them if not given.
+        truncate: Option<usize>,
         /// How many are kept whole; all of them if not given.
         memory: Option<usize>,
     },

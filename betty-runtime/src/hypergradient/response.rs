@@ -64,6 +64,11 @@ impl Response {
         &self.reports
     }
 
+    /// Reports a level whose steps were gone through outside of the system.
+    pub fn went_through(&mut self, level: usize, steps: usize) {
+        self.report(level).products += steps;
+    }
+
     /// The level whose method failed, after an error.
     pub fn failed(&self) -> Option<usize> {
         self.failed

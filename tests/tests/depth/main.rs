@@ -3,7 +3,10 @@
 
 mod level;
 mod quadratics;
+mod read;
 mod reference;
+mod rounds;
+mod run;
 mod selection;
 mod smooth;
 mod twice;

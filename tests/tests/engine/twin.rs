@@ -38,6 +38,7 @@ impl Default for TwinConfig {
             accumulate: 1,
             start: Start::Kept,
             tasks: 1,
+            rounds: 1,
             vectorize: false,
             train: None,
             freeze: Vec::new(),

@@ -306,3 +306,49 @@ fn what_other_levels_send_down_counts_as_well() {
         assert_unbiased(&estimates(&json, 120), &exact);
     }
 }
+
+fn both_below(lambda: &Vector, x: &Vector, y: &Vector, _: Nothing) -> Tensor<1> {
+    let (x, y) = (x.x.val(), y.x.val());
+    (x.clone().exp() * y.clone()).sum() + half_square(y - x) + half_square(lambda.x.val()).mul_scalar(0.4)
+}
+
+fn follow(y: &Vector, x: &Vector, lambda: &Vector, _: Nothing) -> Tensor<1> {
+    half_square(y.x.val() - x.x.val().sin() * lambda.x.val().exp())
+}
+
+fn asks(x: &Vector, lambda: &Vector, y: &Vector, _: Nothing) -> Tensor<1> {
+    half_square(x.x.val() - lambda.x.val()) + half_square(y.x.val() * x.x.val()).mul_scalar(0.6)
+}
+
+multilevel! {
+    struct Triangle;
+    level lambda: Vector { lower: [x, y], batch: Nothing, loss: both_below, optimizer: sgd(lr = 1e-13) }
+    level x: Vector {
+        upper: [lambda], lower: [y], batch: Nothing, loss: asks, optimizer: sgd(lr = 0.2, momentum = 0.5), unroll: 3,
+        hypergradient: unrolled,
+    }
+    level y: Vector {
+        upper: [x, lambda], batch: Nothing, loss: follow, optimizer: sgd(lr = 0.3, momentum = 0.4), unroll: 2,
+        hypergradient: unrolled,
+    }
+}
+
+/// Steps that a random direction goes along with, those of the level below too.
+#[test]
+fn estimates_through_the_steps_of_two_levels() {
+    let gradient = |json: &str, seed: u64| -> Vec<f64> {
+        let lambda = Vector::new(&[0.4, -0.7, 0.2]);
+        let problem = Triangle { lambda, x: start(), y: Vector::new(&[0.5, -0.2, 0.1]) };
+        let data = TriangleData { lambda: nothing(), x: nothing(), y: nothing() };
+        let config = TriangleConfig::from_json(json).unwrap();
+        let mut engine = Engine::new(problem, data, config).unwrap().seed(seed).verification(false);
+        engine.run(2).unwrap();
+        engine.gradient("lambda").unwrap().gradient.to_vec().unwrap()
+    };
+    let exact = gradient("{}", 0);
+    let forward = gradient(r#"{ "x": { "hypergradient": { "method": "forward" } } }"#, 0);
+    assert!(relative(&forward, &exact) < 1e-12, "{forward:?} is not {exact:?}");
+    let json = r#"{ "x": { "hypergradient": { "method": "forward_gradient", "directions": 20 } } }"#;
+    let estimates: Vec<Vec<f64>> = (0..100).map(|seed| gradient(json, seed)).collect();
+    assert_unbiased(&estimates, &exact);
+}

@@ -37,6 +37,7 @@ impl Default for Config {
             accumulate: 1,
             start: Start::Kept,
             tasks: 1,
+            rounds: 1,
             vectorize: false,
             train: None,
             freeze: Vec::new(),

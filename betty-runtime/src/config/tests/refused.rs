@@ -18,7 +18,7 @@ fn unknown_names() {
     );
     check_err(
         "`net`: unknown field `unrol` (did you mean `unroll`?); known are `unroll`, `warmup`, `optimizer`, `hypergradient`, \
-         `clip`, `project`, `accumulate`, `start`, `tasks`, `vectorize`, `train`, `freeze` and `precision`",
+         `clip`, `project`, `accumulate`, `start`, `tasks`, `rounds`, `vectorize`, `train`, `freeze` and `precision`",
         json!({ "net": { "unrol": 5 } }),
     );
     check_err(

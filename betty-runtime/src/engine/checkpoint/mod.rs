@@ -225,7 +225,7 @@ impl<P: Multilevel> Engine<P> {
             (level.steps, level.taken) = (state.steps, state.taken);
             (level.turns, level.batches) = (state.turns, state.batches);
             if let Some(steps) = &level.trajectory {
-                steps.restart(None);
+                steps.forget();
             }
         }
         for (level, of_level) in self.levels.iter_mut().zip(solutions) {

@@ -78,7 +78,8 @@ impl<P: Multilevel> Engine<P> {
             kept: level
                 .trajectory
                 .as_ref()
-                .map_or(0, |steps| steps.vectors(level.states_each(), self.parameters_above(k)) * bytes),
+                .map_or(0, |record| record.vectors(level.states_each(), self.parameters_above(k)) * bytes)
+                * self.rounds_kept(k, steps),
             reads: evaluations as u64,
         };
         let grounds = &self.grounds_below(k, points);
@@ -91,6 +92,18 @@ impl<P: Multilevel> Engine<P> {
         Ok(cost)
     }
 
+    /// How many times the steps that level `k` takes for a step above are kept.
+    fn rounds_kept(&self, k: usize, steps: u64) -> usize {
+        let needed = self.needed(k);
+        let goes_on = matches!(self.levels[k].config.start, Start::Kept | Start::LookAhead) || needed.across_starts;
+        let is_whole =
+            matches!(&self.levels[k].trajectory, Some(Record::Steps(steps)) if !steps.borrow().is_truncated());
+        match needed.since.filter(|_| goes_on && is_whole) {
+            Some(_) => (steps as usize).div_ceil(self.levels[k].config.unroll).max(1),
+            None => needed.rounds,
+        }
+    }
+
     /// On what the levels below `k` are differentiated for its hypergradient: as steps where they will be twice.
     fn grounds_below(&self, k: usize, points: &[Seeded]) -> BTreeMap<usize, Ground> {
         let twice = self.levels[k].trajectory.is_some();
@@ -101,7 +114,7 @@ impl<P: Multilevel> Engine<P> {
                 return (level, alone);
             }
             let batches = vec![vec![Rc::clone(batch); self.levels[level].evaluations()]; steps.borrow().length()];
-            let ground = StepsGround { batches, from: self.starts_from(level), taken: Vec::new() };
+            let ground = StepsGround { batches, from: self.starts_from(level), begun: None, taken: Vec::new() };
             (level, Ground::Steps(Rc::new(ground)))
         };
         points.iter().enumerate().map(ground).collect()
@@ -196,11 +209,13 @@ impl<P: Multilevel> Engine<P> {
     }
 
     fn pretend(&self, k: usize, turns: &mut [u64], seen: &mut [Vec<u64>]) {
-        let lowers = P::SCHEDULE.levels[k].lower;
+        let (lowers, rounds) = (P::SCHEDULE.levels[k].lower, self.levels[k].config.rounds);
         for _ in 0..self.levels[k].config.tasks {
-            for (i, &lower) in lowers.iter().enumerate() {
-                while turns[lower] - seen[k][i] < self.levels[lower].config.unroll as u64 {
-                    self.pretend(lower, turns, seen);
+            for round in 1..=rounds as u64 {
+                for (i, &lower) in lowers.iter().enumerate() {
+                    while turns[lower] - seen[k][i] < round * self.levels[lower].config.unroll as u64 {
+                        self.pretend(lower, turns, seen);
+                    }
                 }
             }
             lowers.iter().enumerate().for_each(|(i, &lower)| seen[k][i] = turns[lower]);
@@ -208,7 +223,7 @@ impl<P: Multilevel> Engine<P> {
         turns[k] += 1;
         for (i, &lower) in lowers.iter().enumerate() {
             if self.levels[lower].config.start == Start::LookAhead {
-                (0..self.levels[lower].config.unroll).for_each(|_| self.pretend(lower, turns, seen));
+                (0..rounds * self.levels[lower].config.unroll).for_each(|_| self.pretend(lower, turns, seen));
                 seen[k][i] = turns[lower];
             }
         }

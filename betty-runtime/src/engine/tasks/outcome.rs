@@ -8,6 +8,7 @@ use super::super::event::Event;
 use super::super::level::{Level, Moved, Seeded};
 use super::super::metrics::Metrics;
 use super::super::program::Multilevel;
+use super::super::step::Restart;
 use super::super::train::Engine;
 use super::Round;
 use crate::derivatives::{LossFound, TasksFound};
@@ -107,7 +108,7 @@ impl Level {
         self.set_last_rates(round.rates.into_iter().next_back().and_then(|task| task.into_iter().next_back()));
         self.last = round.batches.into_iter().flatten().flatten().next_back();
         if let Some(steps) = &self.trajectory {
-            steps.restart(None);
+            steps.restart(Restart::default());
         }
     }
 }
