@@ -60,6 +60,7 @@ fn model<M: Module + 'static, B: Batch>(
         .iter()
         .map(|(source, _)| match *source {
             Source::Leaf { index, .. } => leaves[index].value.clone(),
+            Source::Constant { .. } => unreachable!("no module has plain tensors"),
             Source::Batch { index } => any.values()[index].clone(),
         })
         .collect();

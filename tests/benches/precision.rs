@@ -74,6 +74,7 @@ fn compare<M: Module + 'static, B: Batch>(name: &str, module: &M, batch: &B, los
     let trainable = |_: usize| (0..leaves.len()).filter(|&i| leaves[i].trainable).collect();
     let value = |source: &Source| match *source {
         Source::Leaf { index, .. } => leaves[index].value.clone(),
+        Source::Constant { .. } => unreachable!("no module has plain tensors"),
         Source::Batch { index } => any.values()[index].clone(),
     };
     let at: Vec<Value> = recorded.inputs.iter().map(|(source, _)| value(source)).collect();

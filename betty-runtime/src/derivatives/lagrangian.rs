@@ -59,6 +59,13 @@ pub enum Input {
         /// Which tensor, in the module's order.
         index: usize,
     },
+    /// A tensor that a level's module holds as a plain field.
+    Constant {
+        /// The level.
+        level: usize,
+        /// Which of them, in the module's order.
+        index: usize,
+    },
     /// A tensor of a level's batch.
     Batch {
         /// The level.
@@ -93,6 +100,17 @@ pub enum Input {
         /// What it is.
         of: StepInput,
     },
+}
+
+impl Input {
+    /// What an input of the loss of `level` stands for.
+    pub(super) fn of_loss(level: usize, source: Source) -> Self {
+        match source {
+            Source::Leaf { level, index } => Input::Leaf { level, index },
+            Source::Constant { level, index } => Input::Constant { level, index },
+            Source::Batch { index } => Input::Batch { level, index },
+        }
+    }
 }
 
 /// What a step was taken with, besides the parameters of other levels.
@@ -171,14 +189,10 @@ impl Lagrangian {
     /// A loss below which nothing is solved.
     fn without_conditions(level: usize, loss: &Loss) -> Self {
         let trace = loss.trace();
-        let of = |source| match source {
-            Source::Leaf { level, index } => Input::Leaf { level, index },
-            Source::Batch { index } => Input::Batch { level, index },
-        };
         Lagrangian {
             graph: trace.graph.clone(),
             value: trace.loss,
-            inputs: trace.inputs.iter().map(|&(source, node)| (of(source), node)).collect(),
+            inputs: trace.inputs.iter().map(|&(source, node)| (Input::of_loss(level, source), node)).collect(),
             variables: loss.levels().map(|(of, nodes)| (Variable::Level(of), nodes.to_vec())).collect(),
             own: vec![Variable::Level(level)],
         }

@@ -117,7 +117,7 @@ impl Loss {
     /// The levels of whose modules the loss depends on any tensor.
     pub(crate) fn reads(&self) -> BTreeSet<usize> {
         let leaf = |&(source, node): &(Source, NodeId)| match source {
-            Source::Leaf { level, .. } => Some((level, node)),
+            Source::Leaf { level, .. } | Source::Constant { level, .. } => Some((level, node)),
             Source::Batch { .. } => None,
         };
         let needed = reachable(&self.trace.graph, &[self.trace.loss]);

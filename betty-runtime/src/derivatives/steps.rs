@@ -232,8 +232,8 @@ impl Unrolling<'_> {
                         None => self.build.input(Input::Leaf { level, index }, graph.shape(node), graph.dtype(node)),
                     }
                 }
-                Source::Leaf { level, index } => {
-                    self.build.input(Input::Leaf { level, index }, graph.shape(node), graph.dtype(node))
+                Source::Leaf { level, .. } | Source::Constant { level, .. } => {
+                    self.build.input(Input::of_loss(level, source), graph.shape(node), graph.dtype(node))
                 }
                 Source::Batch { .. } => self.input(step, of_loss, graph, node),
             };

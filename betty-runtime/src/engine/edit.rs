@@ -7,7 +7,7 @@ use super::program::Multilevel;
 use super::start::check_together;
 use super::train::Engine;
 use crate::config::ProgramConfig;
-use crate::execute::ReadError;
+use crate::execute::{ReadError, Value};
 
 impl<P: Multilevel> Engine<P> {
     /// Changes the program between runs: parameters, or settings of its modules such as a dropout rate.
@@ -73,16 +73,20 @@ impl<P: Multilevel> Engine<P> {
 impl Level {
     /// Whether both have the same tensors as to shape and type, and train the same of them.
     fn looks_like(&self, other: &Level) -> bool {
-        let looks = |level: &Level| level.leaves.iter().map(|leaf| (leaf.shape(), leaf.dtype())).collect::<Vec<_>>();
-        self.trainable == other.trainable && self.paths == other.paths && looks(self) == looks(other)
+        let looks = |values: &[Value]| values.iter().map(|value| (value.shape(), value.dtype())).collect::<Vec<_>>();
+        let named = |level: &Level| (level.trainable.clone(), level.paths.clone(), level.also.clone());
+        let are_alike =
+            looks(&self.leaves) == looks(&other.leaves) && looks(&self.constants) == looks(&other.constants);
+        named(self) == named(other) && are_alike
     }
 
-    /// Whether both are made of the same parameters with the same values.
+    /// Whether both are made of the same parameters and constants with the same values.
     fn has_tensors_of(&self, other: &Level) -> Result<bool, ReadError> {
         if !self.looks_like(other) || !self.has_ids_of(other) {
             return Ok(false);
         }
-        for (ours, theirs) in self.leaves.iter().zip(&other.leaves) {
+        let constants = self.constants.iter().zip(&other.constants);
+        for (ours, theirs) in self.leaves.iter().zip(&other.leaves).chain(constants) {
             if ours.to_data()? != theirs.to_data()? {
                 return Ok(false);
             }

@@ -82,6 +82,34 @@ pub enum EngineError {
         /// The level.
         level: String,
     },
+    /// Places that are one parameter hold different tensors.
+    #[error(
+        "`{one}` and `{other}` of level `{level}` are one parameter, because they have one identifier, but they differ in \
+         {differ}; put the same tensor in both, or make two parameters of them with `betty_runtime::untied`"
+    )]
+    TiedApart {
+        /// The level.
+        level: String,
+        /// Path of the first place.
+        one: String,
+        /// Path of the other.
+        other: String,
+        /// In what they differ.
+        differ: &'static str,
+    },
+    /// `train` or `freeze` name only some of the places of one parameter.
+    #[error(
+        "`{moved}` and `{still}` of level `{level}` are one parameter, because they have one identifier, but `train` and \
+         `freeze` let only `{moved}` move; say the same of both, or make two parameters of them with `betty_runtime::untied`"
+    )]
+    TiedSelection {
+        /// The level.
+        level: String,
+        /// Path of the place that would move.
+        moved: String,
+        /// Path of the place that would stand still.
+        still: String,
+    },
     /// Our gradient is not Burn's.
     #[error(
         "the gradient of level `{level}` differs from Burn's autodiff by {difference:.1e} at `{parameter}`{place} (rounding \

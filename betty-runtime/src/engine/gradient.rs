@@ -340,6 +340,7 @@ impl Context {
     fn value(&self, input: Input, like: &Node, levels: &[Level]) -> Value {
         match input {
             Input::Leaf { level, index } => levels[level].leaves[index].clone(),
+            Input::Constant { level, index } => levels[level].constants[index].clone(),
             Input::Batch { level, index } => match &self.grounds[&level] {
                 Ground::Loss { batch, .. } => batch.values()[index].clone(),
                 Ground::Steps(_) => unreachable!("steps have batches of their own"),

@@ -71,7 +71,9 @@ impl LearnedNumbers {
             let place = format!("{name}.optimizer.{option}");
             let (_, own) = selection::chosen(name, modules[level], config)?;
             let (numbers, leaves) = selection::chosen(&written.level, modules[from], configs[from])?;
-            let lies_there = |leaf: &Leaf| written.path.is_empty() || selection::lies_in(&leaf.path, &written.path);
+            let lies_there = |leaf: &Leaf| {
+                written.path.is_empty() || leaf.paths().any(|path| selection::lies_in(path, &written.path))
+            };
             let chosen: Vec<usize> = (0..leaves.len()).filter(|&index| lies_there(&leaves[index])).collect();
             let shapes: Vec<Vec<usize>> = chosen.iter().map(|&index| leaves[index].value.shape()).collect();
             let Some(parts) = arrange(&shapes, &own) else {

@@ -18,7 +18,7 @@ use crate::config::{Hyperparameter, LevelConfig, Start, check_rounded};
 use crate::execute::{ReadError, Value, Vector};
 use crate::graph::accumulator;
 use crate::hypergradient::NextStep;
-use crate::trace::{AnyBatch, Leaf, LevelModule};
+use crate::trace::{AnyBatch, Apart, Leaf, LevelModule, apart, leaves};
 
 /// A batch, and the seed of what was drawn on it.
 pub(super) type Seeded = (Rc<AnyBatch>, u64);
@@ -31,7 +31,11 @@ pub(super) struct Level {
     /// Current value of every tensor of the module.
     pub(super) leaves: Vec<Value>,
     pub(super) paths: Vec<String>,
+    /// The other places of tensors that are tied, tensor by tensor.
+    pub(super) also: Vec<Vec<String>>,
     ids: Vec<ParamId>,
+    /// The tensors that the module holds as plain fields.
+    pub(super) constants: Vec<Value>,
     /// Which leaves are parameters.
     pub(super) trainable: Vec<usize>,
     pub(super) update: Rc<Update>,
@@ -94,7 +98,11 @@ impl Level {
         config: &LevelConfig,
         learned: LearnedNumbers,
     ) -> Result<Self, EngineError> {
-        let leaves = module.leaves();
+        let places = module.places();
+        if let Some(Apart { one, other, differ }) = apart(&places)? {
+            return Err(EngineError::TiedApart { level: name.into(), one, other, differ });
+        }
+        let mut leaves = leaves(places);
         let trainable = selection::parameters(name, &leaves, config)?;
         let parameters: Vec<&Leaf> = trainable.iter().map(|&i| &leaves[i]).collect();
         let types = |of: fn(DType) -> DType| {
@@ -116,7 +124,9 @@ impl Level {
             Start::Initial => leaves.iter().map(|leaf| leaf.value.clone()).collect(),
             _ => Vec::new(),
         };
+        let constants = module.constants(&parameters[0].value.device())?;
         let ids = leaves.iter().map(|leaf| leaf.id).collect();
+        let also = leaves.iter_mut().map(|leaf| std::mem::take(&mut leaf.also)).collect();
         let (paths, leaves) = leaves.into_iter().map(|leaf| (leaf.path, leaf.value)).unzip();
         Ok(Level {
             number,
@@ -124,7 +134,9 @@ impl Level {
             config: config.clone(),
             leaves,
             paths,
+            also,
             ids,
+            constants,
             trainable,
             update,
             states,
@@ -194,13 +206,23 @@ impl Level {
         format!("{}.{}", self.name, self.paths.get(index).map_or("?", String::as_str))
     }
 
+    /// A tensor that the module holds as a plain field, for messages: fields have no paths.
+    pub(super) fn constant(&self, index: usize) -> String {
+        format!("{}, plain tensor {index}", self.name)
+    }
+
+    /// The paths of all places of a tensor, the first one first.
+    pub(super) fn paths_of(&self, index: usize) -> impl Iterator<Item = &str> {
+        std::iter::once(self.paths[index].as_str()).chain(self.also[index].iter().map(String::as_str))
+    }
+
     /// The scheduler's rates for the coming step, or the configured one.
     pub(super) fn learning_rates(&mut self) -> LearningRates {
-        match &mut self.scheduler {
+        match self.scheduler.as_mut().map(|scheduler| scheduler.step()) {
             None => self.configured_rates(),
-            Some(scheduler) => {
-                let parameters = self.trainable.iter().map(|&i| (self.ids[i], self.paths[i].as_str()));
-                LearningRates::scheduled(&scheduler.step(), parameters)
+            Some(rates) => {
+                let parameters = self.trainable.iter().map(|&i| (self.ids[i], self.paths_of(i)));
+                LearningRates::scheduled(&rates, parameters)
             }
         }
     }

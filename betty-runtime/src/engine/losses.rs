@@ -346,6 +346,7 @@ fn compile<P: Multilevel>(
 pub(super) fn gather(loss: &Loss, levels: &[Level], batch: &AnyBatch) -> Vec<Value> {
     let value = |source: &Source| match *source {
         Source::Leaf { level, index } => levels[level].leaves[index].clone(),
+        Source::Constant { level, index } => levels[level].constants[index].clone(),
         Source::Batch { index } => batch.values()[index].clone(),
     };
     loss.trace().inputs.iter().map(|(source, _)| value(source)).collect()

@@ -89,6 +89,7 @@ impl<P: Multilevel> Engine<P> {
         Some(match program.origin(inputs, *seed).ok()?? {
             Origin::Input(index) => match self.losses.get(k, batch).trace().inputs.get(index)?.0 {
                 Source::Leaf { level, index } => not_finite_parameter(&self.levels[level].path(index)),
+                Source::Constant { level, index } => not_finite_parameter(&self.levels[level].constant(index)),
                 Source::Batch { index } => format!("tensor {index} of its batch has such an entry; clean the data"),
             },
             made @ Origin::Operation { .. } => advised(&made),

@@ -24,12 +24,17 @@ impl LearningRates {
         LearningRates { base: 0.0, each: Rc::new([]) }
     }
 
-    /// A scheduler's rates for parameters of these names and paths.
-    pub(super) fn scheduled<'a>(
+    /// A scheduler's rates for parameters with these identifiers and paths. One that is tied is in every group that any of its
+    /// paths is in.
+    pub(super) fn scheduled<'a, Paths: Iterator<Item = &'a str>>(
         rates: &ModuleLearningRate,
-        parameters: impl Iterator<Item = (ParamId, &'a str)>,
+        parameters: impl Iterator<Item = (ParamId, Paths)>,
     ) -> Self {
-        let each = parameters.map(|(id, path)| rates.lr_from_param(id, Some(path)));
-        LearningRates { base: rates.base(), each: each.collect() }
+        let base = rates.base();
+        let of_path = |id: ParamId, path: &str| rates.lr_from_param(id, Some(path));
+        let each = parameters.map(|(id, mut paths)| {
+            paths.find_map(|path| Some(of_path(id, path)).filter(|rate| *rate != base)).unwrap_or(base)
+        });
+        LearningRates { base, each: each.collect() }
     }
 }

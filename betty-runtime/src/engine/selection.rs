@@ -12,15 +12,27 @@ use crate::trace::{Leaf, LevelModule};
 /// away again.
 pub(super) fn parameters(name: &str, leaves: &[Leaf], config: &LevelConfig) -> Result<Vec<usize>, EngineError> {
     for (field, paths) in [("train", config.train.as_deref().unwrap_or_default()), ("freeze", &config.freeze)] {
-        if let Some(unknown) = paths.iter().find(|path| !leaves.iter().any(|leaf| lies_in(&leaf.path, path))) {
+        let exists = |part: &str| leaves.iter().flat_map(Leaf::paths).any(|path| lies_in(path, part));
+        if let Some(unknown) = paths.iter().find(|part| !exists(part)) {
             return Err(no_such_part(format!("{name}.{field}"), unknown, leaves).into());
         }
     }
-    let is_in = |leaf: &Leaf, paths: &[String]| paths.iter().any(|path| lies_in(&leaf.path, path));
-    let moves = |leaf: &Leaf| {
-        leaf.trainable && config.train.as_ref().is_none_or(|paths| is_in(leaf, paths)) && !is_in(leaf, &config.freeze)
-    };
-    let selected: Vec<usize> = (0..leaves.len()).filter(|&i| moves(&leaves[i])).collect();
+    let is_in = |path: &str, parts: &[String]| parts.iter().any(|part| lies_in(path, part));
+    let moves =
+        |path: &str| config.train.as_ref().is_none_or(|parts| is_in(path, parts)) && !is_in(path, &config.freeze);
+    let mut selected = Vec::new();
+    for (index, leaf) in leaves.iter().enumerate().filter(|(_, leaf)| leaf.trainable) {
+        // One parameter cannot both move and stand still.
+        let (moved, still): (Vec<&str>, Vec<&str>) = leaf.paths().partition(|path| moves(path));
+        match (moved.first(), still.first()) {
+            (Some(moved), Some(still)) => {
+                let (level, moved, still) = (name.into(), (*moved).into(), (*still).into());
+                return Err(EngineError::TiedSelection { level, moved, still });
+            }
+            (Some(_), None) => selected.push(index),
+            (None, _) => {}
+        }
+    }
     if selected.is_empty() {
         return Err(EngineError::NothingToTrain { level: name.into() });
     }
@@ -48,7 +60,7 @@ pub(super) fn lies_in(path: &str, part: &str) -> bool {
 fn no_such_part(path: String, name: &str, leaves: &[Leaf]) -> ConfigError {
     let ends = |path: &str| path.match_indices('.').map(|(end, _)| end).chain([path.len()]).collect::<Vec<_>>();
     let parts: BTreeSet<&str> =
-        leaves.iter().flat_map(|leaf| ends(&leaf.path).into_iter().map(|end| &leaf.path[..end])).collect();
+        leaves.iter().flat_map(Leaf::paths).flat_map(|path| ends(path).into_iter().map(|end| &path[..end])).collect();
     let right = ends(name).into_iter().map(|end| &name[..end]).take_while(|part| parts.contains(part)).last();
     let depth = right.map_or(0, |right| right.split('.').count());
     let beside = |part: &&&str| part.split('.').count() == depth + 1 && right.is_none_or(|right| lies_in(part, right));
@@ -74,8 +86,12 @@ mod tests {
 
     fn leaves() -> Vec<Leaf> {
         let value = Value::scalar(0.0, DType::F32, &Device::flex());
-        let leaf = |path: &str| Leaf { path: path.into(), id: ParamId::new(), value: value.clone(), trainable: true };
-        PATHS.iter().map(|path| leaf(path)).collect()
+        PATHS.iter().map(|path| leaf(path, &[], &value)).collect()
+    }
+
+    fn leaf(path: &str, also: &[&str], value: &Value) -> Leaf {
+        let also = also.iter().map(|&path| path.to_owned()).collect();
+        Leaf { path: path.into(), also, id: ParamId::new(), value: value.clone(), trainable: true }
     }
 
     fn select(fields: &str) -> Result<Vec<usize>, EngineError> {

@@ -28,6 +28,12 @@ pub fn reads() -> u64 {
     READS.get()
 }
 
+impl ReadError {
+    pub(crate) fn new(reason: String) -> Self {
+        ReadError(reason)
+    }
+}
+
 impl Value {
     /// Takes a tensor out of Burn's typed interface; an autodiff tensor loses its tape.
     pub fn from_tensor<const D: usize, K: Basic>(tensor: Tensor<D, K>) -> Self {

@@ -8,13 +8,14 @@ use burn::module::{
 };
 use burn::tensor::{Device, Tensor};
 
-use crate::trace::advance;
+use crate::trace::{advance, mapped_once};
 
 /// A module's tensor that is no parameter: each forward pass in training may replace it by a function of what it saw.
 ///
 /// Burn's [`RunningState`] serves the same purpose, with the same place in a record. The differences are those that a
 /// recording needs: copies made by mapping a module are independent of the original, an advance is an operation of the
-/// recorded graph, and nothing is averaged over threads. Clones share one value, as Burn's do.
+/// recorded graph, and nothing is averaged over threads. Clones share one value, as Burn's do; in a level's module, all
+/// places that have one identifier do.
 ///
 /// Inside of a program, the engine advances the statistics of a level's own module once for every batch of every real
 /// step of that level. Losses of other levels, hypergradients and their products read them and change nothing.
@@ -92,7 +93,7 @@ impl<const D: usize> Module for RunningStatistic<D> {
     fn map<M: ModuleMapper>(self, mapper: &mut M) -> Self {
         let (id, value, _) = mapper.map_float(Param::initialized(self.id, self.value())).consume();
         // Whatever a mapper does to parameters, a statistic is not one.
-        Self::with_id(id, value.set_require_grad(false))
+        mapped_once(id, Self::with_id(id, value.set_require_grad(false)))
     }
 }
 

@@ -5,10 +5,12 @@ use std::rc::Rc;
 
 use burn::tensor::{DType, Device, Tensor};
 use burn_backend::{AutodiffBackend, TensorMetadata};
+use burn_capture::CapturedGraph;
 use burn_dispatch::backends::{Autodiff, Capture};
 use burn_ir::TensorId;
 
 use super::batch::AnyBatch;
+use super::constants::Names;
 use super::device::capture_device;
 use super::error::TraceError;
 use super::import::{Reading, import};
@@ -26,6 +28,13 @@ pub enum Source {
         /// The level.
         level: usize,
         /// Which tensor, in the module's order.
+        index: usize,
+    },
+    /// A tensor that a level's module holds as a plain field.
+    Constant {
+        /// The level.
+        level: usize,
+        /// Which of them, in the module's order.
         index: usize,
     },
     /// A tensor of the batch.
@@ -128,13 +137,14 @@ pub(crate) fn trace_part<L: LossValue>(
     let device = capture_device(device);
     let mut recorded = Recorded::Constant;
     let mut measured = Vec::new();
-    let mut placeholders = Vec::new();
+    let (mut placeholders, mut constants) = (Vec::new(), Vec::new());
     let mut panicked = None;
     let captured = caught(|| {
         device.capture_scope(|scope| {
             let mut tracer = Tracer::new(device.clone().autodiff(), batch, part);
             let called = caught(|| loss(&mut tracer).into_measured());
             placeholders = std::mem::take(&mut tracer.placeholders);
+            constants = std::mem::take(&mut tracer.constants);
             let inputs: Vec<TensorId> = placeholders.iter().map(|placeholder| placeholder.id).collect();
             let Measured { loss, metrics } = match called {
                 Ok(measured) => measured,
@@ -152,11 +162,14 @@ pub(crate) fn trace_part<L: LossValue>(
         })
     });
     if let Some(panic) = panicked {
-        let operations = captured.iter().flatten().flat_map(|captured| &captured.graph.operations);
-        let recorded = operations.flat_map(|operation| operation.outputs().map(|output| output.dtype));
-        return Err(explain(name, panic, || types(&placeholders, recorded)));
+        let captured = || captured.iter().flatten();
+        let held = captured()
+            .flat_map(|captured| constants.iter().flat_map(move |(level, names)| held(*level, names, captured)));
+        let operations = captured().flat_map(|captured| &captured.graph.operations);
+        let recorded = operations.flat_map(|operation| operation.outputs().map(|output| (output.dtype, None)));
+        return Err(explain(name, panic, || types(&placeholders, held.chain(recorded))));
     }
-    let captured = match captured {
+    let mut captured = match captured {
         Err(panic) => return Err(explain(name, panic, || types(&placeholders, std::iter::empty()))),
         Ok(Err(error)) => return Err(explain_capture(name, error.to_string())),
         Ok(Ok(captured)) => captured,
@@ -173,6 +186,14 @@ pub(crate) fn trace_part<L: LossValue>(
         let node = graph.input(&placeholder.shape, placeholder.dtype);
         nodes.insert(placeholder.id, node);
         inputs.push((placeholder.source, node));
+    }
+    for (level, names) in constants {
+        for (index, (id, data)) in names.of(&captured).enumerate() {
+            let node = graph.input(data.shape(), data.dtype());
+            nodes.insert(id, node);
+            inputs.push((Source::Constant { level, index }, node));
+        }
+        names.remove_from(&mut captured);
     }
     let Reading { advances, held, operations } = import(&mut graph, &mut nodes, &captured, name)?;
     let advances = inputs.iter().filter_map(|&(source, input)| Some((source, *advances.get(&input)?))).collect();
@@ -281,7 +302,7 @@ fn explain(level: &str, panic: Panic, types: impl FnOnce() -> String) -> TraceEr
         TraceError::MovesDevice { level }
     } else if message.contains("do not support autodiff") || message.contains("already associated with autodiff") {
         TraceError::UsesAutodiff { level }
-    } else if message.contains("not on the same device") {
+    } else if message.contains("not on the same device") || message.contains("on the wrong backend") {
         TraceError::ForeignTensor { level }
     } else if message.contains("DTypeMismatch") {
         let operation = panic.operation.unwrap_or_else(|| "an operation".into());
@@ -292,18 +313,28 @@ fn explain(level: &str, panic: Panic, types: impl FnOnce() -> String) -> TraceEr
     }
 }
 
+/// The types of a module's constants, with what they are.
+fn held<'c>(
+    level: usize,
+    names: &Names,
+    captured: &'c CapturedGraph,
+) -> impl Iterator<Item = (DType, Option<Source>)> + use<'c> {
+    let of = names.of(captured).enumerate();
+    of.map(move |(index, (_, data))| (data.dtype(), Some(Source::Constant { level, index })))
+}
+
 /// `f64 (a tensor of a module) and f32 (tensor 0 of the batch)`: each float type, and where the loss has it from.
-fn types(placeholders: &[Placeholder], recorded: impl Iterator<Item = DType>) -> String {
+fn types(placeholders: &[Placeholder], others: impl Iterator<Item = (DType, Option<Source>)>) -> String {
     let given = placeholders.iter().map(|placeholder| (placeholder.dtype, Some(placeholder.source)));
     let mut seen: Vec<DType> = Vec::new();
     let mut parts = Vec::new();
-    for (dtype, source) in given.chain(recorded.map(|dtype| (dtype, None))) {
+    for (dtype, source) in given.chain(others) {
         if !dtype.is_float() || seen.contains(&dtype) {
             continue;
         }
         seen.push(dtype);
         let from = match source {
-            Some(Source::Leaf { .. }) => "a tensor of a module".to_owned(),
+            Some(Source::Leaf { .. } | Source::Constant { .. }) => "a tensor of a module".to_owned(),
             Some(Source::Batch { index }) => format!("tensor {index} of the batch"),
             None => "made in the loss".to_owned(),
         };

@@ -37,8 +37,9 @@ pub enum TraceError {
     },
     /// The loss used a tensor that was made outside of it.
     #[error(
-        "the loss of level `{level}` uses a tensor that is neither a parameter nor part of the batch; put it into the \
-         batch or into a module, or create it inside the loss on the device of an argument"
+        "the loss of level `{level}` uses a tensor that is neither part of a module nor of the batch; put it into the batch \
+         or into a module, as a parameter or a plain field without `#[module(skip)]`, or create it inside the loss on the \
+         device of an argument"
     )]
     ForeignTensor {
         /// The level.

@@ -1,16 +1,21 @@
 //! A level's module seen as a list of tensors.
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
-use burn::tensor::{Bool, Int, Tensor};
+use burn::module::{Module, ModuleMapper, Param, ParamId, Parameter};
+use burn::tensor::{Bool, Device, Int, Tensor};
 
-use super::{Tracer, tape};
-use crate::execute::Value;
+use super::constants::constants;
+use super::place::{Place, Role, places, tensors};
+use super::statistics::one_for_each_id;
+use super::tracer::Tracer;
+use crate::execute::{ReadError, Value};
 
 /// One tensor of a module.
 #[derive(Clone, Debug)]
 pub struct Leaf {
-    /// Where it is inside the module, `encoder.weight` for instance.
+    /// Where it is inside the module, `encoder.weight` for instance: the first of its places.
     pub path: String,
+    /// Its other places, if it is tied.
+    pub also: Vec<String>,
     /// Burn's identifier of the parameter.
     pub id: ParamId,
     /// Its value.
@@ -19,16 +24,35 @@ pub struct Leaf {
     pub trainable: bool,
 }
 
+impl Leaf {
+    /// The paths of all its places, the first one first.
+    pub fn paths(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.path.as_str()).chain(self.also.iter().map(String::as_str))
+    }
+}
+
 /// A Burn module as the parameters of a level; implemented for every `burn::module::Module`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the parameters of a level; derive `burn::module::Module`",
     label = "not a Burn module"
 )]
 pub trait LevelModule: 'static {
-    /// All tensors, in the module's order.
-    fn leaves(&self) -> Vec<Leaf>;
+    /// All places that hold a tensor with an identifier, in the module's order.
+    fn places(&self) -> Vec<Place>;
 
-    /// Puts values back in the place of all tensors, in the module's order; missing ones keep theirs.
+    /// All tensors with an identifier, in the order of their first places. Places with one identifier that training, or
+    /// a forward pass, moves are one tensor.
+    fn leaves(&self) -> Vec<Leaf> {
+        leaves(self.places())
+    }
+
+    /// The tensors that the module holds as plain fields, in the module's order, on `device`.
+    ///
+    /// # Errors
+    /// [`ReadError`] when one of them cannot be read.
+    fn constants(&self, device: &Device) -> Result<Vec<Value>, ReadError>;
+
+    /// Puts values in the place of all [`leaves`](Self::leaves), in their order; missing ones keep theirs.
     fn assign(&mut self, values: Vec<Value>);
 
     /// A copy for a recording, with a placeholder in the place of every tensor.
@@ -38,27 +62,18 @@ pub trait LevelModule: 'static {
 }
 
 impl<M: Module + 'static> LevelModule for M {
-    fn leaves(&self) -> Vec<Leaf> {
-        let mut collect = Collect::default();
-        let on_autodiff = self.devices().iter().any(|device| device.is_autodiff());
-        self.visit(&mut collect);
-        // What is frozen is only known to a module that is training; `train` maps a copy there.
-        let mut active = Active::default();
-        if on_autodiff {
-            self.visit(&mut active)
-        } else {
-            self.clone().train().visit(&mut active);
-            tape::forget();
-        }
-        for (leaf, trainable) in collect.leaves.iter_mut().zip(active.0) {
-            leaf.trainable = trainable;
-        }
-        collect.leaves
+    fn places(&self) -> Vec<Place> {
+        places(self)
+    }
+
+    fn constants(&self, device: &Device) -> Result<Vec<Value>, ReadError> {
+        constants(self, device)
     }
 
     fn assign(&mut self, values: Vec<Value>) {
-        let mut assign = Assign { values: values.into_iter() };
-        *self = self.clone().map(&mut assign);
+        let numbers = tensors(&self.places()).into_iter();
+        let mut assign = Assign { numbers, values };
+        *self = one_for_each_id(|| self.clone().map(&mut assign));
     }
 
     fn traced(&self, level: usize, tracer: &mut Tracer<'_>) -> Self {
@@ -66,77 +81,47 @@ impl<M: Module + 'static> LevelModule for M {
     }
 }
 
-#[derive(Default)]
-struct Collect {
-    path: Vec<String>,
-    leaves: Vec<Leaf>,
-}
-
-impl Collect {
-    fn push(&mut self, id: ParamId, value: Value) {
-        self.leaves.push(Leaf { path: self.path.join("."), id, value, trainable: false });
+/// The tensors at these places.
+pub(crate) fn leaves(places: Vec<Place>) -> Vec<Leaf> {
+    let numbers = tensors(&places);
+    let mut leaves: Vec<Leaf> = Vec::new();
+    for (Place { path, id, value, role }, number) in places.into_iter().zip(numbers) {
+        match leaves.get_mut(number) {
+            Some(leaf) => leaf.also.push(path),
+            None => leaves.push(Leaf { path, also: Vec::new(), id, value, trainable: role == Role::Parameter }),
+        }
     }
-}
-
-impl ModuleVisitor for Collect {
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.push(name.to_owned());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.push(param.id, Value::from_tensor(param.base()));
-    }
-
-    fn visit_int<const D: usize>(&mut self, param: &Param<Tensor<D, Int>>) {
-        self.push(param.id, Value::from_tensor(param.base()));
-    }
-
-    fn visit_bool<const D: usize>(&mut self, param: &Param<Tensor<D, Bool>>) {
-        self.push(param.id, Value::from_tensor(param.base()));
-    }
-}
-
-#[derive(Default)]
-struct Active(Vec<bool>);
-
-impl ModuleVisitor for Active {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.0.push(param.base().is_require_grad());
-    }
-
-    fn visit_int<const D: usize>(&mut self, _param: &Param<Tensor<D, Int>>) {
-        self.0.push(false);
-    }
-
-    fn visit_bool<const D: usize>(&mut self, _param: &Param<Tensor<D, Bool>>) {
-        self.0.push(false);
-    }
+    leaves
 }
 
 struct Assign<I> {
-    values: I,
+    /// The tensor of every place that is still to come.
+    numbers: I,
+    values: Vec<Value>,
+}
+
+impl<I: Iterator<Item = usize>> Assign<I> {
+    fn next(&mut self) -> Option<Value> {
+        self.values.get(self.numbers.next()?).cloned()
+    }
 }
 
 /// Keeps a parameter's identity and settings while its value is replaced.
-fn replace<T: burn::module::Parameter>(param: Param<T>, value: Option<T>) -> Param<T> {
+pub(super) fn replace<T: Parameter>(param: Param<T>, value: Option<T>) -> Param<T> {
     let (id, old, mapper): (ParamId, T, _) = param.consume();
     Param::from_mapped_value(id, value.unwrap_or(old), mapper)
 }
 
-impl<I: Iterator<Item = Value>> ModuleMapper for Assign<I> {
+impl<I: Iterator<Item = usize>> ModuleMapper for Assign<I> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        replace(param, self.values.next().map(Value::into_tensor))
+        replace(param, self.next().map(Value::into_tensor))
     }
 
     fn map_int<const D: usize>(&mut self, param: Param<Tensor<D, Int>>) -> Param<Tensor<D, Int>> {
-        replace(param, self.values.next().map(Value::into_tensor))
+        replace(param, self.next().map(Value::into_tensor))
     }
 
     fn map_bool<const D: usize>(&mut self, param: Param<Tensor<D, Bool>>) -> Param<Tensor<D, Bool>> {
-        replace(param, self.values.next().map(Value::into_tensor))
+        replace(param, self.next().map(Value::into_tensor))
     }
 }

@@ -1,23 +1,23 @@
 //! Running statistics among a module's placeholders: tensors that no derivative is asked for.
 
-use burn::module::{Flag, Module, ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::{Bool, Int, Tensor};
+use std::any::Any;
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use burn::module::{Flag, Module, ModuleMapper, Param, ParamId};
+use burn::tensor::Tensor;
 use burn_dispatch::{BackendTensor, DispatchAutodiffContext, DispatchTensorKind};
 
 use super::mark::recorded;
-use super::tracer::Placeholder;
 
-/// Finds the running statistics among the placeholders of a module, `placeholders`, and makes them constants of Burn's
-/// tape.
+/// Makes the running statistics of a module of placeholders constants of Burn's tape.
 ///
 /// A module whose `training` flag is disabled reads its statistics through a transfer to the device of its input (Burn's
 /// `BatchNorm`). Autodiff refuses that transfer in a recording, so there the statistics go without autodiff; Burn counts
 /// such a tensor as a constant. While a module trains they keep autodiff, and Burn's `BatchNorm` fails: what it writes
 /// into its statistics could not be recorded.
-pub(super) fn place_statistics<M: Module>(module: M, placeholders: &mut [Placeholder]) -> M {
-    let mut find = Find { placeholders: placeholders.iter_mut(), found: false };
-    module.visit(&mut find);
-    if find.found { module.map(&mut Plain { flags: vec![None] }) } else { module }
+pub(super) fn place_statistics<M: Module>(module: M) -> M {
+    one_for_each_id(|| module.map(&mut Plain { flags: vec![None] }))
 }
 
 /// A module's state refuses to require a gradient; parameters, frozen ones too, keep what the placeholder asked for.
@@ -25,28 +25,33 @@ fn is_statistic<const D: usize>(param: &Param<Tensor<D>>) -> bool {
     !param.base().is_require_grad()
 }
 
-struct Find<I> {
-    placeholders: I,
-    found: bool,
+thread_local! {
+    /// The statistics of the mapping that is under way, if places with one identifier share one.
+    static MAPPED: RefCell<Option<HashMap<ParamId, Box<dyn Any>>>> = const { RefCell::new(None) };
 }
 
-impl<'p, I: Iterator<Item = &'p mut Placeholder>> ModuleVisitor for Find<I> {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let placeholder = self.placeholders.next();
-        if is_statistic(param) {
-            self.found = true;
-            // Burn has no gradient of it that ours could be compared with.
-            placeholder.into_iter().for_each(|placeholder| placeholder.taped = None);
+/// Maps a module so that a layer in several places still has one running statistic: a copy of it at each place would see
+/// the batches of that place only.
+pub(super) fn one_for_each_id<T>(map: impl FnOnce() -> T) -> T {
+    struct Leave(Option<HashMap<ParamId, Box<dyn Any>>>);
+    impl Drop for Leave {
+        fn drop(&mut self) {
+            MAPPED.set(self.0.take());
         }
     }
+    let _leave = Leave(MAPPED.replace(Some(HashMap::new())));
+    map()
+}
 
-    fn visit_int<const D: usize>(&mut self, _param: &Param<Tensor<D, Int>>) {
-        self.placeholders.next();
-    }
-
-    fn visit_bool<const D: usize>(&mut self, _param: &Param<Tensor<D, Bool>>) {
-        self.placeholders.next();
-    }
+/// `mapped`, or what the mapping that is under way has made of the statistic with this identifier before.
+pub(crate) fn mapped_once<T: Clone + 'static>(id: ParamId, mapped: T) -> T {
+    MAPPED.with_borrow_mut(|known| match known {
+        Some(known) => {
+            let first = known.entry(id).or_insert_with(|| Box::new(mapped.clone()));
+            first.downcast_ref::<T>().cloned().unwrap_or(mapped)
+        }
+        None => mapped,
+    })
 }
 
 /// Takes the statistics of modules that do not train out of autodiff.

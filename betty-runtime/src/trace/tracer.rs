@@ -1,6 +1,8 @@
 //! Placeholders: the modules and batches a loss sees while it is recorded.
 
-use burn::module::{Module, ModuleMapper, Param};
+use std::collections::HashMap;
+
+use burn::module::{Module, ModuleMapper, Param, Parameter};
 use burn::tensor::kind::Basic;
 use burn::tensor::{Bool, DType, Device, DispatchTensor, Int, Tensor, TensorData};
 use burn_backend::BackendTypes;
@@ -10,10 +12,12 @@ use burn_ir::TensorId;
 
 use super::batch::{AnyBatch, Batch, BatchMapper};
 use super::capture::Source;
+use super::constants::{Names, place_constants};
 use super::mark::{PLACEHOLDER, constant, mark};
-use super::module::LevelModule;
+use super::module::{LevelModule, replace};
 use super::part::Part;
-use super::statistics::place_statistics;
+use super::place::{Place, Role, tensors};
+use super::statistics::{one_for_each_id, place_statistics};
 
 /// A float of Burn's capture backend on an autodiff tape.
 pub(super) type Taped = <Autodiff<Capture> as BackendTypes>::FloatTensorPrimitive;
@@ -27,8 +31,8 @@ pub struct Tracer<'a> {
     /// How much of the batch is recorded, if not all of it.
     part: Option<Part>,
     pub(super) placeholders: Vec<Placeholder>,
-    /// Puts back what mapping a module changed behind shared pointers (running statistics).
-    restore: Vec<Box<dyn FnOnce()>>,
+    /// The constants of the modules, level by level.
+    pub(super) constants: Vec<(usize, Names)>,
 }
 
 /// A tensor of the recording that stands for a program input.
@@ -43,22 +47,30 @@ pub(super) struct Placeholder {
 
 impl<'a> Tracer<'a> {
     pub(super) fn new(device: Device, batch: &'a AnyBatch, part: Option<Part>) -> Self {
-        Tracer { device, batch, part, placeholders: Vec::new(), restore: Vec::new() }
+        Tracer { device, batch, part, placeholders: Vec::new(), constants: Vec::new() }
     }
 
-    /// The module of level `level`, with a placeholder for every tensor. `module` itself stays as it is.
+    /// The module of level `level`, with a placeholder for every tensor that has an identifier; what the module holds as
+    /// plain fields is a constant of the recording. `module` itself stays as it is.
     pub fn module<M: LevelModule>(&mut self, level: usize, module: &M) -> M {
         module.traced(level, self)
     }
 
-    /// A copy of `module` with a placeholder for every tensor.
+    /// A copy of `module` in the recording.
     pub(super) fn place_module<M: Module + 'static>(&mut self, level: usize, module: &M) -> M {
-        let values = module.leaves().into_iter().map(|leaf| leaf.value).collect();
-        let mut original = module.clone();
-        self.restore.push(Box::new(move || original.assign(values)));
-        let first = self.placeholders.len();
-        let placed = module.clone().map(&mut PlaceModule { tracer: self, level, index: 0 });
-        place_statistics(placed, &mut self.placeholders[first..])
+        let places = module.places();
+        let (placed, names) = place_constants(module, &self.device.clone().without_autodiff());
+        self.constants.push((level, names));
+        let numbers = tensors(&places);
+        let placed = one_for_each_id(|| {
+            placed.map(&mut PlaceModule {
+                tracer: self,
+                level,
+                places: places.iter().zip(numbers),
+                known: HashMap::new(),
+            })
+        });
+        if places.iter().any(|place| place.role == Role::Statistic) { place_statistics(placed) } else { placed }
     }
 
     /// The level's batch, with a placeholder for every tensor.
@@ -70,29 +82,25 @@ impl<'a> Tracer<'a> {
         batch.map(&mut PlaceBatch { tracer: self, index: 0 })
     }
 
-    fn place<const D: usize, K: Basic>(&mut self, source: Source, shape: Vec<usize>, dtype: DType) -> Tensor<D, K> {
+    /// A placeholder; `on_tape` if Burn's gradient of it is asked for.
+    fn place<const D: usize, K: Basic>(
+        &mut self,
+        source: Source,
+        shape: Vec<usize>,
+        dtype: DType,
+        on_tape: bool,
+    ) -> DispatchTensor {
         let data = TensorData::full_dtype(shape.clone(), 0, dtype);
-        let mut tensor = Tensor::<D, K>::from_data(data, (&self.device, dtype));
-        let is_parameter = matches!(source, Source::Leaf { .. }) && dtype.is_float();
-        let mut dispatch = tensor.into_dispatch();
+        let mut dispatch = Tensor::<D, K>::from_data(data, (&self.device, dtype)).into_dispatch();
         let id = tensor_id(&dispatch).expect("placeholders are made on the capture device");
         dispatch = without_value(dispatch);
         let mut handle = None;
-        if is_parameter {
+        if on_tape {
             dispatch = Tensor::<D>::from_dispatch(dispatch).require_grad().into_dispatch();
             handle = taped(&dispatch).cloned();
         }
         self.placeholders.push(Placeholder { source, id, shape, dtype, taped: handle });
-        tensor = Tensor::from_dispatch(dispatch);
-        tensor
-    }
-}
-
-impl Drop for Tracer<'_> {
-    fn drop(&mut self) {
-        for restore in self.restore.drain(..) {
-            restore();
-        }
+        dispatch
     }
 }
 
@@ -138,26 +146,31 @@ fn without_value(tensor: DispatchTensor) -> DispatchTensor {
     DispatchTensor { kind, autodiff }
 }
 
-struct PlaceModule<'t, 'a> {
+struct PlaceModule<'t, 'a, P> {
     tracer: &'t mut Tracer<'a>,
     level: usize,
-    index: usize,
+    /// The places that are still to come, each with the number of its tensor.
+    places: P,
+    /// Tensors that have a placeholder.
+    known: HashMap<usize, DispatchTensor>,
 }
 
-impl PlaceModule<'_, '_> {
+impl<'p, P: Iterator<Item = (&'p Place, usize)>> PlaceModule<'_, '_, P> {
     fn place<const D: usize, K: Basic>(&mut self, param: Param<Tensor<D, K>>) -> Param<Tensor<D, K>>
     where
-        Tensor<D, K>: burn::module::Parameter,
+        Tensor<D, K>: Parameter,
     {
-        let source = Source::Leaf { level: self.level, index: self.index };
-        self.index += 1;
-        let (id, tensor, mapper) = param.consume();
-        let (shape, dtype) = (tensor.shape().to_vec(), tensor.dtype());
-        Param::from_mapped_value(id, self.tracer.place(source, shape, dtype), mapper)
+        let Some((place, index)) = self.places.next() else { return param };
+        let (shape, dtype) = (place.value.shape(), place.value.dtype());
+        let placeholder = self.known.entry(index).or_insert_with(|| {
+            let on_tape = dtype.is_float() && place.role != Role::Statistic;
+            self.tracer.place::<D, K>(Source::Leaf { level: self.level, index }, shape, dtype, on_tape)
+        });
+        replace(param, Some(Tensor::from_dispatch(placeholder.clone())))
     }
 }
 
-impl ModuleMapper for PlaceModule<'_, '_> {
+impl<'p, P: Iterator<Item = (&'p Place, usize)>> ModuleMapper for PlaceModule<'_, '_, P> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         self.place(param)
     }
@@ -182,7 +195,7 @@ impl PlaceBatch<'_, '_> {
         self.index += 1;
         let shape = tensor.shape().to_vec();
         let shape = self.tracer.part.map_or(shape.clone(), |part| part.cut(shape));
-        self.tracer.place(source, shape, tensor.dtype())
+        Tensor::from_dispatch(self.tracer.place::<D, K>(source, shape, tensor.dtype(), false))
     }
 }
 

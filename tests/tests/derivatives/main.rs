@@ -10,6 +10,7 @@ mod harness;
 mod activations;
 mod batch_norm;
 mod composed;
+mod constants;
 mod convolutions;
 mod elementwise;
 mod errors;

@@ -94,11 +94,12 @@ struct Answers {
 
 impl Whole {
     fn new<M: Module + 'static>(trace: Trace, module: &M, batch: &AnyBatch) -> Self {
-        let leaves = module.leaves();
+        let (leaves, constants) = (module.leaves(), module.constants(&Device::flex()).unwrap());
         let Trace { mut graph, loss, inputs, burn_gradients, .. } = trace;
         let g = &mut graph;
         let value = |source: &Source| match *source {
             Source::Leaf { index, .. } => leaves[index].value.clone(),
+            Source::Constant { index, .. } => constants[index].clone(),
             Source::Batch { index } => batch.values()[index].clone(),
         };
         let like = |value: Value, node: NodeId, g: &Graph| {

@@ -4,6 +4,7 @@
 mod asking;
 mod causes;
 mod checkpoints;
+mod constants;
 mod data;
 mod edges;
 mod explain;
@@ -16,6 +17,7 @@ mod problem;
 mod runs;
 mod selection;
 mod statistics;
+mod tied;
 mod twin;
 mod verification;
 mod warmup;

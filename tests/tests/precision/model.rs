@@ -150,6 +150,7 @@ pub(crate) fn record<M: Module + 'static, B: Batch>(
     let leaves = module.leaves();
     let value = |source: &Source| match *source {
         Source::Leaf { index, .. } => leaves[index].value.clone(),
+        Source::Constant { .. } => unreachable!("no module has plain tensors"),
         Source::Batch { index } => any.values()[index].clone(),
     };
     let point = trace.inputs.iter().map(|(source, _)| value(source)).collect();

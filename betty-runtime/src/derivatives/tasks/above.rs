@@ -35,10 +35,7 @@ pub(super) fn above(
             }
             _ => None,
         });
-        let input = match source {
-            Source::Leaf { level, index } => Input::Leaf { level, index },
-            Source::Batch { index } => Input::Batch { level, index },
-        };
+        let input = Input::of_loss(level, source);
         images.insert(
             node,
             reached.unwrap_or_else(|| build.input(input, trace.graph.shape(node), trace.graph.dtype(node))),

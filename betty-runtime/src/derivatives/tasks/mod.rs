@@ -168,7 +168,7 @@ impl Together {
     fn add(&mut self, input: Input, like: &Node, node: NodeId, lower: &[TaskSteps<'_>]) -> Result<(), GraphError> {
         let differ = |level: usize| lower.iter().any(|lower| lower.steps.level == level && lower.numbers_differ);
         let is_shared = match input {
-            Input::Leaf { .. } | Input::Multiplier { .. } => true,
+            Input::Leaf { .. } | Input::Constant { .. } | Input::Multiplier { .. } => true,
             Input::Step { of: StepInput::Parameter(_) | StepInput::State(_), .. } => true,
             Input::Step { level, of: StepInput::Number(_), .. } => !differ(level),
             Input::Step { .. } | Input::Batch { .. } | Input::Draw { .. } => false,

@@ -109,6 +109,19 @@ pub enum CheckpointError {
         /// The tensor's name in the file.
         tensor: String,
     },
+    /// Tied tensors that were trained apart.
+    #[error(
+        "its tensors `{tensor}` and `{copy}` differ, but they are one in level `{level}`, whose module has one identifier for \
+         both; it was saved by a release that trained them apart, and goes on with a module of `betty_runtime::untied` only"
+    )]
+    TiedApart {
+        /// The level.
+        level: String,
+        /// The tensor's name in the file.
+        tensor: String,
+        /// The name that it has at another place.
+        copy: String,
+    },
     /// A tensor of another shape or type.
     #[error("its tensor `{tensor}` is {saved}, but level `{level}` needs {running}; was its module changed since?")]
     OtherShape {

@@ -75,6 +75,7 @@ impl Level {
                 running: describe(self.config.optimizer.name(), self.states_each()),
             });
         }
+        self.drop_copies(archive)?;
         let mut take = |tensor: String, like: &Value| self.take(archive, tensor, like);
         let leaves = self.leaves.iter().enumerate().map(|(index, leaf)| take(self.leaf_name(index), leaf));
         let leaves = leaves.collect::<Result<_, _>>()?;
@@ -90,6 +91,26 @@ impl Level {
         }
         let scheduler = self.restored_scheduler(state, archive)?;
         Ok(Restored { leaves, initial, states, scheduler })
+    }
+
+    /// Releases before this one saved a tensor that is tied once for each place, and trained each by itself. Where they are
+    /// the same, they are one.
+    fn drop_copies(&self, archive: &mut Archive) -> Result<(), CheckpointError> {
+        let tied = self.also.iter().enumerate().flat_map(|(index, also)| also.iter().map(move |path| (index, path)));
+        for (index, path) in tied {
+            let (one, other) = (self.leaf_name(index), self.name_of(path));
+            let states = (0..self.states_each()).map(|state| (state_name(&one, state), state_name(&other, state)));
+            let pairs = [(one.clone(), other.clone()), (initial_name(&one), initial_name(&other))];
+            for (tensor, copy) in pairs.into_iter().chain(states) {
+                match archive.tensors.remove(&copy) {
+                    Some(saved) if archive.tensors.get(&tensor) != Some(&saved) => {
+                        return Err(CheckpointError::TiedApart { level: self.name.into(), tensor, copy });
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Takes a tensor that looks like `like` out of the archive.
@@ -176,24 +197,37 @@ impl Level {
         CheckpointError::OtherScheduler { level: self.name.into(), reason: reason.into() }
     }
 
-    /// `level.path.of.leaf`; a level that is one parameter has the level's name alone.
+    /// A tensor that is tied has the name of its first place.
     fn leaf_name(&self, index: usize) -> String {
-        match self.paths[index].as_str() {
+        self.name_of(&self.paths[index])
+    }
+
+    /// `level.path.of.leaf`; a level that is one parameter has the level's name alone.
+    fn name_of(&self, path: &str) -> String {
+        match path {
             "" => self.name.into(),
             path => format!("{}.{path}", self.name),
         }
     }
 
     fn initial_name(&self, index: usize) -> String {
-        format!("initial:{}", self.leaf_name(index))
+        initial_name(&self.leaf_name(index))
     }
 
     fn state_name(&self, number: usize) -> String {
         let (parameter, state) = (number / self.states_each(), number % self.states_each());
-        format!("optimizer:{}:{state}", self.leaf_name(self.trainable[parameter]))
+        state_name(&self.leaf_name(self.trainable[parameter]), state)
     }
 
     fn scheduler_name(&self) -> String {
         format!("scheduler:{}", self.name)
     }
+}
+
+fn initial_name(leaf: &str) -> String {
+    format!("initial:{leaf}")
+}
+
+fn state_name(leaf: &str, state: usize) -> String {
+    format!("optimizer:{leaf}:{state}")
 }

@@ -32,6 +32,7 @@ impl<P: Multilevel> Engine<P> {
                 Some(_) => self.levels[level].initial[index].clone(),
                 None => self.levels[level].leaves[index].clone(),
             },
+            Input::Constant { level, index } => self.levels[level].constants[index].clone(),
             Input::Batch { index, .. } => own[task].0.values()[index].clone(),
             Input::Draw { draw: number, distribution, .. } => draw(distribution, own[task].1, number),
             Input::Step { level, step, of } => {
@@ -46,6 +47,7 @@ impl<P: Multilevel> Engine<P> {
                         match self.losses.get(round.level, batch).trace().inputs[input].0 {
                             Source::Batch { index } => batch.values()[index].clone(),
                             Source::Leaf { .. } => unreachable!("no running statistic moves"),
+                            Source::Constant { .. } => unreachable!("constants are inputs of their own"),
                         }
                     }
                     StepInput::Draw { evaluation, draw: number, distribution } => {
@@ -61,6 +63,7 @@ impl<P: Multilevel> Engine<P> {
     pub(super) fn describe_input(&self, input: Input) -> String {
         match input {
             Input::Leaf { level, index } => not_finite_parameter(&self.levels[level].path(index)),
+            Input::Constant { level, index } => not_finite_parameter(&self.levels[level].constant(index)),
             Input::Step { level, of: StepInput::Parameter(index), .. } => {
                 let level = &self.levels[level];
                 not_finite_parameter(&level.path(level.trainable[index]))

@@ -135,7 +135,7 @@ impl<P: Multilevel> Subject<'_, P> {
     fn prepared(&self, trace: &Trace) -> Result<Verification, EngineError> {
         let is_parameter = |source| match source {
             Source::Leaf { level, index } => self.levels[level].trainable.contains(&index),
-            Source::Batch { .. } => false,
+            Source::Constant { .. } | Source::Batch { .. } => false,
         };
         Verification::new(trace, is_parameter).map_err(|error| self.failed(error.into()))
     }
@@ -202,6 +202,7 @@ impl<P: Multilevel> Subject<'_, P> {
             Agreement::Different { leaf, difference, rounding } => {
                 let parameter = match leaf {
                     Source::Leaf { level, index } => self.levels[level].path(index),
+                    Source::Constant { level, index } => self.levels[level].constant(index),
                     Source::Batch { .. } => "batch".into(),
                 };
                 Err(EngineError::Verification {

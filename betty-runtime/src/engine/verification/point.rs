@@ -39,6 +39,7 @@ impl Point {
     ) -> Result<Self, EngineError> {
         let value = |source: Source| match source {
             Source::Leaf { level, index } => on_host(&levels[level].leaves[index], None),
+            Source::Constant { level, index } => on_host(&levels[level].constants[index], None),
             Source::Batch { index } => on_host(&batch.values()[index], part),
         };
         let sources: Vec<Source> = trace.inputs.iter().map(|&(source, _)| source).collect();
@@ -81,7 +82,7 @@ impl Point {
         let Some(set) = &level.config.project else { return Ok(()) };
         let is_parameter = |source: &Source| match source {
             Source::Leaf { level: of, index } => *of == number && level.trainable.contains(index),
-            Source::Batch { .. } => false,
+            Source::Constant { .. } | Source::Batch { .. } => false,
         };
         let places: Vec<usize> = (0..self.sources.len()).filter(|&i| is_parameter(&self.sources[i])).collect();
         let mut graph = Graph::new();

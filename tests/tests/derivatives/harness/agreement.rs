@@ -9,6 +9,7 @@ use burn::tensor::{DType, Device};
 pub(crate) fn agree(name: &str, trace: &Trace, leaves: &[Leaf], batch: &AnyBatch) {
     let value = |source: &Source| match *source {
         Source::Leaf { index, .. } => leaves[index].value.clone(),
+        Source::Constant { .. } => unreachable!("no module of these has plain tensors"),
         Source::Batch { index } => batch.values()[index].clone(),
     };
     let in_double = |value: Value| {
