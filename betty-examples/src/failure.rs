@@ -10,6 +10,7 @@ use crate::data::{IdxError, NoiseError, SplitError};
 use crate::device::DeviceError;
 use crate::output::OutputError;
 use crate::plot::PlotError;
+use crate::saved::SavedRunError;
 
 /// Why there are no results.
 #[derive(thiserror::Error)]
@@ -47,11 +48,27 @@ pub enum Failure {
         available: usize,
     },
     /// No run of these seeds was ever saved.
-    #[error("`--resume`: there is no `{}`; a run with `--save-every` leaves it", checkpoint.display())]
+    #[error(
+        "`--resume`: there is no `{}`; a run with `--save-every`, or one that is stopped, leaves it", checkpoint.display()
+    )]
     NothingToResume {
         /// Where the first seed's run would be.
         checkpoint: PathBuf,
     },
+    /// A saved run that cannot be gone on with.
+    #[error("`--resume`: {0}")]
+    Saved(#[from] SavedRunError),
+    /// The program was asked to stop, and did.
+    #[error("{said}")]
+    Stopped {
+        /// What is there, and how to go on.
+        said: String,
+        /// What to end with.
+        code: u8,
+    },
+    /// Signals cannot be listened to.
+    #[error("signals cannot be listened to: {0}")]
+    Signals(io::Error),
     /// Labels that cannot be made wrong as asked.
     #[error("`--noise`: {0}")]
     Noise(#[from] NoiseError),
@@ -105,10 +122,13 @@ impl From<CheckpointError> for Failure {
 }
 
 impl Failure {
-    /// 2 when the command line or the config asks for something impossible, 1 when the run itself failed.
+    /// 2 when the command line or the config asks for something impossible, 1 when the run itself failed, and what the system
+    /// expects of a program that a signal stopped.
     fn exit_code(&self) -> ExitCode {
         match self {
+            Failure::Stopped { code, .. } => ExitCode::from(*code),
             Failure::TooSmall { .. }
+            | Failure::Saved(SavedRunError::OtherChoice { .. } | SavedRunError::Beyond { .. })
             | Failure::Seeds { .. }
             | Failure::Examples { .. }
             | Failure::Proximity { .. }
@@ -118,6 +138,8 @@ impl Failure {
             | Failure::Device(_)
             | Failure::Config(_) => ExitCode::from(2),
             Failure::Data(_)
+            | Failure::Saved(_)
+            | Failure::Signals(_)
             | Failure::Output(_)
             | Failure::Training(_)
             | Failure::Plot(_)
@@ -144,7 +166,8 @@ pub fn finish(result: Result<(), Failure>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("error: {failure}");
+            let error = if matches!(failure, Failure::Stopped { .. }) { "" } else { "error: " };
+            eprintln!("{error}{failure}");
             failure.exit_code()
         }
     }

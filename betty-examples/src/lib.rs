@@ -1,4 +1,5 @@
-//! What betty's examples share: data sets, a problem, initial parameters, metrics, plots, failures, and careful output.
+//! What betty's examples share: data sets, a problem, initial parameters, metrics, plots, failures, careful output, and runs
+//! that can be stopped and gone on with.
 
 pub mod data;
 pub mod device;
@@ -8,3 +9,5 @@ pub mod metrics;
 pub mod output;
 pub mod penalized;
 pub mod plot;
+pub mod saved;
+pub mod stop;

@@ -1,38 +1,43 @@
-//! A folder for results in which a file is either whole or not there.
+//! A folder for results in which a file is either whole or not there, and into which one run writes at a time.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
-/// A folder that was writable when it was opened.
-#[derive(Clone, Debug)]
+use betty_runtime::file::{FolderError, FolderLock, replace};
+
+/// A folder that was writable when it was opened, and that no other run opens meanwhile.
+#[derive(Debug)]
 pub struct OutputFolder {
     path: PathBuf,
+    _lock: FolderLock,
 }
 
 /// A file or folder that could not be written.
 #[derive(thiserror::Error)]
-#[error("cannot write `{}`: {source}", path.display())]
-pub struct OutputError {
-    /// Which one.
-    pub path: PathBuf,
-    /// Why.
-    pub source: io::Error,
+pub enum OutputError {
+    /// The folder, because of another run or of the system.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// A file.
+    #[error("cannot write `{}`: {source}", path.display())]
+    File {
+        /// Which one.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
 }
 
 betty_runtime::debug_as_report!(OutputError);
 
 impl OutputFolder {
-    /// Makes the folder if it is not there, and writes a file into it to see whether that is possible.
+    /// Makes the folder if it is not there, and keeps other runs out of it.
     ///
     /// # Errors
-    /// When the folder cannot be made, or nothing can be written into it.
+    /// When another run writes into it, it cannot be made, or nothing can be written into it.
     pub fn open(path: &Path) -> Result<Self, OutputError> {
-        let failed = |source| OutputError { path: path.into(), source };
-        fs::create_dir_all(path).map_err(failed)?;
-        let probe = path.join(temporary("probe"));
-        fs::write(&probe, b"").and_then(|()| fs::remove_file(&probe)).map_err(failed)?;
-        Ok(OutputFolder { path: path.into() })
+        Ok(OutputFolder { _lock: FolderLock::acquire(path)?, path: path.into() })
     }
 
     /// Writes a file: under a temporary name first, then renamed, so that no reader ever sees a part of it.
@@ -40,16 +45,7 @@ impl OutputFolder {
     /// # Errors
     /// When it cannot be written; a file that was there before stays as it was.
     pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> Result<PathBuf, OutputError> {
-        let path = self.path.join(name);
-        let temporary = self.path.join(temporary(name));
-        match write_synced(&temporary, content.as_ref()).and_then(|()| fs::rename(&temporary, &path)) {
-            Ok(()) => Ok(path),
-            Err(source) => {
-                // The first error is the one to report.
-                let _ = fs::remove_file(&temporary);
-                Err(OutputError { path, source })
-            }
-        }
+        write(self.path.join(name), content)
     }
 
     /// Where the folder is.
@@ -58,20 +54,31 @@ impl OutputFolder {
     }
 }
 
-/// A name that no other process uses at the same time.
-fn temporary(name: &str) -> String {
-    format!(".{name}.{}.tmp", std::process::id())
+/// Writes a file as a whole.
+pub(crate) fn write(path: PathBuf, content: impl AsRef<[u8]>) -> Result<PathBuf, OutputError> {
+    match replace(&path, content.as_ref()) {
+        Ok(()) => Ok(path),
+        Err(source) => Err(OutputError::File { path, source }),
+    }
 }
 
-fn write_synced(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut file = File::create(path)?;
-    file.write_all(content)?;
-    file.sync_all()
+/// Takes a file away, if it is there.
+pub(crate) fn remove(path: PathBuf) -> Result<(), OutputError> {
+    match fs::remove_file(&path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(OutputError::File { path, source }),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Files that are no hidden ones.
+    fn count(folder: &Path) -> usize {
+        let entries = fs::read_dir(folder).expect("there").flatten();
+        entries.filter(|entry| !entry.file_name().to_string_lossy().starts_with('.')).count()
+    }
 
     #[test]
     fn a_file_replaces_the_one_before_and_leaves_nothing_else() {
@@ -80,14 +87,27 @@ mod tests {
         output.write("a.txt", "one").expect("first");
         let path = output.write("a.txt", "two").expect("second");
         assert_eq!(fs::read_to_string(path).expect("there"), "two");
-        assert_eq!(fs::read_dir(output.path()).expect("there").count(), 1);
+        assert_eq!(count(output.path()), 1);
+        remove(output.path().join("a.txt")).expect("there");
+        remove(output.path().join("a.txt")).expect("not there any more");
+        assert_eq!(count(output.path()), 0);
     }
 
     #[test]
     fn a_file_is_no_folder() {
         let file = tempfile::NamedTempFile::new().expect("a temporary file");
         let error = OutputFolder::open(file.path()).expect_err("a file");
-        assert_eq!(error.path, file.path());
+        assert!(matches!(error, OutputError::Folder(FolderError::Write { .. })), "{error}");
+    }
+
+    #[test]
+    fn a_folder_is_open_once() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let output = OutputFolder::open(folder.path()).expect("there");
+        let error = OutputFolder::open(folder.path()).expect_err("in use");
+        assert!(matches!(error, OutputError::Folder(FolderError::InUse { .. })), "{error}");
+        drop(output);
+        OutputFolder::open(folder.path()).expect("free again");
     }
 
     #[test]
@@ -97,6 +117,6 @@ mod tests {
         fs::create_dir_all(folder.path().join("taken/full")).expect("in the way");
         let error = output.write("taken", "x").expect_err("a folder is in the way");
         assert!(error.to_string().contains("taken"), "{error}");
-        assert_eq!(fs::read_dir(folder.path()).expect("there").count(), 1);
+        assert_eq!(count(folder.path()), 1);
     }
 }

@@ -75,10 +75,77 @@ fn an_interrupted_run_ends_like_one_that_was_not() {
     // The second time there is nothing left to do.
     for _ in 0..2 {
         run(&interrupted, &["--steps", "4", "--save-every", "1", "--resume"]);
-        for name in ["metrics.csv", "weights.csv"] {
-            assert_eq!(read(interrupted.path(), name), read(whole.path(), name), "{name}");
-        }
+        assert_equal(&interrupted, &whole);
     }
+}
+
+/// Every file of the first run is the same in the other one.
+fn assert_equal(run: &TempDir, whole: &TempDir) {
+    for entry in fs::read_dir(whole.path()).expect("there").flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        assert!(read(run.path(), &name) == read(whole.path(), &name), "{name} differs");
+    }
+}
+
+#[test]
+fn a_run_is_gone_on_with_under_the_same_options() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let out = folder.path().to_string_lossy().into_owned();
+    let run = |arguments: &[&str]| {
+        let small = ["--hidden", "4", "--clean", "100", "--steps", "3", "--quiet", "--out", &out];
+        // What is given twice counts the last time.
+        let name_of = |argument: &str| arguments.contains(&argument);
+        let kept = small.chunks(2).filter(|pair| !name_of(pair[0])).flatten().copied();
+        hyper_cleaning(&kept.chain(arguments.iter().copied()).collect::<Vec<_>>())
+    };
+    assert!(run(&["--save-every", "2"]).status.success());
+    let tables = || ["losses.csv", "accuracies.csv", "weights.csv"].map(|name| read(folder.path(), name));
+    let before = tables();
+    let config = folder.path().join("other.json");
+    fs::write(&config, r#"{"classifier": {"unroll": 5}}"#).expect("writable");
+    let config = config.to_string_lossy().into_owned();
+    for (arguments, says) in [
+        (&["--noise", "0.3"][..], "`--noise` 0.4, and this one has 0.3"),
+        (&["--wrong", "next"], "`--wrong` any, and this one has next"),
+        (&["--clean", "50"], "`--clean` 100, and this one has 50"),
+        (&["--hidden", "5"], "`--hidden` 4, and this one has 5"),
+        (&["--batch", "10"], "`--batch` 1024, and this one has 10"),
+        (&["--weighting", "network"], "`--weighting` table, and this one has network"),
+        (&["--restart", "10"], "\"cg\", and this one has \"unrolled\""),
+        (&["--method", "identity"], "`config.classifier.hypergradient.method` \"cg\", and this one has \"identity\""),
+        (&["--config", &config], "`config.classifier.unroll` 10, and this one has 5"),
+        (&["--steps", "2"], "has taken 3 steps, and `--steps 2` asks for fewer; ask for at least 3"),
+    ] {
+        let output = run(&[arguments, &["--resume"]].concat());
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {message}");
+        assert!(message.starts_with("error: `--resume`: the run saved in `") && message.contains(says), "{message}");
+        assert!(message.contains("without `--resume` or with another `--out`"), "{message}");
+        assert_eq!(tables(), before, "{arguments:?}");
+    }
+    assert!(run(&["--resume"]).status.success());
+    assert_eq!(tables(), before);
+    // A run of an earlier release was saved without its options and curves.
+    for name in ["seed-0.options.json", "seed-0.curves.csv"] {
+        fs::remove_file(folder.path().join(name)).expect("there");
+    }
+    assert!(run(&["--resume", "--steps", "4"]).status.success());
+    assert!(tables()[0].contains("\n0,weighting,4,") && !tables()[0].contains("\n0,weighting,3,"));
+}
+
+#[test]
+fn two_runs_do_not_write_into_one_folder() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let out = folder.path().to_string_lossy().into_owned();
+    let _first = betty_examples::output::OutputFolder::open(folder.path()).expect("free");
+    let output = hyper_cleaning(&["--out", &out]);
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    let holder = format!("process {}", std::process::id());
+    assert!(
+        message.contains(&holder) && message.contains(&out) && message.contains("choose another folder"),
+        "{message}"
+    );
 }
 
 #[test]

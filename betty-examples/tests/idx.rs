@@ -104,6 +104,34 @@ fn absurd_sizes_do_not_allocate() {
     assert!(message.contains("which is too many"), "{message}");
 }
 
+/// What the headers tell is told before a value is read: these files promise 4 GiB and hold none, so whoever looks at values
+/// first finds them cut short.
+#[test]
+fn no_value_is_read_before_all_headers_fit() {
+    let promises = [1 << 12, 1 << 10, 1 << 10];
+    let folder = folder();
+    let write = |name: &str, bytes: Vec<u8>| fs::write(folder.path().join(name), bytes).expect("writable");
+    fs::remove_file(folder.path().join(TRAIN_IMAGES)).expect("there");
+    for (name, bytes) in
+        [(TRAIN_IMAGES.to_owned(), idx(&promises, &[])), (format!("{TRAIN_IMAGES}.gz"), gzip(&idx(&promises, &[])))]
+    {
+        write(&name, bytes);
+        let text = message(folder.path());
+        assert!(text.ends_with("it has 2 labels for 4096 images"), "{text}");
+        // Equally many labels, but test images of another size.
+        write(TRAIN_LABELS, idx(&[1 << 12], &[]));
+        let text = message(folder.path());
+        assert!(text.ends_with("its images have 2 pixels, those for training 1048576"), "{text}");
+        // All headers fit; now values are read, of the smaller file first.
+        write("t10k-images-idx3-ubyte", idx(&[1, 1 << 10, 1 << 10], &[]));
+        let text = message(folder.path());
+        assert!(text.contains(TRAIN_LABELS) && text.ends_with("4096 values, but the file ends after 0"), "{text}");
+        write("t10k-images-idx3-ubyte", idx(&[1, 1, 2], &[255, 0]));
+        write(TRAIN_LABELS, idx(&[2], &[1, 0]));
+        fs::remove_file(folder.path().join(name)).expect("there");
+    }
+}
+
 #[test]
 fn damaged_compression_is_a_read_error() {
     let folder = folder();

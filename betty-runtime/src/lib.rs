@@ -16,14 +16,16 @@
 //! | [`hypergradient`] | the methods that differentiate a best response |
 //! | [`config`] | a program's numbers, overridable at run time |
 //! | [`engine`] | the schedule, executed on data |
+//! | [`file`] | files that are whole or not there, folders that one run at a time writes into |
 
 pub mod config;
 pub mod derivatives;
 pub mod engine;
 pub mod execute;
-mod file;
+pub mod file;
 pub mod graph;
 pub mod hypergradient;
+mod json;
 pub mod linalg;
 pub mod nn;
 pub mod optimizer;

@@ -97,22 +97,31 @@ betty_runtime::debug_as_report!(IdxError, IdxProblem);
 /// The training and the test set in a folder of the four files of MNIST, each plain or gzipped:
 /// `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, and the same with `t10k`.
 ///
+/// No value is read, nor unpacked, before all headers fit each other.
+///
 /// # Errors
 /// When a file is missing, damaged, or does not fit the others.
 pub fn load_idx(folder: &Path) -> Result<(Dataset, Dataset), IdxError> {
-    let train = Part::read(folder, "train")?;
-    let test = Part::read(folder, "t10k")?;
-    if test.pixels != train.pixels {
-        let problem = IdxProblem::Pixels { expected: train.pixels, found: test.pixels };
-        return Err(IdxError { file: test.images_file, problem });
+    let train = Part::open(folder, "train")?;
+    let test = Part::open(folder, "t10k")?;
+    if test.pixels() != train.pixels() {
+        let problem = IdxProblem::Pixels { expected: train.pixels(), found: test.pixels() };
+        return Err(IdxError { file: test.images.path, problem });
     }
+    let (train, test) = (train.read()?, test.read()?);
     let largest = train.labels.iter().chain(&test.labels).copied().max().unwrap_or(0);
     let classes = usize::from(largest) + 1;
     Ok((train.into_dataset(classes)?, test.into_dataset(classes)?))
 }
 
-/// Images and labels of one of the two sets.
+/// The files of one of the two sets, whose headers fit each other.
 struct Part {
+    images: IdxFile<3>,
+    labels: IdxFile<1>,
+}
+
+/// Images and labels of one of the two sets.
+struct Examples {
     images_file: PathBuf,
     images: Vec<u8>,
     labels: Vec<u8>,
@@ -120,25 +129,80 @@ struct Part {
 }
 
 impl Part {
-    fn read(folder: &Path, name: &str) -> Result<Self, IdxError> {
-        let images_file = folder.join(format!("{name}-{IMAGES}"));
-        let labels_file = folder.join(format!("{name}-{LABELS}"));
-        let ([count, rows, columns], images) = read_file::<3>(&images_file)?;
-        let ([label_count], labels) = read_file::<1>(&labels_file)?;
+    fn open(folder: &Path, name: &str) -> Result<Self, IdxError> {
+        let images = IdxFile::<3>::open(folder.join(format!("{name}-{IMAGES}")))?;
+        let labels = IdxFile::<1>::open(folder.join(format!("{name}-{LABELS}")))?;
+        let ([count, ..], [label_count]) = (images.shape, labels.shape);
         if label_count != count {
             let problem = IdxProblem::Count { labels: label_count, images: count };
-            return Err(IdxError { file: labels_file, problem });
+            return Err(IdxError { file: labels.path, problem });
         }
         if count == 0 {
-            return Err(IdxError { file: images_file, problem: IdxProblem::Empty });
+            return Err(IdxError { file: images.path, problem: IdxProblem::Empty });
         }
-        Ok(Part { images_file, images, labels, pixels: rows * columns })
+        Ok(Part { images, labels })
     }
 
+    fn pixels(&self) -> usize {
+        let [_, rows, columns] = self.images.shape;
+        rows * columns
+    }
+
+    fn read(self) -> Result<Examples, IdxError> {
+        let (pixels, images_file) = (self.pixels(), self.images.path.clone());
+        // The smaller ones first.
+        let labels = self.labels.values()?;
+        Ok(Examples { images: self.images.values()?, images_file, labels, pixels })
+    }
+}
+
+impl Examples {
     fn into_dataset(self, classes: usize) -> Result<Dataset, IdxError> {
         let images = self.images.iter().map(|&pixel| f32::from(pixel) / 255.0).collect();
         Dataset::new(images, self.labels, self.pixels, classes)
             .map_err(|problem| IdxError { file: self.images_file, problem: problem.into() })
+    }
+}
+
+/// A file whose header was read, and whose values were not.
+struct IdxFile<const D: usize> {
+    /// The one there is, plain or gzipped.
+    path: PathBuf,
+    shape: [usize; D],
+    /// How many there are according to the header.
+    count: usize,
+    rest: Box<dyn Read>,
+}
+
+impl<const D: usize> IdxFile<D> {
+    fn open(plain: PathBuf) -> Result<Self, IdxError> {
+        let mut gzipped = plain.clone().into_os_string();
+        gzipped.push(".gz");
+        let gzipped = PathBuf::from(gzipped);
+        let (path, mut rest): (PathBuf, Box<dyn Read>) = if let Some(file) = in_file(&plain, open)? {
+            (plain, Box::new(file))
+        } else if let Some(file) = in_file(&gzipped, open)? {
+            (gzipped, Box::new(MultiGzDecoder::new(file)))
+        } else {
+            return Err(IdxError { file: plain, problem: IdxProblem::Missing });
+        };
+        let (shape, count) = in_file(&path, |_| read_header(&mut rest))?;
+        Ok(IdxFile { path, shape, count, rest })
+    }
+
+    /// As many values as the header promises.
+    fn values(self) -> Result<Vec<u8>, IdxError> {
+        let Self { path, count: expected, rest, .. } = self;
+        let mut values = Vec::new();
+        in_file(&path, |_| {
+            // One byte more than promised, to notice what follows.
+            rest.take(expected as u64 + 1).read_to_end(&mut values)?;
+            match values.len() {
+                found if found < expected => Err(IdxProblem::Truncated { expected, found }),
+                found if found > expected => Err(IdxProblem::Trailing { expected }),
+                _ => Ok(values),
+            }
+        })
     }
 }
 
@@ -147,32 +211,19 @@ fn in_file<T>(file: &Path, read: impl FnOnce(&Path) -> Result<T, IdxProblem>) ->
     read(file).map_err(|problem| IdxError { file: file.into(), problem })
 }
 
-fn read_file<const D: usize>(path: &Path) -> Result<([usize; D], Vec<u8>), IdxError> {
-    if let Some(file) = in_file(path, open)? {
-        return in_file(path, |_| parse(BufReader::new(file)));
-    }
-    let mut gzipped = path.as_os_str().to_owned();
-    gzipped.push(".gz");
-    let gzipped = Path::new(&gzipped);
-    match in_file(gzipped, open)? {
-        Some(file) => in_file(gzipped, |_| parse(MultiGzDecoder::new(BufReader::new(file)))),
-        None => in_file(path, |_| Err(IdxProblem::Missing)),
-    }
-}
-
 /// The open file, or `None` when there is none.
-fn open(path: &Path) -> Result<Option<File>, IdxProblem> {
+fn open(path: &Path) -> Result<Option<BufReader<File>>, IdxProblem> {
     match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        result => Ok(result.map(Some)?),
+        result => Ok(result.map(|file| Some(BufReader::new(file)))?),
     }
 }
 
-/// The dimensions in the header, and the values after it.
-fn parse<const D: usize>(mut source: impl Read) -> Result<([usize; D], Vec<u8>), IdxProblem> {
+/// The dimensions in the header, and the number of values after it.
+fn read_header<const D: usize>(source: &mut impl Read) -> Result<([usize; D], usize), IdxProblem> {
     let header_bytes = 4 + 4 * D;
     let mut header = Vec::with_capacity(header_bytes);
-    source.by_ref().take(header_bytes as u64).read_to_end(&mut header)?;
+    source.take(header_bytes as u64).read_to_end(&mut header)?;
     let (words, _) = header.as_chunks::<4>();
     let mut words = words.iter().map(|&word| u32::from_be_bytes(word));
     let short = || IdxProblem::Header { expected: header_bytes, found: header.len() };
@@ -186,18 +237,9 @@ fn parse<const D: usize>(mut source: impl Read) -> Result<([usize; D], Vec<u8>),
     for size in &mut shape {
         *size = words.next().ok_or_else(short)? as usize;
     }
-
-    let expected = shape
-        .iter()
-        .try_fold(1usize, |product, &size| product.checked_mul(size))
-        .filter(|&bytes| bytes <= MOST_BYTES)
-        .ok_or_else(|| IdxProblem::Size(shape.to_vec()))?;
-    let mut values = Vec::new();
-    // One byte more than promised, to notice what follows.
-    source.take(expected as u64 + 1).read_to_end(&mut values)?;
-    match values.len() {
-        found if found < expected => Err(IdxProblem::Truncated { expected, found }),
-        found if found > expected => Err(IdxProblem::Trailing { expected }),
-        _ => Ok((shape, values)),
+    let count = shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size));
+    match count.filter(|&bytes| bytes <= MOST_BYTES) {
+        Some(count) => Ok((shape, count)),
+        None => Err(IdxProblem::Size(shape.to_vec())),
     }
 }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::json::JsonError;
+
 /// Why a config was refused. A path such as `classifier.hypergradient.iterations` names the place.
 #[derive(Error)]
 #[non_exhaustive]
@@ -14,6 +16,14 @@ pub enum ConfigError {
     NotJson {
         /// The parser's complaint, with line and column.
         reason: serde_json::Error,
+    },
+    /// A key is given twice in the same object.
+    #[error("`{path}` is given twice, the second time in line {line}; keep one of them")]
+    Repeated {
+        /// The path of the key.
+        path: String,
+        /// The line of the second one, counted from 1.
+        line: usize,
     },
     /// A file could not be read.
     #[error("cannot read `{}`: {reason}", file.display())]
@@ -358,6 +368,16 @@ pub enum ConfigError {
 }
 
 crate::debug_as_report!(ConfigError);
+
+impl From<JsonError> for ConfigError {
+    fn from(error: JsonError) -> Self {
+        match error {
+            JsonError::Syntax(reason) => Self::NotJson { reason },
+            JsonError::Repeated { path, key, line } if path.is_empty() => Self::Repeated { path: key, line },
+            JsonError::Repeated { path, key, line } => Self::Repeated { path: format!("{path}.{key}"), line },
+        }
+    }
+}
 
 /// How alike two names must be (Jaro-Winkler, 1 is equal) before one is offered for the other.
 const ALIKE: f64 = 0.8;

@@ -12,6 +12,7 @@ use super::error::ConfigError;
 use super::{HypergradientConfig, LevelConfig, Start, edges, learned, together};
 use crate::engine::schedule::Schedule;
 use crate::file::replace;
+use crate::json;
 
 /// The config struct of a program: one [`LevelConfig`] for each level. `multilevel!` implements it.
 ///
@@ -34,9 +35,9 @@ pub trait ProgramConfig: Clone + Default + Serialize + DeserializeOwned {
     ///
     /// # Errors
     ///
-    /// If the text is not JSON, or holds unknown names or numbers out of range.
+    /// If the text is not JSON, or holds unknown names, a name twice, or numbers out of range.
     fn from_json(text: &str) -> Result<Self, ConfigError> {
-        let overrides = serde_json::from_str(text).map_err(|reason| ConfigError::NotJson { reason })?;
+        let overrides = json::parse(text.as_bytes())?;
         let defaults = to_object(&Self::default())?;
         let merged = merge_levels(defaults, overrides)?;
         merged.iter().try_for_each(|(level, value)| check::level(level, value))?;

@@ -1,5 +1,6 @@
 //! What a run tells its observers.
 
+use std::path::Path;
 use std::rc::Rc;
 
 /// Something that happened in a run.
@@ -88,6 +89,24 @@ pub enum Event<'a> {
         value: f64,
         /// Whether it is the best so far.
         best: bool,
+    },
+    /// A checkpoint is about to be written. What goes with it, such as a log, is written now, so that it is never behind.
+    Saving {
+        /// The iteration, counted from 1.
+        iteration: u64,
+        /// Where to.
+        file: &'a Path,
+    },
+    /// A checkpoint between two iterations could not be written. The run goes on, and the file holds the last one that could.
+    SaveFailed {
+        /// The iteration, counted from 1.
+        iteration: u64,
+        /// Where to.
+        file: &'a Path,
+        /// What its [`CheckpointError`](crate::CheckpointError) says.
+        reason: &'a str,
+        /// The iteration after which it is tried again, or before that at the end of the run.
+        next: u64,
     },
 }
 

@@ -1,12 +1,11 @@
 //! The engine: runs a program's schedule on data.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::path::PathBuf;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
 
 use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
 
+use super::checkpoint::Saves;
 use super::clock::Clock;
 use super::error::EngineError;
 use super::event::{Event, Observer};
@@ -14,7 +13,7 @@ use super::learned::LearnedNumbers;
 use super::level::Level;
 use super::losses::Losses;
 use super::program::Multilevel;
-use super::progress::Progress;
+use super::run::Stop;
 use super::savepoint::Drawn;
 use super::start::check_together;
 use super::stream::BatchStream;
@@ -22,7 +21,7 @@ use super::validation::Validation;
 use crate::config::{HypergradientConfig, Hyperparameter, ProgramConfig};
 use crate::graph::accumulator;
 use crate::hypergradient::HypergradientMethod;
-use crate::panic::{Panic, caught};
+use crate::panic::Panic;
 use crate::trace::AnyBatch;
 
 /// Trains a multilevel program.
@@ -40,11 +39,11 @@ pub struct Engine<P: Multilevel> {
     pub(super) clock: Clock,
     pub(super) observers: Vec<Observer>,
     pub(super) validation: Option<Validation<P>>,
-    progress: bool,
+    pub(super) progress: bool,
     pub(super) seed: u64,
     pub(super) iterations: u64,
-    /// After how many iterations a checkpoint is written, and where.
-    pub(super) saves: Option<(u64, PathBuf)>,
+    pub(super) saves: Option<Saves>,
+    pub(super) stop: Option<Stop>,
     /// Batches that were only looked at, the next one first.
     pub(super) returned: Vec<VecDeque<Rc<AnyBatch>>>,
     /// Batches that may have to be given back.
@@ -59,34 +58,6 @@ pub struct Engine<P: Multilevel> {
     pub(super) observer_panic: Option<Panic>,
     /// Why the program cannot run, after an edit that failed.
     pub(super) edit_failed: Option<String>,
-}
-
-/// What a run did.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Report {
-    /// Iterations of this run.
-    pub iterations: u64,
-    /// How long it took.
-    pub elapsed: Duration,
-    /// Each level, in declaration order: name, steps taken in all, and the last loss seen in this run.
-    pub levels: Vec<LevelReport>,
-    /// Best value of the validation function and the iteration it was seen at, if there is one.
-    pub best: Option<(u64, f64)>,
-    /// Whether validation did not improve for long enough to stop before the end.
-    pub stopped_early: bool,
-}
-
-/// What a run did to one level.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LevelReport {
-    /// The level's name.
-    pub name: &'static str,
-    /// Steps taken since the engine was made, without those that were undone.
-    pub steps: u64,
-    /// Loss at its last step in this run, if it took one.
-    pub loss: Option<f64>,
-    /// What the loss function reports beside the loss, at the level's last step.
-    pub metrics: Vec<(Rc<str>, f64)>,
 }
 
 impl<P: Multilevel> Engine<P> {
@@ -134,6 +105,7 @@ impl<P: Multilevel> Engine<P> {
             seed: 0,
             iterations: 0,
             saves: None,
+            stop: None,
             returned: vec![VecDeque::new(); schedule.levels.len()],
             drawn: Drawn::default(),
             residuals: BTreeMap::new(),
@@ -216,72 +188,6 @@ impl<P: Multilevel> Engine<P> {
         }
         self.levels[level].scheduler = Some(scheduler.into());
         Ok(self)
-    }
-
-    /// Runs the schedule for a number of iterations. Can be called again to go on.
-    ///
-    /// # Errors
-    /// [`EngineError`]; the state after the last completed step is kept and usable.
-    pub fn run(&mut self, iterations: u64) -> Result<Report, EngineError> {
-        if iterations == 0 {
-            return Err(EngineError::NoIterations);
-        }
-        self.check_edited()?;
-        self.observer_panic = None;
-        let start = Instant::now();
-        let mut progress = self.progress.then(|| Progress::new(P::SCHEDULE.name, iterations));
-        let mut losses = vec![None; self.levels.len()];
-        let mut done = 0;
-        let mut stopped_early = false;
-        while done < iterations && !stopped_early {
-            for &root in P::SCHEDULE.roots {
-                self.advance(root, &mut losses)?;
-            }
-            done += 1;
-            self.iterations += 1;
-            self.emit(&Event::Iteration { iteration: self.iterations });
-            stopped_early = self.run_validation()?;
-            self.save_if_due(stopped_early || done == iterations)?;
-            self.check_observers()?;
-            if let Some(progress) = &mut progress {
-                progress.update(self.levels.iter().map(|level| level.name).zip(losses.iter().copied()));
-            }
-        }
-        let levels = self.levels.iter().zip(losses);
-        Ok(Report {
-            iterations: done,
-            elapsed: start.elapsed(),
-            levels: levels
-                .map(|(level, loss)| LevelReport {
-                    name: level.name,
-                    steps: level.steps,
-                    loss,
-                    metrics: level.metrics.clone(),
-                })
-                .collect(),
-            best: self.validation.as_ref().and_then(Validation::best),
-            stopped_early,
-        })
-    }
-
-    fn run_validation(&mut self) -> Result<bool, EngineError> {
-        let Some(mut validation) = self.validation.take() else { return Ok(false) };
-        let iteration = self.iterations;
-        let answer = if validation.is_due(iteration) {
-            self.sync();
-            let called = caught(|| validation.call(&self.problem, iteration));
-            called.unwrap_or_else(|panic| Err(format!("it panicked: {panic}").into())).map(Some)
-        } else {
-            Ok(None)
-        };
-        let stop = validation.is_over();
-        self.validation = Some(validation);
-        match answer {
-            Ok(Some((value, best))) => self.emit(&Event::Validation { iteration, value, best }),
-            Ok(None) => {}
-            Err(source) => return Err(EngineError::Validation { iteration, source }),
-        }
-        Ok(stop)
     }
 
     pub(super) fn check_finite(&self, k: usize, quantity: &'static str, value: f64) -> Result<(), EngineError> {

@@ -51,10 +51,8 @@ fn values(problem: &Many) -> Vec<f64> {
 }
 
 fn config(vectorize: bool, meta: &str, net: &str, other: &str) -> String {
-    format!(
-        r#"{{ "meta": {{ "vectorize": {vectorize}{meta} }},
-             "net": {{ "warmup": 0{net} }}, "other": {{ "warmup": 0{other} }} }}"#
-    )
+    let [net, other] = [net, other].map(|fields| fields.trim_start_matches(','));
+    format!(r#"{{ "meta": {{ "vectorize": {vectorize}{meta} }}, "net": {{ {net} }}, "other": {{ {other} }} }}"#)
 }
 
 const SETTINGS: [([&str; 3], f64); 7] = [

@@ -44,13 +44,8 @@ fn values(problem: &Shared) -> Vec<f64> {
 }
 
 fn config(method: &str, a: &str, b: &str, net: &str) -> String {
-    let comma = |fields: &str| if fields.is_empty() { String::new() } else { format!(", {fields}") };
-    format!(
-        r#"{{ "a": {{ "warmup": 0{} }}, "b": {{ "warmup": 0{} }}, "net": {{ "hypergradient": {method}{} }} }}"#,
-        comma(a),
-        comma(b),
-        comma(net)
-    )
+    let comma = if net.is_empty() { "" } else { ", " };
+    format!(r#"{{ "a": {{ {a} }}, "b": {{ {b} }}, "net": {{ "hypergradient": {method}{comma}{net} }} }}"#)
 }
 
 /// What the three levels do beside their losses.

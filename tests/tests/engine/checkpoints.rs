@@ -19,7 +19,7 @@ use crate::problem::{
 };
 
 /// Batches that differ from step to step, and are the same in every stream.
-fn changing() -> CleaningData {
+pub(crate) fn changing() -> CleaningData {
     let epoch = |number: usize| (0..4).map(move |i| Ok::<_, std::io::Error>(examples(8, (4 * number + i) as u64 + 10)));
     CleaningData { weights: Stream::constant(examples(12, 1)), model: Stream::epochs(epoch) }
 }
@@ -32,7 +32,7 @@ fn fresh(seed: u64) -> Engine<Cleaning> {
     engine.seed(seed).scheduler("model", scheduler).unwrap()
 }
 
-fn warm() -> CleaningConfig {
+pub(crate) fn warm() -> CleaningConfig {
     let json = r#"{ "model": { "hypergradient": { "iterations": 1, "warm_start": true } } }"#;
     CleaningConfig::from_json(json).unwrap()
 }

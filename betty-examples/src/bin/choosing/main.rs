@@ -13,6 +13,7 @@ use std::process::ExitCode;
 
 use betty_examples::failure::{Failure, check_positive, finish, show};
 use betty_examples::output::OutputError;
+use betty_runtime::file::replace;
 use burn::tensor::Device;
 use clap::Parser;
 use indicatif::ProgressBar;
@@ -70,12 +71,12 @@ fn run(options: &Options) -> Result<(), Failure> {
     match &options.write {
         None => show(&measured),
         Some(path) => {
-            let failed = |source| OutputError { path: path.clone(), source };
+            let failed = |source| OutputError::File { path: path.clone(), source };
             let document = fs::read_to_string(path).map_err(failed)?;
             let document = insert(&document, &measured).ok_or_else(|| {
                 failed(std::io::Error::other("the document has no marks between which tables could be written"))
             })?;
-            Ok(fs::write(path, document).map_err(failed)?)
+            Ok(replace(path, document.as_bytes()).map_err(failed)?)
         }
     }
 }

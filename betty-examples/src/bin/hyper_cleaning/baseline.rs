@@ -1,5 +1,7 @@
 //! Ordinary training with Burn's autodiff, for comparison.
 
+use std::ops::ControlFlow;
+
 use betty_examples::data::{Batches, Dataset};
 use betty_runtime::{Hyperparameter, OptimizerConfig};
 use burn::module::Module;
@@ -26,8 +28,13 @@ pub(crate) struct Baseline<'a> {
 }
 
 impl Baseline<'_> {
-    /// Trains `classifier` and shows it to `watch` after every step.
-    pub(crate) fn train(&self, classifier: Mlp, device: &Device, mut watch: impl FnMut(u64, &Mlp)) {
+    /// Trains `classifier` and shows it to `watch` after every step, until that breaks off; answers whether it did.
+    pub(crate) fn train(
+        &self,
+        classifier: Mlp,
+        device: &Device,
+        mut watch: impl FnMut(u64, &Mlp) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
         let device = device.clone().autodiff();
         let mut classifier = classifier.to_device(&device).train();
         let mut optimizer = self.optimizer();
@@ -42,8 +49,9 @@ impl Baseline<'_> {
             let gradients = loss.backward();
             let gradients = GradientsParams::from_grads(gradients, &classifier);
             classifier = optimizer.step(number(self.optimizer.lr()), classifier, gradients);
-            watch(step, &classifier);
+            watch(step, &classifier)?;
         }
+        ControlFlow::Continue(())
     }
 
     /// Burn's optimizer with the configured numbers.

@@ -1,15 +1,17 @@
 //! The command line.
 
+use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
 
 use betty_examples::data::{NoiseError, WrongLabel};
 use betty_examples::device::DeviceChoice;
 use betty_examples::failure::{Failure, check_positive};
+use betty_examples::saved::Choices;
 use betty_runtime::{
-    AdamConfig, CgConfig, DenseConfig, FiniteDifferenceConfig, GmresConfig, HypergradientConfig, IdentityConfig,
-    MinresConfig, NeumannConfig, NystromConfig, OptimizerConfig, PenaltyConfig, ProgramConfig, SamaConfig, Start,
-    UnrolledConfig,
+    AdamConfig, CgConfig, CheckpointError, DenseConfig, FiniteDifferenceConfig, GmresConfig, HypergradientConfig,
+    IdentityConfig, MinresConfig, NeumannConfig, NystromConfig, OptimizerConfig, PenaltyConfig, ProgramConfig,
+    SamaConfig, Start, UnrolledConfig,
 };
 use clap::{Parser, ValueEnum};
 
@@ -70,8 +72,8 @@ pub(crate) struct Options {
     /// Save both levels into the output folder after every N steps of the weights, and at the end.
     #[arg(long, value_name = "N")]
     pub(crate) save_every: Option<u64>,
-    /// Go on from what `--save-every` left in the output folder; with the other options unchanged, the results are those
-    /// of a run that was never interrupted, but curves begin where it goes on.
+    /// Go on from what `--save-every`, or a run that was stopped by Ctrl-C or SIGTERM, left in the output folder. The results
+    /// are those of a run that was never interrupted. Options that decide them have to be the same, but `--steps` may be more.
     #[arg(long)]
     pub(crate) resume: bool,
     /// Where to compute: cpu, cuda, or cuda:N.
@@ -161,10 +163,18 @@ impl Options {
         if self.seed.checked_add(self.seeds).is_none() {
             return Err(Failure::Seeds { seed: self.seed, seeds: self.seeds });
         }
-        if self.resume && !self.seeds().any(|seed| self.checkpoint(seed).exists()) {
-            return Err(Failure::NothingToResume { checkpoint: self.checkpoint(self.seed) });
+        if !self.resume {
+            return Ok(());
         }
-        Ok(())
+        for seed in self.seeds() {
+            let checkpoint = self.checkpoint(seed);
+            match checkpoint.try_exists() {
+                Ok(true) => return Ok(()),
+                Ok(false) => {}
+                Err(reason) => return Err(CheckpointError::Read { file: checkpoint, reason }.into()),
+            }
+        }
+        Err(Failure::NothingToResume { checkpoint: self.checkpoint(self.seed) })
     }
 
     /// The program's numbers, with those of the config file and the method of the command line in their place.
@@ -190,9 +200,32 @@ impl Options {
         Ok(config)
     }
 
+    /// What the run of a seed is called in the output folder.
+    pub(crate) fn run_name(seed: u64) -> String {
+        format!("seed-{seed}")
+    }
+
     /// Where the levels of the run of a seed are saved.
-    pub(crate) fn checkpoint(&self, seed: u64) -> PathBuf {
-        self.out.join(format!("seed-{seed}.safetensors"))
+    fn checkpoint(&self, seed: u64) -> PathBuf {
+        self.out.join(Self::run_name(seed) + ".safetensors")
+    }
+
+    /// The options that decide the numbers of a run, beside its seed, its steps and the config, and beside the device.
+    pub(crate) fn choices(&self, hidden: usize) -> Choices {
+        let data = self.data.as_ref().map(|folder| folder.canonicalize().unwrap_or(folder.clone()));
+        let data = data.map_or("the built-in digits".into(), |folder| folder.display().to_string());
+        let value = |value: &dyn fmt::Debug| format!("{value:?}").to_lowercase();
+        [
+            ("--data", data),
+            ("--noise", self.noise.to_string()),
+            ("--wrong", value(&self.wrong)),
+            ("--clean", self.clean.to_string()),
+            ("--hidden", hidden.to_string()),
+            ("--weighting", value(&self.weighting)),
+            ("--batch", self.batch.to_string()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into()
     }
 
     /// The seeds of all repetitions.

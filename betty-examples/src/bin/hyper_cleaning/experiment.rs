@@ -1,10 +1,15 @@
 //! One comparison of five classifiers, from one seed.
 
 use std::fmt;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
 
 use betty_examples::data::{Batches, Dataset, DeviceDataset, Noisy, Split};
 use betty_examples::failure::Failure;
 use betty_examples::metrics::roc_auc;
+use betty_examples::output::OutputFolder;
+use betty_examples::saved::{Choices, SavedRun, config_choices};
+use betty_examples::stop::Stop;
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -17,7 +22,7 @@ use crate::cli::{Options, WeightingKind};
 use crate::model::Mlp;
 use crate::problem::{HyperCleaning, HyperCleaningConfig};
 use crate::source::Source;
-use crate::train::{HyperCleaningRun, Loss, Trained};
+use crate::train::{ACCURACY, HyperCleaningRun, Trained};
 use crate::weighting::Weighting;
 
 /// How many points an accuracy curve has.
@@ -78,8 +83,8 @@ pub(crate) struct Outcome {
     pub(crate) curves: Vec<AccuracyCurve>,
     /// Learned weights of the training examples, relative to the largest.
     pub(crate) weights: Vec<f64>,
-    /// Losses of both levels.
-    pub(crate) losses: Vec<Loss>,
+    /// Both levels, and their curves.
+    pub(crate) trained: Trained,
 }
 
 impl Outcome {
@@ -106,6 +111,10 @@ pub(crate) struct Experiment<'a> {
     pub(crate) source: &'a Source,
     /// Where to compute.
     pub(crate) device: Device,
+    /// Where results go.
+    pub(crate) output: &'a OutputFolder,
+    /// Whether to stop.
+    pub(crate) stop: Stop,
 }
 
 impl Experiment<'_> {
@@ -131,37 +140,85 @@ impl Experiment<'_> {
             steps: self.options.steps,
             every: self.every(),
             seed,
-            checkpoint: self.options.checkpoint(seed),
+            saved: self.saved(seed),
+            choices: self.choices()?,
             save_every: self.options.save_every,
             resume: self.options.resume,
             progress: !self.options.quiet,
+            stop: self.stop.clone(),
             config: self.config.clone(),
         };
-        let Trained { problem, losses, accuracies } = run.train(weighting, classifier.clone(), &self.device)?;
+        let trained = run.train(weighting, classifier.clone(), &self.device)?;
+        if self.stop.is_asked() {
+            return Err(self.stopped(seed, &trained));
+        }
         let unroll = self.config.classifier.unroll as u64;
-        let hyper_cleaned = accuracies.into_iter().map(|(step, accuracy)| (step * unroll, accuracy)).collect();
+        let hyper_cleaned = trained.curve(ACCURACY).map(|(step, accuracy)| (step * unroll, accuracy)).collect();
 
-        let weights = weights(&problem, &noisy.examples, &self.device);
+        let weights = weights(&trained.problem, &noisy.examples, &self.device);
         let trusted: Vec<f64> = weights.iter().copied().chain(std::iter::repeat_n(1.0, clean.len())).collect();
         let everything = noisy.examples.join(&clean);
-        let baseline = |training, examples: &Dataset, weights: Option<&[f64]>| AccuracyCurve {
+        let baseline = |training, examples: &Dataset, weights: Option<&[f64]>| match self.baseline(
             training,
-            points: self.baseline(training, examples, weights, classifier.clone(), &test, seed),
-        };
-        Ok(Outcome {
-            seed,
-            sizes,
-            curves: vec![
-                baseline(Training::Everything, &everything, None),
-                baseline(Training::CleanOnly, &clean, None),
-                AccuracyCurve { training: Training::HyperCleaned, points: hyper_cleaned },
-                baseline(Training::Refitted, &everything, Some(&trusted)),
-                baseline(Training::Oracle, &noisy.intact().join(&clean), None),
-            ],
+            examples,
             weights,
-            noisy,
-            losses,
-        })
+            classifier.clone(),
+            &test,
+            seed,
+        ) {
+            Some(points) => Ok(AccuracyCurve { training, points }),
+            None => Err(self.stopped(seed, &trained)),
+        };
+        let curves = vec![
+            baseline(Training::Everything, &everything, None)?,
+            baseline(Training::CleanOnly, &clean, None)?,
+            AccuracyCurve { training: Training::HyperCleaned, points: hyper_cleaned },
+            baseline(Training::Refitted, &everything, Some(&trusted))?,
+            baseline(Training::Oracle, &noisy.intact().join(&clean), None)?,
+        ];
+        Ok(Outcome { seed, sizes, curves, weights, noisy, trained })
+    }
+
+    /// Where the run of a seed is saved.
+    fn saved(&self, seed: u64) -> SavedRun {
+        SavedRun::new(self.output, &Options::run_name(seed))
+    }
+
+    /// The options that decide the numbers of a run.
+    fn choices(&self) -> Result<Choices, Failure> {
+        let hidden = self.options.hidden.unwrap_or(self.source.hidden());
+        Ok(self.options.choices(hidden).into_iter().chain(config_choices(self.config)?).collect())
+    }
+
+    /// Saves a run, and says how to go on with it.
+    fn stopped(&self, seed: u64, trained: &Trained) -> Failure {
+        let (done, steps) = (trained.checkpoint.iterations(), self.options.steps);
+        let code = self.stop.exit_code();
+        if done == 0 {
+            return Failure::Stopped { said: "stopped before the first step; nothing was saved".into(), code };
+        }
+        match self.save(seed, trained) {
+            Ok(file) => {
+                let file = file.display();
+                let said = format!(
+                    "stopped after step {done} of {steps}, which is saved in `{file}`; to go on, give the same options and \
+                     `--resume`"
+                );
+                Failure::Stopped { said, code }
+            }
+            Err(failure) => failure,
+        }
+    }
+
+    /// Saves the run of a seed; answers where.
+    pub(crate) fn save(&self, seed: u64, trained: &Trained) -> Result<PathBuf, Failure> {
+        let saved = self.saved(seed);
+        if !trained.is_saved {
+            saved.begin(&self.choices()?)?;
+        }
+        saved.write_curves(&trained.curves)?;
+        trained.checkpoint.save(saved.checkpoint())?;
+        Ok(saved.checkpoint())
     }
 
     /// Steps of the weights between two points of a curve; the last step is always one.
@@ -170,7 +227,7 @@ impl Experiment<'_> {
         (steps.div_ceil(POINTS)..=steps).find(|&every| steps.is_multiple_of(every)).unwrap_or(1)
     }
 
-    /// Test accuracies while `classifier` is trained on `examples`.
+    /// Test accuracies while `classifier` is trained on `examples`, unless it is asked to stop.
     fn baseline(
         &self,
         training: Training,
@@ -179,7 +236,7 @@ impl Experiment<'_> {
         classifier: Mlp,
         test: &DeviceDataset,
         seed: u64,
-    ) -> Vec<(u64, f64)> {
+    ) -> Option<Vec<(u64, f64)>> {
         let config = &self.config.classifier;
         let baseline = Baseline {
             examples,
@@ -191,14 +248,15 @@ impl Experiment<'_> {
         let every = self.every() * config.unroll as u64;
         let bar = if self.options.quiet { ProgressBar::hidden() } else { bar(training, baseline.steps) };
         let mut points = Vec::new();
-        baseline.train(classifier, &self.device, |step, classifier| {
+        let trained = baseline.train(classifier, &self.device, |step, classifier| {
             if step.is_multiple_of(every) {
                 points.push((step, classifier.valid().to_device(&self.device).accuracy(test)));
                 bar.set_position(step);
             }
+            if self.stop.is_asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
         bar.finish_and_clear();
-        points
+        trained.is_continue().then_some(points)
     }
 }
 

@@ -17,11 +17,12 @@ use std::process::ExitCode;
 
 use betty_examples::failure::{Failure, finish, show};
 use betty_examples::output::OutputFolder;
+use betty_examples::stop::Stop;
 use betty_runtime::{Multilevel, ProgramConfig};
 use clap::Parser;
 
 use cli::Options;
-use experiment::Experiment;
+use experiment::{Experiment, Outcome};
 use problem::HyperCleaning;
 use report::Report;
 use source::Source;
@@ -46,8 +47,20 @@ fn run(options: &Options) -> Result<(), Failure> {
     let source = Source::open(options.data.as_deref())?;
     let output = OutputFolder::open(&options.out)?;
 
-    let experiment = Experiment { options, config: &config, source: &source, device };
-    let outcomes = options.seeds().map(|seed| experiment.run(seed)).collect::<Result<Vec<_>, _>>()?;
+    let stop = Stop::on_signals().map_err(Failure::Signals)?;
+    let experiment = Experiment { options, config: &config, source: &source, device, output: &output, stop };
+    let mut outcomes: Vec<Outcome> = Vec::new();
+    for seed in options.seeds() {
+        match experiment.run(seed) {
+            Ok(outcome) => outcomes.push(outcome),
+            Err(failure) => {
+                if matches!(failure, Failure::Stopped { .. }) {
+                    outcomes.iter().try_for_each(|done| experiment.save(done.seed, &done.trained).map(drop))?;
+                }
+                return Err(failure);
+            }
+        }
+    }
     let report = Report { outcomes: &outcomes, config: &config };
     report.write(&output)?;
     if !options.quiet {

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::experiment::{Outcome, Training};
 use crate::problem::{HyperCleaning, HyperCleaningConfig};
+use crate::train::ACCURACY;
 
 /// The results of all seeds.
 pub(crate) struct Report<'a> {
@@ -37,9 +38,9 @@ struct AccuracyRow {
 }
 
 #[derive(Serialize)]
-struct LossRow {
+struct LossRow<'a> {
     seed: u64,
-    level: &'static str,
+    level: &'a str,
     step: u64,
     loss: f64,
 }
@@ -98,14 +99,10 @@ impl Report<'_> {
         })
     }
 
-    fn losses(&self) -> impl Iterator<Item = LossRow> {
+    fn losses(&self) -> impl Iterator<Item = LossRow<'_>> {
         self.outcomes.iter().flat_map(|outcome| {
-            outcome.losses.iter().map(|loss| LossRow {
-                seed: outcome.seed,
-                level: level_name(loss.level),
-                step: loss.step,
-                loss: loss.loss,
-            })
+            let losses = outcome.trained.curves.iter().filter(|point| point.curve != ACCURACY);
+            losses.map(|point| LossRow { seed: outcome.seed, level: &point.curve, step: point.step, loss: point.value })
         })
     }
 
@@ -155,10 +152,6 @@ fn write_line(f: &mut fmt::Formatter<'_>, name: &str, numbers: &[f64]) -> fmt::R
     }
 }
 
-fn level_name(level: usize) -> &'static str {
-    HyperCleaning::SCHEDULE.levels[level].name
-}
-
 fn weight_plot(outcome: &Outcome) -> Histogram {
     let group = |name: &str, corrupted| {
         let weights = outcome.weights.iter().zip(&outcome.noisy.corrupted).filter(|&(_, &is)| is == corrupted);
@@ -188,13 +181,13 @@ fn accuracy_plot(outcome: &Outcome) -> Curves {
 }
 
 fn loss_plot(outcome: &Outcome) -> Curves {
-    let curves = HyperCleaning::SCHEDULE.levels.iter().enumerate().map(|(level, spec)| {
-        let losses: Vec<_> = outcome.losses.iter().filter(|loss| loss.level == level).collect();
-        let last = losses.last().map_or(1, |loss| loss.step) as f64;
+    let curves = HyperCleaning::SCHEDULE.levels.iter().map(|spec| {
+        let losses: Vec<_> = outcome.trained.curve(spec.name).collect();
+        let last = losses.last().map_or(1, |&(step, _)| step) as f64;
         // The levels take different numbers of steps; both curves run over the same width.
         Curve {
             name: spec.name.into(),
-            points: losses.iter().map(|loss| (loss.step as f64 / last, loss.loss)).collect(),
+            points: losses.iter().map(|&(step, loss)| (step as f64 / last, loss)).collect(),
         }
     });
     Curves {

@@ -2,11 +2,12 @@
 
 use std::cell::RefCell;
 use std::convert::Infallible;
-use std::path::PathBuf;
 use std::rc::Rc;
 
 use betty_examples::data::{Batches, Dataset, DeviceDataset};
 use betty_examples::failure::Failure;
+use betty_examples::saved::{Choices, Point, SavedRun};
+use betty_examples::stop::Stop;
 use betty_runtime::{Checkpoint, Engine, Event, Goal, Stream, StreamPosition, Validation};
 use burn::tensor::Device;
 
@@ -30,41 +31,47 @@ pub(crate) struct HyperCleaningRun<'a> {
     pub(crate) every: u64,
     /// Seed of the order of examples.
     pub(crate) seed: u64,
-    /// Where both levels are saved, and resumed from.
-    pub(crate) checkpoint: PathBuf,
+    /// Where it is saved, and resumed from.
+    pub(crate) saved: SavedRun,
+    /// The options that decide its numbers.
+    pub(crate) choices: Choices,
     /// Steps of the weights between two saves.
     pub(crate) save_every: Option<u64>,
     /// Whether to go on from a saved run, if there is one.
     pub(crate) resume: bool,
     /// Whether to show a progress bar.
     pub(crate) progress: bool,
+    /// Whether to stop.
+    pub(crate) stop: Stop,
     /// The program's numbers.
     pub(crate) config: HyperCleaningConfig,
 }
 
-/// A loss as a level saw it at one of its steps.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Loss {
-    /// The level.
-    pub(crate) level: usize,
-    /// Its step, counted from 1.
-    pub(crate) step: u64,
-    /// The loss before the step.
-    pub(crate) loss: f64,
-}
+/// The curve of test accuracies.
+pub(crate) const ACCURACY: &str = "test_accuracy";
 
-/// The trained program, and what was seen on the way.
+/// The program, and what was seen on the way.
 pub(crate) struct Trained {
     /// Both levels after the last step.
     pub(crate) problem: HyperCleaning,
-    /// Losses of both levels.
-    pub(crate) losses: Vec<Loss>,
-    /// Step of the weights, and test accuracy after it.
-    pub(crate) accuracies: Vec<(u64, f64)>,
+    /// The same, to go on from.
+    pub(crate) checkpoint: Checkpoint,
+    /// Whether a part of this run was saved already.
+    pub(crate) is_saved: bool,
+    /// Losses of both levels by their names, each as the level saw it before its step, and test accuracies after steps of the
+    /// weights, in the order in which they were seen.
+    pub(crate) curves: Vec<Point>,
+}
+
+impl Trained {
+    /// Steps of a curve, with its values.
+    pub(crate) fn curve(&self, name: &str) -> impl Iterator<Item = (u64, f64)> {
+        self.curves.iter().filter(move |point| point.curve == name).map(|point| (point.step, point.value))
+    }
 }
 
 impl HyperCleaningRun<'_> {
-    /// Trains both levels.
+    /// Trains both levels, until the last step or until it is asked to stop.
     pub(crate) fn train(self, weighting: Weighting, classifier: Mlp, device: &Device) -> Result<Trained, Failure> {
         // The order of the clean examples differs from that of the noisy ones.
         let noisy = Batches::new(self.noisy.len(), self.batch, self.seed);
@@ -76,9 +83,10 @@ impl HyperCleaningRun<'_> {
             classifier: Stream::batches(noisy.map(Ok::<_, Infallible>)),
         };
 
-        let losses = Rc::new(RefCell::new(Vec::new()));
-        let accuracies = Rc::new(RefCell::new(Vec::new()));
-        let (seen_losses, seen_accuracies) = (Rc::clone(&losses), Rc::clone(&accuracies));
+        let saved = match self.resume {
+            true => self.saved.find(&self.choices, "steps", self.steps)?,
+            false => None,
+        };
         let test = self.test;
         let watched = test.clone();
         let accuracy = move |problem: &HyperCleaning| Ok(problem.classifier.accuracy(&watched));
@@ -86,25 +94,46 @@ impl HyperCleaningRun<'_> {
             .seed(self.seed)
             .progress(self.progress)
             .validate(Validation::every(self.every, Goal::Max, accuracy))
-            .observe(move |event| match *event {
-                Event::Step { level, step, loss, looks_ahead: false, .. } => {
-                    seen_losses.borrow_mut().push(Loss { level, step, loss });
-                }
-                Event::Validation { iteration, value, .. } => seen_accuracies.borrow_mut().push((iteration, value)),
-                _ => {}
-            });
+            .stop_when(move || self.stop.is_asked());
+        let mut before = Vec::new();
+        let is_new = saved.is_none();
+        if let Some((checkpoint, curves)) = saved {
+            engine.resume(&checkpoint, StreamPosition::Start)?;
+            before = curves;
+        }
+        let curves = Rc::new(RefCell::new(before));
+        engine = engine.observe(watch(Rc::clone(&curves), self.saved.clone(), is_new.then_some(self.choices)));
         if let Some(every) = self.save_every {
-            engine = engine.save_every(every, &self.checkpoint);
+            engine = engine.save_every(every, self.saved.checkpoint());
         }
-        if self.resume && self.checkpoint.exists() {
-            engine.resume(&Checkpoint::open(&self.checkpoint)?, StreamPosition::Start)?;
-        }
-        match self.steps.saturating_sub(engine.iterations()) {
-            // Saved after its last step.
-            0 => accuracies.borrow_mut().push((engine.iterations(), engine.problem().classifier.accuracy(&test))),
-            steps => drop(engine.run(steps)?),
-        }
+        let report = engine.run_until(self.steps)?;
+
+        let (iterations, checkpoint) = (engine.iterations(), engine.checkpoint()?);
+        let is_saved = !is_new || self.save_every.is_some() && report.iterations > 0;
         let problem = engine.into_problem();
-        Ok(Trained { problem, losses: losses.take(), accuracies: accuracies.take() })
+        let mut trained = Trained { problem, checkpoint, is_saved, curves: curves.take() };
+        if iterations == self.steps && trained.curve(ACCURACY).last().is_none_or(|(step, _)| step < iterations) {
+            let value = trained.problem.classifier.accuracy(&test);
+            trained.curves.push(Point { curve: ACCURACY.into(), step: iterations, value });
+        }
+        Ok(trained)
+    }
+}
+
+/// Draws the curves, and writes them before the levels are saved. A new run begins with its first save.
+fn watch(curves: Rc<RefCell<Vec<Point>>>, saved: SavedRun, mut new: Option<Choices>) -> impl FnMut(&Event<'_>) {
+    let draw = Rc::clone(&curves);
+    let draw = move |curve: &str, step, value| draw.borrow_mut().push(Point { curve: curve.into(), step, value });
+    move |event| match *event {
+        Event::Step { name, step, loss, looks_ahead: false, .. } => draw(name, step, loss),
+        Event::Validation { iteration, value, .. } => draw(ACCURACY, iteration, value),
+        Event::Saving { .. } => {
+            let begun = new.take().map_or(Ok(()), |choices| saved.begin(&choices));
+            if let Err(failure) = begun.and_then(|()| saved.write_curves(&curves.borrow())) {
+                eprintln!("warning: {failure}");
+            }
+        }
+        Event::SaveFailed { reason, next, .. } => eprintln!("warning: {reason}; tried again after step {next}"),
+        _ => {}
     }
 }

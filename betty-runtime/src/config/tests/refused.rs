@@ -11,6 +11,25 @@ fn not_json() {
 }
 
 #[test]
+fn names_that_are_given_twice() {
+    for (text, expected) in [
+        (r#"{"net": {}, "net": {"unroll": 2}}"#, "`net` is given twice, the second time in line 1; keep one of them"),
+        (
+            "{\"net\": {\"optimizer\": {\"lr\": 0.1,\n\"name\": \"sgd\",\n\"lr\": 0.2}}}",
+            "`net.optimizer.lr` is given twice, the second time in line 3; keep one of them",
+        ),
+        (
+            r#"{"net": {"clip": {"norm": 1, "norm": 1}}}"#,
+            "`net.clip.norm` is given twice, the second time in line 1; keep one of them",
+        ),
+    ] {
+        let error = Config::from_json(text).expect_err(text);
+        assert!(matches!(error, super::ConfigError::Repeated { .. }));
+        assert_eq!(error.to_string(), expected);
+    }
+}
+
+#[test]
 fn unknown_names() {
     check_err(
         "`config`: unknown level `nett` (did you mean `net`?); known are `net` and `weights`",

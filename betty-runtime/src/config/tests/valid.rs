@@ -74,3 +74,19 @@ fn a_config_of_another_program() {
     let error = Config::default().validate(&schedule).expect_err("the program has one level");
     assert_eq!(error.to_string(), "the config has 2 levels, but the program `P` has 1");
 }
+
+/// What is written is read again, to the last bit: a run under a saved config is the run under the config.
+#[test]
+fn every_number_survives_a_file() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("config.json");
+    let mut config = Config::default();
+    for i in 1..=200_u32 {
+        let lr = f64::from(i).sqrt() / 1000.0;
+        let OptimizerConfig::Adam(adam) = &mut config.net.optimizer else { panic!("the default is adam") };
+        adam.lr = lr.into();
+        config.save(&file).expect("writable");
+        let read = Config::from_file(&file).expect("as written");
+        assert_eq!(read.net.optimizer.lr().fixed().map(f64::to_bits), Some(lr.to_bits()), "{lr}");
+    }
+}

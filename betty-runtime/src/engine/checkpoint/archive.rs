@@ -9,12 +9,16 @@
 //!
 //! The last tensor, `crc32`, is the checksum of all bytes before it. Any reader of safetensors finds the parameters.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use burn::tensor::{DType, TensorData};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::error::CheckpointError;
+use crate::json::{self, JsonError};
 
 /// The newest version of the format.
 const VERSION: u64 = 1;
@@ -57,11 +61,11 @@ impl Archive {
     /// The bytes of a file.
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut header = Map::new();
-        let metadata = json!({ "format": "betty", "version": VERSION.to_string(), "state": self.state });
+        let metadata = serde_json::json!({ "format": "betty", "version": VERSION.to_string(), "state": self.state });
         header.insert("__metadata__".into(), metadata);
         let mut end = 0;
         let mut describe = |name: &str, dtype: &str, shape: &[usize], length: usize| {
-            let tensor = json!({ "dtype": dtype, "shape": shape, "data_offsets": [end, end + length] });
+            let tensor = serde_json::json!({ "dtype": dtype, "shape": shape, "data_offsets": [end, end + length] });
             end += length;
             header.insert(name.into(), tensor);
         };
@@ -92,13 +96,13 @@ impl Archive {
         if text("format") != Some("betty") {
             return Err(no_checkpoint("its header does not say so"));
         }
-        let version =
-            text("version").and_then(|version| version.parse().ok()).ok_or_else(|| no_checkpoint("no version"))?;
+        let version = text("version").ok_or_else(|| no_checkpoint("it has no version"))?;
+        let version = number(version).ok_or_else(|| no_checkpoint(&format!("its version `{version}` is no number")))?;
         if version > VERSION {
             return Err(CheckpointError::Version { found: version, known: VERSION });
         }
         let spans = header.iter().filter(|(name, _)| *name != "__metadata__").map(|(name, tensor)| span(name, tensor));
-        let spans = spans.collect::<Result<Vec<Span<'_>>, _>>()?;
+        let mut spans = spans.collect::<Result<Vec<Span<'_>>, _>>()?;
         let end = spans.iter().map(|span| span.end).max().unwrap_or(0);
         if end != data.len() || end < CHECKSUM_LENGTH {
             return Err(CheckpointError::Length {
@@ -112,15 +116,37 @@ impl Archive {
         if found != expected {
             return Err(CheckpointError::Damaged { expected, found });
         }
+        spans.sort_by_key(|span| (span.begin, span.end));
+        check_layout(&spans)?;
         let mut tensors = BTreeMap::new();
-        for Span { name, dtype, shape, begin, end } in spans.into_iter().filter(|span| span.name != CHECKSUM) {
-            let bytes = data.get(begin..end).ok_or_else(|| no_checkpoint(&format!("tensor `{name}` has no bytes")))?;
-            let tensor = TensorData::try_from_bytes_vec(bytes.to_vec(), shape, dtype)
-                .map_err(|reason| no_checkpoint(&format!("tensor `{name}`: {reason}")))?;
-            tensors.insert(name.to_owned(), tensor);
+        for span in spans.into_iter().filter(|span| span.name != CHECKSUM) {
+            tensors.insert(span.name.to_owned(), span.tensor(data)?);
         }
         let state = text("state").ok_or_else(|| no_checkpoint("no state"))?.to_owned();
         Ok(Archive { state, tensors })
+    }
+}
+
+/// A number as it is written, without a sign or zeros before it.
+fn number(text: &str) -> Option<u64> {
+    text.parse().ok().filter(|number: &u64| number.to_string() == text)
+}
+
+/// Each byte belongs to one tensor, and the last ones are the checksum.
+fn check_layout(spans: &[Span<'_>]) -> Result<(), CheckpointError> {
+    let (mut end, mut before) = (0, "");
+    for span in spans {
+        if span.begin < end {
+            return Err(CheckpointError::Overlap { tensor: span.name.into(), other: before.into() });
+        }
+        if span.begin > end {
+            return Err(no_checkpoint(&format!("the bytes before tensor `{}` belong to none", span.name)));
+        }
+        (end, before) = (span.end, span.name);
+    }
+    match spans.last() {
+        Some(Span { name: CHECKSUM, dtype: DType::U32, .. }) => Ok(()),
+        _ => Err(no_checkpoint("its last tensor is not a checksum")),
     }
 }
 
@@ -131,6 +157,18 @@ struct Span<'a> {
     shape: Vec<usize>,
     begin: usize,
     end: usize,
+}
+
+impl Span<'_> {
+    fn tensor(self, data: &[u8]) -> Result<TensorData, CheckpointError> {
+        let Span { name, dtype, shape, begin, end } = self;
+        let refused = |reason: &str| no_checkpoint(&format!("tensor `{name}`: {reason}"));
+        let bytes = data.get(begin..end).ok_or_else(|| refused("it has no bytes"))?;
+        if dtype.is_bool() && bytes.iter().any(|byte| *byte > 1) {
+            return Err(refused("one of its bytes is neither `true` nor `false`"));
+        }
+        TensorData::try_from_bytes_vec(bytes.to_vec(), shape, dtype).map_err(|reason| refused(&reason.to_string()))
+    }
 }
 
 fn no_checkpoint(reason: &str) -> CheckpointError {
@@ -148,8 +186,13 @@ fn split_header(bytes: &[u8]) -> Result<(Map<String, Value>, &[u8]), CheckpointE
             no_checkpoint("its first 8 bytes are not the length of a header")
         });
     };
-    let header = serde_json::from_slice(header).map_err(|reason| no_checkpoint(&format!("its header: {reason}")))?;
-    Ok((header, data))
+    match json::parse(header) {
+        Ok(Value::Object(header)) => Ok((header, data)),
+        Ok(_) => Err(no_checkpoint("its header is no object")),
+        Err(JsonError::Syntax(reason)) => Err(no_checkpoint(&format!("its header: {reason}"))),
+        Err(JsonError::Repeated { path, key, .. }) if path.is_empty() => Err(CheckpointError::Repeated { name: key }),
+        Err(JsonError::Repeated { path, key, .. }) => Err(CheckpointError::Repeated { name: format!("{path}.{key}") }),
+    }
 }
 
 fn span<'a>(name: &'a str, tensor: &Value) -> Result<Span<'a>, CheckpointError> {
@@ -161,7 +204,7 @@ fn span<'a>(name: &'a str, tensor: &Value) -> Result<Span<'a>, CheckpointError> 
         let shape = numbers(tensor.get("shape")?)?;
         let offsets = numbers(tensor.get("data_offsets")?)?;
         let [begin, end] = offsets.try_into().ok()?;
-        Some(Span { name, dtype, shape, begin, end })
+        (begin <= end).then_some(Span { name, dtype, shape, begin, end })
     };
     read().ok_or_else(|| no_checkpoint(&format!("the header's entry of tensor `{name}` cannot be read")))
 }
@@ -198,70 +241,4 @@ fn name_of(dtype: DType) -> Option<&'static str> {
 
 fn dtype_of(name: &str) -> Option<DType> {
     TYPES.iter().find(|(known, _)| *known == name).map(|(_, dtype)| *dtype)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn archive() -> Archive {
-        let mut archive = Archive { state: "{\"a\": 1}".into(), ..Archive::default() };
-        let floats = TensorData::new(vec![1.5_f32, -2.0, f32::NAN], [3, 1]);
-        let flags = TensorData::new(vec![true, false], [2]).convert_dtype(DType::Bool(burn::tensor::BoolStore::U32));
-        archive.insert("net.weight".into(), floats).expect("a known type");
-        archive.insert("net.mask".into(), flags).expect("a known type");
-        archive.insert("net.empty".into(), TensorData::new(Vec::<i64>::new(), [0])).expect("a known type");
-        archive
-    }
-
-    #[test]
-    fn a_file_gives_back_what_went_in_bit_for_bit() {
-        let archive = archive();
-        let back = Archive::decode(&archive.encode()).expect("a whole file");
-        assert_eq!(back, archive);
-        assert_eq!(back.tensors["net.mask"].iter::<bool>().collect::<Vec<_>>(), [true, false]);
-    }
-
-    #[test]
-    fn every_cut_is_noticed() {
-        let bytes = archive().encode();
-        for end in 0..bytes.len() {
-            let error = Archive::decode(&bytes[..end]).expect_err("a part is not the whole");
-            if end >= 16 {
-                assert!(matches!(error, CheckpointError::Length { .. }), "{end}: {error}");
-            }
-        }
-        assert!(matches!(Archive::decode(&[&bytes[..], &[0]].concat()), Err(CheckpointError::Length { .. })));
-    }
-
-    #[test]
-    fn every_changed_bit_is_noticed() {
-        let bytes = archive().encode();
-        for position in 0..bytes.len() {
-            for bit in 0..8 {
-                let mut changed = bytes.clone();
-                changed[position] ^= 1 << bit;
-                assert!(Archive::decode(&changed).is_err(), "byte {position}, bit {bit}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_newer_version_and_other_files_are_told_apart() {
-        let bytes = archive().encode();
-        let text = bytes.iter().map(|&byte| char::from(byte)).collect::<String>();
-        let newer: Vec<u8> = text.replace("\"version\":\"1\"", "\"version\":\"2\"").chars().map(|c| c as u8).collect();
-        assert!(matches!(Archive::decode(&newer), Err(CheckpointError::Version { found: 2, known: 1 })));
-        for other in [&b""[..], b"PNG", b"\x89PNG\r\n\x1a\n and so on and so on", &[0; 64], &[255; 64]] {
-            assert!(matches!(Archive::decode(other), Err(CheckpointError::NotACheckpoint { .. })), "{other:?}");
-        }
-    }
-
-    #[test]
-    fn a_quantized_tensor_is_refused_by_name() {
-        let scheme = burn::tensor::quantization::QuantScheme::default();
-        let data = TensorData::quantized(vec![1_i8, 2], [2], scheme, &[1.0], None);
-        let error = Archive::default().insert("net.weight".into(), data).expect_err("not a plain type");
-        assert!(error.to_string().contains("net.weight"), "{error}");
-    }
 }

@@ -75,6 +75,28 @@ pub enum CheckpointError {
         /// The newest version that this release reads.
         known: u64,
     },
+    /// A name stands twice in its header.
+    #[error("its header names `{name}` twice; it was not written by betty")]
+    Repeated {
+        /// The name.
+        name: String,
+    },
+    /// Two tensors share bytes.
+    #[error("its tensors `{tensor}` and `{other}` overlap; it was not written by betty")]
+    Overlap {
+        /// One of them.
+        tensor: String,
+        /// The other.
+        other: String,
+    },
+    /// A number that no run comes to.
+    #[error("it says that {what} is {found}, which no run comes to; it was not written by betty")]
+    Impossible {
+        /// What was counted, of which level.
+        what: String,
+        /// The number.
+        found: u64,
+    },
     /// It belongs to another program.
     #[error("it was saved by the program `{saved}`, but the engine runs `{running}`")]
     OtherProgram {

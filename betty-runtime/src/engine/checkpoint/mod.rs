@@ -3,13 +3,16 @@
 mod archive;
 mod error;
 mod level;
+mod periodic;
 mod state;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 pub use error::CheckpointError;
+pub(super) use periodic::Saves;
 pub(super) use state::ValidationState;
 
 use self::archive::Archive;
@@ -58,14 +61,42 @@ impl Checkpoint {
             Err(reason) => return Err(CheckpointError::Read { file, reason }),
         };
         let archive = Archive::decode(&bytes).and_then(|archive| {
-            let state = serde_json::from_str(&archive.state);
+            let state = serde_json::from_str::<RunState>(&archive.state);
             let state =
                 state.map_err(|reason| CheckpointError::NotACheckpoint { reason: format!("state: {reason}") })?;
+            state.check()?;
             Ok((state, archive))
         });
         match archive {
             Ok((state, archive)) => Ok(Checkpoint { state, archive, file: Some(file) }),
             Err(reason) => Err(CheckpointError::InFile { file, reason: Box::new(reason) }),
+        }
+    }
+
+    /// Reads the checkpoint of a run that may not have been saved yet: `None` if its folder has no such file.
+    ///
+    /// ```no_run
+    /// # use betty_runtime::{Checkpoint, Engine, EngineError, Multilevel, StreamPosition};
+    /// # fn example<P: Multilevel>(engine: &mut Engine<P>) -> Result<(), EngineError> {
+    /// if let Some(checkpoint) = Checkpoint::find("run.safetensors")? {
+    ///     println!("going on after {} iterations", checkpoint.iterations());
+    ///     engine.resume(&checkpoint, StreamPosition::Start)?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and when nobody can say whether there is one: the folder is missing, or may not be searched.
+    pub fn find(file: impl AsRef<Path>) -> Result<Option<Self>, CheckpointError> {
+        let file = file.as_ref();
+        match Self::open(file) {
+            Err(CheckpointError::Read { reason, .. })
+                if reason.kind() == ErrorKind::NotFound && folder_of(file).is_dir() =>
+            {
+                Ok(None)
+            }
+            found => found.map(Some),
         }
     }
 
@@ -118,6 +149,14 @@ impl Checkpoint {
     }
 }
 
+/// The folder that holds a file.
+fn folder_of(file: &Path) -> &Path {
+    match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
 impl<P: Multilevel> Engine<P> {
     /// Where the run stands now, after the last completed step.
     ///
@@ -145,23 +184,6 @@ impl<P: Multilevel> Engine<P> {
         Ok(Checkpoint { state, archive, file: None })
     }
 
-    /// Writes a [`Checkpoint`] after every `every` iterations (at least 1) and at the end of every run.
-    #[must_use]
-    pub fn save_every(mut self, every: u64, file: impl Into<PathBuf>) -> Self {
-        self.saves = Some((every.max(1), file.into()));
-        self
-    }
-
-    /// Writes the checkpoint that is due after an iteration, `last` of its run or not.
-    pub(super) fn save_if_due(&self, last: bool) -> Result<(), EngineError> {
-        match &self.saves {
-            Some((every, file)) if last || self.iterations.is_multiple_of(*every) => {
-                Ok(self.checkpoint()?.save(file)?)
-            }
-            _ => Ok(()),
-        }
-    }
-
     /// Goes on from a checkpoint. On the CPU, with the same numbers and the same data, the run continues bit for bit.
     ///
     /// The engine brings the program, its config and its data, and has its schedulers and its validation already; the
@@ -171,13 +193,11 @@ impl<P: Multilevel> Engine<P> {
     /// such a level takes new steps where the saved run would have gone through older ones.
     ///
     /// ```no_run
-    /// # use betty_runtime::{Checkpoint, Engine, EngineError, Multilevel, StreamPosition};
-    /// # fn example<P: Multilevel>(engine: Engine<P>, data: P::Data, problem: P, config: P::Config) -> Result<(), EngineError> {
+    /// # use betty_runtime::{Engine, EngineError, Multilevel, StreamPosition};
+    /// # fn example<P: Multilevel>(data: P::Data, problem: P, config: P::Config) -> Result<(), EngineError> {
     /// let mut engine = Engine::new(problem, data, config)?.save_every(100, "run.safetensors");
-    /// if std::path::Path::new("run.safetensors").exists() {
-    ///     engine.resume(&Checkpoint::open("run.safetensors")?, StreamPosition::Start)?;
-    /// }
-    /// engine.run(1000 - engine.iterations())?;
+    /// engine.resume_if_present("run.safetensors", StreamPosition::Start)?;
+    /// engine.run_until(1000)?;
     /// # Ok(())
     /// # }
     /// ```

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::error::CheckpointError;
 use crate::engine::schedule::Schedule;
 
 /// Where a run stands.
@@ -49,7 +50,52 @@ pub(in crate::engine) struct ValidationState {
     pub(in crate::engine) without_improvement: u64,
 }
 
+/// Counters stay below it, so that none can wrap: a run of a million steps a second takes more than a hundred years to it.
+const LIMIT: u64 = 1 << 52;
+
 impl RunState {
+    /// Refuses numbers that would make a run misbehave, and that none comes to.
+    pub(super) fn check(&self) -> Result<(), CheckpointError> {
+        let best = self.validation.and_then(|validation| validation.best);
+        let without_improvement = self.validation.map(|validation| validation.without_improvement);
+        let mut counters = vec![
+            ("the number of iterations".to_owned(), self.iterations),
+            ("the iteration of the best validation".to_owned(), best.map_or(0, |(iteration, _)| iteration)),
+            ("the number of validations without improvement".to_owned(), without_improvement.unwrap_or(0)),
+        ];
+        for level in &self.levels {
+            let counts = [
+                ("steps", level.steps),
+                ("steps taken", level.taken),
+                ("turns", level.turns),
+                ("batches", level.batches),
+            ];
+            counters.extend(counts.map(|(of, count)| (format!("the number of {of} of level `{}`", level.name), count)));
+        }
+        match counters.into_iter().find(|(_, count)| *count >= LIMIT) {
+            Some((what, found)) => Err(CheckpointError::Impossible { what, found }),
+            None => self.levels.iter().try_for_each(|level| self.check_below(level)),
+        }
+    }
+
+    /// A level has seen no more turns of a level below it than that has taken, and starts from solutions of levels there are.
+    fn check_below(&self, level: &LevelState) -> Result<(), CheckpointError> {
+        for (name, &seen) in level.lower.iter().zip(&level.seen) {
+            let turns = self.levels.iter().find(|below| below.name == *name).map_or(0, |below| below.turns);
+            if seen > turns {
+                let what = format!("the number of turns of level `{name}` that level `{}` has seen", level.name);
+                return Err(CheckpointError::Impossible { what, found: seen });
+            }
+        }
+        match level.solutions.iter().find(|stop| **stop >= self.levels.len()) {
+            Some(&stop) => {
+                let what = format!("a level whose system level `{}` has solved", level.name);
+                Err(CheckpointError::Impossible { what, found: stop as u64 })
+            }
+            None => Ok(()),
+        }
+    }
+
     /// The levels with their lower levels, for messages: `weights(model), model`.
     pub(super) fn outline(&self) -> String {
         outline(self.levels.iter().map(|level| (level.name.as_str(), level.lower.iter().map(String::as_str).collect())))
@@ -68,4 +114,86 @@ fn outline<'a>(levels: impl Iterator<Item = (&'a str, Vec<&'a str>)>) -> String 
         lower => format!("`{name}` (above {})", lower.join(", ")),
     };
     levels.map(one).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::checkpoint::archive::Archive;
+    use crate::{Checkpoint, CheckpointError};
+
+    fn state() -> RunState {
+        let level = |name: &str, lower: &[&str], turns: u64| LevelState {
+            name: name.into(),
+            lower: lower.iter().map(|&name| name.into()).collect(),
+            seen: lower.iter().map(|_| 12).collect(),
+            steps: turns,
+            taken: turns,
+            turns,
+            batches: turns,
+            last_seed: Some(u64::MAX),
+            optimizer: "sgd".into(),
+            states: 0,
+            scheduler: false,
+            initial: false,
+            solutions: lower.iter().map(|_| 1).collect(),
+        };
+        let validation = ValidationState { best: Some((4, f64::INFINITY.to_bits())), without_improvement: 0 };
+        let levels = vec![level("weights", &["model"], 4), level("model", &[], 12)];
+        RunState { program: "Cleaning".into(), seed: u64::MAX, iterations: 4, validation: Some(validation), levels }
+    }
+
+    /// A file with these counters, whose checksum fits.
+    fn open(state: &RunState) -> Result<Checkpoint, CheckpointError> {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let file = folder.path().join("run.safetensors");
+        let state = serde_json::to_string(state).expect("JSON");
+        std::fs::write(&file, Archive { state, ..Archive::default() }.encode()).expect("writable");
+        Checkpoint::open(file)
+    }
+
+    #[test]
+    fn counters_that_would_wrap_are_refused_by_name() {
+        assert_eq!(open(&state()).expect("as a run writes it").iterations(), 4);
+        type Counter = fn(&mut RunState) -> &mut u64;
+        let changes: [(Counter, &str); 8] = [
+            (|state| &mut state.iterations, "the number of iterations"),
+            (|state| &mut state.levels[1].steps, "the number of steps of level `model`"),
+            (|state| &mut state.levels[1].taken, "the number of steps taken of level `model`"),
+            (|state| &mut state.levels[0].turns, "the number of turns of level `weights`"),
+            (|state| &mut state.levels[1].batches, "the number of batches of level `model`"),
+            (
+                |state| &mut state.levels[0].seen[0],
+                "the number of turns of level `model` that level `weights` has seen",
+            ),
+            (
+                |state| &mut state.validation.as_mut().expect("some").without_improvement,
+                "the number of validations without improvement",
+            ),
+            (
+                |state| &mut state.validation.as_mut().expect("some").best.as_mut().expect("some").0,
+                "the iteration of the best validation",
+            ),
+        ];
+        for (counter, what) in changes {
+            let mut forged = state();
+            *counter(&mut forged) = u64::MAX;
+            let error = open(&forged).expect_err(what).to_string();
+            let says =
+                format!("it says that {what} is {}, which no run comes to; it was not written by betty", u64::MAX);
+            assert!(error.ends_with(&says), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_a_level_has_seen_is_there() {
+        let mut ahead = state();
+        ahead.levels[0].seen[0] = 13;
+        assert!(matches!(open(&ahead), Err(CheckpointError::InFile { reason, .. })
+            if matches!(&*reason, CheckpointError::Impossible { found: 13, .. })));
+        let mut elsewhere = state();
+        elsewhere.levels[0].solutions = vec![2];
+        let error = open(&elsewhere).expect_err("there are two levels").to_string();
+        assert!(error.contains("a level whose system level `weights` has solved is 2"), "{error}");
+    }
 }
