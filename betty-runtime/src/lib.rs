@@ -45,7 +45,7 @@ pub use engine::{
     StreamPosition, Through, Unverified, Validation,
 };
 pub use hypergradient::HypergradientMethod;
-pub use trace::{Batch, BatchMapper, LevelModule, LossValue, Measured, Tracer, gradient, stop_gradient};
+pub use trace::{Batch, BatchMapper, LevelModule, LossValue, Measured, Number, Tracer, gradient, stop_gradient};
 
 /// What code written by `multilevel!` refers to. No part of it is stable.
 #[doc(hidden)]

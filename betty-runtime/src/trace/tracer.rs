@@ -12,6 +12,7 @@ use super::batch::{AnyBatch, Batch, BatchMapper};
 use super::capture::Source;
 use super::mark::{PLACEHOLDER, constant, mark};
 use super::module::LevelModule;
+use super::number::Number;
 use super::part::Part;
 use super::statistics::place_statistics;
 
@@ -197,6 +198,14 @@ impl BatchMapper for PlaceBatch<'_, '_> {
 
     fn bool<const D: usize>(&mut self, tensor: Tensor<D, Bool>) -> Tensor<D, Bool> {
         self.place(&tensor)
+    }
+
+    fn number(&mut self, _number: Number) -> Number {
+        let source = Source::Batch { index: self.index };
+        let value = &self.tracer.batch.values()[self.index];
+        let (shape, dtype) = (value.shape(), value.dtype());
+        self.index += 1;
+        Number::recorded(self.tracer.place(source, shape, dtype))
     }
 
     fn plain(&mut self, _hash: u64) {}

@@ -13,6 +13,7 @@ mod memory;
 mod metrics;
 mod panics;
 mod problem;
+mod recordings;
 mod runs;
 mod selection;
 mod statistics;
