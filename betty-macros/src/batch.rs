@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
+use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::{Data, DeriveInput, Field, GenericParam, Ident, Index, Member};
 
@@ -96,16 +97,25 @@ fn implementation(input: &DeriveInput, leaves: &[Leaf<'_>]) -> TokenStream {
     let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
     let members: Vec<_> = leaves.iter().map(|leaf| &leaf.member).collect();
     let locals: Vec<_> = leaves.iter().map(|leaf| &leaf.local).collect();
-    let mapped = leaves.iter().map(|Leaf { local, field, is_plain, .. }| {
+    let mapped = leaves.iter().map(|Leaf { member, local, field, is_plain }| {
         let ty = &field.ty;
+        let part = match member {
+            Member::Named(name) => name.unraw().to_string(),
+            Member::Unnamed(index) => index.index.to_string(),
+        };
         // At the type, so that a field that is no batch is an error there.
         let place = ty.span().resolved_at(Span::mixed_site());
-        if *is_plain {
+        let map = if *is_plain {
             quote_spanned!(place=>
                 ::betty_runtime::BatchMapper::plain(mapper, ::betty_runtime::__private::hash_plain(&#local));
             )
         } else {
             quote_spanned!(place=> let #local = <#ty as ::betty_runtime::Batch>::map(#local, mapper);)
+        };
+        quote_spanned! {Span::mixed_site()=>
+            ::betty_runtime::BatchMapper::enter(mapper, #part);
+            #map
+            ::betty_runtime::BatchMapper::leave(mapper);
         }
     });
     quote_spanned! {Span::mixed_site()=>

@@ -47,7 +47,9 @@ pub use engine::{
     StreamPosition, Through, Unverified, Validation,
 };
 pub use hypergradient::HypergradientMethod;
-pub use trace::{Batch, BatchMapper, LevelModule, LossValue, Measured, Tracer, gradient, stop_gradient, untied};
+pub use trace::{
+    Batch, BatchMapper, LevelModule, LossValue, Measured, Number, Tracer, gradient, stop_gradient, untied,
+};
 
 /// What code written by `multilevel!` refers to. No part of it is stable.
 #[doc(hidden)]

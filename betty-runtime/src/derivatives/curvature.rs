@@ -97,6 +97,12 @@ impl Curvature {
         &self.lagrangian
     }
 
+    /// About how many bytes the second derivative takes, with the products that will be asked for.
+    pub(crate) fn bytes(&self) -> usize {
+        // A product adds about as much as the gradient that it is the derivative of.
+        2 * self.lagrangian.graph.bytes()
+    }
+
     /// Whether the Lagrangian depends on `variable` at all.
     pub fn depends_on(&self, variable: Variable) -> bool {
         self.gradients.contains_key(&variable)

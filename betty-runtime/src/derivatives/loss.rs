@@ -144,6 +144,11 @@ impl Loss {
         self.gradients.values().map(|of| of.program.peak()).max().unwrap_or(0)
     }
 
+    /// About how many bytes the trace and its programs so far take.
+    pub(crate) fn bytes(&self) -> usize {
+        self.trace.graph.bytes() + self.gradients.values().map(|gradient| gradient.program.bytes()).sum::<usize>()
+    }
+
     /// Whether a forward pass moves running statistics.
     pub fn moves_statistics(&self) -> bool {
         !self.trace.advances.is_empty()

@@ -7,7 +7,6 @@ use super::error::EngineError;
 use super::event::Event;
 use super::gradient::Found;
 use super::level::Place;
-use super::losses::Untold;
 use super::metrics::Metrics;
 use super::numbers::{Numbers, Told};
 use super::program::Multilevel;
@@ -222,22 +221,7 @@ impl<P: Multilevel> Engine<P> {
 
     /// One optimizer step of level `k`; answers the loss before it.
     fn step(&mut self, k: usize, evaluated: Evaluated) -> Result<f64, EngineError> {
-        for (level, other) in std::mem::take(&mut self.losses.still) {
-            let (name, other) = (self.levels[level].name, self.levels[other].name);
-            tracing::warn!(
-                "the loss of level `{name}` only adds what it reads of `{other}`, or reads only what stands still there, so that \
-                 every hypergradient between them is zero"
-            );
-            self.emit(&Event::ZeroEdge { level, name, other });
-        }
-        for (level, difference) in std::mem::take(&mut self.losses.roundings) {
-            let name = self.levels[level].name;
-            self.emit(&Event::Rounding { level, name, difference });
-        }
-        for Untold { level, tries, reason } in std::mem::take(&mut self.losses.unverified) {
-            let (name, reason) = (self.levels[level].name, reason.to_string());
-            self.emit(&Event::Unverified { level, name, tries, reason: &reason });
-        }
+        self.tell_news();
         let scheduler = self.levels[k].scheduler.clone();
         let stepped = self.guarded(k, |engine| engine.compute_and_take(k, evaluated));
         if stepped.is_err() {
@@ -343,7 +327,7 @@ impl<P: Multilevel> Engine<P> {
     pub(super) fn next_batch(&mut self, k: usize) -> Result<Rc<AnyBatch>, EngineError> {
         let batch = match self.returned[k].pop_front() {
             Some(batch) => batch,
-            None => Rc::new(self.stream_batch(k)?),
+            None => Rc::new(self.stream_batch(k)?.with_numbers_on(&self.levels[k].device())),
         };
         self.levels[k].batches += 1;
         self.drawn.note(k, &batch);

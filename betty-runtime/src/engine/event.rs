@@ -76,6 +76,20 @@ pub enum Event<'a> {
         /// Name of the level that it lists.
         other: &'a str,
     },
+    /// A level's loss was recorded and planned once more, for another kind of batch: with tensors of other shapes, or other
+    /// plain data. Told before the next step.
+    Retraced {
+        /// Number of the level.
+        level: usize,
+        /// Its name.
+        name: &'a str,
+        /// How many recordings there have been since the engine was made or edited, this one and the first included.
+        count: u64,
+        /// Whether it was compared with Burn's autodiff; not again where only the size of the batch is another.
+        verified: bool,
+        /// At the fourth recording, why there are so many, and what helps.
+        advice: Option<&'a str>,
+    },
     /// All uppermost levels took a step.
     Iteration {
         /// The iteration, counted from 1.

@@ -5,22 +5,21 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
 
 use burn::tensor::Device;
-use indexmap::IndexMap;
 
 use super::edges::Edges;
 use super::error::EngineError;
 use super::ground::{Ground, Shape};
+use super::kept::{Bound, Kept};
 use super::level::{Level, check_device};
+use super::news::News;
 use super::program::Multilevel;
+use super::recordings::Recordings;
 use super::schedule::Through;
 use super::tasks::TasksKey;
-use super::verification::{Outcome, Subject, TRIES, Unverified, Verify};
+use super::verification::{Outcome, Subject, TRIES, Verify};
 use crate::derivatives::{Curvature, Lagrangian, Loss, Steps, Tasks};
 use crate::execute::Value;
 use crate::trace::{AnyBatch, Signature, Source, Trace, TraceError, trace_for};
-
-/// How many traces each level keeps at least; the least recently used one goes first.
-const TRACES: usize = 8;
 
 /// How often a trace could not be compared with Burn's autodiff, and when to try again.
 #[derive(Clone, Copy, Default)]
@@ -30,53 +29,45 @@ struct Tries {
     uses: u64,
 }
 
-/// A try that could not compare.
-pub(super) struct Untold {
-    pub(super) level: usize,
-    pub(super) tries: u32,
-    pub(super) reason: Unverified,
-}
-
 /// The compiled losses of all levels.
 pub(super) struct Losses {
-    caches: Vec<IndexMap<Signature, Loss>>,
+    caches: Vec<Kept<Signature, Loss>>,
     /// The losses of each level that may have become others since they were recorded.
     unsure: Vec<HashSet<Signature>>,
-    curvatures: IndexMap<CurvatureKey, Rc<RefCell<Curvature>>>,
-    tasks: IndexMap<TasksKey, Rc<Tasks>>,
+    curvatures: Kept<CurvatureKey, Rc<RefCell<Curvature>>>,
+    tasks: Kept<TasksKey, Rc<Tasks>>,
+    /// What is known of all recordings of each level, those that were let go included.
+    recordings: Vec<Recordings>,
+    /// How many traces each level keeps.
+    pub(super) bound: Bound,
     device: Device,
     /// How each new trace is compared with Burn's autodiff.
     pub(super) verify: Verify,
     /// Traces that could not be compared yet.
     unchecked: HashMap<(usize, Signature), Tries>,
-    /// What became of tries that could not compare; not reported yet.
-    pub(super) unverified: Vec<Untold>,
     /// Whether products are computed in the types that levels ask for.
     rounds: bool,
     /// What of the program's edges the losses bear out.
     pub(super) edges: Edges,
-    /// Edges along which every hypergradient is zero, though the loss reads what they lead to; not reported yet.
-    pub(super) still: Vec<(usize, usize)>,
-    /// Levels whose products are computed in a type of their own, with how far that moves the gradient; not reported yet.
-    pub(super) roundings: Vec<(usize, f64)>,
+    /// What observers are not told yet.
+    pub(super) news: Vec<News>,
 }
 
 impl Losses {
     pub(super) fn new(levels: usize, device: Device) -> Self {
-        let caches = (0..levels).map(|_| IndexMap::new()).collect();
         Losses {
-            caches,
+            caches: (0..levels).map(|_| Kept::new()).collect(),
             unsure: vec![HashSet::new(); levels],
-            curvatures: IndexMap::new(),
-            tasks: IndexMap::new(),
+            curvatures: Kept::new(),
+            tasks: Kept::new(),
+            recordings: vec![Recordings::default(); levels],
+            bound: Bound::default(),
             device,
             verify: Verify::default(),
             unchecked: HashMap::new(),
-            unverified: Vec::new(),
             rounds: true,
             edges: Edges::new(levels),
-            still: Vec::new(),
-            roundings: Vec::new(),
+            news: Vec::new(),
         }
     }
 
@@ -84,17 +75,18 @@ impl Losses {
     /// that was compiled of it is kept if it has stayed the same.
     pub(super) fn recheck(&mut self) {
         for (unsure, cache) in self.unsure.iter_mut().zip(&self.caches) {
-            *unsure = cache.keys().cloned().collect();
+            *unsure = cache.iter().map(|(signature, _)| signature.clone()).collect();
         }
     }
 
     /// Forgets all losses.
     pub(super) fn clear(&mut self) {
-        self.caches.iter_mut().for_each(IndexMap::clear);
+        self.caches.iter_mut().for_each(Kept::clear);
         self.curvatures.clear();
         self.tasks.clear();
         self.edges.clear();
         self.unchecked.clear();
+        self.recordings.fill_with(Recordings::default);
     }
 
     /// Losses without rounded products, in the place of these, which are answered to come back to.
@@ -104,7 +96,7 @@ impl Losses {
             verify: Verify { on: false, ..self.verify },
             ..Losses::new(self.caches.len(), self.device.clone())
         };
-        fresh.edges = self.edges.clone();
+        (fresh.edges, fresh.bound) = (self.edges.clone(), self.bound);
         std::mem::replace(self, fresh)
     }
 
@@ -122,61 +114,76 @@ impl Losses {
         }
         let signature = batch.signature();
         if self.unsure[k].remove(signature) {
-            let mut recorded = compile(problem, levels, k, batch, &self.device)?;
-            if let Some(precision) = levels[k].config.precision.filter(|_| self.rounds) {
-                let graph = |source| EngineError::Graph { level: levels[k].name.into(), source };
-                recorded = recorded.with_products_in(precision.dtype()).map_err(graph)?;
-            }
-            let cache = &mut self.caches[k];
-            if cache.get(signature).is_some_and(|known| known.trace() != recorded.trace()) {
-                cache.shift_remove(signature);
-                self.curvatures.clear();
-                self.tasks.clear();
-                self.edges.clear();
-            }
+            self.check_same(problem, levels, k, batch)?;
         }
-        let index = match self.caches[k].get_index_of(signature) {
-            Some(index) => {
-                self.verify_again(problem, levels, k, batch, seed)?;
-                index
-            }
-            None => {
-                let mut loss = compile(problem, levels, k, batch, &self.device)?;
-                self.verify(problem, levels, k, batch, seed, loss.trace())?;
-                if let Some(precision) = levels[k].config.precision.filter(|_| self.rounds) {
-                    let graph = |source| EngineError::Graph { level: levels[k].name.into(), source };
-                    loss = loss.with_products_in(precision.dtype()).map_err(graph)?;
-                    if self.verify.on {
-                        let program = loss.rounding().map_err(graph)?;
-                        let difference = rounding(&program.run(gather(&loss, levels, batch), seed))?;
-                        tracing::debug!(
-                            level = levels[k].name,
-                            ?precision,
-                            difference,
-                            "rounded the products of a loss"
-                        );
-                        self.roundings.push((k, difference));
-                    }
-                }
-                let graph = |source| EngineError::Graph { level: levels[k].name.into(), source };
-                self.edges.learn::<P>(k, &mut loss).map_err(graph)?;
-                self.still.extend(self.edges.check::<P>(k, levels)?.into_iter().map(|other| (k, other)));
-                let cache = &mut self.caches[k];
-                // Those of all steps before a step of a level above may be needed together.
-                if cache.len() >= TRACES.max(levels[k].config.unroll * levels[k].evaluations()) {
-                    cache.shift_remove_index(0);
-                }
-                cache.insert_full(signature.clone(), loss).0
-            }
-        };
-        let cache = &mut self.caches[k];
-        // Used last, kept longest.
-        let newest = cache.len() - 1;
-        cache.move_index(index, newest);
-        Ok(&mut cache[newest])
+        if self.caches[k].contains(signature) {
+            self.verify_again(problem, levels, k, batch, seed)?;
+        } else {
+            let loss = self.record(problem, levels, k, batch, seed)?;
+            // Those of all steps before a step of a level above may be needed together.
+            let needed = levels[k].config.unroll * levels[k].evaluations();
+            let bytes = loss.bytes();
+            self.caches[k].keep(signature.clone(), loss, bytes, self.bound, needed);
+        }
+        Ok(self.get_mut(k, batch))
     }
 
-    /// Compares the gradient of a trace with Burn's, or takes note that it could not be compared.
+    /// Forgets the loss of level `k` for batches like this one, and what rests on it, if it has become another.
+    fn check_same<P: Multilevel>(
+        &mut self,
+        problem: &P,
+        levels: &[Level],
+        k: usize,
+        batch: &AnyBatch,
+    ) -> Result<(), EngineError> {
+        let mut recorded = compile(problem, levels, k, batch, &self.device)?;
+        if let Some(precision) = levels[k].config.precision.filter(|_| self.rounds) {
+            let graph = |source| EngineError::Graph { level: levels[k].name.into(), source };
+            recorded = recorded.with_products_in(precision.dtype()).map_err(graph)?;
+        }
+        if self.caches[k].get(batch.signature()).is_some_and(|known| known.trace() != recorded.trace()) {
+            self.caches[k].remove(batch.signature());
+            self.curvatures.clear();
+            self.tasks.clear();
+            self.edges.clear();
+            self.recordings[k] = Recordings::default();
+        }
+        Ok(())
+    }
+
+    /// Compiles the loss of level `k` for batches like this one.
+    fn record<P: Multilevel>(
+        &mut self,
+        problem: &P,
+        levels: &[Level],
+        k: usize,
+        batch: &AnyBatch,
+        seed: u64,
+    ) -> Result<Loss, EngineError> {
+        let mut loss = compile(problem, levels, k, batch, &self.device)?;
+        // The same operations have been compared on a batch of another size.
+        let is_known = self.recordings[k].is_verified(batch, loss.trace());
+        let verified = !is_known && self.verify(problem, levels, k, batch, seed, loss.trace())?;
+        let graph = |source| EngineError::Graph { level: levels[k].name.into(), source };
+        if let Some(precision) = levels[k].config.precision.filter(|_| self.rounds) {
+            loss = loss.with_products_in(precision.dtype()).map_err(graph)?;
+            if self.verify.on {
+                let program = loss.rounding().map_err(graph)?;
+                let difference = rounding(&program.run(gather(&loss, levels, batch), seed))?;
+                tracing::debug!(level = levels[k].name, ?precision, difference, "rounded the products of a loss");
+                self.news.push(News::Rounding { level: k, difference });
+            }
+        }
+        self.edges.learn::<P>(k, &mut loss).map_err(graph)?;
+        for other in self.edges.check::<P>(k, levels)? {
+            self.news.push(News::ZeroEdge { level: k, other });
+        }
+        let news = self.recordings[k].add(k, levels[k].name, batch, verified);
+        self.news.extend(news);
+        Ok(loss)
+    }
+
+    /// Compares the gradient of a trace with Burn's, or takes note that it could not be compared; answers which.
     fn verify<P: Multilevel>(
         &mut self,
         problem: &P,
@@ -185,15 +192,16 @@ impl Losses {
         batch: &AnyBatch,
         seed: u64,
         trace: &Trace,
-    ) -> Result<(), EngineError> {
+    ) -> Result<bool, EngineError> {
         if !self.verify.on {
-            return Ok(());
+            return Ok(false);
         }
         let subject = Subject { problem, levels, level, batch, device: &self.device, seed };
         let key = (level, batch.signature().clone());
         let Outcome::Unchecked(reason) = subject.verify(trace, self.verify)? else {
             self.unchecked.remove(&key);
-            return Ok(());
+            self.recordings[level].set_verified(batch, trace);
+            return Ok(true);
         };
         let tries = self.unchecked.entry(key).or_default();
         tries.made += 1;
@@ -202,8 +210,8 @@ impl Losses {
             let level = levels[level].name.into();
             return Err(EngineError::Unverified { level, tries: made, source: reason });
         }
-        self.unverified.push(Untold { level, tries: made, reason });
-        Ok(())
+        self.news.push(News::Unverified { level, tries: made, reason });
+        Ok(false)
     }
 
     /// Compares again what could not be compared before, after 1, 2, 4, … more uses.
@@ -225,43 +233,36 @@ impl Losses {
         if is_last && self.verify.unchecked_allowed || !is_last && !tries.uses.is_power_of_two() {
             return Ok(());
         }
-        let trace = self.caches[level][&key.1].trace().clone();
-        self.verify(problem, levels, level, batch, seed, &trace)
+        let trace = self.get(level, batch).trace().clone();
+        self.verify(problem, levels, level, batch, seed, &trace).map(drop)
     }
 
     /// The loss of level `k` for batches like this one, which has been prepared.
     pub(super) fn get(&self, k: usize, batch: &AnyBatch) -> &Loss {
-        &self.caches[k][batch.signature()]
+        self.caches[k].get(batch.signature()).expect("the loss has been prepared for this batch")
     }
 
     /// As [`get`](Self::get), to compile more of it.
     pub(super) fn get_mut(&mut self, k: usize, batch: &AnyBatch) -> &mut Loss {
-        &mut self.caches[k][batch.signature()]
+        self.caches[k].find(batch.signature()).expect("the loss has been prepared for this batch")
     }
 
     /// The most bytes that one program of level `k` holds at once, of those that were planned.
     pub(super) fn peak(&self, k: usize) -> usize {
-        let losses = self.caches[k].values().map(Loss::peak);
+        let losses = self.caches[k].iter().map(|(_, loss)| loss.peak());
         let curvatures = self.curvatures.iter().filter(|(key, _)| key.level == k);
         losses.chain(curvatures.map(|(_, of)| of.borrow().peak())).max().unwrap_or(0)
     }
 
     /// The program for tasks like these, if it has been made.
     pub(super) fn tasks(&mut self, key: &TasksKey) -> Option<Rc<Tasks>> {
-        let index = self.tasks.get_index_of(key)?;
-        let newest = self.tasks.len() - 1;
-        self.tasks.move_index(index, newest);
-        Some(Rc::clone(&self.tasks[newest]))
+        self.tasks.find(key).map(|tasks| Rc::clone(tasks))
     }
 
     /// Keeps a program for tasks.
     pub(super) fn keep_tasks(&mut self, key: TasksKey, tasks: Tasks) -> Rc<Tasks> {
-        if self.tasks.len() == TRACES {
-            self.tasks.shift_remove_index(0);
-        }
-        let tasks = Rc::new(tasks);
-        self.tasks.insert(key, Rc::clone(&tasks));
-        tasks
+        let bytes = tasks.bytes();
+        Rc::clone(self.tasks.keep(key, Rc::new(tasks), bytes, self.bound, 1))
     }
 
     /// Compiles the Lagrangian of level `k` on these grounds, if it is not there yet. Its losses, and the Lagrangians of the
@@ -275,34 +276,31 @@ impl Losses {
         let stops = P::SCHEDULE.levels[k].sweep.iter().map(|stop| stop.level);
         let key = |of: usize| CurvatureKey::new::<P>(of, grounds);
         let own = key(k);
-        let index = match self.curvatures.get_index_of(&own) {
-            Some(index) => index,
-            None => {
-                let below: Vec<_> = stops.map(|stop| (stop, self.curvatures[&key(stop)].clone())).collect();
-                let below: Vec<_> = below.iter().map(|(stop, curvature)| (*stop, curvature.borrow())).collect();
-                let below: Vec<_> = below.iter().map(|(stop, curvature)| (*stop, curvature.lagrangian())).collect();
-                let name = P::SCHEDULE.levels[k].name;
-                let graph = |source| EngineError::Graph { level: name.into(), source };
-                let lagrangian = match &grounds[&k] {
-                    Ground::Loss { batch, .. } => Lagrangian::new(k, self.get(k, batch), &below),
-                    Ground::Steps(steps) => {
-                        let of_step = |batches: &Vec<Rc<AnyBatch>>| batches.iter().map(|of| self.get(k, of)).collect();
-                        let losses = steps.batches.iter().map(of_step).collect();
-                        let (trainable, update) = (levels[k].trainable.as_slice(), levels[k].update.graph());
-                        Lagrangian::of_steps(&Steps { level: k, trainable, losses, update, from: steps.from })
-                    }
-                };
-                let lagrangian = lagrangian.map_err(graph)?;
-                let curvature = Curvature::new(lagrangian, &self.device).map_err(graph)?;
-                if self.curvatures.len() == TRACES * self.caches.len() {
-                    self.curvatures.shift_remove_index(0);
-                }
-                self.curvatures.insert_full(own, Rc::new(RefCell::new(curvature))).0
+        if let Some(known) = self.curvatures.find(&own) {
+            return Ok(Rc::clone(known));
+        }
+        let known = |stop| Rc::clone(self.curvatures.get(&key(stop)).expect("those below have been prepared"));
+        let below: Vec<_> = stops.map(|stop| (stop, known(stop))).collect();
+        let below: Vec<_> = below.iter().map(|(stop, curvature)| (*stop, curvature.borrow())).collect();
+        let below: Vec<_> = below.iter().map(|(stop, curvature)| (*stop, curvature.lagrangian())).collect();
+        let name = P::SCHEDULE.levels[k].name;
+        let graph = |source| EngineError::Graph { level: name.into(), source };
+        let lagrangian = match &grounds[&k] {
+            Ground::Loss { batch, .. } => Lagrangian::new(k, self.get(k, batch), &below),
+            Ground::Steps(steps) => {
+                let of_step = |batches: &Vec<Rc<AnyBatch>>| batches.iter().map(|of| self.get(k, of)).collect();
+                let losses = steps.batches.iter().map(of_step).collect();
+                let (trainable, update) = (levels[k].trainable.as_slice(), levels[k].update.graph());
+                Lagrangian::of_steps(&Steps { level: k, trainable, losses, update, from: steps.from })
             }
         };
-        let newest = self.curvatures.len() - 1;
-        self.curvatures.move_index(index, newest);
-        Ok(Rc::clone(&self.curvatures[newest]))
+        let lagrangian = lagrangian.map_err(graph)?;
+        let curvature = Curvature::new(lagrangian, &self.device).map_err(graph)?;
+        // A hypergradient needs those of all levels together.
+        let levels = self.caches.len();
+        let bound = Bound { most: self.bound.most.saturating_mul(levels), ..self.bound };
+        let bytes = curvature.bytes();
+        Ok(Rc::clone(self.curvatures.keep(own, Rc::new(RefCell::new(curvature)), bytes, bound, levels)))
     }
 }
 

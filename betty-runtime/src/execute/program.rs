@@ -172,6 +172,13 @@ impl Program {
         self.peak
     }
 
+    /// About how many bytes the plan takes, constants on the device included.
+    pub(crate) fn bytes(&self) -> usize {
+        let constant = |value: &Value| value.shape().iter().product::<usize>() * value.dtype().size();
+        let constants: usize = self.constants.iter().map(|(_, value)| constant(value)).sum();
+        self.instructions.len() * 2 * size_of::<Instruction>() + constants
+    }
+
     /// Whether the program computes nothing.
     pub fn is_empty(&self) -> bool {
         self.instructions.is_empty()

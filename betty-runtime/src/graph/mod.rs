@@ -168,6 +168,14 @@ impl Graph {
         self.nodes.len()
     }
 
+    /// About how many bytes of the host's memory the graph takes.
+    pub(crate) fn bytes(&self) -> usize {
+        // Each node stands in the arena and, as a key, in the table that merges equal ones.
+        let heap = |node: &Node| node.inputs.len() * size_of::<NodeId>() + node.shape.len() * size_of::<usize>();
+        let nodes: usize = self.nodes.iter().map(|node| 2 * (size_of::<Node>() + heap(node))).sum();
+        nodes + self.literals.iter().map(|data| data.as_bytes().len()).sum::<usize>()
+    }
+
     /// Whether the graph holds no node.
     pub fn is_empty(&self) -> bool {
         self.nodes.is_empty()

@@ -5,6 +5,7 @@ use burn_backend::TensorMetadata;
 
 use super::batch::{Batch, BatchMapper};
 use super::mark::{GRADIENT, Recorded, constant, mark_all, recorded};
+use super::number::Number;
 
 /// `∂(Σ of)/∂x` for every float tensor `x` of `with_respect_to`, in the same tree and of the same shapes.
 ///
@@ -94,6 +95,10 @@ impl BatchMapper for Eager {
         assert!(tensor.is_require_grad(), "outside of a loss, `gradient` needs tensors that require a gradient");
         let gradient = tensor.grad(&self.0).map(Tensor::autodiff);
         gradient.unwrap_or_else(|| tensor.zeros_like())
+    }
+
+    fn number(&mut self, _number: Number) -> Number {
+        panic!("outside of a loss, `gradient` needs tensors that require a gradient, and a number is none");
     }
 
     fn int<const D: usize>(&mut self, tensor: Tensor<D, Int>) -> Tensor<D, Int> {

@@ -19,7 +19,8 @@ impl Part {
 
     /// How many examples a batch has.
     pub(crate) fn examples(batch: &AnyBatch) -> Option<usize> {
-        batch.signature().tensors().iter().find_map(|(shape, _)| shape.first().copied())
+        let tensors = batch.signature().tensors().iter().enumerate().filter(|&(index, _)| !batch.is_number(index));
+        tensors.map(|(_, (shape, _))| shape).find_map(|shape| shape.first().copied())
     }
 
     /// The shape of what is left of a tensor.

@@ -15,6 +15,7 @@ use super::capture::Source;
 use super::constants::{Names, place_constants};
 use super::mark::{PLACEHOLDER, constant, mark};
 use super::module::{LevelModule, replace};
+use super::number::Number;
 use super::part::Part;
 use super::place::{Place, Role, tensors};
 use super::statistics::{one_for_each_id, place_statistics};
@@ -210,6 +211,14 @@ impl BatchMapper for PlaceBatch<'_, '_> {
 
     fn bool<const D: usize>(&mut self, tensor: Tensor<D, Bool>) -> Tensor<D, Bool> {
         self.place(&tensor)
+    }
+
+    fn number(&mut self, _number: Number) -> Number {
+        let source = Source::Batch { index: self.index };
+        let value = &self.tracer.batch.values()[self.index];
+        let (shape, dtype) = (value.shape(), value.dtype());
+        self.index += 1;
+        Number::recorded(self.tracer.place(source, shape, dtype))
     }
 
     fn plain(&mut self, _hash: u64) {}

@@ -15,6 +15,7 @@ mod metrics;
 mod older_files;
 mod panics;
 mod problem;
+mod recordings;
 mod runs;
 mod saving;
 mod selection;

@@ -109,6 +109,11 @@ impl Tasks {
         self.inputs.iter().map(|(input, task, node)| (*input, *task, node))
     }
 
+    /// About how many bytes the plan takes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.program.bytes()
+    }
+
     /// What all tasks take, and the bytes that they hold at once.
     pub fn cost(&self) -> (Cost, usize) {
         (self.program.cost(), self.program.peak())

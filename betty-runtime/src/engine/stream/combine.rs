@@ -2,7 +2,7 @@
 
 use super::{DataError, Stream};
 use crate::execute::mix;
-use crate::trace::Batch;
+use crate::trace::{Batch, Number};
 
 /// What goes wrong where one stream is made of several.
 #[derive(thiserror::Error)]
@@ -108,6 +108,36 @@ impl<B: Batch> Stream<B> {
             Some(batch.map_err(|error| failed(index, error)))
         };
         Ok(Stream { next: Box::new(next) })
+    }
+
+    /// Every batch with its number, counted from `first`: for losses that change with the steps. A level that takes one batch a
+    /// step sees the number of the step.
+    ///
+    /// As a [`Number`] it is an input of the recorded loss. A run that resumes with streams at their start counts on;
+    /// a stream that was put elsewhere begins at what [`Checkpoint::batches`](crate::Checkpoint::batches) says.
+    ///
+    /// ```
+    /// use betty_runtime::{Number, Stream};
+    /// use burn::tensor::Tensor;
+    ///
+    /// // A temperature that falls by a tenth every hundred steps.
+    /// fn annealed((scores, step): (Tensor<2>, Number)) -> Tensor<2> {
+    ///     let temperature = (step.like(&scores) * (0.9_f64.ln() / 100.0)).exp();
+    ///     scores / temperature
+    /// }
+    /// # fn example(scores: Stream<Tensor<2>>) {
+    /// let numbered: Stream<(Tensor<2>, Number)> = scores.numbered(0);
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn numbered(mut self, first: u64) -> Stream<(B, Number)> {
+        let mut number = first;
+        let next = move || {
+            let batch = (self.next)()?.map(|batch| (batch, Number::new(number as f64)));
+            number += u64::from(batch.is_ok());
+            Some(batch)
+        };
+        Stream { next: Box::new(next) }
     }
 
     /// Every batch as `change` makes it: a pair of batches into a struct with names, for instance.
@@ -224,6 +254,16 @@ mod tests {
             assert!(matches!(error, StreamError::Weight { number: 2, .. }), "{error}");
         }
         assert!(matches!(Stream::<u64>::mix([], 0), Err(StreamError::NoSources)));
+    }
+
+    #[test]
+    fn batches_are_numbered_and_a_failure_takes_no_number() {
+        let mut numbered = finite(vec![Ok(5), Err("gone"), Ok(7)]).numbered(40);
+        let (batch, number) = &take(&mut numbered, 1)[0];
+        assert_eq!((*batch, number.value()), (5, Some(40.0)));
+        assert!(numbered.next_batch().is_err());
+        let (batch, number) = &take(&mut numbered, 1)[0];
+        assert_eq!((*batch, number.value()), (7, Some(41.0)));
     }
 
     #[test]
