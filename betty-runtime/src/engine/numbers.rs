@@ -115,12 +115,13 @@ impl<P: Multilevel> Engine<P> {
         let level = &self.levels[k];
         let each = level.states.len() / level.trainable.len();
         let parameters = level.trainable.iter().zip(&moved.parameters.0);
-        let parameters = parameters.map(|(&index, after)| (level.path(index), &level.leaves[index], after));
+        let quoted = |index: usize| format!("`{}`", level.path(index));
+        let parameters = parameters.map(|(&index, after)| (quoted(index), &level.leaves[index], after));
         let states = level.states.iter().zip(&moved.states).enumerate().map(|(number, (before, after))| {
-            let path = level.path(level.trainable[number / each]);
+            let path = quoted(level.trainable[number / each]);
             (format!("state {} of `{}` for {path}", number % each, level.config.optimizer.name()), before, after)
         });
-        let statistics = statistics.iter().map(|(index, after)| (level.path(*index), &level.leaves[*index], after));
+        let statistics = statistics.iter().map(|(index, after)| (quoted(*index), &level.leaves[*index], after));
         for (what, before, after) in parameters.chain(states).chain(statistics) {
             if let Some(value) = broken(before, after)? {
                 let (level, step) = (level.name.into(), level.steps + 1);

@@ -71,7 +71,7 @@ fn a_parameter_that_would_overflow_is_not_moved() {
             let EngineError::NonFiniteStep { level, step: 1, what, value, rate: Some(rate), .. } = &error else {
                 panic!("{dtype:?}{more}: {error}")
             };
-            assert_eq!((level.as_str(), what.as_str(), *value, *rate), ("low", "low.x", f64::NEG_INFINITY, lr));
+            assert_eq!((level.as_str(), what.as_str(), *value, *rate), ("low", "`low.x`", f64::NEG_INFINITY, lr));
             assert_eq!(values(&engine.problem().low), [0.5, -0.25]);
             assert_eq!(values(&engine.problem().high), [1.0, 1.0]);
             // The same again, as if nothing had happened.
@@ -86,7 +86,7 @@ fn the_level_above_does_not_take_such_a_step_either() {
     let mut engine = steep_at(&[50.0, 0.0], &[0.0, 0.0], DType::F32, json).unwrap();
     let error = engine.run(1).unwrap_err();
     assert!(
-        matches!(&error, EngineError::NonFiniteStep { level, what, .. } if level == "high" && what == "high.x"),
+        matches!(&error, EngineError::NonFiniteStep { level, what, .. } if level == "high" && what == "`high.x`"),
         "{error}"
     );
     assert_eq!(values(&engine.problem().high), [50.0, 0.0]);
@@ -102,7 +102,7 @@ fn a_state_that_would_overflow_is_not_kept() {
     let before = values(&engine.problem().low);
     let error = engine.run(1).unwrap_err();
     let EngineError::NonFiniteStep { step: 4, what, .. } = &error else { panic!("{error}") };
-    assert_eq!(what, "state 0 of `adagrad` for low.x");
+    assert_eq!(what, "state 0 of `adagrad` for `low.x`");
     assert_eq!(values(&engine.problem().low), before);
 }
 
@@ -362,4 +362,35 @@ fn a_parameter_that_is_not_finite_from_the_start_is_named() {
         SteepData { high: Stream::constant(()), low: Stream::constant(Slopes { of: tensor(&[1.0, 1.0], DType::F32) }) };
     let error = Engine::new(problem, data, SteepConfig::default()).unwrap().run(1).unwrap_err();
     assert!(error.to_string().contains("`high.x` has such an entry"), "{error}");
+}
+
+fn weigh(low: &Point, high: &Point, slopes: Slopes) -> Tensor<1> {
+    (low.x.val() * slopes.of.clone()).sum() + (high.x.val() * slopes.of * low.x.val()).sum()
+}
+
+fn read_little(high: &Point, low: &Point, _batch: ()) -> Tensor<1> {
+    low.x.val().slice(0..1) * 1e-38 + high.x.val().square().sum()
+}
+
+multilevel! {
+    struct Huge;
+
+    level high: Point { lower: [low], batch: (), loss: read_little, optimizer: sgd(lr = 0.25) }
+    level low: Point {
+        upper: [high], batch: Slopes, loss: weigh, optimizer: sgd(lr = 0.1), hypergradient: identity(scale = 1.0),
+    }
+}
+
+#[test]
+fn large_numbers_whose_sum_overflows_are_finite() {
+    for (dtype, large) in [(DType::F32, 3e38), (DType::BF16, f64::from_bits(0x47ec_0000_0000_0000))] {
+        let problem = Huge { high: point(&[1.0, 1.0], dtype), low: point(&[large, large], dtype) };
+        let slopes = Slopes { of: tensor(&[0.0, 0.0], dtype) };
+        let data = HugeData { high: Stream::constant(()), low: Stream::constant(slopes) };
+        let mut engine = Engine::new(problem, data, HugeConfig::default()).unwrap();
+        let before = values(&engine.problem().low);
+        engine.run(3).unwrap();
+        assert_eq!(values(&engine.problem().low), before, "{dtype:?}");
+        assert_eq!(values(&engine.problem().high), [0.125, 0.125], "{dtype:?}");
+    }
 }

@@ -1,7 +1,7 @@
 //! Running statistics advance once for every batch of a level's own steps, exactly as in a training loop of Burn's.
 
 use betty_runtime::nn::BatchNorm;
-use betty_runtime::{Engine, Stream, multilevel};
+use betty_runtime::{Engine, EngineError, Stream, multilevel};
 use burn::module::{Module, ModuleMapper, Param};
 use burn::nn::{self, BatchNormConfig, Linear, LinearConfig};
 use burn::optim::{GradientsParams, SgdConfig};
@@ -146,5 +146,18 @@ fn a_step_that_fails_leaves_them() {
     let mut engine = engine(2, data);
     let before = of(&mut engine);
     assert!(engine.run(1).is_err());
+    assert_eq!(of(&mut engine), before);
+}
+
+#[test]
+fn a_statistic_that_would_overflow_stops_the_step() {
+    // A variance of 1e400 leaves loss and gradient finite: what is normalized is 0.
+    let mut data = batches(5, 1);
+    data[0].0 = data[0].0.clone() * 1e200;
+    let mut engine = engine(1, data).verification(false);
+    let before = of(&mut engine);
+    let error = engine.run(1).unwrap_err();
+    let EngineError::NonFiniteStep { what, .. } = &error else { panic!("{error}") };
+    assert_eq!(what, "`model.norm.running_var`");
     assert_eq!(of(&mut engine), before);
 }
