@@ -22,6 +22,7 @@ mod progress;
 mod rates;
 mod record;
 mod replays;
+mod runaway;
 mod savepoint;
 pub mod schedule;
 mod selection;
