@@ -261,6 +261,7 @@ impl<P: Multilevel> Engine<P> {
         if let Some(gradient) = kept {
             self.record(k, gradient, evaluations, learned, &rates)?;
         }
+        self.watch(k, norm);
         let level = &mut self.levels[k];
         let (name, learning_rate) = (level.name, observed_rate.unwrap_or(rates.base));
         level.arrive(moved, rates);

@@ -42,6 +42,22 @@ pub enum Event<'a> {
         /// Relative residual of the linear system, where the method knows it.
         residual: Option<f64>,
     },
+    /// The hypergradient of a level's coming step is out of all proportion: more than a thousand times as large as those
+    /// before usually were. Told of once while it lasts, and again where it becomes ten times as large.
+    Runaway {
+        /// Number of the level.
+        level: usize,
+        /// Its name.
+        name: &'a str,
+        /// The step, counted from 1. It is taken.
+        step: u64,
+        /// Norm of the gradient, all terms included, before clipping.
+        norm: f64,
+        /// About how many times the median of the norms so far that is, or of the first ones where that is larger.
+        ratio: f64,
+        /// What can be done about it.
+        advice: &'a str,
+    },
     /// A level computes products in a type of its own, and its gradient was compared with the one without: at the first
     /// batch of each shape, before the level's step, unless verification is off.
     Rounding {

@@ -11,6 +11,7 @@ use super::error::EngineError;
 use super::learned::LearnedNumbers;
 use super::rates::LearningRates;
 use super::record::Record;
+use super::runaway::Usual;
 use super::selection;
 use super::step::Restart;
 use super::update::{Before, ComingStep, Update};
@@ -64,6 +65,8 @@ pub(super) struct Level {
     pub(super) solutions: BTreeMap<usize, Vector>,
     /// What is kept of the last steps, if hypergradients go through them.
     pub(super) trajectory: Option<Record>,
+    /// How large the level's hypergradients usually are.
+    pub(super) usual: Usual,
     /// Batch and seed of the last step.
     pub(super) last: Option<Seeded>,
 }
@@ -152,6 +155,7 @@ impl Level {
             batches: 0,
             solutions: BTreeMap::new(),
             trajectory,
+            usual: Usual::default(),
             last: None,
         })
     }

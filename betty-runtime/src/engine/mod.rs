@@ -31,6 +31,7 @@ mod recordings;
 mod replays;
 mod rewind;
 mod run;
+mod runaway;
 mod savepoint;
 pub mod schedule;
 mod selection;

@@ -9,22 +9,6 @@ use super::{
 use crate::config::HypergradientConfig;
 use crate::linalg::{CgOptions, DenseOptions, GmresOptions, MinresOptions, NeumannOptions, NystromOptions};
 
-/// Up to how many unknowns the reference forms the whole matrix.
-const DENSE: usize = 1000;
-/// The most iterations of the reference for larger systems.
-const ITERATIONS: usize = 500;
-
-/// The most exact method there is for this many unknowns, without damping.
-#[must_use]
-pub fn reference(unknowns: usize) -> Rc<dyn HypergradientMethod> {
-    if unknowns <= DENSE {
-        Rc::new(DenseSolve { options: DenseOptions { damping: 0.0, limit: DENSE } })
-    } else {
-        let options = MinresOptions { iterations: ITERATIONS, tolerance: 1e-10, damping: 0.0 };
-        Rc::new(Minres { options, warm_start: false })
-    }
-}
-
 impl HypergradientConfig {
     /// The method with these numbers; none for one that the program gives, that looks at the level's next step, or that
     /// goes through its last ones.

@@ -8,6 +8,7 @@
 //! β = ⟨r′, r′⟩ / ⟨r, r⟩      p ← r′ + β·p
 //! ```
 
+use super::definite::Suspect;
 use super::operator::{apply_damped, dot};
 use super::{InnerProductSpace, LinearOperator, Outcome, Quantity, Solution, SolveError};
 
@@ -29,8 +30,8 @@ pub struct CgOptions {
 /// of the order of `‖A‖·‖x‖`.
 ///
 /// # Errors
-/// [`SolveError::NotPositiveDefinite`] when the operator turns out not to be what the method needs,
-/// [`SolveError::NotFinite`], [`SolveError::Operator`]. Running out of iterations is an [`Outcome`], not an error.
+/// [`SolveError::NotPositiveDefinite`] when the operator turns out not to be what the method needs, with the damping that
+/// makes it so, which takes 20 to 60 products more; [`SolveError::NotFinite`], [`SolveError::Operator`]. Running out of iterations is an [`Outcome`], not an error.
 pub fn conjugate_gradient<A: LinearOperator + ?Sized>(
     operator: &mut A,
     b: &A::Vector,
@@ -65,7 +66,8 @@ pub fn conjugate_gradient<A: LinearOperator + ?Sized>(
         let curvature = dot::<A>(&p, &product, iterations, Quantity::Curvature)?;
         if curvature <= 0.0 {
             let curvature = curvature / dot::<A>(&p, &p, iterations, Quantity::Curvature)?;
-            return Err(SolveError::NotPositiveDefinite { iteration: iterations, curvature });
+            let suspect = Suspect { damping, start: b, iterations: options.iterations };
+            return Err(suspect.not_positive_definite(operator, iterations, curvature));
         }
         let alpha = rr / curvature;
         x.add_scaled(alpha, &p);

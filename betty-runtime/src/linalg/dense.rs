@@ -79,7 +79,7 @@ pub(super) fn eliminate<E>(columns: &mut [Vec<f64>], b: &mut [f64]) -> Result<()
         let pivots = &mut done[k];
         let row = (k..n).fold(k, |best, i| if pivots[i].abs() > pivots[best].abs() { i } else { best });
         if pivots[row].abs() <= negligible {
-            return Err(SolveError::Singular { pivot: k, magnitude: pivots[row].abs() });
+            return Err(SolveError::Singular { pivot: k, magnitude: pivots[row].abs(), size: largest });
         }
         pivots.swap(k, row);
         let (upper, factors) = pivots.split_at_mut(k + 1);

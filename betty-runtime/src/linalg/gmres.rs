@@ -132,14 +132,14 @@ impl<V: InnerProductSpace> Cycle<V> {
     ) -> Result<(), SolveError<A::Error>> {
         let k = self.len();
         let mut w = apply_damped(operator, damping, &self.basis[k])?;
-        let Parts { along: mut column, before, left: length } = orthogonalize::<A>(&mut w, &self.basis, iteration)?;
+        let Parts { along: mut column, before, left: length, .. } = orthogonalize::<A>(&mut w, &self.basis, iteration)?;
         self.largest = self.largest.max(before);
         for (i, rotation) in self.rotations.iter().enumerate() {
             (column[i], column[i + 1]) = rotation.turn(column[i], column[i + 1]);
         }
         let (rotation, pivot) = Rotation::onto_first(column[k], length);
         if pivot <= NEGLIGIBLE * self.largest {
-            return Err(SolveError::Singular { pivot: k, magnitude: pivot });
+            return Err(SolveError::Singular { pivot: k, magnitude: pivot, size: self.largest });
         }
         column[k] = pivot;
         let (kept, left) = rotation.turn(self.sign * self.residual, 0.0);

@@ -74,10 +74,11 @@ pub fn minres<A: LinearOperator + ?Sized>(
             return Ok(Solution { x, outcome: Outcome { iterations, residual, converged } });
         }
         iterations += 1;
+        // What is known to be along the vector before goes first: its rounding errors would be taken for a part along v.
         let mut next = apply_damped(operator, damping, &v)?;
+        next.add_scaled(-beta, &previous);
         let alpha = dot::<A>(&v, &next, iterations, Quantity::Curvature)?;
         next.add_scaled(-alpha, &v);
-        next.add_scaled(-beta, &previous);
         let mut length = dot::<A>(&next, &next, iterations, Quantity::Entry)?.sqrt();
         largest = largest.max(alpha.abs()).max(length).max(beta);
         if length <= NEGLIGIBLE * largest {
@@ -90,7 +91,7 @@ pub fn minres<A: LinearOperator + ?Sized>(
         let rho_3 = sine_previous * beta;
         let rho_1 = delta.hypot(length);
         if rho_1 <= NEGLIGIBLE * largest {
-            return Err(SolveError::Singular { pivot: iterations - 1, magnitude: rho_1 });
+            return Err(SolveError::Singular { pivot: iterations - 1, magnitude: rho_1, size: largest });
         }
         (rotation_previous, rotation) = (rotation, (delta / rho_1, length / rho_1));
 

@@ -10,18 +10,19 @@
 //! | [`dense`] | dimension + 1 | invertible | exact up to rounding |
 //!
 //! All of them solve the damped system `(A + δI)·x = b`. Those that iterate can go on from a guess, such as the solution of
-//! the system before; that takes one more product. [`largest_eigenvalue`] helps to choose a step size.
+//! the system before; that takes one more product. [`extreme_eigenvalues`] helps to choose damping and step sizes.
 
 mod cg;
 mod cholesky;
+mod definite;
 mod dense;
 mod gmres;
+mod lanczos;
 mod minres;
 mod neumann;
 mod nystrom;
 mod operator;
 mod orthogonal;
-mod power;
 mod solution;
 mod symmetric;
 
@@ -29,11 +30,12 @@ mod symmetric;
 mod tests;
 
 pub use cg::{CgOptions, conjugate_gradient};
+pub use definite::Remedy;
 pub use dense::{DenseOptions, dense};
 pub use gmres::{GmresOptions, gmres};
+pub use lanczos::{End, Spectrum, extreme_eigenvalues};
 pub use minres::{MinresOptions, minres};
 pub use neumann::{NeumannOptions, neumann};
 pub use nystrom::{NystromOptions, nystrom};
 pub use operator::{Coordinates, InnerProductSpace, LinearOperator};
-pub use power::largest_eigenvalue;
 pub use solution::{Outcome, Quantity, Solution, SolveError};

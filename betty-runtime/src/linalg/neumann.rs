@@ -11,13 +11,15 @@
 //! `t₀ = b − M·x₀`. Steps are what is computed, because they make sense for an operator that is not quite linear as well.
 //! Lorraine, Vicol and Duvenaud, *Optimizing Millions of Hyperparameters by Implicit Differentiation* (AISTATS 2020).
 
+use super::definite::Suspect;
 use super::operator::{apply_damped, dot};
 use super::{InnerProductSpace, LinearOperator, Outcome, Quantity, Solution, SolveError};
 
 /// How many terms to add, and how large they are.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct NeumannOptions {
-    /// `K`, the number of terms; `K − 1` products are formed, and one more for a guess.
+    /// `K`, the number of terms; `K − 1` products are formed, one more for a guess, and one more for a guess that is worse
+    /// than none by far.
     pub terms: usize,
     /// `s > 0`, below `2/λ_max` of the damped operator.
     pub step_size: f64,
@@ -36,8 +38,8 @@ const GROWTH: f64 = 10.0;
 ///
 /// # Errors
 /// [`SolveError::Diverged`] when a term is more than 10 times as large as `b` and the first because the step is too long,
-/// [`SolveError::NotPositiveDefinite`] when it is because the operator curves downwards, [`SolveError::NotFinite`],
-/// [`SolveError::Operator`].
+/// [`SolveError::NotPositiveDefinite`] when it is because the operator curves downwards, both also when the residual of the
+/// guess is that large and the next step makes it longer; [`SolveError::NotFinite`], [`SolveError::Operator`].
 pub fn neumann<A: LinearOperator + ?Sized>(
     operator: &mut A,
     b: &A::Vector,
@@ -58,6 +60,15 @@ pub fn neumann<A: LinearOperator + ?Sized>(
             (x, first)
         }
     };
+    let suspect = Suspect { damping, start: b, iterations: terms };
+    if (first / scale).sqrt() > GROWTH {
+        // So bad a guess is of another system, or what came of steps that are too long: then the next is longer still.
+        let product = apply_damped(operator, damping, &term)?;
+        let curvature = dot::<A>(&term, &product, 0, Quantity::Curvature)? / first;
+        if !(0.0..2.0 / step_size).contains(&curvature) {
+            return Err(suspect.diverged(operator, (0, (first / scale).sqrt()), curvature, step_size));
+        }
+    }
     let mut square = first;
     // After a good guess the first term may be rounding error, and so may what it grows to.
     let start = first.max(scale);
@@ -70,16 +81,12 @@ pub fn neumann<A: LinearOperator + ?Sized>(
         term.combine(-1.0, 1.0, b);
         let last = square;
         square = dot::<A>(&term, &term, k, Quantity::Term)?;
-        let growth = (square / start).sqrt();
-        if growth > GROWTH {
+        if (square / start).sqrt() > GROWTH {
             // The term before is t, and this one t − s·M·t.
             let kept = dot::<A>(&before, &term, k, Quantity::Curvature)?;
             let curvature = (1.0 - kept / last) / step_size;
-            return Err(if curvature <= 0.0 {
-                SolveError::NotPositiveDefinite { iteration: k, curvature }
-            } else {
-                SolveError::Diverged { term: k, growth, step_size, curvature }
-            });
+            let grown = (k, (square / scale).sqrt());
+            return Err(suspect.diverged(operator, grown, curvature, step_size));
         }
         x.add_scaled(step_size, &term);
     }

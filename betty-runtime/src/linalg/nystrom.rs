@@ -27,6 +27,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::cholesky::{Dependent, whitening};
+use super::definite::Suspect;
 use super::operator::{apply_damped, dot, inner_products};
 use super::symmetric::eigen;
 use super::{Coordinates, InnerProductSpace, LinearOperator, Outcome, Quantity, Solution, SolveError};
@@ -76,7 +77,13 @@ where
     let rank = rank.clamp(1, b.dimension());
     let vectors = orthonormal::<A>(b, rank, seed)?;
     let products: Result<_, _> = vectors.iter().map(|vector| apply_damped(operator, 0.0, vector)).collect();
-    let approximation = Approximation::from_sketch::<A>(vectors, products?, damping)?;
+    let products: Vec<A::Vector> = products?;
+    let core = Core::of::<A>(&vectors, &products)?;
+    if core.smallest + damping <= 0.0 {
+        let suspect = Suspect { damping, start: b, iterations: rank };
+        return Err(suspect.not_positive_definite(operator, rank, core.smallest + damping));
+    }
+    let approximation = Approximation::from_sketch(vectors, products, core);
     let x = approximation.solve::<A>(b, damping)?;
 
     let mut r = b.clone();
@@ -119,28 +126,15 @@ struct Approximation<V> {
 }
 
 impl<V: InnerProductSpace> Approximation<V> {
-    /// The approximation from orthonormal vectors and their products with an operator that is positive definite with this
-    /// damping.
-    fn from_sketch<A>(vectors: Vec<V>, mut products: Vec<V>, damping: f64) -> Result<Self, SolveError<A::Error>>
-    where
-        A: LinearOperator<Vector = V> + ?Sized,
-    {
-        let rank = vectors.len();
-        let Core { matrix, asymmetry, norm } = Core::of::<A>(&vectors, &products)?;
-        if asymmetry > ASYMMETRY * norm {
-            return Err(SolveError::NotSymmetric { asymmetry: asymmetry / norm });
-        }
-        let (eigenvalues, eigenvectors) = eigen(matrix);
-        let smallest = eigenvalues.iter().copied().fold(f64::INFINITY, f64::min);
-        if smallest + damping <= 0.0 {
-            return Err(SolveError::NotPositiveDefinite { iteration: rank, curvature: smallest + damping });
-        }
+    /// The approximation from orthonormal vectors and their products with an operator.
+    fn from_sketch(vectors: Vec<V>, mut products: Vec<V>, core: Core) -> Self {
+        let Core { eigenvalues, eigenvectors, smallest, asymmetry, norm } = core;
         // Of a symmetric operator asymmetry is rounding error; and what curves downwards a little is lifted by twice that.
         let shift = (f64::EPSILON * norm).max(asymmetry).max(-2.0 * smallest);
         let smallest = smallest + shift;
         // Not so only if all products are 0.
         if smallest <= 0.0 {
-            return Ok(Approximation { factor: Vec::new(), shift, smallest });
+            return Approximation { factor: Vec::new(), shift, smallest };
         }
         for (product, vector) in products.iter_mut().zip(vectors) {
             product.add_scaled(shift, &vector);
@@ -150,7 +144,7 @@ impl<V: InnerProductSpace> Approximation<V> {
             vector.iter_mut().for_each(|entry| *entry *= factor);
             vector
         });
-        Ok(Approximation { factor: V::combinations(&weights.collect::<Vec<_>>(), &products), shift, smallest })
+        Approximation { factor: V::combinations(&weights.collect::<Vec<_>>(), &products), shift, smallest }
     }
 
     /// `(Aₖ + ρI)⁻¹·b`
@@ -182,8 +176,11 @@ impl<V: InnerProductSpace> Approximation<V> {
 
 /// What an operator does within the span of some vectors.
 struct Core {
-    /// The symmetric part of `Ωᵀ·Y`.
-    matrix: Vec<Vec<f64>>,
+    /// Those of the symmetric part of `Ωᵀ·Y`.
+    eigenvalues: Vec<f64>,
+    eigenvectors: Vec<Vec<f64>>,
+    /// The smallest eigenvalue.
+    smallest: f64,
     /// The norm of what is not symmetric.
     asymmetry: f64,
     /// The norm of `Y`.
@@ -205,7 +202,13 @@ impl Core {
             (0..rank).map(|i| (0..rank).map(|j| of(entries[i][j], entries[j][i])).collect()).collect()
         };
         let asymmetry = matrix(|x, y| x - y).concat().iter().map(|gap| gap * gap).sum::<f64>().sqrt();
-        Ok(Core { matrix: matrix(|x, y| 0.5 * (x + y)), asymmetry, norm: square.sqrt() })
+        let norm = square.sqrt();
+        if asymmetry > ASYMMETRY * norm {
+            return Err(SolveError::NotSymmetric { asymmetry: asymmetry / norm });
+        }
+        let (eigenvalues, eigenvectors) = eigen(matrix(|x, y| 0.5 * (x + y)));
+        let smallest = eigenvalues.iter().copied().fold(f64::INFINITY, f64::min);
+        Ok(Core { eigenvalues, eigenvectors, smallest, asymmetry, norm })
     }
 }
 

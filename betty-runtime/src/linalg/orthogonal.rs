@@ -14,6 +14,8 @@ pub(super) struct Parts {
     pub(super) before: f64,
     /// The length of what is left; 0 if that is but a rounding error.
     pub(super) left: f64,
+    /// Whether what is left is along the basis once more, so that it is rounding errors at any precision of the vectors.
+    pub(super) is_dependent: bool,
 }
 
 /// Takes the parts along an orthonormal `basis` out of `w`.
@@ -25,6 +27,7 @@ pub(super) fn orthogonalize<A: LinearOperator + ?Sized>(
     let before = dot::<A>(w, w, iteration, Quantity::Entry)?.sqrt();
     let mut along = vec![0.0; basis.len()];
     let mut left = before;
+    let mut is_dependent = true;
     // A second pass where the first one cancelled much of the vector; twice is enough (Parlett, *The Symmetric Eigenvalue
     // Problem*, §6.9).
     for _ in 0..2 {
@@ -36,11 +39,12 @@ pub(super) fn orthogonalize<A: LinearOperator + ?Sized>(
         }
         left = dot::<A>(w, w, iteration, Quantity::Entry)?.sqrt();
         if left > std::f64::consts::FRAC_1_SQRT_2 * whole {
+            is_dependent = false;
             break;
         }
     }
     if left <= NEGLIGIBLE * before {
         left = 0.0;
     }
-    Ok(Parts { along, before, left })
+    Ok(Parts { along, before, left, is_dependent })
 }

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use super::definite::Remedy;
+use super::lanczos::ROOM;
+
 /// An approximate solution of `(A + δI)·x = b`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Solution<V> {
@@ -77,17 +80,21 @@ impl fmt::Display for Quantity {
 pub enum SolveError<E> {
     /// A direction was met along which the damped operator does not curve upwards.
     #[error(
-        "the operator is not positive definite: its curvature is {curvature:e} along a direction met in iteration \
-         {iteration}; raise the damping by more than {:e}", -curvature
+        "the operator is not positive definite: its curvature is {curvature:.1e} along a direction met in iteration \
+         {iteration}, and its smallest eigenvalue at most {smallest:.1e}; {remedy}, or use minres, which does not need it"
     )]
     NotPositiveDefinite {
         /// Iteration that met the direction, from 1.
         iteration: usize,
-        /// Rayleigh quotient `⟨p, (A + δI)·p⟩ / ⟨p, p⟩ ≤ 0`, an upper bound of the smallest eigenvalue.
+        /// Rayleigh quotient `⟨p, (A + δI)·p⟩ / ⟨p, p⟩ ≤ 0`.
         curvature: f64,
+        /// What the smallest eigenvalue of `A + δI` is at most.
+        smallest: f64,
+        /// What to change.
+        remedy: Remedy,
     },
     /// A number became infinite or not a number.
-    #[error("{quantity} is not finite in iteration {iteration}")]
+    #[error("{quantity} is not finite {}", when(*iteration))]
     NotFinite {
         /// Iteration that noticed it; 0 is the preparation before the first one.
         iteration: usize,
@@ -107,20 +114,22 @@ pub enum SolveError<E> {
         /// Iterations taken.
         iterations: usize,
     },
-    /// The terms of a Neumann series grew instead of shrinking.
+    /// The terms of a Neumann series grew instead of shrinking, in one solve or, from solution to solution, in many.
     #[error(
-        "the series diverges: term {term} is {growth:.1} times as large as at first; step_size {step_size} \
-         must be below 2/λ_max, and λ_max is about {curvature:e} or more"
+        "the series diverges: {} is {growth:.1} times as large as the right-hand side, and grows; step_size {step_size} must \
+         be below 2/λ_max, and λ_max is at least {largest:.1e}; {remedy}", residual_after(*term)
     )]
     Diverged {
-        /// The term, from 0.
+        /// The term, from 0; that is the residual of what the series starts from.
         term: usize,
-        /// Its norm over that of the right-hand side, or of the first term where that is larger.
+        /// Its norm over that of the right-hand side.
         growth: f64,
         /// The step size used.
         step_size: f64,
-        /// Rayleigh quotient of the damped operator along the term before, a lower bound of its largest eigenvalue.
-        curvature: f64,
+        /// What the largest eigenvalue of the damped operator is at least.
+        largest: f64,
+        /// What to change.
+        remedy: Remedy,
     },
     /// The matrix would not fit.
     #[error("a dense solve of {dimension} unknowns exceeds the limit of {limit}")]
@@ -131,12 +140,17 @@ pub enum SolveError<E> {
         limit: usize,
     },
     /// The matrix has no inverse in floating point.
-    #[error("the matrix is singular: pivot {pivot} is {magnitude:e}, which is rounding error; add damping")]
+    #[error(
+        "the matrix is singular: pivot {pivot} is {magnitude:.1e}, which is rounding error beside {size:.1e}; raise the \
+         damping by {:.0e} or more", enough(*size)
+    )]
     Singular {
         /// Column without a pivot, from 0.
         pivot: usize,
         /// Largest magnitude left in that column.
         magnitude: f64,
+        /// Largest magnitude that it was computed from.
+        size: f64,
     },
     /// The operator is not symmetric, but the solver needs it to be.
     #[error(
@@ -159,3 +173,16 @@ pub enum SolveError<E> {
 }
 
 crate::debug_as_report!(SolveError<E>);
+
+fn when(iteration: usize) -> String {
+    if iteration == 0 { "before the first iteration".to_owned() } else { format!("in iteration {iteration}") }
+}
+
+fn residual_after(term: usize) -> String {
+    if term == 0 { "the residual of what it starts from".to_owned() } else { format!("term {term}") }
+}
+
+/// Damping that is no rounding error beside numbers of this size.
+fn enough(size: f64) -> f64 {
+    if size > 0.0 { ROOM * size } else { 1.0 }
+}

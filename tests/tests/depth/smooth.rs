@@ -191,7 +191,7 @@ fn a_chain_of_three() {
         assert_eq!(cost.levels[0].responses.len(), 2, "{cost}");
         assert!(check.relative_error < 1e-9 && check.responses.len() == 2, "{check}");
         // Both levels are at their best responses, and curve upwards.
-        assert!(check.responses.iter().all(|of| of.distance < 1e-9 && of.smallest > 0.0), "{check}");
+        assert!(check.responses.iter().all(|of| of.distance < 1e-9 && of.spectrum.smallest.value > 0.0), "{check}");
     }
 }
 

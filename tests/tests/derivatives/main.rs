@@ -20,6 +20,7 @@ mod indexing;
 mod models;
 #[macro_use]
 mod modules;
+mod masks;
 mod nn_activations;
 mod nn_layers;
 mod nn_losses;

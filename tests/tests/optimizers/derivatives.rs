@@ -42,25 +42,48 @@ proptest! {
     }
 }
 
+const GRADIENT: [f64; 6] = [0.0, 1e-12, 1e-3, -0.5, 0.0, 2.0];
+
+/// The derivative of the first step in its gradient against `−lr·ε/(share·|g| + ε)²`, relative to `lr/(share·|g| + ε)` for
+/// what is not 0 there, and that the second derivative is a number.
+fn check_slopes(optimizer: &dyn Optimizer, dtype: DType, share: f64, epsilon: f64) {
+    let (lr, tolerance) = (0.1, if dtype == DType::F32 { 1e-4 } else { 1e-10 });
+    let mut step = Step::of(optimizer, dtype).expect("the inputs fit");
+    let seed = step.graph.full(&SHAPE, dtype, 1.0);
+    let derivative = vjp(&mut step.graph, &[(step.updated.parameter, seed)], &[step.gradient]);
+    let derivative = derivative.expect("every operation has a derivative")[0].expect("the step depends on it");
+    let second = vjp(&mut step.graph, &[(derivative, seed)], &[step.gradient]);
+    let second = second.expect("every operation has a derivative")[0].expect("the slope depends on it");
+    let mut tensors = vec![value(&[0.5; 6], dtype), value(&GRADIENT, dtype)];
+    tensors.extend((0..optimizer.states()).map(|_| value(&[0.0; 6], dtype)));
+    let results = step.program(&[derivative, second]).run(arguments(optimizer, 1, lr, tensors), 0);
+    for (found, g) in numbers(&results[0]).into_iter().zip(GRADIENT) {
+        let bottom = share * g.abs() + epsilon;
+        let expected = -lr / bottom * (epsilon / bottom);
+        let error = (found - expected).abs() / (lr / bottom);
+        assert!(error < tolerance, "{optimizer:?} in {dtype:?} at {g}: {found} is not {expected}");
+    }
+    let second = numbers(&results[1]);
+    assert!(second.iter().zip(GRADIENT).all(|(second, g)| g != 0.0 || second.is_finite()), "{optimizer:?}: {second:?}");
+}
+
+/// Epsilons of every size for which one over them is a number; the smallest ones are squared to 0 in single precision, and
+/// the very last in double precision.
+const EPSILONS: [(DType, &[f64]); 2] = [
+    (DType::F32, &[1e-3, 1e-10, 1e-13, 1e-15, 1e-16, 1e-20, 1e-30]),
+    (DType::F64, &[1e-3, 1e-16, 1e-30, 1e-150, 1e-170]),
+];
+
 /// In the first step Adam moves by `lr·g/(|g| + ε)`, whose derivative is `lr·ε/(|g| + ε)²`, also where `g` is 0.
 #[test]
 fn adam_differentiates_at_a_zero_gradient() {
-    let adam = Adam { beta_1: 0.9.into(), beta_2: 0.999.into(), epsilon: 1e-3.into(), weight_decay: 0.0.into() };
-    let adamw = AdamW { beta_1: 0.9.into(), beta_2: 0.999.into(), epsilon: 1e-3.into(), weight_decay: 0.1.into() };
-    let (lr, gradient) = (0.1, [0.0, 1e-12, 1e-3, -0.5, 0.0, 2.0]);
-    for (dtype, tolerance) in [(DType::F32, 1e-4), (DType::F64, 1e-10)] {
-        for optimizer in [&adam as &dyn Optimizer, &adamw] {
-            let mut step = Step::of(optimizer, dtype).expect("the inputs fit");
-            let seed = step.graph.full(&SHAPE, dtype, 1.0);
-            let derivative = vjp(&mut step.graph, &[(step.updated.parameter, seed)], &[step.gradient]);
-            let derivative = derivative.expect("every operation has a derivative")[0].expect("the step depends on it");
-            let tensors = [[0.5; 6], gradient, [0.0; 6], [0.0; 6]].map(|tensor| value(&tensor, dtype));
-            let results = step.program(&[derivative]).run(arguments(optimizer, 1, lr, tensors.to_vec()), 0);
-            for (found, g) in numbers(&results[0]).into_iter().zip(gradient) {
-                let expected = -lr * 1e-3 / (g.abs() + 1e-3).powi(2);
-                let error = (found - expected).abs() / (lr / (g.abs() + 1e-3));
-                assert!(error < tolerance, "{optimizer:?} in {dtype:?} at {g}: {found} is not {expected}");
-            }
+    for (dtype, epsilons) in EPSILONS {
+        for &epsilon in epsilons {
+            let (beta_1, beta_2) = (0.9.into(), 0.999.into());
+            let adam = Adam { beta_1, beta_2, epsilon: epsilon.into(), weight_decay: 0.0.into() };
+            let adamw = AdamW { beta_1, beta_2, epsilon: epsilon.into(), weight_decay: 0.1.into() };
+            check_slopes(&adam, dtype, 1.0, epsilon);
+            check_slopes(&adamw, dtype, 1.0, epsilon);
         }
     }
 }
@@ -69,32 +92,20 @@ fn adam_differentiates_at_a_zero_gradient() {
 /// `s` is `√(1 − α)`, centred `√(α·(1 − α))`, and 1 for Adagrad.
 #[test]
 fn rmsprop_and_adagrad_differentiate_at_a_zero_gradient() {
-    let rmsprop = RmsProp {
-        alpha: 0.75.into(),
-        momentum: 0.5.into(),
-        epsilon: 1e-3.into(),
-        centered: false,
-        weight_decay: 0.0.into(),
-    };
-    let centered = RmsProp { centered: true, momentum: 0.0.into(), ..rmsprop };
-    let adagrad = AdaGrad { lr_decay: 0.5.into(), epsilon: 1e-3.into(), weight_decay: 0.0.into() };
-    let (lr, gradient) = (0.1, [0.0, 1e-12, 1e-3, -0.5, 0.0, 2.0]);
-    let cases: [(&dyn Optimizer, f64); 3] =
-        [(&rmsprop, 0.25_f64.sqrt()), (&centered, (0.75_f64 * 0.25).sqrt()), (&adagrad, 1.0)];
-    for (dtype, tolerance) in [(DType::F32, 1e-4), (DType::F64, 1e-10)] {
-        for (optimizer, share) in cases {
-            let mut step = Step::of(optimizer, dtype).expect("the inputs fit");
-            let seed = step.graph.full(&SHAPE, dtype, 1.0);
-            let derivative = vjp(&mut step.graph, &[(step.updated.parameter, seed)], &[step.gradient]);
-            let derivative = derivative.expect("every operation has a derivative")[0].expect("the step depends on it");
-            let mut tensors = vec![value(&[0.5; 6], dtype), value(&gradient, dtype)];
-            tensors.extend((0..optimizer.states()).map(|_| value(&[0.0; 6], dtype)));
-            let results = step.program(&[derivative]).run(arguments(optimizer, 1, lr, tensors), 0);
-            for (found, g) in numbers(&results[0]).into_iter().zip(gradient) {
-                let expected = -lr * 1e-3 / (share * g.abs() + 1e-3).powi(2);
-                let error = (found - expected).abs() / (lr / (share * g.abs() + 1e-3));
-                assert!(error < tolerance, "{optimizer:?} in {dtype:?} at {g}: {found} is not {expected}");
-            }
+    for (dtype, epsilons) in EPSILONS {
+        for &epsilon in epsilons {
+            let rmsprop = RmsProp {
+                alpha: 0.75.into(),
+                momentum: 0.5.into(),
+                epsilon: epsilon.into(),
+                centered: false,
+                weight_decay: 0.0.into(),
+            };
+            let centered = RmsProp { centered: true, momentum: 0.0.into(), ..rmsprop };
+            let adagrad = AdaGrad { lr_decay: 0.5.into(), epsilon: epsilon.into(), weight_decay: 0.0.into() };
+            check_slopes(&rmsprop, dtype, 0.25_f64.sqrt(), epsilon);
+            check_slopes(&centered, dtype, (0.75_f64 * 0.25).sqrt(), epsilon);
+            check_slopes(&adagrad, dtype, 1.0, epsilon);
         }
     }
 }

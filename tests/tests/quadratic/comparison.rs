@@ -21,8 +21,12 @@ fn a_hypergradient_is_compared_with_a_reference() {
     let response = &check.responses[0];
     assert_eq!((response.level, response.method, response.reference), ("inner", "identity", "dense"));
     // The ends of the spectrum: det(A − μI) changes its sign there and nowhere beyond.
-    let ends = eigenvalues();
-    assert!((response.largest - ends.1).abs() < 1e-3 && (response.smallest - ends.0).abs() < 1e-3, "{response}");
+    let (ends, found) = (eigenvalues(), response.spectrum);
+    assert!(
+        (found.largest.value - ends.1).abs() < 1e-10 && (found.smallest.value - ends.0).abs() < 1e-10,
+        "{response}"
+    );
+    assert!((response.condition() - ends.1 / ends.0).abs() < 1e-8, "{response}");
     // How far θ is from A⁻¹(Bλ + b).
     let right: Vec<f64> = (0..N).map(|i| B0[i] + (0..M).map(|j| B[i][j] * LAMBDA[j]).sum::<f64>()).collect();
     let away: Vec<f64> = solve(0.0, &right).iter().zip(THETA).map(|(best, theta)| best - theta).collect();

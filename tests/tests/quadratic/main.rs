@@ -6,9 +6,11 @@
 //! ```
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
+mod advice;
 mod comparison;
 mod own_method;
 mod penalty;
+mod references;
 
 use betty_runtime::{Engine, HypergradientConfig, LowerBatch, Stream, multilevel};
 use burn::module::{Module, Param};

@@ -141,8 +141,8 @@ fn failures_say_what_failed() {
     let (through, error) = failure(r#"{"method": "penalty", "steps": 50, "step_size": 2.0}"#);
     assert_eq!(through, "inner");
     // The largest eigenvalue is 2.2 or so, and the estimate comes from below.
-    let HypergradientError::Solve(SolveError::Diverged { curvature, .. }) = error else { panic!("{error}") };
-    assert!((1.5..2.3).contains(&curvature), "{curvature}");
+    let HypergradientError::Solve(SolveError::Diverged { largest, .. }) = error else { panic!("{error}") };
+    assert!((1.5..2.3).contains(&largest), "{largest}");
 
     // So far from θ that gradients overflow.
     let json = r#"{"method": "penalty", "steps": 50, "step_size": 1e200, "multiplier": 1e-200}"#;

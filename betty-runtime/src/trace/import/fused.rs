@@ -1,6 +1,6 @@
-//! Softmax, its logarithm and normalisation, recognised in the pieces that Burn records.
+//! Softmax, its logarithm, its quiet sister and normalisation, recognised in the pieces that Burn records.
 
-use super::Importer;
+use super::{Imported, Importer};
 use crate::graph::{Binary, NodeId, Op, Unary, WithScalar};
 
 impl Importer<'_> {
@@ -38,6 +38,48 @@ impl Importer<'_> {
             && self.graph.node(*indices).inputs == [*source];
         let op = if exponential.is_some() { Op::Softmax(axis) } else { Op::LogSoftmax(axis) };
         is_max.then_some((op, *source))
+    }
+
+    /// Burn records quiet softmax in pieces, with a shift `m` by a maximum that it detaches, which leaves no trace:
+    /// `exp(x − m) / (Σ exp(x − m) + exp(−m))`. Answers the same with `m` stopped, as the whole does not depend on it.
+    ///
+    /// Where all of `x` is far below 0, as in a row that is masked out, `exp(−m)` is infinite, and the derivatives through
+    /// `m` would be `0·∞` where they should cancel.
+    pub(super) fn as_quiet_softmax(&mut self, f: Binary, x: NodeId, y: NodeId) -> Imported<Option<NodeId>> {
+        let Some((axes, source, shift)) = self.quiet_softmax(f, x, y) else { return Ok(None) };
+        let shift = self.graph.push(Op::StopGradient, &[shift])?;
+        let shifted = self.graph.sub(source, shift)?;
+        let exponentials = self.graph.exp(shifted)?;
+        let sum = if axes.is_empty() { exponentials } else { self.graph.sum(exponentials, &axes)? };
+        let negative = self.graph.neg(shift)?;
+        let rest = self.graph.exp(negative)?;
+        let total = self.graph.add(sum, rest)?;
+        Ok(Some(self.graph.div(exponentials, total)?))
+    }
+
+    /// The dimension, `x` and `m` of a quiet softmax; no dimension where each entry is a row of its own.
+    fn quiet_softmax(&self, f: Binary, x: NodeId, y: NodeId) -> Option<(Vec<usize>, NodeId, NodeId)> {
+        let shifted = self.graph.node(self.through(x, |op| f == Binary::Div && *op == Op::Unary(Unary::Exp))?);
+        let (Op::Binary(Binary::Sub), [source, shift]) = (&shifted.op, shifted.inputs.as_slice()) else { return None };
+        let shift = self.unspread(*shift);
+        let total = self.graph.node(self.unspread(y));
+        let (Op::Binary(Binary::Add), [left, right]) = (&total.op, total.inputs.as_slice()) else { return None };
+        let is_rest = |node: NodeId| {
+            let negative = self.through(node, |op| *op == Op::Unary(Unary::Exp));
+            negative.and_then(|negative| self.through(negative, |op| *op == Op::Unary(Unary::Neg))) == Some(shift)
+        };
+        let sum = if is_rest(*right) { *left } else { is_rest(*left).then_some(*right)? };
+        let axes = match &self.graph.node(sum).op {
+            _ if sum == x => Vec::new(),
+            Op::Sum(axes) if self.graph.node(sum).inputs == [x] => axes.clone(),
+            _ => return None,
+        };
+        axes.iter().all(|&axis| self.graph.shape(shift)[axis] == 1).then_some((axes, *source, shift))
+    }
+
+    /// What a node spreads over a larger shape, or the node itself.
+    fn unspread(&self, node: NodeId) -> NodeId {
+        self.through(node, |op| matches!(op, Op::Expand(_))).unwrap_or(node)
     }
 
     /// Burn records layer norm in pieces. With `c = x − E x`: `c / √(E c² + ε)` along the last dimension.

@@ -199,7 +199,10 @@ impl Importer<'_> {
         let (x, y) = self.operands(&o.lhs, &o.rhs)?;
         let node = match self.as_softmax(f, x, y).or_else(|| self.as_normalization(f, x, y)) {
             Some((op, source)) => self.graph.push(op, &[source])?,
-            None => self.graph.push(Op::Binary(f), &[x, y])?,
+            None => match self.as_quiet_softmax(f, x, y)? {
+                Some(node) => node,
+                None => self.graph.push(Op::Binary(f), &[x, y])?,
+            },
         };
         self.set(&o.out, node)
     }

@@ -1,6 +1,8 @@
 //! A hypergradient compared with a reference on a user's own problem and data.
 
-use std::fmt::{self, Display, Formatter};
+mod report;
+
+pub use report::{HypergradientCheck, ResponseCheck};
 
 use super::error::EngineError;
 use super::gradient::Context;
@@ -11,65 +13,19 @@ use crate::config::{HypergradientConfig, Start};
 use crate::execute::{Value, Vector};
 use crate::graph::Distribution;
 use crate::hypergradient::{HypergradientError, Response, reference};
-use crate::linalg::{InnerProductSpace, LinearOperator, SolveError, largest_eigenvalue};
+use crate::linalg::{InnerProductSpace, SolveError, extreme_eigenvalues};
 
-/// Products spent on an end of a spectrum.
+/// The most products spent on a spectrum; a vector is kept of each.
 const PRODUCTS: usize = 60;
-
-/// How good a hypergradient is: the chosen methods against the derivative of the best responses themselves.
-#[derive(Clone, Debug, PartialEq)]
-pub struct HypergradientCheck {
-    /// The level.
-    pub level: &'static str,
-    /// Norm of the total gradient by the chosen methods.
-    pub norm: f64,
-    /// Norm of the total gradient by the reference.
-    pub reference_norm: f64,
-    /// `‖chosen − reference‖ / ‖reference‖`
-    pub relative_error: f64,
-    /// Cosine of the angle between both: 1 where they point the same way.
-    pub cosine: f64,
-    /// The levels that it passes through.
-    pub responses: Vec<ResponseCheck>,
-}
-
-/// What was seen of one best response.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ResponseCheck {
-    /// The level.
-    pub level: &'static str,
-    /// The chosen method.
-    pub method: &'static str,
-    /// The reference method, without damping.
-    pub reference: &'static str,
-    /// Relative residual that the chosen method reports, if it knows it.
-    pub residual: Option<f64>,
-    /// Relative residual of the reference.
-    pub reference_residual: f64,
-    /// Estimate of the largest eigenvalue of the (reduced) Hessian, from below.
-    pub largest: f64,
-    /// Estimate of its smallest eigenvalue, from above.
-    pub smallest: f64,
-    /// Norm of the level's total gradient, which vanishes at a best response.
-    pub gradient_norm: f64,
-    /// Length of a Newton step relative to the parameters: about how far the level is from its best response.
-    pub distance: f64,
-}
-
-impl ResponseCheck {
-    /// Largest over smallest eigenvalue, as far as they were seen; infinite where the Hessian does not curve upwards.
-    #[must_use]
-    pub fn condition(&self) -> f64 {
-        if self.smallest > 0.0 { self.largest / self.smallest } else { f64::INFINITY }
-    }
-}
 
 impl<P: Multilevel> Engine<P> {
     /// Compares the hypergradient of a level, by the methods that are configured, with a reference at the current point: the
     /// exact derivative of the best responses, by elimination for small levels and by long runs of minimal residuals for
-    /// others, without damping, and without the rounding of a level's `precision`.
+    /// others, without damping, and without the rounding of a level's `precision`. Where the reference does not converge, as
+    /// its residual tells, nothing is judged: see [`HypergradientCheck::is_judged`].
     ///
-    /// Two total gradients and some hundred products; nothing is changed, and the batches stay the next ones.
+    /// Two total gradients, up to some thousand products, and the memory of 60 vectors of the size of a level's parameters;
+    /// nothing is changed, and the batches stay the next ones.
     ///
     /// # Errors
     /// [`EngineError`] as for a step; [`EngineError::NoHypergradient`] for a level whose gradient is only direct, and
@@ -188,11 +144,7 @@ impl<P: Multilevel> Engine<P> {
         let mut system = response.reduced(stop);
         let start = noise(&parameters);
         let solve = |error| failed(name)(HypergradientError::from(error));
-        // The eigenvalue λ of largest magnitude is one end of the spectrum; that of λI − H leads to the other.
-        let one = largest_eigenvalue(&mut system, &start, PRODUCTS).map_err(solve)?;
-        let mut mirrored = Mirrored { system: &mut system, at: one };
-        let other = one - largest_eigenvalue(&mut mirrored, &start, PRODUCTS).map_err(solve)?;
-        let (largest, smallest) = (one.max(other), one.min(other));
+        let spectrum = extreme_eigenvalues(&mut system, 0.0, &start, PRODUCTS).map_err(solve)?;
         let newton = method.as_ref().map(|method| method.solve(&mut system, &gradient.gradient, None));
         // Where there is no Newton step, the level is no way from a best response.
         let newton = match newton {
@@ -207,8 +159,7 @@ impl<P: Multilevel> Engine<P> {
             reference: method.map_or("", |method| method.name()),
             residual: None,
             reference_residual: f64::NAN,
-            largest,
-            smallest,
+            spectrum,
             gradient_norm: gradient.norm,
             distance: newton / parameters.dot(&parameters)?.sqrt(),
         })
@@ -222,67 +173,4 @@ fn noise(like: &Vector) -> Vector {
         Value::draw(&value.shape(), value.dtype(), distribution, 0, number, &value.device())
     });
     Vector(draws.collect())
-}
-
-/// `at·I − A`
-struct Mirrored<'a, A> {
-    system: &'a mut A,
-    at: f64,
-}
-
-impl<A: LinearOperator> LinearOperator for Mirrored<'_, A> {
-    type Vector = A::Vector;
-    type Error = A::Error;
-
-    fn apply(&mut self, x: &A::Vector) -> Result<A::Vector, A::Error> {
-        let mut product = self.system.apply(x)?;
-        product.scale(-1.0);
-        product.add_scaled(self.at, x);
-        Ok(product)
-    }
-}
-
-impl Display for HypergradientCheck {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let verdict = match (self.relative_error, self.cosine) {
-            (error, _) if error < 1e-2 => "agrees with the reference",
-            (_, cosine) if cosine > 0.95 => "points the right way, but its length is off",
-            (_, cosine) if cosine > 0.5 => "points roughly the right way",
-            _ => "does not point the right way; try a more exact method",
-        };
-        writeln!(f, "the hypergradient of `{}` {verdict}", self.level)?;
-        writeln!(
-            f,
-            "  relative error {:.1e}, cosine {:.4}, norm {:.3e} against {:.3e}",
-            self.relative_error, self.cosine, self.norm, self.reference_norm
-        )?;
-        self.responses.iter().try_for_each(|response| write!(f, "{response}"))
-    }
-}
-
-impl Display for ResponseCheck {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        writeln!(f, "through `{}` by {}, reference {}", self.level, self.method, self.reference)?;
-        match self.residual {
-            Some(residual) => write!(f, "  residual {residual:.1e}")?,
-            None => write!(f, "  residual unknown")?,
-        }
-        writeln!(f, ", of the reference {:.1e}", self.reference_residual)?;
-        write!(f, "  eigenvalues seen from {:.2e} to {:.2e}", self.smallest, self.largest)?;
-        if self.smallest > 0.0 {
-            writeln!(f, " (condition {:.1e})", self.condition())?;
-        } else {
-            writeln!(
-                f,
-                ": not positive definite here; damp by more than {:.1e}, or use minres or gmres",
-                -self.smallest
-            )?;
-        }
-        let advice = if self.distance < 1e-2 { "" } else { "; let it converge further, with a larger `unroll` say" };
-        writeln!(
-            f,
-            "  gradient norm {:.1e}, about {:.1e} of its parameters away from its best response{advice}",
-            self.gradient_norm, self.distance
-        )
-    }
 }

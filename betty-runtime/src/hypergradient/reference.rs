@@ -1,0 +1,75 @@
+//! What the other methods are judged by: as exact as it gets, with a residual that is measured.
+
+use std::rc::Rc;
+
+use super::{HypergradientError, HypergradientMethod, Solved, System};
+use crate::execute::Vector;
+use crate::linalg::{DenseOptions, InnerProductSpace, MinresOptions, SolveError, dense, minres};
+
+/// Up to how many unknowns the whole matrix is formed.
+const DENSE: usize = 1000;
+/// The most iterations in a row, and how often more follow on what is left.
+const ITERATIONS: usize = 500;
+const RUNS: usize = 3;
+/// Relative residual that is small enough.
+const TOLERANCE: f64 = 1e-10;
+
+/// The most exact method there is for this many unknowns, without damping.
+#[must_use]
+pub fn reference(unknowns: usize) -> Rc<dyn HypergradientMethod> {
+    Rc::new(Reference { is_dense: unknowns <= DENSE })
+}
+
+/// `H q = v` by elimination, or by minimal residuals where `H` is large or has no inverse.
+#[derive(Clone, Copy, Debug)]
+struct Reference {
+    is_dense: bool,
+}
+
+impl HypergradientMethod for Reference {
+    fn name(&self) -> &'static str {
+        if self.is_dense { "dense" } else { "minres" }
+    }
+
+    fn solve(&self, system: &mut System<'_>, v: &Vector, _guess: Option<Vector>) -> Result<Solved, HypergradientError> {
+        if self.is_dense {
+            match dense(system, v, &DenseOptions { damping: 0.0, limit: DENSE }) {
+                // Unknowns that the loss does not depend on make it so, and do not matter.
+                Err(SolveError::Singular { .. }) => {}
+                solved => return Ok(solved?.into()),
+            }
+        }
+        minimal_residual(system, v)
+    }
+
+    fn needs_symmetry(&self) -> bool {
+        !self.is_dense
+    }
+}
+
+/// Minimal residuals, and once more on what is left: the residual that a run reports is smaller than the true one by what
+/// rounding has done to it.
+fn minimal_residual(system: &mut System<'_>, v: &Vector) -> Result<Solved, HypergradientError> {
+    let options = MinresOptions { iterations: ITERATIONS, tolerance: TOLERANCE, damping: 0.0 };
+    let scale = v.dot(v)?.sqrt();
+    let (mut best, mut residual) = (None, 1.0);
+    for _ in 0..RUNS {
+        let x = match minres(system, v, best.clone(), &options) {
+            Ok(solution) => solution.x,
+            // There is no solution, and nothing better than what has been found.
+            Err(SolveError::Singular { .. }) => break,
+            Err(error) => return Err(error.into()),
+        };
+        let mut left = v.clone();
+        left.add_scaled(-1.0, &system.apply(&x)?);
+        let now = if scale > 0.0 { left.dot(&left)?.sqrt() / scale } else { 0.0 };
+        let goes_on = now < 0.5 * residual && now > TOLERANCE;
+        if now < residual {
+            (best, residual) = (Some(x), now);
+        }
+        if !goes_on {
+            break;
+        }
+    }
+    Ok(Solved { x: best.unwrap_or_else(|| v.zero()), residual: Some(residual) })
+}
