@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use burn::module::{Module, ModuleMapper, Param, Parameter};
 use burn::tensor::kind::Basic;
-use burn::tensor::{Bool, DType, Device, DispatchTensor, Int, Tensor, TensorData};
+use burn::tensor::{Bool, DType, Device, DispatchTensor, Float, Int, Tensor, TensorData};
 use burn_backend::BackendTypes;
 use burn_dispatch::backends::{Autodiff, Capture};
 use burn_dispatch::{BackendTensor, DispatchTensorKind};
@@ -218,7 +218,7 @@ impl BatchMapper for PlaceBatch<'_, '_> {
         let value = &self.tracer.batch.values()[self.index];
         let (shape, dtype) = (value.shape(), value.dtype());
         self.index += 1;
-        Number::recorded(self.tracer.place(source, shape, dtype))
+        Number::recorded(Tensor::from_dispatch(self.tracer.place::<1, Float>(source, shape, dtype, false)))
     }
 
     fn plain(&mut self, _hash: u64) {}
