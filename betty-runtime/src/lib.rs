@@ -16,7 +16,7 @@
 //! | [`hypergradient`] | the methods that differentiate a best response |
 //! | [`config`] | a program's numbers, overridable at run time |
 //! | [`engine`] | the schedule, executed on data |
-//! | [`file`] | files that are whole or not there, folders that one run at a time writes into |
+//! | [`file`](mod@file) | files that are whole or not there, folders that one run at a time writes into |
 
 pub mod config;
 pub mod derivatives;
