@@ -35,7 +35,7 @@ pub struct Verification {
 }
 
 /// Why two gradients could not be computed.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 pub enum VerificationError {
     /// A derivative cannot be built.
     #[error(transparent)]
@@ -44,6 +44,8 @@ pub enum VerificationError {
     #[error(transparent)]
     Read(#[from] ReadError),
 }
+
+crate::debug_as_report!(VerificationError);
 
 /// What two gradients at one point say.
 #[derive(Clone, Debug, PartialEq)]

@@ -52,9 +52,10 @@ fn a_trace_still_works_after_one_that_failed() {
 }
 
 #[test]
-fn a_panic_of_the_loss_keeps_its_message() {
+fn a_panic_of_the_loss_keeps_its_message_and_says_where() {
     let error = refusal(|_| panic!("a message of {} words", 4));
-    assert!(matches!(&error, TraceError::Panicked { message, .. } if message == "a message of 4 words"), "{error}");
+    let says = |message: &str| message.starts_with("a message of 4 words (at ") && message.contains("errors.rs:");
+    assert!(matches!(&error, TraceError::Panicked { message, .. } if says(message)), "{error}");
 }
 
 #[test]

@@ -50,7 +50,7 @@ impl Default for Verify {
 }
 
 /// Why a gradient could not be compared with Burn's.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Unverified {
     /// No point was found at which both gradients are finite.
@@ -71,6 +71,8 @@ pub enum Unverified {
         cut: Option<Box<TraceError>>,
     },
 }
+
+crate::debug_as_report!(Unverified);
 
 /// What became of a comparison that found no difference.
 pub(super) enum Outcome {

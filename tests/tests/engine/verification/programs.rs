@@ -85,8 +85,8 @@ fn a_divergence_at_its_minimum() {
     }
 }
 
-fn plain(upper: &Vector, _lower: &Linear, _x: Tensor<2>) -> Tensor<1> {
-    upper.val().square()
+fn plain(upper: &Vector, lower: &Linear, _x: Tensor<2>) -> Tensor<1> {
+    upper.val().square() + lower.weight.val().square().mean()
 }
 
 /// The entropy of predictions, scaled by the upper number.
@@ -114,8 +114,8 @@ fn normalised(vector: &Vector, upper: &Vector, x: Tensor<2>) -> Tensor<1> {
     (x * (centred / deviation).unsqueeze::<2>().repeat_dim(0, rows)).sum().square() * upper.val().exp()
 }
 
-fn plain_vector(upper: &Vector, _lower: &Vector, _x: Tensor<2>) -> Tensor<1> {
-    upper.val().square()
+fn plain_vector(upper: &Vector, lower: &Vector, _x: Tensor<2>) -> Tensor<1> {
+    upper.val().square() + lower.val().square().mean()
 }
 
 bilevel!(Normalised, NormalisedData, NormalisedConfig, Vector, Tensor<2>, normalised, plain_vector);
@@ -136,8 +136,8 @@ fn bigrams(table: &Matrix, upper: &Vector, pairs: Tensor<2, Int>) -> Tensor<1> {
     log.mean().neg() + table.val().square().sum() * upper.val().exp()
 }
 
-fn plain_table(upper: &Vector, _table: &Matrix, _pairs: Tensor<2, Int>) -> Tensor<1> {
-    (upper.val() + 5.0).square()
+fn plain_table(upper: &Vector, table: &Matrix, _pairs: Tensor<2, Int>) -> Tensor<1> {
+    (upper.val() + 5.0).square() + table.val().square().mean()
 }
 
 bilevel!(
@@ -184,8 +184,8 @@ fn normed(net: &Normed, upper: &Vector, x: Tensor<2>) -> Tensor<1> {
     (out - x.slice_dim(1, 0..2)).square().mean() * upper.val().exp()
 }
 
-fn plain_normed(upper: &Vector, _net: &Normed, _x: Tensor<2>) -> Tensor<1> {
-    upper.val().square()
+fn plain_normed(upper: &Vector, net: &Normed, _x: Tensor<2>) -> Tensor<1> {
+    upper.val().square() + net.layer.weight.val().square().mean()
 }
 
 bilevel!(LargeBatch, LargeBatchData, LargeBatchConfig, Normed, Tensor<2>, normed, plain_normed);
@@ -230,8 +230,8 @@ fn low_rank(net: &Headed, upper: &Vector, x: Tensor<2>) -> Tensor<1> {
     (fixed + correction).square().mean() * upper.val().exp()
 }
 
-fn plain_headed(upper: &Vector, _net: &Headed, _x: Tensor<2>) -> Tensor<1> {
-    upper.val().square()
+fn plain_headed(upper: &Vector, net: &Headed, _x: Tensor<2>) -> Tensor<1> {
+    upper.val().square() + net.head.val().square().mean()
 }
 
 /// The upper number scales a penalty through which it should be differentiated.
