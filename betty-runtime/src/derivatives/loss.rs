@@ -7,7 +7,8 @@ use burn::tensor::{DType, Device};
 
 use crate::execute::{Origin, Program, ReadError, Unread, Value, Vector};
 use crate::graph::{
-    Graph, GraphError, NodeId, Op, accumulator, dependents, products_as_given, products_in, reachable, vjp,
+    Graph, GraphError, NodeId, Op, accumulator, dependents, differentiated, products_as_given, products_in, reachable,
+    vjp,
 };
 use crate::trace::{Source, Trace};
 
@@ -17,6 +18,8 @@ pub struct Loss {
     device: Device,
     /// For each level the loss reads: its trainable leaves.
     parameters: BTreeMap<usize, Vec<NodeId>>,
+    /// For each of these whether a derivative leads to it.
+    reached: BTreeMap<usize, Vec<bool>>,
     gradients: HashMap<Vec<usize>, Rc<GradientProgram>>,
 }
 
@@ -69,7 +72,10 @@ impl Loss {
                 });
             }
         }
-        Loss { trace, device: device.clone(), parameters, gradients: HashMap::new() }
+        let led = differentiated(&trace.graph, trace.loss);
+        let read = |nodes: &Vec<NodeId>| nodes.iter().map(|node| led[node.index()]).collect();
+        let reached = parameters.iter().map(|(&level, nodes)| (level, read(nodes))).collect();
+        Loss { trace, device: device.clone(), parameters, reached, gradients: HashMap::new() }
     }
 
     /// The same loss with its matrix products and convolutions, and those of all its derivatives, computed in `dtype`.
@@ -147,6 +153,17 @@ impl Loss {
     /// About how many bytes the trace and its programs so far take.
     pub(crate) fn bytes(&self) -> usize {
         self.trace.graph.bytes() + self.gradients.values().map(|gradient| gradient.program.bytes()).sum::<usize>()
+    }
+
+    /// For each level that the loss is given, whether a derivative of the loss leads to each of the level's parameters. Where
+    /// none does there is no gradient, as Burn has none there.
+    pub fn reached(&self) -> impl Iterator<Item = (usize, &[bool])> {
+        self.reached.iter().map(|(&level, read)| (level, read.as_slice()))
+    }
+
+    /// As [`reached`](Self::reached), of one level that the loss is given.
+    pub fn reached_in(&self, level: usize) -> &[bool] {
+        self.reached.get(&level).map_or(&[], Vec::as_slice)
     }
 
     /// Whether a forward pass moves running statistics.

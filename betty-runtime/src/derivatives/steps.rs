@@ -35,6 +35,18 @@ pub struct Steps<'a> {
     pub from: Option<usize>,
 }
 
+impl Steps<'_> {
+    /// Which of the parameters and states a step on these losses leaves alone: those of parameters that no loss depends on.
+    fn still(&self, losses: &[&Loss]) -> Vec<usize> {
+        let parameters = self.trainable.len();
+        let each = (self.update.moved.len() - parameters) / parameters;
+        let is_read = |index: usize| losses.iter().any(|loss| loss.reached_in(self.level)[index]);
+        let still = (0..parameters).filter(|&index| !is_read(index));
+        let tensors = |index: usize| (0..each).map(move |state| parameters + index * each + state).chain([index]);
+        still.flat_map(tensors).collect()
+    }
+}
+
 /// What one step does to the parameters of a level, as a graph.
 #[derive(Clone, Debug)]
 pub struct StepGraph<'a> {
@@ -123,7 +135,11 @@ pub(super) fn unroll(build: &mut Build, steps: &Steps<'_>) -> Result<Unrolled, G
         for &(input, like) in &update.learned {
             images.insert(like, unrolling.build.input(input, update.graph.shape(like), update.graph.dtype(like)));
         }
+        let before = at;
         at = replay(&mut unrolling.build.graph, update.graph, update.moved, &images)?;
+        for still in steps.still(losses) {
+            at[still] = before[still];
+        }
         taken.push(evaluated);
     }
     for LevelAbove { level, parameters } in update.above {

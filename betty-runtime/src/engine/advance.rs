@@ -11,6 +11,7 @@ use super::metrics::Metrics;
 use super::numbers::{Numbers, Told};
 use super::program::Multilevel;
 use super::rates::LearningRates;
+use super::reads::{Moves, Reads};
 use super::record::Record;
 use super::step::{Evaluation, Step, mean};
 use super::train::Engine;
@@ -31,6 +32,8 @@ pub(super) struct Evaluated {
     numbers: Option<Numbers>,
     pub(super) gradients: Vec<Vector>,
     evaluations: Vec<Evaluation>,
+    /// What the gradients depend on.
+    pub(super) reads: Reads,
     /// What the level's running statistics have become.
     statistics: Vec<(usize, Value)>,
 }
@@ -207,6 +210,7 @@ impl<P: Multilevel> Engine<P> {
             let (part, evaluation) = found?;
             evaluated.statistics.retain(|(index, _)| part.statistics.iter().all(|(newer, _)| newer != index));
             evaluated.statistics.extend(part.statistics);
+            evaluated.reads.add(&part.reads);
             evaluated.gradients.push(part.gradient);
             evaluated.evaluations.extend(evaluation);
             if self.levels[k].evaluations() == 1 {
@@ -242,8 +246,9 @@ impl<P: Multilevel> Engine<P> {
         let observed_rate = self.observed_rate(k, &learned)?;
         let level = &mut self.levels[k];
         let rates = level.learning_rates();
+        let moves = level.moves(&evaluated.reads.level(k, gradient.0.len()));
         let kept = level.trajectory.is_some().then(|| gradient.clone());
-        let moved = level.moved(gradient, learned.clone(), &rates);
+        let moved = level.moved(gradient, learned.clone(), &rates, &moves);
         let finiteness = Self::finiteness(&moved, &statistics);
         let (square_norm, finiteness) = match numbers {
             Some(numbers) => {
@@ -259,12 +264,12 @@ impl<P: Multilevel> Engine<P> {
             self.check_moved(k, &moved, &statistics, norm, rate)?;
         }
         if let Some(gradient) = kept {
-            self.record(k, gradient, evaluations, learned, &rates)?;
+            self.record(k, gradient, evaluations, learned, &rates, &moves)?;
         }
         self.watch(k, norm);
         let level = &mut self.levels[k];
         let (name, learning_rate) = (level.name, observed_rate.unwrap_or(rates.base));
-        level.arrive(moved, rates);
+        level.arrive(moved, rates, &moves);
         level.stepped = Some(self.clock.tick());
         level.set_statistics(statistics);
         self.stale = true;
@@ -292,12 +297,14 @@ impl<P: Multilevel> Engine<P> {
         evaluations: Vec<Evaluation>,
         learned: Vec<Value>,
         rates: &LearningRates,
+        moves: &Moves,
     ) -> Result<(), EngineError> {
         let level = &self.levels[k];
         let Some(steps) = &level.trajectory else { return Ok(()) };
-        let (before, number) = (Some(level.before(gradient, learned.clone())), level.next_number());
+        let before = Some(level.before(gradient, learned.clone()));
         let (above, time, needed) = (self.parameters_of(self.depends_on(k)), self.clock.now(), self.needed(k));
-        let step = Step { time, start: None, evaluations, rates: rates.clone(), learned, number, before };
+        let moves = Rc::clone(moves);
+        let step = Step { time, start: None, evaluations, rates: rates.clone(), learned, moves, before };
         let noted = self.lead(k, &step).and_then(|()| steps.add(step, above, &needed));
         noted.map_err(|source| EngineError::Method { level: level.name.into(), source: Box::new(source) })
     }

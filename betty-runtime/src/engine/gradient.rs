@@ -10,6 +10,7 @@ use super::level::Level;
 use super::losses::gather;
 use super::numbers::{Numbers, Told};
 use super::program::Multilevel;
+use super::reads::Reads;
 use super::record::Record;
 use super::replays::UpperLoss;
 use super::schedule::Through;
@@ -57,7 +58,7 @@ impl<P: Multilevel> Engine<P> {
         seed: u64,
         record: bool,
     ) -> Result<(Found, Option<Evaluation>), EngineError> {
-        let Derivative { own, below, statistics, mut numbers } = self.launch(k, batch, seed)?;
+        let Derivative { own, below, statistics, mut reads, mut numbers } = self.launch(k, batch, seed)?;
         let mut gradient = own;
         let mut context = Context::default();
         let mut multipliers = Blocks::default();
@@ -69,6 +70,7 @@ impl<P: Multilevel> Engine<P> {
             if let Some(indirect) = indirect {
                 gradient.add_scaled(-1.0, &indirect);
             }
+            reads = self.reads_through(k, Reads::both(&reads, &context.reads));
             numbers.total = Some(Unread::square_norm(&gradient));
             multipliers = solution;
             for (&stop, &SolveReport { products, residual }) in context.response.reports() {
@@ -78,7 +80,7 @@ impl<P: Multilevel> Engine<P> {
             }
         }
         let (program, inputs) = (Rc::clone(&numbers.program), numbers.inputs.clone());
-        let found = Found { gradient, statistics, numbers };
+        let found = Found { gradient, statistics, reads: Rc::new(reads), numbers };
         if !record {
             return Ok((found, None));
         }
@@ -90,8 +92,22 @@ impl<P: Multilevel> Engine<P> {
         let begun =
             context.grounds.iter().filter_map(|(&level, ground)| Some((level, ground.steps()?.begun?))).collect();
         let sites = context.sites.into_iter().chain([site]).collect();
-        let (time, batch) = (self.clock.now(), Rc::clone(batch));
-        Ok((found, Some(Evaluation { time, batch, sites, program, inputs, own, begun, above })))
+        let (time, batch, reads) = (self.clock.now(), Rc::clone(batch), Rc::clone(&found.reads));
+        Ok((found, Some(Evaluation { time, batch, sites, program, inputs, own, begun, above, reads })))
+    }
+
+    /// What the total gradient of level `k` depends on, its loss and those below depending on `reads`: also on what learned
+    /// numbers of their optimizers are made of, and on what their steps begin at.
+    pub(super) fn reads_through(&self, k: usize, mut reads: Reads) -> Reads {
+        for stop in P::SCHEDULE.levels[k].sweep {
+            for source in self.levels[stop.level].update.learned().sources() {
+                reads.add_one(source.level, source.parameter, self.levels[source.level].trainable.len());
+            }
+            if let Some(from) = self.starts_from(stop.level) {
+                reads.begin_at(stop.level, from);
+            }
+        }
+        reads
     }
 
     /// As [`launch`](Self::launch), with numbers that have been checked.
@@ -114,8 +130,9 @@ impl<P: Multilevel> Engine<P> {
         let own = parts.next().map(|(_, own)| own).unwrap_or_default();
         let below = parts.collect();
         let statistics = own_statistics(k, advances);
+        let reads = Reads::of(self.losses.get(k, batch));
         let numbers = Numbers { status, total: None, program, batch: Rc::clone(batch), inputs, seed };
-        Ok(Derivative { own, below, statistics, numbers })
+        Ok(Derivative { own, below, statistics, reads, numbers })
     }
 
     /// Adds every level that the hypergradient of level `k` passes through to the context, at the current point; `twice` if
@@ -141,6 +158,7 @@ impl<P: Multilevel> Engine<P> {
                     false => EngineError::NoSteps { level },
                 }
             })?;
+            context.reads.add(&steps.reads());
             if context.together.contains(&level) {
                 continue;
             }
@@ -179,11 +197,16 @@ impl<P: Multilevel> Engine<P> {
         let by_step = config.filter(|method| self.methods[level].is_none() && method.looks_at_next_step());
         let is_leaf = P::SCHEDULE.levels[level].sweep.is_empty();
         let mut gradient = Vector::default();
+        let mut read = Vec::new();
         if is_leaf && by_step.is_none() {
-            self.losses.prepare(&self.problem, &self.levels, level, &batch, seed)?;
+            let loss = self.losses.prepare(&self.problem, &self.levels, level, &batch, seed)?;
+            context.reads.add(&Reads::of(loss));
         } else {
-            let Derivative { own, below, .. } = self.derivative(level, &batch, seed)?;
+            let Derivative { own, below, reads, .. } = self.derivative(level, &batch, seed)?;
             gradient = own;
+            let through = self.reads_through(level, Reads::both(&reads, &context.reads));
+            read = through.level(level, gradient.0.len());
+            context.reads.add(&reads);
             if !is_leaf {
                 // Its total gradient rests on answers from below, whose multipliers are part of its point.
                 let (indirect, multipliers) = self.indirect(level, context, &below)?;
@@ -194,7 +217,7 @@ impl<P: Multilevel> Engine<P> {
         context.grounds.insert(level, Ground::Loss { batch, seed });
         let mut site = self.site(level, context, solution)?;
         if let Some(method) = by_step {
-            site.method = method.build_on(self.levels[level].next_step(gradient, self.learned(level)));
+            site.method = method.build_on(self.levels[level].next_step(gradient, self.learned(level), &read));
         }
         context.response.add(level, site.stop());
         context.sites.push(site);
@@ -306,6 +329,8 @@ pub(super) struct Found {
     pub(super) gradient: Vector,
     /// The level's running statistics after its forward pass: which of its leaves, and the value.
     pub(super) statistics: Vec<(usize, Value)>,
+    /// What the gradient depends on.
+    pub(super) reads: Rc<Reads>,
     pub(super) numbers: Numbers,
 }
 
@@ -317,6 +342,8 @@ struct Derivative {
     below: Blocks,
     /// The level's running statistics after the forward pass.
     statistics: Vec<(usize, Value)>,
+    /// What the loss depends on.
+    reads: Reads,
     numbers: Numbers,
 }
 
@@ -332,6 +359,8 @@ pub(super) struct Context {
     pub(super) leader: Option<usize>,
     /// The stops whose steps are gone through together.
     pub(super) together: Vec<usize>,
+    /// What the losses depend on that it goes through.
+    reads: Reads,
     pub(super) response: Response,
 }
 

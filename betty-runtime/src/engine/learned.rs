@@ -31,7 +31,7 @@ pub(super) struct Source {
     /// Its place among all tensors of the level.
     pub(super) leaf: usize,
     /// Its place among the parameters of the level.
-    parameter: usize,
+    pub(super) parameter: usize,
     shape: Vec<usize>,
     dtype: DType,
 }

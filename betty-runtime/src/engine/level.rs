@@ -7,14 +7,16 @@ use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
 use burn::module::ParamId;
 use burn::tensor::{DType, Device};
 
+use super::coming::ComingStep;
 use super::error::EngineError;
 use super::learned::LearnedNumbers;
 use super::rates::LearningRates;
+use super::reads::Moves;
 use super::record::Record;
 use super::runaway::Usual;
 use super::selection;
 use super::step::Restart;
-use super::update::{Before, ComingStep, Update};
+use super::update::{Before, Update};
 use crate::config::{Hyperparameter, LevelConfig, Start, check_rounded};
 use crate::execute::{ReadError, Value, Vector};
 use crate::graph::accumulator;
@@ -47,6 +49,8 @@ pub(super) struct Level {
     pub(super) initial: Vec<Value>,
     /// Steps of the optimizer since the level last started.
     pub(super) taken: u64,
+    /// How many of these left each parameter alone.
+    pub(super) rests: Vec<u64>,
     /// Whether the level's steps are undone after the coming step of a level above.
     pub(super) looks_ahead: bool,
     /// Learning rates of the last step.
@@ -89,6 +93,7 @@ pub(super) struct Place {
     steps: u64,
     stepped: Option<u64>,
     taken: u64,
+    rests: Vec<u64>,
     last: Option<Seeded>,
     trajectory: Option<Record>,
 }
@@ -106,6 +111,9 @@ impl Level {
             return Err(EngineError::TiedApart { level: name.into(), one, other, differ });
         }
         let mut leaves = leaves(places);
+        for leaf in leaves.iter().filter(|leaf| !leaf.also.is_empty()) {
+            tracing::info!(level = name, places = ?leaf.paths().collect::<Vec<_>>(), "one tensor in several places");
+        }
         let trainable = selection::parameters(name, &leaves, config)?;
         let parameters: Vec<&Leaf> = trainable.iter().map(|&i| &leaves[i]).collect();
         let types = |of: fn(DType) -> DType| {
@@ -140,6 +148,7 @@ impl Level {
             also,
             ids,
             constants,
+            rests: vec![0; trainable.len()],
             trainable,
             update,
             states,
@@ -172,6 +181,7 @@ impl Level {
         let shapes = |states: &[Value]| states.iter().map(|state| (state.shape(), state.dtype())).collect::<Vec<_>>();
         if self.trainable == fresh.trainable && shapes(&self.states) == shapes(&fresh.states) {
             fresh.states.clone_from(&self.states);
+            fresh.rests.clone_from(&self.rests);
             fresh.last_rates.clone_from(&self.last_rates);
             fresh.taken = self.taken;
         }
@@ -247,9 +257,10 @@ impl Level {
         }
     }
 
-    /// Number of the coming step for the optimizer, from 1.
-    pub(super) fn next_number(&self) -> u64 {
-        self.taken + 1
+    /// What the coming step moves, if that is what is read.
+    pub(super) fn moves(&self, read: &[bool]) -> Moves {
+        let number = |rests: u64| self.taken.saturating_sub(rests).saturating_add(1);
+        read.iter().zip(&self.rests).map(|(read, &rests)| read.then(|| number(rests))).collect()
     }
 
     /// Starts again with a new optimizer at this time: at the first parameters, or at those of another level.
@@ -257,6 +268,7 @@ impl Level {
         self.leaves = from.map_or(&self.initial, |from| &from.leaves).clone();
         self.states = self.update.initial_states(self.trainable.iter().map(|&i| &self.leaves[i]));
         self.taken = 0;
+        self.rests.fill(0);
         if let Some(steps) = &self.trajectory {
             steps.restart(Restart { time, from: from.map(|from| from.number), undone: None });
         }
@@ -281,6 +293,7 @@ impl Level {
             steps: self.steps,
             stepped: self.stepped,
             taken: self.taken,
+            rests: self.rests.clone(),
             last: self.last.clone(),
             trajectory: self.trajectory.as_ref().map(Record::copied),
         }
@@ -299,12 +312,13 @@ impl Level {
             steps,
             stepped,
             taken,
+            rests,
             last,
             trajectory,
         } = place;
         (self.leaves, self.states, self.scheduler) = (leaves, states, scheduler);
         (self.last_rates, self.metrics) = (last_rates, metrics);
-        (self.steps, self.stepped, self.taken, self.last) = (steps, stepped, taken, last);
+        (self.steps, self.stepped, self.taken, self.rests, self.last) = (steps, stepped, taken, rests, last);
         match (read, &self.trajectory) {
             (Some(time), Some(steps)) => steps.restart(Restart { time, from: None, undone: Some(undone) }),
             // Others may go back to the same place.
@@ -313,10 +327,10 @@ impl Level {
     }
 
     /// The step that the level would take along `gradient`, at the learning rates of its last step.
-    pub(super) fn next_step(&self, gradient: Vector, learned: Vec<Value>) -> Rc<dyn NextStep> {
-        let (before, number) = (self.before(gradient, learned), self.next_number());
+    pub(super) fn next_step(&self, gradient: Vector, learned: Vec<Value>, read: &[bool]) -> Rc<dyn NextStep> {
+        let (before, moves) = (self.before(gradient, learned), self.moves(read));
         let rates = self.last_rates.clone().unwrap_or_else(|| self.configured_rates());
-        Rc::new(ComingStep { update: Rc::clone(&self.update), before, rates, number })
+        Rc::new(ComingStep { update: Rc::clone(&self.update), before, rates, moves })
     }
 
     /// What the coming step is taken from.
@@ -342,13 +356,14 @@ impl Level {
     }
 
     /// Where one optimizer step along `gradient` leads, with these tensors for learned numbers.
-    pub(super) fn moved(&self, gradient: Vector, learned: Vec<Value>, rates: &LearningRates) -> Moved {
-        let (parameters, states) = self.update.run(self.before(gradient, learned), rates, self.next_number());
+    pub(super) fn moved(&self, gradient: Vector, learned: Vec<Value>, rates: &LearningRates, moves: &Moves) -> Moved {
+        let (parameters, states) = self.update.run(self.before(gradient, learned), rates, moves);
         Moved { parameters, states }
     }
 
     /// Takes a step.
-    pub(super) fn arrive(&mut self, Moved { parameters, states }: Moved, rates: LearningRates) {
+    pub(super) fn arrive(&mut self, Moved { parameters, states }: Moved, rates: LearningRates, moves: &Moves) {
+        self.rests.iter_mut().zip(moves.iter()).for_each(|(rests, moves)| *rests += u64::from(moves.is_none()));
         self.set_parameters(parameters);
         self.states = states;
         self.last_rates = Some(rates);

@@ -236,7 +236,8 @@ impl<'a> Descent<'a> {
             false => Vector(before.states.clone()).zero().0,
         };
         let point = before.parameters.clone();
-        let pulled = steps.update.pull_back(before, &step.rates, step.number, cotangents.parameters, states);
+        let cotangents = (cotangents.parameters, states);
+        let pulled = steps.update.pull_back(before, &step.rates, &step.moves, cotangents);
         let Before { mut parameters, mut gradient, states, learned } = pulled.map_err(ProductError::from)?;
         let learned = Vector(learned);
         let mut sent = Vec::new();

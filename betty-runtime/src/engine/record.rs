@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use super::carried::TOGETHER;
 use super::ground::StepsGround;
+use super::reads::Reads;
 use super::replays::{Replayed, Replays, UpperLoss};
 use super::step::{Restart, Step};
 use super::tangents::Tangents;
@@ -98,6 +99,15 @@ impl Record {
         match self {
             Self::Steps(steps) => steps.borrow_mut().forget(),
             Self::Tangents(_) | Self::Replays(_) => self.restart(Restart::default()),
+        }
+    }
+
+    /// What the steps depend on.
+    pub(super) fn reads(&self) -> Reads {
+        match self {
+            Self::Steps(steps) => steps.borrow().reads(),
+            Self::Tangents(tangents) => tangents.borrow().reads.clone(),
+            Self::Replays(replays) => replays.borrow().reads(),
         }
     }
 

@@ -6,6 +6,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use super::reads::Reads;
 use super::step::{Step, mean};
 use super::update::{Before, Update};
 use crate::derivatives::{GradientProgram, Variable};
@@ -56,6 +57,13 @@ impl Replays {
         self.from = from;
     }
 
+    /// What the steps depend on.
+    pub(super) fn reads(&self) -> Reads {
+        let mut reads = Reads::default();
+        self.steps.iter().flat_map(|step| &step.evaluations).for_each(|evaluation| reads.add(&evaluation.reads));
+        reads
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.steps.is_empty()
     }
@@ -79,12 +87,12 @@ impl Replays {
         if let Some(by) = self.from.and_then(|from| by.get(Variable::Level(from))) {
             parameters.add_scaled(factor, by);
         }
-        for Step { evaluations, rates, learned, number, .. } in &self.steps {
+        for Step { evaluations, rates, learned, moves, .. } in &self.steps {
             let gradients = evaluations.iter().map(|evaluation| evaluation.displaced_gradient(&parameters, factor, by));
             let gradient = mean(gradients, evaluations.len());
             let learned = numbers.displaced(learned, factor, by);
             let before = Before { parameters, gradient, states, learned };
-            (parameters, states) = self.update.run(before, rates, *number);
+            (parameters, states) = self.update.run(before, rates, moves);
         }
         parameters
     }

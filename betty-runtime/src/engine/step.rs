@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::rates::LearningRates;
+use super::reads::{Moves, Reads};
 use super::update::{Before, Update};
 use crate::derivatives::{Curvature, GradientProgram, Point, Variable};
 use crate::execute::{Value, Vector};
@@ -52,6 +53,8 @@ pub(super) struct Evaluation {
     pub(super) begun: Rc<[(usize, u64)]>,
     /// Where the parameters of other levels stand among them: the level, which of its parameters, and the place.
     pub(super) above: Rc<[(usize, usize, usize)]>,
+    /// What the gradient depends on.
+    pub(super) reads: Rc<Reads>,
 }
 
 /// A level goes on from other parameters than those that it has.
@@ -77,8 +80,8 @@ pub(super) struct Step {
     pub(super) rates: LearningRates,
     /// The tensors that learned numbers were made of.
     pub(super) learned: Vec<Value>,
-    /// Number of the step for the optimizer, from 1.
-    pub(super) number: u64,
+    /// Which parameters it moves.
+    pub(super) moves: Moves,
     /// What the step was taken from, unless it shall be computed again.
     pub(super) before: Option<Before>,
 }
@@ -96,7 +99,7 @@ pub(super) fn mean(mut gradients: impl Iterator<Item = Vector>, count: usize) ->
 impl Step {
     /// What the next step was taken from.
     pub(super) fn next(&self, update: &Update, before: Before, next: &Step) -> Before {
-        let (parameters, states) = update.run(before, &self.rates, self.number);
+        let (parameters, states) = update.run(before, &self.rates, &self.moves);
         let gradients = next.evaluations.iter().map(|evaluation| evaluation.gradient(&parameters));
         let gradient = mean(gradients, next.evaluations.len());
         Before { parameters, gradient, states, learned: next.learned.clone() }

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::carried::{Carried, Moving, gradients_along, together};
+use super::reads::Reads;
 use super::step::{Step, mean};
 use super::update::{Before, Update};
 use crate::derivatives::Variable;
@@ -36,18 +37,22 @@ pub(super) struct Tangents {
     starts: BTreeMap<usize, Option<usize>>,
     /// Levels that are followed, where they looked ahead from.
     places: BTreeMap<usize, Vec<Carried>>,
+    /// What the steps depend on.
+    pub(super) reads: Reads,
 }
 
 impl Tangents {
     pub(super) fn new(level: usize, update: Rc<Update>, directions: Rc<dyn Directions>) -> Self {
         let (carried, starts, places) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
-        Tangents { level, update, directions, carried, steps: 0, from: None, starts, places }
+        let reads = Reads::default();
+        Tangents { level, update, directions, carried, steps: 0, from: None, starts, places, reads }
     }
 
     /// Begins anew, at the parameters of a level if there is one.
     pub(super) fn restart(&mut self, from: Option<usize>) {
         self.carried.clear();
         self.starts.clear();
+        self.reads = Reads::default();
         (self.steps, self.from) = (0, from);
     }
 
@@ -111,11 +116,12 @@ impl Tangents {
             };
             let Moving { parameters, states } = carried.moving[&level].clone();
             let tangents = Before { parameters, gradient, states, learned };
-            let pushed = update.push_forward(before.clone(), &step.rates, step.number, tangents, count);
+            let pushed = update.push_forward(before.clone(), &step.rates, &step.moves, tangents, count);
             let (parameters, states) = pushed.map_err(ProductError::from)?;
             carried.moving.insert(level, Moving { parameters, states });
         }
         self.carried = carried;
+        step.evaluations.iter().for_each(|evaluation| self.reads.add(&evaluation.reads));
         Ok(())
     }
 

@@ -10,6 +10,7 @@ use std::rc::Rc;
 
 use super::ground::StepsGround;
 use super::passage::{Limit, Member, Passage};
+use super::reads::Reads;
 use super::rewind::Rewind;
 use super::step::{Restart, Step};
 use super::update::Update;
@@ -89,6 +90,13 @@ impl Steps {
         self.is_truncated
     }
 
+    /// What the steps depend on that are kept.
+    pub(super) fn reads(&self) -> Reads {
+        let mut reads = Reads::default();
+        self.steps.iter().flat_map(|step| &step.evaluations).for_each(|evaluation| reads.add(&evaluation.reads));
+        reads
+    }
+
     /// Whether no step was taken since the level last started.
     pub(super) fn is_empty(&self) -> bool {
         self.start.is_some() || self.steps.is_empty()
@@ -151,7 +159,8 @@ impl Steps {
         let first = self.steps.len() - self.run(true).min(self.looked_back(rounds));
         let steps = self.steps.iter().skip(first);
         let batches = steps.clone().map(|step| step.evaluations.iter().map(|of| Rc::clone(&of.batch)).collect());
-        let taken = steps.clone().map(|step| (step.clone(), self.update.numbers(&step.rates, step.number).collect()));
+        let numbers = |step: &Step| self.update.numbers(&step.rates, &step.moves).collect();
+        let taken = steps.clone().map(|step| (step.clone(), numbers(step)));
         let (from, begun) = match self.steps.get(first) {
             Some(Step { start: Some(Restart { from, undone: None, .. }), .. }) => (*from, None),
             Some(Step { time, .. }) => (None, Some(*time).filter(|_| !self.is_truncated)),

@@ -3,19 +3,15 @@
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::fmt;
-use std::rc::Rc;
 
 use burn::tensor::DType;
 
 use super::learned::LearnedNumbers;
 use super::rates::LearningRates;
-use crate::config::{Clip, LevelConfig};
+use crate::config::{Clip, LevelConfig, ProjectionConfig};
 use crate::derivatives::StepGraph;
 use crate::execute::{Cost, Program, Value, Vector};
 use crate::graph::{Graph, GraphError, NodeId, Vectorized, WithScalar, accumulator, for_each, jvp, vjp};
-use crate::hypergradient::{NextStep, ProductError};
-use crate::linalg::InnerProductSpace;
 use crate::optimizer::{Optimizer, UpdateInputs, bound, norm_ball};
 use crate::trace::Leaf;
 
@@ -34,6 +30,8 @@ pub(super) struct Update {
     forward: RefCell<HashMap<usize, Program>>,
     reverse: OnceCell<Program>,
     parameters: usize,
+    /// Whether the parameters that move are projected together, so that the step is told which those are.
+    joint: bool,
     learned: LearnedNumbers,
     dtype: DType,
 }
@@ -64,7 +62,11 @@ impl Update {
         let sources: Vec<NodeId> = learned.like().map(|(shape, dtype)| graph.input(shape, dtype)).collect();
         let fixed_rates = if learned.learning_rate().is_some() { 0 } else { parameters.len() };
         let rates: Vec<NodeId> = (0..fixed_rates).map(|_| graph.input(&[1], dtype)).collect();
-        let scalars: Vec<NodeId> = optimizer.scalars(1).iter().map(|_| graph.input(&[1], dtype)).collect();
+        let scalars_each = optimizer.scalars(1).len();
+        let scalars: Vec<NodeId> = (0..scalars_each * parameters.len()).map(|_| graph.input(&[1], dtype)).collect();
+        let joint = matches!(config.project, Some(ProjectionConfig::NormBall(_)));
+        let shares: Vec<NodeId> =
+            (0..if joint { parameters.len() } else { 0 }).map(|_| graph.input(&[1], dtype)).collect();
 
         let wide = |graph: &mut Graph, nodes: &[NodeId]| -> Result<Vec<NodeId>, GraphError> {
             nodes.iter().map(|&node| graph.cast(node, accumulator(graph.dtype(node)))).collect()
@@ -76,26 +78,41 @@ impl Update {
             let states = &states[i * per_parameter..(i + 1) * per_parameter];
             let numbers = learned.of_parameter(&mut graph, &sources, i)?;
             let learning_rate = learned.learning_rate().map_or_else(|| rates[i], |number| numbers[number]);
-            let (scalars, learned) = (&scalars, &numbers);
+            let (scalars, learned) = (&scalars[i * scalars_each..(i + 1) * scalars_each], &numbers);
             let inputs = UpdateInputs { parameter, gradient, states, learning_rate, scalars, learned };
             let updated = optimizer.update(&mut graph, &inputs)?;
             moved.push(updated.parameter);
             kept.extend(updated.states);
         }
-        if let Some(set) = &config.project {
-            moved = set.project(&mut graph, &moved)?;
-        }
+        moved = match &config.project {
+            None => moved,
+            Some(ProjectionConfig::NormBall(ball)) => norm_ball(&mut graph, &moved, &shares, ball.radius)?,
+            Some(set) => set.project(&mut graph, &moved)?,
+        };
         for (moved, &theta) in moved.iter_mut().zip(&thetas) {
             *moved = graph.cast(*moved, graph.dtype(theta))?;
         }
         moved.extend(kept);
         let tensors = [thetas, gradients, states, sources].concat();
-        let numbers = [rates, scalars].concat();
+        let numbers = [rates, scalars, shares].concat();
         let inputs = [tensors.as_slice(), &numbers].concat();
         let program = Program::new(&graph, &inputs, &moved, &parameters[0].value.device());
         let (forward, reverse) = (RefCell::default(), OnceCell::new());
         let parameters = parameters.len();
-        Ok(Update { optimizer, graph, tensors, numbers, moved, program, forward, reverse, parameters, learned, dtype })
+        Ok(Update {
+            optimizer,
+            graph,
+            tensors,
+            numbers,
+            moved,
+            program,
+            forward,
+            reverse,
+            parameters,
+            joint,
+            learned,
+            dtype,
+        })
     }
 
     /// How many parameters there are.
@@ -126,12 +143,27 @@ impl Update {
         parameters.flat_map(|parameter| std::iter::repeat_n(zeros(parameter), per_parameter)).collect()
     }
 
-    /// The parameters and states after step number `step` (counted from 1). Memory of the arguments is reused.
-    pub(super) fn run(&self, before: Before, rates: &LearningRates, step: u64) -> (Vector, Vec<Value>) {
-        let inputs = before.into_tensors().chain(self.numbers(rates, step));
+    /// The parameters and states after a step. Memory of the arguments is reused.
+    pub(super) fn run(&self, before: Before, rates: &LearningRates, moves: &[Option<u64>]) -> (Vector, Vec<Value>) {
+        let stay: Vec<(usize, Value)> = self.still(moves).map(|at| (at, self.at(&before, at).clone())).collect();
+        let inputs = before.into_tensors().chain(self.numbers(rates, moves));
         let mut moved = self.program.run(inputs, 0);
+        stay.into_iter().for_each(|(at, value)| moved[at] = value);
         let states = moved.split_off(self.parameters);
         (Vector(moved), states)
+    }
+
+    /// Which of the tensors after a step are those before it: parameters that the step does not move, and their states.
+    fn still(&self, moves: &[Option<u64>]) -> impl Iterator<Item = usize> {
+        let (parameters, each) = (self.parameters, self.optimizer.states());
+        let still: Vec<usize> = (0..parameters).filter(|&index| moves[index].is_none()).collect();
+        let tensors = move |index: usize| (0..each).map(move |state| parameters + index * each + state).chain([index]);
+        still.into_iter().flat_map(tensors)
+    }
+
+    /// The tensor before a step that has this place after it.
+    fn at<'b>(&self, before: &'b Before, at: usize) -> &'b Value {
+        before.parameters.0.get(at).unwrap_or_else(|| &before.states[at - self.parameters])
     }
 
     /// The transpose of the step's derivative, times cotangents of the parameters and states after it: what it adds to the
@@ -140,9 +172,8 @@ impl Update {
         &self,
         before: Before,
         rates: &LearningRates,
-        step: u64,
-        parameters: Vector,
-        states: Vec<Value>,
+        moves: &[Option<u64>],
+        cotangents: (Vector, Vec<Value>),
     ) -> Result<Before, GraphError> {
         let program = match self.reverse.get() {
             Some(program) => program,
@@ -151,12 +182,30 @@ impl Update {
                 self.reverse.get_or_init(|| program)
             }
         };
+        let (Vector(mut after), states) = cotangents;
         let (states_count, learned_count) = (states.len(), before.learned.len());
-        let inputs = before.into_tensors().chain(self.numbers(rates, step));
-        let mut found = program.run(inputs.chain(parameters.0).chain(states), 0);
+        after.extend(states);
+        // What a step leaves alone has the cotangent that it has after it, and sends none to anything else.
+        let zeros = |like: &Value| Value::zeros(&like.shape(), like.dtype(), self.program.device());
+        let mut still: Vec<(usize, Value)> = Vec::new();
+        for at in self.still(moves) {
+            let nothing = zeros(&after[at]);
+            still.push((at, std::mem::replace(&mut after[at], nothing)));
+        }
+        let inputs = before.into_tensors().chain(self.numbers(rates, moves));
+        let mut found = program.run(inputs.chain(after), 0);
         let learned = found.split_off(found.len() - learned_count);
-        let states = found.split_off(found.len() - states_count);
-        let gradient = Vector(found.split_off(self.parameters));
+        let mut states = found.split_off(found.len() - states_count);
+        let mut gradient = Vector(found.split_off(self.parameters));
+        for (at, cotangent) in still {
+            match at.checked_sub(self.parameters) {
+                Some(state) => states[state] = cotangent,
+                None => {
+                    gradient.0[at] = zeros(&gradient.0[at]);
+                    found[at] = cotangent;
+                }
+            }
+        }
         Ok(Before { parameters: Vector(found), gradient, states, learned })
     }
 
@@ -166,7 +215,7 @@ impl Update {
         &self,
         before: Before,
         rates: &LearningRates,
-        step: u64,
+        moves: &[Option<u64>],
         tangents: Before,
         count: usize,
     ) -> Result<(Vector, Vec<Value>), GraphError> {
@@ -175,8 +224,10 @@ impl Update {
             Entry::Occupied(program) => program.into_mut(),
             Entry::Vacant(place) => place.insert(self.forwarded(count)?),
         };
-        let inputs = before.into_tensors().chain(self.numbers(rates, step));
+        let stay: Vec<(usize, Value)> = self.still(moves).map(|at| (at, self.at(&tangents, at).clone())).collect();
+        let inputs = before.into_tensors().chain(self.numbers(rates, moves));
         let mut moved = program.run(inputs.chain(tangents.into_tensors()), 0);
+        stay.into_iter().for_each(|(at, tangent)| moved[at] = tangent);
         let states = moved.split_off(self.parameters);
         Ok((Vector(moved), states))
     }
@@ -212,39 +263,22 @@ impl Update {
         StepGraph { graph: &self.graph, tensors, numbers: &self.numbers, learned, above, moved: &self.moved }
     }
 
-    /// The learning rate of each parameter, unless it is learned, and the optimizer's other numbers. Equal rates share one
-    /// tensor.
-    pub(super) fn numbers(&self, rates: &LearningRates, step: u64) -> impl Iterator<Item = Value> {
-        let scalar = |number| Value::scalar(number, self.dtype, self.program.device());
-        let mut numbers: Vec<Value> = Vec::with_capacity(rates.each.len());
-        for (i, &rate) in rates.each.iter().enumerate() {
-            let known = rates.each[..i].iter().position(|earlier| *earlier == rate);
-            numbers.push(known.map_or_else(|| scalar(rate), |known| numbers[known].clone()));
-        }
-        numbers.extend(self.optimizer.scalars(step).into_iter().map(scalar));
+    /// The learning rate of each parameter, unless it is learned, and the optimizer's other numbers of each; where parameters are
+    /// projected together, 1 for those that are and 0 for the others. Equal numbers share one tensor.
+    pub(super) fn numbers(&self, rates: &LearningRates, moves: &[Option<u64>]) -> impl Iterator<Item = Value> {
+        let scalars = moves.iter().flat_map(|moves| self.optimizer.scalars(moves.unwrap_or(1)));
+        let shares = moves.iter().filter(|_| self.joint).map(|moves| f64::from(u8::from(moves.is_some())));
+        let mut known: Vec<(f64, Value)> = Vec::new();
+        let mut tensor = |number: f64| match known.iter().find(|(of, _)| of.to_bits() == number.to_bits()) {
+            Some((_, tensor)) => tensor.clone(),
+            None => {
+                let tensor = Value::scalar(number, self.dtype, self.program.device());
+                known.push((number, tensor.clone()));
+                tensor
+            }
+        };
+        let numbers: Vec<Value> = rates.each.iter().copied().chain(scalars).chain(shares).map(&mut tensor).collect();
         numbers.into_iter()
-    }
-}
-
-/// A step that a level could take.
-pub(super) struct ComingStep {
-    pub(super) update: Rc<Update>,
-    pub(super) before: Before,
-    pub(super) rates: LearningRates,
-    pub(super) number: u64,
-}
-
-impl NextStep for ComingStep {
-    fn pull_back(&self, v: &Vector) -> Result<Vector, ProductError> {
-        let states = Vector(self.before.states.clone()).zero().0;
-        let pulled = self.update.pull_back(self.before.clone(), &self.rates, self.number, v.clone(), states)?;
-        Ok(pulled.gradient.scaled(-1.0))
-    }
-}
-
-impl fmt::Debug for ComingStep {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ComingStep").field("number", &self.number).field("rates", &self.rates).finish_non_exhaustive()
     }
 }
 
@@ -267,7 +301,7 @@ fn inputs_like(graph: &mut Graph, nodes: &[NodeId]) -> Vec<NodeId> {
 fn clip(graph: &mut Graph, gradients: &[NodeId], clip: Option<Clip>) -> Result<Vec<NodeId>, GraphError> {
     match clip {
         None => Ok(gradients.to_vec()),
-        Some(Clip::Norm(limit)) => norm_ball(graph, gradients, limit),
+        Some(Clip::Norm(limit)) => norm_ball(graph, gradients, &[], limit),
         Some(Clip::Value(limit)) => gradients
             .iter()
             .map(|&gradient| {

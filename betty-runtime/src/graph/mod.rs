@@ -32,8 +32,8 @@ pub use op::{Binary, Comparison, Distribution, Op, Unary, Update, WithScalar};
 pub use scalar::Scalar;
 pub(crate) use transform::{Doubled, accumulator, in_f64, rounded};
 pub use transform::{
-    Image, Vectorized, dependents, expand_products, for_each, jvp, products_as_given, products_in, reachable, replay,
-    vectorize, vjp,
+    Image, Vectorized, dependents, differentiated, expand_products, for_each, jvp, products_as_given, products_in,
+    reachable, replay, vectorize, vjp,
 };
 
 /// A value in a [`Graph`].

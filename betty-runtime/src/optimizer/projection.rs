@@ -28,7 +28,7 @@ impl ProjectionConfig {
                 bound(graph, above, WithScalar::ClampMax, c.high)
             }),
             Self::Simplex(ref c) => each(&|graph, x| simplex(graph, x, c.total)),
-            Self::NormBall(ref c) => norm_ball(graph, parameters, c.radius),
+            Self::NormBall(ref c) => norm_ball(graph, parameters, &[], c.radius),
         }
     }
 }
@@ -39,16 +39,26 @@ pub(crate) fn bound(graph: &mut Graph, x: NodeId, bound: WithScalar, value: f64)
     graph.push(Op::WithScalar(bound, value), &[x])
 }
 
-/// The tensors scaled together to a norm of at most `radius`: `x · radius / √max(‖x‖², radius²)`.
+/// The tensors scaled together to a norm of at most `radius`: `x · radius / √max(‖x‖², radius²)`. With `shares`, the square of
+/// each tensor counts by a number of shape `[1]`.
 ///
 /// The root is taken of no less than `radius²`, so that inside the ball the factor is 1, and its derivative 0.
-pub(crate) fn norm_ball(graph: &mut Graph, tensors: &[NodeId], radius: f64) -> Result<Vec<NodeId>, GraphError> {
+pub(crate) fn norm_ball(
+    graph: &mut Graph,
+    tensors: &[NodeId],
+    shares: &[NodeId],
+    radius: f64,
+) -> Result<Vec<NodeId>, GraphError> {
     let Some(&first) = tensors.first() else { return Ok(Vec::new()) };
     let dtype = graph.dtype(first);
     let mut total = graph.full(&[1], dtype, 0.0);
-    for &tensor in tensors {
+    for (index, &tensor) in tensors.iter().enumerate() {
         let square = graph.dot(tensor, tensor)?;
-        let square = graph.cast(square, dtype)?;
+        let mut square = graph.cast(square, dtype)?;
+        if let Some(&share) = shares.get(index) {
+            let share = graph.cast(share, dtype)?;
+            square = graph.mul(square, share)?;
+        }
         total = graph.add(total, square)?;
     }
     let square = bound(graph, total, WithScalar::ClampMin, radius * radius)?;

@@ -22,5 +22,6 @@ mod selection;
 mod statistics;
 mod tied;
 mod twin;
+mod unread;
 mod verification;
 mod warmup;

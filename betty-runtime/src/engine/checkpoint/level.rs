@@ -54,6 +54,7 @@ impl Level {
             seen,
             steps: self.steps,
             taken: self.taken,
+            rests: if self.rests.iter().all(|&rests| rests == 0) { Vec::new() } else { self.rests.clone() },
             turns: self.turns,
             batches: self.batches,
             last_seed: self.last.as_ref().map(|(_, seed)| *seed),

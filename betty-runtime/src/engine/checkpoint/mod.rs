@@ -243,6 +243,8 @@ impl<P: Multilevel> Engine<P> {
             (level.leaves, level.initial, level.states) = (restored.leaves, restored.initial, restored.states);
             (level.scheduler, level.last) = (restored.scheduler, last);
             (level.steps, level.taken) = (state.steps, state.taken);
+            let rests = state.rests.iter().copied().chain(std::iter::repeat(0));
+            level.rests.iter_mut().zip(rests).for_each(|(level, saved)| *level = saved);
             (level.turns, level.batches) = (state.turns, state.batches);
             if let Some(steps) = &level.trajectory {
                 steps.forget();

@@ -27,6 +27,9 @@ pub(super) struct LevelState {
     pub(super) steps: u64,
     /// Steps of the optimizer since the level last started.
     pub(super) taken: u64,
+    /// How many of these left each parameter alone; empty for none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) rests: Vec<u64>,
     pub(super) turns: u64,
     pub(super) batches: u64,
     /// Seed of the batch of the last step; it tells which one that was.

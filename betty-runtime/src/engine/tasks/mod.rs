@@ -12,6 +12,7 @@ use super::level::Seeded;
 use super::numbers::advised;
 use super::program::Multilevel;
 use super::rates::LearningRates;
+use super::reads::{Moves, Reads};
 use super::train::Engine;
 use crate::config::Start;
 use crate::derivatives::{Steps, TaskSteps, Tasks, TasksFound};
@@ -26,6 +27,8 @@ struct Round {
     batches: Vec<Vec<Vec<Seeded>>>,
     /// Learning rates by task and step.
     rates: Vec<Vec<LearningRates>>,
+    /// What every step moves, the same in all tasks.
+    moves: Vec<Moves>,
     /// The numbers of each step by task, for one task if they are the same for all, and step.
     numbers: Vec<Vec<Vec<Value>>>,
 }
@@ -66,14 +69,16 @@ impl<P: Multilevel> Engine<P> {
         }
         let schedulers: Vec<_> = lower.iter().map(|&level| self.levels[level].scheduler.clone()).collect();
         for round in &mut rounds {
+            let moves = self.moves(round);
             let level = &mut self.levels[round.level];
             let unroll = level.config.unroll;
             round.rates = own.iter().map(|_| (0..unroll).map(|_| level.learning_rates()).collect()).collect();
             let told = if round.numbers_differ() { own.len() } else { 1 };
             let of_task = |rates: &Vec<LearningRates>| {
-                (1..).zip(rates).map(|(step, rates)| level.update.numbers(rates, step).collect()).collect()
+                rates.iter().zip(&moves).map(|(rates, moves)| level.update.numbers(rates, moves).collect()).collect()
             };
             round.numbers = round.rates[..told].iter().map(of_task).collect();
+            round.moves = moves;
         }
         match self.find_together(k, &rounds, &own) {
             Ok(found) => self.take_over(k, rounds, own, found, losses).map(Some),
@@ -85,6 +90,31 @@ impl<P: Multilevel> Engine<P> {
                 Err(error)
             }
         }
+    }
+
+    /// Which parameters of a level every step of a round moves.
+    fn moves(&self, round: &Round) -> Vec<Moves> {
+        let mut taken = vec![0; self.levels[round.level].trainable.len()];
+        let mut of_step = |batches: &Vec<Seeded>| -> Moves {
+            let read = self.reads_of(round.level, batches.iter()).level(round.level, taken.len());
+            taken.iter_mut().zip(&read).for_each(|(taken, &read)| *taken += u64::from(read));
+            taken.iter().zip(read).map(|(&taken, read)| read.then_some(taken)).collect()
+        };
+        round.batches[0].iter().map(&mut of_step).collect()
+    }
+
+    /// What the gradient of level `k` over all tasks depends on.
+    fn reads_of_tasks(&self, k: usize, rounds: &[Round], own: &[Seeded]) -> Reads {
+        let mut reads = self.reads_of(k, own[..1].iter());
+        rounds.iter().for_each(|round| reads.add(&self.reads_of(round.level, round.batches[0].iter().flatten())));
+        self.reads_through(k, reads)
+    }
+
+    /// What the losses of a level on these batches depend on.
+    fn reads_of<'b>(&self, level: usize, batches: impl Iterator<Item = &'b Seeded>) -> Reads {
+        let mut reads = Reads::default();
+        batches.for_each(|(batch, _)| reads.add(&Reads::of(self.losses.get(level, batch))));
+        reads
     }
 
     /// Runs all tasks, and checks what they came to.
@@ -134,7 +164,14 @@ impl<P: Multilevel> Engine<P> {
         let drawn = self.draw(level, count * unroll * each)?;
         let task = |batches: &[Seeded]| batches.chunks(each).map(<[Seeded]>::to_vec).collect();
         let batches = drawn.chunks(unroll * each).map(task).collect();
-        Ok(Round { level, from: self.starts_from(level), batches, rates: Vec::new(), numbers: Vec::new() })
+        Ok(Round {
+            level,
+            from: self.starts_from(level),
+            batches,
+            rates: Vec::new(),
+            moves: Vec::new(),
+            numbers: Vec::new(),
+        })
     }
 
     /// So many batches, or none.
@@ -232,6 +269,7 @@ impl<P: Multilevel> Engine<P> {
                 from: self.starts_from(level),
                 batches: vec![steps; count],
                 rates: vec![Vec::new(); count],
+                moves: Vec::new(),
                 numbers: Vec::new(),
             }
         };

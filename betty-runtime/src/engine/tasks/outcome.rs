@@ -52,6 +52,7 @@ impl<P: Multilevel> Engine<P> {
         let TasksFound { gradient, square_norm, tasks, reached, .. } = found;
         let mut evaluated = Evaluated::default();
         (evaluated.norm, evaluated.gradients) = (square_norm.sqrt(), vec![gradient]);
+        evaluated.reads = self.reads_of_tasks(k, &rounds, &own);
         let share = 1.0 / tasks.len() as f64;
         let learned = |round: &Round| self.observed_rate(round.level, &self.learned(round.level));
         let learned = rounds.iter().map(learned).collect::<Result<Vec<_>, _>>()?;
@@ -105,6 +106,8 @@ impl Level {
     fn stand(&mut self, leaves: Vec<Value>, states: Vec<Value>, round: Round) {
         (self.leaves, self.states) = (leaves, states);
         self.taken = self.config.unroll as u64;
+        let rests = |parameter: usize| round.moves.iter().filter(|moves| moves[parameter].is_none()).count() as u64;
+        self.rests = (0..self.rests.len()).map(rests).collect();
         self.set_last_rates(round.rates.into_iter().next_back().and_then(|task| task.into_iter().next_back()));
         self.last = round.batches.into_iter().flatten().flatten().next_back();
         if let Some(steps) = &self.trajectory {

@@ -56,7 +56,7 @@ pub(super) fn vjp(graph: &mut Graph, node: NodeId, i: usize, cotangent: NodeId) 
 }
 
 /// Leaves, and operations whose result is piecewise constant.
-fn is_constant(op: &Op) -> bool {
+pub(super) fn is_constant(op: &Op) -> bool {
     matches!(
         op,
         Op::Input(_)

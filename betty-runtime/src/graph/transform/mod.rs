@@ -14,7 +14,7 @@ pub(crate) use double::{Doubled, in_f64};
 pub use forward::jvp;
 pub(crate) use precision::accumulator;
 pub use precision::{expand_products, products_as_given, products_in};
-pub use reach::{dependents, reachable};
+pub use reach::{dependents, differentiated, reachable};
 pub use replay::replay;
 pub use reverse::vjp;
 pub(crate) use rounded::rounded;

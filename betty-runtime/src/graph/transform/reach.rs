@@ -1,6 +1,6 @@
-//! Which nodes a result needs, and which nodes an input reaches.
+//! Which nodes a result needs, which nodes an input reaches, and which nodes a derivative leads to.
 
-use crate::graph::{Graph, NodeId};
+use crate::graph::{Graph, NodeId, rules};
 
 /// For every node of the graph, whether it is needed to compute one of `outputs`.
 pub fn reachable(graph: &Graph, outputs: &[NodeId]) -> Vec<bool> {
@@ -29,4 +29,20 @@ pub fn dependents(graph: &Graph, sources: &[NodeId]) -> Vec<bool> {
         reached[index] = reached[index] || graph.nodes[index].inputs.iter().any(|input| reached[input.index()]);
     }
     reached
+}
+
+/// For every node of the graph, whether the derivative of `output`, a float, leads to it: through floats, and through no
+/// operation whose derivative vanishes identically.
+pub fn differentiated(graph: &Graph, output: NodeId) -> Vec<bool> {
+    let mut led = vec![false; graph.len()];
+    led[output.index()] = true;
+    for index in (0..graph.len()).rev() {
+        let node = &graph.nodes[index];
+        if led[index] && !rules::is_constant(&node.op) {
+            for &input in &node.inputs {
+                led[input.index()] |= graph.dtype(input).is_float();
+            }
+        }
+    }
+    led
 }
