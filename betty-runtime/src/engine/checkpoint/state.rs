@@ -74,6 +74,10 @@ impl RunState {
                 ("batches", level.batches),
             ];
             counters.extend(counts.map(|(of, count)| (format!("the number of {of} of level `{}`", level.name), count)));
+            if let Some(&found) = level.rests.iter().find(|&&rests| rests > level.taken) {
+                let what = format!("the number of steps of level `{}` that left a parameter alone", level.name);
+                return Err(CheckpointError::Impossible { what, found });
+            }
         }
         match counters.into_iter().find(|(_, count)| *count >= LIMIT) {
             Some((what, found)) => Err(CheckpointError::Impossible { what, found }),
@@ -132,6 +136,7 @@ mod tests {
             seen: lower.iter().map(|_| 12).collect(),
             steps: turns,
             taken: turns,
+            rests: Vec::new(),
             turns,
             batches: turns,
             last_seed: Some(u64::MAX),
