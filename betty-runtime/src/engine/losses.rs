@@ -136,11 +136,8 @@ impl Losses {
         k: usize,
         batch: &AnyBatch,
     ) -> Result<(), EngineError> {
-        let mut recorded = compile(problem, levels, k, batch, &self.device)?;
-        if let Some(precision) = levels[k].config.precision.filter(|_| self.rounds) {
-            let graph = |source| EngineError::Graph { level: levels[k].name.into(), source };
-            recorded = recorded.with_products_in(precision.dtype()).map_err(graph)?;
-        }
+        let recorded = compile(problem, levels, k, batch, &self.device)?;
+        let recorded = self.in_precision(recorded, &levels[k])?;
         if self.caches[k].get(batch.signature()).is_some_and(|known| known.trace() != recorded.trace()) {
             self.caches[k].remove(batch.signature());
             self.curvatures.clear();
@@ -160,19 +157,17 @@ impl Losses {
         batch: &AnyBatch,
         seed: u64,
     ) -> Result<Loss, EngineError> {
-        let mut loss = compile(problem, levels, k, batch, &self.device)?;
+        let loss = compile(problem, levels, k, batch, &self.device)?;
         // The same operations have been compared on a batch of another size.
         let is_known = self.recordings[k].is_verified(batch, loss.trace());
         let verified = !is_known && self.verify(problem, levels, k, batch, seed, loss.trace())?;
         let graph = |source| EngineError::Graph { level: levels[k].name.into(), source };
-        if let Some(precision) = levels[k].config.precision.filter(|_| self.rounds) {
-            loss = loss.with_products_in(precision.dtype()).map_err(graph)?;
-            if self.verify.on {
-                let program = loss.rounding().map_err(graph)?;
-                let difference = rounding(&program.run(gather(&loss, levels, batch), seed))?;
-                tracing::debug!(level = levels[k].name, ?precision, difference, "rounded the products of a loss");
-                self.news.push(News::Rounding { level: k, difference });
-            }
+        let mut loss = self.in_precision(loss, &levels[k])?;
+        if let Some(precision) = levels[k].config.precision.filter(|_| self.rounds && self.verify.on) {
+            let program = loss.rounding().map_err(graph)?;
+            let difference = rounding(&program.run(gather(&loss, levels, batch), seed))?;
+            tracing::debug!(level = levels[k].name, ?precision, difference, "rounded the products of a loss");
+            self.news.push(News::Rounding { level: k, difference });
         }
         self.edges.learn::<P>(k, &mut loss).map_err(graph)?;
         for other in self.edges.check::<P>(k, levels)? {
@@ -181,6 +176,13 @@ impl Losses {
         let news = self.recordings[k].add(k, levels[k].name, batch, verified);
         self.news.extend(news);
         Ok(loss)
+    }
+
+    /// A loss with its products in the type that the level asks for, if it asks for one.
+    fn in_precision(&self, loss: Loss, level: &Level) -> Result<Loss, EngineError> {
+        let Some(precision) = level.config.precision.filter(|_| self.rounds) else { return Ok(loss) };
+        let graph = |source| EngineError::Graph { level: level.name.into(), source };
+        loss.with_products_in(precision.dtype()).map_err(graph)
     }
 
     /// Compares the gradient of a trace with Burn's, or takes note that it could not be compared; answers which.
