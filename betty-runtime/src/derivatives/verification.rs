@@ -15,7 +15,7 @@ const ROUNDING: f64 = 1e-11;
 /// By how much of itself each value is moved to learn the size of those terms.
 const PERTURBATION: f64 = 1.0 / (1_u64 << 26) as f64;
 /// How many such moves are tried at most, because some may leave a function's domain.
-const DRAWS: usize = 6;
+const DRAWS: u64 = 6;
 /// How many of them are enough.
 const ENOUGH: usize = 2;
 
@@ -97,6 +97,14 @@ impl Verification {
         Ok(self.program.peak().max(self.rounded(0)?.peak()))
     }
 
+    /// Whether a comparison holds no more than so many bytes.
+    ///
+    /// # Errors
+    /// [`GraphError`] as for [`new`](Self::new).
+    pub fn fits(&self, bytes: usize) -> Result<bool, GraphError> {
+        Ok(self.program.peak() <= bytes && self.rounded(0)?.peak() <= bytes)
+    }
+
     /// What comparing at one point takes.
     pub fn cost(&self) -> Cost {
         self.program.cost()
@@ -154,13 +162,9 @@ impl Verification {
     }
 
     /// Our gradient with every value on the way to it rounded, each time in another way.
-    fn rounded(&self, draw: usize) -> Result<Program, GraphError> {
+    fn rounded(&self, draw: u64) -> Result<Program, GraphError> {
         let mut graph = self.graph.clone();
-        let mut outputs = Vec::new();
-        // Draws are numbered as they are made, so each time has its own.
-        for _ in 0..=draw {
-            outputs = rounded(&mut graph, &self.ours, PERTURBATION)?;
-        }
+        let outputs = rounded(&mut graph, &self.ours, PERTURBATION, draw)?;
         Ok(Program::new(&graph, &self.inputs, &outputs, self.program.device()))
     }
 }

@@ -143,8 +143,8 @@ impl<P: Multilevel> Subject<'_, P> {
     }
 
     fn fits(&self, verification: &Verification, verify: Verify) -> Result<bool, EngineError> {
-        let peak = verification.peak().map_err(|error| self.failed(error.into()))?;
-        Ok(peak <= verify.memory && verification.cost().operations <= OPERATIONS)
+        let is_short = verification.cost().operations <= OPERATIONS;
+        Ok(is_short && verification.fits(verify.memory).map_err(|error| self.failed(error.into()))?)
     }
 
     fn failed(&self, error: VerificationError) -> EngineError {
