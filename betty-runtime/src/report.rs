@@ -37,6 +37,8 @@ macro_rules! debug_as_report {
     };
 }
 
+pub(crate) use debug_as_report;
+
 #[cfg(test)]
 mod tests {
     use std::fs;

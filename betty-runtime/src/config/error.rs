@@ -367,7 +367,7 @@ pub enum ConfigError {
     },
 }
 
-crate::debug_as_report!(ConfigError);
+crate::report::debug_as_report!(ConfigError);
 
 impl From<JsonError> for ConfigError {
     fn from(error: JsonError) -> Self {

@@ -45,7 +45,7 @@ pub enum VerificationError {
     Read(#[from] ReadError),
 }
 
-crate::debug_as_report!(VerificationError);
+crate::report::debug_as_report!(VerificationError);
 
 /// What two gradients at one point say.
 #[derive(Clone, Debug, PartialEq)]

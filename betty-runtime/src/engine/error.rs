@@ -414,7 +414,7 @@ pub enum EngineError {
     },
 }
 
-crate::debug_as_report!(EngineError);
+crate::report::debug_as_report!(EngineError);
 
 impl From<CheckpointError> for EngineError {
     fn from(error: CheckpointError) -> Self {

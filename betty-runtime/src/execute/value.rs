@@ -17,7 +17,7 @@ pub struct Value(pub(crate) DispatchTensor);
 #[error("could not read a tensor back from the device: {0}")]
 pub struct ReadError(String);
 
-crate::debug_as_report!(ReadError);
+crate::report::debug_as_report!(ReadError);
 
 thread_local! {
     static READS: Cell<u64> = const { Cell::new(0) };

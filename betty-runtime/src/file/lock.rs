@@ -41,7 +41,7 @@ pub enum FolderError {
     },
 }
 
-crate::debug_as_report!(FolderError);
+crate::report::debug_as_report!(FolderError);
 
 impl FolderLock {
     /// Makes the folder if it is not there, and keeps it until the answer is dropped.

@@ -78,4 +78,4 @@ pub enum GraphError {
     },
 }
 
-crate::debug_as_report!(GraphError);
+crate::report::debug_as_report!(GraphError);

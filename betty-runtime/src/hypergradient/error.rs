@@ -45,7 +45,7 @@ pub enum HypergradientError {
     NotFinite,
 }
 
-crate::debug_as_report!(ProductError, HypergradientError);
+crate::report::debug_as_report!(ProductError, HypergradientError);
 
 impl HypergradientError {
     /// The failure itself, without the systems above that needed what failed.

@@ -172,7 +172,7 @@ pub enum SolveError<E> {
     Operator(#[source] E),
 }
 
-crate::debug_as_report!(SolveError<E>);
+crate::report::debug_as_report!(SolveError<E>);
 
 fn when(iteration: usize) -> String {
     if iteration == 0 { "before the first iteration".to_owned() } else { format!("in iteration {iteration}") }

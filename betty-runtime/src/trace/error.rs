@@ -141,4 +141,4 @@ pub enum TraceError {
     },
 }
 
-crate::debug_as_report!(Unsupported, TraceError);
+crate::report::debug_as_report!(Unsupported, TraceError);

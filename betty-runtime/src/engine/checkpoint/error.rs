@@ -208,4 +208,4 @@ pub enum CheckpointError {
     },
 }
 
-crate::debug_as_report!(CheckpointError);
+crate::report::debug_as_report!(CheckpointError);

@@ -29,7 +29,7 @@ pub enum StreamError {
     },
 }
 
-crate::debug_as_report!(StreamError);
+crate::report::debug_as_report!(StreamError);
 
 impl<B: Batch> Stream<B> {
     /// Both streams side by side: one batch of each, as a pair. Each goes on at its own pace and begins its epochs where its

@@ -72,7 +72,7 @@ pub enum Unverified {
     },
 }
 
-crate::debug_as_report!(Unverified);
+crate::report::debug_as_report!(Unverified);
 
 /// What became of a comparison that found no difference.
 pub(super) enum Outcome {
