@@ -14,6 +14,7 @@
 //! | [`linalg`] | solvers over linear operators |
 //! | [`optimizer`] | optimizer steps as graphs |
 //! | [`hypergradient`] | the methods that differentiate a best response |
+//! | [`schedule`] | what runs in which order, and what each hypergradient passes through |
 //! | [`config`] | a program's numbers, overridable at run time |
 //! | [`engine`] | the schedule, executed on data |
 //! | [`file`](mod@file) | files that are whole or not there, folders that one run at a time writes into |
@@ -31,6 +32,7 @@ pub mod nn;
 pub mod optimizer;
 mod panic;
 mod report;
+pub mod schedule;
 pub mod trace;
 
 pub use betty_macros::{Batch, multilevel};
@@ -43,10 +45,11 @@ pub use config::{
 };
 pub use engine::{
     BatchStream, Checkpoint, CheckpointError, Engine, EngineError, Event, Explanation, Goal, HypergradientCheck,
-    LevelCost, LevelSpec, Multilevel, Report, ResponseCheck, ResponseCost, Schedule, Stream, StreamError,
-    StreamPosition, Through, Unverified, Validation,
+    LevelCost, Multilevel, Report, ResponseCheck, ResponseCost, Stream, StreamError, StreamPosition, Unverified,
+    Validation,
 };
 pub use hypergradient::HypergradientMethod;
+pub use schedule::{LevelSpec, Schedule, Through};
 pub use trace::{
     Batch, BatchMapper, LevelModule, LossValue, Measured, Number, Tracer, gradient, stop_gradient, untied,
 };

@@ -3,7 +3,7 @@
 
 use super::error::ConfigError;
 use super::{HypergradientConfig, LevelConfig, Start};
-use crate::engine::schedule::Schedule;
+use crate::schedule::Schedule;
 
 /// Steps that begin at another level in the program lead back there, and tasks are solved by a level below.
 pub(super) fn check(schedule: &Schedule, index: usize, config: &LevelConfig) -> Result<(), ConfigError> {

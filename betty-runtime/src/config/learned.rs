@@ -3,7 +3,7 @@
 use super::check::{OPTIMIZERS, Range, unknown};
 use super::error::ConfigError;
 use super::{Learned, LevelConfig, OptimizerConfig, Transform};
-use crate::engine::schedule::Schedule;
+use crate::schedule::Schedule;
 
 /// How a number at `path` is written, and that its transform does not leave the range.
 pub(super) fn check_text(text: &str, range: Range, path: &str) -> Result<(), ConfigError> {

@@ -10,9 +10,9 @@ use serde_json::{Map, Value};
 use super::check::{self, Family, METHODS, OPTIMIZERS, PROJECTIONS};
 use super::error::ConfigError;
 use super::{HypergradientConfig, LevelConfig, Start, edges, learned, together};
-use crate::engine::schedule::Schedule;
 use crate::file::replace;
 use crate::json;
+use crate::schedule::Schedule;
 
 /// The config struct of a program: one [`LevelConfig`] for each level. `multilevel!` implements it.
 ///

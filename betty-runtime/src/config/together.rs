@@ -2,7 +2,7 @@
 
 use super::error::ConfigError;
 use super::{HypergradientConfig, LevelConfig, Start};
-use crate::engine::schedule::Schedule;
+use crate::schedule::Schedule;
 
 /// Tasks that are computed together are several, begin anew, and are differentiated step by step.
 pub(super) fn check(schedule: &Schedule, index: usize, levels: &[&LevelConfig]) -> Result<(), ConfigError> {

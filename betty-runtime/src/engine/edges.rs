@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use super::error::EngineError;
 use super::level::Level;
 use super::program::Multilevel;
-use super::schedule::{LevelSpec, Schedule};
 use super::train::Engine;
 use crate::config::{HypergradientConfig, Start};
 use crate::derivatives::Loss;
 use crate::graph::GraphError;
+use crate::schedule::{LevelSpec, Schedule};
 
 /// What the losses that were recorded so far depend on.
 #[derive(Clone)]

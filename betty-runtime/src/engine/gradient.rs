@@ -13,7 +13,6 @@ use super::program::Multilevel;
 use super::reads::Reads;
 use super::record::Record;
 use super::replays::UpperLoss;
-use super::schedule::Through;
 use super::step::{Evaluation, Site};
 use super::train::Engine;
 use crate::derivatives::{Input, Launched, Variable};
@@ -21,6 +20,7 @@ use crate::execute::{Unread, Value, Vector};
 use crate::graph::Node;
 use crate::hypergradient::{Blocks, Direction, Response, SolveReport, Stop};
 use crate::linalg::InnerProductSpace;
+use crate::schedule::Through;
 use crate::trace::{AnyBatch, Source};
 
 /// The total gradient of a level at its current point.

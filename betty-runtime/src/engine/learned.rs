@@ -4,7 +4,6 @@ use burn::tensor::{DType, Device};
 
 use super::error::EngineError;
 use super::level::Level;
-use super::schedule::Schedule;
 use super::selection;
 use crate::config::{self, Learned, LevelConfig, Transform};
 use crate::derivatives::{Input, LevelAbove, Variable};
@@ -12,6 +11,7 @@ use crate::execute::{ReadError, Value, Vector};
 use crate::graph::{Graph, GraphError, NodeId, accumulator};
 use crate::hypergradient::Blocks;
 use crate::linalg::InnerProductSpace;
+use crate::schedule::Schedule;
 use crate::trace::{Leaf, LevelModule};
 
 /// The learned numbers of one level.

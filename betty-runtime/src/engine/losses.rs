@@ -14,11 +14,11 @@ use super::level::{Level, check_device};
 use super::news::News;
 use super::program::Multilevel;
 use super::recordings::Recordings;
-use super::schedule::Through;
 use super::tasks::TasksKey;
 use super::verification::{Outcome, Subject, TRIES, Verify};
 use crate::derivatives::{Curvature, Lagrangian, Loss, Steps, Tasks};
 use crate::execute::Value;
+use crate::schedule::Through;
 use crate::trace::{AnyBatch, Signature, Source, Trace, TraceError, trace_for};
 
 /// How often a trace could not be compared with Burn's autodiff, and when to try again.

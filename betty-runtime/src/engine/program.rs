@@ -2,10 +2,10 @@
 
 use std::rc::Rc;
 
-use super::schedule::Schedule;
 use super::stream::BatchStream;
 use crate::config::ProgramConfig;
 use crate::hypergradient::HypergradientMethod;
+use crate::schedule::Schedule;
 use crate::trace::{LevelModule, Measured, Tracer};
 
 /// A multilevel program: a struct with one module a level, and what the engine must know to train it.

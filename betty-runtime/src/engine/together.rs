@@ -8,12 +8,12 @@ use super::gradient::Context;
 use super::passage::{Member, Passage};
 use super::program::Multilevel;
 use super::record::Record;
-use super::schedule::Through;
 use super::train::Engine;
 use super::trajectory::{Needed, Steps};
 use crate::derivatives::Variable;
 use crate::execute::Vector;
 use crate::hypergradient::{Blocks, Direction, HypergradientError};
+use crate::schedule::Through;
 
 impl<P: Multilevel> Engine<P> {
     /// The stops of level `k` whose steps are gone through together, none if each goes by itself: steps that are kept, and

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::check::{METHODS, OPTIMIZERS, PROJECTIONS, Presence};
 use super::*;
-use crate::engine::schedule::{LevelSpec, Schedule, Through};
+use crate::schedule::{LevelSpec, Schedule, Through};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Config {

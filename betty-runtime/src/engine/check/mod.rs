@@ -7,13 +7,13 @@ pub use report::{HypergradientCheck, ResponseCheck};
 use super::error::EngineError;
 use super::gradient::Context;
 use super::program::Multilevel;
-use super::schedule::Through;
 use super::train::Engine;
 use crate::config::{HypergradientConfig, Start};
 use crate::execute::{Value, Vector};
 use crate::graph::Distribution;
 use crate::hypergradient::{HypergradientError, Response, reference};
 use crate::linalg::{InnerProductSpace, SolveError, extreme_eigenvalues};
+use crate::schedule::Through;
 
 /// The most products spent on a spectrum; a vector is kept of each.
 const PRODUCTS: usize = 60;

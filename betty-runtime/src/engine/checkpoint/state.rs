@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::error::CheckpointError;
-use crate::engine::schedule::Schedule;
+use crate::schedule::Schedule;
 
 /// Where a run stands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
