@@ -11,7 +11,7 @@ thread_local! {
     /// Whether panics are caught, and need not be printed.
     static QUIET: Cell<bool> = const { Cell::new(false) };
     /// Where the last one that was not printed came from.
-    static PLACE: RefCell<Place> = const { RefCell::new(Place { line: None, called: None }) };
+    static CALL_SITE: RefCell<CallSite> = const { RefCell::new(CallSite { line: None, called: None }) };
 }
 
 /// A panic that was caught.
@@ -22,12 +22,12 @@ pub(crate) struct Panic {
     /// The operation that it ended: a kernel, or a call of Burn's.
     pub(crate) operation: Option<String>,
     /// The line of the user's code that led to it, if the program knows its lines, or the function.
-    pub(crate) place: Option<String>,
+    pub(crate) line: Option<String>,
 }
 
 /// Where the user's code stood.
 #[derive(Clone, Debug, Default, PartialEq)]
-struct Place {
+struct CallSite {
     line: Option<String>,
     /// The function that was called there.
     called: Option<String>,
@@ -46,23 +46,23 @@ pub(crate) fn caught<T>(f: impl FnOnce() -> T) -> Result<T, Panic> {
         let previous = take_hook();
         set_hook(Box::new(move |info| {
             if QUIET.get() {
-                PLACE.set(place(info));
+                CALL_SITE.set(call_site(info));
             } else {
                 previous(info);
             }
         }));
     });
     let before = QUIET.replace(true);
-    PLACE.take();
+    CALL_SITE.take();
     let result = catch_unwind(AssertUnwindSafe(f));
     QUIET.set(before);
     result.map_err(|payload| {
-        let place = PLACE.take();
+        let site = CALL_SITE.take();
         match payload.downcast::<InOperation>() {
-            Ok(of) => Panic { message: of.message, operation: Some(of.operation), place: None },
+            Ok(of) => Panic { message: of.message, operation: Some(of.operation), line: None },
             Err(payload) => {
-                let operation = place.called.map(|called| format!("`{called}`"));
-                Panic { message: message(&*payload), operation, place: place.line }
+                let operation = site.called.map(|called| format!("`{called}`"));
+                Panic { message: message(&*payload), operation, line: site.line }
             }
         }
     })
@@ -80,16 +80,18 @@ fn message(payload: &(dyn Any + Send)) -> String {
     text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic without a message".into())
 }
 
-fn place(info: &PanicHookInfo<'_>) -> Place {
+fn call_site(info: &PanicHookInfo<'_>) -> CallSite {
     // A panic that the user wrote knows its line, with or without debug information.
     match info.location().filter(|location| !is_foreign_file(location.file())) {
-        Some(own) => Place { line: Some(format!("at {}:{}:{}", own.file(), own.line(), own.column())), called: None },
+        Some(own) => {
+            CallSite { line: Some(format!("at {}:{}:{}", own.file(), own.line(), own.column())), called: None }
+        }
         None => in_backtrace(&Backtrace::force_capture().to_string()),
     }
 }
 
 /// The innermost frame that is neither Rust's, nor Burn's, nor ours, and the name of what it called.
-fn in_backtrace(backtrace: &str) -> Place {
+fn in_backtrace(backtrace: &str) -> CallSite {
     let mut lines = backtrace.lines().map(str::trim).peekable();
     let mut called = None;
     while let Some(line) = lines.next() {
@@ -103,9 +105,9 @@ fn in_backtrace(backtrace: &str) -> Place {
             continue;
         }
         let file = file.map(|file| format!("at {}", file.strip_prefix("./").unwrap_or(file)));
-        return Place { line: Some(file.unwrap_or_else(|| format!("in `{name}`"))), called };
+        return CallSite { line: Some(file.unwrap_or_else(|| format!("in `{name}`"))), called };
     }
-    Place::default()
+    CallSite::default()
 }
 
 /// `matmul` of `burn_tensor::Tensor<_>::matmul::<_>`.
@@ -154,7 +156,7 @@ impl Display for Panic {
         // Burn lays its messages out in lines.
         let message = self.message.split_whitespace().collect::<Vec<_>>().join(" ");
         f.write_str(message.trim_matches(['=', ' ']))?;
-        self.place.iter().try_for_each(|place| write!(f, " ({place})"))
+        self.line.iter().try_for_each(|line| write!(f, " ({line})"))
     }
 }
 
@@ -174,7 +176,7 @@ mod tests {
     const BACKTRACE: &str = "\
    0: std::backtrace::Backtrace::force_capture
              at /rustc/abc/library/std/src/backtrace.rs:312:9
-   1: betty_runtime::panic::place
+   1: betty_runtime::panic::call_site
              at ./betty-runtime/src/panic.rs:70:5
    2: <burn_tensor::tensor::Tensor<_> as core::ops::arith::Add>::add
              at /home/me/.cargo/registry/src/index/burn-tensor-0.22.1/src/ops.rs:12:9
@@ -184,17 +186,17 @@ mod tests {
              at ./src/main.rs:10:1";
 
     #[test]
-    fn the_innermost_frame_of_the_user_is_the_place() {
-        let place = in_backtrace(BACKTRACE);
-        assert_eq!(place.line.as_deref(), Some("at src/model.rs:42:13"));
-        assert_eq!(place.called.as_deref(), Some("add"));
-        let place = in_backtrace(INLINED);
-        assert_eq!(place.line.as_deref(), Some("at src/model.rs:42:13"));
-        assert_eq!(place.called.as_deref(), Some("forward"));
+    fn the_innermost_frame_of_the_user_is_the_call_site() {
+        let site = in_backtrace(BACKTRACE);
+        assert_eq!(site.line.as_deref(), Some("at src/model.rs:42:13"));
+        assert_eq!(site.called.as_deref(), Some("add"));
+        let site = in_backtrace(INLINED);
+        assert_eq!(site.line.as_deref(), Some("at src/model.rs:42:13"));
+        assert_eq!(site.called.as_deref(), Some("forward"));
     }
 
     #[test]
-    fn without_lines_the_function_is_the_place() {
+    fn without_lines_the_function_is_the_call_site() {
         let names: Vec<&str> = BACKTRACE.lines().filter(|line| !line.trim().starts_with("at ")).collect();
         assert_eq!(in_backtrace(&names.join("\n")).line.as_deref(), Some("in `model::weighted_loss`"));
     }

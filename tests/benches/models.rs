@@ -10,7 +10,7 @@ use betty_runtime::Batch;
 use betty_runtime::derivatives::{Curvature, Lagrangian, Loss, Point, Variable};
 use betty_runtime::execute::{Value, Vector};
 use betty_runtime::nn::BatchNorm;
-use betty_runtime::trace::{AnyBatch, BatchMapper, LevelModule, Source, Trace, trace};
+use betty_runtime::trace::{AnyBatch, BatchMapper, LevelModule, LossInput, Trace, trace};
 use betty_tests::models::{Encoder, Group, Recurrent, ResNet};
 use burn::module::Module;
 use burn::tensor::{Bool, Device, Distribution, Int, Tensor, TensorData};
@@ -59,9 +59,9 @@ fn model<M: Module + 'static, B: Batch>(
         .inputs
         .iter()
         .map(|(source, _)| match *source {
-            Source::Leaf { index, .. } => leaves[index].value.clone(),
-            Source::Constant { .. } => unreachable!("no module has plain tensors"),
-            Source::Batch { index } => any.values()[index].clone(),
+            LossInput::Leaf { index, .. } => leaves[index].value.clone(),
+            LossInput::Constant { .. } => unreachable!("no module has plain tensors"),
+            LossInput::Batch { index } => any.values()[index].clone(),
         })
         .collect();
     let mut compiled = Loss::new(recorded, trainable, &device);

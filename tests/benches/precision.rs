@@ -9,7 +9,7 @@ use betty_runtime::Batch;
 use betty_runtime::derivatives::{Curvature, Lagrangian, Loss, Point, Variable};
 use betty_runtime::execute::{Value, Vector};
 use betty_runtime::linalg::InnerProductSpace;
-use betty_runtime::trace::{AnyBatch, LevelModule, Source, trace};
+use betty_runtime::trace::{AnyBatch, LevelModule, LossInput, trace};
 use betty_tests::models::{Encoder, Group, ResNet, cross_entropy};
 use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
@@ -72,10 +72,10 @@ fn compare<M: Module + 'static, B: Batch>(name: &str, module: &M, batch: &B, los
     let recorded = recorded.expect("the loss can be traced");
     let leaves = module.leaves();
     let trainable = |_: usize| (0..leaves.len()).filter(|&i| leaves[i].trainable).collect();
-    let value = |source: &Source| match *source {
-        Source::Leaf { index, .. } => leaves[index].value.clone(),
-        Source::Constant { .. } => unreachable!("no module has plain tensors"),
-        Source::Batch { index } => any.values()[index].clone(),
+    let value = |source: &LossInput| match *source {
+        LossInput::Leaf { index, .. } => leaves[index].value.clone(),
+        LossInput::Constant { .. } => unreachable!("no module has plain tensors"),
+        LossInput::Batch { index } => any.values()[index].clone(),
     };
     let at: Vec<Value> = recorded.inputs.iter().map(|(source, _)| value(source)).collect();
     let tangent = Vector(leaves.iter().filter(|leaf| leaf.trainable).map(|leaf| leaf.value.clone()).collect());

@@ -48,7 +48,7 @@ pub(super) fn check_edges(schedule: &Schedule, index: usize, config: &LevelConfi
         };
         match &config.hypergradient {
             None => {}
-            Some(method) if method.records(config.unroll).is_some() => {}
+            Some(method) if method.mode(config.unroll).is_some() => {}
             Some(_) if spec.upper.contains(&above) => {}
             Some(method) => {
                 let path = format!("{level}.hypergradient");

@@ -111,7 +111,7 @@ pub trait ProgramConfig: Clone + Default + Serialize + DeserializeOwned {
             match (schedule.is_passed(index), &config.hypergradient) {
                 (true, None) => return Err(ConfigError::HypergradientMissing { path, level }),
                 (false, Some(_)) => return Err(ConfigError::HypergradientUnused { path, level }),
-                (true, Some(method)) if method.records(config.unroll).is_some() => {
+                (true, Some(method)) if method.mode(config.unroll).is_some() => {
                     check_steps(schedule, index, config.unroll, method, path)?;
                     check_warmup(schedule, index, &levels)?;
                 }
@@ -144,7 +144,7 @@ fn check_start(schedule: &Schedule, index: usize, config: &LevelConfig) -> Resul
         (Start::From, None) => Err(ConfigError::StartUnknown { path: format!("{}.start", spec.name), level }),
         (Start::From, Some(from)) => match &config.hypergradient {
             None => Ok(()),
-            Some(method) if method.records(config.unroll).is_some() => Ok(()),
+            Some(method) if method.mode(config.unroll).is_some() => Ok(()),
             Some(_) if spec.upper.contains(&from) => Ok(()),
             Some(method) => {
                 let (path, from) = (format!("{}.hypergradient", spec.name), schedule.levels[from].name.to_owned());

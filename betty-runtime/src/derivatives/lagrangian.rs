@@ -20,7 +20,7 @@ use burn::tensor::DType;
 use super::Loss;
 use super::loss::gradient_nodes;
 use crate::graph::{Distribution, Graph, GraphError, Node, NodeId, Op, replay};
-use crate::trace::Source;
+use crate::trace::LossInput;
 
 /// A group of tensors that conditions determine or depend on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -104,11 +104,11 @@ pub enum Input {
 
 impl Input {
     /// What an input of the loss of `level` stands for.
-    pub(super) fn of_loss(level: usize, source: Source) -> Self {
+    pub(super) fn of_loss(level: usize, source: LossInput) -> Self {
         match source {
-            Source::Leaf { level, index } => Input::Leaf { level, index },
-            Source::Constant { level, index } => Input::Constant { level, index },
-            Source::Batch { index } => Input::Batch { level, index },
+            LossInput::Leaf { level, index } => Input::Leaf { level, index },
+            LossInput::Constant { level, index } => Input::Constant { level, index },
+            LossInput::Batch { index } => Input::Batch { level, index },
         }
     }
 }

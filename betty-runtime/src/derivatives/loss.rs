@@ -10,7 +10,7 @@ use crate::graph::{
     Graph, GraphError, NodeId, Op, accumulator, dependents, differentiated, products_as_given, products_in, reachable,
     vjp,
 };
-use crate::trace::{Source, Trace};
+use crate::trace::{LossInput, Trace};
 
 /// A traced loss with everything compiled from it so far.
 pub struct Loss {
@@ -31,7 +31,7 @@ pub struct GradientProgram {
     /// Names of the metrics.
     metrics: Vec<Rc<str>>,
     /// The running statistics that the loss moves.
-    advances: Vec<Source>,
+    advances: Vec<LossInput>,
     /// The levels whose parameters the gradients depend on.
     depends: BTreeSet<usize>,
 }
@@ -47,7 +47,7 @@ pub struct Gradients {
     /// One gradient for each level asked for.
     pub of: Vec<Vector>,
     /// The running statistics that the loss moves, with their next values.
-    pub advances: Vec<(Source, Value)>,
+    pub advances: Vec<(LossInput, Value)>,
 }
 
 /// A loss and its gradients at one point, with numbers that nobody has read yet.
@@ -57,7 +57,7 @@ pub(crate) struct Launched {
     /// One gradient for each level asked for.
     pub(crate) of: Vec<Vector>,
     /// The running statistics that the loss moves, with their next values.
-    pub(crate) advances: Vec<(Source, Value)>,
+    pub(crate) advances: Vec<(LossInput, Value)>,
 }
 
 impl Loss {
@@ -65,10 +65,10 @@ impl Loss {
     pub fn new(trace: Trace, trainable: impl Fn(usize) -> Vec<usize>, device: &Device) -> Self {
         let mut parameters: BTreeMap<usize, Vec<NodeId>> = BTreeMap::new();
         for (source, _) in &trace.inputs {
-            if let Source::Leaf { level, .. } = *source {
+            if let LossInput::Leaf { level, .. } = *source {
                 parameters.entry(level).or_insert_with(|| {
                     let leaves = trainable(level).into_iter();
-                    leaves.filter_map(|index| trace.input(Source::Leaf { level, index })).collect()
+                    leaves.filter_map(|index| trace.input(LossInput::Leaf { level, index })).collect()
                 });
             }
         }
@@ -122,9 +122,9 @@ impl Loss {
 
     /// The levels of whose modules the loss depends on any tensor.
     pub(crate) fn reads(&self) -> BTreeSet<usize> {
-        let leaf = |&(source, node): &(Source, NodeId)| match source {
-            Source::Leaf { level, .. } | Source::Constant { level, .. } => Some((level, node)),
-            Source::Batch { .. } => None,
+        let leaf = |&(source, node): &(LossInput, NodeId)| match source {
+            LossInput::Leaf { level, .. } | LossInput::Constant { level, .. } => Some((level, node)),
+            LossInput::Batch { .. } => None,
         };
         let needed = reachable(&self.trace.graph, &[self.trace.loss]);
         let leaves = self.trace.inputs.iter().filter_map(leaf);
@@ -201,7 +201,7 @@ impl Loss {
         let depends = self.levels().filter(|(_, nodes)| reaches(nodes)).map(|(level, _)| level).collect();
         let (metrics, measured): (Vec<Rc<str>>, Vec<NodeId>) = self.trace.metrics.iter().cloned().unzip();
         let status = status(&mut graph, self.trace.loss, &flat, &measured)?;
-        let (advances, moved): (Vec<Source>, Vec<NodeId>) = self.trace.advances.iter().copied().unzip();
+        let (advances, moved): (Vec<LossInput>, Vec<NodeId>) = self.trace.advances.iter().copied().unzip();
         let outputs: Vec<NodeId> = std::iter::once(status).chain(flat).chain(moved).collect();
         let program = Program::new(&graph, &self.input_nodes(), &outputs, &self.device);
         Ok(GradientProgram { program, counts: gradients.iter().map(Vec::len).collect(), metrics, advances, depends })

@@ -15,6 +15,6 @@ pub use curvature::{Curvature, Point};
 pub use lagrangian::{Input, Lagrangian, StepInput, Variable};
 pub use loss::{GradientProgram, Gradients, Loss};
 pub(crate) use loss::{Launched, loss_in, square_norm_in};
-pub use steps::{LevelAbove, StepGraph, Steps};
+pub use steps::{LevelAbove, StepGraph, UnrolledSteps};
 pub use tasks::{LossFound, StepFound, TaskFound, TaskSteps, Tasks, TasksFound};
 pub use verification::{Agreement, Verification, VerificationError};

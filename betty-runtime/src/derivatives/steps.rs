@@ -18,11 +18,11 @@ use burn::tensor::DType;
 use super::lagrangian::{Build, Input, Lagrangian, StepInput, Variable};
 use super::loss::{Loss, gradient_nodes};
 use crate::graph::{Graph, GraphError, NodeId, Op, replay};
-use crate::trace::Source;
+use crate::trace::LossInput;
 
-/// The steps of one level.
+/// The steps of one level, to be written down one after the other.
 #[derive(Clone)]
-pub struct Steps<'a> {
+pub struct UnrolledSteps<'a> {
     /// The level.
     pub level: usize,
     /// Which tensors of its module are its parameters.
@@ -35,7 +35,7 @@ pub struct Steps<'a> {
     pub from: Option<usize>,
 }
 
-impl Steps<'_> {
+impl UnrolledSteps<'_> {
     /// Which of the parameters and states a step on these losses leaves alone: those of parameters that no loss depends on.
     fn still(&self, losses: &[&Loss]) -> Vec<usize> {
         let parameters = self.trainable.len();
@@ -94,7 +94,7 @@ impl Lagrangian {
     ///
     /// # Errors
     /// [`GraphError`] if a derivative cannot be built.
-    pub fn of_steps(steps: &Steps<'_>) -> Result<Self, GraphError> {
+    pub fn of_steps(steps: &UnrolledSteps<'_>) -> Result<Self, GraphError> {
         let mut build = Build::default();
         let mut reached = unroll(&mut build, steps)?.reached;
         reached.truncate(steps.trainable.len());
@@ -119,7 +119,7 @@ impl Lagrangian {
 }
 
 /// Adds the steps of a level to a graph.
-pub(super) fn unroll(build: &mut Build, steps: &Steps<'_>) -> Result<Unrolled, GraphError> {
+pub(super) fn unroll(build: &mut Build, steps: &UnrolledSteps<'_>) -> Result<Unrolled, GraphError> {
     let mut unrolling = Unrolling { steps, build, differentiated: Vec::new() };
     let parameters = steps.trainable.len();
     let update = &steps.update;
@@ -154,7 +154,7 @@ pub(super) fn unroll(build: &mut Build, steps: &Steps<'_>) -> Result<Unrolled, G
 
 /// Steps on their way into one graph.
 struct Unrolling<'a> {
-    steps: &'a Steps<'a>,
+    steps: &'a UnrolledSteps<'a>,
     build: &'a mut Build,
     differentiated: Vec<Differentiated>,
 }
@@ -175,7 +175,7 @@ impl Unrolling<'_> {
 
     /// Parameters and states before the first step.
     fn start(&mut self) -> Vec<NodeId> {
-        let Steps { trainable, ref update, from, .. } = *self.steps;
+        let UnrolledSteps { trainable, ref update, from, .. } = *self.steps;
         let (parameters, states) = (&update.tensors[..trainable.len()], &update.tensors[2 * trainable.len()..]);
         let mut at = Vec::with_capacity(parameters.len() + states.len());
         for (i, &like) in parameters.iter().enumerate() {
@@ -240,7 +240,7 @@ impl Unrolling<'_> {
         for (input, &(source, node)) in loss.trace().inputs.iter().enumerate() {
             let of_loss = StepInput::Loss { evaluation, input };
             let image = match source {
-                Source::Leaf { level, index } if level == self.steps.level => {
+                LossInput::Leaf { level, index } if level == self.steps.level => {
                     match self.steps.trainable.iter().position(|&parameter| parameter == index) {
                         Some(parameter) => at[parameter],
                         // Running statistics differ from step to step.
@@ -248,10 +248,10 @@ impl Unrolling<'_> {
                         None => self.build.input(Input::Leaf { level, index }, graph.shape(node), graph.dtype(node)),
                     }
                 }
-                Source::Leaf { level, .. } | Source::Constant { level, .. } => {
+                LossInput::Leaf { level, .. } | LossInput::Constant { level, .. } => {
                     self.build.input(Input::of_loss(level, source), graph.shape(node), graph.dtype(node))
                 }
-                Source::Batch { .. } => self.input(step, of_loss, graph, node),
+                LossInput::Batch { .. } => self.input(step, of_loss, graph, node),
             };
             images.insert(node, image);
         }

@@ -5,7 +5,7 @@ use burn::tensor::Device;
 use super::loss::gradient_nodes;
 use crate::execute::{Cost, Program, ReadError, Value};
 use crate::graph::{Doubled, Graph, GraphError, NodeId, in_f64, rounded};
-use crate::trace::{Source, Trace};
+use crate::trace::{LossInput, Trace};
 
 /// How far two correct gradients may lie apart, relative to their norm, before anybody asks what rounding explains.
 const RELATIVE: f64 = 1e-9;
@@ -29,7 +29,7 @@ pub struct Verification {
     graph: Graph,
     inputs: Vec<NodeId>,
     /// What is differentiated with respect to.
-    leaves: Vec<Source>,
+    leaves: Vec<LossInput>,
     ours: Vec<NodeId>,
     program: Program,
 }
@@ -58,7 +58,7 @@ pub enum Agreement {
     /// They are not.
     Different {
         /// The tensor where they lie furthest apart.
-        leaf: Source,
+        leaf: LossInput,
         /// `‖ours − Burn's‖` there, relative to the larger of both norms.
         difference: f64,
         /// What rounding can explain of it.
@@ -74,7 +74,7 @@ impl Verification {
     ///
     /// # Errors
     /// [`GraphError`] if a derivative cannot be built.
-    pub fn new(trace: &Trace, is_parameter: impl Fn(Source) -> bool) -> Result<Self, GraphError> {
+    pub fn new(trace: &Trace, is_parameter: impl Fn(LossInput) -> bool) -> Result<Self, GraphError> {
         let source = |node: NodeId| trace.inputs.iter().find(|(_, input)| *input == node).map(|&(source, _)| source);
         let compared = trace.burn_gradients.iter().filter_map(|&(node, burn)| Some((source(node)?, node, burn)));
         let compared: Vec<_> = compared.filter(|&(source, ..)| is_parameter(source)).collect();

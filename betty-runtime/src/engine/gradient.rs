@@ -18,10 +18,10 @@ use super::train::Engine;
 use crate::derivatives::{Input, Launched, Variable};
 use crate::execute::{Unread, Value, Vector};
 use crate::graph::Node;
-use crate::hypergradient::{Blocks, Direction, Response, SolveReport, Stop};
+use crate::hypergradient::{BestResponse, Blocks, Direction, Response, SolveReport};
 use crate::linalg::InnerProductSpace;
 use crate::schedule::Through;
-use crate::trace::{AnyBatch, Source};
+use crate::trace::{AnyBatch, LossInput};
 
 /// The total gradient of a level at its current point.
 #[derive(Clone, Debug)]
@@ -165,7 +165,7 @@ impl<P: Multilevel> Engine<P> {
             let twice = twice || P::SCHEDULE.is_nested(level, k);
             match steps.ground(self.rounds_of(level, k)).filter(|_| twice) {
                 Some(ground) => self.prepare_steps(level, Rc::new(ground), context)?,
-                None => context.response.add(level, Stop::unrolled(level, trajectory, into)),
+                None => context.response.add(level, BestResponse::unrolled(level, trajectory, into)),
             }
         }
         Ok(())
@@ -307,7 +307,8 @@ impl<P: Multilevel> Engine<P> {
     /// Which parameters of level `of` are inputs of the loss of level `k`, and where they stand among them.
     fn places(&self, k: usize, batch: &AnyBatch, of: usize) -> impl Iterator<Item = (usize, usize)> + use<'_, P> {
         let inputs = &self.losses.get(k, batch).trace().inputs;
-        let at = move |leaf| inputs.iter().position(|&(source, _)| source == Source::Leaf { level: of, index: leaf });
+        let at =
+            move |leaf| inputs.iter().position(|&(source, _)| source == LossInput::Leaf { level: of, index: leaf });
         let parameters = self.levels[of].trainable.iter().enumerate();
         parameters.filter_map(move |(index, &leaf)| Some((index, at(leaf)?)))
     }
@@ -318,7 +319,7 @@ impl<P: Multilevel> Engine<P> {
         let curvature = site.curvature.borrow();
         let at_site: Vec<Input> = curvature.lagrangian().inputs().map(|(input, _)| input).collect();
         let at_loss =
-            |index| loss.trace().inputs.iter().position(|&(source, _)| source == Source::Leaf { level: k, index });
+            |index| loss.trace().inputs.iter().position(|&(source, _)| source == LossInput::Leaf { level: k, index });
         let at_site = |index| at_site.iter().position(|&input| input == Input::Leaf { level: k, index });
         self.levels[k].trainable.iter().filter_map(|&index| Some((at_loss(index)?, at_site(index)?))).collect()
     }
@@ -395,9 +396,9 @@ impl Context {
 }
 
 /// A forward pass moves the running statistics of its own level only.
-fn own_statistics(k: usize, advances: Vec<(Source, Value)>) -> Vec<(usize, Value)> {
+fn own_statistics(k: usize, advances: Vec<(LossInput, Value)>) -> Vec<(usize, Value)> {
     let own = advances.into_iter().filter_map(|(source, value)| match source {
-        Source::Leaf { level, index } if level == k => Some((index, value)),
+        LossInput::Leaf { level, index } if level == k => Some((index, value)),
         _ => None,
     });
     own.collect()

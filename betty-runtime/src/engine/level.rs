@@ -128,7 +128,7 @@ impl Level {
         let update = Update::new(&parameters, config, learned)
             .map_err(|source| EngineError::Graph { level: name.into(), source })?;
         let update = Rc::new(update);
-        let recorded = config.hypergradient.as_ref().and_then(|method| method.records(config.unroll));
+        let recorded = config.hypergradient.as_ref().and_then(|method| method.mode(config.unroll));
         let trajectory = recorded.map(|recording| Record::new(number, &update, recording));
         let states = update.initial_states(parameters.iter().map(|leaf| &leaf.value));
         let initial = match config.start {

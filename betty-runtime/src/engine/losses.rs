@@ -16,10 +16,10 @@ use super::program::Multilevel;
 use super::recordings::Recordings;
 use super::tasks::TasksKey;
 use super::verification::{Outcome, Subject, TRIES, Verify};
-use crate::derivatives::{Curvature, Lagrangian, Loss, Steps, Tasks};
+use crate::derivatives::{Curvature, Lagrangian, Loss, Tasks, UnrolledSteps};
 use crate::execute::Value;
 use crate::schedule::Through;
-use crate::trace::{AnyBatch, Signature, Source, Trace, TraceError, trace_for};
+use crate::trace::{AnyBatch, LossInput, Signature, Trace, TraceError, trace_for};
 
 /// How often a trace could not be compared with Burn's autodiff, and when to try again.
 #[derive(Clone, Copy, Default)]
@@ -293,7 +293,7 @@ impl Losses {
                 let of_step = |batches: &Vec<Rc<AnyBatch>>| batches.iter().map(|of| self.get(k, of)).collect();
                 let losses = steps.batches.iter().map(of_step).collect();
                 let (trainable, update) = (levels[k].trainable.as_slice(), levels[k].update.graph());
-                Lagrangian::of_steps(&Steps { level: k, trainable, losses, update, from: steps.from })
+                Lagrangian::of_steps(&UnrolledSteps { level: k, trainable, losses, update, from: steps.from })
             }
         };
         let lagrangian = lagrangian.map_err(graph)?;
@@ -344,10 +344,10 @@ fn compile<P: Multilevel>(
 
 /// All inputs of a loss, in the trace's order.
 pub(super) fn gather(loss: &Loss, levels: &[Level], batch: &AnyBatch) -> Vec<Value> {
-    let value = |source: &Source| match *source {
-        Source::Leaf { level, index } => levels[level].leaves[index].clone(),
-        Source::Constant { level, index } => levels[level].constants[index].clone(),
-        Source::Batch { index } => batch.values()[index].clone(),
+    let value = |source: &LossInput| match *source {
+        LossInput::Leaf { level, index } => levels[level].leaves[index].clone(),
+        LossInput::Constant { level, index } => levels[level].constants[index].clone(),
+        LossInput::Batch { index } => batch.values()[index].clone(),
     };
     loss.trace().inputs.iter().map(|(source, _)| value(source)).collect()
 }

@@ -8,7 +8,7 @@ use super::program::Multilevel;
 use super::train::Engine;
 use crate::derivatives::{GradientProgram, loss_in, square_norm_in};
 use crate::execute::{Origin, ReadError, Unread, Value};
-use crate::trace::{AnyBatch, Source};
+use crate::trace::{AnyBatch, LossInput};
 
 /// The numbers of one total gradient, to be read.
 pub(super) struct Numbers {
@@ -88,9 +88,9 @@ impl<P: Multilevel> Engine<P> {
     fn origin(&self, k: usize, Numbers { program, batch, inputs, seed, .. }: &Numbers) -> Option<String> {
         Some(match program.origin(inputs, *seed).ok()?? {
             Origin::Input(index) => match self.losses.get(k, batch).trace().inputs.get(index)?.0 {
-                Source::Leaf { level, index } => not_finite_parameter(&self.levels[level].path(index)),
-                Source::Constant { level, index } => not_finite_parameter(&self.levels[level].constant(index)),
-                Source::Batch { index } => format!("tensor {index} of its batch has such an entry; clean the data"),
+                LossInput::Leaf { level, index } => not_finite_parameter(&self.levels[level].path(index)),
+                LossInput::Constant { level, index } => not_finite_parameter(&self.levels[level].constant(index)),
+                LossInput::Batch { index } => format!("tensor {index} of its batch has such an entry; clean the data"),
             },
             made @ Origin::Operation { .. } => advised(&made),
         })

@@ -11,7 +11,7 @@ use super::step::{Restart, Step};
 use super::tangents::Tangents;
 use super::trajectory::{Needed, Steps};
 use super::update::Update;
-use crate::hypergradient::{Blocks, HypergradientError, Recording, Trajectory};
+use crate::hypergradient::{Blocks, HypergradientError, Mode, Trajectory};
 
 /// What goes through the steps of a level cost, in the parts that it is made of.
 #[derive(Clone, Copy, Debug, Default)]
@@ -48,19 +48,17 @@ pub(super) enum Record {
 }
 
 impl Record {
-    pub(super) fn new(level: usize, update: &Rc<Update>, recording: Recording) -> Self {
+    pub(super) fn new(level: usize, update: &Rc<Update>, mode: Mode) -> Self {
         fn shared<T>(record: T) -> Rc<RefCell<T>> {
             Rc::new(RefCell::new(record))
         }
         let update = Rc::clone(update);
-        match recording {
-            Recording::Steps { unroll, truncate, memory } => {
+        match mode {
+            Mode::Reverse { unroll, truncate, memory } => {
                 Self::Steps(shared(Steps::new(level, update, unroll, truncate, memory)))
             }
-            Recording::Tangents(directions) => Self::Tangents(shared(Tangents::new(level, update, directions))),
-            Recording::Replays { directions, distance } => {
-                Self::Replays(shared(Replays::new(update, directions, distance)))
-            }
+            Mode::Forward(directions) => Self::Tangents(shared(Tangents::new(level, update, directions))),
+            Mode::Replay { directions, distance } => Self::Replays(shared(Replays::new(update, directions, distance))),
         }
     }
 

@@ -8,7 +8,7 @@ use super::reads::{Moves, Reads};
 use super::update::{Before, Update};
 use crate::derivatives::{Curvature, GradientProgram, Point, Variable};
 use crate::execute::{Value, Vector};
-use crate::hypergradient::{Blocks, HypergradientMethod, Response, Stop};
+use crate::hypergradient::{BestResponse, Blocks, HypergradientMethod, Response};
 use crate::linalg::InnerProductSpace;
 use crate::trace::AnyBatch;
 
@@ -25,12 +25,12 @@ pub(super) struct Site {
 }
 
 impl Site {
-    pub(super) fn stop(&self) -> Stop {
+    pub(super) fn stop(&self) -> BestResponse {
         let point = Point::new(self.inputs.clone(), self.seed);
         let (curvature, below) = (Rc::clone(&self.curvature), Rc::clone(&self.below));
         match &self.method {
-            Some(method) => Stop::stationary(Rc::clone(method), curvature, point, below),
-            None => Stop::evaluated(curvature, point, below),
+            Some(method) => BestResponse::stationary(Rc::clone(method), curvature, point, below),
+            None => BestResponse::evaluated(curvature, point, below),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::{
     ConjugateGradient, DenseSolve, Evolution, FiniteDifference, Forward, ForwardGradient, Gmres, HypergradientMethod,
-    Identity, Minres, Neumann, NextStep, Nystrom, Penalty, Recording, Sama,
+    Identity, Minres, Mode, Neumann, NextStep, Nystrom, Penalty, Sama,
 };
 use crate::config::HypergradientConfig;
 use crate::linalg::{CgOptions, DenseOptions, GmresOptions, MinresOptions, NeumannOptions, NystromOptions};
@@ -69,20 +69,18 @@ impl HypergradientConfig {
         }
     }
 
-    /// What the method has the level keep of its steps, `unroll` of which are taken for a step above, if it goes through
-    /// them.
+    /// How the method goes through the steps of the level, `unroll` of which are taken for a step above, if it does.
     #[must_use]
-    pub fn records(&self, unroll: usize) -> Option<Recording> {
+    pub fn mode(&self, unroll: usize) -> Option<Mode> {
         Some(match *self {
-            Self::Unrolled(ref c) => Recording::Steps { unroll, truncate: c.truncate, memory: c.memory },
-            Self::Forward(ref c) => Recording::Tangents(Rc::new(Forward { limit: c.limit })),
+            Self::Unrolled(ref c) => Mode::Reverse { unroll, truncate: c.truncate, memory: c.memory },
+            Self::Forward(ref c) => Mode::Forward(Rc::new(Forward { limit: c.limit })),
             Self::ForwardGradient(ref c) => {
-                Recording::Tangents(Rc::new(ForwardGradient { directions: c.directions, seed: c.seed }))
+                Mode::Forward(Rc::new(ForwardGradient { directions: c.directions, seed: c.seed }))
             }
-            Self::Evolution(ref c) => Recording::Replays {
-                directions: Rc::new(Evolution { pairs: c.pairs, seed: c.seed }),
-                distance: c.sigma,
-            },
+            Self::Evolution(ref c) => {
+                Mode::Replay { directions: Rc::new(Evolution { pairs: c.pairs, seed: c.seed }), distance: c.sigma }
+            }
             _ => return None,
         })
     }

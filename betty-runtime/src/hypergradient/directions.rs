@@ -1,7 +1,6 @@
 //! Directions of the upper parameters along which a level's steps are followed or displaced.
 
 use std::fmt::Debug;
-use std::rc::Rc;
 
 use super::{Blocks, HypergradientError};
 use crate::derivatives::Variable;
@@ -23,29 +22,6 @@ pub trait Directions: Debug {
 
     /// What each weighs in the sum.
     fn weight(&self) -> f64;
-}
-
-/// What a level keeps of its steps for a method that goes through them.
-#[derive(Clone, Debug)]
-pub enum Recording {
-    /// The last steps, for a sweep in reverse.
-    Steps {
-        /// How many are taken for a step above.
-        unroll: usize,
-        /// How many of them are differentiated; all of them if not given.
-        truncate: Option<usize>,
-        /// How many are kept whole; all of them if not given.
-        memory: Option<usize>,
-    },
-    /// How the parameters move along directions of the upper parameters, from step to step.
-    Tangents(Rc<dyn Directions>),
-    /// The steps since a level above began to wait, to be taken again from displaced upper parameters.
-    Replays {
-        /// Where to, and back.
-        directions: Rc<dyn Directions>,
-        /// How far along each direction.
-        distance: f64,
-    },
 }
 
 /// Draw number `number` under `seed`, block by block and tensor by tensor.

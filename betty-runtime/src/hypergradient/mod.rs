@@ -35,6 +35,7 @@
 //! optimization*, 2019, arXiv:1810.10667, for its `truncate`).
 
 mod along;
+mod best_response;
 mod blocks;
 mod choice;
 mod conjugate_gradient;
@@ -49,6 +50,7 @@ mod forward_gradient;
 mod gmres;
 mod identity;
 mod minres;
+mod mode;
 mod neumann;
 mod nystrom;
 mod penalty;
@@ -57,14 +59,15 @@ mod reduced;
 mod reference;
 mod response;
 mod sama;
-mod stop;
+mod trajectory;
 
 use std::fmt::Debug;
 
+pub use best_response::BestResponse;
 pub use blocks::Blocks;
 pub use conjugate_gradient::ConjugateGradient;
 pub use dense::DenseSolve;
-pub use directions::{Directions, Recording};
+pub use directions::Directions;
 pub use error::{HypergradientError, ProductError};
 pub use evolution::Evolution;
 pub use finite_difference::FiniteDifference;
@@ -73,6 +76,7 @@ pub use forward_gradient::ForwardGradient;
 pub use gmres::Gmres;
 pub use identity::Identity;
 pub use minres::Minres;
+pub use mode::Mode;
 pub use neumann::Neumann;
 pub use nystrom::Nystrom;
 pub use penalty::Penalty;
@@ -80,7 +84,7 @@ pub use products::Products;
 pub use reference::reference;
 pub use response::{Direction, Response};
 pub use sama::{NextStep, Sama};
-pub use stop::{Stop, Trajectory};
+pub use trajectory::Trajectory;
 
 use crate::execute::Vector;
 use crate::linalg::{LinearOperator, Solution};

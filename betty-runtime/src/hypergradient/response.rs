@@ -17,8 +17,8 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use super::best_response::{Answer, BestResponse};
 use super::reduced::{Reduced, ReducedHessian};
-use super::stop::{Answer, Stop};
 use super::{Blocks, HypergradientError, ProductError, SolveReport};
 use crate::derivatives::Variable;
 use crate::execute::Vector;
@@ -45,7 +45,7 @@ impl Direction {
 /// The best responses of several levels.
 #[derive(Default)]
 pub struct Response {
-    pub(super) stops: BTreeMap<usize, Stop>,
+    pub(super) stops: BTreeMap<usize, BestResponse>,
     reports: BTreeMap<usize, SolveReport>,
     failed: Option<usize>,
     /// What the pivots that are asked for from outside start from, and then what they came to.
@@ -54,7 +54,7 @@ pub struct Response {
 
 impl Response {
     /// Adds a level; its own stops are there already.
-    pub fn add(&mut self, level: usize, stop: Stop) {
+    pub fn add(&mut self, level: usize, stop: BestResponse) {
         self.stops.insert(level, stop);
         self.reports.insert(level, SolveReport::default());
     }

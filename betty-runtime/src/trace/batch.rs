@@ -6,7 +6,7 @@ use std::hash::{Hash, Hasher};
 
 use burn::tensor::{Bool, DType, Device, Int, Tensor};
 
-use super::changes::{Leaf, leaves_of};
+use super::changes::{BatchLeaf, leaves_of};
 use super::number::{Held, Number, type_on};
 use crate::execute::Value;
 
@@ -171,7 +171,7 @@ pub struct AnyBatch {
     /// Which of the values are numbers, and those.
     numbers: Vec<(usize, f64)>,
     signature: Signature,
-    leaves: fn(&(dyn Any + Send)) -> Vec<Leaf>,
+    leaves: fn(&(dyn Any + Send)) -> Vec<BatchLeaf>,
 }
 
 impl AnyBatch {
@@ -220,7 +220,7 @@ impl AnyBatch {
     }
 
     /// What a trace depends on, part by part.
-    pub(crate) fn leaves(&self) -> Vec<Leaf> {
+    pub(crate) fn leaves(&self) -> Vec<BatchLeaf> {
         (self.leaves)(&*self.typed)
     }
 

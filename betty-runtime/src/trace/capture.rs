@@ -22,7 +22,7 @@ use crate::panic::{Panic, caught};
 
 /// What a program input stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Source {
+pub enum LossInput {
     /// A tensor of a level's module.
     Leaf {
         /// The level.
@@ -54,7 +54,7 @@ pub struct Trace {
     /// Numbers that the loss function reports beside the loss.
     pub metrics: Vec<(Rc<str>, NodeId)>,
     /// All inputs of the graph and what they stand for, in the graph's order.
-    pub inputs: Vec<(Source, NodeId)>,
+    pub inputs: Vec<(LossInput, NodeId)>,
     /// The loss as Burn's autodiff sees it: gradients taken inside of it are constants. Without any, the loss itself.
     pub burn_loss: NodeId,
     /// Burn's own gradients: `∂burn_loss/∂input` as Burn computes it, for every float of a module.
@@ -62,7 +62,7 @@ pub struct Trace {
     /// What Burn recorded, its backward pass included, by the names in `docs/operations.md`.
     pub operations: BTreeSet<&'static str>,
     /// Running statistics and what the forward pass turns them into: the tensor of a module, and its next value.
-    pub advances: Vec<(Source, NodeId)>,
+    pub advances: Vec<(LossInput, NodeId)>,
     /// Whether a derivative leads from the loss back to a parameter, as far as Burn's tape and gradients taken inside of the
     /// loss tell. An accuracy reads parameters and has none.
     pub differentiable: bool,
@@ -70,20 +70,20 @@ pub struct Trace {
 
 impl Trace {
     /// The input that stands for `source`, if the loss was given it.
-    pub fn input(&self, source: Source) -> Option<NodeId> {
+    pub fn input(&self, source: LossInput) -> Option<NodeId> {
         self.inputs.iter().find(|(of, _)| *of == source).map(|&(_, node)| node)
     }
 
     /// Whether the loss depends on any of these tensors of a level's module.
     pub fn depends_on(&self, level: usize, leaves: &[usize]) -> bool {
         let leaves: Vec<NodeId> =
-            leaves.iter().filter_map(|&index| self.input(Source::Leaf { level, index })).collect();
+            leaves.iter().filter_map(|&index| self.input(LossInput::Leaf { level, index })).collect();
         dependents(&self.graph, &leaves)[self.loss.index()]
     }
 }
 
 /// What came out of the recorded function, before the recording is complete.
-enum Recorded {
+enum Returned {
     Loss {
         loss: TensorId,
         /// Whether Burn's tape leads from a parameter to the loss.
@@ -135,7 +135,7 @@ pub(crate) fn trace_part<L: LossValue>(
     loss: impl FnOnce(&mut Tracer<'_>) -> L,
 ) -> Result<Trace, TraceError> {
     let device = capture_device(device);
-    let mut recorded = Recorded::Constant;
+    let mut returned = Returned::Constant;
     let mut measured = Vec::new();
     let (mut placeholders, mut constants) = (Vec::new(), Vec::new());
     let mut panicked = None;
@@ -155,10 +155,10 @@ pub(crate) fn trace_part<L: LossValue>(
                 }
             };
             measured = metrics.into_iter().map(|(name, metric)| Metric::of(name, metric)).collect();
-            recorded = finish(loss, &placeholders);
+            returned = finish(loss, &placeholders);
             drop(tracer);
             let metrics = measured.iter().filter_map(|metric| metric.id);
-            scope.complete(inputs, recorded.outputs(metrics))
+            scope.complete(inputs, returned.outputs(metrics))
         })
     });
     if let Some(panic) = panicked {
@@ -174,10 +174,10 @@ pub(crate) fn trace_part<L: LossValue>(
         Ok(Err(error)) => return Err(explain_capture(name, error.to_string())),
         Ok(Ok(captured)) => captured,
     };
-    let (loss, tracked, gradients) = match recorded {
-        Recorded::Loss { loss, tracked, gradients } => (loss, tracked, gradients),
-        Recorded::NotOneNumber(shape) => return Err(TraceError::NotOneNumber { level: name.into(), shape }),
-        Recorded::Constant => return Err(TraceError::Disconnected { level: name.into() }),
+    let (loss, tracked, gradients) = match returned {
+        Returned::Loss { loss, tracked, gradients } => (loss, tracked, gradients),
+        Returned::NotOneNumber(shape) => return Err(TraceError::NotOneNumber { level: name.into(), shape }),
+        Returned::Constant => return Err(TraceError::Disconnected { level: name.into() }),
     };
     let mut graph = Graph::new();
     let mut nodes = HashMap::new();
@@ -191,7 +191,7 @@ pub(crate) fn trace_part<L: LossValue>(
         for (index, (id, data)) in names.of(&captured).enumerate() {
             let node = graph.input(data.shape(), data.dtype());
             nodes.insert(id, node);
-            inputs.push((Source::Constant { level, index }, node));
+            inputs.push((LossInput::Constant { level, index }, node));
         }
         names.remove_from(&mut captured);
     }
@@ -214,24 +214,24 @@ pub(crate) fn trace_part<L: LossValue>(
 }
 
 /// Whether a node depends on a tensor of any module.
-fn reaches_parameters(graph: &Graph, inputs: &[(Source, NodeId)], node: NodeId) -> bool {
-    let leaves = inputs.iter().filter(|(source, _)| matches!(source, Source::Leaf { .. })).map(|&(_, node)| node);
+fn reaches_parameters(graph: &Graph, inputs: &[(LossInput, NodeId)], node: NodeId) -> bool {
+    let leaves = inputs.iter().filter(|(source, _)| matches!(source, LossInput::Leaf { .. })).map(|&(_, node)| node);
     dependents(graph, &leaves.collect::<Vec<_>>())[node.index()]
 }
 
 /// Records Burn's backward pass behind the loss.
-fn finish(value: Tensor<1>, placeholders: &[Placeholder]) -> Recorded {
+fn finish(value: Tensor<1>, placeholders: &[Placeholder]) -> Returned {
     let dispatch = value.into_dispatch();
-    let Some(loss) = taped(&dispatch) else { return Recorded::Constant };
+    let Some(loss) = taped(&dispatch) else { return Returned::Constant };
     let shape = loss.primitive().shape().to_vec();
     if shape.iter().product::<usize>() != 1 {
-        return Recorded::NotOneNumber(shape);
+        return Returned::NotOneNumber(shape);
     }
     let id = loss.primitive().id();
     if !loss.is_tracked() {
         // A loss made of gradients only is a constant for Burn.
         let floats = placeholders.iter().enumerate().filter(|(_, placeholder)| placeholder.taped.is_some());
-        return Recorded::Loss {
+        return Returned::Loss {
             loss: id,
             tracked: false,
             gradients: floats.map(|(index, _)| (index, None)).collect(),
@@ -243,7 +243,7 @@ fn finish(value: Tensor<1>, placeholders: &[Placeholder]) -> Recorded {
         let gradient = <Autodiff<Capture> as AutodiffBackend>::grad(taped, &gradients);
         Some((index, gradient.map(|gradient| gradient.id())))
     });
-    Recorded::Loss { loss: id, tracked: true, gradients: of_placeholders.collect() }
+    Returned::Loss { loss: id, tracked: true, gradients: of_placeholders.collect() }
 }
 
 /// A metric, before the recording is complete.
@@ -270,10 +270,10 @@ impl Metric {
     }
 }
 
-impl Recorded {
+impl Returned {
     /// The loss, every gradient and every metric, each once: two parameters may share one gradient.
     fn outputs(&self, metrics: impl Iterator<Item = TensorId>) -> Vec<TensorId> {
-        let Recorded::Loss { loss, gradients, .. } = self else { return Vec::new() };
+        let Returned::Loss { loss, gradients, .. } = self else { return Vec::new() };
         let mut seen = HashSet::new();
         let gradients = gradients.iter().filter_map(|&(_, id)| id);
         std::iter::once(*loss).chain(gradients).chain(metrics).filter(|id| seen.insert(*id)).collect()
@@ -306,7 +306,7 @@ fn explain(level: &str, panic: Panic, types: impl FnOnce() -> String) -> TraceEr
         TraceError::ForeignTensor { level }
     } else if message.contains("DTypeMismatch") {
         let operation = panic.operation.unwrap_or_else(|| "an operation".into());
-        let place = panic.place.map_or_else(String::new, |place| format!(" {place}"));
+        let place = panic.line.map_or_else(String::new, |line| format!(" {line}"));
         TraceError::MixedTypes { level, operation, place, types: types() }
     } else {
         TraceError::Panicked { level, message: panic.to_string() }
@@ -318,13 +318,13 @@ fn held<'c>(
     level: usize,
     names: &Names,
     captured: &'c CapturedGraph,
-) -> impl Iterator<Item = (DType, Option<Source>)> + use<'c> {
+) -> impl Iterator<Item = (DType, Option<LossInput>)> + use<'c> {
     let of = names.of(captured).enumerate();
-    of.map(move |(index, (_, data))| (data.dtype(), Some(Source::Constant { level, index })))
+    of.map(move |(index, (_, data))| (data.dtype(), Some(LossInput::Constant { level, index })))
 }
 
 /// `f64 (a tensor of a module) and f32 (tensor 0 of the batch)`: each float type, and where the loss has it from.
-fn types(placeholders: &[Placeholder], others: impl Iterator<Item = (DType, Option<Source>)>) -> String {
+fn types(placeholders: &[Placeholder], others: impl Iterator<Item = (DType, Option<LossInput>)>) -> String {
     let given = placeholders.iter().map(|placeholder| (placeholder.dtype, Some(placeholder.source)));
     let mut seen: Vec<DType> = Vec::new();
     let mut parts = Vec::new();
@@ -334,8 +334,8 @@ fn types(placeholders: &[Placeholder], others: impl Iterator<Item = (DType, Opti
         }
         seen.push(dtype);
         let from = match source {
-            Some(Source::Leaf { .. } | Source::Constant { .. }) => "a tensor of a module".to_owned(),
-            Some(Source::Batch { index }) => format!("tensor {index} of the batch"),
+            Some(LossInput::Leaf { .. } | LossInput::Constant { .. }) => "a tensor of a module".to_owned(),
+            Some(LossInput::Batch { index }) => format!("tensor {index} of the batch"),
             None => "made in the loss".to_owned(),
         };
         parts.push(format!("{} ({from})", format!("{dtype:?}").to_lowercase()));

@@ -9,7 +9,7 @@ use super::number::Number;
 
 /// A part of a batch that a recording depends on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Leaf {
+pub(crate) struct BatchLeaf {
     /// `images.pixels`
     path: String,
     kind: Kind,
@@ -33,7 +33,7 @@ pub(crate) struct Changes {
 
 impl Changes {
     /// What `new` has that `old` had not.
-    pub(crate) fn between(old: &[Leaf], new: &[Leaf]) -> Self {
+    pub(crate) fn between(old: &[BatchLeaf], new: &[BatchLeaf]) -> Self {
         let mut changes = Changes { plain: Vec::new(), tensors: Vec::new() };
         for (index, leaf) in new.iter().enumerate() {
             let path = if leaf.path.is_empty() { "the batch" } else { &leaf.path };
@@ -52,7 +52,7 @@ impl Changes {
 }
 
 /// The parts of a batch of type `B`.
-pub(super) fn leaves_of<B: Batch>(batch: &(dyn Any + Send)) -> Vec<Leaf> {
+pub(super) fn leaves_of<B: Batch>(batch: &(dyn Any + Send)) -> Vec<BatchLeaf> {
     let mut describe = Describe::default();
     if let Some(batch) = batch.downcast_ref::<B>() {
         drop(batch.clone().map(&mut describe));
@@ -63,12 +63,12 @@ pub(super) fn leaves_of<B: Batch>(batch: &(dyn Any + Send)) -> Vec<Leaf> {
 #[derive(Default)]
 struct Describe {
     path: Vec<&'static str>,
-    leaves: Vec<Leaf>,
+    leaves: Vec<BatchLeaf>,
 }
 
 impl Describe {
     fn push(&mut self, kind: Kind) {
-        self.leaves.push(Leaf { path: self.path.join("."), kind });
+        self.leaves.push(BatchLeaf { path: self.path.join("."), kind });
     }
 }
 

@@ -11,7 +11,7 @@ use burn_dispatch::{BackendTensor, DispatchTensorKind};
 use burn_ir::TensorId;
 
 use super::batch::{AnyBatch, Batch, BatchMapper};
-use super::capture::Source;
+use super::capture::LossInput;
 use super::constants::{Names, place_constants};
 use super::mark::{PLACEHOLDER, constant, mark};
 use super::module::{LevelModule, replace};
@@ -38,7 +38,7 @@ pub struct Tracer<'a> {
 
 /// A tensor of the recording that stands for a program input.
 pub(super) struct Placeholder {
-    pub(super) source: Source,
+    pub(super) source: LossInput,
     pub(super) id: TensorId,
     pub(super) shape: Vec<usize>,
     pub(super) dtype: DType,
@@ -86,7 +86,7 @@ impl<'a> Tracer<'a> {
     /// A placeholder; `on_tape` if Burn's gradient of it is asked for.
     fn place<const D: usize, K: Basic>(
         &mut self,
-        source: Source,
+        source: LossInput,
         shape: Vec<usize>,
         dtype: DType,
         on_tape: bool,
@@ -165,7 +165,7 @@ impl<'p, P: Iterator<Item = (&'p Place, usize)>> PlaceModule<'_, '_, P> {
         let (shape, dtype) = (place.value.shape(), place.value.dtype());
         let placeholder = self.known.entry(index).or_insert_with(|| {
             let on_tape = dtype.is_float() && place.role != Role::Statistic;
-            self.tracer.place::<D, K>(Source::Leaf { level: self.level, index }, shape, dtype, on_tape)
+            self.tracer.place::<D, K>(LossInput::Leaf { level: self.level, index }, shape, dtype, on_tape)
         });
         replace(param, Some(Tensor::from_dispatch(placeholder.clone())))
     }
@@ -192,7 +192,7 @@ struct PlaceBatch<'t, 'a> {
 
 impl PlaceBatch<'_, '_> {
     fn place<const D: usize, K: Basic>(&mut self, tensor: &Tensor<D, K>) -> Tensor<D, K> {
-        let source = Source::Batch { index: self.index };
+        let source = LossInput::Batch { index: self.index };
         self.index += 1;
         let shape = tensor.shape().to_vec();
         let shape = self.tracer.part.map_or(shape.clone(), |part| part.cut(shape));
@@ -214,7 +214,7 @@ impl BatchMapper for PlaceBatch<'_, '_> {
     }
 
     fn number(&mut self, _number: Number) -> Number {
-        let source = Source::Batch { index: self.index };
+        let source = LossInput::Batch { index: self.index };
         let value = &self.tracer.batch.values()[self.index];
         let (shape, dtype) = (value.shape(), value.dtype());
         self.index += 1;

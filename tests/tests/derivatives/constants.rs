@@ -1,6 +1,6 @@
 //! Tensors that a module holds as plain fields: read like any constant, wherever in the module they are.
 
-use betty_runtime::trace::{AnyBatch, LevelModule, Source, trace};
+use betty_runtime::trace::{AnyBatch, LevelModule, LossInput, trace};
 use burn::module::{Module, Param};
 use burn::nn::loss::{BinaryCrossEntropyLoss, BinaryCrossEntropyLossConfig, CrossEntropyLoss, CrossEntropyLossConfig};
 use burn::nn::{
@@ -172,7 +172,7 @@ fn they_are_inputs_of_the_graph() {
     let traced =
         trace("net", &AnyBatch::new(doubles(&[1.0; 3])), |tracer| all(&tracer.module(4, &module), tracer.batch()))
             .unwrap();
-    let constants = traced.inputs.iter().filter(|(source, _)| matches!(source, Source::Constant { level: 4, .. }));
+    let constants = traced.inputs.iter().filter(|(source, _)| matches!(source, LossInput::Constant { level: 4, .. }));
     let shapes: Vec<Vec<usize>> = constants.map(|&(_, node)| traced.graph.shape(node).to_vec()).collect();
     let expected: Vec<Vec<usize>> = module.constants(&flex()).unwrap().iter().map(|value| value.shape()).collect();
     assert_eq!(shapes, expected);

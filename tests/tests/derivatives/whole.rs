@@ -7,7 +7,7 @@
 use betty_runtime::Batch;
 use betty_runtime::execute::{Program, Value};
 use betty_runtime::graph::{Graph, NodeId, Op, jvp, vjp};
-use betty_runtime::trace::{AnyBatch, BatchMapper, LevelModule, Source, Trace, trace};
+use betty_runtime::trace::{AnyBatch, BatchMapper, LevelModule, LossInput, Trace, trace};
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData};
 use rand::SeedableRng;
@@ -97,16 +97,16 @@ impl Whole {
         let (leaves, constants) = (module.leaves(), module.constants(&Device::flex()).unwrap());
         let Trace { mut graph, loss, inputs, burn_gradients, .. } = trace;
         let g = &mut graph;
-        let value = |source: &Source| match *source {
-            Source::Leaf { index, .. } => leaves[index].value.clone(),
-            Source::Constant { index, .. } => constants[index].clone(),
-            Source::Batch { index } => batch.values()[index].clone(),
+        let value = |source: &LossInput| match *source {
+            LossInput::Leaf { index, .. } => leaves[index].value.clone(),
+            LossInput::Constant { index, .. } => constants[index].clone(),
+            LossInput::Batch { index } => batch.values()[index].clone(),
         };
         let like = |value: Value, node: NodeId, g: &Graph| {
             Value::from_data(value.to_data().unwrap().convert_dtype(g.dtype(node)), &Device::flex())
         };
         let point: Vec<Value> = inputs.iter().map(|(source, node)| like(value(source), *node, g)).collect();
-        let moved = |source: &Source| matches!(*source, Source::Leaf { index, .. } if leaves[index].trainable);
+        let moved = |source: &LossInput| matches!(*source, LossInput::Leaf { index, .. } if leaves[index].trainable);
         let mut rng = StdRng::seed_from_u64(13);
         let parameters: Vec<(usize, Vec<f64>)> = (0..inputs.len())
             .filter(|&i| moved(&inputs[i].0))
@@ -115,7 +115,7 @@ impl Whole {
         let theta: Vec<NodeId> = parameters.iter().map(|&(i, _)| inputs[i].1).collect();
         let floats: Vec<NodeId> = inputs
             .iter()
-            .filter(|(source, node)| matches!(source, Source::Batch { .. }) && g.dtype(*node).is_float())
+            .filter(|(source, node)| matches!(source, LossInput::Batch { .. }) && g.dtype(*node).is_float())
             .map(|&(_, node)| node)
             .collect();
         let all = [theta.clone(), floats.clone()].concat();

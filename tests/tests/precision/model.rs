@@ -3,7 +3,7 @@
 use betty_runtime::Batch;
 use betty_runtime::execute::{Program, Value};
 use betty_runtime::graph::{Graph, NodeId, jvp, products_in, vjp};
-use betty_runtime::trace::{AnyBatch, LevelModule, Source, Trace, trace};
+use betty_runtime::trace::{AnyBatch, LevelModule, LossInput, Trace, trace};
 use burn::module::{Module, ModuleMapper, Param};
 use burn::nn::attention::{MhaInput, MultiHeadAttention, MultiHeadAttentionConfig};
 use burn::nn::conv::{
@@ -148,10 +148,10 @@ pub(crate) fn record<M: Module + 'static, B: Batch>(
     let any = AnyBatch::new(batch.clone());
     let trace = trace("test", &any, |tracer| loss(&tracer.module(0, module), tracer.batch())).unwrap();
     let leaves = module.leaves();
-    let value = |source: &Source| match *source {
-        Source::Leaf { index, .. } => leaves[index].value.clone(),
-        Source::Constant { .. } => unreachable!("no module has plain tensors"),
-        Source::Batch { index } => any.values()[index].clone(),
+    let value = |source: &LossInput| match *source {
+        LossInput::Leaf { index, .. } => leaves[index].value.clone(),
+        LossInput::Constant { .. } => unreachable!("no module has plain tensors"),
+        LossInput::Batch { index } => any.values()[index].clone(),
     };
     let point = trace.inputs.iter().map(|(source, _)| value(source)).collect();
     Recorded { trace, point }
@@ -182,7 +182,7 @@ impl Recorded {
             loss = products_in(g, &[loss], dtype).unwrap()[0];
         }
         let of = |leaf: bool| {
-            let fits = inputs.iter().filter(|(source, _)| matches!(source, Source::Leaf { .. }) == leaf);
+            let fits = inputs.iter().filter(|(source, _)| matches!(source, LossInput::Leaf { .. }) == leaf);
             fits.map(|&(_, node)| node).filter(|&node| self.trace.graph.dtype(node).is_float()).collect::<Vec<_>>()
         };
         let (leaves, data) = (of(true), of(false));

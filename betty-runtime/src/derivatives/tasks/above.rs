@@ -7,7 +7,7 @@ use crate::derivatives::lagrangian::{Build, Input};
 use crate::derivatives::loss::Loss;
 use crate::derivatives::steps::Unrolled;
 use crate::graph::{GraphError, NodeId, Op, replay};
-use crate::trace::Source;
+use crate::trace::LossInput;
 
 /// The loss of a level after the steps below it.
 pub(super) struct Above {
@@ -29,7 +29,7 @@ pub(super) fn above(
     let mut images = HashMap::new();
     for &(source, node) in &trace.inputs {
         let reached = lower.iter().zip(unrolled).find_map(|(lower, unrolled)| match source {
-            Source::Leaf { level, index } if level == lower.steps.level => {
+            LossInput::Leaf { level, index } if level == lower.steps.level => {
                 let parameter = lower.steps.trainable.iter().position(|&parameter| parameter == index)?;
                 Some(unrolled.reached[parameter])
             }

@@ -13,7 +13,7 @@ use burn::tensor::Device;
 
 use super::lagrangian::{Build, Input, StepInput};
 use super::loss::{Loss, gradient_nodes, square_norm};
-use super::steps::{Steps, unroll};
+use super::steps::{UnrolledSteps, unroll};
 use crate::execute::{Cost, Origin, Program, ReadError, Unread, Value, Vector};
 use crate::graph::{Graph, GraphError, Image, Node, NodeId, Op, accumulator, vectorize};
 use above::above;
@@ -23,7 +23,7 @@ pub use found::{LossFound, StepFound, TaskFound, TasksFound};
 #[derive(Clone)]
 pub struct TaskSteps<'a> {
     /// Its steps.
-    pub steps: Steps<'a>,
+    pub steps: UnrolledSteps<'a>,
     /// Whether the numbers of a step differ from task to task.
     pub numbers_differ: bool,
 }

@@ -8,7 +8,7 @@ use super::Round;
 use crate::derivatives::{Input, StepInput};
 use crate::execute::Value;
 use crate::graph::Node;
-use crate::trace::Source;
+use crate::trace::LossInput;
 
 impl<P: Multilevel> Engine<P> {
     /// The value of an input of all tasks.
@@ -45,9 +45,9 @@ impl<P: Multilevel> Engine<P> {
                     StepInput::Loss { evaluation, input } => {
                         let (batch, _) = &round.batches[task][step][evaluation];
                         match self.losses.get(round.level, batch).trace().inputs[input].0 {
-                            Source::Batch { index } => batch.values()[index].clone(),
-                            Source::Leaf { .. } => unreachable!("no running statistic moves"),
-                            Source::Constant { .. } => unreachable!("constants are inputs of their own"),
+                            LossInput::Batch { index } => batch.values()[index].clone(),
+                            LossInput::Leaf { .. } => unreachable!("no running statistic moves"),
+                            LossInput::Constant { .. } => unreachable!("constants are inputs of their own"),
                         }
                     }
                     StepInput::Draw { evaluation, draw: number, distribution } => {

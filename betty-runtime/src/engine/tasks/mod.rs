@@ -15,7 +15,7 @@ use super::rates::LearningRates;
 use super::reads::{Moves, Reads};
 use super::train::Engine;
 use crate::config::Start;
-use crate::derivatives::{Steps, TaskSteps, Tasks, TasksFound};
+use crate::derivatives::{TaskSteps, Tasks, TasksFound, UnrolledSteps};
 use crate::execute::{Cost, Origin, Value};
 
 /// What one level below sees in all tasks.
@@ -243,7 +243,7 @@ impl<P: Multilevel> Engine<P> {
             let level = &self.levels[round.level];
             let of_step =
                 |step: &Vec<Seeded>| step.iter().map(|(batch, _)| self.losses.get(round.level, batch)).collect();
-            let steps = Steps {
+            let steps = UnrolledSteps {
                 level: round.level,
                 trainable: &level.trainable,
                 losses: round.batches[0].iter().map(of_step).collect(),

@@ -12,7 +12,7 @@ use super::level::Level;
 use super::program::Multilevel;
 use crate::derivatives::{Agreement, Verification, VerificationError};
 use crate::execute::mix;
-use crate::trace::{AnyBatch, Part, Source, Trace, TraceError, trace_part};
+use crate::trace::{AnyBatch, LossInput, Part, Trace, TraceError, trace_part};
 use point::{Point, Way};
 
 /// The displaced points at which gradients are compared: the length that a tensor is taken for at least, when it is moved by a
@@ -136,8 +136,8 @@ impl<P: Multilevel> Subject<'_, P> {
 
     fn prepared(&self, trace: &Trace) -> Result<Verification, EngineError> {
         let is_parameter = |source| match source {
-            Source::Leaf { level, index } => self.levels[level].trainable.contains(&index),
-            Source::Constant { .. } | Source::Batch { .. } => false,
+            LossInput::Leaf { level, index } => self.levels[level].trainable.contains(&index),
+            LossInput::Constant { .. } | LossInput::Batch { .. } => false,
         };
         Verification::new(trace, is_parameter).map_err(|error| self.failed(error.into()))
     }
@@ -203,9 +203,9 @@ impl<P: Multilevel> Subject<'_, P> {
             }
             Agreement::Different { leaf, difference, rounding } => {
                 let parameter = match leaf {
-                    Source::Leaf { level, index } => self.levels[level].path(index),
-                    Source::Constant { level, index } => self.levels[level].constant(index),
-                    Source::Batch { .. } => "batch".into(),
+                    LossInput::Leaf { level, index } => self.levels[level].path(index),
+                    LossInput::Constant { level, index } => self.levels[level].constant(index),
+                    LossInput::Batch { .. } => "batch".into(),
                 };
                 Err(EngineError::Verification {
                     level: level.into(),

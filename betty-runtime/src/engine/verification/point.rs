@@ -8,7 +8,7 @@ use super::super::error::EngineError;
 use super::super::level::Level;
 use crate::execute::{Program, ReadError, Value};
 use crate::graph::{Graph, GraphError, NodeId};
-use crate::trace::{AnyBatch, Part, Source, Trace};
+use crate::trace::{AnyBatch, LossInput, Part, Trace};
 
 /// In which way entries are moved.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +25,7 @@ pub(super) enum Way {
 
 /// A value for every input of a trace.
 pub(super) struct Point {
-    sources: Vec<Source>,
+    sources: Vec<LossInput>,
     values: Vec<Value>,
 }
 
@@ -37,12 +37,12 @@ impl Point {
         trace: &Trace,
         part: Option<Part>,
     ) -> Result<Self, EngineError> {
-        let value = |source: Source| match source {
-            Source::Leaf { level, index } => on_host(&levels[level].leaves[index], None),
-            Source::Constant { level, index } => on_host(&levels[level].constants[index], None),
-            Source::Batch { index } => on_host(&batch.values()[index], part),
+        let value = |source: LossInput| match source {
+            LossInput::Leaf { level, index } => on_host(&levels[level].leaves[index], None),
+            LossInput::Constant { level, index } => on_host(&levels[level].constants[index], None),
+            LossInput::Batch { index } => on_host(&batch.values()[index], part),
         };
-        let sources: Vec<Source> = trace.inputs.iter().map(|&(source, _)| source).collect();
+        let sources: Vec<LossInput> = trace.inputs.iter().map(|&(source, _)| source).collect();
         let values = sources.iter().map(|&source| value(source)).collect::<Result<_, _>>()?;
         Ok(Point { sources, values })
     }
@@ -64,7 +64,7 @@ impl Point {
         let mut generator = StdRng::seed_from_u64(seed);
         let mut values = self.values.clone();
         for (value, source) in values.iter_mut().zip(&self.sources) {
-            if matches!(source, Source::Leaf { .. }) && value.dtype().is_float() {
+            if matches!(source, LossInput::Leaf { .. }) && value.dtype().is_float() {
                 let moved = moved(value.to_vec()?, way, fraction, least, &mut generator);
                 *value = Value::from_data(TensorData::new(moved, value.shape()), &Device::flex());
             }
@@ -80,9 +80,9 @@ impl Point {
     /// Moves the parameters of a level to the set that its config names.
     fn confine(&mut self, number: usize, level: &Level) -> Result<(), GraphError> {
         let Some(set) = &level.config.project else { return Ok(()) };
-        let is_parameter = |source: &Source| match source {
-            Source::Leaf { level: of, index } => *of == number && level.trainable.contains(index),
-            Source::Constant { .. } | Source::Batch { .. } => false,
+        let is_parameter = |source: &LossInput| match source {
+            LossInput::Leaf { level: of, index } => *of == number && level.trainable.contains(index),
+            LossInput::Constant { .. } | LossInput::Batch { .. } => false,
         };
         let places: Vec<usize> = (0..self.sources.len()).filter(|&i| is_parameter(&self.sources[i])).collect();
         let mut graph = Graph::new();

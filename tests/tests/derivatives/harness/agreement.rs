@@ -2,15 +2,15 @@
 
 use betty_runtime::derivatives::{Agreement, Verification};
 use betty_runtime::execute::Value;
-use betty_runtime::trace::{AnyBatch, Leaf, Source, Trace};
+use betty_runtime::trace::{AnyBatch, Leaf, LossInput, Trace};
 use burn::tensor::{DType, Device};
 
 /// Checks that our gradient and Burn's agree in double precision, at the given parameters.
 pub(crate) fn agree(name: &str, trace: &Trace, leaves: &[Leaf], batch: &AnyBatch) {
-    let value = |source: &Source| match *source {
-        Source::Leaf { index, .. } => leaves[index].value.clone(),
-        Source::Constant { .. } => unreachable!("no module of these has plain tensors"),
-        Source::Batch { index } => batch.values()[index].clone(),
+    let value = |source: &LossInput| match *source {
+        LossInput::Leaf { index, .. } => leaves[index].value.clone(),
+        LossInput::Constant { .. } => unreachable!("no module of these has plain tensors"),
+        LossInput::Batch { index } => batch.values()[index].clone(),
     };
     let in_double = |value: Value| {
         let dtype = if value.dtype().is_float() { DType::F64 } else { value.dtype() };

@@ -2,7 +2,7 @@
 
 use betty_runtime::execute::{Program, Value};
 use betty_runtime::graph::{Graph, NodeId, jvp, vjp};
-use betty_runtime::trace::{Source, Trace};
+use betty_runtime::trace::{LossInput, Trace};
 use burn::tensor::{DType, Device};
 
 use super::compare::host;
@@ -50,10 +50,16 @@ pub(crate) fn or_zeros(graph: &mut Graph, derivatives: Vec<Option<NodeId>>, like
 impl Problem {
     pub(crate) fn new(trace: Trace, dtype: DType) -> Self {
         let Trace { mut graph, loss, inputs, burn_gradients, .. } = trace;
-        let leaves: Vec<NodeId> =
-            inputs.iter().filter(|(source, _)| matches!(source, Source::Leaf { .. })).map(|&(_, node)| node).collect();
-        let batch: Vec<NodeId> =
-            inputs.iter().filter(|(source, _)| matches!(source, Source::Batch { .. })).map(|&(_, node)| node).collect();
+        let leaves: Vec<NodeId> = inputs
+            .iter()
+            .filter(|(source, _)| matches!(source, LossInput::Leaf { .. }))
+            .map(|&(_, node)| node)
+            .collect();
+        let batch: Vec<NodeId> = inputs
+            .iter()
+            .filter(|(source, _)| matches!(source, LossInput::Batch { .. }))
+            .map(|&(_, node)| node)
+            .collect();
         let floats: Vec<NodeId> = batch.iter().copied().filter(|&node| graph.dtype(node).is_float()).collect();
         // The last two floats of the batch are w and c, and the derivative by w is the function.
         let w = floats[floats.len() - 2];

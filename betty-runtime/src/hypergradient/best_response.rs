@@ -3,12 +3,11 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use super::{Blocks, HypergradientError, HypergradientMethod, Identity};
+use super::{Blocks, HypergradientMethod, Identity, Trajectory};
 use crate::derivatives::{Curvature, Point, Variable};
-use crate::execute::Vector;
 
 /// A level whose best response is differentiated.
-pub struct Stop {
+pub struct BestResponse {
     /// Its parameters, and after them what its conditions are derivatives in; see
     /// [`Lagrangian::own`](crate::derivatives::Lagrangian::own).
     pub(super) own: Rc<[Variable]>,
@@ -25,19 +24,7 @@ pub(super) enum Answer {
     Steps { trajectory: Box<dyn Trajectory>, into: Vec<Variable>, sent: Option<Blocks> },
 }
 
-/// The steps that led to a level's parameters.
-pub trait Trajectory {
-    /// How many products with second derivatives going through them takes.
-    fn products(&self) -> usize;
-
-    /// `(∂θ/∂w)ᵀ·cotangent` for each `w` of `into` that the steps depend on.
-    ///
-    /// # Errors
-    /// [`HypergradientError`] when a product cannot be formed.
-    fn pull_back(&self, cotangent: &Vector, into: &[Variable]) -> Result<Blocks, HypergradientError>;
-}
-
-impl Stop {
+impl BestResponse {
     /// A level at a point where its total gradient vanishes, whose reduced system `method` solves.
     pub fn stationary(
         method: Rc<dyn HypergradientMethod>,
@@ -46,7 +33,7 @@ impl Stop {
         below: Rc<[usize]>,
     ) -> Self {
         let own = curvature.borrow().lagrangian().own().into();
-        Stop { own, below, answer: Answer::Stationary { method, curvature, point } }
+        BestResponse { own, below, answer: Answer::Stationary { method, curvature, point } }
     }
 
     /// A level whose total gradient is differentiated and whose own system nobody solves.
@@ -58,6 +45,6 @@ impl Stop {
     pub fn unrolled(level: usize, trajectory: Box<dyn Trajectory>, into: &[usize]) -> Self {
         let into = into.iter().copied().map(Variable::Level).collect();
         let answer = Answer::Steps { trajectory, into, sent: None };
-        Stop { own: Rc::new([Variable::Level(level)]), below: Rc::new([]), answer }
+        BestResponse { own: Rc::new([Variable::Level(level)]), below: Rc::new([]), answer }
     }
 }
