@@ -5,7 +5,7 @@ use burn_backend::ops::{ActivationOps, BoolTensorOps, FloatTensorOps, IntTensorO
 use burn_backend::{Scalar as Number, TensorMetadata};
 use burn_dispatch::Dispatch as B;
 
-use super::BOOL;
+use super::types::BOOL;
 use crate::graph::{Binary, Comparison, Unary, WithScalar};
 
 pub(super) fn unary(f: Unary, x: DispatchTensor) -> DispatchTensor {

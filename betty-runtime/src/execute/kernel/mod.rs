@@ -29,11 +29,12 @@ macro_rules! by_logic {
 mod elementwise;
 mod indexing;
 mod ordering;
+mod types;
 mod window;
 
 use std::fmt;
 
-use burn::tensor::{BoolStore, DType, DispatchTensor, IntDType, Slice};
+use burn::tensor::{DType, DispatchTensor, Slice};
 use burn_backend::ops::{ActivationOps, BoolTensorOps, FloatTensorOps, IntTensorOps, ModuleOps};
 use burn_backend::tensor::IndexingUpdateOp;
 use burn_backend::{Scalar as Number, TensorMetadata};
@@ -42,6 +43,7 @@ use burn_dispatch::{Dispatch as B, DispatchDevice};
 use super::random;
 use crate::graph::{Comparison, Node, Op, Range, Scalar, label, type_and_shape};
 use elementwise::{binary, cast, compare, compare_scalar, unary, with_scalar};
+use types::BOOL;
 use window::{avg_pool, avg_pool_adjoint, by_rank, conv1d_weight, max_pool_indices, options};
 
 /// What an instruction executes.
@@ -77,11 +79,6 @@ pub(super) struct Run<'a> {
     pub(super) device: &'a DispatchDevice,
     pub(super) seed: u64,
 }
-
-/// Type of masks.
-const BOOL: BoolStore = BoolStore::Native;
-/// Type of indices.
-const INDEX: IntDType = IntDType::I64;
 
 impl Run<'_> {
     /// Runs a kernel on its operands, taking them out of the list.

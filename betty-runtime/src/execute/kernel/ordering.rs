@@ -5,7 +5,7 @@ use burn_backend::ops::{BoolTensorOps, FloatTensorOps, IntTensorOps};
 use burn_backend::{Scalar as Number, TensorMetadata};
 use burn_dispatch::{Dispatch as B, DispatchDevice};
 
-use super::{BOOL, INDEX};
+use super::types::{BOOL, INDEX};
 
 pub(super) fn sum(x: DispatchTensor, axes: &[usize]) -> DispatchTensor {
     let rank = x.shape().num_dims();

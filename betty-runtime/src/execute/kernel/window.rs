@@ -5,7 +5,7 @@ use burn_backend::TensorMetadata;
 use burn_backend::ops::{ConvOptions, FloatTensorOps, ModuleOps};
 use burn_dispatch::Dispatch as B;
 
-use super::INDEX;
+use super::types::INDEX;
 use crate::graph::{Convolution, Window};
 
 /// Calls the one-, two- or three-dimensional variant of an operation.

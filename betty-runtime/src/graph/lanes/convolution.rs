@@ -5,9 +5,8 @@
 //! can join its other index, which the result has too, as long as that is not bound to the other operand by groups. Lanes of
 //! both operands are groups of their own.
 
-use super::product::Folded;
-use super::{GraphError, Image, Lanes, Op};
-use crate::graph::Convolution;
+use super::fold::{Folded, Lanes};
+use crate::graph::{Convolution, GraphError, Image, Op};
 
 /// A convolution or one of its adjoints with room for all lanes.
 pub(super) fn folded(lanes: &mut Lanes<'_>, op: &Op, first: Image, second: Image) -> Result<Folded, GraphError> {
@@ -15,7 +14,7 @@ pub(super) fn folded(lanes: &mut Lanes<'_>, op: &Op, first: Image, second: Image
         Op::Conv(options) | Op::ConvInput(options, _) | Op::ConvWeight(options, _) => options,
         _ => unreachable!("called for convolutions only"),
     };
-    if let Some((from, to)) = alone(op, first, second, options.groups == 1) {
+    if let Some((from, to)) = alone(op, options, first, second) {
         let operands = [lanes.fold(first, from)?, lanes.fold(second, from)?];
         return Ok(Folded { op: resized(lanes, op, options.clone(), to), operands, axis: Some(to) });
     }
@@ -32,7 +31,8 @@ pub(super) fn folded(lanes: &mut Lanes<'_>, op: &Op, first: Image, second: Image
 }
 
 /// Where the lanes of one operand go, in it and in the result, if the other operand need not be repeated.
-fn alone(op: &Op, first: Image, second: Image, one_group: bool) -> Option<(usize, usize)> {
+fn alone(op: &Op, options: &Convolution, first: Image, second: Image) -> Option<(usize, usize)> {
+    let one_group = options.groups == 1;
     match (op, first, second) {
         // Examples of x, or of y.
         (Op::Conv(_), Image::Each(_), Image::Shared(_)) => Some((0, 0)),

@@ -1,6 +1,7 @@
 //! Lanes of one-dimensional indices: reading one tensor at all of them, or reading each lane at its own.
 
-use super::{GraphError, Image, Lanes, NodeId, Op};
+use super::fold::Lanes;
+use crate::graph::{GraphError, Image, NodeId, Op};
 
 /// `out[.., j, ..] = x[.., indices[j], ..]` in every lane.
 pub(super) fn select(lanes: &mut Lanes<'_>, axis: usize, x: Image, indices: Image) -> Result<NodeId, GraphError> {

@@ -4,16 +4,12 @@
 //! that are more than themselves with dimensions counted from 1 stand in their family's file.
 
 mod convolution;
+mod fold;
 mod indexing;
 mod product;
 
-use super::{Graph, GraphError, Image, NodeId, Op, Range};
-
-/// A graph in which operations run for `count` lanes.
-pub(super) struct Lanes<'a> {
-    pub(super) graph: &'a mut Graph,
-    pub(super) count: usize,
-}
+use super::{GraphError, Image, NodeId, Op};
+pub(super) use fold::Lanes;
 
 impl Lanes<'_> {
     /// `op` applied to these images.
@@ -88,53 +84,6 @@ impl Lanes<'_> {
         let rows = self.fold(x, 0)?;
         let result = self.graph.push(op, &[rows])?;
         self.unfold(result, 0)
-    }
-
-    /// The image with a leading dimension; where it is shared, repeated along it.
-    fn lanes(&mut self, image: Image) -> Result<NodeId, GraphError> {
-        match image {
-            Image::Each(x) => Ok(x),
-            Image::Shared(x) => self.graph.expand(x, &self.led(self.graph.shape(x))),
-        }
-    }
-
-    /// The image with its lanes, if it has any, one after the other along `axis` of one lane.
-    fn fold(&mut self, image: Image, axis: usize) -> Result<NodeId, GraphError> {
-        let Image::Each(x) = image else { return Ok(image.node()) };
-        let shape = self.graph.shape(x)[1..].to_vec();
-        let mut axes: Vec<usize> = (1..=shape.len()).collect();
-        axes.insert(axis, 0);
-        let moved = self.graph.permute(x, &axes)?;
-        self.graph.reshape(moved, &self.times(&shape, axis))
-    }
-
-    /// Undoes [`Lanes::fold`].
-    fn unfold(&mut self, x: NodeId, axis: usize) -> Result<NodeId, GraphError> {
-        let mut shape = self.graph.shape(x).to_vec();
-        shape[axis] /= self.count;
-        shape.insert(axis, self.count);
-        let split = self.graph.reshape(x, &shape)?;
-        let mut axes: Vec<usize> = (0..shape.len()).collect();
-        axes.remove(axis);
-        axes.insert(0, axis);
-        self.graph.permute(split, &axes)
-    }
-
-    /// The shape with the leading dimension before it.
-    fn led(&self, shape: &[usize]) -> Vec<usize> {
-        [&[self.count], shape].concat()
-    }
-
-    /// The shape with room for all lanes along `axis`.
-    fn times(&self, shape: &[usize], axis: usize) -> Vec<usize> {
-        let mut shape = shape.to_vec();
-        shape[axis] *= self.count;
-        shape
-    }
-
-    /// The ranges in every lane.
-    fn whole(&self, ranges: &[Range]) -> Vec<Range> {
-        [&[Range::full(self.count)], ranges].concat()
     }
 }
 

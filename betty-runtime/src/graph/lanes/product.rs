@@ -2,15 +2,9 @@
 
 use burn::tensor::DType;
 
-use super::{GraphError, Image, Lanes, NodeId, Op, convolution};
-
-/// A product whose operands hold all lanes.
-pub(super) struct Folded {
-    pub(super) op: Op,
-    pub(super) operands: [NodeId; 2],
-    /// Along which dimension of one lane's result the lanes are, if not along a leading one.
-    pub(super) axis: Option<usize>,
-}
+use super::convolution;
+use super::fold::{Folded, Lanes};
+use crate::graph::{GraphError, Image, NodeId, Op};
 
 /// A product in every lane, computed in this type or in that of its operands.
 ///

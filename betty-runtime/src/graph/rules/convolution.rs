@@ -1,10 +1,10 @@
 //! Convolution, its adjoint in the data and its adjoint in the weight: three bilinear maps, closed under transposition.
 
-use super::product::Transposed;
+use super::answer::Product;
 use super::{NodeId, Op};
 
 /// The adjoint of a convolution in its `i`-th input, which has this shape.
-pub(super) fn transposed(op: Op, inputs: &[NodeId], i: usize, shape: Vec<usize>, cotangent: NodeId) -> Transposed {
+pub(super) fn transposed(op: Op, inputs: &[NodeId], i: usize, shape: Vec<usize>, cotangent: NodeId) -> Product {
     let (first, second) = (inputs[0], inputs[1]);
     match (op, i) {
         // conv(x, weight)

@@ -2,7 +2,8 @@
 
 use std::f64::consts::{FRAC_1_SQRT_2, PI};
 
-use super::{Derivative, Graph, GraphError, NodeId, Op};
+use super::answer::Derivative;
+use super::{Graph, GraphError, NodeId, Op};
 use crate::graph::{Binary, Comparison, Scalar, Unary, WithScalar};
 
 pub(super) fn covers(op: &Op) -> bool {

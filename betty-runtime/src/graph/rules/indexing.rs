@@ -1,6 +1,7 @@
 //! Reading at indices and adding at indices are each other's transpose.
 
-use super::{Derivative, Graph, NodeId, Op};
+use super::answer::Derivative;
+use super::{Graph, NodeId, Op};
 
 pub(super) fn vjp(graph: &mut Graph, node: NodeId, i: usize, cotangent: NodeId) -> Derivative {
     let inputs = graph.node(node).inputs.clone();

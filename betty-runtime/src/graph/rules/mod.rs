@@ -4,6 +4,7 @@
 //! derivative it is used for. There is one file a family of operations. To add an operation: give it a shape in
 //! `infer`, a place in the dispatch below, a rule in its family's file, and one line in the derivative tests.
 
+mod answer;
 mod convolution;
 mod elementwise;
 mod indexing;
@@ -17,9 +18,7 @@ mod softmax;
 mod update;
 
 use super::{Graph, GraphError, NodeId, Op};
-
-/// The derivative with respect to one input, applied to a vector; `None` where it vanishes identically.
-type Derivative = Result<Option<NodeId>, GraphError>;
+use answer::Derivative;
 
 /// `(∂out/∂input_i) · tangent`: the change of `node` when its `i`-th input changes by `tangent`.
 pub(super) fn jvp(graph: &mut Graph, node: NodeId, i: usize, tangent: NodeId) -> Derivative {

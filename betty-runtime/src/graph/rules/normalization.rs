@@ -3,7 +3,8 @@
 //! Because `E y = 0`, a change `t` of `x` moves them by `(t − E t − y·E (y∘t))/σ` and by `E (y∘t)`. The first Jacobian is
 //! symmetric.
 
-use super::{Derivative, Graph, GraphError, NodeId, Op};
+use super::answer::Derivative;
+use super::{Graph, GraphError, NodeId, Op};
 
 pub(super) fn jvp(graph: &mut Graph, node: NodeId, tangent: NodeId) -> Derivative {
     let (x, epsilon, last) = parts(graph, node);

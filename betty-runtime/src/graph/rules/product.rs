@@ -2,9 +2,6 @@
 
 use super::{Graph, GraphError, NodeId, Op, convolution, linear_algebra};
 
-/// A product and its operands.
-pub(super) type Transposed = (Op, [NodeId; 2]);
-
 pub(super) fn vjp(graph: &mut Graph, node: NodeId, i: usize, cotangent: NodeId) -> Result<NodeId, GraphError> {
     let inputs = graph.node(node).inputs.clone();
     let (op, dtype) = match graph.node(node).op.clone() {

@@ -1,6 +1,7 @@
 //! Softmax `p` and its logarithm: `∂p = p∘(t − ⟨p, t⟩)` and `∂ log p = t − ⟨p, t⟩`, along one dimension.
 
-use super::{Derivative, Graph, NodeId, Op};
+use super::answer::Derivative;
+use super::{Graph, NodeId, Op};
 
 pub(super) fn jvp(graph: &mut Graph, node: NodeId, axis: usize, tangent: NodeId) -> Derivative {
     if let Op::Softmax(_) = graph.node(node).op {

@@ -3,7 +3,8 @@
 //! With `x` the old entry and `v` the value that meets it, the new entry is `v`, `x·v`, `min(x, v)` or `max(x, v)`. In a tie
 //! of the last two both sides have derivative 1, as in Burn.
 
-use super::{Derivative, Graph, GraphError, NodeId, Op};
+use super::answer::Derivative;
+use super::{Graph, GraphError, NodeId, Op};
 use crate::graph::{Comparison, Update};
 
 /// The parts of an update.

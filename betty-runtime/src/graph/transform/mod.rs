@@ -18,4 +18,4 @@ pub use reach::{dependents, differentiated, reachable};
 pub use replay::replay;
 pub use reverse::vjp;
 pub(crate) use rounded::rounded;
-pub use vectorize::{Image, Vectorized, for_each, vectorize};
+pub use vectorize::{Vectorized, for_each, vectorize};
