@@ -9,11 +9,12 @@ use std::collections::{BTreeMap, HashMap};
 
 use burn::tensor::Device;
 
+use super::boundary::boundary;
 use super::lagrangian::{Lagrangian, Variable};
 use super::loss::gradient_nodes;
 use super::perturb::{Perturbation, Unmoved};
 use crate::execute::{Cost, Program, ReadError, Value, Vector};
-use crate::graph::{Graph, GraphError, NodeId, Op, dependents, expand_products, jvp, reachable};
+use crate::graph::{GraphError, NodeId, expand_products, jvp};
 use crate::linalg::InnerProductSpace;
 
 /// Which variables move, and which derivatives are asked for.
@@ -317,22 +318,4 @@ impl Product {
         let answers = self.answers.iter();
         answers.map(|&(variable, count)| (variable, Vector(found.by_ref().take(count).collect()))).collect()
     }
-}
-
-/// The nodes on which `outputs` depend, that do not depend on `tangents` themselves but are read by a node that does.
-pub(super) fn boundary(graph: &Graph, outputs: &[NodeId], tangents: &[NodeId]) -> Vec<NodeId> {
-    let needed = reachable(graph, outputs);
-    let linear = dependents(graph, tangents);
-    let mut kept = vec![false; graph.len()];
-    for id in graph.ids().filter(|id| needed[id.index()]) {
-        if linear[id.index()] {
-            for input in &graph.node(id).inputs {
-                kept[input.index()] |= !linear[input.index()];
-            }
-        } else if outputs.contains(&id) {
-            kept[id.index()] = true;
-        }
-    }
-    // Constants cost nothing to make again, and the planner folds them into kernels.
-    graph.ids().filter(|id| kept[id.index()] && !matches!(graph.node(*id).op, Op::Full(_) | Op::Literal(_))).collect()
 }

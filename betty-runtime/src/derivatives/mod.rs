@@ -2,6 +2,7 @@
 //!
 //! Everything here is planned at first use and kept; at every later use only kernels run.
 
+mod boundary;
 mod curvature;
 mod lagrangian;
 mod loss;

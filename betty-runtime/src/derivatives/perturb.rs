@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use burn::tensor::Device;
 
-use super::curvature::boundary;
+use super::boundary::boundary;
 use super::lagrangian::{Lagrangian, Variable};
 use super::loss::gradient_nodes;
 use crate::execute::{Cost, Program, Value, Vector};

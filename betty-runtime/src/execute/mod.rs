@@ -10,9 +10,11 @@ mod origin;
 mod program;
 mod random;
 mod rows;
+mod space;
 mod unread;
 mod value;
 mod vector;
+mod wide;
 
 pub use cost::Cost;
 pub use origin::Origin;

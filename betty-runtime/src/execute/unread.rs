@@ -5,7 +5,7 @@ use burn_backend::TensorMetadata as _;
 use burn_backend::ops::FloatTensorOps;
 use burn_dispatch::Dispatch;
 
-use super::vector::wide;
+use super::wide::wide;
 use super::{ReadError, Value, Vector, host};
 
 /// A few numbers, known already or still on the device.

@@ -1,14 +1,11 @@
-//! Lists of tensors as elements of one vector space: the parameters of a level, their gradients, solver states.
+//! Lists of tensors as one vector: the parameters of a level, their gradients, solver states.
 
-use burn::tensor::{DispatchTensor, TensorData};
-use burn_backend::Scalar;
 use burn_backend::TensorMetadata as _;
 use burn_backend::ops::FloatTensorOps;
 use burn_dispatch::Dispatch;
 
-use super::{ReadError, Value, host, rows};
-use crate::graph::accumulator;
-use crate::linalg::{Coordinates, InnerProductSpace};
+use super::{ReadError, Value};
+use crate::linalg::InnerProductSpace;
 
 /// The direct sum of the spaces of several float tensors.
 #[derive(Clone, Debug, Default)]
@@ -68,112 +65,15 @@ impl Vector {
     }
 }
 
-/// The tensor in the type in which it is added up.
-pub(super) fn wide(x: &Value) -> DispatchTensor {
-    Dispatch::float_cast(x.0.clone(), accumulator(x.dtype()).into())
-}
-
-impl InnerProductSpace for Vector {
-    type Error = ReadError;
-
-    fn dot(&self, other: &Self) -> Result<f64, ReadError> {
-        let mut total = 0.0;
-        for (x, y) in self.0.iter().zip(&other.0) {
-            total += match host::dot(&x.0, &y.0) {
-                Some(product) => product,
-                None => Value(Dispatch::float_sum(Dispatch::float_mul(wide(x), wide(y)))).to_f64()?,
-            };
-        }
-        Ok(total)
-    }
-
-    fn scale(&mut self, factor: f64) {
-        let scaled = std::mem::take(&mut self.0).into_iter().map(|mut x| {
-            if !host::combine(&mut x.0, factor, 0.0, None) {
-                x = Value(Dispatch::float_mul_scalar(x.0, Scalar::Float(factor)));
-            }
-            x
-        });
-        self.0 = scaled.collect();
-    }
-
-    fn add_scaled(&mut self, factor: f64, other: &Self) {
-        self.combine(1.0, factor, other);
-    }
-
-    fn combine(&mut self, scale: f64, factor: f64, other: &Self) {
-        let sums = std::mem::take(&mut self.0).into_iter().zip(&other.0).map(|(mut y, x)| {
-            if !host::combine(&mut y.0, scale, factor, Some(&x.0)) {
-                if scale != 1.0 {
-                    y = Value(Dispatch::float_mul_scalar(y.0, Scalar::Float(scale)));
-                }
-                let other = Dispatch::float_mul_scalar(x.0.clone(), Scalar::Float(factor));
-                y = Value(Dispatch::float_add(y.0, other));
-            }
-            y
-        });
-        self.0 = sums.collect();
-    }
-
-    fn zero(&self) -> Self {
-        let zeros = self.0.iter().map(|value| {
-            let tensor = &value.0;
-            Value(Dispatch::float_zeros(tensor.shape(), &tensor.device(), tensor.dtype().into()))
-        });
-        Vector(zeros.collect())
-    }
-
-    fn inner_products(xs: &[Self], ys: &[Self]) -> Result<Vec<Vec<f64>>, ReadError> {
-        rows::inner_products(xs, ys)
-    }
-
-    fn combinations(weights: &[Vec<f64>], xs: &[Self]) -> Vec<Self> {
-        rows::combinations(weights, xs)
-    }
-}
-
-impl Coordinates for Vector {
-    fn dimension(&self) -> usize {
-        self.len()
-    }
-
-    fn coordinates(&self) -> Result<Vec<f64>, ReadError> {
-        self.to_vec()
-    }
-
-    fn with_coordinates(&self, coordinates: &[f64]) -> Self {
-        let mut rest = coordinates;
-        let values = self.0.iter().map(|value| {
-            let shape = value.shape();
-            let (own, others) = rest.split_at(shape.iter().product());
-            rest = others;
-            Value::from_data(TensorData::new(own.to_vec(), shape).convert_dtype(value.dtype()), &value.device())
-        });
-        Vector(values.collect())
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use burn::tensor::{DType, Device};
+    use burn::tensor::{DType, Device, TensorData};
 
     use super::*;
 
     fn vector(values: &[f64], dtype: DType) -> Vector {
         let data = TensorData::new(values.to_vec(), [values.len()]).convert_dtype(dtype);
         Vector(vec![Value::from_data(data, &Device::flex())])
-    }
-
-    #[test]
-    fn a_shared_vector_is_not_changed_behind_its_other_owner() {
-        for dtype in [DType::F32, DType::F64] {
-            let x = vector(&[1.0, 2.0, 3.0], dtype);
-            let mut y = x.clone();
-            y.add_scaled(2.0, &vector(&[1.0, 1.0, -1.0], dtype));
-            y.scale(0.5);
-            assert_eq!(x.to_vec().ok(), Some(vec![1.0, 2.0, 3.0]));
-            assert_eq!(y.to_vec().ok(), Some(vec![1.5, 2.0, 0.5]));
-        }
     }
 
     #[test]
@@ -185,54 +85,6 @@ mod tests {
             for (index, part) in parts.iter().enumerate() {
                 assert_eq!(stacked.lane(index).to_vec().ok(), part.to_vec().ok());
                 assert_eq!(stacked.lane(index).0[0].shape(), [2]);
-            }
-        }
-    }
-
-    #[test]
-    fn combinations_are_those_of_numbers_at_every_length() {
-        for length in [1, 40, 70_000] {
-            let number = |k: usize| (k % 101) as f64 - 50.0;
-            let x: Vec<f64> = (0..length).map(number).collect();
-            let y: Vec<f64> = (0..length).map(|k| number(7 * k)).collect();
-            let expected: Vec<f64> = x.iter().zip(&y).map(|(x, y)| 0.5 * y - 2.0 * x).collect();
-            for dtype in [DType::F32, DType::F64] {
-                let x = vector(&x, dtype);
-                let mut alone = vector(&y, dtype);
-                alone.combine(0.5, -2.0, &x);
-                assert_eq!(alone.to_vec().ok().as_ref(), Some(&expected));
-                let mut shared = vector(&y, dtype);
-                let other = shared.clone();
-                shared.combine(0.5, -2.0, &x);
-                assert_eq!(shared.to_vec().ok().as_ref(), Some(&expected));
-                assert_eq!(other.to_vec().ok().as_ref(), Some(&y));
-            }
-        }
-    }
-
-    #[test]
-    fn a_view_of_a_part_leaves_the_rest_alone() {
-        let whole = burn::tensor::Tensor::<1>::from_floats([1.0, 2.0, 3.0, 4.0], &Device::flex());
-        let mut part = Vector(vec![Value::from_tensor(whole.slice(1..3))]);
-        part.add_scaled(1.0, &vector(&[10.0, 20.0], DType::F32));
-        assert_eq!(part.to_vec().ok(), Some(vec![12.0, 23.0]));
-        assert_eq!(part.dot(&vector(&[1.0, 1.0], DType::F32)).ok(), Some(35.0));
-    }
-
-    #[test]
-    fn inner_products_hold_at_every_length() {
-        for length in [0, 1, 15, 16, 17, 40, 70_000] {
-            let values: Vec<f64> = (0..length).map(|k| f64::from(k % 11)).collect();
-            let exact: f64 = values.iter().map(|x| x * x).sum();
-            for dtype in [DType::F32, DType::F64] {
-                let x = vector(&values, dtype);
-                assert_eq!(x.dot(&x).ok(), Some(exact));
-            }
-            for dtype in [DType::F16, DType::BF16] {
-                // The values are exact in 16 bits, their sum is one of 24.
-                let x = vector(&values, dtype);
-                let product = x.dot(&x).unwrap_or(f64::NAN);
-                assert!((product - exact).abs() <= 1e-6 * exact, "{dtype:?} {length}: {product} {exact}");
             }
         }
     }

@@ -53,7 +53,12 @@ impl Replacement {
             None => return Err(ErrorKind::InvalidInput.into()),
         };
         sweep(folder);
-        let temporary = temporary(folder, permissions.is_none())?;
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(PREFIX).suffix(SUFFIX);
+        if permissions.is_none() {
+            for_all(&mut builder);
+        }
+        let temporary = temporary(&builder, folder)?;
         Ok(Some(Replacement { target, permissions, temporary }))
     }
 
@@ -76,13 +81,8 @@ fn missing_target(file: &Path) -> PathBuf {
     target
 }
 
-/// A new file in `folder`, locked, so that others see that somebody writes it; for all to read where a `new` file would be.
-fn temporary(folder: &Path, new: bool) -> io::Result<NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(PREFIX).suffix(SUFFIX);
-    if new {
-        for_all(&mut builder);
-    }
+/// A new file in `folder`, locked, so that others see that somebody writes it.
+fn temporary(builder: &tempfile::Builder<'_, '_>, folder: &Path) -> io::Result<NamedTempFile> {
     loop {
         let temporary = builder.tempfile_in(folder)?;
         let locked = temporary.as_file().try_lock();

@@ -3,9 +3,8 @@
 //! A direction that curves downwards bounds the smallest eigenvalue from one side only, and so do steps that diverge the
 //! largest. A short run of Lanczos's process tells where both are.
 
-use std::fmt;
-
-use super::lanczos::{ROOM, Spectrum, extreme_eigenvalues};
+use super::lanczos::{Spectrum, extreme_eigenvalues};
+use super::remedy::{ROOM, Remedy};
 use super::{InnerProductSpace, LinearOperator, SolveError};
 
 /// Fewest and most products of such a run.
@@ -19,28 +18,6 @@ pub(super) struct Suspect<'a, V> {
     pub(super) start: &'a V,
     /// Iterations that the solver may take.
     pub(super) iterations: usize,
-}
-
-/// What to change in a solver's options.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Remedy {
-    /// The damping that makes the operator positive definite, where it is not.
-    pub damping: Option<f64>,
-    /// The length of steps that converge under that damping, where the given one does not.
-    pub step_size: Option<f64>,
-}
-
-impl fmt::Display for Remedy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(damping) = self.damping {
-            write!(f, "raise the damping to {damping:.1e}")?;
-        }
-        match self.step_size {
-            Some(step_size) if self.damping.is_some() => write!(f, " and lower step_size to {step_size:.1e}"),
-            Some(step_size) => write!(f, "lower step_size to {step_size:.1e}"),
-            None => Ok(()),
-        }
-    }
 }
 
 impl<V: InnerProductSpace> Suspect<'_, V> {

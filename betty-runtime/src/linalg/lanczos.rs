@@ -14,6 +14,7 @@
 
 use super::operator::{apply_damped, dot};
 use super::orthogonal::{Parts, orthogonalize};
+use super::remedy::ROOM;
 use super::symmetric::eigen;
 use super::{InnerProductSpace, LinearOperator, Quantity, SolveError};
 
@@ -36,10 +37,6 @@ pub struct Spectrum {
     /// Products that it took.
     pub products: usize,
 }
-
-/// Damping that is no rounding error in single precision, relative to the largest eigenvalue; an eigenvalue
-/// this little below 0 is no reason for damping, either.
-pub(super) const ROOM: f64 = 1e-3;
 
 impl Spectrum {
     /// Damping with which the operator is positive definite and no close call: it lifts the smallest eigenvalue to as much

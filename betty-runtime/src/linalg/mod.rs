@@ -23,6 +23,7 @@ mod neumann;
 mod nystrom;
 mod operator;
 mod orthogonal;
+mod remedy;
 mod solution;
 mod symmetric;
 
@@ -30,7 +31,6 @@ mod symmetric;
 mod tests;
 
 pub use cg::{CgOptions, conjugate_gradient};
-pub use definite::Remedy;
 pub use dense::{DenseOptions, dense};
 pub use gmres::{GmresOptions, gmres};
 pub use lanczos::{End, Spectrum, extreme_eigenvalues};
@@ -38,4 +38,5 @@ pub use minres::{MinresOptions, minres};
 pub use neumann::{NeumannOptions, neumann};
 pub use nystrom::{NystromOptions, nystrom};
 pub use operator::{Coordinates, InnerProductSpace, LinearOperator};
+pub use remedy::Remedy;
 pub use solution::{Outcome, Quantity, Solution, SolveError};

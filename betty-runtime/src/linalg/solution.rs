@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use super::definite::Remedy;
-use super::lanczos::ROOM;
+use super::remedy::{ROOM, Remedy};
 
 /// An approximate solution of `(A + δI)·x = b`.
 #[derive(Clone, Debug, PartialEq)]

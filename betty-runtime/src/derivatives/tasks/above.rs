@@ -2,10 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::TaskSteps;
 use crate::derivatives::lagrangian::{Build, Input};
 use crate::derivatives::loss::Loss;
-use crate::derivatives::steps::Unrolled;
+use crate::derivatives::steps::{Unrolled, UnrolledSteps};
 use crate::graph::{GraphError, NodeId, Op, replay};
 use crate::trace::LossInput;
 
@@ -22,15 +21,14 @@ pub(super) fn above(
     build: &mut Build,
     level: usize,
     loss: &Loss,
-    lower: &[TaskSteps<'_>],
-    unrolled: &[Unrolled],
+    lower: &[(&UnrolledSteps<'_>, Unrolled)],
 ) -> Result<Above, GraphError> {
     let trace = loss.trace();
     let mut images = HashMap::new();
     for &(source, node) in &trace.inputs {
-        let reached = lower.iter().zip(unrolled).find_map(|(lower, unrolled)| match source {
-            LossInput::Leaf { level, index } if level == lower.steps.level => {
-                let parameter = lower.steps.trainable.iter().position(|&parameter| parameter == index)?;
+        let reached = lower.iter().find_map(|(steps, unrolled)| match source {
+            LossInput::Leaf { level, index } if level == steps.level => {
+                let parameter = steps.trainable.iter().position(|&parameter| parameter == index)?;
                 Some(unrolled.reached[parameter])
             }
             _ => None,

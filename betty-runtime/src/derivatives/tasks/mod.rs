@@ -61,16 +61,17 @@ impl Tasks {
         device: &Device,
     ) -> Result<Self, GraphError> {
         let mut build = Build::default();
-        let unrolled = lower.iter().map(|lower| unroll(&mut build, &lower.steps)).collect::<Result<Vec<_>, _>>()?;
-        let above = above(&mut build, level, loss, lower, &unrolled)?;
+        let unrolled = lower.iter().map(|lower| Ok((&lower.steps, unroll(&mut build, &lower.steps)?)));
+        let unrolled = unrolled.collect::<Result<Vec<_>, GraphError>>()?;
+        let above = above(&mut build, level, loss, &unrolled)?;
         let mut columns = above.values.clone();
-        for step in unrolled.iter().flat_map(|unrolled| &unrolled.taken) {
+        for step in unrolled.iter().flat_map(|(_, unrolled)| &unrolled.taken) {
             columns.extend(step.values.iter().flatten());
             let dtype = accumulator(build.graph.dtype(above.values[0]));
             let square_norm = square_norm(&mut build.graph, &step.gradient, dtype)?;
             columns.push(square_norm);
         }
-        let reached = unrolled.iter().flat_map(|unrolled| unrolled.reached.iter().copied());
+        let reached = unrolled.iter().flat_map(|(_, unrolled)| unrolled.reached.iter().copied());
         let outputs: Vec<NodeId> = columns.iter().copied().chain(reached).collect();
 
         let mut together = Together { graph: Graph::new(), inputs: Vec::new(), images: HashMap::new(), count };
