@@ -1,6 +1,7 @@
 //! Levels that depend on each other: their reduced systems are those of an equilibrium, and not symmetric.
 
 use super::reduced::Reduced;
+use super::response::Solve;
 use super::{Blocks, Direction, HypergradientError, HypergradientMethod, ProductError, Response, Solved};
 use crate::derivatives::Variable;
 use crate::execute::Vector;
@@ -22,7 +23,7 @@ impl Response {
         if peers.is_empty() {
             return Ok(false);
         }
-        let mut x = self.respond(level, own, direction, Some(along), &Blocks::default(), false)?;
+        let mut x = self.respond(level, own, direction, Some(along), &Blocks::default(), Solve::Nested)?;
         x.set(Variable::Level(level), along.clone());
         Ok(!self.apply(direction, &x, &peers)?.is_zero())
     }

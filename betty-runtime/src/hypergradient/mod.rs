@@ -42,6 +42,8 @@ mod conjugate_gradient;
 mod coupled;
 mod dense;
 mod directions;
+mod elimination;
+mod equations;
 mod error;
 mod evolution;
 mod finite_difference;

@@ -25,28 +25,15 @@ pub enum Products {
 }
 
 impl Products {
-    /// `Σᵥ (∂²ℓ/∂w∂v)·tᵥ` for each `w` of `rows`, for `(v, tᵥ)` of `moving`; `is_mixed` if no row is a variable whose
-    /// condition the level has.
+    /// `Σᵥ (∂²ℓ/∂w∂v)·tᵥ` for each `w` of `rows`, for `(v, tᵥ)` of `moving`.
     pub(super) fn form(
         self,
         curvature: &mut Curvature,
         point: &mut Point,
         moving: &[(Variable, &Vector)],
         rows: &[Variable],
-        is_mixed: bool,
     ) -> Result<Vec<(Variable, Vector)>, HypergradientError> {
         let products = match self {
-            Products::MixedDifference { perturbation } if is_mixed => {
-                let length = length(moving)?;
-                if !length.is_finite() {
-                    return Err(HypergradientError::NotFinite);
-                }
-                if length == 0.0 {
-                    // Nothing comes down, so nothing goes up.
-                    return Ok(Vec::new());
-                }
-                curvature.quotient(point, moving, rows, perturbation / length)
-            }
             Products::Displaced { multiplier } => {
                 let length = length(moving)?;
                 if length == 0.0 {
@@ -57,9 +44,30 @@ impl Products {
                 // What is not finite is left for the solver to find.
                 curvature.displaced(point, moving, rows, multiplier.min(length / shortest))
             }
-            _ => curvature.product(point, moving, rows),
+            Products::Exact | Products::MixedDifference { .. } => curvature.product(point, moving, rows),
         };
         products.map_err(|error| ProductError::from(error).into())
+    }
+
+    /// As [`form`](Self::form), where no row is a variable whose condition the level has, but all that moves is.
+    pub(super) fn form_mixed(
+        self,
+        curvature: &mut Curvature,
+        point: &mut Point,
+        moving: &[(Variable, &Vector)],
+        rows: &[Variable],
+    ) -> Result<Vec<(Variable, Vector)>, HypergradientError> {
+        let Products::MixedDifference { perturbation } = self else { return self.form(curvature, point, moving, rows) };
+        let length = length(moving)?;
+        if !length.is_finite() {
+            return Err(HypergradientError::NotFinite);
+        }
+        if length == 0.0 {
+            // Nothing comes down, so nothing goes up.
+            return Ok(Vec::new());
+        }
+        let quotients = curvature.quotient(point, moving, rows, perturbation / length);
+        quotients.map_err(|error| ProductError::from(error).into())
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::rc::Rc;
 
+use super::response::Solve;
 use super::{Blocks, Direction, HypergradientError, ProductError, Response};
 use crate::derivatives::Variable;
 use crate::execute::Vector;
@@ -25,18 +26,26 @@ impl LinearOperator for Reduced<'_> {
         let variable = Variable::Level(*level);
         response.report(*level).products += 1;
         let below = |error: HypergradientError| ProductError::Below(Box::new(error));
-        let answer = response.respond(*level, lower, *direction, Some(x), &Blocks::default(), false).map_err(below)?;
-        let all = answer.plus(1.0, Blocks::from_iter([(variable, x.clone())]));
+        let answer = response.respond(*level, lower, *direction, Some(x), &Blocks::default(), Solve::Nested);
+        let all = answer.map_err(below)?.plus(1.0, Blocks::from_iter([(variable, x.clone())]));
         let mut product = response.apply(*direction, &all, &[variable]).map_err(below)?;
         Ok(product.take(variable).unwrap_or_else(|| x.zero()))
     }
 }
 
+impl Response {
+    /// The reduced Hessian of a level: how its total gradient changes with its parameters, its stops answering.
+    pub fn reduced(&mut self, level: usize) -> impl LinearOperator<Vector = Vector, Error = ProductError> {
+        let below = self.stops.get(&level).map_or_else(|| Rc::from([]), |stop| Rc::clone(&stop.below));
+        ReducedHessian { response: self, level, below }
+    }
+}
+
 /// The reduced Hessian of a level on its own.
-pub(super) struct ReducedHessian<'r> {
-    pub(super) response: &'r mut Response,
-    pub(super) level: usize,
-    pub(super) below: Rc<[usize]>,
+struct ReducedHessian<'r> {
+    response: &'r mut Response,
+    level: usize,
+    below: Rc<[usize]>,
 }
 
 impl LinearOperator for ReducedHessian<'_> {

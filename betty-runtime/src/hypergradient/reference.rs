@@ -17,22 +17,28 @@ const TOLERANCE: f64 = 1e-10;
 /// The most exact method there is for this many unknowns, without damping.
 #[must_use]
 pub fn reference(unknowns: usize) -> Rc<dyn HypergradientMethod> {
-    Rc::new(Reference { is_dense: unknowns <= DENSE })
+    Rc::new(if unknowns <= DENSE { Reference::Elimination } else { Reference::MinimalResidual })
 }
 
-/// `H q = v` by elimination, or by minimal residuals where `H` is large or has no inverse.
-#[derive(Clone, Copy, Debug)]
-struct Reference {
-    is_dense: bool,
+/// `H q = v` without damping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reference {
+    /// By elimination, or by minimal residuals where `H` has no inverse.
+    Elimination,
+    /// By minimal residuals.
+    MinimalResidual,
 }
 
 impl HypergradientMethod for Reference {
     fn name(&self) -> &'static str {
-        if self.is_dense { "dense" } else { "minres" }
+        match self {
+            Reference::Elimination => "dense",
+            Reference::MinimalResidual => "minres",
+        }
     }
 
     fn solve(&self, system: &mut System<'_>, v: &Vector, _guess: Option<Vector>) -> Result<Solved, HypergradientError> {
-        if self.is_dense {
+        if *self == Reference::Elimination {
             match dense(system, v, &DenseOptions { damping: 0.0, limit: DENSE }) {
                 // Unknowns that the loss does not depend on make it so, and do not matter.
                 Err(SolveError::Singular { .. }) => {}
@@ -43,7 +49,7 @@ impl HypergradientMethod for Reference {
     }
 
     fn needs_symmetry(&self) -> bool {
-        !self.is_dense
+        *self == Reference::MinimalResidual
     }
 }
 

@@ -1,0 +1,149 @@
+//! The system below a level solved by block elimination, lowest stop first; see [`Response`].
+
+use std::rc::Rc;
+
+use super::best_response::Answer;
+use super::reduced::Reduced;
+use super::response::Solve;
+use super::{Blocks, Direction, HypergradientError, Response};
+use crate::derivatives::Variable;
+use crate::execute::Vector;
+
+impl Response {
+    /// Solves the system of `levels`, each after its own stops, for this right-hand side.
+    ///
+    /// Blocks are named by the variable, also where they belong to the condition that determines it.
+    ///
+    /// # Errors
+    /// [`HypergradientError`] when a method cannot solve its pivot, or a product cannot be formed.
+    pub fn solve(
+        &mut self,
+        levels: &[usize],
+        direction: Direction,
+        right: &Blocks,
+    ) -> Result<Blocks, HypergradientError> {
+        self.eliminate(levels, direction, right, Solve::Outermost)
+    }
+
+    /// As [`solve`](Self::solve), be it asked for from outside or not.
+    fn eliminate(
+        &mut self,
+        levels: &[usize],
+        direction: Direction,
+        right: &Blocks,
+        solve: Solve,
+    ) -> Result<Blocks, HypergradientError> {
+        let Some((&level, lower)) = levels.split_last() else { return Ok(Blocks::default()) };
+        let variable = Variable::Level(level);
+        let mut x = self.respond(level, lower, direction, None, right, solve)?;
+        let mut b = right.only(|of| of == variable);
+        b = b.plus(-1.0, self.apply(direction, &x, &[variable])?);
+        let Some(b) = b.take(variable) else { return Ok(x) };
+        let pivot = self.pivot(level, lower, direction, &b, solve)?;
+        x = x.plus(1.0, self.respond(level, lower, direction, Some(&pivot), &Blocks::default(), Solve::Nested)?);
+        x.set(variable, pivot);
+        Ok(x)
+    }
+
+    /// The block of `level`'s own parameters, from its reduced system.
+    fn pivot(
+        &mut self,
+        level: usize,
+        lower: &[usize],
+        direction: Direction,
+        b: &Vector,
+        solve: Solve,
+    ) -> Result<Vector, HypergradientError> {
+        let method = match &self.stops[&level].answer {
+            Answer::Stationary { method, .. } => Rc::clone(method),
+            // The condition `θ − Θ(…) = 0` changes with θ as θ does.
+            Answer::Steps { .. } => return Ok(b.clone()),
+        };
+        let keeps = solve == Solve::Outermost && method.keeps_solution();
+        let guess = if keeps { self.solutions.remove(&level) } else { None };
+        let own: Vec<usize> = lower.iter().copied().filter(|stop| self.stops[&level].below.contains(stop)).collect();
+        let solved = if method.needs_symmetry() && self.is_coupled(level, &own, lower, direction, b)? {
+            self.coupled_pivot(level, &own, lower, direction, b, &*method)
+        } else {
+            method.solve(&mut Reduced { response: self, level, lower, direction }, b, guess)
+        };
+        match solved {
+            Ok(solved) => {
+                if keeps {
+                    self.solutions.insert(level, solved.x.clone());
+                }
+                self.report(level).residual = solved.residual;
+                Ok(solved.x)
+            }
+            Err(error) => {
+                // The deepest failure is the first one to come by.
+                self.failed.get_or_insert(level);
+                Err(error.innermost())
+            }
+        }
+    }
+
+    /// All blocks of `level` and `lower` but that of `level`'s own parameters, which is given: they solve the equations of
+    /// all variables but those parameters.
+    pub(super) fn respond(
+        &mut self,
+        level: usize,
+        lower: &[usize],
+        direction: Direction,
+        own: Option<&Vector>,
+        right: &Blocks,
+        solve: Solve,
+    ) -> Result<Blocks, HypergradientError> {
+        let given: Blocks = own.map(|own| (Variable::Level(level), own.clone())).into_iter().collect();
+        match direction {
+            // No level below knows this level's multipliers, so in the adjoint system they come first, …
+            Direction::Adjoint => {
+                let rest = self.multipliers(level, direction, &given, right)?;
+                let y = self.lower(lower, direction, &given.plus(1.0, rest.clone()), right, solve)?;
+                Ok(rest.plus(1.0, y))
+            }
+            // … and in the tangent system last.
+            Direction::Tangent => {
+                let y = self.lower(lower, direction, &given, right, solve)?;
+                let rest = self.multipliers(level, direction, &given.plus(1.0, y.clone()), right)?;
+                Ok(rest.plus(1.0, y))
+            }
+        }
+    }
+
+    /// The blocks of `lower`, when `known` are given.
+    fn lower(
+        &mut self,
+        lower: &[usize],
+        direction: Direction,
+        known: &Blocks,
+        right: &Blocks,
+        solve: Solve,
+    ) -> Result<Blocks, HypergradientError> {
+        let rows: Vec<Variable> = lower.iter().flat_map(|&stop| self.variables(stop)).collect();
+        let right = right.only(|variable| rows.contains(&variable));
+        let right = right.plus(-1.0, self.apply(direction, known, &rows)?);
+        if right.is_zero() { Ok(right) } else { self.eliminate(lower, direction, &right, solve) }
+    }
+
+    /// The blocks of `level`'s multipliers, when `known` are given: a system of the other direction, below `level`.
+    fn multipliers(
+        &mut self,
+        level: usize,
+        direction: Direction,
+        known: &Blocks,
+        right: &Blocks,
+    ) -> Result<Blocks, HypergradientError> {
+        let stop = &self.stops[&level];
+        let (below, own) = (Rc::clone(&stop.below), Rc::clone(&stop.own));
+        let multipliers: Vec<Variable> = self.variables(level).skip(1).collect();
+        let pairs = || multipliers.iter().copied().zip(own[1..].iter().copied());
+        // ∂²ℓ/∂Y∂μ = −(∂F/∂Y)ᵀ
+        let right = self.apply(direction, known, &multipliers)?.plus(-1.0, right.only(|of| multipliers.contains(&of)));
+        if right.is_zero() {
+            return Ok(right);
+        }
+        let solution = self.eliminate(&below, direction.other(), &right.renamed(pairs()), Solve::Nested)?;
+        Ok(solution.renamed(pairs().map(|(multiplier, variable)| (variable, multiplier))))
+    }
+}
