@@ -3,7 +3,8 @@
 use burn::tensor::Tensor;
 use burn_backend::TensorMetadata;
 
-use super::mark::{ADVANCE, constant, mark_all, recorded};
+use super::mark::{ADVANCE, mark_all};
+use super::recorded::{constant, recorded};
 
 /// Answers `next`, held constant by every derivative; in a recording, notes that it takes the place of `state`.
 ///

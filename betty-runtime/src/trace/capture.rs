@@ -1,86 +1,25 @@
 //! Recording a loss with Burn's backward pass, and importing both.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
-use burn::tensor::{DType, Device, Tensor};
+use burn::tensor::{Device, Tensor};
 use burn_backend::{AutodiffBackend, TensorMetadata};
-use burn_capture::CapturedGraph;
 use burn_dispatch::backends::{Autodiff, Capture};
 use burn_ir::TensorId;
 
-use super::batch::AnyBatch;
-use super::constants::Names;
+use super::any_batch::AnyBatch;
 use super::device::capture_device;
 use super::error::TraceError;
 use super::import::{Reading, import};
+use super::loss::{LossInput, Trace};
 use super::measured::{LossValue, Measured};
 use super::part::Part;
-use super::tracer::{Placeholder, Tracer, taped, tensor_id};
+use super::recorded::{taped, tensor_id};
+use super::refusal::{explain, explain_capture, held, types};
+use super::tracer::{Placeholder, Tracer};
 use crate::graph::{Graph, NodeId, dependents};
-use crate::panic::{Panic, caught};
-
-/// What a program input stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum LossInput {
-    /// A tensor of a level's module.
-    Leaf {
-        /// The level.
-        level: usize,
-        /// Which tensor, in the module's order.
-        index: usize,
-    },
-    /// A tensor that a level's module holds as a plain field.
-    Constant {
-        /// The level.
-        level: usize,
-        /// Which of them, in the module's order.
-        index: usize,
-    },
-    /// A tensor of the batch.
-    Batch {
-        /// Which tensor, in the batch's order.
-        index: usize,
-    },
-}
-
-/// A loss as a graph.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Trace {
-    /// The forward pass, and Burn's recorded backward pass beside it.
-    pub graph: Graph,
-    /// The loss, of shape `[1]`.
-    pub loss: NodeId,
-    /// Numbers that the loss function reports beside the loss.
-    pub metrics: Vec<(Rc<str>, NodeId)>,
-    /// All inputs of the graph and what they stand for, in the graph's order.
-    pub inputs: Vec<(LossInput, NodeId)>,
-    /// The loss as Burn's autodiff sees it: gradients taken inside of it are constants. Without any, the loss itself.
-    pub burn_loss: NodeId,
-    /// Burn's own gradients: `∂burn_loss/∂input` as Burn computes it, for every float of a module.
-    pub burn_gradients: Vec<(NodeId, NodeId)>,
-    /// What Burn recorded, its backward pass included, by the names in `docs/operations.md`.
-    pub operations: BTreeSet<&'static str>,
-    /// Running statistics and what the forward pass turns them into: the tensor of a module, and its next value.
-    pub advances: Vec<(LossInput, NodeId)>,
-    /// Whether a derivative leads from the loss back to a parameter, as far as Burn's tape and gradients taken inside of the
-    /// loss tell. An accuracy reads parameters and has none.
-    pub differentiable: bool,
-}
-
-impl Trace {
-    /// The input that stands for `source`, if the loss was given it.
-    pub fn input(&self, source: LossInput) -> Option<NodeId> {
-        self.inputs.iter().find(|(of, _)| *of == source).map(|&(_, node)| node)
-    }
-
-    /// Whether the loss depends on any of these tensors of a level's module.
-    pub fn depends_on(&self, level: usize, leaves: &[usize]) -> bool {
-        let leaves: Vec<NodeId> =
-            leaves.iter().filter_map(|&index| self.input(LossInput::Leaf { level, index })).collect();
-        dependents(&self.graph, &leaves)[self.loss.index()]
-    }
-}
+use crate::panic::caught;
 
 /// What came out of the recorded function, before the recording is complete.
 enum Returned {
@@ -185,7 +124,7 @@ pub(crate) fn trace_part<L: LossValue>(
     for placeholder in &placeholders {
         let node = graph.input(&placeholder.shape, placeholder.dtype);
         nodes.insert(placeholder.id, node);
-        inputs.push((placeholder.source, node));
+        inputs.push((placeholder.input, node));
     }
     for (level, names) in constants {
         for (index, (id, data)) in names.of(&captured).enumerate() {
@@ -278,67 +217,4 @@ impl Returned {
         let gradients = gradients.iter().filter_map(|&(_, id)| id);
         std::iter::once(*loss).chain(gradients).chain(metrics).filter(|id| seen.insert(*id)).collect()
     }
-}
-
-/// What a refusal of Burn's capture means.
-fn explain_capture(level: &str, message: String) -> TraceError {
-    let level = level.to_owned();
-    if message.contains("undeclared input") {
-        // A placeholder kept from another recording, for instance.
-        TraceError::ForeignTensor { level }
-    } else {
-        TraceError::Capture { level, message }
-    }
-}
-
-/// What a panic during recording means; `types` are those of the floats that the loss has.
-fn explain(level: &str, panic: Panic, types: impl FnOnce() -> String) -> TraceError {
-    let (level, message) = (level.to_owned(), &panic.message);
-    if message.contains("no concrete value") || message.contains("no initialized value") {
-        TraceError::ReadsValue { level }
-    } else if message.contains("Cannot move a tensor to a capture device")
-        || message.contains("Cannot move this autodiff tensor")
-    {
-        TraceError::MovesDevice { level }
-    } else if message.contains("do not support autodiff") || message.contains("already associated with autodiff") {
-        TraceError::UsesAutodiff { level }
-    } else if message.contains("not on the same device") || message.contains("on the wrong backend") {
-        TraceError::ForeignTensor { level }
-    } else if message.contains("DTypeMismatch") {
-        let operation = panic.operation.unwrap_or_else(|| "an operation".into());
-        let place = panic.line.map_or_else(String::new, |line| format!(" {line}"));
-        TraceError::MixedTypes { level, operation, place, types: types() }
-    } else {
-        TraceError::Panicked { level, message: panic.to_string() }
-    }
-}
-
-/// The types of a module's constants, with what they are.
-fn held<'c>(
-    level: usize,
-    names: &Names,
-    captured: &'c CapturedGraph,
-) -> impl Iterator<Item = (DType, Option<LossInput>)> + use<'c> {
-    let of = names.of(captured).enumerate();
-    of.map(move |(index, (_, data))| (data.dtype(), Some(LossInput::Constant { level, index })))
-}
-
-/// `f64 (a tensor of a module) and f32 (tensor 0 of the batch)`: each float type, and where the loss has it from.
-fn types(placeholders: &[Placeholder], others: impl Iterator<Item = (DType, Option<LossInput>)>) -> String {
-    let given = placeholders.iter().map(|placeholder| (placeholder.dtype, Some(placeholder.source)));
-    let mut seen: Vec<DType> = Vec::new();
-    let mut parts = Vec::new();
-    for (dtype, source) in given.chain(others) {
-        if !dtype.is_float() || seen.contains(&dtype) {
-            continue;
-        }
-        seen.push(dtype);
-        let from = match source {
-            Some(LossInput::Leaf { .. } | LossInput::Constant { .. }) => "a tensor of a module".to_owned(),
-            Some(LossInput::Batch { index }) => format!("tensor {index} of the batch"),
-            None => "made in the loss".to_owned(),
-        };
-        parts.push(format!("{} ({from})", format!("{dtype:?}").to_lowercase()));
-    }
-    parts.join(" and ")
 }

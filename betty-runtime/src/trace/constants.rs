@@ -13,8 +13,8 @@ use burn_capture::CapturedGraph;
 use burn_ir::TensorId;
 
 use super::device::capture_device;
-use super::module::replace;
-use super::tracer::tensor_id;
+use super::recorded::tensor_id;
+use super::replace::replace;
 use crate::execute::{ReadError, Value};
 use crate::panic::caught;
 

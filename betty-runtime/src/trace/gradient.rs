@@ -4,8 +4,9 @@ use burn::tensor::{Bool, Int, Tensor};
 use burn_backend::TensorMetadata;
 
 use super::batch::{Batch, BatchMapper};
-use super::mark::{GRADIENT, Recorded, constant, mark_all, recorded};
+use super::mark::{GRADIENT, mark_all};
 use super::number::Number;
+use super::recorded::{Recorded, constant, recorded};
 
 /// `∂(Σ of)/∂x` for every float tensor `x` of `with_respect_to`, in the same tree and of the same shapes.
 ///

@@ -1,13 +1,10 @@
 //! Markers: custom operations in a recording, for what Burn's own operations cannot say.
 
-use burn::tensor::DispatchTensor;
-use burn_backend::{AutodiffBackend, BackendTypes, TensorMetadata};
-use burn_dispatch::backends::{Autodiff, Capture};
-use burn_dispatch::{BackendTensor, DispatchKindConversion, DispatchTensorKind};
+use burn_backend::TensorMetadata;
 use burn_ir::{CustomOpIr, OperationIr, TensorIr};
 use burn_router::{RouterClient, RouterTensor};
 
-use super::tracer::taped;
+use super::recorded::Recorded;
 
 /// What turns a placeholder's zeros into a tensor without a value.
 pub(super) const PLACEHOLDER: &str = "placeholder";
@@ -18,9 +15,6 @@ pub(super) const ADVANCE: &str = "advance";
 
 /// Derivatives of a sum of elements (inputs: the tensor that is summed, and those to differentiate by).
 pub(super) const GRADIENT: &str = "gradient";
-
-/// A tensor of the recording, of any kind.
-pub(super) type Recorded = <Capture as BackendTypes>::FloatTensorPrimitive;
 
 /// Records a marker that answers a tensor like `input`, whose value the recording cannot know.
 pub(super) fn mark(marker: &'static str, input: Recorded) -> Recorded {
@@ -42,21 +36,4 @@ pub(super) fn mark_all(
     let inputs: Vec<TensorIr> = inputs.into_iter().map(RouterTensor::into_ir).collect();
     client.register_op(OperationIr::Custom(CustomOpIr::new(marker, &inputs, &outputs)));
     outputs.into_iter().map(|out| RouterTensor::new(out.id, out.shape, out.dtype, client.clone())).collect()
-}
-
-/// A recorded float as a tensor that Burn's tape does not lead through.
-pub(super) fn constant(tensor: Recorded) -> DispatchTensor {
-    let float = BackendTensor::<Autodiff<Capture>>::Float(<Autodiff<Capture> as AutodiffBackend>::from_inner(tensor));
-    <DispatchTensor as DispatchKindConversion<Autodiff<Capture>>>::from_backend(float)
-}
-
-/// The recording's view of a float, if it is part of one.
-pub(super) fn recorded(tensor: &DispatchTensor) -> Option<Recorded> {
-    if let Some(taped) = taped(tensor) {
-        return Some(taped.clone().into_primitive());
-    }
-    match &tensor.kind {
-        DispatchTensorKind::Capture(BackendTensor::Float(float)) => Some(float.clone()),
-        _ => None,
-    }
 }

@@ -5,6 +5,7 @@
 //! pass, recorded in the same breath, is kept to verify our derivatives with.
 
 mod advance;
+mod any_batch;
 mod batch;
 mod capture;
 mod changes;
@@ -13,12 +14,17 @@ mod device;
 mod error;
 mod gradient;
 mod import;
+mod loss;
 mod mark;
 mod measured;
 mod module;
 mod number;
 mod part;
 mod place;
+mod placed;
+mod recorded;
+mod refusal;
+mod replace;
 mod skeleton;
 mod statistics;
 mod stop_gradient;
@@ -26,12 +32,14 @@ mod tape;
 mod tracer;
 
 pub(crate) use advance::advance;
-pub use batch::{AnyBatch, Batch, BatchMapper, Signature, hash_plain};
+pub use any_batch::{AnyBatch, Signature};
+pub use batch::{Batch, BatchMapper, hash_plain};
 pub(crate) use capture::trace_part;
-pub use capture::{LossInput, Trace, trace, trace_for};
+pub use capture::{trace, trace_for};
 pub(crate) use changes::{BatchLeaf, Changes};
 pub use error::{TraceError, Unsupported};
 pub use gradient::gradient;
+pub use loss::{LossInput, Trace};
 pub use measured::{LossValue, Measured};
 pub(crate) use module::leaves;
 pub use module::{Leaf, LevelModule};

@@ -1,10 +1,11 @@
 //! A level's module seen as a list of tensors.
 
-use burn::module::{Module, ModuleMapper, Param, ParamId, Parameter};
+use burn::module::{Module, ModuleMapper, Param, ParamId};
 use burn::tensor::{Bool, Device, Int, Tensor};
 
 use super::constants::constants;
 use super::place::{Place, Role, places, tensors};
+use super::replace::replace;
 use super::statistics::one_for_each_id;
 use super::tracer::Tracer;
 use crate::execute::{ReadError, Value};
@@ -61,6 +62,14 @@ pub trait LevelModule: 'static {
         Self: Sized;
 }
 
+impl Tracer<'_> {
+    /// The module of level `level`, with a placeholder for every tensor that has an identifier; what the module holds as
+    /// plain fields is a constant of the recording. `module` itself stays as it is.
+    pub fn module<M: LevelModule>(&mut self, level: usize, module: &M) -> M {
+        module.traced(level, self)
+    }
+}
+
 impl<M: Module + 'static> LevelModule for M {
     fn places(&self) -> Vec<Place> {
         places(self)
@@ -104,12 +113,6 @@ impl<I: Iterator<Item = usize>> Assign<I> {
     fn next(&mut self) -> Option<Value> {
         self.values.get(self.numbers.next()?).cloned()
     }
-}
-
-/// Keeps a parameter's identity and settings while its value is replaced.
-pub(super) fn replace<T: Parameter>(param: Param<T>, value: Option<T>) -> Param<T> {
-    let (id, old, mapper): (ParamId, T, _) = param.consume();
-    Param::from_mapped_value(id, value.unwrap_or(old), mapper)
 }
 
 impl<I: Iterator<Item = usize>> ModuleMapper for Assign<I> {

@@ -1,6 +1,6 @@
 //! A part of a batch: the first of its examples, for what the whole would be too large for.
 
-use super::batch::AnyBatch;
+use super::any_batch::AnyBatch;
 
 /// The first rows of a batch's tensors: of all those whose leading dimension counts its examples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use burn::module::{Flag, Module, ModuleMapper, Param, ParamId};
 use burn::tensor::Tensor;
 use burn_dispatch::{BackendTensor, DispatchAutodiffContext, DispatchTensorKind};
 
-use super::mark::recorded;
+use super::recorded::recorded;
 
 /// Makes the running statistics of a module of placeholders constants of Burn's tape.
 ///

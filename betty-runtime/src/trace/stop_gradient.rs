@@ -2,8 +2,8 @@
 
 use burn::tensor::Tensor;
 
-use super::mark::{STOP_GRADIENT, constant, mark};
-use super::tracer::taped;
+use super::mark::{STOP_GRADIENT, mark};
+use super::recorded::{constant, taped};
 
 /// The same value, held constant by every derivative.
 ///

@@ -26,6 +26,14 @@ struct Deformable {
     bias: Option<NodeId>,
 }
 
+/// What there is outside of an image.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Outside {
+    Zero,
+    /// The pixel at the border.
+    Border,
+}
+
 impl Importer<'_> {
     pub(super) fn grid_sample(&mut self, op: &FloatOperationIr, o: &GridSample2dOpIr) -> Imported {
         let nearest = match o.options.mode {
@@ -37,13 +45,16 @@ impl Importer<'_> {
         let size = |axis: usize| o.tensor.shape[axis];
         let positions =
             Positions { y: self.grid_position(grid, 1, size(2), o)?, x: self.grid_position(grid, 0, size(3), o)? };
-        let zero_outside = matches!(o.options.padding_mode, GridSamplePaddingModeIr::Zeros);
+        let outside = match o.options.padding_mode {
+            GridSamplePaddingModeIr::Zeros => Outside::Zero,
+            _ => Outside::Border,
+        };
         let node = if nearest {
             let y = self.graph.push(Op::Unary(Unary::Round), &[positions.y])?;
             let x = self.graph.push(Op::Unary(Unary::Round), &[positions.x])?;
-            self.pixels(image, Positions { y, x }, zero_outside)?
+            self.pixels(image, Positions { y, x }, outside)?
         } else {
-            self.bilinear(image, positions, zero_outside)?
+            self.bilinear(image, positions, outside)?
         };
         self.set_shaped(&o.out, node)
     }
@@ -89,13 +100,13 @@ impl Importer<'_> {
     }
 
     /// `[n, c, h, w]` at `p` positions of each image: the four pixels around each, weighted by the cell's other parts.
-    fn bilinear(&mut self, image: NodeId, at: Positions, zero_outside: bool) -> Imported<NodeId> {
+    fn bilinear(&mut self, image: NodeId, at: Positions, outside: Outside) -> Imported<NodeId> {
         let rows = self.neighbours(at.y)?;
         let columns = self.neighbours(at.x)?;
         let mut sum: Option<NodeId> = None;
         for (y, height) in rows {
             for (x, width) in columns {
-                let pixels = self.pixels(image, Positions { y, x }, zero_outside)?;
+                let pixels = self.pixels(image, Positions { y, x }, outside)?;
                 let weight = self.graph.mul(height, width)?;
                 let weight = self.over_channels(weight)?;
                 let part = self.graph.mul(pixels, weight)?;
@@ -118,8 +129,8 @@ impl Importer<'_> {
         Ok([(before, rest), (after, fraction)])
     }
 
-    /// `[n, c, h, w]` at whole positions: `[n, c, p]`. Outside is 0, or the pixel at the border.
-    fn pixels(&mut self, image: NodeId, at: Positions, zero_outside: bool) -> Imported<NodeId> {
+    /// `[n, c, h, w]` at whole positions: `[n, c, p]`.
+    fn pixels(&mut self, image: NodeId, at: Positions, outside: Outside) -> Imported<NodeId> {
         let shape = self.graph.shape(image).to_vec();
         let (height, width) = (shape[2], shape[3]);
         let flat = self.graph.reshape(image, &[shape[0], shape[1], height * width])?;
@@ -130,7 +141,7 @@ impl Importer<'_> {
         let count = self.graph.shape(index)[2];
         let index = self.graph.expand(index, &[shape[0], shape[1], count])?;
         let pixels = self.graph.push(Op::Gather(2), &[flat, index])?;
-        if !zero_outside {
+        if outside == Outside::Border {
             return Ok(pixels);
         }
         let (rows, columns) = (self.inside(at.y, height)?, self.inside(at.x, width)?);
@@ -235,7 +246,7 @@ impl Importer<'_> {
             Ok(importer.graph.reshape(position, &[images, taps * count])?)
         };
         let positions = Positions { y: position(self, 0)?, x: position(self, 1)? };
-        let mut samples = self.bilinear(image, positions, true)?;
+        let mut samples = self.bilinear(image, positions, Outside::Zero)?;
         if let Some(mask) = parts.mask {
             let mask = self.graph.reshape(mask, &[images, 1, taps * count])?;
             samples = self.graph.mul(samples, mask)?;

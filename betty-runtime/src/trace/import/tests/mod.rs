@@ -23,7 +23,7 @@ use super::catalogue::{Derivative, OPERATIONS};
 use super::import;
 use crate::execute::{Program, Value};
 use crate::graph::{Graph, NodeId, jvp, vjp};
-use crate::trace::tracer::tensor_id;
+use crate::trace::recorded::tensor_id;
 use crate::trace::{AnyBatch, trace};
 use examples::{EXAMPLES, WHOLE_ONLY};
 

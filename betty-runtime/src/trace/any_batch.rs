@@ -1,0 +1,146 @@
+//! A batch of any type: flattened for execution, and typed for tracing.
+
+use std::any::Any;
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+
+use burn::tensor::{Bool, DType, Device, Int, Tensor};
+
+use super::batch::{Batch, BatchMapper};
+use super::changes::{BatchLeaf, leaves_of};
+use super::number::{Held, Number, type_on};
+use crate::execute::Value;
+
+/// What a trace depends on: shapes and types of all tensors, and plain data.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Signature {
+    tensors: Vec<(Vec<usize>, DType)>,
+    plain: u64,
+}
+
+impl Signature {
+    /// Shape and type of every tensor, in the batch's order.
+    pub fn tensors(&self) -> &[(Vec<usize>, DType)] {
+        &self.tensors
+    }
+
+    /// The same for batches of every size: without the first dimension of each tensor.
+    pub(crate) fn of_any_size(&self) -> Self {
+        let rest = |(shape, dtype): &(Vec<usize>, DType)| {
+            // The rank stays.
+            let rest = shape.iter().enumerate().map(|(axis, &size)| if axis == 0 { 0 } else { size });
+            (rest.collect(), *dtype)
+        };
+        Signature { tensors: self.tensors.iter().map(rest).collect(), plain: self.plain }
+    }
+}
+
+/// A batch of any type, with its tensors at hand.
+pub struct AnyBatch {
+    typed: Box<dyn Any + Send>,
+    values: Vec<Value>,
+    /// Which of the values are numbers, and those.
+    numbers: Vec<(usize, f64)>,
+    signature: Signature,
+    leaves: fn(&(dyn Any + Send)) -> Vec<BatchLeaf>,
+}
+
+impl AnyBatch {
+    /// Flattens a batch. Its numbers are put where its first tensor is.
+    pub fn new<B: Batch>(batch: B) -> Self {
+        let mut flatten = Flatten { values: Vec::new(), numbers: Vec::new(), hasher: DefaultHasher::new() };
+        let typed = batch.map(&mut flatten);
+        let Flatten { values, numbers, hasher } = flatten;
+        let device = values.iter().flatten().next().map(Value::device).unwrap_or_default();
+        let mut given = numbers.iter().map(|&(_, number)| number_on(number, &device));
+        let values: Vec<Value> = values.into_iter().filter_map(|value| value.or_else(|| given.next())).collect();
+        let tensors = values.iter().map(|value| (value.shape(), value.dtype())).collect();
+        let signature = Signature { tensors, plain: hasher.finish() };
+        AnyBatch { typed: Box::new(typed), values, numbers, signature, leaves: leaves_of::<B> }
+    }
+
+    /// The same with its numbers on `device`; tensors stay where they are.
+    pub(crate) fn with_numbers_on(mut self, device: &Device) -> Self {
+        for &(index, number) in &self.numbers {
+            if self.values[index].device() != *device {
+                self.values[index] = number_on(number, device);
+                self.signature.tensors[index].1 = self.values[index].dtype();
+            }
+        }
+        self
+    }
+
+    /// The batch with its type, if it is a `B`.
+    pub fn downcast<B: Batch>(&self) -> Option<&B> {
+        self.typed.downcast_ref()
+    }
+
+    /// All tensors and numbers, in the batch's order.
+    pub fn values(&self) -> &[Value] {
+        &self.values
+    }
+
+    /// Whether the value with this index is a number.
+    pub(crate) fn is_number(&self, index: usize) -> bool {
+        self.numbers.iter().any(|&(of, _)| of == index)
+    }
+
+    /// What a trace of a loss on this batch depends on.
+    pub fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    /// What a trace depends on, part by part.
+    pub(crate) fn leaves(&self) -> Vec<BatchLeaf> {
+        (self.leaves)(&*self.typed)
+    }
+
+    /// Where the tensors are, if there are any and they are all in one place.
+    pub fn device(&self) -> Option<Device> {
+        let device = self.values.first()?.device();
+        self.values.iter().all(|value| value.device() == device).then_some(device)
+    }
+}
+
+fn number_on(number: f64, device: &Device) -> Value {
+    Value::scalar(number, type_on(device), device)
+}
+
+struct Flatten {
+    /// None in the place of a number.
+    values: Vec<Option<Value>>,
+    numbers: Vec<(usize, f64)>,
+    hasher: DefaultHasher,
+}
+
+impl BatchMapper for Flatten {
+    fn float<const D: usize>(&mut self, tensor: Tensor<D>) -> Tensor<D> {
+        self.values.push(Some(Value::from_tensor(tensor.clone())));
+        tensor
+    }
+
+    fn int<const D: usize>(&mut self, tensor: Tensor<D, Int>) -> Tensor<D, Int> {
+        self.values.push(Some(Value::from_tensor(tensor.clone())));
+        tensor
+    }
+
+    fn bool<const D: usize>(&mut self, tensor: Tensor<D, Bool>) -> Tensor<D, Bool> {
+        self.values.push(Some(Value::from_tensor(tensor.clone())));
+        tensor
+    }
+
+    fn number(&mut self, number: Number) -> Number {
+        match number.held() {
+            Held::Given(value) => {
+                self.numbers.push((self.values.len(), value));
+                self.values.push(None);
+                Number::new(value)
+            }
+            Held::Recorded(tensor) => Number::recorded(self.float(*tensor)),
+        }
+    }
+
+    fn plain(&mut self, hash: u64) {
+        hash.hash(&mut self.hasher);
+    }
+}

@@ -1,0 +1,71 @@
+//! Modules in a recording, with a placeholder in the place of every tensor.
+
+use std::collections::HashMap;
+
+use burn::module::{Module, ModuleMapper, Param, Parameter};
+use burn::tensor::kind::Basic;
+use burn::tensor::{Bool, DispatchTensor, Int, Tensor};
+
+use super::constants::place_constants;
+use super::loss::LossInput;
+use super::place::{Place, Role, places, tensors};
+use super::replace::replace;
+use super::statistics::{one_for_each_id, place_statistics};
+use super::tracer::Tracer;
+
+impl Tracer<'_> {
+    /// A copy of `module` in the recording.
+    pub(super) fn place_module<M: Module + 'static>(&mut self, level: usize, module: &M) -> M {
+        let places = places(module);
+        let (placed, names) = place_constants(module, &self.device.clone().without_autodiff());
+        self.constants.push((level, names));
+        let numbers = tensors(&places);
+        let placed = one_for_each_id(|| {
+            placed.map(&mut PlaceModule {
+                tracer: self,
+                level,
+                places: places.iter().zip(numbers),
+                known: HashMap::new(),
+            })
+        });
+        if places.iter().any(|place| place.role == Role::Statistic) { place_statistics(placed) } else { placed }
+    }
+}
+
+struct PlaceModule<'t, 'a, P> {
+    tracer: &'t mut Tracer<'a>,
+    level: usize,
+    /// The places that are still to come, each with the number of its tensor.
+    places: P,
+    /// Tensors that have a placeholder.
+    known: HashMap<usize, DispatchTensor>,
+}
+
+impl<'p, P: Iterator<Item = (&'p Place, usize)>> PlaceModule<'_, '_, P> {
+    fn place<const D: usize, K: Basic>(&mut self, param: Param<Tensor<D, K>>) -> Param<Tensor<D, K>>
+    where
+        Tensor<D, K>: Parameter,
+    {
+        let Some((place, index)) = self.places.next() else { return param };
+        let (shape, dtype) = (place.value.shape(), place.value.dtype());
+        let placeholder = self.known.entry(index).or_insert_with(|| {
+            let on_tape = dtype.is_float() && place.role != Role::Statistic;
+            self.tracer.place::<D, K>(LossInput::Leaf { level: self.level, index }, shape, dtype, on_tape)
+        });
+        replace(param, Some(Tensor::from_dispatch(placeholder.clone())))
+    }
+}
+
+impl<'p, P: Iterator<Item = (&'p Place, usize)>> ModuleMapper for PlaceModule<'_, '_, P> {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        self.place(param)
+    }
+
+    fn map_int<const D: usize>(&mut self, param: Param<Tensor<D, Int>>) -> Param<Tensor<D, Int>> {
+        self.place(param)
+    }
+
+    fn map_bool<const D: usize>(&mut self, param: Param<Tensor<D, Bool>>) -> Param<Tensor<D, Bool>> {
+        self.place(param)
+    }
+}
