@@ -11,6 +11,7 @@ use super::{ReadError, Value, Vector, host, rows};
 use crate::linalg::{Coordinates, InnerProductSpace};
 
 impl InnerProductSpace for Vector {
+    type Scalar = f64;
     type Error = ReadError;
 
     fn dot(&self, other: &Self) -> Result<f64, ReadError> {
@@ -22,6 +23,10 @@ impl InnerProductSpace for Vector {
             };
         }
         Ok(total)
+    }
+
+    fn read(scalar: &f64) -> Result<f64, ReadError> {
+        Ok(*scalar)
     }
 
     fn scale(&mut self, factor: f64) {

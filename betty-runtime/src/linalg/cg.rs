@@ -9,8 +9,8 @@
 //! ```
 
 use super::definite::Suspect;
-use super::operator::{apply_damped, dot};
-use super::{InnerProductSpace, LinearOperator, Outcome, Quantity, Solution, SolveError};
+use super::operator::{apply_damped, dot, read, unread};
+use super::{InnerProductSpace, LinearOperator, Outcome, Quantity, Scalar, Solution, SolveError};
 
 /// When to stop, and how much to regularise.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -40,42 +40,60 @@ pub fn conjugate_gradient<A: LinearOperator + ?Sized>(
 ) -> Result<Solution<A::Vector>, SolveError<A::Error>> {
     let CgOptions { damping, .. } = *options;
     let tolerance = options.tolerance.max(f64::EPSILON);
-    let scale = dot::<A>(b, b, 0, Quantity::RightHandSide)?;
+    let squared = unread::<A>(b, b)?;
+    let scale = read::<A>(&squared, 0, Quantity::RightHandSide)?;
     if scale == 0.0 {
         return Ok(Solution { x: b.zero(), outcome: Outcome::TRIVIAL });
     }
     let mut r = b.clone();
     let (mut x, mut rr) = match guess {
-        None => (b.zero(), scale),
+        None => (b.zero(), squared),
         Some(x) => {
-            r.add_scaled(-1.0, &apply_damped(operator, damping, &x)?);
-            let rr = dot::<A>(&r, &r, 0, Quantity::Residual)?;
+            r.add_scaled((-1.0).into(), &apply_damped(operator, damping, &x)?);
+            let rr = unread::<A>(&r, &r)?;
             (x, rr)
         }
     };
     let mut p = r.clone();
     let mut iterations = 0;
+    // The smallest curvature since the last question.
+    let mut lowest: Option<<A::Vector as InnerProductSpace>::Scalar> = None;
+    let is_asked = |iterations: usize| {
+        let every = <A::Vector as InnerProductSpace>::Scalar::READ_EVERY;
+        iterations.is_multiple_of(every) || iterations == options.iterations
+    };
     loop {
-        let residual = (rr / scale).sqrt();
-        let converged = residual <= tolerance;
-        if converged || iterations == options.iterations {
-            return Ok(Solution { x, outcome: Outcome { iterations, residual, converged } });
+        if is_asked(iterations) {
+            let residual = (read::<A>(&rr, iterations, Quantity::Residual)? / scale).sqrt();
+            let converged = residual <= tolerance;
+            if converged || iterations == options.iterations {
+                return Ok(Solution { x, outcome: Outcome { iterations, residual, converged } });
+            }
         }
         iterations += 1;
         let product = apply_damped(operator, damping, &p)?;
-        let curvature = dot::<A>(&p, &product, iterations, Quantity::Curvature)?;
-        if curvature <= 0.0 {
-            let curvature = curvature / dot::<A>(&p, &p, iterations, Quantity::Curvature)?;
-            let suspect = Suspect { damping, start: b, iterations: options.iterations };
-            return Err(suspect.not_positive_definite(operator, iterations, curvature));
+        let curvature = unread::<A>(&p, &product)?;
+        let smallest = lowest.map_or_else(|| curvature.clone(), |lowest| lowest.smaller(&curvature));
+        if is_asked(iterations) {
+            let smallest = read::<A>(&smallest, iterations, Quantity::Curvature)?;
+            // Where nothing is left of the residual, the direction is 0 and has no curvature.
+            let is_over = smallest == 0.0 && read::<A>(&rr, iterations, Quantity::Residual)? == 0.0;
+            if smallest <= 0.0 && !is_over {
+                let curvature = smallest / dot::<A>(&p, &p, iterations, Quantity::Curvature)?;
+                let suspect = Suspect { damping, start: b, iterations: options.iterations };
+                return Err(suspect.not_positive_definite(operator, iterations, curvature));
+            }
+            lowest = None;
+        } else {
+            lowest = Some(smallest);
         }
-        let alpha = rr / curvature;
-        x.add_scaled(alpha, &p);
+        let alpha = rr.over(&curvature);
+        x.add_scaled(alpha.clone(), &p);
         r.add_scaled(-alpha, &product);
         let previous = rr;
-        rr = dot::<A>(&r, &r, iterations, Quantity::Residual)?;
+        rr = unread::<A>(&r, &r)?;
         if iterations < options.iterations {
-            p.combine(rr / previous, 1.0, &r);
+            p.combine(rr.over(&previous), (1.0).into(), &r);
         }
     }
 }

@@ -54,7 +54,7 @@ where
     eliminate(&mut columns, &mut solution)?;
     let x = b.with_coordinates(&solution);
     let mut r = b.clone();
-    r.add_scaled(-1.0, &apply_damped(operator, damping, &x)?);
+    r.add_scaled((-1.0).into(), &apply_damped(operator, damping, &x)?);
     let residual = (dot::<A>(&r, &r, n, Quantity::Residual)? / scale).sqrt();
     Ok(Solution { x, outcome: Outcome { iterations: n, residual, converged: true } })
 }

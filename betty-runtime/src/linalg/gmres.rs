@@ -88,7 +88,7 @@ fn residual<A: LinearOperator + ?Sized>(
     x: &A::Vector,
 ) -> Result<A::Vector, SolveError<A::Error>> {
     let mut r = b.clone();
-    r.add_scaled(-1.0, &apply_damped(operator, damping, x)?);
+    r.add_scaled((-1.0).into(), &apply_damped(operator, damping, x)?);
     Ok(r)
 }
 
@@ -114,7 +114,7 @@ const NEGLIGIBLE: f64 = 8.0 * f64::EPSILON;
 impl<V: InnerProductSpace> Cycle<V> {
     /// Starts from the residual `r` of this norm.
     fn new(mut r: V, norm: f64) -> Self {
-        r.scale(1.0 / norm);
+        r.scale((1.0 / norm).into());
         let (columns, rotations, right) = (Vec::new(), Vec::new(), Vec::new());
         Cycle { basis: vec![r], columns, rotations, right, residual: norm, sign: 1.0, largest: 0.0 }
     }
@@ -149,7 +149,7 @@ impl<V: InnerProductSpace> Cycle<V> {
         self.columns.push(column);
         // Without a rest the space is exhausted, and the residual is 0.
         if length > 0.0 {
-            w.scale(1.0 / length);
+            w.scale((1.0 / length).into());
             self.basis.push(w);
         }
         Ok(())
@@ -166,7 +166,7 @@ impl<V: InnerProductSpace> Cycle<V> {
             }
         }
         for (v, factor) in self.basis.iter().zip(y) {
-            x.add_scaled(factor, v);
+            x.add_scaled(factor.into(), v);
         }
     }
 }

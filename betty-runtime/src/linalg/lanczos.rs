@@ -96,7 +96,7 @@ pub fn extreme_eigenvalues<A: LinearOperator + ?Sized>(
         return Ok(Spectrum { smallest: unseen, largest: unseen, products: 0 });
     }
     let mut basis = vec![start.clone()];
-    basis[0].scale(1.0 / length);
+    basis[0].scale((1.0 / length).into());
     // The columns of the projected matrix down to the diagonal, and the entries below it.
     let (mut columns, mut below) = (Vec::new(), Vec::new());
     while columns.len() < products.max(1) {
@@ -107,7 +107,7 @@ pub fn extreme_eigenvalues<A: LinearOperator + ?Sized>(
         if is_dependent || left == 0.0 {
             break;
         }
-        next.scale(1.0 / left);
+        next.scale((1.0 / left).into());
         basis.push(next);
     }
     Ok(ends(&columns, &below))

@@ -52,14 +52,14 @@ pub fn minres<A: LinearOperator + ?Sized>(
     let mut x = match guess {
         None => b.zero(),
         Some(x) => {
-            v.add_scaled(-1.0, &apply_damped(operator, damping, &x)?);
+            v.add_scaled((-1.0).into(), &apply_damped(operator, damping, &x)?);
             x
         }
     };
     // What is left of the residual's norm, with a sign.
     let mut eta = dot::<A>(&v, &v, 0, Quantity::Residual)?.sqrt();
     if eta > 0.0 {
-        v.scale(1.0 / eta);
+        v.scale((1.0 / eta).into());
     }
     let mut previous = b.zero();
     let mut beta = 0.0;
@@ -76,9 +76,9 @@ pub fn minres<A: LinearOperator + ?Sized>(
         iterations += 1;
         // What is known to be along the vector before goes first: its rounding errors would be taken for a part along v.
         let mut next = apply_damped(operator, damping, &v)?;
-        next.add_scaled(-beta, &previous);
+        next.add_scaled((-beta).into(), &previous);
         let alpha = dot::<A>(&v, &next, iterations, Quantity::Curvature)?;
-        next.add_scaled(-alpha, &v);
+        next.add_scaled((-alpha).into(), &v);
         let mut length = dot::<A>(&next, &next, iterations, Quantity::Entry)?.sqrt();
         largest = largest.max(alpha.abs()).max(length).max(beta);
         if length <= NEGLIGIBLE * largest {
@@ -96,15 +96,15 @@ pub fn minres<A: LinearOperator + ?Sized>(
         (rotation_previous, rotation) = (rotation, (delta / rho_1, length / rho_1));
 
         let mut direction = v.clone();
-        direction.add_scaled(-rho_3, &w_previous);
-        direction.add_scaled(-rho_2, &w);
-        direction.scale(1.0 / rho_1);
-        x.add_scaled(rotation.0 * eta, &direction);
+        direction.add_scaled((-rho_3).into(), &w_previous);
+        direction.add_scaled((-rho_2).into(), &w);
+        direction.scale((1.0 / rho_1).into());
+        x.add_scaled((rotation.0 * eta).into(), &direction);
         eta *= -rotation.1;
         (w_previous, w) = (w, direction);
 
         if length > 0.0 {
-            next.scale(1.0 / length);
+            next.scale((1.0 / length).into());
         }
         (previous, v) = (v, next);
         beta = length;

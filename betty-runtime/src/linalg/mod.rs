@@ -24,6 +24,7 @@ mod nystrom;
 mod operator;
 mod orthogonal;
 mod remedy;
+mod scalar;
 mod solution;
 mod symmetric;
 
@@ -39,4 +40,5 @@ pub use neumann::{NeumannOptions, neumann};
 pub use nystrom::{NystromOptions, nystrom};
 pub use operator::{Coordinates, InnerProductSpace, LinearOperator};
 pub use remedy::Remedy;
+pub use scalar::Scalar;
 pub use solution::{Outcome, Quantity, Solution, SolveError};

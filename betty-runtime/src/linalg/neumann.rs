@@ -55,7 +55,7 @@ pub fn neumann<A: LinearOperator + ?Sized>(
     let (mut x, first) = match guess {
         None => (b.zero(), scale),
         Some(x) => {
-            term.add_scaled(-1.0, &apply_damped(operator, damping, &x)?);
+            term.add_scaled((-1.0).into(), &apply_damped(operator, damping, &x)?);
             let first = dot::<A>(&term, &term, 0, Quantity::Residual)?;
             (x, first)
         }
@@ -73,12 +73,12 @@ pub fn neumann<A: LinearOperator + ?Sized>(
     // After a good guess the first term may be rounding error, and so may what it grows to.
     let start = first.max(scale);
     if terms > 0 {
-        x.add_scaled(step_size, &term);
+        x.add_scaled(step_size.into(), &term);
     }
     for k in 1..terms {
         let before = term;
         term = apply_damped(operator, damping, &x)?;
-        term.combine(-1.0, 1.0, b);
+        term.combine((-1.0).into(), (1.0).into(), b);
         let last = square;
         square = dot::<A>(&term, &term, k, Quantity::Term)?;
         if (square / start).sqrt() > GROWTH {
@@ -88,7 +88,7 @@ pub fn neumann<A: LinearOperator + ?Sized>(
             let grown = (k, (square / scale).sqrt());
             return Err(suspect.diverged(operator, grown, curvature, step_size));
         }
-        x.add_scaled(step_size, &term);
+        x.add_scaled(step_size.into(), &term);
     }
     let residual = (square / scale).sqrt();
     Ok(Solution { x, outcome: Outcome { iterations: terms, residual, converged: residual <= f64::EPSILON } })

@@ -87,7 +87,7 @@ where
     let x = approximation.solve::<A>(b, damping)?;
 
     let mut r = b.clone();
-    r.add_scaled(-1.0, &apply_damped(operator, damping, &x)?);
+    r.add_scaled((-1.0).into(), &apply_damped(operator, damping, &x)?);
     let residual = (dot::<A>(&r, &r, rank, Quantity::Residual)? / scale).sqrt();
     Ok(Solution { x, outcome: Outcome { iterations: rank, residual, converged: residual <= f64::EPSILON } })
 }
@@ -137,7 +137,7 @@ impl<V: InnerProductSpace> Approximation<V> {
             return Approximation { factor: Vec::new(), shift, smallest };
         }
         for (product, vector) in products.iter_mut().zip(vectors) {
-            product.add_scaled(shift, &vector);
+            product.add_scaled(shift.into(), &vector);
         }
         let weights = eigenvalues.into_iter().zip(eigenvectors).map(|(eigenvalue, mut vector)| {
             let factor = (eigenvalue + shift).sqrt().recip();
@@ -155,7 +155,7 @@ impl<V: InnerProductSpace> Approximation<V> {
         let Approximation { factor, shift, smallest } = self;
         let rank = factor.len();
         let mut x = b.clone();
-        x.scale(1.0 / damping);
+        x.scale((1.0 / damping).into());
         if rank == 0 {
             return Ok(x);
         }
@@ -169,7 +169,7 @@ impl<V: InnerProductSpace> Approximation<V> {
             let weight = known / (eigenvalue * (known + damping)) * part;
             along.iter_mut().zip(eigenvector).for_each(|(sum, entry)| *sum += weight * entry);
         }
-        V::combinations(&[along], factor).iter().for_each(|known| x.add_scaled(-1.0 / damping, known));
+        V::combinations(&[along], factor).iter().for_each(|known| x.add_scaled((-1.0 / damping).into(), known));
         Ok(x)
     }
 }

@@ -1,26 +1,34 @@
 //! The interfaces every solver is written against.
 
-use super::{Quantity, SolveError};
+use super::{Quantity, Scalar, SolveError};
 
 /// A real vector space with an inner product, owned by value.
 pub trait InnerProductSpace: Clone {
+    /// What inner products are: `f64` where they are computed on the host.
+    type Scalar: Scalar;
     /// Why a number could not be read off a vector (a device failed, say).
     type Error;
 
     /// The inner product `⟨self, other⟩`.
     ///
     /// # Errors
-    /// When the number cannot be read.
-    fn dot(&self, other: &Self) -> Result<f64, Self::Error>;
+    /// Where the product is read at once: when it cannot be.
+    fn dot(&self, other: &Self) -> Result<Self::Scalar, Self::Error>;
+
+    /// A number of the space on the host.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn read(scalar: &Self::Scalar) -> Result<f64, Self::Error>;
 
     /// `self ← factor · self`
-    fn scale(&mut self, factor: f64);
+    fn scale(&mut self, factor: Self::Scalar);
 
     /// `self ← self + factor · other`
-    fn add_scaled(&mut self, factor: f64, other: &Self);
+    fn add_scaled(&mut self, factor: Self::Scalar, other: &Self);
 
     /// `self ← scale · self + factor · other`; two passes over memory unless the space does it in one.
-    fn combine(&mut self, scale: f64, factor: f64, other: &Self) {
+    fn combine(&mut self, scale: Self::Scalar, factor: Self::Scalar, other: &Self) {
         self.scale(scale);
         self.add_scaled(factor, other);
     }
@@ -33,7 +41,7 @@ pub trait InnerProductSpace: Clone {
     /// # Errors
     /// When the numbers cannot be read.
     fn inner_products(xs: &[Self], ys: &[Self]) -> Result<Vec<Vec<f64>>, Self::Error> {
-        xs.iter().map(|x| ys.iter().map(|y| x.dot(y)).collect()).collect()
+        xs.iter().map(|x| ys.iter().map(|y| Self::read(&x.dot(y)?)).collect()).collect()
     }
 
     /// `Σⱼ wᵢⱼ·xⱼ` for each row `wᵢ` of `weights`, of which there is one entry for each vector; one by one unless the space
@@ -42,7 +50,7 @@ pub trait InnerProductSpace: Clone {
         let Some(like) = xs.first() else { return Vec::new() };
         let sum = |weights: &Vec<f64>| {
             let mut sum = like.zero();
-            weights.iter().zip(xs).for_each(|(&weight, x)| sum.add_scaled(weight, x));
+            weights.iter().zip(xs).for_each(|(&weight, x)| sum.add_scaled(weight.into(), x));
             sum
         };
         weights.iter().map(sum).collect()
@@ -86,20 +94,37 @@ pub(super) fn apply_damped<A: LinearOperator + ?Sized>(
 ) -> Result<A::Vector, SolveError<A::Error>> {
     let mut product = operator.apply(x).map_err(SolveError::Operator)?;
     if damping != 0.0 {
-        product.add_scaled(damping, x);
+        product.add_scaled(damping.into(), x);
     }
     Ok(product)
 }
 
-/// The inner product `⟨x, y⟩`, checked to be a finite number.
+/// The inner product `⟨x, y⟩`, which nobody reads yet.
+pub(super) fn unread<A: LinearOperator + ?Sized>(
+    x: &A::Vector,
+    y: &A::Vector,
+) -> Result<<A::Vector as InnerProductSpace>::Scalar, SolveError<A::Error>> {
+    x.dot(y).map_err(|error| SolveError::Operator(error.into()))
+}
+
+/// A number, read and checked to be finite.
+pub(super) fn read<A: LinearOperator + ?Sized>(
+    scalar: &<A::Vector as InnerProductSpace>::Scalar,
+    iteration: usize,
+    quantity: Quantity,
+) -> Result<f64, SolveError<A::Error>> {
+    let value = A::Vector::read(scalar).map_err(|error| SolveError::Operator(error.into()))?;
+    if value.is_finite() { Ok(value) } else { Err(SolveError::NotFinite { iteration, quantity }) }
+}
+
+/// The inner product `⟨x, y⟩`, read and checked to be finite.
 pub(super) fn dot<A: LinearOperator + ?Sized>(
     x: &A::Vector,
     y: &A::Vector,
     iteration: usize,
     quantity: Quantity,
 ) -> Result<f64, SolveError<A::Error>> {
-    let value = x.dot(y).map_err(|error| SolveError::Operator(error.into()))?;
-    if value.is_finite() { Ok(value) } else { Err(SolveError::NotFinite { iteration, quantity }) }
+    read::<A>(&unread::<A>(x, y)?, iteration, quantity)
 }
 
 /// All inner products `⟨xᵢ, yⱼ⟩`, checked to be finite numbers.

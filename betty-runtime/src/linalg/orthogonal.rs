@@ -34,7 +34,7 @@ pub(super) fn orthogonalize<A: LinearOperator + ?Sized>(
         let whole = left;
         for (sum, v) in along.iter_mut().zip(basis) {
             let part = dot::<A>(v, w, iteration, Quantity::Entry)?;
-            w.add_scaled(-part, v);
+            w.add_scaled((-part).into(), v);
             *sum += part;
         }
         left = dot::<A>(w, w, iteration, Quantity::Entry)?.sqrt();

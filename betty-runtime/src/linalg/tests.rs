@@ -11,6 +11,7 @@ mod guesses;
 mod krylov;
 mod lanczos;
 mod nystrom;
+mod opaque;
 mod rounding;
 
 /// Coordinate vectors, the plainest space there is.
@@ -18,10 +19,15 @@ mod rounding;
 struct Column(Vec<f64>);
 
 impl InnerProductSpace for Column {
+    type Scalar = f64;
     type Error = Infallible;
 
     fn dot(&self, other: &Self) -> Result<f64, Infallible> {
         Ok(self.0.iter().zip(&other.0).map(|(x, y)| x * y).sum())
+    }
+
+    fn read(scalar: &f64) -> Result<f64, Infallible> {
+        Ok(*scalar)
     }
 
     fn scale(&mut self, factor: f64) {

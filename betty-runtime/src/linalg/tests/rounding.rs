@@ -16,10 +16,15 @@ const SINGLE: fn(f64) -> f64 = |x| f64::from(x as f32);
 const DOUBLE: fn(f64) -> f64 = |x| x;
 
 impl InnerProductSpace for Rounded {
+    type Scalar = f64;
     type Error = Infallible;
 
     fn dot(&self, other: &Self) -> Result<f64, Infallible> {
         Ok(self.x.iter().zip(&other.x).map(|(x, y)| x * y).sum())
+    }
+
+    fn read(scalar: &f64) -> Result<f64, Infallible> {
+        Ok(*scalar)
     }
 
     fn scale(&mut self, factor: f64) {
