@@ -57,7 +57,8 @@ impl BatchMapper for Count {
     }
 }
 
-fn main() {
+#[test]
+fn a_batch_is_mapped_by_its_parts() {
     let device = Device::flex();
     let ones = || Tensor::<1>::ones([1], &device);
     let mut count = Count::default();

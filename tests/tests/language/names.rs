@@ -1,6 +1,6 @@
 //! Names that the generated code could have used itself.
 
-use betty_runtime::{Batch, multilevel};
+use betty_runtime::{Batch, Multilevel, multilevel};
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
@@ -55,7 +55,7 @@ fn level(own: &Vec, _: &Vec, _: Tensor<1>) -> Tensor<1> {
     own.weights.val().sum()
 }
 
-fn main() {
-    use betty_runtime::Multilevel;
+#[test]
+fn generated_code_takes_no_name_from_the_program() {
     assert_eq!(Program::SCHEDULE.level("type"), Some(2));
 }

@@ -24,7 +24,7 @@ multilevel! {
     }
 
     /// Documented.
-    level net: crate::Numbers {
+    level net: crate::fields::Numbers {
         upper: [weights],
         batch: Vec<Tensor<1>>,
         loss: losses::net::<1>,
@@ -43,22 +43,19 @@ mod losses {
         net.values.val().sum()
     }
 
-    pub(crate) fn net<const D: usize>(
-        net: &Numbers,
-        weights: &Numbers,
-        _: Vec<Tensor<D>>,
-    ) -> Tensor<1> {
+    pub(crate) fn net<const D: usize>(net: &Numbers, weights: &Numbers, _: Vec<Tensor<D>>) -> Tensor<1> {
         (net.values.val() - weights.values.val()).powi_scalar(2).sum()
     }
 }
 
-fn main() {
+#[test]
+fn every_field_of_a_level_arrives() {
     let config = CompleteConfig::default();
     assert_eq!(config.net.unroll, 10);
     assert_eq!(config.net.accumulate, 2);
     assert!(config.validate(&Complete::SCHEDULE).is_ok());
     assert_eq!(Complete::SCHEDULE.level("net"), Some(1));
-    assert_eq!(Complete::SCHEDULE.levels[1].module, "crate::Numbers");
+    assert_eq!(Complete::SCHEDULE.levels[1].module, "crate::fields::Numbers");
     assert_eq!(Complete::SCHEDULE.levels[1].loss, "losses::net::<1>");
     assert_eq!(Complete::SCHEDULE.levels[0].batch, "(Tensor<1>, Tensor<2>)");
 
