@@ -1,6 +1,7 @@
-//! What betty's examples share: data sets, a problem, initial parameters, metrics, plots, failures, careful output, and runs
-//! that can be stopped and gone on with.
+//! What betty's examples share: options, data sets, a problem, initial parameters, metrics, plots, failures, careful output,
+//! and runs that can be stopped and gone on with.
 
+pub mod command;
 pub mod data;
 pub mod device;
 pub mod failure;

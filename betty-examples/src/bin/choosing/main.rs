@@ -11,10 +11,10 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use betty_examples::command::Machine;
 use betty_examples::failure::{Failure, check_positive, finish, show};
 use betty_examples::output::OutputError;
 use betty_runtime::file::replace;
-use burn::tensor::Device;
 use clap::Parser;
 use indicatif::ProgressBar;
 
@@ -41,6 +41,9 @@ struct Options {
     /// A document between whose marks the tables are written, such as docs/choosing.md.
     #[arg(long, value_name = "FILE")]
     write: Option<PathBuf>,
+    /// What all examples have.
+    #[command(flatten)]
+    machine: Machine,
 }
 
 fn main() -> ExitCode {
@@ -57,9 +60,9 @@ fn run(options: &Options) -> Result<(), Failure> {
         return Err(Failure::TooSmall { option: "converged", least: early as u64 });
     }
     check_positive(&[("hidden", hidden as u64), ("repetitions", repetitions as u64)])?;
-    let device = Device::flex();
+    let device = options.machine.device.open()?;
     let mut measured = String::new();
-    let bar = ProgressBar::new(2 * SETTINGS.len() as u64);
+    let bar = if options.machine.quiet { ProgressBar::hidden() } else { ProgressBar::new(2 * SETTINGS.len() as u64) };
     for (title, hidden) in [("Logistic regression", None), ("Perceptron", Some(hidden))] {
         let measurement = Measurement { hidden, early, converged, repetitions, device: &device };
         let rows = measurement.rows(SETTINGS, || bar.inc(1))?;
@@ -69,6 +72,7 @@ fn run(options: &Options) -> Result<(), Failure> {
     }
     bar.finish_and_clear();
     match &options.write {
+        None if options.machine.quiet => Ok(()),
         None => show(&measured),
         Some(path) => {
             let failed = |source| OutputError::File { path: path.clone(), source };

@@ -1,17 +1,16 @@
 //! The command line.
 
 use std::fmt;
-use std::ops::Range;
 use std::path::PathBuf;
 
+use betty_examples::command::{Repeated, Run};
 use betty_examples::data::{NoiseError, WrongLabel};
-use betty_examples::device::DeviceChoice;
 use betty_examples::failure::{Failure, check_positive};
 use betty_examples::saved::Choices;
 use betty_runtime::{
     AdamConfig, CgConfig, CheckpointError, DenseConfig, FiniteDifferenceConfig, GmresConfig, HypergradientConfig,
-    IdentityConfig, MinresConfig, NeumannConfig, NystromConfig, OptimizerConfig, PenaltyConfig, ProgramConfig,
-    SamaConfig, Start, UnrolledConfig,
+    IdentityConfig, MinresConfig, NeumannConfig, NystromConfig, OptimizerConfig, PenaltyConfig, SamaConfig, Start,
+    UnrolledConfig,
 };
 use clap::{Parser, ValueEnum};
 
@@ -25,6 +24,11 @@ use crate::problem::{DAMPING, HyperCleaningConfig};
 /// oracle that knows the wrong labels.
 #[derive(Debug, Parser)]
 #[command(name = "hyper_cleaning", version)]
+#[command(mut_arg("seed", |seed| seed.help("Seed of split, noise, initial parameters and batches")))]
+#[command(mut_arg("out", |out| out.default_value("out/hyper_cleaning")))]
+#[command(mut_arg("config", |config| config.help(
+    "JSON file whose numbers replace those of the program; the other classifiers share the classifier's optimizer"
+)))]
 pub(crate) struct Options {
     /// How the hypergradient passes through the classifier [default: as configured, cg].
     #[arg(long, value_enum)]
@@ -47,12 +51,6 @@ pub(crate) struct Options {
     /// Hidden units of the classifier [default: 128 for the digits, 256 for IDX files].
     #[arg(long, value_name = "N")]
     pub(crate) hidden: Option<usize>,
-    /// Seed of split, noise, initial parameters and batches.
-    #[arg(long, default_value_t = 0, value_name = "SEED")]
-    pub(crate) seed: u64,
-    /// Number of repetitions with seeds that follow each other; the results are means and standard deviations.
-    #[arg(long, default_value_t = 1, value_name = "N")]
-    pub(crate) seeds: u64,
     /// Steps of the weights; before each of them the classifier takes as many as its `unroll` in the config.
     #[arg(long, default_value_t = 100, value_name = "N")]
     pub(crate) steps: u64,
@@ -66,9 +64,6 @@ pub(crate) struct Options {
     /// what many wrong labels need: `--noise 0.9 --restart 20 --steps 400`.
     #[arg(long, value_name = "N")]
     pub(crate) restart: Option<usize>,
-    /// Folder for plots, tables and the graph of levels.
-    #[arg(long, default_value = "out/hyper_cleaning", value_name = "DIR")]
-    pub(crate) out: PathBuf,
     /// Save both levels into the output folder after every N steps of the weights, and at the end.
     #[arg(long, value_name = "N")]
     pub(crate) save_every: Option<u64>,
@@ -76,18 +71,9 @@ pub(crate) struct Options {
     /// are those of a run that was never interrupted. Options that decide them have to be the same, but `--steps` may be more.
     #[arg(long)]
     pub(crate) resume: bool,
-    /// Where to compute: cpu, cuda, or cuda:N.
-    #[arg(long, default_value_t = DeviceChoice::Cpu, value_name = "DEVICE")]
-    pub(crate) device: DeviceChoice,
-    /// JSON file whose numbers replace those of the program; the other classifiers share the classifier's optimizer.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
-    /// Print the whole config as JSON, and do nothing else.
-    #[arg(long)]
-    pub(crate) print_config: bool,
-    /// Print nothing but errors.
-    #[arg(long, short)]
-    pub(crate) quiet: bool,
+    /// What all examples have.
+    #[command(flatten)]
+    pub(crate) repeated: Repeated,
 }
 
 /// The methods that differentiate the classifier's best response.
@@ -154,19 +140,16 @@ impl Options {
         check_positive(&[
             ("clean", self.clean as u64),
             ("hidden", self.hidden.unwrap_or(1) as u64),
-            ("seeds", self.seeds),
             ("steps", self.steps),
             ("batch", self.batch as u64),
             ("restart", self.restart.unwrap_or(1) as u64),
             ("save-every", self.save_every.unwrap_or(1)),
         ])?;
-        if self.seed.checked_add(self.seeds).is_none() {
-            return Err(Failure::Seeds { seed: self.seed, seeds: self.seeds });
-        }
+        self.repeated.check()?;
         if !self.resume {
             return Ok(());
         }
-        for seed in self.seeds() {
+        for seed in self.repeated.seeds() {
             let checkpoint = self.checkpoint(seed);
             match checkpoint.try_exists() {
                 Ok(true) => return Ok(()),
@@ -174,15 +157,12 @@ impl Options {
                 Err(reason) => return Err(CheckpointError::Read { file: checkpoint, reason }.into()),
             }
         }
-        Err(Failure::NothingToResume { checkpoint: self.checkpoint(self.seed) })
+        Err(Failure::NothingToResume { checkpoint: self.checkpoint(self.run().seed) })
     }
 
     /// The program's numbers, with those of the config file and the method of the command line in their place.
     pub(crate) fn config(&self) -> Result<HyperCleaningConfig, Failure> {
-        let mut config = match &self.config {
-            Some(file) => HyperCleaningConfig::from_file(file)?,
-            None => HyperCleaningConfig::default(),
-        };
+        let mut config: HyperCleaningConfig = self.run().config()?;
         let program = HyperCleaningConfig::default();
         if self.weighting == WeightingKind::Network && config.weighting.optimizer == program.weighting.optimizer {
             config.weighting.optimizer = network_optimizer();
@@ -207,7 +187,7 @@ impl Options {
 
     /// Where the levels of the run of a seed are saved.
     fn checkpoint(&self, seed: u64) -> PathBuf {
-        self.out.join(Self::run_name(seed) + ".safetensors")
+        self.run().out.join(Self::run_name(seed) + ".safetensors")
     }
 
     /// The options that decide the numbers of a run, beside its seed, its steps and the config, and beside the device.
@@ -228,9 +208,9 @@ impl Options {
         .into()
     }
 
-    /// The seeds of all repetitions.
-    pub(crate) fn seeds(&self) -> Range<u64> {
-        self.seed..self.seed + self.seeds
+    /// What the run of one seed is told.
+    pub(crate) fn run(&self) -> &Run {
+        &self.repeated.run
     }
 }
 

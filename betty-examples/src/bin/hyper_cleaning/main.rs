@@ -40,17 +40,17 @@ fn run(options: &Options) -> Result<(), Failure> {
     options.check()?;
     let config = options.config()?;
     config.validate(&HyperCleaning::SCHEDULE)?;
-    if options.print_config {
+    if options.run().print_config {
         return show(&(config.to_json()? + "\n"));
     }
-    let device = options.device.open()?;
+    let device = options.run().machine.device.open()?;
     let source = Source::open(options.data.as_deref())?;
-    let output = OutputFolder::open(&options.out)?;
+    let output = OutputFolder::open(&options.run().out)?;
 
     let stop = Stop::on_signals().map_err(Failure::Signals)?;
     let experiment = Experiment { options, config: &config, source: &source, device, output: &output, stop };
     let mut outcomes: Vec<Outcome> = Vec::new();
-    for seed in options.seeds() {
+    for seed in options.repeated.seeds() {
         match experiment.run(seed) {
             Ok(outcome) => outcomes.push(outcome),
             Err(failure) => {
@@ -63,8 +63,5 @@ fn run(options: &Options) -> Result<(), Failure> {
     }
     let report = Report { outcomes: &outcomes, config: &config };
     report.write(&output)?;
-    if !options.quiet {
-        show(&format!("{report}\nresults are in {}\n", output.path().display()))?;
-    }
-    Ok(())
+    options.run().show(&report, &output)
 }

@@ -1,13 +1,8 @@
 //! The command line.
 
-use std::ops::Range;
-use std::path::PathBuf;
-
+use betty_examples::command::{Repeated, Run};
 use betty_examples::data::digits;
-use betty_examples::device::DeviceChoice;
 use betty_examples::failure::{Failure, check_positive};
-use betty_examples::penalized::PenalizedConfig;
-use betty_runtime::ProgramConfig;
 use clap::Parser;
 
 /// Learns an L2 penalty for every single parameter of a classifier, so that it does well on validation data.
@@ -17,6 +12,8 @@ use clap::Parser;
 /// moves the penalty of each parameter by itself. Both are compared on test data, each trained anew.
 #[derive(Debug, Parser)]
 #[command(name = "penalties", version)]
+#[command(mut_arg("seed", |seed| seed.help("Seed of the split, of the inputs without meaning, and of initial parameters")))]
+#[command(mut_arg("out", |out| out.default_value("out/penalties")))]
 pub(crate) struct Options {
     /// Training examples.
     #[arg(long, default_value_t = 600, value_name = "N")]
@@ -36,27 +33,9 @@ pub(crate) struct Options {
     /// Steps in which a classifier is trained anew under given penalties, to compare them.
     #[arg(long, default_value_t = 1000, value_name = "N")]
     pub(crate) fit_steps: usize,
-    /// Seed of the split, of the inputs without meaning, and of initial parameters.
-    #[arg(long, default_value_t = 0, value_name = "SEED")]
-    pub(crate) seed: u64,
-    /// Number of repetitions with seeds that follow each other; the results are means and standard deviations.
-    #[arg(long, default_value_t = 1, value_name = "N")]
-    pub(crate) seeds: u64,
-    /// Folder for plots and reports.
-    #[arg(long, default_value = "out/penalties", value_name = "DIR")]
-    pub(crate) out: PathBuf,
-    /// Where to compute: cpu, cuda, or cuda:N.
-    #[arg(long, default_value_t = DeviceChoice::Cpu, value_name = "DEVICE")]
-    pub(crate) device: DeviceChoice,
-    /// JSON file whose numbers replace those of the program.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
-    /// Print the whole config as JSON, and do nothing else.
-    #[arg(long)]
-    pub(crate) print_config: bool,
-    /// Print nothing but errors.
-    #[arg(long, short)]
-    pub(crate) quiet: bool,
+    /// What all examples have.
+    #[command(flatten)]
+    pub(crate) repeated: Repeated,
 }
 
 impl Options {
@@ -68,28 +47,16 @@ impl Options {
             ("hidden", self.hidden.unwrap_or(1) as u64),
             ("steps", self.steps),
             ("fit-steps", self.fit_steps as u64),
-            ("seeds", self.seeds),
         ])?;
         let (asked, available) = (self.train.saturating_add(self.validation), digits().len());
         if asked >= available {
             return Err(Failure::Examples { asked, available });
         }
-        if self.seed.checked_add(self.seeds).is_none() {
-            return Err(Failure::Seeds { seed: self.seed, seeds: self.seeds });
-        }
-        Ok(())
+        self.repeated.check()
     }
 
-    /// The program's numbers, with those of the config file in their place.
-    pub(crate) fn config(&self) -> Result<PenalizedConfig, Failure> {
-        Ok(match &self.config {
-            Some(file) => PenalizedConfig::from_file(file)?,
-            None => PenalizedConfig::default(),
-        })
-    }
-
-    /// The seeds of all repetitions.
-    pub(crate) fn seeds(&self) -> Range<u64> {
-        self.seed..self.seed + self.seeds
+    /// What the run of one seed is told.
+    pub(crate) fn run(&self) -> &Run {
+        &self.repeated.run
     }
 }

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use betty_examples::failure::{Failure, finish, show};
 use betty_examples::output::OutputFolder;
-use betty_examples::penalized::Penalized;
+use betty_examples::penalized::{Penalized, PenalizedConfig};
 use betty_runtime::{Multilevel, ProgramConfig};
 use clap::Parser;
 
@@ -29,19 +29,16 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> Result<(), Failure> {
     options.check()?;
-    let config = options.config()?;
+    let config: PenalizedConfig = options.run().config()?;
     config.validate(&Penalized::SCHEDULE)?;
-    if options.print_config {
+    if options.run().print_config {
         return show(&(config.to_json()? + "\n"));
     }
-    let device = options.device.open()?;
-    let output = OutputFolder::open(&options.out)?;
+    let device = options.run().machine.device.open()?;
+    let output = OutputFolder::open(&options.run().out)?;
     let experiment = Experiment { options, config: &config, device };
-    let outcomes = options.seeds().map(|seed| experiment.run(seed)).collect::<Result<Vec<_>, _>>()?;
+    let outcomes = options.repeated.seeds().map(|seed| experiment.run(seed)).collect::<Result<Vec<_>, _>>()?;
     let report = Report { options, config: &config, outcomes: &outcomes };
     report.write(&output)?;
-    if !options.quiet {
-        show(&format!("{report}\nresults are in {}\n", output.path().display()))?;
-    }
-    Ok(())
+    options.run().show(&report, &output)
 }

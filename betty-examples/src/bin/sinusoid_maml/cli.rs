@@ -1,10 +1,8 @@
 //! The command line.
 
-use std::path::PathBuf;
-
-use betty_examples::device::DeviceChoice;
+use betty_examples::command::Run;
 use betty_examples::failure::{Failure, check_positive};
-use betty_runtime::{CgConfig, HypergradientConfig, IdentityConfig, MinresConfig, ProgramConfig, UnrolledConfig};
+use betty_runtime::{CgConfig, HypergradientConfig, IdentityConfig, MinresConfig, UnrolledConfig};
 use clap::{Parser, ValueEnum};
 
 use crate::problem::MamlConfig;
@@ -16,6 +14,8 @@ use crate::problem::MamlConfig;
 /// of gradient descent. It is compared with a network that is trained on the points of all tasks at once, on fresh tasks.
 #[derive(Debug, Parser)]
 #[command(name = "sinusoid_maml", version)]
+#[command(mut_arg("seed", |seed| seed.help("Seed of initial parameters and tasks")))]
+#[command(mut_arg("out", |out| out.default_value("out/sinusoid_maml")))]
 pub(crate) struct Options {
     /// Points of a task to learn from, as many others to judge by in training.
     #[arg(long, default_value_t = 5, value_name = "K")]
@@ -36,24 +36,9 @@ pub(crate) struct Options {
     /// Number of fresh tasks for the test.
     #[arg(long, default_value_t = 600, value_name = "N")]
     pub(crate) test_tasks: usize,
-    /// Seed of initial parameters and tasks.
-    #[arg(long, default_value_t = 0, value_name = "SEED")]
-    pub(crate) seed: u64,
-    /// Folder for plots and tables.
-    #[arg(long, default_value = "out/sinusoid_maml", value_name = "DIR")]
-    pub(crate) out: PathBuf,
-    /// Where to compute: cpu, cuda, or cuda:N.
-    #[arg(long, default_value_t = DeviceChoice::Cpu, value_name = "DEVICE")]
-    pub(crate) device: DeviceChoice,
-    /// JSON file whose numbers replace those of the program.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
-    /// Print the whole config as JSON, and do nothing else.
-    #[arg(long)]
-    pub(crate) print_config: bool,
-    /// Print nothing but errors.
-    #[arg(long, short)]
-    pub(crate) quiet: bool,
+    /// What all examples have.
+    #[command(flatten)]
+    pub(crate) run: Run,
 }
 
 /// The methods that differentiate the adaptation.
@@ -116,10 +101,7 @@ impl Options {
 
     /// The program's numbers, with those of the config file and of the command line in their place.
     pub(crate) fn config(&self) -> Result<MamlConfig, Failure> {
-        let mut config = match &self.config {
-            Some(file) => MamlConfig::from_file(file)?,
-            None => MamlConfig::default(),
-        };
+        let mut config: MamlConfig = self.run.config()?;
         if let Some(method) = self.method {
             let configured = config.adapted.hypergradient.as_ref().map(HypergradientConfig::name);
             let chosen = method.config(self.proximity());

@@ -34,15 +34,12 @@ fn run(options: &Options) -> Result<(), Failure> {
     options.check()?;
     let config = options.config()?;
     config.validate(&Maml::SCHEDULE)?;
-    if options.print_config {
+    if options.run.print_config {
         return show(&(config.to_json()? + "\n"));
     }
-    let device = options.device.open()?;
-    let output = OutputFolder::open(&options.out)?;
+    let device = options.run.machine.device.open()?;
+    let output = OutputFolder::open(&options.run.out)?;
     let outcome = experiment::run(options, &config, &device)?;
     outcome.write(&config, &output)?;
-    if !options.quiet {
-        show(&format!("{outcome}\nresults are in {}\n", output.path().display()))?;
-    }
-    Ok(())
+    options.run.show(&outcome, &output)
 }

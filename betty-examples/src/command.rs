@@ -1,0 +1,100 @@
+//! Options that mean the same in every example, flattened into each example's own.
+//!
+//! What differs between examples, such as the default of `--out` or what else a seed decides, is said where they are flattened:
+//! `#[command(mut_arg("out", |out| out.default_value("out/example")))]`.
+
+use std::ops::Range;
+use std::path::PathBuf;
+
+use betty_runtime::ProgramConfig;
+use clap::Args;
+
+use crate::device::DeviceChoice;
+use crate::failure::{Failure, show};
+use crate::output::OutputFolder;
+
+/// What an example computes on.
+#[derive(Clone, Debug, Args)]
+pub struct Machine {
+    /// Where to compute: cpu, cuda, or cuda:N.
+    #[arg(long, default_value_t = DeviceChoice::Cpu, value_name = "DEVICE")]
+    pub device: DeviceChoice,
+    /// Print nothing but errors.
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+/// What an example that runs a program needs: a seed, the program's numbers, and a folder for its results.
+#[derive(Clone, Debug, Args)]
+pub struct Run {
+    /// Seed of everything that is drawn.
+    #[arg(long, default_value_t = 0, value_name = "SEED")]
+    pub seed: u64,
+    /// Folder for everything that is written.
+    #[arg(long, default_value = "out", value_name = "DIR")]
+    pub out: PathBuf,
+    /// JSON file whose numbers replace those of the program.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Print the whole config as JSON, and do nothing else.
+    #[arg(long)]
+    pub print_config: bool,
+    /// The device.
+    #[command(flatten)]
+    pub machine: Machine,
+}
+
+/// Runs whose results are means over several seeds.
+#[derive(Clone, Debug, Args)]
+pub struct Repeated {
+    /// Number of repetitions with seeds that follow each other; the results are means and standard deviations.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub seeds: u64,
+    /// The run of one seed.
+    #[command(flatten)]
+    pub run: Run,
+}
+
+impl Run {
+    /// The program's numbers, with those of the config file in their place.
+    ///
+    /// # Errors
+    /// [`Failure::Config`] when the file cannot be read or makes no sense.
+    pub fn config<C: ProgramConfig>(&self) -> Result<C, Failure> {
+        Ok(match &self.config {
+            Some(file) => C::from_file(file)?,
+            None => C::default(),
+        })
+    }
+
+    /// Prints the results and where they are, unless nothing but errors shall be printed.
+    ///
+    /// # Errors
+    /// [`Failure::Print`].
+    pub fn show(&self, results: &impl ToString, output: &OutputFolder) -> Result<(), Failure> {
+        if self.machine.quiet {
+            return Ok(());
+        }
+        show(&format!("{}\nresults are in {}\n", results.to_string(), output.path().display()))
+    }
+}
+
+impl Repeated {
+    /// Refuses more seeds than there are.
+    ///
+    /// # Errors
+    /// [`Failure::TooSmall`] and [`Failure::Seeds`].
+    pub fn check(&self) -> Result<(), Failure> {
+        let (seed, seeds) = (self.run.seed, self.seeds);
+        match seed.checked_add(seeds) {
+            _ if seeds == 0 => Err(Failure::TooSmall { option: "seeds", least: 1 }),
+            None => Err(Failure::Seeds { seed, seeds }),
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// The seeds of all repetitions.
+    pub fn seeds(&self) -> Range<u64> {
+        self.run.seed..self.run.seed + self.seeds
+    }
+}
