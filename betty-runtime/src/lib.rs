@@ -19,9 +19,12 @@
 //! | [`engine`] | the schedule, executed on data |
 //! | [`file`](mod@file) | files that are whole or not there, folders that one run at a time writes into |
 
+mod checkpoint;
 pub mod config;
+mod data;
 pub mod derivatives;
 pub mod engine;
+mod error;
 pub mod execute;
 pub mod file;
 pub mod graph;
@@ -31,8 +34,10 @@ pub mod linalg;
 pub mod nn;
 pub mod optimizer;
 mod panic;
+mod program;
 mod report;
 pub mod schedule;
+mod steps;
 pub mod trace;
 
 pub use betty_macros::{Batch, multilevel};

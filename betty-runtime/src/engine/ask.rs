@@ -1,9 +1,10 @@
 //! Questions about the current point, whose answers change nothing.
 
-use super::error::EngineError;
-use super::gradient::TotalGradient;
-use super::program::Multilevel;
+use super::multilevel::Multilevel;
+use super::run::{Below, Run};
 use super::train::Engine;
+use crate::error::EngineError;
+use crate::program::{Explanation, HypergradientCheck, LossFunctions, TotalGradient, Use};
 
 impl<P: Multilevel> Engine<P> {
     /// The total gradient (direct and indirect) of a level at the current point, on its next batch, without a step: what the
@@ -15,26 +16,72 @@ impl<P: Multilevel> Engine<P> {
     /// # Errors
     /// [`EngineError`] as for a step.
     pub fn gradient(&mut self, level: &str) -> Result<TotalGradient, EngineError> {
-        let k = self.level(level)?;
-        let found = self.ask(k, |engine| {
-            let batch = engine.next_batch(k)?;
-            let seed = engine.draw_seed(k);
-            Ok(engine.total_gradient(k, &batch, seed, false)?.0)
-        });
-        self.check_observers()?;
+        let k = self.run.program.level(level)?;
+        let found = self.ask(k, |run, functions| run.look_at_gradient(functions, k));
+        self.run.check_observers()?;
         found
     }
 
-    /// Answers a question about level `k`. Whatever the answer, the run is then where it was.
-    pub(super) fn ask<T>(
+    /// Counts what one iteration will take, from the shapes of the next batches: kernels, floating-point operations, bytes,
+    /// memory, and reads that wait for the device. Iterative solvers count with all their iterations.
+    ///
+    /// Losses are traced, verified and differentiated as their first steps would; no step is taken, and no batch is used up.
+    ///
+    /// # Errors
+    /// [`EngineError`] as for a first step.
+    pub fn explain(&mut self) -> Result<Explanation, EngineError> {
+        self.ask(0, |run, functions| {
+            let levels = &run.program.levels;
+            let points = levels.iter().map(|level| run.data.next(level)).collect::<Result<Vec<_>, _>>()?;
+            run.program.explain(functions, &points)
+        })
+    }
+
+    /// Compares the hypergradient of a level, by the methods that are configured, with a reference at the current point: the
+    /// exact derivative of the best responses, by elimination for small levels and by long runs of minimal residuals for
+    /// others, without damping, and without the rounding of a level's `precision`. Where the reference does not converge, as
+    /// its residual tells, nothing is judged: see [`HypergradientCheck::is_judged`].
+    ///
+    /// Two total gradients, up to some thousand products, and the memory of 60 vectors of the size of a level's parameters;
+    /// nothing is changed, and the batches stay the next ones.
+    ///
+    /// # Errors
+    /// [`EngineError`] as for a step; [`EngineError::NoHypergradient`] for a level whose gradient is only direct, and
+    /// [`EngineError::NoReference`] for one that passes through numbers of an optimizer, or through where steps begin: no best
+    /// response depends on those.
+    pub fn verify_hypergradient(&mut self, level: &str) -> Result<HypergradientCheck, EngineError> {
+        let k = self.run.program.level(level)?;
+        self.run.program.check_reference(k)?;
+        self.ask(k, |run, functions| {
+            let own = run.data.next(&run.program.levels[k])?;
+            // Both sides see the same batches below.
+            let stops = run.program.schedule.levels[k].sweep.iter().map(|stop| stop.level).collect();
+            let sample = run.sample_below(own, stops, Below::Last)?;
+            run.program.compare(functions, k, &sample)
+        })
+    }
+
+    /// Answers a question about level `k`. Whatever the answer, the batches that it looked at are the next ones again.
+    fn ask<T>(
         &mut self,
         k: usize,
-        question: impl FnOnce(&mut Self) -> Result<T, EngineError>,
+        question: impl FnOnce(&mut Run, &dyn LossFunctions) -> Result<T, EngineError>,
     ) -> Result<T, EngineError> {
         self.check_edited()?;
-        let savepoint = self.save();
-        let answer = self.guarded(k, question);
-        self.go_back(savepoint, true);
+        let Engine { problem, run, .. } = self;
+        let mark = run.data.mark();
+        let answer = run.guarded(k, |run| question(run, problem));
+        run.data.undo(mark);
         answer
+    }
+}
+
+impl Run {
+    fn look_at_gradient(&mut self, functions: &dyn LossFunctions, k: usize) -> Result<TotalGradient, EngineError> {
+        let sample = self.sample(k, Use::Value)?;
+        self.program.prepare(functions, k, &sample, Use::Value)?;
+        let found = self.program.find_gradient(k, &sample)?;
+        self.tell_solves(k, &found.reports);
+        self.program.total(k, found)
     }
 }

@@ -1,13 +1,10 @@
 //! Changing a program between runs.
 
-use super::error::EngineError;
-use super::learned::LearnedNumbers;
-use super::level::Level;
-use super::program::Multilevel;
-use super::start::check_together;
+use super::multilevel::Multilevel;
+use super::runaway::Usual;
 use super::train::Engine;
 use crate::config::ProgramConfig;
-use crate::execute::{ReadError, Value};
+use crate::error::EngineError;
 
 impl<P: Multilevel> Engine<P> {
     /// Changes the program between runs: parameters, or settings of its modules such as a dropout rate.
@@ -32,7 +29,7 @@ impl<P: Multilevel> Engine<P> {
     }
 
     /// Whether the program can run.
-    pub(super) fn check_edited(&self) -> Result<(), EngineError> {
+    pub(crate) fn check_edited(&self) -> Result<(), EngineError> {
         match &self.edit_failed {
             None => Ok(()),
             Some(reason) => Err(EngineError::EditFailed { reason: reason.clone() }),
@@ -41,56 +38,10 @@ impl<P: Multilevel> Engine<P> {
 
     /// Takes the modules over.
     fn reload(&mut self) -> Result<(), EngineError> {
-        let device = self.levels[0].device();
-        let modules = self.problem.modules();
-        let configs = self.config().levels();
-        let mut levels = Vec::with_capacity(self.levels.len());
-        for (index, level) in self.levels.iter().enumerate() {
-            let learned = LearnedNumbers::find(&P::SCHEDULE, index, &configs, &modules)?;
-            levels.push(level.reloaded(modules[index], configs[index], learned)?);
+        let configs = self.config.levels();
+        if self.run.program.edit(&self.problem.modules(), &configs)? {
+            self.run.watch.usual.fill(Usual::default());
         }
-        check_together::<P>(&levels, &device)?;
-        let pairs = || self.levels.iter().zip(&levels);
-        let has_same_tensors = pairs().map(|(old, new)| old.has_tensors_of(new)).collect::<Result<Vec<_>, _>>()?;
-        if pairs().all(|(old, new)| old.looks_like(new)) {
-            self.losses.recheck();
-        } else {
-            self.losses.clear();
-        }
-        if has_same_tensors.into_iter().all(|same| same) {
-            return Ok(());
-        }
-        for (index, old) in self.levels.iter().enumerate() {
-            let fits = |stop: usize| old.solutions.get(&stop).filter(|_| self.levels[stop].looks_like(&levels[stop]));
-            let kept = old.solutions.keys().filter_map(|&stop| Some((stop, fits(stop)?.clone()))).collect();
-            levels[index].solutions = kept;
-        }
-        self.levels = levels;
         Ok(())
-    }
-}
-
-impl Level {
-    /// Whether both have the same tensors as to shape and type, and train the same of them.
-    fn looks_like(&self, other: &Level) -> bool {
-        let looks = |values: &[Value]| values.iter().map(|value| (value.shape(), value.dtype())).collect::<Vec<_>>();
-        let named = |level: &Level| (level.trainable.clone(), level.paths.clone(), level.also.clone());
-        let are_alike =
-            looks(&self.leaves) == looks(&other.leaves) && looks(&self.constants) == looks(&other.constants);
-        named(self) == named(other) && are_alike
-    }
-
-    /// Whether both are made of the same parameters and constants with the same values.
-    fn has_tensors_of(&self, other: &Level) -> Result<bool, ReadError> {
-        if !self.looks_like(other) || !self.has_ids_of(other) {
-            return Ok(false);
-        }
-        let constants = self.constants.iter().zip(&other.constants);
-        for (ours, theirs) in self.leaves.iter().zip(&other.leaves).chain(constants) {
-            if ours.to_data()? != theirs.to_data()? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
     }
 }

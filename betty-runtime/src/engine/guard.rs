@@ -1,17 +1,15 @@
 //! Panics of kernels and of code that the user gave, as errors that name the level. Nothing of a run is taken over before all of
 //! it is there, so what was interrupted leaves no trace.
 
-use super::error::EngineError;
-use super::event::Event;
-use super::program::Multilevel;
-use super::train::Engine;
+use super::run::Run;
+use crate::error::EngineError;
 use crate::panic::{Panic, caught};
 
 /// What devices say when they have no memory left.
 const NO_MEMORY: [&str; 4] =
     ["out of memory", "out-of-memory", "out of device memory", "can't allocate buffer of size"];
 
-impl<P: Multilevel> Engine<P> {
+impl Run {
     /// Does work for level `k`. A panic in it is an error, and so is a device without memory.
     pub(super) fn guarded<T>(
         &mut self,
@@ -31,7 +29,7 @@ impl<P: Multilevel> Engine<P> {
     }
 
     fn panicked(&self, k: usize, panic: &Panic) -> EngineError {
-        let level = &self.levels[k];
+        let level = &self.program.levels[k];
         let indexes =
             |operation: &String| ["`gather", "`select", "`scatter"].iter().any(|of| operation.starts_with(of));
         let advice = if panic.operation.as_ref().is_some_and(indexes) {
@@ -43,23 +41,14 @@ impl<P: Multilevel> Engine<P> {
     }
 
     fn out_of_memory(&self, k: usize, reason: &EngineError) -> EngineError {
-        let level = &self.levels[k];
-        let planned = self.losses.peak(k).max(level.update.peak());
+        let level = &self.program.levels[k];
+        let planned = self.program.losses.peak(k).max(level.update.peak());
         EngineError::OutOfMemory { level: level.name.into(), planned, reason: reason.to_string() }
-    }
-
-    /// Tells all observers. A panic of one is an error of the run, once the iteration is whole.
-    pub(super) fn emit(&mut self, event: &Event<'_>) {
-        for observer in &mut self.observers {
-            if let Err(panic) = caught(|| observer(event)) {
-                self.observer_panic.get_or_insert(panic);
-            }
-        }
     }
 
     /// The first panic of an observer since the last time.
     pub(super) fn check_observers(&mut self) -> Result<(), EngineError> {
-        match self.observer_panic.take() {
+        match self.watch.panic.take() {
             None => Ok(()),
             Some(panic) => Err(EngineError::Observer { iteration: self.iterations, reason: panic.to_string() }),
         }

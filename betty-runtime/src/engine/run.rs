@@ -1,162 +1,102 @@
-//! A run: iterations of the schedule, until there are enough or one of several reasons to stop.
+//! The state of a run: a program at a point, its data, and who watches. Whatever the type of the program, it is the same.
 
-use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::collections::BTreeMap;
 
-use super::error::EngineError;
+use super::data::Data;
 use super::event::Event;
-use super::program::Multilevel;
-use super::progress::Progress;
-use super::train::Engine;
-use super::validation::Validation;
-use crate::panic::caught;
+use super::report::LevelReport;
+use super::watch::Watch;
+use crate::config::{HypergradientConfig, LowerBatch};
+use crate::error::EngineError;
+use crate::hypergradient::SolveReport;
+use crate::program::{Level, Program, Sample, Seeded, Turns, Use};
 
-/// Says whether a run shall end.
-pub(super) type Stop = Box<dyn FnMut() -> bool>;
-
-/// What a run did.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Report {
-    /// Iterations of this run.
-    pub iterations: u64,
-    /// How long it took.
-    pub elapsed: Duration,
-    /// Each level, in declaration order: name, steps taken in all, and the last loss seen in this run.
-    pub levels: Vec<LevelReport>,
-    /// Best value of the validation function and the iteration it was seen at, if there is one.
-    pub best: Option<(u64, f64)>,
-    /// Whether validation did not improve for long enough to stop before the end.
-    pub stopped_early: bool,
-    /// Whether it ended before its last iteration because [`stop_when`](Engine::stop_when) said so.
-    pub interrupted: bool,
+/// A run.
+pub(super) struct Run {
+    pub(super) program: Program,
+    pub(super) data: Data,
+    pub(super) watch: Watch,
+    pub(super) turns: Turns,
+    /// Which levels take steps that are undone after the coming step of a level above.
+    pub(super) looks_ahead: Vec<bool>,
+    pub(super) iterations: u64,
+    /// The last loss of each level since somebody asked to note them.
+    pub(super) losses: Vec<Option<f64>>,
+    /// Whether the modules hold older values than the levels.
+    pub(super) stale: bool,
 }
 
-/// What a run did to one level.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LevelReport {
-    /// The level's name.
-    pub name: &'static str,
-    /// Steps taken since the engine was made, without those that were undone.
-    pub steps: u64,
-    /// Loss at its last step in this run, if it took one.
-    pub loss: Option<f64>,
-    /// What the loss function reports beside the loss, at the level's last step.
-    pub metrics: Vec<(Rc<str>, f64)>,
+/// On which batches levels are differentiated that have taken a step.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Below {
+    /// As their configs say.
+    Configured,
+    /// On those of their last steps.
+    Last,
 }
 
-impl<P: Multilevel> Engine<P> {
-    /// Runs the schedule for a number of iterations. Can be called again to go on.
-    ///
-    /// # Errors
-    /// [`EngineError`]; the state after the last completed step is kept and usable.
-    pub fn run(&mut self, iterations: u64) -> Result<Report, EngineError> {
-        if iterations == 0 {
-            return Err(EngineError::NoIterations);
+impl Run {
+    pub(super) fn new(program: Program, data: Data) -> Self {
+        let count = program.levels.len();
+        Run {
+            turns: Turns::new(&program.schedule),
+            program,
+            data,
+            watch: Watch::new(count),
+            looks_ahead: vec![false; count],
+            iterations: 0,
+            losses: vec![None; count],
+            stale: false,
         }
-        self.iterate(self.iterations.saturating_add(iterations), false)
     }
 
-    /// Runs the schedule until there are this many iterations in all, those before a checkpoint included. A run that has
-    /// that many already, or that validation has stopped early, is left as it is: calling this again changes nothing.
-    ///
-    /// # Errors
-    /// As [`run`](Self::run).
-    pub fn run_until(&mut self, iterations: u64) -> Result<Report, EngineError> {
-        let is_over = self.validation.as_ref().is_some_and(Validation::is_over);
-        self.iterate(iterations, is_over)
+    /// The next batches for the total gradient of level `k`: its own, and those that levels below are differentiated on,
+    /// of their last steps or fresh ones.
+    pub(super) fn sample(&mut self, k: usize, of: Use) -> Result<Sample, EngineError> {
+        let own = self.data.next(&self.program.levels[k])?;
+        let stops = self.program.solved_stops(k, of)?;
+        self.sample_below(own, stops, Below::Configured)
     }
 
-    /// Ends a run when `stop` says so: it is asked before the first and after every iteration, which is not broken off. A
-    /// checkpoint that [`save_every`](Self::save_every) asks for is written then, as at the end of every run, so that a
-    /// [resumed](Self::resume) run goes on as if nothing had happened.
-    ///
-    /// ```no_run
-    /// # use betty_runtime::{Engine, EngineError, Multilevel};
-    /// # fn example<P: Multilevel>(engine: Engine<P>) -> Result<(), EngineError> {
-    /// use std::sync::Arc;
-    /// use std::sync::atomic::{AtomicBool, Ordering};
-    ///
-    /// let stop = Arc::new(AtomicBool::new(false)); // set by a handler of signals, or by another thread
-    /// let asked = Arc::clone(&stop);
-    /// let mut engine = engine.save_every(100, "run.safetensors").stop_when(move || asked.load(Ordering::Relaxed));
-    /// if engine.run_until(1000)?.interrupted {
-    ///     println!("saved after iteration {}", engine.iterations());
-    /// }
-    /// # Ok(())
-    /// # }
-    /// ```
-    #[must_use]
-    pub fn stop_when(mut self, stop: impl FnMut() -> bool + 'static) -> Self {
-        self.stop = Some(Box::new(stop));
-        self
-    }
-
-    /// Iterations until there are enough in all, or validation is over, or the run is asked to stop.
-    fn iterate(&mut self, until: u64, mut stopped_early: bool) -> Result<Report, EngineError> {
-        self.check_edited()?;
-        self.observer_panic = None;
-        let (start, first) = (Instant::now(), self.iterations);
-        let mut losses = vec![None; self.levels.len()];
-        let mut interrupted = self.is_interrupted(until, stopped_early);
-        let is_due = !interrupted && !stopped_early && first < until;
-        if is_due {
-            self.check_saves()?;
+    /// A sample with batches for these levels below.
+    pub(super) fn sample_below(&mut self, own: Seeded, stops: Vec<usize>, below: Below) -> Result<Sample, EngineError> {
+        let mut sample = Sample { own, below: BTreeMap::new() };
+        for stop in stops {
+            let level = &self.program.levels[stop];
+            let batch = level.config.hypergradient.as_ref().map(HypergradientConfig::batch);
+            let seeded = match &level.last {
+                Some(last) if below == Below::Last || batch == Some(LowerBatch::Last) => last.clone(),
+                _ => self.data.next(level)?,
+            };
+            sample.below.insert(stop, seeded);
         }
-        let mut progress = (self.progress && is_due).then(|| Progress::new(P::SCHEDULE.name, until - first));
-        while self.iterations < until && !stopped_early && !interrupted {
-            for &root in P::SCHEDULE.roots {
-                self.advance(root, &mut losses)?;
-            }
-            self.iterations += 1;
-            self.emit(&Event::Iteration { iteration: self.iterations });
-            stopped_early = self.run_validation()?;
-            interrupted = self.is_interrupted(until, stopped_early);
-            self.save_if_due(stopped_early || interrupted || self.iterations == until)?;
-            self.check_observers()?;
-            if let Some(progress) = &mut progress {
-                progress.update(self.levels.iter().map(|level| level.name).zip(losses.iter().copied()));
-            }
-        }
-        let levels = self.levels.iter().zip(losses);
-        Ok(Report {
-            iterations: self.iterations - first,
-            elapsed: start.elapsed(),
-            levels: levels
-                .map(|(level, loss)| LevelReport {
-                    name: level.name,
-                    steps: level.steps,
-                    loss,
-                    metrics: level.metrics.clone(),
-                })
-                .collect(),
-            best: self.validation.as_ref().and_then(Validation::best),
-            stopped_early,
-            interrupted,
-        })
+        Ok(sample)
     }
 
-    /// Whether the run shall end here, although there is something left to do.
-    fn is_interrupted(&mut self, until: u64, stopped_early: bool) -> bool {
-        self.iterations < until && !stopped_early && self.stop.as_mut().is_some_and(|stop| stop())
+    /// The last loss of each level that took a step in this run.
+    pub(super) fn last_losses(&self) -> impl Iterator<Item = (&'static str, Option<f64>)> {
+        self.program.levels.iter().map(|level| level.name).zip(self.losses.iter().copied())
     }
 
-    fn run_validation(&mut self) -> Result<bool, EngineError> {
-        let Some(mut validation) = self.validation.take() else { return Ok(false) };
-        let iteration = self.iterations;
-        let answer = if validation.is_due(iteration) {
-            self.sync();
-            let called = caught(|| validation.call(&self.problem, iteration));
-            called.unwrap_or_else(|panic| Err(format!("it panicked: {panic}").into())).map(Some)
-        } else {
-            Ok(None)
+    /// What the run has done to each level.
+    pub(super) fn level_reports(&self) -> Vec<LevelReport> {
+        let levels = self.program.levels.iter().zip(&self.losses);
+        let report = |(level, &loss): (&Level, &Option<f64>)| LevelReport {
+            name: level.name,
+            steps: level.steps,
+            loss,
+            metrics: level.metrics.clone(),
         };
-        let stop = validation.is_over();
-        self.validation = Some(validation);
-        match answer {
-            Ok(Some((value, best))) => self.emit(&Event::Validation { iteration, value, best }),
-            Ok(None) => {}
-            Err(source) => return Err(EngineError::Validation { iteration, source }),
+        levels.map(report).collect()
+    }
+
+    /// Tells what a hypergradient of level `k` took.
+    pub(super) fn tell_solves(&mut self, k: usize, reports: &[(usize, SolveReport)]) {
+        let levels = &self.program.levels;
+        for &(stop, SolveReport { products, residual }) in reports {
+            self.watch.residuals.insert(stop, residual);
+            let (name, through) = (levels[k].name, levels[stop].name);
+            self.watch.emit(&Event::Hypergradient { level: k, name, through, products, residual });
         }
-        Ok(stop)
     }
 }

@@ -6,8 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::event::Event;
-use super::program::Multilevel;
-use super::train::Engine;
+use super::run::Run;
 
 /// So many norms decide what is usual before any is judged.
 const FIRST: u64 = 16;
@@ -64,40 +63,40 @@ impl Usual {
     }
 }
 
-impl<P: Multilevel> Engine<P> {
+impl Run {
     /// Tells of the hypergradient of a level's coming step, if it runs away.
-    pub(super) fn watch(&mut self, k: usize, norm: f64) {
-        if P::SCHEDULE.levels[k].sweep.is_empty() {
+    pub(super) fn tell_of_runaway(&mut self, k: usize, norm: f64) {
+        if self.program.schedule.levels[k].sweep.is_empty() {
             return;
         }
-        let Some(ratio) = self.levels[k].usual.note(norm) else { return };
-        let (name, step, advice) = (self.levels[k].name, self.levels[k].steps + 1, self.advice(k));
+        let Some(ratio) = self.watch.usual[k].note(norm) else { return };
+        let (name, step, advice) = (self.program.levels[k].name, self.program.levels[k].steps + 1, self.advice(k));
         tracing::warn!(
             "the hypergradient of level `{name}` runs away: its norm is {norm:.1e} at step {step}, {ratio:.0e} times as large as \
              usual; {advice}"
         );
-        self.emit(&Event::Runaway { level: k, name, step, norm, ratio, advice: &advice });
+        self.watch.emit(&Event::Runaway { level: k, name, step, norm, ratio, advice: &advice });
     }
 
     /// What can be done about it, level by level.
     fn advice(&self, k: usize) -> String {
         let mut advice: Vec<String> = Vec::new();
-        for stop in P::SCHEDULE.levels[k].sweep {
-            let level = &self.levels[stop.level];
-            let solves = self.methods[stop.level].as_ref().filter(|method| {
+        for stop in self.program.schedule.levels[k].sweep {
+            let level = &self.program.levels[stop.level];
+            let solves = self.program.methods[stop.level].as_ref().filter(|method| {
                 // A method that forms no products solves no system that damping could help.
                 method.budget(1).is_none_or(|budget| budget.products > 0)
             });
             advice.push(match solves {
                 Some(method) => {
-                    let residual = self.residuals.get(&stop.level).copied().flatten();
+                    let residual = self.watch.residuals.get(&stop.level).copied().flatten();
                     let residual = residual.map_or_else(String::new, |residual| format!(", residual {residual:.0e}"));
                     format!("raise the damping of `{}` (now {}{residual})", level.name, method.damping())
                 }
                 None => format!("lower the learning rate of `{}`, or let it take fewer steps", level.name),
             });
         }
-        let name = self.levels[k].name;
+        let name = self.program.levels[k].name;
         advice.push(format!("bound the step with `clip: norm(…)` at `{name}`"));
         format!("{}; `verify_hypergradient(\"{name}\")` tells more", advice.join(", or "))
     }

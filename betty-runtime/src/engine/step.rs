@@ -1,172 +1,87 @@
-//! One step of a level, with all that it takes to take it again and to differentiate it.
+//! One step: computed as a whole, read in one transfer, and taken if all that it leads to is finite.
 
-use std::cell::RefCell;
-use std::rc::Rc;
+use super::advance::Gathered;
+use super::event::Event;
+use super::run::Run;
+use crate::error::EngineError;
+use crate::execute::Unread;
+use crate::execute::Value;
+use crate::program::{Program, Taken};
+use crate::steps::mean;
 
-use super::rates::LearningRates;
-use super::reads::{Moves, Reads};
-use super::update::{Before, Update};
-use crate::derivatives::{Curvature, GradientProgram, Point, Variable};
-use crate::execute::{Value, Vector};
-use crate::hypergradient::{BestResponse, Blocks, HypergradientMethod, Response};
-use crate::linalg::InnerProductSpace;
-use crate::trace::AnyBatch;
-
-/// The Lagrangian of one level at a point.
-#[derive(Clone)]
-pub(super) struct Site {
-    pub(super) level: usize,
-    pub(super) curvature: Rc<RefCell<Curvature>>,
-    pub(super) inputs: Vec<Value>,
-    pub(super) seed: u64,
-    /// How its best response is differentiated; none for the level whose step it is.
-    pub(super) method: Option<Rc<dyn HypergradientMethod>>,
-    pub(super) below: Rc<[usize]>,
-}
-
-impl Site {
-    pub(super) fn stop(&self) -> BestResponse {
-        let point = Point::new(self.inputs.clone(), self.seed);
-        let (curvature, below) = (Rc::clone(&self.curvature), Rc::clone(&self.below));
-        match &self.method {
-            Some(method) => BestResponse::stationary(Rc::clone(method), curvature, point, below),
-            None => BestResponse::evaluated(curvature, point, below),
+impl Run {
+    /// One optimizer step of level `k`; answers the loss before it.
+    pub(super) fn step(&mut self, k: usize, gathered: Gathered) -> Result<f64, EngineError> {
+        self.tell_news();
+        let scheduler = self.program.levels[k].scheduler.clone();
+        let stepped = self.guarded(k, |run| run.compute_and_take(k, gathered));
+        if stepped.is_err() {
+            self.program.levels[k].scheduler = scheduler;
         }
-    }
-}
-
-/// How the gradient of a step came about on one batch.
-#[derive(Clone)]
-pub(super) struct Evaluation {
-    /// How much all levels together had done before it.
-    pub(super) time: u64,
-    pub(super) batch: Rc<AnyBatch>,
-    /// The level's stops, and the level itself last.
-    pub(super) sites: Vec<Site>,
-    /// The level's loss and direct gradient.
-    pub(super) program: Rc<GradientProgram>,
-    /// The inputs of the program.
-    pub(super) inputs: Vec<Value>,
-    /// Where the level's own parameters stand among them, and among the inputs of its site.
-    pub(super) own: Rc<[(usize, usize)]>,
-    /// The levels below whose steps it rests on, with the time of the first of those, where that began at steps before.
-    pub(super) begun: Rc<[(usize, u64)]>,
-    /// Where the parameters of other levels stand among them: the level, which of its parameters, and the place.
-    pub(super) above: Rc<[(usize, usize, usize)]>,
-    /// What the gradient depends on.
-    pub(super) reads: Rc<Reads>,
-}
-
-/// A level goes on from other parameters than those that it has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Restart {
-    /// How much all levels together had done before it.
-    pub(super) time: u64,
-    /// The level whose parameters they are; none for parameters that depend on nothing.
-    pub(super) from: Option<usize>,
-    /// Since when the steps are undone, if it goes back to its own parameters and states of that time.
-    pub(super) undone: Option<u64>,
-}
-
-/// One step.
-#[derive(Clone)]
-pub(super) struct Step {
-    /// How much all levels together had done before it.
-    pub(super) time: u64,
-    /// How the level started before it, unless it goes on from the step before.
-    pub(super) start: Option<Restart>,
-    /// One evaluation for each batch whose gradients were averaged.
-    pub(super) evaluations: Vec<Evaluation>,
-    pub(super) rates: LearningRates,
-    /// The tensors that learned numbers were made of.
-    pub(super) learned: Vec<Value>,
-    /// Which parameters it moves.
-    pub(super) moves: Moves,
-    /// What the step was taken from, unless it shall be computed again.
-    pub(super) before: Option<Before>,
-}
-
-/// The mean of several gradients, summed in order.
-pub(super) fn mean(mut gradients: impl Iterator<Item = Vector>, count: usize) -> Vector {
-    let mut sum = gradients.next().unwrap_or_default();
-    gradients.for_each(|gradient| sum.add_scaled(1.0, &gradient));
-    if count > 1 {
-        sum.scale(1.0 / count as f64);
-    }
-    sum
-}
-
-impl Step {
-    /// What the next step was taken from.
-    pub(super) fn next(&self, update: &Update, before: Before, next: &Step) -> Before {
-        let (parameters, states) = update.run(before, &self.rates, &self.moves);
-        let gradients = next.evaluations.iter().map(|evaluation| evaluation.gradient(&parameters));
-        let gradient = mean(gradients, next.evaluations.len());
-        Before { parameters, gradient, states, learned: next.learned.clone() }
-    }
-}
-
-impl Evaluation {
-    /// Decides what is drawn on the batch.
-    pub(super) fn seed(&self) -> u64 {
-        self.sites.last().map_or(0, |site| site.seed)
+        stepped
     }
 
-    /// Lets go of the level's own parameters, which a step keeps by itself if at all.
-    pub(super) fn forget_own(&mut self) {
-        let Some(site) = self.sites.last_mut() else { return };
-        for &(at_program, at_site) in self.own.iter() {
-            let like = &self.inputs[at_program];
-            let nothing = Value::zeros(&[1], like.dtype(), &like.device());
-            self.inputs[at_program] = nothing.clone();
-            site.inputs[at_site] = nothing;
-        }
-    }
-
-    /// The gradient at these parameters: the same program on the same inputs.
-    fn gradient(&self, parameters: &Vector) -> Vector {
-        self.gradient_on(self.inputs.clone(), parameters)
-    }
-
-    /// The gradient at these parameters, with parameters of levels above moved by `factor · by`.
-    pub(super) fn displaced_gradient(&self, parameters: &Vector, factor: f64, by: &Blocks) -> Vector {
-        let mut inputs = self.inputs.clone();
-        for &(level, index, at) in self.above.iter() {
-            if let Some(by) = by.get(Variable::Level(level)) {
-                let mut moved = Vector(vec![inputs[at].clone()]);
-                moved.add_scaled(factor, &Vector(vec![by.0[index].clone()]));
-                inputs[at] = moved.0.remove(0);
+    /// Computes a step, and takes it if it leads to finite numbers.
+    fn compute_and_take(&mut self, k: usize, mut gathered: Gathered) -> Result<f64, EngineError> {
+        let (numbers, evaluations) = (gathered.numbers.take(), std::mem::take(&mut gathered.evaluations));
+        let (gradients, statistics) =
+            (std::mem::take(&mut gathered.gradients), std::mem::take(&mut gathered.statistics));
+        let count = gradients.len();
+        let gradient = mean(gradients.into_iter(), count);
+        let square_norm = if count > 1 { Unread::square_norm(&gradient) } else { Unread::Known(Vec::new()) };
+        let learned = self.program.learned(k);
+        let observed_rate = self.observed_rate(k, &learned)?;
+        let program = &mut self.program;
+        let level = &mut program.levels[k];
+        let rates = level.learning_rates();
+        let moves = level.moves(&gathered.reads.level(k, gradient.0.len()));
+        let kept = level.trajectory.is_some().then(|| gradient.clone());
+        let moved = level.moved(gradient, learned.clone(), &rates, &moves);
+        let finiteness = Program::finiteness(&moved, &statistics);
+        let (square_norm, finiteness) = match numbers {
+            Some(numbers) => {
+                let (told, finiteness) = program.read_with(k, numbers, finiteness)?;
+                gathered.add(told);
+                (Vec::new(), finiteness)
             }
-        }
-        self.gradient_on(inputs, parameters)
-    }
-
-    fn gradient_on(&self, mut inputs: Vec<Value>, parameters: &Vector) -> Vector {
-        for (&(at, _), parameter) in self.own.iter().zip(&parameters.0) {
-            inputs[at] = parameter.clone();
-        }
-        self.program.gradients(inputs, self.seed()).into_iter().next().unwrap_or_default()
-    }
-
-    /// Second derivatives at these parameters.
-    pub(super) fn response(&self, parameters: &Vector) -> Response {
-        let mut response = Response::default();
-        let (Some(own), Some((_, below))) = (self.own_site(parameters), self.sites.split_last()) else {
-            return response;
+            None => Unread::read([square_norm, finiteness])?.into(),
         };
-        for site in below {
-            response.add(site.level, site.stop());
+        let norm = square_norm.first().map_or(gathered.norm, |square| square.sqrt());
+        let rate = rates.each.first().map(|_| rates.base);
+        if !finiteness.iter().all(|number| number.is_finite()) {
+            program.check_moved(k, &moved, &statistics, norm, rate)?;
         }
-        response.add(own.level, own.stop());
-        response
+        if let Some(gradient) = kept {
+            program.keep_step(k, Taken { gradient, evaluations, learned, rates: &rates, moves: &moves })?;
+        }
+        self.tell_of_runaway(k, norm);
+        let level = &mut self.program.levels[k];
+        let (name, learning_rate) = (level.name, observed_rate.unwrap_or(rates.base));
+        level.arrive(moved, rates, &moves);
+        level.stepped = Some(self.program.clock.tick());
+        level.set_statistics(statistics);
+        self.stale = true;
+        let (loss, metrics) = (gathered.loss / count as f64, gathered.metrics.means());
+        let event = Event::Step {
+            level: k,
+            name,
+            step: level.steps,
+            loss,
+            metrics: &metrics,
+            gradient_norm: norm,
+            learning_rate,
+            looks_ahead: self.looks_ahead[k],
+        };
+        self.watch.emit(&event);
+        level.metrics = metrics;
+        Ok(loss)
     }
 
-    /// The level's own site, at these parameters.
-    pub(super) fn own_site(&self, parameters: &Vector) -> Option<Site> {
-        let mut own = self.sites.last()?.clone();
-        for (&(_, at), parameter) in self.own.iter().zip(&parameters.0) {
-            own.inputs[at] = parameter.clone();
+    /// The learned learning rate, if there is one and anybody to be told.
+    pub(super) fn observed_rate(&self, k: usize, learned: &[Value]) -> Result<Option<f64>, EngineError> {
+        if self.watch.observers.is_empty() {
+            return Ok(None);
         }
-        Some(own)
+        Ok(self.program.levels[k].update.learned().mean_rate(learned)?)
     }
 }

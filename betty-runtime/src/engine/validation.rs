@@ -1,7 +1,7 @@
 //! A user's measure of progress, and when to give up on it.
 
-use super::checkpoint::ValidationState;
-use super::stream::DataError;
+use crate::checkpoint::ValidationState;
+use crate::error::DataError;
 
 type Function<P> = dyn FnMut(&P) -> Result<f64, DataError>;
 

@@ -82,7 +82,7 @@ pub use mode::Mode;
 pub use neumann::Neumann;
 pub use nystrom::Nystrom;
 pub use penalty::Penalty;
-pub use products::Products;
+pub use products::{ProductCost, Products};
 pub use reference::reference;
 pub use response::{Direction, Response};
 pub use sama::{NextStep, Sama};

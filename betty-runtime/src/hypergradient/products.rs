@@ -2,7 +2,8 @@
 
 use super::{HypergradientError, ProductError};
 use crate::derivatives::{Curvature, Point, Variable};
-use crate::execute::Vector;
+use crate::execute::{Cost, Vector};
+use crate::graph::GraphError;
 use crate::linalg::InnerProductSpace;
 
 /// How products with second derivatives of a level's loss `c` are formed.
@@ -24,7 +25,41 @@ pub enum Products {
     },
 }
 
+/// What products at one point take.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct ProductCost {
+    /// What is evaluated once.
+    pub point: Cost,
+    /// A product with the second derivative in the level's own variables.
+    pub own: Cost,
+    /// The one that leads to levels above.
+    pub mixed: Cost,
+    /// Bytes held at once.
+    pub peak: usize,
+}
+
 impl Products {
+    /// What products with the second derivatives of a level take whose best response is differentiated in `into`.
+    ///
+    /// # Errors
+    /// [`GraphError`] if a derivative cannot be built.
+    pub(crate) fn cost(self, curvature: &mut Curvature, into: &[Variable]) -> Result<ProductCost, GraphError> {
+        let own = curvature.lagrangian().own().to_vec();
+        let into: Vec<Variable> = into.iter().copied().filter(|&of| curvature.depends_on(of)).collect();
+        Ok(match self {
+            Products::Displaced { .. } => {
+                let (unmoved, product, peak) = curvature.displaced_cost(&own, &own)?;
+                let (mixed_unmoved, mixed, other) = curvature.displaced_cost(&own, &into)?;
+                ProductCost { point: unmoved + mixed_unmoved, own: product, mixed, peak: peak.max(other) }
+            }
+            _ => {
+                let (product, peak) = curvature.cost(&own, &own)?;
+                let (mixed, other) = curvature.cost(&own, &into)?;
+                ProductCost { point: curvature.point_cost(), own: product, mixed, peak: peak.max(other) }
+            }
+        })
+    }
+
     /// `Σᵥ (∂²ℓ/∂w∂v)·tᵥ` for each `w` of `rows`, for `(v, tᵥ)` of `moving`.
     pub(super) fn form(
         self,

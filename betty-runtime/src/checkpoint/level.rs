@@ -1,0 +1,232 @@
+//! The tensors of one level in a checkpoint: parameters, optimizer states, the scheduler's record.
+
+use burn::lr_scheduler::LrSchedulerRecord;
+use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
+use burn::tensor::{Bytes, TensorData};
+
+use super::archive::{Archive, stored_type};
+use super::state::LevelState;
+use crate::error::CheckpointError;
+use crate::execute::{Value, Vector};
+use crate::program::Level;
+
+/// What a level takes over from a checkpoint; made whole before anything of the level is replaced.
+pub(crate) struct Restored {
+    pub(crate) leaves: Vec<Value>,
+    pub(crate) initial: Vec<Value>,
+    pub(crate) states: Vec<Value>,
+    pub(crate) scheduler: Option<ModuleLrScheduler>,
+}
+
+/// What a run knows of a level: see [`LevelState`].
+pub(crate) struct OfRun {
+    pub(crate) lower: Vec<String>,
+    pub(crate) seen: Vec<u64>,
+    pub(crate) turns: u64,
+    pub(crate) batches: u64,
+}
+
+impl Level {
+    /// Adds the level's tensors; answers its state, but for what the run knows of it.
+    pub(crate) fn save_into(&self, archive: &mut Archive, of_run: OfRun) -> Result<LevelState, CheckpointError> {
+        let mut insert = |tensor: String, value: &Value| {
+            let data = value.to_data().map_err(|reason| CheckpointError::Device { tensor: tensor.clone(), reason })?;
+            archive.insert(tensor, data)
+        };
+        for (index, leaf) in self.leaves.iter().enumerate() {
+            insert(self.leaf_name(index), leaf)?;
+        }
+        for (index, leaf) in self.initial.iter().enumerate() {
+            insert(self.initial_name(index), leaf)?;
+        }
+        for (number, state) in self.states.iter().enumerate() {
+            insert(self.state_name(number), state)?;
+        }
+        if let Some(scheduler) = &self.scheduler {
+            let bytes = self.record_bytes(scheduler)?;
+            archive.insert(self.scheduler_name(), TensorData::new(bytes.clone(), [bytes.len()]))?;
+        }
+        Ok(LevelState {
+            name: self.name.into(),
+            lower: of_run.lower,
+            seen: of_run.seen,
+            steps: self.steps,
+            taken: self.taken,
+            rests: if self.rests.iter().all(|&rests| rests == 0) { Vec::new() } else { self.rests.clone() },
+            turns: of_run.turns,
+            batches: of_run.batches,
+            last_seed: self.last.as_ref().map(|(_, seed)| *seed),
+            optimizer: self.config.optimizer.name().into(),
+            states: self.states_each(),
+            scheduler: self.scheduler.is_some(),
+            initial: !self.initial.is_empty(),
+            solutions: self.solutions.keys().copied().collect(),
+        })
+    }
+
+    /// Takes the level's tensors out of the archive, on the level's device, and checks that they fit.
+    pub(crate) fn restored(&self, state: &LevelState, archive: &mut Archive) -> Result<Restored, CheckpointError> {
+        if (state.optimizer.as_str(), state.states) != (self.config.optimizer.name(), self.states_each()) {
+            let describe = |name: &str, states: usize| format!("`{name}` ({states} states for each parameter)");
+            return Err(CheckpointError::OtherOptimizer {
+                level: self.name.into(),
+                saved: describe(&state.optimizer, state.states),
+                running: describe(self.config.optimizer.name(), self.states_each()),
+            });
+        }
+        self.drop_copies(archive)?;
+        let mut take = |tensor: String, like: &Value| self.take(archive, tensor, like);
+        let leaves = self.leaves.iter().enumerate().map(|(index, leaf)| take(self.leaf_name(index), leaf));
+        let leaves = leaves.collect::<Result<_, _>>()?;
+        // Where only one of both runs starts again at its first parameters, the engine's are as good as any.
+        let both = state.initial && !self.initial.is_empty();
+        let firsts = self.initial.iter().enumerate().filter(|_| both);
+        let firsts = firsts.map(|(index, leaf)| take(self.initial_name(index), leaf)).collect::<Result<_, _>>()?;
+        let initial = if both { firsts } else { self.initial.clone() };
+        let states = self.states.iter().enumerate().map(|(number, state)| take(self.state_name(number), state));
+        let states = states.collect::<Result<_, _>>()?;
+        if !both {
+            (0..self.leaves.len()).for_each(|index| drop(archive.tensors.remove(&self.initial_name(index))));
+        }
+        let scheduler = self.restored_scheduler(state, archive)?;
+        Ok(Restored { leaves, initial, states, scheduler })
+    }
+
+    /// Releases before this one saved a tensor that is tied once for each place, and trained each by itself. Where they are
+    /// the same, they are one.
+    fn drop_copies(&self, archive: &mut Archive) -> Result<(), CheckpointError> {
+        let tied = self.also.iter().enumerate().flat_map(|(index, also)| also.iter().map(move |path| (index, path)));
+        for (index, path) in tied {
+            let (one, other) = (self.leaf_name(index), self.name_of(path));
+            let states = (0..self.states_each()).map(|state| (state_name(&one, state), state_name(&other, state)));
+            let pairs = [(one.clone(), other.clone()), (initial_name(&one), initial_name(&other))];
+            for (tensor, copy) in pairs.into_iter().chain(states) {
+                match archive.tensors.remove(&copy) {
+                    Some(saved) if archive.tensors.get(&tensor) != Some(&saved) => {
+                        return Err(CheckpointError::TiedApart { level: self.name.into(), tensor, copy });
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a tensor that looks like `like` out of the archive.
+    fn take(&self, archive: &mut Archive, tensor: String, like: &Value) -> Result<Value, CheckpointError> {
+        let level = || self.name.to_owned();
+        let data = archive
+            .tensors
+            .remove(&tensor)
+            .ok_or_else(|| CheckpointError::Missing { level: level(), tensor: tensor.clone() })?;
+        if data.shape()[..] != like.shape() || data.dtype() != stored_type(like.dtype()) {
+            return Err(CheckpointError::OtherShape {
+                level: level(),
+                tensor,
+                saved: format!("{:?} {:?}", data.dtype(), data.shape().to_vec()),
+                running: format!("{:?} {:?}", like.dtype(), like.shape()),
+            });
+        }
+        let data = if like.dtype().is_bool() { data } else { data.convert_dtype(like.dtype()) };
+        Ok(Value::from_data(data, &like.device()))
+    }
+
+    /// Adds the solution of the system of `stop`, which the next one starts from.
+    pub(crate) fn save_solution(
+        &self,
+        stop: &Level,
+        solution: &Vector,
+        archive: &mut Archive,
+    ) -> Result<(), CheckpointError> {
+        for (index, value) in solution.0.iter().enumerate() {
+            let tensor = self.solution_name(stop, index);
+            let data = value.to_data().map_err(|reason| CheckpointError::Device { tensor: tensor.clone(), reason })?;
+            archive.insert(tensor, data)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the solution of the system of `stop` out of the archive.
+    pub(crate) fn restored_solution(&self, stop: &Level, archive: &mut Archive) -> Result<Vector, CheckpointError> {
+        let parameters = stop.trainable.iter().map(|&index| &stop.leaves[index]).enumerate();
+        let values = parameters.map(|(index, like)| self.take(archive, self.solution_name(stop, index), like));
+        Ok(Vector(values.collect::<Result<_, _>>()?))
+    }
+
+    fn solution_name(&self, stop: &Level, index: usize) -> String {
+        format!("solution:{}:{}:{index}", self.name, stop.name)
+    }
+
+    fn restored_scheduler(
+        &self,
+        state: &LevelState,
+        archive: &mut Archive,
+    ) -> Result<Option<ModuleLrScheduler>, CheckpointError> {
+        let (scheduler, tensor) = match (&self.scheduler, state.scheduler) {
+            (None, false) => return Ok(None),
+            (Some(scheduler), true) => (scheduler.clone(), self.scheduler_name()),
+            (None, true) => return Err(self.other_scheduler("it was saved with one; give it to the engine first")),
+            (Some(_), false) => {
+                return Err(self.other_scheduler("it was saved without one; give it to the engine after resuming"));
+            }
+        };
+        let saved = archive
+            .tensors
+            .remove(&tensor)
+            .ok_or_else(|| CheckpointError::Missing { level: self.name.into(), tensor })?
+            .into_bytes()
+            .to_vec();
+        let record = LrSchedulerRecord::from_bytes(Bytes::from_bytes_vec(saved.clone()));
+        let record = record.map_err(|reason| self.other_scheduler(&reason.to_string()))?;
+        let scheduler = scheduler.load_record(record);
+        // A Burn scheduler ignores a record of another kind; then it says something else than what was saved.
+        if self.record_bytes(&scheduler)? == saved {
+            Ok(Some(scheduler))
+        } else {
+            Err(self.other_scheduler("it is of another kind than the one it was saved with"))
+        }
+    }
+
+    fn record_bytes(&self, scheduler: &ModuleLrScheduler) -> Result<Vec<u8>, CheckpointError> {
+        let bytes = scheduler.to_record().into_bytes();
+        Ok(bytes.map_err(|reason| self.other_scheduler(&reason.to_string()))?.to_vec())
+    }
+
+    fn other_scheduler(&self, reason: &str) -> CheckpointError {
+        CheckpointError::OtherScheduler { level: self.name.into(), reason: reason.into() }
+    }
+
+    /// A tensor that is tied has the name of its first place.
+    fn leaf_name(&self, index: usize) -> String {
+        self.name_of(&self.paths[index])
+    }
+
+    /// `level.path.of.leaf`; a level that is one parameter has the level's name alone.
+    fn name_of(&self, path: &str) -> String {
+        match path {
+            "" => self.name.into(),
+            path => format!("{}.{path}", self.name),
+        }
+    }
+
+    fn initial_name(&self, index: usize) -> String {
+        initial_name(&self.leaf_name(index))
+    }
+
+    fn state_name(&self, number: usize) -> String {
+        let (parameter, state) = (number / self.states_each(), number % self.states_each());
+        state_name(&self.leaf_name(self.trainable[parameter]), state)
+    }
+
+    fn scheduler_name(&self) -> String {
+        format!("scheduler:{}", self.name)
+    }
+}
+
+fn initial_name(leaf: &str) -> String {
+    format!("initial:{leaf}")
+}
+
+fn state_name(leaf: &str, state: usize) -> String {
+    format!("optimizer:{leaf}:{state}")
+}

@@ -1,0 +1,172 @@
+//! Saving a run and going on with it later, bit for bit.
+
+use std::collections::BTreeMap;
+
+use super::data::seed_of;
+use super::multilevel::Multilevel;
+use super::run::Run;
+use super::train::Engine;
+use super::validation::Validation;
+use crate::checkpoint::{Archive, Checkpoint, OfRun, RunState, ValidationState, outline_of};
+use crate::error::{CheckpointError, EngineError};
+use crate::program::{Program, Seeded};
+
+/// Where the streams of an engine stand that resumes a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamPosition {
+    /// At their start: as many batches as the saved run had taken are taken and dropped. Streams that give the same
+    /// batches again continue the run bit for bit.
+    Start,
+    /// Where the caller has put them; [`Checkpoint::batches`] says how many batches each level had taken. A best response
+    /// that would be differentiated on a batch from before the checkpoint is differentiated on the next batch instead.
+    Placed,
+}
+
+impl<P: Multilevel> Engine<P> {
+    /// Where the run stands now, after the last completed step.
+    ///
+    /// # Errors
+    /// [`CheckpointError`] when a tensor cannot be copied from its device, or is quantized.
+    pub fn checkpoint(&self) -> Result<Checkpoint, CheckpointError> {
+        self.run.checkpoint(self.validation.as_ref().map(Validation::state))
+    }
+
+    /// Goes on from a checkpoint. On the CPU, with the same numbers and the same data, the run continues bit for bit.
+    ///
+    /// The engine brings the program, its config and its data, and has its schedulers and its validation already; the
+    /// checkpoint gives tensors, counters and the seed. Numbers may differ from those of the saved run (another learning
+    /// rate, say) as long as the optimizers are the same. Steps from before the checkpoint are not differentiated any more,
+    /// which matters only to levels whose steps hypergradients go through and that several levels share in different rhythms:
+    /// such a level takes new steps where the saved run would have gone through older ones.
+    ///
+    /// ```no_run
+    /// # use betty_runtime::{Engine, EngineError, Multilevel, StreamPosition};
+    /// # fn example<P: Multilevel>(data: P::Data, problem: P, config: P::Config) -> Result<(), EngineError> {
+    /// let mut engine = Engine::new(problem, data, config)?.save_every(100, "run.safetensors");
+    /// engine.resume_if_present("run.safetensors", StreamPosition::Start)?;
+    /// engine.run_until(1000)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`EngineError::Checkpoint`] when the checkpoint belongs to another program or to other modules, and the errors of the
+    /// data while batches are skipped. The engine is then as it was, except for batches that were already skipped.
+    pub fn resume(&mut self, checkpoint: &Checkpoint, streams: StreamPosition) -> Result<(), EngineError> {
+        self.check_edited()?;
+        self.run.resume(checkpoint, streams)?;
+        if let (Some(validation), Some(state)) = (&mut self.validation, checkpoint.state.validation) {
+            validation.restore(state);
+        }
+        Ok(())
+    }
+}
+
+impl Run {
+    /// Where the run stands.
+    fn checkpoint(&self, validation: Option<ValidationState>) -> Result<Checkpoint, CheckpointError> {
+        let Program { schedule, levels, .. } = &self.program;
+        let mut archive = Archive::default();
+        let mut states = Vec::with_capacity(levels.len());
+        for (k, level) in levels.iter().enumerate() {
+            let lower = schedule.levels[k].lower.iter().map(|&lower| schedule.levels[lower].name.to_owned()).collect();
+            let (seen, turns) = (self.turns.seen[k].clone(), self.turns.taken[k]);
+            let of_run = OfRun { lower, seen, turns, batches: self.data.taken[k] };
+            states.push(level.save_into(&mut archive, of_run)?);
+            for (&stop, solution) in &level.solutions {
+                level.save_solution(&levels[stop], solution, &mut archive)?;
+            }
+        }
+        let state = RunState {
+            program: schedule.name.into(),
+            seed: self.data.seed,
+            iterations: self.iterations,
+            validation,
+            levels: states,
+        };
+        archive.state = serde_json::to_string(&state)
+            .map_err(|reason| CheckpointError::NotACheckpoint { reason: format!("state: {reason}") })?;
+        Ok(Checkpoint { state, archive, file: None })
+    }
+
+    /// Goes on from a checkpoint, or fails and stays as it is but for batches that were skipped.
+    fn resume(&mut self, checkpoint: &Checkpoint, streams: StreamPosition) -> Result<(), EngineError> {
+        let schedule = self.program.schedule;
+        let state = &checkpoint.state;
+        let refused = |reason| EngineError::from(checkpoint.named(reason));
+        if state.program != schedule.name {
+            let (saved, running) = (state.program.clone(), schedule.name.to_owned());
+            return Err(refused(CheckpointError::OtherProgram { saved, running }));
+        }
+        let (saved, running) = (state.outline(), outline_of(&schedule));
+        if saved != running || state.levels.iter().any(|level| level.seen.len() != level.lower.len()) {
+            return Err(refused(CheckpointError::OtherLevels { saved, running }));
+        }
+        let mut archive = checkpoint.archive.clone();
+        let mut restored = Vec::with_capacity(self.program.levels.len());
+        let mut solutions = Vec::with_capacity(self.program.levels.len());
+        for (level, state) in self.program.levels.iter().zip(&state.levels) {
+            restored.push(level.restored(state, &mut archive).map_err(refused)?);
+            let mut of_level = BTreeMap::new();
+            for (&stop, below) in
+                state.solutions.iter().filter_map(|stop| Some((stop, self.program.levels.get(*stop)?)))
+            {
+                of_level.insert(stop, level.restored_solution(below, &mut archive).map_err(refused)?);
+            }
+            solutions.push(of_level);
+        }
+        if let Some((tensor, _)) = archive.tensors.pop_first() {
+            return Err(refused(CheckpointError::Unused { tensor }));
+        }
+        let last = match streams {
+            StreamPosition::Start => self.skip_batches(checkpoint)?,
+            StreamPosition::Placed => vec![None; self.program.levels.len()],
+        };
+
+        // Nothing fails from here on.
+        for ((level, state), (restored, last)) in
+            self.program.levels.iter_mut().zip(&state.levels).zip(restored.into_iter().zip(last))
+        {
+            (level.leaves, level.initial, level.states) = (restored.leaves, restored.initial, restored.states);
+            (level.scheduler, level.last) = (restored.scheduler, last);
+            (level.steps, level.taken) = (state.steps, state.taken);
+            let rests = state.rests.iter().copied().chain(std::iter::repeat(0));
+            level.rests.iter_mut().zip(rests).for_each(|(level, saved)| *level = saved);
+            if let Some(steps) = &level.trajectory {
+                steps.forget();
+            }
+        }
+        for (level, of_level) in self.program.levels.iter_mut().zip(solutions) {
+            level.solutions = of_level;
+        }
+        self.turns.seen = state.levels.iter().map(|level| level.seen.clone()).collect();
+        self.turns.taken = state.levels.iter().map(|level| level.turns).collect();
+        self.data.taken = state.levels.iter().map(|level| level.batches).collect();
+        (self.data.seed, self.iterations) = (state.seed, state.iterations);
+        self.stale = true;
+        Ok(())
+    }
+
+    /// Takes the batches that the saved run had taken; answers batch and seed of each level's last step.
+    fn skip_batches(&mut self, checkpoint: &Checkpoint) -> Result<Vec<Option<Seeded>>, EngineError> {
+        let state = &checkpoint.state;
+        for (level, state) in self.program.levels.iter().zip(&state.levels) {
+            let (taken, saved) = (self.data.taken[level.number], state.batches);
+            if taken > saved {
+                let reason = CheckpointError::StreamIsAhead { level: level.name.into(), taken, saved };
+                return Err(checkpoint.named(reason).into());
+            }
+        }
+        let mut last = vec![None; self.program.levels.len()];
+        for (k, (last, level)) in last.iter_mut().zip(&state.levels).enumerate() {
+            while self.data.taken[k] < level.batches {
+                let (batch, _) = self.data.next(&self.program.levels[k])?;
+                let seed = seed_of(state.seed, k, self.data.taken[k]);
+                if level.last_seed == Some(seed) {
+                    *last = Some((batch, seed));
+                }
+            }
+        }
+        Ok(last)
+    }
+}

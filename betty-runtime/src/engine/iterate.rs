@@ -1,0 +1,123 @@
+//! Iterations of the schedule, until there are enough or one of several reasons to stop.
+
+use std::time::Instant;
+
+use super::event::Event;
+use super::multilevel::Multilevel;
+use super::progress::Progress;
+use super::report::Report;
+use super::train::Engine;
+use super::validation::Validation;
+use crate::error::EngineError;
+use crate::panic::caught;
+use crate::program::Walk;
+
+/// Says whether a run shall end.
+pub(super) type Stop = Box<dyn FnMut() -> bool>;
+
+impl<P: Multilevel> Engine<P> {
+    /// Runs the schedule for a number of iterations. Can be called again to go on.
+    ///
+    /// # Errors
+    /// [`EngineError`]; the state after the last completed step is kept and usable.
+    pub fn run(&mut self, iterations: u64) -> Result<Report, EngineError> {
+        if iterations == 0 {
+            return Err(EngineError::NoIterations);
+        }
+        self.iterate(self.run.iterations.saturating_add(iterations), false)
+    }
+
+    /// Runs the schedule until there are this many iterations in all, those before a checkpoint included. A run that has
+    /// that many already, or that validation has stopped early, is left as it is: calling this again changes nothing.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn run_until(&mut self, iterations: u64) -> Result<Report, EngineError> {
+        let is_over = self.validation.as_ref().is_some_and(Validation::is_over);
+        self.iterate(iterations, is_over)
+    }
+
+    /// Ends a run when `stop` says so: it is asked before the first and after every iteration, which is not broken off. A
+    /// checkpoint that [`save_every`](Self::save_every) asks for is written then, as at the end of every run, so that a
+    /// [resumed](Self::resume) run goes on as if nothing had happened.
+    ///
+    /// ```no_run
+    /// # use betty_runtime::{Engine, EngineError, Multilevel};
+    /// # fn example<P: Multilevel>(engine: Engine<P>) -> Result<(), EngineError> {
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicBool, Ordering};
+    ///
+    /// let stop = Arc::new(AtomicBool::new(false)); // set by a handler of signals, or by another thread
+    /// let asked = Arc::clone(&stop);
+    /// let mut engine = engine.save_every(100, "run.safetensors").stop_when(move || asked.load(Ordering::Relaxed));
+    /// if engine.run_until(1000)?.interrupted {
+    ///     println!("saved after iteration {}", engine.iterations());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn stop_when(mut self, stop: impl FnMut() -> bool + 'static) -> Self {
+        self.stop = Some(Box::new(stop));
+        self
+    }
+
+    /// Iterations until there are enough in all, or validation is over, or the run is asked to stop.
+    fn iterate(&mut self, until: u64, mut stopped_early: bool) -> Result<Report, EngineError> {
+        self.check_edited()?;
+        self.run.watch.panic = None;
+        self.run.losses.fill(None);
+        let (start, first) = (Instant::now(), self.run.iterations);
+        let mut interrupted = self.is_interrupted(until, stopped_early);
+        let is_due = !interrupted && !stopped_early && first < until;
+        if is_due {
+            self.check_saves()?;
+        }
+        let mut progress = (self.progress && is_due).then(|| Progress::new(P::SCHEDULE.name, until - first));
+        while self.run.iterations < until && !stopped_early && !interrupted {
+            self.advance().iterate()?;
+            self.run.iterations += 1;
+            self.run.watch.emit(&Event::Iteration { iteration: self.run.iterations });
+            stopped_early = self.run_validation()?;
+            interrupted = self.is_interrupted(until, stopped_early);
+            self.save_if_due(stopped_early || interrupted || self.run.iterations == until)?;
+            self.run.check_observers()?;
+            if let Some(progress) = &mut progress {
+                progress.update(self.run.last_losses());
+            }
+        }
+        Ok(Report {
+            iterations: self.run.iterations - first,
+            elapsed: start.elapsed(),
+            levels: self.run.level_reports(),
+            best: self.validation.as_ref().and_then(Validation::best),
+            stopped_early,
+            interrupted,
+        })
+    }
+
+    /// Whether the run shall end here, although there is something left to do.
+    fn is_interrupted(&mut self, until: u64, stopped_early: bool) -> bool {
+        self.run.iterations < until && !stopped_early && self.stop.as_mut().is_some_and(|stop| stop())
+    }
+
+    fn run_validation(&mut self) -> Result<bool, EngineError> {
+        let Some(mut validation) = self.validation.take() else { return Ok(false) };
+        let iteration = self.run.iterations;
+        let answer = if validation.is_due(iteration) {
+            self.sync();
+            let called = caught(|| validation.call(&self.problem, iteration));
+            called.unwrap_or_else(|panic| Err(format!("it panicked: {panic}").into())).map(Some)
+        } else {
+            Ok(None)
+        };
+        let stop = validation.is_over();
+        self.validation = Some(validation);
+        match answer {
+            Ok(Some((value, best))) => self.run.watch.emit(&Event::Validation { iteration, value, best }),
+            Ok(None) => {}
+            Err(source) => return Err(EngineError::Validation { iteration, source }),
+        }
+        Ok(stop)
+    }
+}

@@ -1,0 +1,47 @@
+//! What `multilevel!` writes: a program of levels as one type.
+
+use std::rc::Rc;
+
+use crate::config::ProgramConfig;
+use crate::data::BatchStream;
+use crate::hypergradient::HypergradientMethod;
+use crate::program::LossFunctions;
+use crate::schedule::Schedule;
+use crate::trace::{LevelModule, Measured, Tracer};
+
+/// A multilevel program: a struct with one module a level, and what the engine must know to train it.
+///
+/// `multilevel!` implements this; everything in it can be written by hand just as well.
+pub trait Multilevel: Sized + 'static {
+    /// Levels, dependencies, and the order in which everything happens; levels are numbered in declaration order.
+    const SCHEDULE: Schedule;
+
+    /// A stream of batches for each level.
+    type Data;
+
+    /// The program's numbers.
+    type Config: ProgramConfig;
+
+    /// The levels' modules, in declaration order.
+    fn modules(&self) -> Vec<&dyn LevelModule>;
+
+    /// The levels' modules, in declaration order.
+    fn modules_mut(&mut self) -> Vec<&mut dyn LevelModule>;
+
+    /// The levels' streams, in declaration order.
+    fn streams(data: Self::Data) -> Vec<Box<dyn BatchStream>>;
+
+    /// The user's own method for the best response of level number `level`, if the program names one.
+    fn custom_method(_level: usize) -> Option<Rc<dyn HypergradientMethod>> {
+        None
+    }
+
+    /// Calls the loss function of level number `level` on what the tracer stands in for its arguments.
+    fn loss(&self, level: usize, tracer: &mut Tracer<'_>) -> Measured;
+}
+
+impl<P: Multilevel> LossFunctions for P {
+    fn loss(&self, level: usize, tracer: &mut Tracer<'_>) -> Measured {
+        Multilevel::loss(self, level, tracer)
+    }
+}

@@ -1,0 +1,146 @@
+//! All tasks of one step at once: their batches drawn, and what they came to taken over.
+
+use std::rc::Rc;
+
+use super::advance::Gathered;
+use super::event::Event;
+use super::metrics::Metrics;
+use super::run::Run;
+use crate::derivatives::{LossFound, TasksFound};
+use crate::error::EngineError;
+use crate::program::{LossFunctions, Round, Seeded};
+
+impl Run {
+    /// The mean gradient of level `k` over all tasks of a step, with the levels below where the last task leaves them.
+    /// Nothing if one computation does not serve all tasks.
+    pub(super) fn evaluate_together(
+        &mut self,
+        functions: &dyn LossFunctions,
+        k: usize,
+    ) -> Result<Option<Gathered>, EngineError> {
+        let lower = self.program.schedule.levels[k].lower;
+        if lower.iter().any(|&level| self.iterations < self.program.levels[level].config.warmup as u64) {
+            return Ok(None);
+        }
+        let (mut rounds, own) = self.draw_tasks(k)?;
+        if !self.program.prepare_together(functions, k, &rounds, &own)? {
+            self.give_back_all(k, rounds, own);
+            return Ok(None);
+        }
+        let schedulers: Vec<_> = lower.iter().map(|&level| self.program.levels[level].scheduler.clone()).collect();
+        for round in &mut rounds {
+            self.program.plan_round(round, own.len());
+        }
+        match self.program.find_together(k, &rounds, &own) {
+            Ok(found) => self.take_over(k, rounds, own, found).map(Some),
+            Err(error) => {
+                // No step was taken.
+                for (&level, scheduler) in lower.iter().zip(schedulers) {
+                    self.program.levels[level].scheduler = scheduler;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// The batches of all tasks, or none of them.
+    fn draw_tasks(&mut self, k: usize) -> Result<(Vec<Round>, Vec<Seeded>), EngineError> {
+        let count = self.program.levels[k].config.tasks;
+        let mut rounds = Vec::new();
+        for &level in self.program.schedule.levels[k].lower {
+            match self.draw_round(level, count) {
+                Ok(round) => rounds.push(round),
+                Err(error) => {
+                    self.give_back_all(k, rounds, Vec::new());
+                    return Err(error);
+                }
+            }
+        }
+        match self.data.several(&self.program.levels[k], count) {
+            Ok(own) => Ok((rounds, own)),
+            Err(error) => {
+                self.give_back_all(k, rounds, Vec::new());
+                Err(error)
+            }
+        }
+    }
+
+    fn draw_round(&mut self, number: usize, count: usize) -> Result<Round, EngineError> {
+        let level = &self.program.levels[number];
+        let (unroll, each) = (level.config.unroll, level.evaluations());
+        let drawn = self.data.several(level, count * unroll * each)?;
+        let task = |batches: &[Seeded]| batches.chunks(each).map(<[Seeded]>::to_vec).collect();
+        let batches = drawn.chunks(unroll * each).map(task).collect();
+        Ok(Round::new(number, self.program.starts_from(number), batches))
+    }
+
+    fn give_back_all(&mut self, k: usize, rounds: Vec<Round>, own: Vec<Seeded>) {
+        rounds.into_iter().for_each(|round| self.data.give_back(round.level, round.batches.concat().concat()));
+        self.data.give_back(k, own);
+    }
+
+    /// Puts the levels below where the last task left them, and tells what happened in the order of the tasks.
+    fn take_over(
+        &mut self,
+        k: usize,
+        rounds: Vec<Round>,
+        own: Vec<Seeded>,
+        found: TasksFound,
+    ) -> Result<Gathered, EngineError> {
+        let TasksFound { gradient, square_norm, tasks, reached, .. } = found;
+        let mut gathered = Gathered::default();
+        (gathered.norm, gathered.gradients) = (square_norm.sqrt(), vec![gradient]);
+        gathered.reads = self.program.reads_of_tasks(k, &rounds, &own);
+        let share = 1.0 / tasks.len() as f64;
+        let learned = |round: &Round| self.observed_rate(round.level, &self.program.learned(round.level));
+        let learned = rounds.iter().map(learned).collect::<Result<Vec<_>, _>>()?;
+        for (task, found) in tasks.into_iter().enumerate() {
+            for ((round, learned), steps) in rounds.iter().zip(&learned).zip(found.lower) {
+                for (step, found) in steps.into_iter().enumerate() {
+                    let (loss, metrics) = means(found.losses);
+                    self.losses[round.level] = Some(loss);
+                    self.turns.taken[round.level] += 1;
+                    let level = &mut self.program.levels[round.level];
+                    level.steps += 1;
+                    self.watch.emit(&Event::Step {
+                        level: round.level,
+                        name: level.name,
+                        step: level.steps,
+                        loss,
+                        metrics: &metrics,
+                        gradient_norm: found.square_norm.sqrt(),
+                        learning_rate: learned.unwrap_or(round.rates[task][step].base),
+                        looks_ahead: false,
+                    });
+                    level.metrics = metrics;
+                }
+            }
+            for round in &rounds {
+                let levels = &self.program.levels;
+                let (name, through) = (levels[k].name, levels[round.level].name);
+                let products = round.batches[task].len();
+                self.watch.emit(&Event::Hypergradient { level: k, name, through, products, residual: None });
+            }
+            gathered.loss += share * found.upper.loss;
+            gathered.metrics.add(found.upper.metrics);
+        }
+        for (round, (parameters, states)) in rounds.into_iter().zip(reached) {
+            self.program.stand_after(round, parameters, states);
+        }
+        self.program.levels[k].last = own.into_iter().next_back();
+        self.stale = true;
+        Ok(gathered)
+    }
+}
+
+/// The mean loss and metrics of one step.
+fn means(losses: Vec<LossFound>) -> (f64, Vec<(Rc<str>, f64)>) {
+    let count = losses.len() as f64;
+    let mut metrics = Metrics::default();
+    let mut sum = 0.0;
+    for found in losses {
+        sum += found.loss;
+        metrics.add(found.metrics);
+    }
+    (sum / count, metrics.means())
+}

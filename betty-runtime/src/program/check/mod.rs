@@ -1,0 +1,164 @@
+//! A hypergradient compared with a reference on a user's own problem and data.
+
+mod report;
+
+use std::collections::BTreeMap;
+
+pub use report::{HypergradientCheck, ResponseCheck};
+
+use super::context::Context;
+use super::stops::Use;
+use super::{LossFunctions, Program, Sample};
+use crate::config::{HypergradientConfig, Start};
+use crate::error::EngineError;
+use crate::execute::{Value, Vector};
+use crate::graph::Distribution;
+use crate::hypergradient::{HypergradientError, reference};
+use crate::linalg::{InnerProductSpace, SolveError, extreme_eigenvalues};
+use crate::schedule::Through;
+
+/// The most products spent on a spectrum; a vector is kept of each.
+const PRODUCTS: usize = 60;
+
+impl Program {
+    /// Refuses a hypergradient of level `k` that is only direct, or that passes through what best responses do not depend on.
+    ///
+    /// # Errors
+    /// [`EngineError::NoHypergradient`] and [`EngineError::NoReference`].
+    pub(crate) fn check_reference(&self, k: usize) -> Result<(), EngineError> {
+        let spec = &self.schedule.levels[k];
+        if spec.sweep.is_empty() {
+            return Err(EngineError::NoHypergradient { level: spec.name.into() });
+        }
+        for &Through { level, into } in spec.sweep {
+            let lower = &self.levels[level];
+            if lower.trajectory.is_none() {
+                continue;
+            }
+            let names = self.schedule.levels;
+            let mut learned = lower.config.optimizer.learned();
+            let learned = learned.find(|(_, learned)| into.iter().any(|&above| names[above].name == learned.level));
+            let starts =
+                lower.config.start == Start::From && names[level].start.is_some_and(|from| into.contains(&from));
+            let what = match learned {
+                Some((option, _)) => format!("`{option}`"),
+                None if starts => "the start".to_owned(),
+                None => continue,
+            };
+            return Err(EngineError::NoReference { level: spec.name.into(), through: lower.name.into(), what });
+        }
+        Ok(())
+    }
+
+    /// Compares the total gradient of level `k` with that of a program at the same point whose best responses are
+    /// differentiated exactly; `sample` has a batch for every stop.
+    ///
+    /// # Errors
+    /// As for a step.
+    pub(crate) fn compare(
+        &mut self,
+        functions: &dyn LossFunctions,
+        k: usize,
+        sample: &Sample,
+    ) -> Result<HypergradientCheck, EngineError> {
+        self.prepare(functions, k, sample, Use::Value)?;
+        let chosen = self.find_gradient(k, sample)?;
+        let residuals: BTreeMap<usize, Option<f64>> =
+            chosen.reports.iter().map(|&(stop, report)| (stop, report.residual)).collect();
+        self.read_numbers(k, chosen.numbers)?;
+        let chosen = chosen.gradient;
+        let mut exact = self.with_references(k);
+        exact.prepare(functions, k, sample, Use::Value)?;
+        let reference = exact.find_gradient(k, sample)?;
+        exact.read_numbers(k, reference.numbers)?;
+        let mut responses = Vec::new();
+        for stop in self.schedule.levels[k].sweep.iter().map(|stop| stop.level) {
+            let report = reference.reports.iter().find(|(of, _)| *of == stop);
+            responses.push(ResponseCheck {
+                residual: residuals.get(&stop).copied().flatten(),
+                reference_residual: report.and_then(|(_, report)| report.residual).unwrap_or(f64::NAN),
+                ..exact.look_at(functions, stop, sample)?
+            });
+        }
+        let reference = reference.gradient;
+        let (norm, reference_norm) = (chosen.dot(&chosen)?.sqrt(), reference.dot(&reference)?.sqrt());
+        let product = chosen.dot(&reference)?;
+        let mut gap = chosen;
+        gap.add_scaled(-1.0, &reference);
+        Ok(HypergradientCheck {
+            level: self.levels[k].name,
+            norm,
+            reference_norm,
+            relative_error: gap.dot(&gap)?.sqrt() / reference_norm,
+            cosine: product / (norm * reference_norm),
+            responses,
+        })
+    }
+
+    /// A program at the same point in which the reference differentiates every best response below level `k`. What rounded
+    /// products lose is part of the error, so its products are exact.
+    fn with_references(&self, k: usize) -> Program {
+        let (mut levels, mut methods) = (self.levels.clone(), self.methods.clone());
+        for stop in self.schedule.levels[k].sweep {
+            levels[stop.level].trajectory = None;
+            methods[stop.level] = Some(reference(levels[stop.level].parameters().len()));
+        }
+        let (losses, clock) = (self.losses.unrounded(), self.clock.clone());
+        Program { schedule: self.schedule, levels, losses, methods, clock }
+    }
+
+    /// The best response of one level, by its reference method.
+    fn look_at(
+        &mut self,
+        functions: &dyn LossFunctions,
+        stop: usize,
+        sample: &Sample,
+    ) -> Result<ResponseCheck, EngineError> {
+        let name = self.levels[stop].name;
+        let failed = |source: HypergradientError| EngineError::Hypergradient {
+            level: name.into(),
+            through: name.into(),
+            step: 0,
+            source: Box::new(source),
+        };
+        let own = Sample { own: sample.below[&stop].clone(), below: sample.below.clone() };
+        self.prepare(functions, stop, &own, Use::Value)?;
+        let gradient = self.total_gradient(stop, &own)?;
+        let parameters = self.levels[stop].parameters();
+        let method = self.methods[stop].clone();
+        let context = &mut Context::default();
+        self.prepare_stops(stop, sample, Use::Derivative, context)?;
+        self.prepare_stop(stop, sample, context)?;
+        let mut system = context.response.reduced(stop);
+        let start = noise(&parameters);
+        let solve = |error| failed(HypergradientError::from(error));
+        let spectrum = extreme_eigenvalues(&mut system, 0.0, &start, PRODUCTS).map_err(solve)?;
+        let newton = method.as_ref().map(|method| method.solve(&mut system, &gradient.gradient, None));
+        // Where there is no Newton step, the level is no way from a best response.
+        let newton = match newton {
+            Some(Ok(solved)) => solved.x.dot(&solved.x)?.sqrt(),
+            Some(Err(HypergradientError::Solve(SolveError::Operator(_)))) | None => f64::NAN,
+            Some(Err(_)) => f64::INFINITY,
+        };
+        let configured = self.levels[stop].config.hypergradient.as_ref();
+        Ok(ResponseCheck {
+            level: name,
+            method: configured.map_or("", HypergradientConfig::name),
+            reference: method.map_or("", |method| method.name()),
+            residual: None,
+            reference_residual: f64::NAN,
+            spectrum,
+            gradient_norm: gradient.norm,
+            distance: newton / parameters.dot(&parameters)?.sqrt(),
+        })
+    }
+}
+
+/// A vector without a preferred direction.
+fn noise(like: &Vector) -> Vector {
+    let draws = like.0.iter().enumerate().map(|(number, value)| {
+        let distribution = Distribution::Normal(0.0, 1.0);
+        Value::draw(&value.shape(), value.dtype(), distribution, 0, number, &value.device())
+    });
+    Vector(draws.collect())
+}

@@ -1,0 +1,64 @@
+//! What is gathered for one hypergradient.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use super::Level;
+use crate::derivatives::{Input, Variable};
+use crate::execute::{Value, Vector};
+use crate::graph::Node;
+use crate::hypergradient::{Blocks, Response};
+use crate::steps::{Ground, Reads, Site, UpperLoss};
+
+/// For each level: solutions of the systems of its stops.
+pub(crate) type Solutions = BTreeMap<usize, BTreeMap<usize, Vector>>;
+
+/// What has been gathered for one hypergradient.
+#[derive(Default)]
+pub(super) struct Context {
+    /// On what each level is differentiated.
+    pub(super) grounds: BTreeMap<usize, Ground>,
+    pub(super) multipliers: Blocks,
+    /// The loss that the hypergradient belongs to, where values of it are needed.
+    pub(super) loss: Option<Rc<UpperLoss>>,
+    pub(super) sites: Vec<Site>,
+    /// The stop whose tangents go along with the steps of all others.
+    pub(super) leader: Option<usize>,
+    /// The stops whose steps are gone through together.
+    pub(super) together: Vec<usize>,
+    /// What the losses depend on that it goes through.
+    pub(super) reads: Reads,
+    pub(super) response: Response,
+    /// What systems below were solved to, level by level and stop by stop, for methods that start from there.
+    pub(super) solutions: Solutions,
+}
+
+impl Context {
+    /// The current value of an input of a Lagrangian.
+    pub(super) fn value(&self, input: Input, like: &Node, levels: &[Level]) -> Value {
+        match input {
+            Input::Leaf { level, index } => levels[level].leaves[index].clone(),
+            Input::Constant { level, index } => levels[level].constants[index].clone(),
+            Input::Batch { level, index } => match &self.grounds[&level] {
+                Ground::Loss { batch, .. } => batch.values()[index].clone(),
+                Ground::Steps(_) => unreachable!("steps have batches of their own"),
+            },
+            Input::Step { level, step, of } => {
+                let steps = self.grounds[&level].steps().expect("steps are what this level is differentiated on");
+                steps.value(step, of, like)
+            }
+            Input::Draw { level, draw, distribution } => Value::draw(
+                &like.shape,
+                like.dtype,
+                distribution,
+                self.grounds[&level].seed(),
+                draw,
+                &levels[level].device(),
+            ),
+            Input::Multiplier { of, index, part } => {
+                let multiplier = self.multipliers.get(Variable::Multiplier { of, index });
+                multiplier.expect("a stop comes after its own stops").0[part].clone()
+            }
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! The Lagrangians of levels, compiled for what each is differentiated on.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use super::Level;
+use super::cache::Bound;
+use super::losses::Losses;
+use crate::derivatives::{Curvature, Lagrangian, UnrolledSteps};
+use crate::error::EngineError;
+use crate::schedule::Schedule;
+use crate::steps::{Ground, Shape};
+use crate::trace::AnyBatch;
+
+impl Losses {
+    /// Compiles the Lagrangian of level `k` on these grounds, if it is not there yet. Its losses, and the Lagrangians of the
+    /// levels below it whose best responses answer to it, have been prepared.
+    pub(crate) fn prepare_curvature(
+        &mut self,
+        schedule: &Schedule,
+        levels: &[Level],
+        k: usize,
+        grounds: &BTreeMap<usize, Ground>,
+    ) -> Result<Rc<RefCell<Curvature>>, EngineError> {
+        let stops = schedule.levels[k].sweep.iter().map(|stop| stop.level);
+        let key = |of: usize| CurvatureKey::new(schedule, of, grounds);
+        let own = key(k);
+        if let Some(known) = self.curvatures.find(&own) {
+            return Ok(Rc::clone(known));
+        }
+        let known = |stop| Rc::clone(self.curvatures.get(&key(stop)).expect("those below have been prepared"));
+        let below: Vec<_> = stops.map(|stop| (stop, known(stop))).collect();
+        let below: Vec<_> = below.iter().map(|(stop, curvature)| (*stop, curvature.borrow())).collect();
+        let below: Vec<_> = below.iter().map(|(stop, curvature)| (*stop, curvature.lagrangian())).collect();
+        let name = schedule.levels[k].name;
+        let graph = |source| EngineError::Graph { level: name.into(), source };
+        let lagrangian = match &grounds[&k] {
+            Ground::Loss { batch, .. } => Lagrangian::new(k, self.get(k, batch), &below),
+            Ground::Steps(steps) => {
+                let of_step = |batches: &Vec<Rc<AnyBatch>>| batches.iter().map(|of| self.get(k, of)).collect();
+                let losses = steps.batches.iter().map(of_step).collect();
+                let (trainable, update) = (levels[k].trainable.as_slice(), levels[k].update.graph());
+                Lagrangian::of_steps(&UnrolledSteps { level: k, trainable, losses, update, from: steps.from })
+            }
+        };
+        let lagrangian = lagrangian.map_err(graph)?;
+        let curvature = Curvature::new(lagrangian, &self.device).map_err(graph)?;
+        // A hypergradient needs those of all levels together.
+        let levels = self.caches.len();
+        let bound = Bound { most: self.bound.most.saturating_mul(levels), ..self.bound };
+        let bytes = curvature.bytes();
+        Ok(Rc::clone(self.curvatures.keep(own, Rc::new(RefCell::new(curvature)), bytes, bound, levels)))
+    }
+}
+
+/// What a Lagrangian depends on: the level, and on what it and its stops are differentiated.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct CurvatureKey {
+    pub(super) level: usize,
+    shapes: Vec<Shape>,
+}
+
+impl CurvatureKey {
+    fn new(schedule: &Schedule, level: usize, grounds: &BTreeMap<usize, Ground>) -> Self {
+        let stops = schedule.levels[level].sweep.iter().map(|stop| stop.level);
+        let all = std::iter::once(level).chain(stops);
+        CurvatureKey { level, shapes: all.map(|of| grounds[&of].shape()).collect() }
+    }
+}

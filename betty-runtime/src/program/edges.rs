@@ -1,0 +1,125 @@
+//! Edges of the program that the losses bear out: no hypergradient passes from a level to one that its loss never reads.
+
+use std::collections::BTreeSet;
+
+use super::{Level, Program};
+use crate::config::{HypergradientConfig, Start};
+use crate::derivatives::Loss;
+use crate::error::EngineError;
+use crate::graph::GraphError;
+use crate::schedule::{LevelSpec, Schedule};
+
+/// What the losses that were recorded so far depend on.
+#[derive(Clone)]
+pub(crate) struct Edges {
+    levels: Vec<Known>,
+    /// Edges that the user has plans for: a level, and one that it lists.
+    pub(crate) later: BTreeSet<(usize, usize)>,
+}
+
+/// What the losses of one level depend on.
+#[derive(Clone, Default)]
+struct Known {
+    /// Levels that are read.
+    read: BTreeSet<usize>,
+    /// Levels on whose parameters the loss depends, if they answer to this one, or its gradient, if not: in the level's own
+    /// parameters, and in those below that answer to it.
+    moving: BTreeSet<usize>,
+    /// Levels of which it was told that nothing passes.
+    told: BTreeSet<usize>,
+}
+
+impl Edges {
+    pub(crate) fn new(levels: usize) -> Self {
+        Edges { levels: vec![Known::default(); levels], later: BTreeSet::new() }
+    }
+
+    /// Forgets what was recorded.
+    pub(crate) fn clear(&mut self) {
+        self.levels.fill_with(Known::default);
+    }
+
+    /// Takes note of a loss of level `k`.
+    pub(crate) fn learn(&mut self, schedule: &Schedule, k: usize, loss: &mut Loss) -> Result<(), GraphError> {
+        let gradient = loss.gradient(&schedule.differentiates(k))?;
+        // The cotangent of what answers is a derivative of the loss; all else reaches the level through its gradient.
+        let is_enough = |other: &usize| loss.holds_constant() || schedule.answers_to(*other, k);
+        let known = &mut self.levels[k];
+        known.read.extend(loss.reads());
+        known.moving.extend(loss.depends_on().into_iter().filter(is_enough));
+        known.moving.extend(gradient.depends_on());
+        Ok(())
+    }
+
+    /// Whether the losses of level `k` that were recorded so far read all that the level lists. Answers, once for each, the
+    /// levels that they read, but from which nothing passes.
+    pub(crate) fn check(&mut self, schedule: &Schedule, k: usize, levels: &[Level]) -> Result<Vec<usize>, EngineError> {
+        let spec = &schedule.levels[k];
+        let mut still = Vec::new();
+        for (list, others) in [("upper", spec.upper), ("lower", spec.lower)] {
+            for &other in others {
+                if self.later.contains(&(k, other)) || depends_elsewhere(schedule, k, other, levels) {
+                    continue;
+                }
+                if !self.levels[k].read.contains(&other) {
+                    return Err(EngineError::Unread {
+                        level: spec.name.into(),
+                        other: levels[other].name.into(),
+                        list,
+                    });
+                }
+                if !self.levels[k].moving.contains(&other) && self.levels[k].told.insert(other) {
+                    still.push(other);
+                }
+            }
+        }
+        Ok(still)
+    }
+}
+
+/// Whether level `k` depends on one that it lists without its loss: by its steps, or by what is below. Whether that is true of
+/// a level below is for the losses of that one to say.
+fn depends_elsewhere(schedule: &Schedule, k: usize, other: usize, levels: &[Level]) -> bool {
+    let of = |stop: usize| &schedule.levels[stop];
+    let by_steps = !schedule.answers_to(other, k) && levels[k].steps_depend_on(schedule, other);
+    by_steps || of(k).sweep.iter().any(|stop| stop.level != other && lists(of(stop.level), other))
+}
+
+/// Whether an edge leads from a level to another.
+fn lists(spec: &LevelSpec, other: usize) -> bool {
+    let lists = [spec.upper, spec.lower, spec.hyperparameters];
+    lists.into_iter().any(|list| list.contains(&other)) || spec.start == Some(other)
+}
+
+impl Level {
+    /// Whether a hypergradient through the level's steps reaches another level without its loss: where they begin, or in
+    /// numbers of the optimizer.
+    fn steps_depend_on(&self, schedule: &Schedule, other: usize) -> bool {
+        if self.trajectory.is_none() {
+            return false;
+        }
+        let begin = self.config.start == Start::From && schedule.levels[self.number].start == Some(other);
+        let is_cut = match &self.config.hypergradient {
+            Some(HypergradientConfig::Unrolled(of)) => of.truncate.is_some_and(|steps| steps < self.config.unroll),
+            _ => false,
+        };
+        let mut numbers = self.config.optimizer.learned();
+        (begin && !is_cut) || numbers.any(|(_, learned)| schedule.level(&learned.level) == Some(other))
+    }
+}
+
+impl Program {
+    /// Lets the loss of a level not depend on another that the level lists.
+    ///
+    /// # Errors
+    /// [`EngineError::UnknownLevel`] and [`EngineError::NoEdge`].
+    pub(crate) fn allow_unread(&mut self, level: &str, other: &str) -> Result<(), EngineError> {
+        let (k, of) = (self.level(level)?, self.level(other)?);
+        let spec = &self.schedule.levels[k];
+        if !spec.upper.contains(&of) && !spec.lower.contains(&of) {
+            return Err(EngineError::NoEdge { level: level.into(), other: other.into() });
+        }
+        self.losses.edges.later.insert((k, of));
+        Ok(())
+    }
+}

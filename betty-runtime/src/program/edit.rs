@@ -1,0 +1,67 @@
+//! Other modules in the place of those that a program was made of.
+
+use super::{Level, Program, learned, start};
+use crate::config::LevelConfig;
+use crate::error::EngineError;
+use crate::execute::{ReadError, Value};
+use crate::trace::LevelModule;
+
+impl Program {
+    /// Takes changed modules over, or fails and stays as it is. Answers whether tensors changed, so that levels begin anew
+    /// where what they had does not fit.
+    ///
+    /// # Errors
+    /// [`EngineError`] as for a new program.
+    pub(crate) fn edit(&mut self, modules: &[&dyn LevelModule], configs: &[&LevelConfig]) -> Result<bool, EngineError> {
+        let device = self.levels[0].device();
+        let mut levels = Vec::with_capacity(self.levels.len());
+        for (index, level) in self.levels.iter().enumerate() {
+            let learned = learned::find(&self.schedule, index, configs, modules)?;
+            levels.push(level.reloaded(modules[index], configs[index], learned)?);
+        }
+        start::check_together(&self.schedule, &levels, &device)?;
+        let pairs = || self.levels.iter().zip(&levels);
+        let has_same_tensors = pairs().map(|(old, new)| old.has_tensors_of(new)).collect::<Result<Vec<_>, _>>()?;
+        // Nothing fails from here on.
+        if pairs().all(|(old, new)| old.looks_like(new)) {
+            self.losses.recheck();
+        } else {
+            self.losses.clear();
+        }
+        if has_same_tensors.into_iter().all(|same| same) {
+            return Ok(false);
+        }
+        for (index, old) in self.levels.iter().enumerate() {
+            let fits = |stop: usize| old.solutions.get(&stop).filter(|_| self.levels[stop].looks_like(&levels[stop]));
+            let kept = old.solutions.keys().filter_map(|&stop| Some((stop, fits(stop)?.clone()))).collect();
+            levels[index].solutions = kept;
+        }
+        self.levels = levels;
+        Ok(true)
+    }
+}
+
+impl Level {
+    /// Whether both have the same tensors as to shape and type, and train the same of them.
+    fn looks_like(&self, other: &Level) -> bool {
+        let looks = |values: &[Value]| values.iter().map(|value| (value.shape(), value.dtype())).collect::<Vec<_>>();
+        let named = |level: &Level| (level.trainable.clone(), level.paths.clone(), level.also.clone());
+        let are_alike =
+            looks(&self.leaves) == looks(&other.leaves) && looks(&self.constants) == looks(&other.constants);
+        named(self) == named(other) && are_alike
+    }
+
+    /// Whether both are made of the same parameters and constants with the same values.
+    fn has_tensors_of(&self, other: &Level) -> Result<bool, ReadError> {
+        if !self.looks_like(other) || !self.has_ids_of(other) {
+            return Ok(false);
+        }
+        let constants = self.constants.iter().zip(&other.constants);
+        for (ours, theirs) in self.leaves.iter().zip(&other.leaves).chain(constants) {
+            if ours.to_data()? != theirs.to_data()? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}

@@ -1,0 +1,182 @@
+//! What training will take, counted before it starts.
+
+mod count;
+mod report;
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use super::Program;
+use super::sample::Seeded;
+use super::subject::LossFunctions;
+use crate::config::Start;
+use crate::derivatives::Variable;
+use crate::error::EngineError;
+use crate::execute::Cost;
+use crate::hypergradient::Products;
+use crate::steps::{Ground, Parts, Record, StepsGround};
+pub use report::{Explanation, LevelCost, ResponseCost};
+
+/// One pass through a best response.
+struct Pass {
+    response: ResponseCost,
+    /// Numbers read from the device.
+    reads: f64,
+    /// Bytes held at once.
+    peak: usize,
+}
+
+impl Program {
+    /// Counts what one iteration takes on batches like these, one for each level.
+    ///
+    /// # Errors
+    /// As for a first step.
+    pub(crate) fn explain(
+        &mut self,
+        functions: &dyn LossFunctions,
+        points: &[Seeded],
+    ) -> Result<Explanation, EngineError> {
+        for (k, point) in points.iter().enumerate() {
+            self.record(functions, k, point)?;
+        }
+        let steps = count::steps_of_an_iteration(self).into_iter().enumerate();
+        let mut levels = steps.map(|(k, steps)| self.explain_level(k, steps, points)).collect::<Result<Vec<_>, _>>()?;
+        for k in 0..self.levels.len() {
+            if !self.levels[k].config.vectorize {
+                continue;
+            }
+            let (cost, peak) = self.tasks_cost(k, points)?;
+            let update = &self.levels[k].update;
+            (levels[k].step, levels[k].peak) = (cost + update.cost(), peak.max(update.peak()));
+            levels[k].responses.clear();
+            levels[k].reads = 1;
+            for &lower in self.schedule.levels[k].lower {
+                levels[lower].within = Some(self.levels[k].name);
+                levels[lower].kept = 0;
+            }
+        }
+        Ok(Explanation { program: self.schedule.name, levels })
+    }
+
+    fn explain_level(&mut self, k: usize, steps: u64, points: &[Seeded]) -> Result<LevelCost, EngineError> {
+        let spec = &self.schedule.levels[k];
+        let graph = |source| EngineError::Graph { level: spec.name.into(), source };
+        let of = self.schedule.differentiates(k);
+        let gradient = self.losses.get_mut(k, &points[k].0).gradient(&of).map_err(graph)?;
+        let level = &self.levels[k];
+        let parameters = level.parameters();
+        let bytes: usize =
+            parameters.0.iter().map(|value| value.shape().iter().product::<usize>() * value.dtype().size()).sum();
+        let evaluations = (level.config.tasks * level.config.accumulate) as f64;
+        let mut cost = LevelCost {
+            level: spec.name,
+            parameters: parameters.len(),
+            steps,
+            within: None,
+            step: gradient.program().cost() * evaluations + level.update.cost(),
+            responses: Vec::new(),
+            peak: gradient.program().peak().max(level.update.peak()),
+            kept: level
+                .trajectory
+                .as_ref()
+                .map_or(0, |record| record.vectors(level.states_each(), self.parameters_above(k)) * bytes)
+                * self.rounds_kept(k, steps),
+            reads: evaluations as u64,
+        };
+        let grounds = &self.grounds_below(k, points);
+        for stop in spec.sweep {
+            let Pass { response, reads, peak } = self.explain_response(stop.level, k, grounds)?;
+            cost.responses.push(ResponseCost { cost: response.cost * evaluations, ..response });
+            cost.reads += (reads * evaluations) as u64;
+            cost.peak = cost.peak.max(peak);
+        }
+        Ok(cost)
+    }
+
+    /// How many times the steps that level `k` takes for a step above are kept.
+    fn rounds_kept(&self, k: usize, steps: u64) -> usize {
+        let needed = self.needed(k);
+        let goes_on = matches!(self.levels[k].config.start, Start::Kept | Start::LookAhead) || needed.across_starts;
+        let is_whole =
+            matches!(&self.levels[k].trajectory, Some(Record::Steps(steps)) if !steps.borrow().is_truncated());
+        match needed.since.filter(|_| goes_on && is_whole) {
+            Some(_) => (steps as usize).div_ceil(self.levels[k].config.unroll).max(1),
+            None => needed.rounds,
+        }
+    }
+
+    /// On what the levels below `k` are differentiated for its hypergradient: as steps where they will be twice.
+    fn grounds_below(&self, k: usize, points: &[Seeded]) -> BTreeMap<usize, Ground> {
+        let twice = self.levels[k].trajectory.is_some();
+        let ground = |(level, (batch, seed)): (usize, &Seeded)| {
+            let alone = Ground::Loss { batch: Rc::clone(batch), seed: *seed };
+            let Some(Record::Steps(steps)) = &self.levels[level].trajectory else { return (level, alone) };
+            if !self.schedule.answers_to(level, k) || !(twice || self.schedule.is_nested(level, k)) {
+                return (level, alone);
+            }
+            let batches = vec![vec![Rc::clone(batch); self.levels[level].evaluations()]; steps.borrow().length()];
+            let ground = StepsGround { batches, from: self.starts_from(level), begun: None, taken: Vec::new() };
+            (level, Ground::Steps(Rc::new(ground)))
+        };
+        points.iter().enumerate().map(ground).collect()
+    }
+
+    /// One pass through the best response of `stop` on the way to `k`.
+    fn explain_response(
+        &mut self,
+        stop: usize,
+        k: usize,
+        grounds: &BTreeMap<usize, Ground>,
+    ) -> Result<Pass, EngineError> {
+        let spec = &self.schedule.levels[stop];
+        let curvature = self.losses.prepare_curvature(&self.schedule, &self.levels, stop, grounds)?;
+        let graph = |source| EngineError::Graph { level: spec.name.into(), source };
+        let sweep = self.schedule.levels[k].sweep;
+        let into = sweep.iter().find(|of| of.level == stop).map_or(&[][..], |of| of.into);
+        let into: Vec<Variable> = into.iter().copied().map(Variable::Level).collect();
+        let products = self.methods[stop].as_ref().map_or(Products::Exact, |method| method.products());
+        let product = products.cost(&mut curvature.borrow_mut(), &into).map_err(graph)?;
+        let level = &self.levels[stop];
+        let method = level.config.hypergradient.as_ref().map_or("", |method| method.name());
+        let pass = |products, cost, reads, peak| Pass {
+            response: ResponseCost { through: spec.name, method, products, cost },
+            reads,
+            peak,
+        };
+        if let Some(steps) = grounds[&stop].steps() {
+            return Ok(pass(Some(steps.batches.len()), product.point + product.mixed, 0.0, product.peak));
+        }
+        if let Some(record) = level.trajectory.clone() {
+            let mut parts = Parts { product, update: level.update.cost(), ..Parts::default() };
+            if let (true, Ground::Loss { batch, .. }, Ground::Loss { batch: above, .. }) =
+                (record.needs_loss(), &grounds[&stop], &grounds[&k])
+            {
+                let gradient = self.losses.get_mut(stop, batch).gradient(&[stop]).map_err(graph)?;
+                let loss = self.losses.get_mut(k, above).gradient(&[]).map_err(graph)?;
+                (parts.gradient, parts.loss) = (gradient.program().cost(), loss.program().cost());
+            }
+            let (unroll, each) = (level.config.unroll, level.evaluations());
+            let (products, cost, reads) = record.cost(unroll, each, self.parameters_above(stop), &parts);
+            return Ok(pass(Some(products), cost, reads, parts.product.peak));
+        }
+        let size = level.parameters().len();
+        let budget = self.methods[stop].as_ref().and_then(|method| method.budget(size));
+        let (mut below, mut reads, mut peak) = (Cost::default(), 0.0, product.peak);
+        for level in spec.sweep {
+            // The product of a nested stop solves what is below it twice.
+            let inner = self.explain_response(level.level, stop, grounds)?;
+            below += inner.response.cost * 2.0;
+            reads += 2.0 * inner.reads;
+            peak = peak.max(inner.peak);
+        }
+        let known = budget.unwrap_or_default();
+        let count = known.products as f64;
+        let cost = product.point + (product.own + below) * count + product.mixed;
+        Ok(pass(budget.map(|of| of.products), cost, known.reads + reads * count, peak))
+    }
+
+    /// How many numbers the steps of level `k` are differentiated in.
+    fn parameters_above(&self, k: usize) -> usize {
+        self.schedule.reached_from(k).into_iter().map(|above| self.levels[above].parameters().len()).sum()
+    }
+}

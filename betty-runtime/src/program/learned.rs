@@ -1,0 +1,117 @@
+//! Numbers of an optimizer that other levels learn, looked up in the modules of those levels.
+
+use burn::tensor::DType;
+
+use super::Level;
+use super::selection;
+use crate::config::{self, Learned, LevelConfig, Transform};
+use crate::error::EngineError;
+use crate::schedule::Schedule;
+use crate::steps::{LearnedNumber, LearnedNumbers, LearnedPart, LearnedSource};
+use crate::trace::{Leaf, LevelModule};
+
+/// Looks the parameters up that numbers of the optimizer of level number `level` are made of.
+pub(crate) fn find(
+    schedule: &Schedule,
+    level: usize,
+    configs: &[&LevelConfig],
+    modules: &[&dyn LevelModule],
+) -> Result<LearnedNumbers, EngineError> {
+    let mut found = LearnedNumbers::default();
+    let (name, config) = (schedule.levels[level].name, configs[level]);
+    for (option, written) in config.optimizer.learned() {
+        // The config was held against the schedule.
+        let Some(from) = schedule.level(&written.level) else { continue };
+        let place = format!("{name}.optimizer.{option}");
+        let (_, own) = selection::chosen(name, modules[level], config)?;
+        let (numbers, leaves) = selection::chosen(&written.level, modules[from], configs[from])?;
+        let lies_there =
+            |leaf: &Leaf| written.path.is_empty() || leaf.paths().any(|path| selection::lies_in(path, &written.path));
+        let chosen: Vec<usize> = (0..leaves.len()).filter(|&index| lies_there(&leaves[index])).collect();
+        let shapes: Vec<Vec<usize>> = chosen.iter().map(|&index| leaves[index].value.shape()).collect();
+        let Some(parts) = arrange(&shapes, &own) else {
+            return Err(EngineError::LearnedMismatch {
+                place,
+                number: written.to_string(),
+                found: describe_choice(&leaves, &chosen, written, modules[from].leaves().iter().any(lies_there)),
+                level: name.into(),
+                wanted: listed(name, &own),
+            });
+        };
+        let sources: Vec<usize> = chosen.iter().map(|&index| found.add(from, index, &numbers, &leaves)).collect();
+        let parts = parts.into_iter().map(|part| match part {
+            LearnedPart::Whole(index) => LearnedPart::Whole(sources[index]),
+            LearnedPart::Entry { source, entry } => LearnedPart::Entry { source: sources[source], entry },
+        });
+        let (optimizer, written) = (config.optimizer.name(), written.clone());
+        found.numbers.push(LearnedNumber { option, place, optimizer, written, parts: parts.collect() });
+    }
+    Ok(found)
+}
+
+/// A number that no transform keeps in its range has to begin there, and one that a transform does must not be rounded out
+/// of it: neither by the type of what it is made of, nor by `dtype`, in which the steps are computed.
+pub(crate) fn check_first_values(learned: &LearnedNumbers, levels: &[Level], dtype: DType) -> Result<(), EngineError> {
+    for number in &learned.numbers {
+        for part in &number.parts {
+            let &LearnedSource { level, leaf, dtype: made_in, .. } = learned.made_of(*part);
+            for given in levels[level].leaves[leaf].to_vec()? {
+                let value = config::rounded(number.written.transform.value(given), made_in);
+                let value = config::rounded(value, dtype);
+                let is_lost = !value.is_finite() || (value == 0.0 && given != 0.0);
+                let lost = "a number that is neither zero nor infinite in the float types of both levels";
+                let found = match number.written.transform {
+                    _ if is_lost => Err((value, lost)),
+                    Transform::Identity => {
+                        config::accepts(number.optimizer, number.option, given).map_err(|expected| (given, expected))
+                    }
+                    _ => Ok(()),
+                };
+                found.map_err(|(value, expected)| {
+                    let (place, number) = (number.place.clone(), number.written.to_string());
+                    EngineError::LearnedOutOfRange { place, number, value, expected }
+                })?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What tensors of these shapes are for each of the parameters, if they fit.
+fn arrange(shapes: &[Vec<usize>], parameters: &[Leaf]) -> Option<Vec<LearnedPart>> {
+    let count = parameters.len();
+    let each = || (0..count).map(LearnedPart::Whole).collect();
+    match shapes {
+        [one] if *one == [1] => Some(vec![LearnedPart::Whole(0); count]),
+        all if all.len() == count && all.iter().zip(parameters).all(|(shape, like)| *shape == like.value.shape()) => {
+            Some(each())
+        }
+        all if all.len() == count && all.iter().all(|shape| *shape == [1]) => Some(each()),
+        [one] if *one == [count] => Some((0..count).map(|entry| LearnedPart::Entry { source: 0, entry }).collect()),
+        _ => None,
+    }
+}
+
+/// `` `net.weight` [4, 5] and `net.bias` [5] ``
+fn listed<'a>(level: &str, leaves: impl IntoIterator<Item = &'a Leaf>) -> String {
+    let of = |leaf: &Leaf| {
+        let dot = if leaf.path.is_empty() { "" } else { "." };
+        format!("`{level}{dot}{}` {:?}", leaf.path, leaf.value.shape())
+    };
+    let mut names: Vec<String> = leaves.into_iter().map(of).collect();
+    let last = names.pop().unwrap_or_default();
+    if names.is_empty() { last } else { format!("{} and {last}", names.join(", ")) }
+}
+
+/// What there is at the path of a learned number, or what there is elsewhere; `stands_still` if something is there that is
+/// not trained.
+fn describe_choice(leaves: &[Leaf], chosen: &[usize], written: &Learned, stands_still: bool) -> String {
+    if chosen.is_empty() && stands_still {
+        let level = &written.level;
+        format!("what is there stands still in `{level}`, which trains {}", listed(level, leaves))
+    } else if chosen.is_empty() {
+        format!("there is no parameter; there are {}", listed(&written.level, leaves))
+    } else {
+        format!("that is {}", listed(&written.level, chosen.iter().map(|&leaf| &leaves[leaf])))
+    }
+}

@@ -1,0 +1,135 @@
+//! Levels whose steps another one follows: where tangents go along with the steps of a level, those of the levels below go
+//! with them, so that what was read of each is read along every direction.
+
+use std::collections::BTreeSet;
+
+use super::Program;
+use crate::config::Start;
+use crate::derivatives::Variable;
+use crate::execute::Vector;
+use crate::hypergradient::{Blocks, HypergradientError};
+use crate::steps::{Record, Step, Tangents};
+
+impl Program {
+    /// The stop of level `k` whose tangents go along with the steps of all other stops, if it is so.
+    pub(crate) fn leader(&self, k: usize) -> Option<usize> {
+        let sweep = self.schedule.levels[k].sweep;
+        let mut leading = sweep.iter().filter(|stop| self.carries_tangents(stop.level));
+        let (leader, other) = (leading.next()?.level, leading.next());
+        let is_led = |level: usize| match &self.levels[level].trajectory {
+            Some(Record::Steps(_)) => !sweep.iter().any(|stop| {
+                self.levels[stop.level].trajectory.is_none()
+                    && self.schedule.answers_to(level, stop.level)
+                    && !self.schedule.answers_to(stop.level, leader)
+            }),
+            Some(_) => false,
+            None => self.schedule.answers_to(level, leader),
+        };
+        // Tangents begin anew with each round of their level, so that only what goes on during it can go along.
+        let is_waited_for = sweep.iter().any(|stop| self.schedule.levels[stop.level].lower.contains(&leader));
+        let alone = self.levels[k].trajectory.is_none() && other.is_none() && !is_waited_for;
+        let all = sweep.iter().all(|stop| stop.level == leader || is_led(stop.level));
+        (alone && all && !(self.followed_for(k, leader).is_empty() && self.answers_for(k, leader).is_empty()))
+            .then_some(leader)
+    }
+
+    fn carries_tangents(&self, level: usize) -> bool {
+        matches!(self.levels[level].trajectory, Some(Record::Tangents(_)))
+    }
+
+    /// Stops of level `k` whose steps the tangents of `leader` follow: what `k` or the steps of `leader` read of them, or
+    /// where their rounds begin, depends on `k` in other ways than through the leader's next step.
+    fn followed_for(&self, k: usize, leader: usize) -> Vec<usize> {
+        let spec = &self.schedule.levels[k];
+        let is_solved = |level: usize| self.levels[level].trajectory.is_none();
+        let nested =
+            |level| spec.sweep.iter().any(|of| is_solved(of.level) && self.schedule.answers_to(level, of.level));
+        let sent = spec.sweep.iter().find(|stop| stop.level == leader).map_or(&[][..], |stop| stop.into);
+        let is_followed = |level: &usize| match &self.levels[*level].trajectory {
+            Some(Record::Steps(steps)) if !nested(*level) => {
+                let goes_on = !steps.borrow().is_truncated() && is_kept(self.levels[*level].config.start);
+                goes_on || spec.lower.contains(level) || sent.contains(level)
+            }
+            _ => false,
+        };
+        spec.sweep.iter().map(|stop| stop.level).filter(is_followed).collect()
+    }
+
+    /// Stops of level `k` that it reads, and that answer to `leader` without steps that are followed.
+    fn answers_for(&self, k: usize, leader: usize) -> Vec<usize> {
+        let spec = &self.schedule.levels[k];
+        let followed = self.followed_for(k, leader);
+        let answers = |level: &&usize| self.schedule.answers_to(**level, leader) && !followed.contains(level);
+        spec.lower.iter().filter(answers).copied().collect()
+    }
+
+    /// Those that the tangents of `leader` follow, and those whose answers they keep.
+    pub(crate) fn led_by(&self, leader: usize) -> (BTreeSet<usize>, Vec<usize>) {
+        let (mut followed, mut answers) = (BTreeSet::new(), Vec::new());
+        if self.carries_tangents(leader) {
+            for k in (0..self.levels.len()).filter(|&k| self.leader(k) == Some(leader)) {
+                followed.extend(self.followed_for(k, leader));
+                answers.extend(self.answers_for(k, leader));
+            }
+        }
+        (followed, answers)
+    }
+
+    /// The levels whose tangents follow the steps of `level`.
+    fn leaders_of(&self, level: usize) -> Vec<usize> {
+        let leads = |&leader: &usize| leader != level && self.led_by(leader).0.contains(&level);
+        (0..self.levels.len()).filter(leads).collect()
+    }
+
+    /// The levels in whose parameters the steps of level `k` are followed or displaced.
+    pub(crate) fn depends_on(&self, k: usize) -> Vec<usize> {
+        let (followed, _) = self.led_by(k);
+        let of_followed = followed.iter().flat_map(|&level| self.schedule.reached_from(level));
+        let all: BTreeSet<usize> = self.schedule.reached_from(k).into_iter().chain(of_followed).collect();
+        all.into_iter().filter(|level| *level != k && !followed.contains(level)).collect()
+    }
+
+    pub(crate) fn parameters_of(&self, levels: Vec<usize>) -> Blocks {
+        let parameters = |level| (Variable::Level(level), self.levels[level].parameters());
+        levels.into_iter().map(parameters).collect()
+    }
+
+    /// Takes the tangents that follow level `k` through its next step.
+    pub(crate) fn lead(&self, k: usize, step: &Step) -> Result<(), HypergradientError> {
+        for leader in self.leaders_of(k) {
+            if let Some(Record::Tangents(tangents)) = &self.levels[leader].trajectory {
+                let above = self.parameters_of(self.depends_on(leader));
+                tangents.borrow_mut().follow(k, &self.levels[k].update, step, &above)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells the tangents that follow a level what it does besides its steps.
+    pub(crate) fn tell_leaders(&self, level: usize, tell: impl Fn(&mut Tangents)) {
+        for leader in self.leaders_of(level) {
+            if let Some(Record::Tangents(tangents)) = &self.levels[leader].trajectory {
+                tell(&mut tangents.borrow_mut());
+            }
+        }
+    }
+
+    /// The indirect gradient of level `k` from the tangents of `leader`, `right` being the derivative of its loss in what is
+    /// below; and how many products they took.
+    pub(crate) fn indirect_along(
+        &self,
+        k: usize,
+        leader: usize,
+        right: &Blocks,
+    ) -> Result<(Option<Vector>, usize), HypergradientError> {
+        let Some(Record::Tangents(tangents)) = &self.levels[leader].trajectory else { return Ok((None, 0)) };
+        let own = Variable::Level(k);
+        let tangents = tangents.borrow();
+        let sent = tangents.pull_back(right, &[own])?.take(own);
+        Ok((sent.map(|sent| sent.scaled(-1.0)), tangents.products()))
+    }
+}
+
+fn is_kept(start: Start) -> bool {
+    matches!(start, Start::Kept | Start::LookAhead)
+}

@@ -1,0 +1,353 @@
+//! The state of one level: its tensors and its optimizer's.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
+use burn::module::ParamId;
+use burn::tensor::{DType, Device};
+
+use super::sample::Seeded;
+use super::selection;
+use crate::config::{Hyperparameter, LevelConfig, Start, check_rounded};
+use crate::error::EngineError;
+use crate::execute::{ReadError, Value, Vector};
+use crate::graph::accumulator;
+use crate::hypergradient::NextStep;
+use crate::steps::{Before, ComingStep, LearnedNumbers, LearningRates, Moves, Record, Restart, Update};
+use crate::trace::{Apart, Leaf, LevelModule, apart, leaves};
+
+/// One level of a program: what it is made of, and where it stands.
+#[derive(Clone)]
+pub(crate) struct Level {
+    pub(crate) number: usize,
+    pub(crate) name: &'static str,
+    /// The level's numbers.
+    pub(crate) config: LevelConfig,
+    /// Current value of every tensor of the module.
+    pub(crate) leaves: Vec<Value>,
+    pub(crate) paths: Vec<String>,
+    /// The other places of tensors that are tied, tensor by tensor.
+    pub(crate) also: Vec<Vec<String>>,
+    ids: Vec<ParamId>,
+    /// The tensors that the module holds as plain fields.
+    pub(crate) constants: Vec<Value>,
+    /// Which leaves are parameters.
+    pub(crate) trainable: Vec<usize>,
+    pub(crate) update: Rc<Update>,
+    /// Optimizer states, parameter by parameter.
+    pub(crate) states: Vec<Value>,
+    pub(crate) scheduler: Option<ModuleLrScheduler>,
+    /// The first values of all tensors, if the level's steps begin there.
+    pub(crate) initial: Vec<Value>,
+    /// Steps of the optimizer since the level last started.
+    pub(crate) taken: u64,
+    /// How many of these left each parameter alone.
+    pub(crate) rests: Vec<u64>,
+    /// Learning rates of the last step.
+    pub(super) last_rates: Option<LearningRates>,
+    /// Metrics of the last step.
+    pub(crate) metrics: Vec<(Rc<str>, f64)>,
+    /// Steps taken, without those that were undone.
+    pub(crate) steps: u64,
+    /// When the last step was taken, if one was since the engine was made.
+    pub(crate) stepped: Option<u64>,
+    /// Solutions of the systems below this level, for methods that start from them.
+    pub(crate) solutions: BTreeMap<usize, Vector>,
+    /// What is kept of the last steps, if hypergradients go through them.
+    pub(crate) trajectory: Option<Record>,
+    /// Batch and seed of the last step.
+    pub(crate) last: Option<Seeded>,
+}
+
+/// Where a step leads.
+pub(crate) struct Moved {
+    pub(crate) parameters: Vector,
+    pub(crate) states: Vec<Value>,
+}
+
+impl Level {
+    pub(crate) fn new(
+        number: usize,
+        name: &'static str,
+        module: &dyn LevelModule,
+        config: &LevelConfig,
+        learned: LearnedNumbers,
+    ) -> Result<Self, EngineError> {
+        let places = module.places();
+        if let Some(Apart { one, other, differ }) = apart(&places)? {
+            return Err(EngineError::TiedApart { level: name.into(), one, other, differ });
+        }
+        let mut leaves = leaves(places);
+        for leaf in leaves.iter().filter(|leaf| !leaf.also.is_empty()) {
+            tracing::info!(level = name, places = ?leaf.paths().collect::<Vec<_>>(), "one tensor in several places");
+        }
+        let trainable = selection::parameters(name, &leaves, config)?;
+        let parameters: Vec<&Leaf> = trainable.iter().map(|&i| &leaves[i]).collect();
+        let types = |of: fn(DType) -> DType| {
+            let mut types: Vec<DType> = parameters.iter().map(|leaf| of(leaf.value.dtype())).collect();
+            types.dedup();
+            types
+        };
+        check_rounded(name, config, &types(|dtype| dtype), &types(accumulator))?;
+        if let Some(precision) = config.precision {
+            check_precision(name, precision.dtype(), &parameters[0].value.device())?;
+        }
+        let update = Update::new(&parameters, config, learned)
+            .map_err(|source| EngineError::Graph { level: name.into(), source })?;
+        let update = Rc::new(update);
+        let recorded = config.hypergradient.as_ref().and_then(|method| method.mode(config.unroll));
+        let trajectory = recorded.map(|recording| Record::new(number, &update, recording));
+        let states = update.initial_states(parameters.iter().map(|leaf| &leaf.value));
+        let initial = match config.start {
+            Start::Initial => leaves.iter().map(|leaf| leaf.value.clone()).collect(),
+            _ => Vec::new(),
+        };
+        let constants = module.constants(&parameters[0].value.device())?;
+        let ids = leaves.iter().map(|leaf| leaf.id).collect();
+        let also = leaves.iter_mut().map(|leaf| std::mem::take(&mut leaf.also)).collect();
+        let (paths, leaves) = leaves.into_iter().map(|leaf| (leaf.path, leaf.value)).unzip();
+        Ok(Level {
+            number,
+            name,
+            config: config.clone(),
+            leaves,
+            paths,
+            also,
+            ids,
+            constants,
+            rests: vec![0; trainable.len()],
+            trainable,
+            update,
+            states,
+            scheduler: None,
+            last_rates: None,
+            metrics: Vec::new(),
+            initial,
+            taken: 0,
+            steps: 0,
+            stepped: None,
+            solutions: BTreeMap::new(),
+            trajectory,
+            last: None,
+        })
+    }
+
+    /// The level with a changed module. Optimizer states stay if they still fit, and so do the first values of tensors that
+    /// were not changed.
+    pub(crate) fn reloaded(
+        &self,
+        module: &dyn LevelModule,
+        config: &LevelConfig,
+        learned: LearnedNumbers,
+    ) -> Result<Self, EngineError> {
+        let mut fresh = Level::new(self.number, self.name, module, config, learned)?;
+        let shapes = |states: &[Value]| states.iter().map(|state| (state.shape(), state.dtype())).collect::<Vec<_>>();
+        if self.trainable == fresh.trainable && shapes(&self.states) == shapes(&fresh.states) {
+            fresh.states.clone_from(&self.states);
+            fresh.rests.clone_from(&self.rests);
+            fresh.last_rates.clone_from(&self.last_rates);
+            fresh.taken = self.taken;
+        }
+        for ((initial, first), stands) in fresh.initial.iter_mut().zip(&self.initial).zip(&self.leaves) {
+            if is_same(initial, stands)? {
+                initial.clone_from(first);
+            }
+        }
+        fresh.scheduler.clone_from(&self.scheduler);
+        (fresh.steps, fresh.last) = (self.steps, self.last.clone());
+        fresh.metrics.clone_from(&self.metrics);
+        Ok(fresh)
+    }
+
+    /// Whether Burn knows the tensors of both by the same names.
+    pub(crate) fn has_ids_of(&self, other: &Level) -> bool {
+        self.ids == other.ids
+    }
+
+    /// Optimizer states for each parameter.
+    pub(crate) fn states_each(&self) -> usize {
+        self.states.len() / self.trainable.len()
+    }
+
+    /// Where the parameters are.
+    pub(crate) fn device(&self) -> Device {
+        self.leaves[self.trainable[0]].device()
+    }
+
+    /// Checks that every tensor of the module is on `device`.
+    pub(crate) fn check_device(&self, device: &Device) -> Result<(), EngineError> {
+        for (leaf, path) in self.leaves.iter().zip(&self.paths) {
+            check_device(self.name, format!("parameter `{path}`"), leaf, device)?;
+        }
+        Ok(())
+    }
+
+    /// `level.path.of.leaf`, for messages.
+    pub(crate) fn path(&self, index: usize) -> String {
+        format!("{}.{}", self.name, self.paths.get(index).map_or("?", String::as_str))
+    }
+
+    /// A tensor that the module holds as a plain field, for messages: fields have no paths.
+    pub(crate) fn constant(&self, index: usize) -> String {
+        format!("{}, plain tensor {index}", self.name)
+    }
+
+    /// The paths of all places of a tensor, the first one first.
+    pub(crate) fn paths_of(&self, index: usize) -> impl Iterator<Item = &str> {
+        std::iter::once(self.paths[index].as_str()).chain(self.also[index].iter().map(String::as_str))
+    }
+
+    /// The scheduler's rates for the coming step, or the configured one.
+    pub(crate) fn learning_rates(&mut self) -> LearningRates {
+        match self.scheduler.as_mut().map(|scheduler| scheduler.step()) {
+            None => self.configured_rates(),
+            Some(rates) => {
+                let parameters = self.trainable.iter().map(|&i| (self.ids[i], self.paths_of(i)));
+                LearningRates::scheduled(&rates, parameters)
+            }
+        }
+    }
+
+    pub(crate) fn set_last_rates(&mut self, rates: Option<LearningRates>) {
+        self.last_rates = rates;
+    }
+
+    /// How many gradients are averaged for a step.
+    pub(crate) fn evaluations(&self) -> usize {
+        self.config.tasks * self.config.accumulate
+    }
+
+    fn configured_rates(&self) -> LearningRates {
+        match self.config.optimizer.lr() {
+            Hyperparameter::Fixed(rate) => LearningRates::one(*rate, self.trainable.len()),
+            Hyperparameter::Learned(_) => LearningRates::learned(),
+        }
+    }
+
+    /// What the coming step moves, if that is what is read.
+    pub(crate) fn moves(&self, read: &[bool]) -> Moves {
+        let number = |rests: u64| self.taken.saturating_sub(rests).saturating_add(1);
+        read.iter().zip(&self.rests).map(|(read, &rests)| read.then(|| number(rests))).collect()
+    }
+
+    /// Starts again with a new optimizer at this time: at the first parameters, or at those of another level.
+    pub(crate) fn restart(&mut self, from: Option<&Level>, time: u64) {
+        self.leaves = from.map_or(&self.initial, |from| &from.leaves).clone();
+        self.states = self.update.initial_states(self.trainable.iter().map(|&i| &self.leaves[i]));
+        self.taken = 0;
+        self.rests.fill(0);
+        if let Some(steps) = &self.trajectory {
+            steps.restart(Restart { time, from: from.map(|from| from.number), undone: None });
+        }
+    }
+
+    /// A level above begins to wait for the next steps.
+    pub(crate) fn begin_round(&self) {
+        if let Some(steps) = &self.trajectory {
+            steps.begin();
+        }
+    }
+
+    /// The step that the level would take along `gradient`, at the learning rates of its last step.
+    pub(crate) fn next_step(&self, gradient: Vector, learned: Vec<Value>, read: &[bool]) -> Rc<dyn NextStep> {
+        let (before, moves) = (self.before(gradient, learned), self.moves(read));
+        let rates = self.last_rates.clone().unwrap_or_else(|| self.configured_rates());
+        Rc::new(ComingStep { update: Rc::clone(&self.update), before, rates, moves })
+    }
+
+    /// What the coming step is taken from.
+    pub(crate) fn before(&self, gradient: Vector, learned: Vec<Value>) -> Before {
+        let parameters = self.parameters();
+        Before { parameters, gradient, states: self.states.clone(), learned }
+    }
+
+    pub(crate) fn parameters(&self) -> Vector {
+        Vector(self.trainable.iter().map(|&i| self.leaves[i].clone()).collect())
+    }
+
+    pub(crate) fn set_parameters(&mut self, parameters: Vector) {
+        for (&i, parameter) in self.trainable.iter().zip(parameters.0) {
+            self.leaves[i] = parameter;
+        }
+    }
+
+    /// Replaces running statistics; answers those that were there.
+    pub(crate) fn set_statistics(&mut self, statistics: Vec<(usize, Value)>) -> Vec<(usize, Value)> {
+        let set = |(index, value): (usize, Value)| (index, std::mem::replace(&mut self.leaves[index], value));
+        statistics.into_iter().map(set).collect()
+    }
+
+    /// Where one optimizer step along `gradient` leads, with these tensors for learned numbers.
+    pub(crate) fn moved(&self, gradient: Vector, learned: Vec<Value>, rates: &LearningRates, moves: &Moves) -> Moved {
+        let (parameters, states) = self.update.run(self.before(gradient, learned), rates, moves);
+        Moved { parameters, states }
+    }
+
+    /// Takes a step.
+    pub(crate) fn arrive(&mut self, Moved { parameters, states }: Moved, rates: LearningRates, moves: &Moves) {
+        self.rests.iter_mut().zip(moves.iter()).for_each(|(rests, moves)| *rests += u64::from(moves.is_none()));
+        self.set_parameters(parameters);
+        self.states = states;
+        self.last_rates = Some(rates);
+        self.steps += 1;
+        self.taken += 1;
+    }
+}
+
+/// Whether both hold the same numbers.
+fn is_same(x: &Value, y: &Value) -> Result<bool, ReadError> {
+    Ok(x.shape() == y.shape() && x.dtype() == y.dtype() && x.to_data()? == y.to_data()?)
+}
+
+fn check_precision(level: &str, dtype: DType, device: &Device) -> Result<(), EngineError> {
+    if device.supports_dtype(dtype) {
+        return Ok(());
+    }
+    let (precision, device) = (format!("{dtype:?}").to_lowercase(), format!("{device:?}"));
+    Err(EngineError::UnsupportedPrecision { level: level.into(), precision, device })
+}
+
+pub(crate) fn check_device(level: &str, what: String, value: &Value, expected: &Device) -> Result<(), EngineError> {
+    let found = value.device();
+    if found == *expected {
+        return Ok(());
+    }
+    Err(EngineError::WrongDevice {
+        level: level.into(),
+        what,
+        found: format!("{found:?}"),
+        expected: format!("{expected:?}"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_type_that_a_device_does_not_compute_in_is_named_with_the_device() {
+        let device = Device::flex();
+        for dtype in [DType::F32, DType::F16, DType::BF16] {
+            assert!(check_precision("model", dtype, &device).is_ok());
+        }
+        // No CPU computes in this one.
+        let error = check_precision("model", DType::Flex32, &device).expect_err("a type of GPUs");
+        let text = error.to_string();
+        assert!(matches!(error, EngineError::UnsupportedPrecision { .. }));
+        assert!(text.contains("`model`") && text.contains("flex32") && text.contains("Flex"), "{text}");
+    }
+
+    #[test]
+    fn a_tensor_elsewhere_is_named_with_both_places() {
+        let here = Device::flex();
+        let value = Value::scalar(1.0, DType::F32, &here);
+        assert!(check_device("model", "parameter `x`".into(), &value, &here).is_ok());
+        // A recording is the one other device that every machine has.
+        let error =
+            check_device("model", "parameter `x`".into(), &value, &Device::capture()).expect_err("another device");
+        let text = error.to_string();
+        assert!(matches!(error, EngineError::WrongDevice { .. }));
+        assert!(text.contains("parameter `x` of level `model`") && text.contains("to_device"), "{text}");
+    }
+}

@@ -1,0 +1,258 @@
+//! Compiled losses: traced at the first batch of a shape, verified once, kept for all later ones.
+
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+
+use burn::tensor::Device;
+
+use super::cache::{Bound, Cache};
+use super::curvatures::CurvatureKey;
+use super::edges::Edges;
+use super::level::{Level, check_device};
+use super::news::News;
+use super::recordings::Recordings;
+use super::subject::Subject;
+use super::tasks::TasksKey;
+use super::verification::{self, Outcome, TRIES, Verify};
+use crate::derivatives::{Curvature, Loss, Tasks};
+use crate::error::EngineError;
+use crate::execute::Value;
+use crate::trace::{AnyBatch, LossInput, Signature, Trace};
+
+/// How often a trace could not be compared with Burn's autodiff, and when to try again.
+#[derive(Clone, Copy, Default)]
+struct Tries {
+    made: u32,
+    /// How often the trace was used since it was made.
+    uses: u64,
+}
+
+/// The compiled losses of all levels.
+pub(crate) struct Losses {
+    pub(super) caches: Vec<Cache<Signature, Loss>>,
+    /// The losses of each level that may have become others since they were recorded.
+    unsure: Vec<HashSet<Signature>>,
+    pub(super) curvatures: Cache<CurvatureKey, Rc<RefCell<Curvature>>>,
+    tasks: Cache<TasksKey, Rc<Tasks>>,
+    /// What is known of all recordings of each level, those that were let go included.
+    recordings: Vec<Recordings>,
+    /// How many traces each level keeps.
+    pub(crate) bound: Bound,
+    pub(super) device: Device,
+    /// How each new trace is compared with Burn's autodiff.
+    pub(crate) verify: Verify,
+    /// Traces that could not be compared yet.
+    unchecked: HashMap<(usize, Signature), Tries>,
+    /// Whether products are computed in the types that levels ask for.
+    rounds: bool,
+    /// What of the program's edges the losses bear out.
+    pub(crate) edges: Edges,
+    /// What observers are not told yet.
+    pub(crate) news: Vec<News>,
+}
+
+impl Losses {
+    pub(crate) fn new(levels: usize, device: Device) -> Self {
+        Losses {
+            caches: (0..levels).map(|_| Cache::new()).collect(),
+            unsure: vec![HashSet::new(); levels],
+            curvatures: Cache::new(),
+            tasks: Cache::new(),
+            recordings: vec![Recordings::default(); levels],
+            bound: Bound::default(),
+            device,
+            verify: Verify::default(),
+            unchecked: HashMap::new(),
+            rounds: true,
+            edges: Edges::new(levels),
+            news: Vec::new(),
+        }
+    }
+
+    /// Traces depend on the modules: after those were lent out, each is recorded again before its next use, and everything
+    /// that was compiled of it is kept if it has stayed the same.
+    pub(crate) fn recheck(&mut self) {
+        for (unsure, cache) in self.unsure.iter_mut().zip(&self.caches) {
+            *unsure = cache.iter().map(|(signature, _)| signature.clone()).collect();
+        }
+    }
+
+    /// Forgets all losses.
+    pub(crate) fn clear(&mut self) {
+        self.caches.iter_mut().for_each(Cache::clear);
+        self.curvatures.clear();
+        self.tasks.clear();
+        self.edges.clear();
+        self.unchecked.clear();
+        self.recordings.fill_with(Recordings::default);
+    }
+
+    /// Losses without rounded products for the same program, none of which has been recorded yet. They are not compared with
+    /// Burn's autodiff, as these were.
+    pub(crate) fn unrounded(&self) -> Self {
+        let mut fresh = Losses {
+            rounds: false,
+            verify: Verify { on: false, ..self.verify },
+            ..Losses::new(self.caches.len(), self.device.clone())
+        };
+        (fresh.edges, fresh.bound) = (self.edges.clone(), self.bound);
+        fresh
+    }
+
+    /// Compiles a loss, if that is not done yet.
+    pub(crate) fn prepare(&mut self, subject: &Subject<'_>) -> Result<&mut Loss, EngineError> {
+        let Subject { level: k, batch, levels, .. } = *subject;
+        for (index, value) in batch.values().iter().enumerate() {
+            check_device(subject.name(), format!("tensor {index} of the batch"), value, &self.device)?;
+        }
+        let signature = batch.signature();
+        if self.unsure[k].remove(signature) {
+            self.check_same(subject)?;
+        }
+        if self.caches[k].contains(signature) {
+            self.verify_again(subject)?;
+        } else {
+            let loss = self.record(subject)?;
+            // Those of all steps before a step of a level above may be needed together.
+            let needed = levels[k].config.unroll * levels[k].evaluations();
+            let bytes = loss.bytes();
+            self.caches[k].keep(signature.clone(), loss, bytes, self.bound, needed);
+        }
+        Ok(self.get_mut(k, batch))
+    }
+
+    /// Forgets a loss, and what rests on it, if it has become another.
+    fn check_same(&mut self, subject: &Subject<'_>) -> Result<(), EngineError> {
+        let Subject { level: k, batch, levels, .. } = *subject;
+        let recorded = self.in_precision(subject.record(&self.device)?, &levels[k])?;
+        if self.caches[k].get(batch.signature()).is_some_and(|known| known.trace() != recorded.trace()) {
+            self.caches[k].remove(batch.signature());
+            self.curvatures.clear();
+            self.tasks.clear();
+            self.edges.clear();
+            self.recordings[k] = Recordings::default();
+        }
+        Ok(())
+    }
+
+    fn record(&mut self, subject: &Subject<'_>) -> Result<Loss, EngineError> {
+        let Subject { level: k, batch, levels, schedule, seed, .. } = *subject;
+        let loss = subject.record(&self.device)?;
+        // The same operations have been compared on a batch of another size.
+        let is_known = self.recordings[k].is_verified(batch, loss.trace());
+        let verified = !is_known && self.verify(subject, loss.trace())?;
+        let graph = |source| EngineError::Graph { level: levels[k].name.into(), source };
+        let mut loss = self.in_precision(loss, &levels[k])?;
+        if let Some(precision) = levels[k].config.precision.filter(|_| self.rounds && self.verify.on) {
+            let program = loss.rounding().map_err(graph)?;
+            let difference = rounding(&program.run(gather(&loss, levels, batch), seed))?;
+            tracing::debug!(level = levels[k].name, ?precision, difference, "rounded the products of a loss");
+            self.news.push(News::Rounding { level: k, difference });
+        }
+        self.edges.learn(schedule, k, &mut loss).map_err(graph)?;
+        for other in self.edges.check(schedule, k, levels)? {
+            self.news.push(News::ZeroEdge { level: k, other });
+        }
+        let news = self.recordings[k].add(k, levels[k].name, batch, verified);
+        self.news.extend(news);
+        Ok(loss)
+    }
+
+    /// A loss with its products in the type that the level asks for, if it asks for one.
+    fn in_precision(&self, loss: Loss, level: &Level) -> Result<Loss, EngineError> {
+        let Some(precision) = level.config.precision.filter(|_| self.rounds) else { return Ok(loss) };
+        let graph = |source| EngineError::Graph { level: level.name.into(), source };
+        loss.with_products_in(precision.dtype()).map_err(graph)
+    }
+
+    /// Compares the gradient of a trace with Burn's, or takes note that it could not be compared; answers which.
+    fn verify(&mut self, subject: &Subject<'_>, trace: &Trace) -> Result<bool, EngineError> {
+        if !self.verify.on {
+            return Ok(false);
+        }
+        let Subject { level, batch, .. } = *subject;
+        let key = (level, batch.signature().clone());
+        let Outcome::Unchecked(reason) = verification::verify(subject, trace, self.verify, &self.device)? else {
+            self.unchecked.remove(&key);
+            self.recordings[level].set_verified(batch, trace);
+            return Ok(true);
+        };
+        let tries = self.unchecked.entry(key).or_default();
+        tries.made += 1;
+        let made = tries.made;
+        if made >= TRIES && !self.verify.unchecked_allowed {
+            return Err(EngineError::Unverified { level: subject.name().into(), tries: made, source: reason });
+        }
+        self.news.push(News::Unverified { level, tries: made, reason });
+        Ok(false)
+    }
+
+    /// Compares again what could not be compared before, after 1, 2, 4, … more uses.
+    fn verify_again(&mut self, subject: &Subject<'_>) -> Result<(), EngineError> {
+        if self.unchecked.is_empty() || !self.verify.on {
+            return Ok(());
+        }
+        let Subject { level, batch, .. } = *subject;
+        let key = (level, batch.signature().clone());
+        let Some(tries) = self.unchecked.get_mut(&key) else { return Ok(()) };
+        tries.uses += 1;
+        let is_last = tries.made >= TRIES;
+        if is_last && self.verify.unchecked_allowed || !is_last && !tries.uses.is_power_of_two() {
+            return Ok(());
+        }
+        let trace = self.get(level, batch).trace().clone();
+        self.verify(subject, &trace).map(drop)
+    }
+
+    /// The loss of level `k` for batches like this one, which has been prepared.
+    pub(crate) fn get(&self, k: usize, batch: &AnyBatch) -> &Loss {
+        self.caches[k].get(batch.signature()).expect("the loss has been prepared for this batch")
+    }
+
+    /// As [`get`](Self::get), to compile more of it.
+    pub(crate) fn get_mut(&mut self, k: usize, batch: &AnyBatch) -> &mut Loss {
+        self.caches[k].find(batch.signature()).expect("the loss has been prepared for this batch")
+    }
+
+    /// The most bytes that one program of level `k` holds at once, of those that were planned.
+    pub(crate) fn peak(&self, k: usize) -> usize {
+        let losses = self.caches[k].iter().map(|(_, loss)| loss.peak());
+        let curvatures = self.curvatures.iter().filter(|(key, _)| key.level == k);
+        losses.chain(curvatures.map(|(_, of)| of.borrow().peak())).max().unwrap_or(0)
+    }
+
+    /// The program for tasks like these, if it has been made.
+    pub(super) fn tasks(&mut self, key: &TasksKey) -> Option<Rc<Tasks>> {
+        self.tasks.find(key).map(|tasks| Rc::clone(tasks))
+    }
+
+    /// Keeps a program for tasks.
+    pub(super) fn keep_tasks(&mut self, key: TasksKey, tasks: Tasks) -> Rc<Tasks> {
+        let bytes = tasks.bytes();
+        Rc::clone(self.tasks.keep(key, Rc::new(tasks), bytes, self.bound, 1))
+    }
+}
+
+/// All inputs of a loss, in the trace's order.
+pub(crate) fn gather(loss: &Loss, levels: &[Level], batch: &AnyBatch) -> Vec<Value> {
+    let value = |source: &LossInput| match *source {
+        LossInput::Leaf { level, index } => levels[level].leaves[index].clone(),
+        LossInput::Constant { level, index } => levels[level].constants[index].clone(),
+        LossInput::Batch { index } => batch.values()[index].clone(),
+    };
+    loss.trace().inputs.iter().map(|(source, _)| value(source)).collect()
+}
+
+/// How far apart the two halves of these gradients are, relative to the second.
+fn rounding(gradients: &[Value]) -> Result<f64, EngineError> {
+    let (mut gap, mut whole) = (0.0, 0.0);
+    let (rounded, exact) = gradients.split_at(gradients.len() / 2);
+    for (rounded, exact) in rounded.iter().zip(exact) {
+        for (x, y) in rounded.to_vec()?.into_iter().zip(exact.to_vec()?) {
+            gap += (x - y).powi(2);
+            whole += y.powi(2);
+        }
+    }
+    Ok(if gap == 0.0 { 0.0 } else { (gap / whole).sqrt() })
+}

@@ -1,0 +1,117 @@
+//! The program at a point: its levels, their compiled losses and methods, and the total gradients that follow.
+//!
+//! Nothing here draws a batch or takes a step. Who wants a gradient gives the batches as a [`Sample`], has the losses
+//! recorded on them with [`Program::prepare`], and asks.
+
+mod cache;
+mod check;
+mod clock;
+mod context;
+mod curvatures;
+mod edges;
+mod edit;
+mod explain;
+mod gradient;
+mod indirect;
+mod learned;
+mod led;
+mod level;
+mod losses;
+mod news;
+mod numbers;
+mod recordings;
+mod round;
+mod sample;
+mod selection;
+mod snapshot;
+mod start;
+mod stops;
+mod subject;
+mod tasks;
+mod together;
+mod turns;
+mod verification;
+
+use std::rc::Rc;
+
+pub use self::check::{HypergradientCheck, ResponseCheck};
+pub(crate) use self::clock::Clock;
+pub use self::explain::{Explanation, LevelCost, ResponseCost};
+pub(crate) use self::gradient::Found;
+pub use self::gradient::TotalGradient;
+pub(crate) use self::level::{Level, Moved};
+pub(crate) use self::losses::Losses;
+pub(crate) use self::news::News;
+pub(crate) use self::numbers::{Numbers, Told};
+pub(crate) use self::round::Taken;
+pub(crate) use self::sample::{Sample, Seeded};
+pub(crate) use self::snapshot::Snapshot;
+pub(crate) use self::stops::Use;
+pub(crate) use self::subject::LossFunctions;
+pub(crate) use self::tasks::Round;
+pub(crate) use self::turns::{Turns, Walk};
+use crate::config::{HypergradientConfig, LevelConfig};
+use crate::error::EngineError;
+use crate::graph::accumulator;
+use crate::hypergradient::HypergradientMethod;
+use crate::schedule::Schedule;
+use crate::trace::LevelModule;
+
+/// A program at a point.
+pub(crate) struct Program {
+    pub(crate) schedule: Schedule,
+    pub(crate) levels: Vec<Level>,
+    pub(crate) losses: Losses,
+    /// How the best response of each level is differentiated.
+    pub(crate) methods: Vec<Option<Rc<dyn HypergradientMethod>>>,
+    pub(crate) clock: Clock,
+}
+
+impl Program {
+    /// A program of these modules, whose numbers have been held against the schedule; `custom` gives the methods of the
+    /// user's own.
+    ///
+    /// # Errors
+    /// [`EngineError`] when tensors are on different devices, or a level has nothing to train.
+    pub(crate) fn new(
+        schedule: Schedule,
+        modules: &[&dyn LevelModule],
+        configs: &[&LevelConfig],
+        custom: impl Fn(usize) -> Option<Rc<dyn HypergradientMethod>>,
+    ) -> Result<Self, EngineError> {
+        let mut levels = Vec::with_capacity(schedule.levels.len());
+        for (index, spec) in schedule.levels.iter().enumerate() {
+            let learned = learned::find(&schedule, index, configs, modules)?;
+            levels.push(Level::new(index, spec.name, modules[index], configs[index], learned)?);
+        }
+        let device = levels[0].device();
+        start::check_together(&schedule, &levels, &device)?;
+        for level in &levels {
+            let dtype = accumulator(level.leaves[level.trainable[0]].dtype());
+            learned::check_first_values(level.update.learned(), &levels, dtype)?;
+        }
+        let mut methods = Vec::with_capacity(levels.len());
+        for (index, level) in configs.iter().enumerate() {
+            methods.push(match &level.hypergradient {
+                Some(method) if method.is_given() => Some(
+                    custom(index)
+                        .ok_or_else(|| EngineError::NoCustomMethod { level: schedule.levels[index].name.into() })?,
+                ),
+                method => method.as_ref().and_then(HypergradientConfig::build),
+            });
+        }
+        let (losses, clock) = (Losses::new(levels.len(), device), Clock::new(levels.len()));
+        Ok(Program { schedule, levels, losses, methods, clock })
+    }
+
+    /// The number of the level of that name.
+    ///
+    /// # Errors
+    /// [`EngineError::UnknownLevel`] if there is none.
+    pub(crate) fn level(&self, name: &str) -> Result<usize, EngineError> {
+        self.levels.iter().position(|level| level.name == name).ok_or_else(|| EngineError::UnknownLevel {
+            name: name.into(),
+            levels: self.levels.iter().map(|level| format!("`{}`", level.name)).collect::<Vec<_>>().join(", "),
+        })
+    }
+}

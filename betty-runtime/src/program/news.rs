@@ -1,0 +1,16 @@
+//! What turns out while losses are recorded, for observers to be told.
+
+use crate::error::Unverified;
+
+/// Something that turned out about the loss of a level.
+#[derive(Debug)]
+pub(crate) enum News {
+    /// It was recorded again: how often by now, whether that was compared with Burn's autodiff, and what helps if it is often.
+    Retraced { level: usize, count: u64, verified: bool, advice: Option<String> },
+    /// It could not be compared with Burn's autodiff, after so many tries.
+    Unverified { level: usize, tries: u32, reason: Unverified },
+    /// How far a type of its own for products moves the gradient.
+    Rounding { level: usize, difference: f64 },
+    /// Nothing passes to another level, though it is read.
+    ZeroEdge { level: usize, other: usize },
+}

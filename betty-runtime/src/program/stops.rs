@@ -1,0 +1,196 @@
+//! The levels that a hypergradient passes through, each prepared at the point where it is differentiated.
+
+use std::rc::Rc;
+
+use super::context::Context;
+use super::gradient::Derivative;
+use super::sample::Sample;
+use super::{Level, Program};
+use crate::derivatives::{Input, Variable};
+use crate::error::EngineError;
+use crate::execute::Vector;
+use crate::hypergradient::{BestResponse, Blocks};
+use crate::linalg::InnerProductSpace;
+use crate::schedule::Through;
+use crate::steps::{Ground, Reads, Record, Site, StepsGround};
+
+/// What a total gradient is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// A step, or an answer.
+    Value,
+    /// To be differentiated itself: steps below are functions then.
+    Derivative,
+}
+
+/// How a hypergradient passes through one stop.
+pub(crate) enum Passing {
+    /// By the condition that determines the stop's best response.
+    Solved,
+    /// Through its steps, in turns with those of other stops.
+    Together,
+    /// Through its last steps, taken for one function.
+    Function(Rc<StepsGround>),
+    /// Through its steps, one after the other.
+    Steps(Record),
+}
+
+/// How a hypergradient passes through all stops of its sweep.
+pub(crate) struct Passings {
+    /// The stop whose tangents go along with the steps of all others.
+    pub(super) leader: Option<usize>,
+    /// The stops whose steps are gone through together.
+    pub(super) together: Vec<usize>,
+    /// In the order of the sweep. With a leader, it alone.
+    pub(crate) stops: Vec<(Through, Passing)>,
+}
+
+impl Program {
+    /// How the hypergradient of level `k` passes through the levels below.
+    pub(crate) fn passings(&self, k: usize, of: Use) -> Result<Passings, EngineError> {
+        let (together, leader) = match of {
+            Use::Value => (self.together(k), self.leader(k)),
+            Use::Derivative => (Vec::new(), None),
+        };
+        let mut stops = Vec::new();
+        for &stop in self.schedule.levels[k].sweep {
+            if leader.is_some_and(|leader| leader != stop.level) {
+                continue;
+            }
+            let Some(steps) = &self.levels[stop.level].trajectory else {
+                stops.push((stop, Passing::Solved));
+                continue;
+            };
+            if steps.is_empty() {
+                return Err(self.no_steps(k, stop.level));
+            }
+            let is_differentiated = of == Use::Derivative || self.schedule.is_nested(stop.level, k);
+            let function = || steps.ground(self.rounds_of(stop.level, k)).filter(|_| is_differentiated);
+            stops.push((
+                stop,
+                if together.contains(&stop.level) {
+                    Passing::Together
+                } else if let Some(ground) = function() {
+                    Passing::Function(Rc::new(ground))
+                } else {
+                    Passing::Steps(steps.clone())
+                },
+            ));
+        }
+        Ok(Passings { leader, together, stops })
+    }
+
+    fn no_steps(&self, k: usize, level: usize) -> EngineError {
+        let (level, above) = (self.levels[level].name.into(), self.levels[k].name.into());
+        match self.levels[k].config.vectorize {
+            true => EngineError::StepsTogether { level, above },
+            false => EngineError::NoSteps { level },
+        }
+    }
+
+    /// Adds every level that the hypergradient of level `k` passes through to the context, at the current point.
+    pub(super) fn prepare_stops(
+        &mut self,
+        k: usize,
+        sample: &Sample,
+        of: Use,
+        context: &mut Context,
+    ) -> Result<(), EngineError> {
+        let Passings { leader, together, stops } = self.passings(k, of)?;
+        (context.leader, context.together) = (leader, together);
+        for (Through { level, into }, passing) in stops {
+            if let Some(steps) = &self.levels[level].trajectory {
+                context.reads.add(&steps.reads());
+            }
+            match passing {
+                Passing::Solved => self.prepare_solved(k, Through { level, into }, sample, context)?,
+                Passing::Together => {}
+                Passing::Function(ground) => {
+                    context.grounds.insert(level, Ground::Steps(ground));
+                    let site = self.site(level, context, Blocks::default())?;
+                    context.response.add(level, site.stop());
+                    context.sites.push(site);
+                }
+                Passing::Steps(steps) => {
+                    let trajectory = steps.trajectory(level, context.loss.as_ref());
+                    let trajectory = trajectory.ok_or_else(|| self.no_steps(k, level))?;
+                    context.response.add(level, BestResponse::unrolled(level, trajectory, into));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a level at the current point to the context, which has its stops already.
+    pub(super) fn prepare_stop(
+        &mut self,
+        level: usize,
+        sample: &Sample,
+        context: &mut Context,
+    ) -> Result<(), EngineError> {
+        let (batch, seed) = &sample.below[&level];
+        let mut solution = Blocks::default();
+        let config = self.levels[level].config.hypergradient.clone();
+        let by_step = config.filter(|method| self.methods[level].is_none() && method.looks_at_next_step());
+        let is_leaf = self.schedule.levels[level].sweep.is_empty();
+        let mut gradient = Vector::default();
+        let mut read = Vec::new();
+        if is_leaf && by_step.is_none() {
+            context.reads.add(&Reads::of(self.losses.get(level, batch)));
+        } else {
+            let Derivative { own, below, reads, .. } = self.derivative(level, batch, *seed)?;
+            gradient = own;
+            let through = self.reads_through(level, Reads::both(&reads, &context.reads));
+            read = through.level(level, gradient.0.len());
+            context.reads.add(&reads);
+            if !is_leaf {
+                // Its total gradient rests on answers from below, whose multipliers are part of its point.
+                let (indirect, multipliers) = self.indirect(level, context, &below)?;
+                indirect.iter().for_each(|indirect| gradient.add_scaled(-1.0, indirect));
+                solution = multipliers;
+            }
+        }
+        context.grounds.insert(level, Ground::Loss { batch: Rc::clone(batch), seed: *seed });
+        let mut site = self.site(level, context, solution)?;
+        if let Some(method) = by_step {
+            site.method = method.build_on(self.levels[level].next_step(gradient, self.learned(level), &read));
+        }
+        context.response.add(level, site.stop());
+        context.sites.push(site);
+        Ok(())
+    }
+
+    /// The Lagrangian of level `k` at the current point, given the solution of the adjoint system below it.
+    pub(super) fn site(&mut self, k: usize, context: &mut Context, mut solution: Blocks) -> Result<Site, EngineError> {
+        let curvature = self.losses.prepare_curvature(&self.schedule, &self.levels, k, &context.grounds)?;
+        let inputs = {
+            let curvature = curvature.borrow();
+            for (index, &variable) in curvature.lagrangian().own()[1..].iter().enumerate() {
+                let multiplier = Variable::Multiplier { of: k, index };
+                let found = solution.take(variable).unwrap_or_else(|| curvature.zeros(multiplier));
+                context.multipliers.set(multiplier, found);
+            }
+            let inputs = curvature.lagrangian().inputs();
+            inputs.map(|(input, like)| context.value(input, like, &self.levels)).collect()
+        };
+        let below = self.schedule.levels[k].sweep.iter().map(|stop| stop.level).collect();
+        Ok(Site {
+            level: k,
+            curvature,
+            inputs,
+            seed: context.grounds[&k].seed(),
+            method: self.methods[k].clone(),
+            below,
+        })
+    }
+
+    /// Where the parameters of level `k` stand among the inputs of its loss, and among those of its Lagrangian.
+    pub(super) fn own_positions(&self, k: usize, at_loss: &[(usize, usize)], site: &Site) -> Rc<[(usize, usize)]> {
+        let curvature = site.curvature.borrow();
+        let at_site: Vec<Input> = curvature.lagrangian().inputs().map(|(input, _)| input).collect();
+        let Level { trainable, .. } = &self.levels[k];
+        let leaf = |index: usize| Input::Leaf { level: k, index: trainable[index] };
+        let position = |index| at_site.iter().position(|&input| input == leaf(index));
+        at_loss.iter().filter_map(|&(index, at)| Some((at, position(index)?))).collect()
+    }
+}

@@ -1,0 +1,186 @@
+//! The order of turns: how an iteration goes through the levels of a program, whoever takes their steps.
+
+use std::collections::BTreeMap;
+
+use super::Program;
+use crate::config::Start;
+use crate::schedule::Schedule;
+
+/// How many turns each level has taken: steps, and those it let pass while it warmed up.
+#[derive(Clone, Debug)]
+pub(crate) struct Turns {
+    pub(crate) taken: Vec<u64>,
+    /// For each level and each of its lowers: the turns the lower had taken at the level's last turn.
+    pub(crate) seen: Vec<Vec<u64>>,
+}
+
+impl Turns {
+    pub(crate) fn new(schedule: &Schedule) -> Self {
+        let seen = schedule.levels.iter().map(|spec| vec![0; spec.lower.len()]).collect();
+        Turns { taken: vec![0; schedule.levels.len()], seen }
+    }
+}
+
+/// Somebody who goes through the turns of a program: the run itself, or who only counts.
+pub(crate) trait Walk: Sized {
+    /// What is gathered for one step.
+    type Gathered: Default;
+    /// Where a level stands that looks ahead.
+    type Place: Clone;
+    type Error;
+
+    fn program(&self) -> &Program;
+
+    fn turns(&mut self) -> &mut Turns;
+
+    /// Whether level `k` takes steps by now.
+    fn is_warm(&self, k: usize) -> bool;
+
+    /// Whether hypergradients go through the steps of a level, but all are from before a checkpoint or an edit.
+    fn has_lost_steps(&self, lower: usize) -> bool;
+
+    /// Takes a turn in which levels look ahead: as a whole, or not at all.
+    fn take_whole(&mut self, turn: impl FnOnce(&mut Self) -> Result<(), Self::Error>) -> Result<(), Self::Error>;
+
+    /// Level `k` begins to wait for those below.
+    fn wait(&mut self, k: usize);
+
+    /// Level `k` goes on.
+    fn go_on(&mut self, k: usize);
+
+    /// A level above begins to wait for the next steps of level `lower`.
+    fn begin_round(&mut self, lower: usize);
+
+    /// Level `lower` starts at its first parameters.
+    fn start_again(&mut self, lower: usize);
+
+    /// Level `lower` starts at the parameters of another.
+    fn start_from_other(&mut self, lower: usize);
+
+    /// Level `lower` begins to look ahead; answers from where.
+    fn look_ahead(&mut self, lower: usize) -> Self::Place;
+
+    /// Level `lower`, which has looked ahead, goes back to where it stood.
+    fn go_back(&mut self, lower: usize, place: Self::Place);
+
+    /// Level `lower` does not look ahead any more.
+    fn look_no_further(&mut self, lower: usize);
+
+    /// Gradients of level `k` for all tasks at once, with the turns below; nothing where that cannot be.
+    fn evaluate_together(&mut self, k: usize) -> Result<Option<Self::Gathered>, Self::Error>;
+
+    /// Gradients of level `k` on as many batches as are averaged at one place of the levels below.
+    fn evaluate(&mut self, k: usize, gathered: &mut Self::Gathered) -> Result<(), Self::Error>;
+
+    /// One step of level `k`.
+    fn step(&mut self, k: usize, gathered: Self::Gathered) -> Result<(), Self::Error>;
+
+    /// One iteration: a turn of every uppermost level.
+    fn iterate(&mut self) -> Result<(), Self::Error> {
+        for &root in self.program().schedule.roots {
+            self.advance(root)?;
+        }
+        Ok(())
+    }
+
+    /// Turns of the lower levels as the schedule asks, then one turn of level `k`: a step, unless it is still warming up.
+    ///
+    /// Where lower levels look ahead, an error takes the whole turn back.
+    fn advance(&mut self, k: usize) -> Result<(), Self::Error> {
+        let Program { schedule, levels, .. } = self.program();
+        let looks_ahead = |&lower: &usize| levels[lower].config.start == Start::LookAhead;
+        if !self.is_warm(k) || !schedule.levels[k].lower.iter().any(looks_ahead) {
+            return self.turn(k);
+        }
+        self.take_whole(|walk| walk.turn(k))
+    }
+
+    /// One turn of level `k`, with those below.
+    fn turn(&mut self, k: usize) -> Result<(), Self::Error> {
+        let mut places = BTreeMap::new();
+        self.solve_and_step(k, &mut places)?;
+        self.turns().taken[k] += 1;
+        // Lower levels that looked ahead take their steps again, from where they stood, under the new parameters above.
+        let looked_ahead: Vec<usize> = places.keys().copied().collect();
+        for (lower, place) in places {
+            self.go_back(lower, place);
+            self.look_no_further(lower);
+        }
+        for _ in 0..self.program().levels[k].config.rounds {
+            for &lower in &looked_ahead {
+                for _ in 0..self.program().levels[lower].config.unroll {
+                    self.advance(lower)?;
+                }
+            }
+        }
+        // Steps that were undone do not count for the next round.
+        self.mark_seen(k);
+        Ok(())
+    }
+
+    /// The step of level `k`, if it is warm, with all turns below that it waits for. `places` learns where those lower
+    /// levels stood that only look ahead.
+    fn solve_and_step(&mut self, k: usize, places: &mut BTreeMap<usize, Self::Place>) -> Result<(), Self::Error> {
+        if !self.is_warm(k) {
+            self.advance_lowers(k, None)?;
+            self.mark_seen(k);
+            return Ok(());
+        }
+        if self.program().levels[k].config.vectorize
+            && let Some(gathered) = self.evaluate_together(k)?
+        {
+            self.mark_seen(k);
+            return self.step(k, gathered);
+        }
+        let mut gathered = Self::Gathered::default();
+        for _ in 0..self.program().levels[k].config.tasks {
+            self.advance_lowers(k, Some(&mut *places))?;
+            self.evaluate(k, &mut gathered)?;
+            self.mark_seen(k);
+        }
+        self.step(k, gathered)
+    }
+
+    /// Turns of the lower levels of `k`, round for round, until each has taken as many as it shall. With `places`, those that
+    /// look ahead begin where they stood when this was first called, and are found there.
+    fn advance_lowers(
+        &mut self,
+        k: usize,
+        mut places: Option<&mut BTreeMap<usize, Self::Place>>,
+    ) -> Result<(), Self::Error> {
+        self.wait(k);
+        let rounds = 1..=self.program().levels[k].config.rounds as u64;
+        let lowers = self.program().schedule.levels[k].lower.iter().copied().enumerate();
+        for (round, (i, lower)) in rounds.flat_map(|round| lowers.clone().map(move |lower| (round, lower))) {
+            if places.is_some() && self.has_lost_steps(lower) {
+                self.turns().seen[k][i] = self.turns().taken[lower];
+            }
+            let is_first = self.turns().taken[lower] == self.turns().seen[k][i];
+            if is_first {
+                self.begin_round(lower);
+                match (self.program().levels[lower].config.start, &mut places) {
+                    (Start::Kept, _) | (Start::LookAhead, None) => {}
+                    (Start::Initial, _) => self.start_again(lower),
+                    (Start::From, _) => self.start_from_other(lower),
+                    (Start::LookAhead, Some(places)) => match places.get(&lower) {
+                        Some(place) => self.go_back(lower, place.clone()),
+                        None => drop(places.insert(lower, self.look_ahead(lower))),
+                    },
+                }
+            }
+            let turns = round * self.program().levels[lower].config.unroll as u64;
+            while self.turns().taken[lower] - self.turns().seen[k][i] < turns {
+                self.advance(lower)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Level `k` has had its turn, and has seen those below.
+    fn mark_seen(&mut self, k: usize) {
+        self.go_on(k);
+        for (i, &lower) in self.program().schedule.levels[k].lower.iter().enumerate() {
+            self.turns().seen[k][i] = self.turns().taken[lower];
+        }
+    }
+}

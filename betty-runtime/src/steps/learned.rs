@@ -1,0 +1,175 @@
+//! Numbers of a level's optimizer that other levels learn: which tensors they are made of, and how.
+
+use burn::tensor::{DType, Device};
+
+use crate::config::Learned;
+use crate::derivatives::{Input, LevelAbove, Variable};
+use crate::execute::{ReadError, Value, Vector};
+use crate::graph::{Graph, GraphError, NodeId, accumulator};
+use crate::hypergradient::Blocks;
+use crate::linalg::InnerProductSpace;
+use crate::trace::Leaf;
+
+/// The learned numbers of one level.
+#[derive(Default)]
+pub(crate) struct LearnedNumbers {
+    /// The tensors they are made of, each once.
+    sources: Vec<LearnedSource>,
+    /// In the order in which the optimizer has them.
+    pub(crate) numbers: Vec<LearnedNumber>,
+    /// The levels that learn them.
+    levels: Vec<LevelAbove>,
+}
+
+/// A parameter of another level.
+pub(crate) struct LearnedSource {
+    pub(crate) level: usize,
+    /// Its place among all tensors of the level.
+    pub(crate) leaf: usize,
+    /// Its place among the parameters of the level.
+    pub(crate) parameter: usize,
+    shape: Vec<usize>,
+    pub(crate) dtype: DType,
+}
+
+/// A number of the level's optimizer.
+pub(crate) struct LearnedNumber {
+    pub(crate) option: &'static str,
+    /// `level.optimizer.option`
+    pub(crate) place: String,
+    pub(crate) optimizer: &'static str,
+    pub(crate) written: Learned,
+    /// What it is for each parameter of the level.
+    pub(crate) parts: Vec<LearnedPart>,
+}
+
+/// What a number is for one parameter.
+#[derive(Clone, Copy)]
+pub(crate) enum LearnedPart {
+    /// All of a source: one number, or one for every entry.
+    Whole(usize),
+    /// An entry of a source that is a vector.
+    Entry { source: usize, entry: usize },
+}
+
+impl LearnedNumbers {
+    /// The number of a source, which is added if it is new.
+    pub(crate) fn add(&mut self, level: usize, parameter: usize, numbers: &[usize], leaves: &[Leaf]) -> usize {
+        if !self.levels.iter().any(|known| known.level == level) {
+            let like = leaves.iter().map(|leaf| (leaf.value.shape(), leaf.value.dtype()));
+            let parameters = numbers.iter().zip(like).map(|(&leaf, (shape, dtype))| (leaf, shape, dtype));
+            self.levels.push(LevelAbove { level, parameters: parameters.collect() });
+        }
+        let leaf = numbers[parameter];
+        let known = self.sources.iter().position(|source| (source.level, source.leaf) == (level, leaf));
+        known.unwrap_or_else(|| {
+            let (shape, dtype) = (leaves[parameter].value.shape(), leaves[parameter].value.dtype());
+            self.sources.push(LearnedSource { level, leaf, parameter, shape, dtype });
+            self.sources.len() - 1
+        })
+    }
+
+    /// What all numbers are made of.
+    pub(crate) fn sources(&self) -> impl Iterator<Item = &LearnedSource> {
+        self.sources.iter()
+    }
+
+    /// What a part is made of.
+    pub(crate) fn made_of(&self, part: LearnedPart) -> &LearnedSource {
+        &self.sources[part.source()]
+    }
+
+    /// Shapes and types of the sources.
+    pub(crate) fn like(&self) -> impl Iterator<Item = (&[usize], DType)> {
+        self.sources.iter().map(|source| (source.shape.as_slice(), source.dtype))
+    }
+
+    /// What the sources are to a graph of several steps.
+    pub(crate) fn inputs(&self) -> impl Iterator<Item = Input> {
+        self.sources.iter().map(|source| Input::Leaf { level: source.level, index: source.leaf })
+    }
+
+    /// The levels that the sources belong to.
+    pub(crate) fn levels(&self) -> &[LevelAbove] {
+        &self.levels
+    }
+
+    /// Which of the numbers is the learning rate.
+    pub(crate) fn learning_rate(&self) -> Option<usize> {
+        self.numbers.iter().position(|number| number.option == "lr")
+    }
+
+    /// Adds the numbers for one parameter of the level, given the nodes of the sources.
+    pub(crate) fn of_parameter(
+        &self,
+        graph: &mut Graph,
+        sources: &[NodeId],
+        parameter: usize,
+    ) -> Result<Vec<NodeId>, GraphError> {
+        let node = |number: &LearnedNumber| {
+            let part = number.parts[parameter];
+            let source = sources[part.source()];
+            // In 32 bits at least, like the step.
+            let wide = graph.cast(source, accumulator(graph.dtype(source)))?;
+            let all = number.written.transform.apply(graph, wide)?;
+            match part {
+                LearnedPart::Whole(_) => Ok(all),
+                LearnedPart::Entry { entry, .. } => graph.narrow(all, 0, entry, entry + 1),
+            }
+        };
+        self.numbers.iter().map(node).collect()
+    }
+
+    /// The mean of the learned learning rates, if they are learned.
+    pub(crate) fn mean_rate(&self, values: &[Value]) -> Result<Option<f64>, ReadError> {
+        let Some(number) = self.learning_rate().map(|index| &self.numbers[index]) else { return Ok(None) };
+        let mut sources: Vec<usize> = number.parts.iter().map(|part| part.source()).collect();
+        sources.dedup();
+        let (mut sum, mut count) = (0.0, 0);
+        for source in sources {
+            let entries = values[source].to_vec()?;
+            count += entries.len();
+            sum += entries.into_iter().map(|x| number.written.transform.value(x)).sum::<f64>();
+        }
+        Ok(Some(sum / count as f64))
+    }
+
+    /// The tangents of the sources, whose values these are, along a direction of the levels above.
+    pub(crate) fn along(&self, values: &[Value], direction: &Blocks) -> Vec<Value> {
+        let tangent = |(source, value): (&LearnedSource, &Value)| match direction.get(Variable::Level(source.level)) {
+            Some(block) => block.0[source.parameter].clone(),
+            None => Value::zeros(&source.shape, source.dtype, &value.device()),
+        };
+        self.sources.iter().zip(values).map(tangent).collect()
+    }
+
+    /// The sources, whose values these are, with the parameters of the levels above moved by `factor · by`.
+    pub(crate) fn displaced(&self, values: &[Value], factor: f64, by: &Blocks) -> Vec<Value> {
+        let mut moved = Vector(values.to_vec());
+        moved.add_scaled(factor, &Vector(self.along(values, by)));
+        moved.0
+    }
+
+    /// Adds a cotangent of the sources to those of the levels that they belong to, as far as they are wanted.
+    pub(crate) fn send(&self, cotangent: &Vector, into: &[Variable], sent: &mut Blocks) {
+        if cotangent.0.is_empty() {
+            return;
+        }
+        let device: Device = cotangent.0[0].device();
+        for above in self.levels.iter().filter(|above| into.contains(&Variable::Level(above.level))) {
+            let zeros = above.parameters.iter().map(|(_, shape, dtype)| Value::zeros(shape, *dtype, &device));
+            let mut block: Vec<Value> = zeros.collect();
+            let parts = self.sources.iter().zip(&cotangent.0).filter(|(source, _)| source.level == above.level);
+            parts.for_each(|(source, part)| block[source.parameter] = part.clone());
+            sent.add(Variable::Level(above.level), 1.0, Vector(block));
+        }
+    }
+}
+
+impl LearnedPart {
+    fn source(self) -> usize {
+        match self {
+            Self::Whole(source) | Self::Entry { source, .. } => source,
+        }
+    }
+}

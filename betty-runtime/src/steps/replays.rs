@@ -1,0 +1,140 @@
+//! The steps of a level, kept to be taken again from displaced parameters of the levels above.
+//!
+//! A level above sees the difference that the displacement makes to its loss, not to derivatives of it.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use super::reads::Reads;
+use super::step::{Step, mean};
+use super::update::{Before, Update};
+use crate::derivatives::{GradientProgram, Variable};
+use crate::execute::{Value, Vector};
+use crate::hypergradient::{Blocks, Directions, HypergradientError, Trajectory};
+use crate::linalg::InnerProductSpace;
+
+/// The steps of a level since a level above began to wait.
+#[derive(Clone)]
+pub(crate) struct Replays {
+    update: Rc<Update>,
+    pub(crate) directions: Rc<dyn Directions>,
+    /// How far the parameters above are moved along a direction.
+    distance: f64,
+    steps: Vec<Step>,
+    /// What they look like.
+    above: Blocks,
+    /// The level whose parameters the first step is taken from.
+    from: Option<usize>,
+}
+
+/// The loss of a level above, as a function of what it reads of the levels below.
+pub(crate) struct UpperLoss {
+    pub(crate) program: Rc<GradientProgram>,
+    pub(crate) inputs: Vec<Value>,
+    pub(crate) seed: u64,
+    /// For each level below: which of its parameters, and where they stand among the inputs.
+    pub(crate) places: BTreeMap<usize, Vec<(usize, usize)>>,
+    /// Its derivatives in the parameters of the levels below.
+    pub(crate) direct: Blocks,
+}
+
+/// What a level above needs of the replays of a level.
+pub(crate) struct Replayed {
+    pub(crate) level: usize,
+    pub(crate) replays: Rc<RefCell<Replays>>,
+    pub(crate) loss: Rc<UpperLoss>,
+}
+
+impl Replays {
+    pub(crate) fn new(update: Rc<Update>, directions: Rc<dyn Directions>, distance: f64) -> Self {
+        Replays { update, directions, distance, steps: Vec::new(), above: Blocks::default(), from: None }
+    }
+
+    /// Begins anew, at the parameters of a level if there is one.
+    pub(crate) fn restart(&mut self, from: Option<usize>) {
+        self.steps.clear();
+        self.from = from;
+    }
+
+    /// What the steps depend on.
+    pub(crate) fn reads(&self) -> Reads {
+        let mut reads = Reads::default();
+        self.steps.iter().flat_map(|step| &step.evaluations).for_each(|evaluation| reads.add(&evaluation.reads));
+        reads
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// Keeps a step; `above` are the parameters that the steps depend on.
+    pub(crate) fn record(&mut self, mut step: Step, above: Blocks) {
+        step.evaluations.iter_mut().for_each(|evaluation| evaluation.forget_own());
+        // All others follow from the first.
+        if !self.is_empty() {
+            step.before = None;
+        }
+        self.steps.push(step);
+        self.above = above;
+    }
+
+    /// Where the steps end, with the parameters above moved by `factor · by`.
+    fn end(&self, factor: f64, by: &Blocks) -> Vector {
+        let Some(begun) = self.steps.first().and_then(|step| step.before.as_ref()) else { return Vector::default() };
+        let Before { mut parameters, mut states, .. } = begun.clone();
+        let numbers = self.update.learned();
+        if let Some(by) = self.from.and_then(|from| by.get(Variable::Level(from))) {
+            parameters.add_scaled(factor, by);
+        }
+        for Step { evaluations, rates, learned, moves, .. } in &self.steps {
+            let gradients = evaluations.iter().map(|evaluation| evaluation.displaced_gradient(&parameters, factor, by));
+            let gradient = mean(gradients, evaluations.len());
+            let learned = numbers.displaced(learned, factor, by);
+            let before = Before { parameters, gradient, states, learned };
+            (parameters, states) = self.update.run(before, rates, moves);
+        }
+        parameters
+    }
+}
+
+impl UpperLoss {
+    /// The loss with these parameters of one level below.
+    fn at(&self, level: usize, parameters: &Vector) -> Result<f64, HypergradientError> {
+        let mut inputs = self.inputs.clone();
+        for &(index, at) in self.places.get(&level).into_iter().flatten() {
+            inputs[at] = parameters.0[index].clone();
+        }
+        Ok(self.program.run(inputs, self.seed)?.loss)
+    }
+}
+
+impl Trajectory for Replayed {
+    fn products(&self) -> usize {
+        0
+    }
+
+    /// `weight · Σ_u (C₊ − C₋)/2d · u`, where `C` is the loss of the level above. What other levels below send down through
+    /// the cotangent is no part of `C`; it counts with the difference of the parameters, as its first order.
+    fn pull_back(&self, cotangent: &Vector, into: &[Variable]) -> Result<Blocks, HypergradientError> {
+        let Replayed { level, loss, .. } = self;
+        let replays = self.replays.borrow();
+        let mut from_others = cotangent.clone();
+        if let Some(direct) = loss.direct.get(Variable::Level(*level)) {
+            from_others.add_scaled(-1.0, direct);
+        }
+        let above = replays.above.only(|variable| into.contains(&variable));
+        let seed = replays.steps.first().and_then(|step| step.evaluations.first()).map_or(0, |first| first.seed());
+        let mut sent = Blocks::default();
+        for direction in replays.directions.draw(&above, seed) {
+            let (plus, minus) = (replays.end(replays.distance, &direction), replays.end(-replays.distance, &direction));
+            let mut change = loss.at(*level, &plus)? - loss.at(*level, &minus)?;
+            let mut moved = plus;
+            moved.add_scaled(-1.0, &minus);
+            change += from_others.dot(&moved)?;
+            let slope = replays.directions.weight() * change / (2.0 * replays.distance);
+            sent = sent.plus(slope, direction);
+        }
+        Ok(sent)
+    }
+}

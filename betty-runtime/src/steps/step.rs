@@ -1,0 +1,172 @@
+//! One step of a level, with all that it takes to take it again and to differentiate it.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use super::rates::LearningRates;
+use super::reads::{Moves, Reads};
+use super::update::{Before, Update};
+use crate::derivatives::{Curvature, GradientProgram, Point, Variable};
+use crate::execute::{Value, Vector};
+use crate::hypergradient::{BestResponse, Blocks, HypergradientMethod, Response};
+use crate::linalg::InnerProductSpace;
+use crate::trace::AnyBatch;
+
+/// The Lagrangian of one level at a point.
+#[derive(Clone)]
+pub(crate) struct Site {
+    pub(crate) level: usize,
+    pub(crate) curvature: Rc<RefCell<Curvature>>,
+    pub(crate) inputs: Vec<Value>,
+    pub(crate) seed: u64,
+    /// How its best response is differentiated; none for the level whose step it is.
+    pub(crate) method: Option<Rc<dyn HypergradientMethod>>,
+    pub(crate) below: Rc<[usize]>,
+}
+
+impl Site {
+    pub(crate) fn stop(&self) -> BestResponse {
+        let point = Point::new(self.inputs.clone(), self.seed);
+        let (curvature, below) = (Rc::clone(&self.curvature), Rc::clone(&self.below));
+        match &self.method {
+            Some(method) => BestResponse::stationary(Rc::clone(method), curvature, point, below),
+            None => BestResponse::evaluated(curvature, point, below),
+        }
+    }
+}
+
+/// How the gradient of a step came about on one batch.
+#[derive(Clone)]
+pub(crate) struct Evaluation {
+    /// How much all levels together had done before it.
+    pub(crate) time: u64,
+    pub(crate) batch: Rc<AnyBatch>,
+    /// The level's stops, and the level itself last.
+    pub(crate) sites: Vec<Site>,
+    /// The level's loss and direct gradient.
+    pub(crate) program: Rc<GradientProgram>,
+    /// The inputs of the program.
+    pub(crate) inputs: Vec<Value>,
+    /// Where the level's own parameters stand among them, and among the inputs of its site.
+    pub(crate) own: Rc<[(usize, usize)]>,
+    /// The levels below whose steps it rests on, with the time of the first of those, where that began at steps before.
+    pub(crate) begun: Rc<[(usize, u64)]>,
+    /// Where the parameters of other levels stand among them: the level, which of its parameters, and the place.
+    pub(crate) above: Rc<[(usize, usize, usize)]>,
+    /// What the gradient depends on.
+    pub(crate) reads: Rc<Reads>,
+}
+
+/// A level goes on from other parameters than those that it has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Restart {
+    /// How much all levels together had done before it.
+    pub(crate) time: u64,
+    /// The level whose parameters they are; none for parameters that depend on nothing.
+    pub(crate) from: Option<usize>,
+    /// Since when the steps are undone, if it goes back to its own parameters and states of that time.
+    pub(crate) undone: Option<u64>,
+}
+
+/// One step.
+#[derive(Clone)]
+pub(crate) struct Step {
+    /// How much all levels together had done before it.
+    pub(crate) time: u64,
+    /// How the level started before it, unless it goes on from the step before.
+    pub(crate) start: Option<Restart>,
+    /// One evaluation for each batch whose gradients were averaged.
+    pub(crate) evaluations: Vec<Evaluation>,
+    pub(crate) rates: LearningRates,
+    /// The tensors that learned numbers were made of.
+    pub(crate) learned: Vec<Value>,
+    /// Which parameters it moves.
+    pub(crate) moves: Moves,
+    /// What the step was taken from, unless it shall be computed again.
+    pub(crate) before: Option<Before>,
+}
+
+/// The mean of several gradients, summed in order.
+pub(crate) fn mean(mut gradients: impl Iterator<Item = Vector>, count: usize) -> Vector {
+    let mut sum = gradients.next().unwrap_or_default();
+    gradients.for_each(|gradient| sum.add_scaled(1.0, &gradient));
+    if count > 1 {
+        sum.scale(1.0 / count as f64);
+    }
+    sum
+}
+
+impl Step {
+    /// What the next step was taken from.
+    pub(crate) fn next(&self, update: &Update, before: Before, next: &Step) -> Before {
+        let (parameters, states) = update.run(before, &self.rates, &self.moves);
+        let gradients = next.evaluations.iter().map(|evaluation| evaluation.gradient(&parameters));
+        let gradient = mean(gradients, next.evaluations.len());
+        Before { parameters, gradient, states, learned: next.learned.clone() }
+    }
+}
+
+impl Evaluation {
+    /// Decides what is drawn on the batch.
+    pub(crate) fn seed(&self) -> u64 {
+        self.sites.last().map_or(0, |site| site.seed)
+    }
+
+    /// Lets go of the level's own parameters, which a step keeps by itself if at all.
+    pub(crate) fn forget_own(&mut self) {
+        let Some(site) = self.sites.last_mut() else { return };
+        for &(at_program, at_site) in self.own.iter() {
+            let like = &self.inputs[at_program];
+            let nothing = Value::zeros(&[1], like.dtype(), &like.device());
+            self.inputs[at_program] = nothing.clone();
+            site.inputs[at_site] = nothing;
+        }
+    }
+
+    /// The gradient at these parameters: the same program on the same inputs.
+    fn gradient(&self, parameters: &Vector) -> Vector {
+        self.gradient_on(self.inputs.clone(), parameters)
+    }
+
+    /// The gradient at these parameters, with parameters of levels above moved by `factor · by`.
+    pub(crate) fn displaced_gradient(&self, parameters: &Vector, factor: f64, by: &Blocks) -> Vector {
+        let mut inputs = self.inputs.clone();
+        for &(level, index, at) in self.above.iter() {
+            if let Some(by) = by.get(Variable::Level(level)) {
+                let mut moved = Vector(vec![inputs[at].clone()]);
+                moved.add_scaled(factor, &Vector(vec![by.0[index].clone()]));
+                inputs[at] = moved.0.remove(0);
+            }
+        }
+        self.gradient_on(inputs, parameters)
+    }
+
+    fn gradient_on(&self, mut inputs: Vec<Value>, parameters: &Vector) -> Vector {
+        for (&(at, _), parameter) in self.own.iter().zip(&parameters.0) {
+            inputs[at] = parameter.clone();
+        }
+        self.program.gradients(inputs, self.seed()).into_iter().next().unwrap_or_default()
+    }
+
+    /// Second derivatives at these parameters.
+    pub(crate) fn response(&self, parameters: &Vector) -> Response {
+        let mut response = Response::default();
+        let (Some(own), Some((_, below))) = (self.own_site(parameters), self.sites.split_last()) else {
+            return response;
+        };
+        for site in below {
+            response.add(site.level, site.stop());
+        }
+        response.add(own.level, own.stop());
+        response
+    }
+
+    /// The level's own site, at these parameters.
+    pub(crate) fn own_site(&self, parameters: &Vector) -> Option<Site> {
+        let mut own = self.sites.last()?.clone();
+        for (&(_, at), parameter) in self.own.iter().zip(&parameters.0) {
+            own.inputs[at] = parameter.clone();
+        }
+        Some(own)
+    }
+}

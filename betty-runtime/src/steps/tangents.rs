@@ -1,0 +1,228 @@
+//! The steps of a level, differentiated while they are taken: tangents that go along with its parameters.
+//!
+//! With a step `(θ′, σ′) = Φ(θ, g, σ)`, tangents move on by
+//!
+//! ```text
+//! ġ = (∂g/∂θ)·θ̇ + (∂g/∂λ)·u,     (θ̇′, σ̇′) = ∂Φ·(θ̇, ġ, σ̇)
+//! ```
+//!
+//! and nothing of the step is kept. Several directions `u` go together, as one computation. Levels below whose steps depend
+//! on `u` as well can be followed in the same way.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use super::carried::{Carried, Moving, gradients_along, together};
+use super::reads::Reads;
+use super::step::{Step, mean};
+use super::update::{Before, Update};
+use crate::derivatives::Variable;
+use crate::execute::Vector;
+use crate::hypergradient::{Blocks, Directions, HypergradientError, ProductError, Trajectory};
+use crate::linalg::InnerProductSpace;
+
+/// How a level's parameters have moved along directions of the parameters above since a level above began to wait.
+#[derive(Clone)]
+pub(crate) struct Tangents {
+    level: usize,
+    update: Rc<Update>,
+    pub(crate) directions: Rc<dyn Directions>,
+    carried: Vec<Carried>,
+    /// Steps of the level that they have been carried along.
+    steps: usize,
+    /// The level whose parameters the first step is taken from.
+    from: Option<usize>,
+    /// How levels that are followed have started before anything moved.
+    starts: BTreeMap<usize, Option<usize>>,
+    /// Levels that are followed, where they looked ahead from.
+    places: BTreeMap<usize, Vec<Carried>>,
+    /// What the steps depend on.
+    pub(crate) reads: Reads,
+}
+
+impl Tangents {
+    pub(crate) fn new(level: usize, update: Rc<Update>, directions: Rc<dyn Directions>) -> Self {
+        let (carried, starts, places) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
+        let reads = Reads::default();
+        Tangents { level, update, directions, carried, steps: 0, from: None, starts, places, reads }
+    }
+
+    /// Begins anew, at the parameters of a level if there is one.
+    pub(crate) fn restart(&mut self, from: Option<usize>) {
+        self.carried.clear();
+        self.starts.clear();
+        self.reads = Reads::default();
+        (self.steps, self.from) = (0, from);
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.steps == 0
+    }
+
+    /// Takes the tangents through a step; `above` are the parameters that the steps depend on.
+    /// The answers of the levels `read` are kept.
+    pub(crate) fn record(&mut self, step: &Step, above: &Blocks, read: &[usize]) -> Result<(), HypergradientError> {
+        let update = Rc::clone(&self.update);
+        self.take(self.level, &update, step, above, read)?;
+        self.steps += 1;
+        self.carried.iter_mut().for_each(|carried| carried.rounds.clear());
+        Ok(())
+    }
+
+    /// The same for a step of a level that is followed.
+    pub(crate) fn follow(
+        &mut self,
+        level: usize,
+        update: &Update,
+        step: &Step,
+        above: &Blocks,
+    ) -> Result<(), HypergradientError> {
+        self.take(level, update, step, above, &[])
+    }
+
+    fn take(
+        &mut self,
+        level: usize,
+        update: &Update,
+        step: &Step,
+        above: &Blocks,
+        read: &[usize],
+    ) -> Result<(), HypergradientError> {
+        let Some(before) = &step.before else { return Ok(()) };
+        let drawn = if self.carried.is_empty() { self.draw(step, above) } else { Vec::new() };
+        let mut carried = if self.carried.is_empty() { drawn } else { self.carried.clone() };
+        for carried in &mut carried {
+            let first = Self::first(level, before, carried);
+            carried.moving.insert(level, first);
+        }
+        let mut gradients: Vec<Vec<Vector>> = vec![Vec::new(); carried.len()];
+        for evaluation in &step.evaluations {
+            let found = gradients_along(level, evaluation, before, &carried, read)?;
+            for ((gradients, carried), (gradient, answers)) in gradients.iter_mut().zip(&mut carried).zip(found) {
+                gradients.push(gradient);
+                if level == self.level {
+                    carried.answers = answers;
+                }
+            }
+        }
+        for (carried, gradients) in carried.iter_mut().zip(gradients) {
+            let gradient = mean(gradients.into_iter(), step.evaluations.len());
+            let count = carried.directions.each.len();
+            let along = |index| Vector(update.learned().along(&before.learned, &carried.lane(level, index)));
+            let learned = match before.learned.is_empty() {
+                true => Vec::new(),
+                false => Vector::stacked(&(0..count).map(along).collect::<Vec<_>>()).0,
+            };
+            let Moving { parameters, states } = carried.moving[&level].clone();
+            let tangents = Before { parameters, gradient, states, learned };
+            let pushed = update.push_forward(before.clone(), &step.rates, &step.moves, tangents, count);
+            let (parameters, states) = pushed.map_err(ProductError::from)?;
+            carried.moving.insert(level, Moving { parameters, states });
+        }
+        self.carried = carried;
+        step.evaluations.iter().for_each(|evaluation| self.reads.add(&evaluation.reads));
+        Ok(())
+    }
+
+    /// A level that is followed starts again, at the parameters of a level if there is one.
+    pub(crate) fn start_again(&mut self, level: usize, from: Option<usize>) {
+        if self.carried.is_empty() {
+            self.starts.insert(level, from);
+        }
+        self.carried.iter_mut().for_each(|carried| carried.start(level, from));
+    }
+
+    /// A level that is followed begins a round.
+    pub(crate) fn begin_round(&mut self, level: usize, time: u64) {
+        for Carried { moving, rounds, .. } in &mut self.carried {
+            rounds.entry(level).or_default().push((time, moving.get(&level).cloned()));
+        }
+    }
+
+    /// A level that is followed looks ahead from here.
+    pub(crate) fn mark(&mut self, level: usize) {
+        self.places.insert(level, self.carried.clone());
+    }
+
+    /// A level that is followed goes back to where it looked ahead from.
+    pub(crate) fn go_back(&mut self, level: usize) {
+        let Some(place) = self.places.get(&level) else { return };
+        for (index, carried) in self.carried.iter_mut().enumerate() {
+            match place.get(index).and_then(|place| place.moving.get(&level)) {
+                Some(moving) => drop(carried.moving.insert(level, moving.clone())),
+                None => drop(carried.moving.remove(&level)),
+            }
+        }
+    }
+
+    /// Directions of what the first step depends on; nothing moves but what has started at the levels above.
+    fn draw(&mut self, step: &Step, above: &Blocks) -> Vec<Carried> {
+        let seed = step.evaluations.first().map_or(0, |evaluation| evaluation.seed());
+        let carried = together(self.directions.draw(above, seed)).into_iter().map(|directions| Carried {
+            directions: Rc::new(directions),
+            moving: BTreeMap::new(),
+            rounds: BTreeMap::new(),
+            answers: Blocks::default(),
+        });
+        let mut carried: Vec<Carried> = carried.collect();
+        for carried in &mut carried {
+            self.from.into_iter().for_each(|from| carried.start(self.level, Some(from)));
+            self.starts.iter().for_each(|(&level, &from)| carried.start(level, from));
+        }
+        carried
+    }
+
+    /// The tangents of what a step of a level is taken from, which may be its first.
+    fn first(level: usize, before: &Before, carried: &Carried) -> Moving {
+        let count = carried.directions.each.len();
+        let still = |like: &Vector| Vector::stacked(&vec![like.zero(); count]);
+        let states = || still(&Vector(before.states.clone())).0;
+        match carried.moving.get(&level) {
+            Some(known) if known.states.len() == before.states.len() => known.clone(),
+            Some(known) => Moving { parameters: known.parameters.clone(), states: states() },
+            None => Moving { parameters: still(&before.parameters), states: states() },
+        }
+    }
+
+    /// `weight · Σ_u Σ_r (v_r·ṙ_u)·u`, for cotangents `v_r` of the level and of levels that are followed or have answered.
+    pub(crate) fn pull_back(&self, cotangents: &Blocks, into: &[Variable]) -> Result<Blocks, HypergradientError> {
+        let mut sent = Blocks::default();
+        for carried in &self.carried {
+            for (index, direction) in carried.directions.each.iter().enumerate() {
+                let mut along = 0.0;
+                for variable in cotangents.variables() {
+                    let followed = carried.moving.get(&variable.owner()).map(|moving| &moving.parameters);
+                    if let (Some(v), Some(moving)) =
+                        (cotangents.get(variable), followed.or(carried.answers.get(variable)))
+                    {
+                        along += v.dot(&moving.lane(index))?;
+                    }
+                }
+                for &variable in into {
+                    if let Some(block) = direction.get(variable) {
+                        sent.add(variable, self.directions.weight() * along, block.clone());
+                    }
+                }
+            }
+        }
+        Ok(sent)
+    }
+
+    /// Products that the steps of the level took.
+    pub(crate) fn products(&self) -> usize {
+        self.steps * self.carried.iter().map(|carried| carried.directions.each.len()).sum::<usize>()
+    }
+}
+
+impl Trajectory for Rc<RefCell<Tangents>> {
+    fn products(&self) -> usize {
+        self.borrow().products()
+    }
+
+    fn pull_back(&self, cotangent: &Vector, into: &[Variable]) -> Result<Blocks, HypergradientError> {
+        let tangents = self.borrow();
+        let cotangents = Blocks::from_iter([(Variable::Level(tangents.level), cotangent.clone())]);
+        tangents.pull_back(&cotangents, into)
+    }
+}
