@@ -1,9 +1,8 @@
 //! What the user wrote: names, paths and literals that still know where they stand.
 
+use betty_schema::{Given, Key, METHODS, OPTIMIZERS, Range, Row};
 use proc_macro2::TokenStream;
 use syn::{Attribute, ExprPath, Ident, LitBool, LitInt, Type, Visibility};
-
-use crate::methods::{Key, OPTIMIZERS};
 
 /// One call of `multilevel!`.
 pub(crate) struct Program {
@@ -88,6 +87,16 @@ pub(crate) struct Call {
 }
 
 impl Call {
+    /// The row of the method that it names.
+    pub(crate) fn method(&self) -> Option<&'static Row> {
+        METHODS.find(&self.name.to_string())
+    }
+
+    /// The setting of that name.
+    pub(crate) fn setting(&self, name: &str) -> Option<&Setting> {
+        self.settings.iter().find(|setting| setting.name.as_ref().is_some_and(|of| of == name))
+    }
+
     /// The value in `custom(MyMethod)`.
     pub(crate) fn unnamed(&self) -> Option<&TokenStream> {
         self.settings.iter().find(|setting| setting.name.is_none()).map(|setting| &setting.value.tokens)
@@ -126,6 +135,29 @@ pub(crate) struct Value {
 }
 
 impl Value {
+    /// Whether the value lies in a range.
+    pub(crate) fn lies_in(&self, range: Range) -> bool {
+        match &self.kind {
+            ValueKind::Word(word) => range.accepts(Given::Word(&word.to_string())),
+            ValueKind::Flag(flag) => range.accepts(Given::Flag(*flag)),
+            ValueKind::Integer(digits) if digits.parse::<i128>().is_ok() => {
+                digits.parse().is_ok_and(|integer| range.accepts(Given::Integer(integer)))
+            }
+            ValueKind::Integer(_) | ValueKind::Float(_) => {
+                self.number().is_some_and(|number| range.accepts(Given::Number(number)))
+            }
+            ValueKind::Parameters { .. } | ValueKind::Other => false,
+        }
+    }
+
+    /// The number that it is, if it is one.
+    pub(crate) fn number(&self) -> Option<f64> {
+        match &self.kind {
+            ValueKind::Integer(digits) | ValueKind::Float(digits) => digits.parse().ok(),
+            ValueKind::Word(_) | ValueKind::Flag(_) | ValueKind::Parameters { .. } | ValueKind::Other => None,
+        }
+    }
+
     /// The level in `rates` or `exp(rates.log_lr)`.
     pub(crate) fn level(&self) -> Option<&Ident> {
         match &self.kind {

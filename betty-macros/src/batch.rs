@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use betty_schema::{did_you_mean, suggestion};
 use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::{Data, DeriveInput, Field, GenericParam, Ident, Index, Member};
 
-use crate::report::{Report, did_you_mean, suggestion};
+use crate::report::Report;
 
 const SKIP: &str = "skip";
 

@@ -4,8 +4,6 @@ mod ast;
 mod batch;
 mod check;
 mod expand;
-mod graph;
-mod methods;
 mod parse;
 mod report;
 #[cfg(test)]

@@ -1,11 +1,11 @@
 //! The graph of a program: no circles, no edge without a meaning, no hypergradient without a method.
 
+use betty_schema::{Graph, Key, listed};
 use syn::ext::IdentExt;
 
 use super::names::{Entry, Links};
 use crate::ast::{Level, Program};
-use crate::graph::Graph;
-use crate::report::{Report, listed};
+use crate::report::Report;
 
 pub(super) fn check(program: &Program, links: &Links<'_>, graph: &Graph, report: &mut Report) {
     let names: Vec<String> = program.levels.iter().map(|level| level.name.unraw().to_string()).collect();
@@ -80,7 +80,7 @@ fn check_circles(cx: &Context<'_>, report: &mut Report) {
 
 fn check_methods_are_there(cx: &Context<'_>, report: &mut Report) {
     for (index, level) in cx.levels() {
-        if cx.graph.is_passed(index) && !level.written.contains(&crate::methods::Key::Hypergradient) {
+        if cx.graph.is_passed(index) && !level.written.contains(&Key::Hypergradient) {
             let name = cx.names[index];
             report.error(
                 &level.name,
@@ -181,7 +181,7 @@ fn check_lowers(cx: &Context<'_>, report: &mut Report) {
             let is_passed_down = (0..cx.graph.levels()).any(|of| {
                 cx.graph.sweep(of).iter().any(|stop| stop.level == index && stop.into.contains(&entry.level))
             });
-            if !is_passed_down && !cx.graph.passes(index, entry.level) {
+            if !is_passed_down && !cx.graph.answers_to(entry.level, index) {
                 let lower = cx.names[entry.level];
                 report.error(
                     entry.token,

@@ -1,12 +1,10 @@
 //! Fields of one level on their own: all that are needed, and counts in their range.
 
+use betty_schema::{FIELDS, listed};
 use syn::LitInt;
 
 use crate::ast::Level;
-use crate::methods::{FIELDS, Key};
-use crate::report::{Report, listed};
-
-const REQUIRED: [Key; 3] = [Key::Batch, Key::Loss, Key::Optimizer];
+use crate::report::Report;
 
 pub(super) fn check(level: &Level, report: &mut Report) {
     check_required(level, report);
@@ -29,7 +27,7 @@ pub(super) fn check(level: &Level, report: &mut Report) {
 fn check_required(level: &Level, report: &mut Report) {
     let missing: Vec<&str> = FIELDS
         .iter()
-        .filter(|field| REQUIRED.contains(&field.key) && !level.written.contains(&field.key))
+        .filter(|field| field.is_required() && !level.written.contains(&field.key))
         .map(|field| field.name)
         .collect();
     if !missing.is_empty() {

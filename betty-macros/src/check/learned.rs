@@ -1,10 +1,10 @@
 //! Levels that learn numbers of an optimizer: above the level whose steps they are, and seen by its method.
 
+use betty_schema::Graph;
 use syn::ext::IdentExt;
 
 use super::names::Links;
 use crate::ast::Program;
-use crate::graph::Graph;
 use crate::report::Report;
 
 pub(super) fn check_edges(program: &Program, links: &Links<'_>, graph: &Graph, report: &mut Report) {

@@ -9,8 +9,9 @@ mod start;
 mod unrolled;
 mod vectorize;
 
+use betty_schema::Graph;
+
 use crate::ast::Program;
-use crate::graph::Graph;
 use crate::report::Report;
 
 use names::Links;

@@ -1,13 +1,13 @@
 //! Names of levels: declared once, and every entry of a list means one of them.
 
+use betty_schema::{Edges, Graph, did_you_mean, suggestion};
 use indexmap::IndexMap;
 use proc_macro2::{TokenStream, TokenTree};
 use syn::Ident;
 use syn::ext::IdentExt;
 
 use crate::ast::{Call, Program, Setting, ValueKind};
-use crate::graph::Graph;
-use crate::report::{Report, did_you_mean, suggestion};
+use crate::report::Report;
 
 /// Keeps the first of several levels of the same name.
 pub(super) fn drop_duplicates(program: &mut Program, report: &mut Report) {
@@ -92,7 +92,7 @@ impl<'a> Links<'a> {
         let start = self.start.iter().map(|entry| entry.as_ref().map(|entry| entry.level)).collect();
         let numbers = |list: &Vec<(Entry<'_>, &Setting)>| list.iter().map(|(entry, _)| entry.level).collect();
         let hyperparameters = self.hyperparameters.iter().map(numbers).collect();
-        Graph::with_steps(indices(&self.upper), indices(&self.lower), start, hyperparameters)
+        Graph::new(Edges { upper: indices(&self.upper), lower: indices(&self.lower), start, hyperparameters })
     }
 
     /// The levels that learn numbers of an optimizer, in order of declaration.

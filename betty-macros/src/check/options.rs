@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use crate::ast::{Call, Level, Setting, Value, ValueKind};
-use crate::methods::{
-    ALL, BATCHES, CLIPS, CUSTOM, Entry, Family, METHODS, OPTIMIZERS, Opt, PRECISIONS, PROJECTIONS, Range, SIGMOID,
-    TRANSFORMS,
+use betty_schema::{
+    CLIPS, Family, METHODS, OPTIMIZERS, Opt, PRECISIONS, PROJECTIONS, Range, Row, TRANSFORMS, Way, Words, did_you_mean,
+    listed, suggestion,
 };
-use crate::report::{Report, did_you_mean, listed, suggestion};
+
+use crate::ast::{Call, Level, Setting, Value, ValueKind};
+use crate::report::Report;
 
 pub(super) fn check(level: &Level, report: &mut Report) {
     if let Some(call) = &level.optimizer {
@@ -24,32 +25,22 @@ pub(super) fn check(level: &Level, report: &mut Report) {
         check_clip(call, report);
     }
     if let Some(call) = &level.precision {
-        check_precision(call, report);
+        check_word(call, &PRECISIONS, report);
     }
 }
 
 fn check_call(call: &Call, family: &Family, report: &mut Report) {
     let name = call.name.to_string();
     let Some(entry) = family.find(&name) else {
-        let meant = suggestion(&name, family.names());
-        report.error(
-            &call.name,
-            format!(
-                "unknown {} `{name}`{}; the {} are {}",
-                family.noun,
-                did_you_mean(meant),
-                family.nouns,
-                listed(family.names())
-            ),
-        );
+        report.error(&call.name, unknown(&name, family.noun, family.nouns, || family.names()));
         return;
     };
     let mut given = BTreeSet::new();
     let values = call.settings.iter().filter(|setting| setting.name.is_none()).count();
-    let takes_value = entry.name == CUSTOM;
+    let takes_value = entry.way == Way::Given;
     if takes_value && values != 1 && !call.incomplete {
         let text = "takes one value whose type implements `HypergradientMethod`: `custom(MyMethod)`";
-        report.error(&call.name, format!("`{CUSTOM}` {text}"));
+        report.error(&call.name, format!("`{name}` {text}"));
     }
     for setting in call.settings.iter().filter(|setting| !takes_value || setting.name.is_some()) {
         check_setting(setting, family, entry, &mut given, report);
@@ -65,7 +56,7 @@ fn check_call(call: &Call, family: &Family, report: &mut Report) {
 fn check_setting(
     setting: &Setting,
     family: &Family,
-    entry: &Entry,
+    entry: &Row,
     given: &mut BTreeSet<&'static str>,
     report: &mut Report,
 ) {
@@ -91,20 +82,20 @@ fn check_setting(
     }
     if family.learnable && option.range.is_learnable() && setting.value.level().is_some() {
         check_transform(&setting.value, entry, option, report);
-    } else if !accepts(option, &setting.value) {
+    } else if !setting.value.lies_in(option.range) {
         report.error(&setting.value.tokens, format!("`{name}` of `{owner}` must be {}", option.range.describe()));
     }
 }
 
+/// The transform that stays below 1.
+const SIGMOID: &str = "sigmoid";
+
 /// How a learned number is written; the level that it names is checked with the other names.
-fn check_transform(value: &Value, entry: &Entry, option: &Opt, report: &mut Report) {
+fn check_transform(value: &Value, entry: &Row, option: &Opt, report: &mut Report) {
     let ValueKind::Parameters { transform: Some(transform), .. } = &value.kind else { return };
     let name = transform.to_string();
-    let names = || TRANSFORMS.iter().map(|(name, _)| *name);
-    if !names().any(|known| known == name) {
-        let meant = suggestion(&name, names());
-        let text = format!("unknown transform `{name}`{}; the transforms are {}", did_you_mean(meant), listed(names()));
-        report.error(transform, text);
+    if TRANSFORMS.find(&name).is_none() {
+        report.error(transform, unknown_word(&name, &TRANSFORMS));
     } else if matches!(option.range, Range::Fraction) && name != SIGMOID {
         report.error(
             transform,
@@ -116,35 +107,16 @@ fn check_transform(value: &Value, entry: &Entry, option: &Opt, report: &mut Repo
     }
 }
 
-fn accepts(option: &Opt, value: &Value) -> bool {
-    match (option.range, &value.kind) {
-        (Range::CountOrAll, ValueKind::Word(word)) => word == ALL,
-        (Range::Count | Range::CountOrAll, ValueKind::Integer(digits)) => {
-            digits.parse::<u32>().is_ok_and(|count| count > 0)
-        }
-        (Range::Natural, ValueKind::Integer(digits)) => digits.parse::<u64>().is_ok(),
-        (
-            Range::Number | Range::Positive | Range::NonNegative | Range::Fraction,
-            ValueKind::Integer(digits) | ValueKind::Float(digits),
-        ) => digits.parse().is_ok_and(|number| option.range.contains(number)),
-        (Range::Flag, ValueKind::Flag(_)) => true,
-        (Range::Batch, ValueKind::Word(word)) => BATCHES.iter().any(|(name, _)| word == name),
-        _ => false,
-    }
-}
-
 /// The one pair of options that limit each other.
 fn check_bounds(call: &Call, report: &mut Report) {
     let Some(entry) = PROJECTIONS.find("clamp").filter(|entry| call.name == entry.name) else { return };
-    let given =
-        |name: &str| call.settings.iter().find(|setting| setting.name.as_ref().is_some_and(|given| given == name));
-    let bound = |name: &str| match given(name) {
-        Some(setting) => number(&setting.value),
+    let bound = |name: &str| match call.setting(name) {
+        Some(setting) => setting.value.number(),
         None => entry.find(name)?.default?.parse().ok(),
     };
     let (Some(low), Some(high)) = (bound("low"), bound("high")) else { return };
     if high <= low
-        && let Some(setting) = given("high").or(given("low"))
+        && let Some(setting) = call.setting("high").or(call.setting("low"))
     {
         report.error(&setting.value.tokens, "`high` of `clamp` must be greater than `low`");
     }
@@ -152,20 +124,15 @@ fn check_bounds(call: &Call, report: &mut Report) {
 
 fn check_clip(call: &Call, report: &mut Report) {
     let name = call.name.to_string();
-    let names = || CLIPS.iter().map(|(name, _)| *name);
-    if !names().any(|known| known == name) {
-        let meant = suggestion(&name, names());
-        report.error(
-            &call.name,
-            format!("unknown clip `{name}`{}; the clips are {}", did_you_mean(meant), listed(names())),
-        );
+    if CLIPS.find(&name).is_none() {
+        report.error(&call.name, unknown_word(&name, &CLIPS));
         return;
     }
-    let limit = match call.settings.as_slice() {
-        [Setting { name: None, value }] => number(value),
-        _ => None,
+    let is_limit = match call.settings.as_slice() {
+        [Setting { name: None, value }] => value.lies_in(Range::Positive),
+        _ => false,
     };
-    if !call.incomplete && !limit.is_some_and(|limit| Range::Positive.contains(limit)) {
+    if !call.incomplete && !is_limit {
         let message = format!("`{name}` takes one number greater than zero: `clip: {name}(1.0)`");
         match call.settings.first() {
             Some(setting) => report.error(&setting.value.tokens, message),
@@ -174,21 +141,21 @@ fn check_clip(call: &Call, report: &mut Report) {
     }
 }
 
-fn check_precision(call: &Call, report: &mut Report) {
+/// A choice of one word without options.
+pub(super) fn check_word(call: &Call, words: &Words, report: &mut Report) {
     let name = call.name.to_string();
-    let names = || PRECISIONS.iter().map(|(name, _)| *name);
-    if !names().any(|known| known == name) {
-        let meant = suggestion(&name, names());
-        let text = format!("unknown precision `{name}`{}; the precisions are {}", did_you_mean(meant), listed(names()));
-        report.error(&call.name, text);
+    if words.find(&name).is_none() {
+        report.error(&call.name, unknown_word(&name, words));
     } else if let Some(setting) = call.settings.first() {
         report.error(&setting.value.tokens, format!("`{name}` takes no options"));
     }
 }
 
-fn number(value: &Value) -> Option<f64> {
-    match &value.kind {
-        ValueKind::Integer(digits) | ValueKind::Float(digits) => digits.parse().ok(),
-        ValueKind::Word(_) | ValueKind::Flag(_) | ValueKind::Parameters { .. } | ValueKind::Other => None,
-    }
+fn unknown_word(name: &str, words: &Words) -> String {
+    unknown(name, words.noun, words.nouns, || words.names())
+}
+
+fn unknown<N: Iterator<Item = &'static str>>(name: &str, noun: &str, nouns: &str, names: impl Fn() -> N) -> String {
+    let meant = did_you_mean(suggestion(name, names()));
+    format!("unknown {noun} `{name}`{meant}; the {nouns} are {}", listed(names()))
 }

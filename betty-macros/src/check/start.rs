@@ -1,29 +1,21 @@
 //! Where levels start: a known way, and a level above that a hypergradient reaches.
 
+use betty_schema::{Graph, STARTS};
 use syn::ext::IdentExt;
 
 use super::names::Links;
-use super::unrolled::{UNROLLED, count, setting};
+use super::options::check_word;
+use super::unrolled::{UNROLLED, count};
 use crate::ast::{Call, Level, Program, Value};
-use crate::graph::Graph;
-use crate::methods::STARTS;
-use crate::report::{Report, did_you_mean, listed, suggestion};
+use crate::report::Report;
 
 /// The way in which `start` is written; where the name of a level belongs is checked with the other names.
 pub(super) fn check_way(level: &Level, report: &mut Report) {
     let Some(call) = &level.start else { return };
-    let name = call.name.to_string();
-    let names = || STARTS.iter().map(|(name, _)| *name);
-    if !names().any(|known| known == name) {
-        let meant = suggestion(&name, names());
-        let text = format!("unknown start `{name}`{}; the starts are {}", did_you_mean(meant), listed(names()));
-        report.error(&call.name, text);
-    } else if name == FROM {
-        if call.start_level().is_none() && !call.incomplete {
-            report.error(&call.name, "`from` takes the name of a level: `start: from(meta)`");
-        }
-    } else if let Some(setting) = call.settings.first() {
-        report.error(&setting.value.tokens, format!("`{name}` takes no options"));
+    if call.name != FROM {
+        check_word(call, &STARTS, report);
+    } else if call.start_level().is_none() && !call.incomplete {
+        report.error(&call.name, "`from` takes the name of a level: `start: from(meta)`");
     }
 }
 
@@ -60,7 +52,7 @@ pub(super) fn check_edges(program: &Program, links: &Links<'_>, graph: &Graph, r
                 ),
             );
         } else if let Some((value, truncate, unroll)) = truncated(level)
-            && !graph.depends_beside_start(index)
+            && !graph.depends_beside_start(index, graph.hyperparameters(index))
         {
             report.error(
                 &value.tokens,
@@ -77,7 +69,7 @@ pub(super) fn check_edges(program: &Program, links: &Links<'_>, graph: &Graph, r
 /// The value of `truncate` if fewer steps are differentiated than are taken, and both numbers.
 fn truncated(level: &Level) -> Option<(&Value, u32, u32)> {
     let call = level.hypergradient.as_ref().filter(|call| call.name == UNROLLED)?;
-    let value = &setting(call, "truncate")?.value;
+    let value = &call.setting("truncate")?.value;
     let (truncate, unroll) = (count(value)?, super::unrolled::steps(level)?);
     (0 < truncate && truncate < unroll).then_some((value, truncate, unroll))
 }

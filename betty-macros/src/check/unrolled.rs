@@ -1,11 +1,10 @@
 //! Levels whose steps are differentiated: enough steps, twice only where nothing is solved below them, and no other method
 //! where that is the only way.
 
+use betty_schema::{Graph, Way};
 use syn::ext::IdentExt;
 
 use crate::ast::{Call, Level, Program, Setting, Value, ValueKind};
-use crate::graph::Graph;
-use crate::methods::{EVOLUTION, METHODS, THROUGH_STEPS};
 use crate::report::Report;
 
 pub(super) const UNROLLED: &str = "unrolled";
@@ -18,7 +17,7 @@ pub(super) fn check(program: &Program, graph: &Graph, report: &mut Report) {
             check_replay(program, graph, index, call, report);
             check_place(program, graph, index, call, report);
             check_warmup(program, graph, index, report);
-        } else if METHODS.find(&call.name.to_string()).is_some() && graph.is_passed(index) {
+        } else if call.method().is_some() && graph.is_passed(index) {
             check_projection(level, call, report);
         }
     }
@@ -26,11 +25,11 @@ pub(super) fn check(program: &Program, graph: &Graph, report: &mut Report) {
 
 /// Whether the method sees the steps of the level, and so where they begin and what they are projected to.
 pub(super) fn goes_through_steps(method: &Call) -> bool {
-    THROUGH_STEPS.iter().any(|name| method.name == name)
+    method.method().is_some_and(|row| row.way.goes_through_steps())
 }
 
 fn check_truncate(level: &Level, call: &Call, report: &mut Report) {
-    let Some(value) = setting(call, "truncate").map(|setting| &setting.value) else { return };
+    let Some(value) = call.setting("truncate").map(|setting| &setting.value) else { return };
     // Numbers that are none have been reported for what they are.
     let (Some(unroll), Some(truncate)) = (steps(level), count(value)) else { return };
     if truncate > unroll {
@@ -64,7 +63,7 @@ fn check_warmup(program: &Program, graph: &Graph, index: usize, report: &mut Rep
     let warmup = |level: &Level| level.warmup.as_ref().map_or(Some(0), |warmup| warmup.base10_parse::<u32>().ok());
     let level = &program.levels[index];
     let (Some(literal), Some(own)) = (&level.warmup, warmup(level)) else { return };
-    let above = (0..graph.levels()).filter(|&above| graph.passes(above, index));
+    let above = (0..graph.levels()).filter(|&above| graph.answers_to(index, above));
     let mut begins = above.filter_map(|above| Some((&program.levels[above].name, warmup(&program.levels[above])?)));
     if let Some((above, begins)) = begins.find(|&(_, begins)| begins < own) {
         let (name, above) = (level.name.unraw(), above.unraw());
@@ -80,10 +79,6 @@ fn check_warmup(program: &Program, graph: &Graph, index: usize, report: &mut Rep
 
 pub(super) fn is_number(setting: &&Setting) -> bool {
     matches!(setting.value.kind, ValueKind::Integer(_))
-}
-
-pub(super) fn setting<'a>(call: &'a Call, name: &str) -> Option<&'a Setting> {
-    call.settings.iter().find(|setting| setting.name.as_ref().is_some_and(|of| of == name))
 }
 
 /// A best response that is held by a constraint does not follow from the loss alone.
@@ -102,16 +97,17 @@ fn check_projection(level: &Level, method: &Call, report: &mut Report) {
 
 /// Steps that rest on best responses below cannot be taken again without them.
 fn check_replay(program: &Program, graph: &Graph, index: usize, call: &Call, report: &mut Report) {
-    let below = (0..graph.levels()).find(|&below| graph.passes(index, below));
-    if let Some(below) = below.filter(|_| call.name == EVOLUTION) {
+    let below = (0..graph.levels()).find(|&below| graph.answers_to(below, index));
+    if let Some(below) = below.filter(|_| call.method().is_some_and(|row| row.way == Way::Replays)) {
         let name = |index: usize| program.levels[index].name.unraw();
         report.error(
             &call.name,
             format!(
-                "`{EVOLUTION}` takes the steps of `{0}` again, but they rest on the best response of `{1}`, which is not \
+                "`{2}` takes the steps of `{0}` again, but they rest on the best response of `{1}`, which is not \
                  found again; choose `forward_gradient` for `{0}`, or `{UNROLLED}`",
                 name(index),
-                name(below)
+                name(below),
+                call.name
             ),
         );
     }
@@ -120,7 +116,7 @@ fn check_replay(program: &Program, graph: &Graph, index: usize, call: &Call, rep
 fn check_place(program: &Program, graph: &Graph, index: usize, call: &Call, report: &mut Report) {
     let name = |index: usize| program.levels[index].name.unraw().to_string();
     let remedy = "choose an implicit method, such as `cg`";
-    let above = (0..graph.levels()).find(|&above| graph.passes(above, index) && graph.is_passed(above)).map(name);
+    let above = (0..graph.levels()).find(|&above| graph.answers_to(index, above) && graph.is_passed(above)).map(name);
     if let Some(above) = above.as_ref().filter(|_| call.name != UNROLLED) {
         report.error(
             &call.name,
@@ -140,7 +136,7 @@ fn check_place(program: &Program, graph: &Graph, index: usize, call: &Call, repo
                 name(below)
             ),
         );
-    } else if let (Some(above), Some(memory)) = (&above, setting(call, "memory").filter(is_number)) {
+    } else if let (Some(above), Some(memory)) = (&above, call.setting("memory").filter(is_number)) {
         report.error(
             &memory.value.tokens,
             format!(
@@ -149,7 +145,7 @@ fn check_place(program: &Program, graph: &Graph, index: usize, call: &Call, repo
                 name(index)
             ),
         );
-    } else if let Some(peer) = (0..graph.levels()).find_map(|of| graph.sends_back(of, index)) {
+    } else if let Some(peer) = graph.peer(index) {
         report.error(
             &call.name,
             format!(

@@ -1,11 +1,11 @@
 //! Levels whose tasks are computed together: several tasks, each of which begins anew and is differentiated step by step.
 
+use betty_schema::Graph;
 use syn::LitInt;
 use syn::ext::IdentExt;
 
-use super::unrolled::{UNROLLED, is_number, setting};
+use super::unrolled::{UNROLLED, is_number};
 use crate::ast::{Level, Program};
-use crate::graph::Graph;
 use crate::report::Report;
 
 pub(super) fn check(program: &Program, graph: &Graph, report: &mut Report) {
@@ -50,7 +50,7 @@ fn obstacle(program: &Program, graph: &Graph, index: usize) -> Option<String> {
             return Some(format!("`{}` waits for `{lower_name}` too", name(other)));
         }
         let is_whole = below.hypergradient.as_ref().is_some_and(|call| {
-            ["truncate", "memory"].iter().all(|option| !setting(call, option).is_some_and(|of| is_number(&of)))
+            ["truncate", "memory"].iter().all(|option| !call.setting(option).is_some_and(|of| is_number(&of)))
         });
         if method(below).is_none_or(|method| method != UNROLLED) || !is_whole {
             return Some(format!("`{lower_name}` is not differentiated by `{UNROLLED}` through all its steps"));

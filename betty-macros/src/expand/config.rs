@@ -1,15 +1,15 @@
 //! The config struct, whose default is the numbers written in the program.
 
+use betty_schema::{
+    ALL, BATCHES, CLIPS, Family, Given, METHODS, OPTIMIZERS, Opt, PRECISIONS, PROJECTIONS, Range, STARTS, TRANSFORMS,
+};
 use proc_macro2::{Literal, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::{LitBool, LitInt};
 
 use super::Names;
-use crate::ast::{Call, Header, Level, Setting, Value, ValueKind};
-use crate::methods::{
-    ALL, BATCHES, CLIPS, Entry, Family, METHODS, OPTIMIZERS, Opt, PRECISIONS, PROJECTIONS, Range, STARTS, TRANSFORMS,
-};
+use crate::ast::{Call, Header, Level, Value, ValueKind};
 
 pub(super) fn expand(header: &Header, names: &Names, levels: &[Level]) -> TokenStream {
     let vis = &header.vis;
@@ -113,14 +113,13 @@ fn count(literal: Option<&LitInt>, default: usize) -> Literal {
 /// program will not compile, but nothing else shall go wrong because of it.
 fn choice(call: Option<&Call>, family: &Family) -> TokenStream {
     let known = call.and_then(|call| family.find(&call.name.to_string()));
-    let Some(entry) = known.or(family.entries.first()) else {
+    let Some(row) = known.or(family.rows.first()) else {
         return TokenStream::new();
     };
-    let Entry { variant, config, options, .. } = entry;
-    let (variant, config) = (format_ident!("{variant}"), format_ident!("{config}"));
+    let (variant, config) = (format_ident!("{}", row.variant), format_ident!("{}", row.config()));
     let learnable = family.learnable;
     let family = format_ident!("{}", family.config);
-    let fields = options.iter().map(|option| {
+    let fields = row.options.iter().map(|option| {
         let name = format_ident!("{}", option.name);
         let value = call
             .and_then(|call| given(call, option))
@@ -129,7 +128,7 @@ fn choice(call: Option<&Call>, family: &Family) -> TokenStream {
         if !(learnable && option.range.is_learnable()) {
             return quote!(#name: #value);
         }
-        match call.and_then(|call| setting(call, option)).and_then(|setting| learned(&setting.value)) {
+        match call.and_then(|call| call.setting(option.name)).and_then(|setting| learned(&setting.value)) {
             Some(learned) => quote!(#name: #learned),
             None => quote!(#name: ::betty_runtime::Hyperparameter::Fixed(#value)),
         }
@@ -139,13 +138,8 @@ fn choice(call: Option<&Call>, family: &Family) -> TokenStream {
     }
 }
 
-fn setting<'a>(call: &'a Call, option: &Opt) -> Option<&'a Setting> {
-    let is_option = |name: &syn::Ident| name == option.name;
-    call.settings.iter().find(|setting| setting.name.as_ref().is_some_and(is_option))
-}
-
 fn given(call: &Call, option: &Opt) -> Option<TokenStream> {
-    literal(option.range, &text(&setting(call, option)?.value)?)
+    literal(option.range, &text(&call.setting(option.name)?.value)?)
 }
 
 /// A number that a level learns.
@@ -155,8 +149,8 @@ fn learned(value: &Value) -> Option<TokenStream> {
         ValueKind::Parameters { transform, level, path } => (transform.as_ref(), level, path.as_str()),
         _ => return None,
     };
-    let known = transform.and_then(|transform| TRANSFORMS.iter().find(|(name, _)| transform == name));
-    let transform = format_ident!("{}", known.map_or("Identity", |(_, variant)| *variant));
+    let known = transform.and_then(|transform| TRANSFORMS.find(&transform.to_string()));
+    let transform = format_ident!("{}", known.map_or("Identity", |word| word.variant));
     let level = level.unraw().to_string();
     Some(quote! {
         ::betty_runtime::Hyperparameter::learned(::betty_runtime::Transform::#transform, #level, #path)
@@ -191,7 +185,7 @@ fn literal(range: Range, text: &str) -> Option<TokenStream> {
         Range::Number | Range::Positive | Range::NonNegative | Range::Fraction => {
             let number: f64 = text.parse().ok()?;
             // A literal has no sign of its own.
-            let size = range.contains(number).then(|| Literal::f64_unsuffixed(number.abs()))?;
+            let size = range.accepts(Given::Number(number)).then(|| Literal::f64_unsuffixed(number.abs()))?;
             Some(if number.is_sign_negative() { quote!(-#size) } else { quote!(#size) })
         }
         Range::Flag => {
@@ -199,29 +193,25 @@ fn literal(range: Range, text: &str) -> Option<TokenStream> {
             Some(quote!(#flag))
         }
         Range::Batch => {
-            let (_, variant) = BATCHES.iter().find(|(word, _)| *word == text)?;
-            let variant = format_ident!("{variant}");
+            let variant = format_ident!("{}", BATCHES.find(text)?.variant);
             Some(quote!(::betty_runtime::LowerBatch::#variant))
         }
     }
 }
 
 fn start(call: Option<&Call>) -> TokenStream {
-    let known = call.and_then(|call| STARTS.iter().find(|(name, _)| call.name == name));
-    let (_, variant) = known.unwrap_or(&STARTS[0]);
-    let variant = format_ident!("{variant}");
+    let known = call.and_then(|call| STARTS.find(&call.name.to_string()));
+    let variant = format_ident!("{}", known.unwrap_or(&STARTS.words[0]).variant);
     quote!(::betty_runtime::Start::#variant)
 }
 
 fn precision(call: &Call) -> Option<TokenStream> {
-    let (_, variant) = PRECISIONS.iter().find(|(name, _)| call.name == name)?;
-    let variant = format_ident!("{variant}");
+    let variant = format_ident!("{}", PRECISIONS.find(&call.name.to_string())?.variant);
     Some(quote!(::betty_runtime::Precision::#variant))
 }
 
 fn clip(call: &Call) -> Option<TokenStream> {
-    let (_, variant) = CLIPS.iter().find(|(name, _)| call.name == name)?;
-    let variant = format_ident!("{variant}");
+    let variant = format_ident!("{}", CLIPS.find(&call.name.to_string())?.variant);
     let limit = literal(Range::Positive, &text(&call.settings.first()?.value)?)?;
     Some(quote!(::betty_runtime::Clip::#variant(#limit)))
 }

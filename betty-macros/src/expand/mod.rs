@@ -4,6 +4,7 @@ mod config;
 mod loss;
 mod schedule;
 
+use betty_schema::Way;
 use proc_macro2::{Literal, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
@@ -12,7 +13,6 @@ use syn::{Attribute, Ident};
 
 use crate::ast::{Header, Level, Program};
 use crate::check::Checked;
-use crate::methods::CUSTOM;
 
 /// Writes the program; after errors as much of it as is known, so that code which uses it brings up no errors of its
 /// own.
@@ -146,7 +146,8 @@ fn multilevel_impl(names: &Names, levels: &[Level], checked: &Checked) -> TokenS
 /// `fn custom_method`, if a level has one.
 fn custom_method(levels: &[Level]) -> TokenStream {
     let arms = levels.iter().enumerate().filter_map(|(index, level)| {
-        let call = level.hypergradient.as_ref().filter(|call| call.name == CUSTOM)?;
+        let call =
+            level.hypergradient.as_ref().filter(|call| call.method().is_some_and(|row| row.way == Way::Given))?;
         let value = call.unnamed()?;
         let number = Literal::usize_unsuffixed(index);
         // At the value, so that a type that is no method is an error there.

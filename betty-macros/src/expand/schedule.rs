@@ -1,12 +1,12 @@
 //! `const SCHEDULE`: the levels, their edges and the sweep of each, as data that can be printed.
 
+use betty_schema::Graph;
 use proc_macro2::{Delimiter, Literal, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote_spanned};
 use syn::ext::IdentExt;
 
 use super::Names;
 use crate::ast::Level;
-use crate::graph::Graph;
 
 pub(super) fn expand(names: &Names, levels: &[Level], graph: &Graph) -> TokenStream {
     let program = names.program.unraw().to_string();

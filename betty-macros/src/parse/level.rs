@@ -1,5 +1,6 @@
 //! `level name: Module { field: value, … }`
 
+use betty_schema::{FIELDS, Field, Key, did_you_mean, field, listed, suggestion};
 use proc_macro2::TokenStream;
 use syn::ext::IdentExt;
 use syn::parse::ParseStream;
@@ -9,8 +10,7 @@ use syn::{Attribute, ExprPath, Ident, LitBool, LitInt, Result, Token, Type, brac
 use super::keyword;
 use super::value::{call, rest_of_setting, rest_of_value, skip_value, starts_field};
 use crate::ast::Level;
-use crate::methods::{FIELDS, Field, Key, field};
-use crate::report::{Report, did_you_mean, listed, suggestion};
+use crate::report::Report;
 
 /// Reads a level; `Err` only where its header is broken, so that nothing of it is known.
 pub(super) fn level(input: ParseStream<'_>, report: &mut Report, lost_edge: &mut bool) -> Result<Level> {

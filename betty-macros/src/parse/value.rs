@@ -1,5 +1,6 @@
 //! The values of fields: names with settings, literals, and where a value ends.
 
+use betty_schema::Field;
 use proc_macro2::{TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::ext::IdentExt;
@@ -8,7 +9,6 @@ use syn::{Expr, Ident, Lit, Member, Result, Token, parenthesized, token};
 
 use super::skip_one;
 use crate::ast::{Call, Setting, Value, ValueKind};
-use crate::methods::Field;
 use crate::report::Report;
 
 /// `name` or `name(setting = value, …)`

@@ -5,11 +5,9 @@ mod edges;
 mod expansion;
 mod fields;
 mod learned;
-mod manual;
 mod options;
 mod recovery;
 mod steps;
-mod sweeps;
 
 use proc_macro2::{LineColumn, TokenStream};
 

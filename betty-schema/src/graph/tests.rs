@@ -1,16 +1,17 @@
 //! What each hypergradient passes through, on graphs of every shape.
 
-use crate::graph::{Graph, Through};
+use super::{Edges, Graph, Stop};
 
 /// Levels as `(upper, lower)`, uppermost first.
 fn graph(levels: &[(&[usize], &[usize])]) -> Graph {
     let (upper, lower) = levels.iter().map(|(upper, lower)| (upper.to_vec(), lower.to_vec())).unzip();
-    Graph::new(upper, lower)
+    let (start, hyperparameters) = (vec![None; levels.len()], vec![Vec::new(); levels.len()]);
+    Graph::new(Edges { upper, lower, start, hyperparameters })
 }
 
 #[track_caller]
 fn assert_sweep(graph: &Graph, level: usize, expected: &[(usize, &[usize])]) {
-    let expected: Vec<Through> = expected.iter().map(|&(level, into)| Through { level, into: into.to_vec() }).collect();
+    let expected: Vec<Stop> = expected.iter().map(|&(level, into)| Stop { level, into: into.to_vec() }).collect();
     assert_eq!(graph.sweep(level), expected);
 }
 
@@ -94,7 +95,12 @@ fn levels_that_depend_on_each_other_come_after_their_own_stops() {
 /// A start is as good as an entry of `upper`: the best response depends on where the steps began.
 #[test]
 fn a_start_is_a_way_up() {
-    let graph = Graph::with_steps(vec![vec![]; 2], vec![vec![1], vec![]], vec![None, Some(0)], vec![vec![]; 2]);
+    let graph = Graph::new(Edges {
+        upper: vec![vec![]; 2],
+        lower: vec![vec![1], vec![]],
+        start: vec![None, Some(0)],
+        hyperparameters: vec![vec![]; 2],
+    });
     assert_sweep(&graph, 0, &[(1, &[0])]);
 }
 

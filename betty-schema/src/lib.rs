@@ -1,0 +1,26 @@
+//! What the macro and the runtime of betty both know: what may be written, the graph of levels, and the rules.
+//!
+//! No tensors and no tokens. [`METHODS`], [`OPTIMIZERS`], [`PROJECTIONS`] and [`FIELDS`] are the tables: one row for each
+//! name, with its options, their ranges, defaults and meanings. Parsing, config structs, checks, suggestions and the
+//! [`manual`] follow from them. [`Graph`] computes what each hypergradient passes through.
+
+mod fields;
+mod graph;
+pub mod manual;
+mod methods;
+mod names;
+mod optimizers;
+mod projections;
+mod range;
+mod table;
+mod words;
+
+pub use fields::{FIELDS, Field, Holds, Key, field};
+pub use graph::{Circle, Edges, Graph, Stop};
+pub use methods::METHODS;
+pub use names::{did_you_mean, listed, suggestion};
+pub use optimizers::OPTIMIZERS;
+pub use projections::PROJECTIONS;
+pub use range::{ALL, Given, Range};
+pub use table::{Family, Opt, Row, Seen, Way};
+pub use words::{BATCHES, CLIPS, PRECISIONS, STARTS, TRANSFORMS, Word, Words};

@@ -1,0 +1,171 @@
+//! The shape of the tables: a family of names, each with options.
+
+use crate::range::Range;
+
+/// A field whose value is a name with options, and the names it knows.
+pub struct Family {
+    /// What one of the names is called in a sentence.
+    pub noun: &'static str,
+    /// What several are called.
+    pub nouns: &'static str,
+    /// The key of a JSON object that holds the name.
+    pub tag: &'static str,
+    /// Completes "… must be" for JSON that is no such object.
+    pub expected: &'static str,
+    /// The heading of the manual's column of formulas.
+    pub column: &'static str,
+    /// The enum of the runtime that holds the choice.
+    pub config: &'static str,
+    /// The documentation of that enum.
+    pub about: &'static str,
+    /// Whether levels above can learn its numbers.
+    pub learnable: bool,
+    /// One row for each name, in the order in which errors and the manual list them.
+    pub rows: &'static [Row],
+}
+
+impl Family {
+    /// The row of that name.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<&'static Row> {
+        self.rows.iter().find(|row| row.name == name)
+    }
+
+    /// All names.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.rows.iter().map(|row| row.name)
+    }
+}
+
+/// A method, an optimizer or a projection.
+pub struct Row {
+    /// The name, in programs and in JSON.
+    pub name: &'static str,
+    /// The variant of [`Family::config`], and the start of the name of the struct inside it, whose fields are the options.
+    pub variant: &'static str,
+    /// What it is, in a few words.
+    pub title: &'static str,
+    /// What it computes, as the manual's table says it.
+    pub formula: &'static str,
+    /// The documentation of the struct.
+    pub about: &'static str,
+    /// For a method: what it looks at.
+    pub way: Way,
+    /// The options, in the order of the struct's fields.
+    pub options: &'static [Opt],
+}
+
+impl Row {
+    /// The option of that name.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<&'static Opt> {
+        self.options.iter().find(|option| option.name == name)
+    }
+
+    /// The names of all options.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.options.iter().map(|option| option.name)
+    }
+
+    /// The struct that holds the options.
+    #[must_use]
+    pub fn config(&self) -> String {
+        format!("{}Config", self.variant)
+    }
+}
+
+/// What a method looks at to push a cotangent through a best response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// The linear system that the best response solves. Rows that are no methods have this as well.
+    System,
+    /// The step that the level's optimizer would take next.
+    NextStep,
+    /// What the user's own method looks at, a value in the program.
+    Given,
+    /// The level's own steps, each kept and differentiated in reverse.
+    Reverse,
+    /// The level's own steps, with tangents that are carried along.
+    Tangents,
+    /// The level's own steps, taken again from displaced parameters above.
+    Replays,
+}
+
+impl Way {
+    /// Whether the method goes through the level's own steps, and so sees where they begin and what they are projected to.
+    #[must_use]
+    pub fn goes_through_steps(self) -> bool {
+        matches!(self, Self::Reverse | Self::Tangents | Self::Replays)
+    }
+}
+
+/// An option of a method, an optimizer or a projection.
+#[derive(Clone, Copy)]
+pub struct Opt {
+    /// The name.
+    pub name: &'static str,
+    /// What it accepts.
+    pub range: Range,
+    /// As Rust and JSON both write it; an option without a default has to be given.
+    pub default: Option<&'static str>,
+    /// What it says, in one line.
+    pub meaning: &'static str,
+    /// What of it a device computes with.
+    pub seen: Seen,
+}
+
+/// What of a number a device computes with, and so what has to fit into a level's float type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// Nothing: it stays on the host.
+    Nothing,
+    /// The number.
+    Number,
+    /// The number and its square.
+    Square,
+    /// The number and its inverse.
+    Inverse,
+}
+
+impl Opt {
+    pub(crate) const fn required(name: &'static str, range: Range, meaning: &'static str) -> Self {
+        Self { name, range, default: None, meaning, seen: Seen::Number }
+    }
+
+    pub(crate) const fn new(name: &'static str, range: Range, default: &'static str, meaning: &'static str) -> Self {
+        Self { name, range, default: Some(default), meaning, seen: Seen::Number }
+    }
+
+    /// The device sees this of the number.
+    pub(crate) const fn seen(mut self, seen: Seen) -> Self {
+        self.seen = seen;
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use crate::{Given, METHODS, OPTIMIZERS, PROJECTIONS};
+
+    #[test]
+    fn names_are_given_once_and_defaults_lie_in_their_ranges() {
+        let mut names = BTreeSet::new();
+        for row in [&METHODS, &OPTIMIZERS, &PROJECTIONS].into_iter().flat_map(|family| family.rows) {
+            assert!(names.insert(row.name), "`{}` has two rows", row.name);
+            let mut options = BTreeSet::new();
+            for option in row.options {
+                assert!(options.insert(option.name), "`{}` has two options `{}`", row.name, option.name);
+                let Some(text) = option.default else { continue };
+                let value = match (text.parse(), text.parse(), text.parse()) {
+                    (Ok(integer), _, _) => Given::Integer(integer),
+                    (_, Ok(number), _) => Given::Number(number),
+                    (_, _, Ok(flag)) => Given::Flag(flag),
+                    _ => Given::Word(text),
+                };
+                assert!(option.range.accepts(value), "`{}` of `{}` is {text}", option.name, row.name);
+            }
+        }
+    }
+}
