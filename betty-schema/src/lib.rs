@@ -1,7 +1,7 @@
-//! What the macro and the runtime of betty both know: what may be written, the graph of levels, and the rules.
+//! What may be written in a program of betty, and the graph of its levels.
 //!
 //! No tensors and no tokens. [`METHODS`], [`OPTIMIZERS`], [`PROJECTIONS`] and [`FIELDS`] are the tables: one row for each
-//! name, with its options, their ranges, defaults and meanings. Parsing, config structs, checks, suggestions and the
+//! name, with its options, their ranges, defaults and meanings. What `multilevel!` and a config accept and the tables of the
 //! [`manual`] follow from them. [`Graph`] computes what each hypergradient passes through.
 
 mod fields;

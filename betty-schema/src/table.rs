@@ -16,8 +16,6 @@ pub struct Family {
     pub column: &'static str,
     /// The enum of the runtime that holds the choice.
     pub config: &'static str,
-    /// The documentation of that enum.
-    pub about: &'static str,
     /// Whether levels above can learn its numbers.
     pub learnable: bool,
     /// One row for each name, in the order in which errors and the manual list them.
@@ -43,12 +41,8 @@ pub struct Row {
     pub name: &'static str,
     /// The variant of [`Family::config`], and the start of the name of the struct inside it, whose fields are the options.
     pub variant: &'static str,
-    /// What it is, in a few words.
-    pub title: &'static str,
     /// What it computes, as the manual's table says it.
     pub formula: &'static str,
-    /// The documentation of the struct.
-    pub about: &'static str,
     /// For a method: what it looks at.
     pub way: Way,
     /// The options, in the order of the struct's fields.

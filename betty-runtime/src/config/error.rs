@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use betty_schema::did_you_mean;
 use thiserror::Error;
 
 use crate::json::JsonError;
@@ -390,10 +391,6 @@ pub(crate) fn suggestion<'a>(name: &str, known: impl IntoIterator<Item = &'a str
         .filter(|(score, _)| *score > ALIKE)
         .max_by(|(a, _), (b, _)| a.total_cmp(b))
         .map(|(_, candidate)| candidate)
-}
-
-fn did_you_mean(suggestion: Option<&str>) -> String {
-    suggestion.map_or_else(String::new, |name| format!(" (did you mean `{name}`?)"))
 }
 
 fn listed(names: &[String]) -> String {

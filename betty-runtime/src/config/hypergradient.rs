@@ -6,9 +6,10 @@
 
 use std::str::FromStr;
 
+use betty_schema::METHODS;
 use serde::{Deserialize, Serialize};
 
-use super::check::METHODS;
+use super::check::unknown_in;
 use super::error::ConfigError;
 
 /// A method and its numbers; in JSON `{"method": "cg", "iterations": 20}`.
@@ -112,7 +113,7 @@ impl FromStr for HypergradientConfig {
             "forward_gradient" => Self::ForwardGradient(ForwardGradientConfig::default()),
             "evolution" => Self::Evolution(EvolutionConfig::default()),
             "custom" => Self::Custom(CustomConfig::default()),
-            _ => return Err(METHODS.unknown("method", name)),
+            _ => return Err(unknown_in(&METHODS, "method", name)),
         })
     }
 }

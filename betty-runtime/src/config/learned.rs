@@ -1,6 +1,8 @@
 //! What can be wrong with learned numbers: how they are written, and which level learns them.
 
-use super::check::{OPTIMIZERS, Range, unknown};
+use betty_schema::{OPTIMIZERS, Range, TRANSFORMS};
+
+use super::check::unknown;
 use super::error::ConfigError;
 use super::{Learned, LevelConfig, OptimizerConfig, Transform};
 use crate::schedule::Schedule;
@@ -9,9 +11,7 @@ use crate::schedule::Schedule;
 pub(super) fn check_text(text: &str, range: Range, path: &str) -> Result<(), ConfigError> {
     let refused = |expected| ConfigError::Value { path: path.to_owned(), value: format!("{text:?}"), expected };
     let learned = Learned::parse(path, text)?;
-    let learned = learned.ok_or_else(|| {
-        refused("a number, or the path of the parameters of a level above, as in `exp(rates.log_lr)`")
-    })?;
+    let learned = learned.ok_or_else(|| refused(TRANSFORMS.expected))?;
     match (range, learned.transform) {
         (Range::Fraction, Transform::Exp | Transform::Softplus) => {
             Err(refused("less than 1; use `sigmoid`, which stays below"))
@@ -29,8 +29,11 @@ pub(super) fn check_names(level: &str, optimizer: &OptimizerConfig, levels: &[&s
     let path = format!("{level}.optimizer.{option}");
     // A lone word was probably not meant to be a level.
     let is_word = learned.transform == Transform::Identity && learned.path.is_empty();
-    Err(match OPTIMIZERS.range(optimizer.name(), option).filter(|_| is_word) {
-        Some(range) => ConfigError::Value { path, value: format!("{:?}", learned.level), expected: range.describe() },
+    let known = OPTIMIZERS.find(optimizer.name()).and_then(|row| row.find(option));
+    Err(match known.filter(|_| is_word) {
+        Some(option) => {
+            ConfigError::Value { path, value: format!("{:?}", learned.level), expected: option.range.describe() }
+        }
         None => unknown(&path, "level", &learned.level, levels),
     })
 }

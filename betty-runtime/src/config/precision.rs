@@ -20,9 +20,6 @@ pub enum Precision {
 }
 
 impl Precision {
-    /// Every type by its name in programs and JSON.
-    pub(crate) const NAMES: [&str; 3] = ["f32", "bf16", "f16"];
-
     /// Burn's name of the type.
     #[must_use]
     pub fn dtype(self) -> DType {

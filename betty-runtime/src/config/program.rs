@@ -3,11 +3,12 @@
 use std::fs;
 use std::path::Path;
 
+use betty_schema::{Family, METHODS, OPTIMIZERS, PROJECTIONS};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::check::{self, Family, METHODS, OPTIMIZERS, PROJECTIONS};
+use super::check;
 use super::error::ConfigError;
 use super::{HypergradientConfig, LevelConfig, Start, edges, learned, together};
 use crate::file::replace;

@@ -1,15 +1,12 @@
 //! Numbers that a level's float type turns into zero or infinity.
 
+use betty_schema::{Family, METHODS, OPTIMIZERS, PROJECTIONS, Seen};
 use burn::tensor::{DType, TensorData};
 use serde_json::Value;
 
-use super::check::{Family, METHODS, OPTIMIZERS, PROJECTIONS, Range};
 use super::error::ConfigError;
 use super::program::to_object;
 use super::{Hyperparameter, LevelConfig, OptimizerConfig};
-
-/// Numbers that stay on the host.
-const ON_HOST: [&str; 2] = ["tolerance", "lr_decay"];
 
 /// A number as it is used.
 struct Used {
@@ -70,17 +67,16 @@ pub(crate) fn check_rounded(
 /// The floats among the options of a family, and what is made of them.
 fn floats(path: &str, value: &Value, family: &Family) -> Vec<Used> {
     let Some(name) = value.get(family.tag).and_then(Value::as_str) else { return Vec::new() };
-    let entry = family.entries.iter().find(|entry| entry.name == name);
-    let options = entry.into_iter().flat_map(|entry| entry.options);
-    let floats = options.filter(|(option, range, _)| range.is_float() && !ON_HOST.contains(option));
-    let used = floats.filter_map(|(option, ..)| Some((*option, value.get(option)?.as_f64()?)));
+    let options = family.find(name).into_iter().flat_map(|row| row.options);
+    let floats = options.filter(|option| option.range.is_float() && option.seen != Seen::Nothing);
+    let used = floats.filter_map(|option| Some((option, value.get(option.name)?.as_f64()?)));
     used.flat_map(|(option, number)| {
-        let derived = match option {
-            "radius" => Some(("the square of which", number * number)),
-            "perturbation" | "multiplier" => Some(("the inverse of which", 1.0 / number)),
-            _ => None,
+        let derived = match option.seen {
+            Seen::Square => Some(("the square of which", number * number)),
+            Seen::Inverse => Some(("the inverse of which", 1.0 / number)),
+            Seen::Nothing | Seen::Number => None,
         };
-        let use_of = |(what, used)| Used { path: format!("{path}.{option}"), number, what, used };
+        let use_of = |(what, used)| Used { path: format!("{path}.{}", option.name), number, what, used };
         [Some(("which", number)), derived].into_iter().flatten().map(use_of).collect::<Vec<_>>()
     })
     .collect()
@@ -108,10 +104,4 @@ fn first_epsilon(level: &str, config: &LevelConfig) -> Option<Used> {
     let (Hyperparameter::Fixed(number), Some(beta_2)) = (epsilon, beta_2.fixed()) else { return None };
     let (path, used) = (format!("{level}.optimizer.epsilon"), number * (1.0 - beta_2).sqrt());
     Some(Used { path, number: *number, what: "√(1 − β₂) times which", used })
-}
-
-impl Range {
-    fn is_float(self) -> bool {
-        matches!(self, Range::Number | Range::Positive | Range::NonNegative | Range::Fraction)
-    }
 }

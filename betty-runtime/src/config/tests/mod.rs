@@ -6,10 +6,10 @@ mod valid;
 use std::fs;
 use std::path::PathBuf;
 
+use betty_schema::{METHODS, OPTIMIZERS, PROJECTIONS};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::check::{METHODS, OPTIMIZERS, PROJECTIONS, Presence};
 use super::*;
 use crate::schedule::{LevelSpec, Schedule, Through};
 
@@ -216,7 +216,7 @@ fn errors_of_files_name_the_file() {
 
 #[test]
 fn methods_are_found_by_name() {
-    for entry in METHODS.entries {
+    for entry in METHODS.rows {
         let method: HypergradientConfig = entry.name.parse().expect("the table lists it");
         assert_eq!(method.name(), entry.name);
         assert_eq!(method.batch(), LowerBatch::Last);
@@ -225,40 +225,28 @@ fn methods_are_found_by_name() {
     assert!(error.to_string().contains("did you mean `neumann`?"), "{error}");
 }
 
-/// The macro has a table of its own, which its tests hold against the same manual.
+/// The config structs stand beside the tables: options and defaults have to be the same.
 #[test]
-fn ranges_and_defaults_are_those_of_the_manual() {
-    const MANUAL: &str = include_str!("../../../../betty-macros/docs/multilevel.md");
-    for (noun, family) in [("method", &METHODS), ("optimizer", &OPTIMIZERS), ("projection", &PROJECTIONS)] {
-        let heading = format!("| {noun} | option | must be | default | meaning |");
-        let mut rows = MANUAL.lines().skip_while(|line| *line != heading).skip(2);
-        for entry in family.entries {
-            let defaults = match noun {
-                "method" => serde_json::from_value::<HypergradientConfig>(json!({ "method": entry.name }))
-                    .and_then(serde_json::to_value),
-                "projection" => serde_json::from_value::<ProjectionConfig>(json!({ "name": entry.name }))
-                    .and_then(serde_json::to_value),
-                _ => serde_json::from_value::<OptimizerConfig>(json!({ "name": entry.name, "lr": 1 }))
-                    .and_then(serde_json::to_value),
-            };
-            let defaults = defaults.expect("all but the learning rate has a default");
-            for &(option, range, presence) in entry.options {
-                let row = rows.next().expect("the manual has a row for each option");
-                let cells: Vec<&str> = row.split('|').map(str::trim).collect();
-                assert_eq!(cells[1], format!("`{}`", entry.name));
-                assert_eq!(cells[2], format!("`{option}`"));
-                assert_eq!(cells[3], range.describe(), "{row}");
-                if presence == Presence::Required {
-                    assert_eq!(cells[4], "required", "{row}");
-                } else {
-                    let text = cells[4].trim_matches('`');
-                    let default = serde_json::from_str(text).unwrap_or_else(|_| Value::from(text));
-                    assert_eq!(default, defaults[option], "{row}");
-                }
+fn options_and_defaults_are_those_of_the_tables() {
+    for family in [&METHODS, &OPTIMIZERS, &PROJECTIONS] {
+        for row in family.rows {
+            let mut text = json!({ family.tag: row.name });
+            for required in row.options.iter().filter(|option| option.default.is_none()) {
+                text[required.name] = json!(1.0);
             }
-            let named = defaults.as_object().map_or(0, serde_json::Map::len);
-            assert_eq!(named, entry.options.len() + 1, "every field of `{}` has a range", entry.name);
+            let defaults = match family.noun {
+                "method" => serde_json::from_value::<HypergradientConfig>(text).and_then(serde_json::to_value),
+                "projection" => serde_json::from_value::<ProjectionConfig>(text).and_then(serde_json::to_value),
+                _ => serde_json::from_value::<OptimizerConfig>(text).and_then(serde_json::to_value),
+            };
+            let defaults = defaults.expect("all but what is required has a default");
+            for option in row.options {
+                let Some(text) = option.default else { continue };
+                let default = serde_json::from_str(text).unwrap_or_else(|_| Value::from(text));
+                assert_eq!(defaults[option.name], default, "`{}` of `{}`", option.name, row.name);
+            }
+            let fields = defaults.as_object().map_or(0, serde_json::Map::len);
+            assert_eq!(fields, row.options.len() + 1, "every field of `{}` has a row", row.name);
         }
-        assert!(!rows.next().is_some_and(|row| row.starts_with("| `")), "the manual has no other {noun}s");
     }
 }
