@@ -10,7 +10,7 @@ use crate::data::{IdxError, NoiseError, SplitError};
 use crate::device::DeviceError;
 use crate::output::OutputError;
 use crate::plot::PlotError;
-use crate::saved::SavedRunError;
+use crate::saved::error::SavedRunError;
 
 /// Why there are no results.
 #[derive(thiserror::Error)]

@@ -3,7 +3,8 @@
 use betty_schema::{CLIPS, Family, Given, METHODS, OPTIMIZERS, PRECISIONS, PROJECTIONS, Range, STARTS};
 use serde_json::{Map, Value};
 
-use super::error::{ConfigError, suggestion};
+use super::error::ConfigError;
+use super::unknown::{unknown, unknown_in};
 use super::{ProjectionConfig, learned};
 
 const PATHS: &str = "a list of paths in the level's module, such as `[\"encoder.norm\"]`";
@@ -152,21 +153,5 @@ pub(crate) fn accepts(optimizer: &str, option: &str, number: f64) -> Result<(), 
     match OPTIMIZERS.find(optimizer).and_then(|row| row.find(option)) {
         Some(option) if !option.range.accepts(Given::Number(number)) => Err(option.range.describe()),
         _ => Ok(()),
-    }
-}
-
-/// The error for a name that is none of a family's.
-pub(super) fn unknown_in(family: &Family, path: &str, name: &str) -> ConfigError {
-    unknown(path, family.noun, name, &family.names().collect::<Vec<_>>())
-}
-
-/// The error for a name that is none of the known.
-pub(super) fn unknown(path: &str, noun: &'static str, name: &str, known: &[&str]) -> ConfigError {
-    ConfigError::Unknown {
-        path: path.to_owned(),
-        noun,
-        name: name.to_owned(),
-        suggestion: suggestion(name, known.iter().copied()).map(str::to_owned),
-        known: known.iter().map(|&name| name.to_owned()).collect(),
     }
 }

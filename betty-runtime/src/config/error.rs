@@ -380,19 +380,6 @@ impl From<JsonError> for ConfigError {
     }
 }
 
-/// How alike two names must be (Jaro-Winkler, 1 is equal) before one is offered for the other.
-const ALIKE: f64 = 0.8;
-
-/// The known name that is most like this one.
-pub(crate) fn suggestion<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    known
-        .into_iter()
-        .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
-        .filter(|(score, _)| *score > ALIKE)
-        .max_by(|(a, _), (b, _)| a.total_cmp(b))
-        .map(|(_, candidate)| candidate)
-}
-
 fn listed(names: &[String]) -> String {
     let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
     match names.split_last() {

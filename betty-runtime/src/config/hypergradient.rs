@@ -9,8 +9,8 @@ use std::str::FromStr;
 use betty_schema::METHODS;
 use serde::{Deserialize, Serialize};
 
-use super::check::unknown_in;
 use super::error::ConfigError;
+use super::unknown::unknown_in;
 
 /// A method and its numbers; in JSON `{"method": "cg", "iterations": 20}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -5,7 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::error::{ConfigError, suggestion};
+use super::error::ConfigError;
+use super::unknown::unknown;
 
 /// A number of an optimizer. In JSON a number, or a text such as `"exp(rates.log_lr)"`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -103,13 +104,7 @@ impl Learned {
                 let Some(parameters) = rest.strip_suffix(')') else { return Ok(None) };
                 let name = name.trim();
                 let Some((_, transform)) = NAMES.iter().find(|(known, _)| *known == name) else {
-                    return Err(ConfigError::Unknown {
-                        path: place.to_owned(),
-                        noun: "transform",
-                        name: name.to_owned(),
-                        suggestion: suggestion(name, NAMES.map(|(name, _)| name)).map(str::to_owned),
-                        known: NAMES.iter().map(|(name, _)| (*name).to_owned()).collect(),
-                    });
+                    return Err(unknown(place, "transform", name, &NAMES.map(|(name, _)| name)));
                 };
                 (*transform, parameters.trim())
             }

@@ -2,8 +2,8 @@
 
 use betty_schema::{OPTIMIZERS, Range, TRANSFORMS};
 
-use super::check::unknown;
 use super::error::ConfigError;
+use super::unknown::unknown;
 use super::{Learned, LevelConfig, OptimizerConfig, Transform};
 use crate::schedule::Schedule;
 

@@ -15,12 +15,13 @@ mod rounded;
 #[cfg(test)]
 mod tests;
 mod together;
+mod unknown;
 
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::check::accepts;
 pub use self::error::ConfigError;
-pub(crate) use self::error::suggestion;
+
 pub use self::hypergradient::{
     CgConfig, CustomConfig, DenseConfig, EvolutionConfig, FiniteDifferenceConfig, ForwardConfig, ForwardGradientConfig,
     GmresConfig, HypergradientConfig, IdentityConfig, LowerBatch, MinresConfig, NeumannConfig, NystromConfig,
@@ -32,6 +33,7 @@ pub use self::precision::Precision;
 pub use self::program::ProgramConfig;
 pub use self::projection::{AtLeastConfig, ClampConfig, NormBallConfig, ProjectionConfig, SimplexConfig};
 pub(crate) use self::rounded::{check_rounded, rounded};
+pub(crate) use self::unknown::suggestion;
 
 /// The numbers of one level.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -147,12 +147,12 @@ impl Run {
     ) -> Result<(Found, Option<Evaluation>), EngineError> {
         let is_differentiated = self.program.levels[k].trajectory.is_some();
         let of = if is_differentiated { Use::Derivative } else { Use::Value };
-        let sample = self.sample(k, of)?;
-        self.program.prepare(functions, k, &sample, of)?;
+        let (sample, passings) = self.sample(k, of)?;
+        self.program.prepare(functions, k, &sample, &passings)?;
         let (mut found, evaluation) = match of {
-            Use::Value => (self.program.find_gradient(k, &sample)?, None),
+            Use::Value => (self.program.find_gradient(k, &sample, passings)?, None),
             Use::Derivative => {
-                let (found, evaluation) = self.program.find_evaluation(k, &sample)?;
+                let (found, evaluation) = self.program.find_evaluation(k, &sample, passings)?;
                 (found, Some(evaluation))
             }
         };

@@ -78,9 +78,9 @@ impl<P: Multilevel> Engine<P> {
 
 impl Run {
     fn look_at_gradient(&mut self, functions: &dyn LossFunctions, k: usize) -> Result<TotalGradient, EngineError> {
-        let sample = self.sample(k, Use::Value)?;
-        self.program.prepare(functions, k, &sample, Use::Value)?;
-        let found = self.program.find_gradient(k, &sample)?;
+        let (sample, passings) = self.sample(k, Use::Value)?;
+        self.program.prepare(functions, k, &sample, &passings)?;
+        let found = self.program.find_gradient(k, &sample, passings)?;
         self.tell_solves(k, &found.reports);
         self.program.total(k, found)
     }

@@ -1,8 +1,8 @@
 //! Changing a program between runs.
 
 use super::multilevel::Multilevel;
-use super::runaway::Usual;
 use super::train::Engine;
+use super::usual::Usual;
 use crate::config::ProgramConfig;
 use crate::error::EngineError;
 

@@ -12,9 +12,6 @@ use crate::error::EngineError;
 use crate::panic::caught;
 use crate::program::Walk;
 
-/// Says whether a run shall end.
-pub(super) type Stop = Box<dyn FnMut() -> bool>;
-
 impl<P: Multilevel> Engine<P> {
     /// Runs the schedule for a number of iterations. Can be called again to go on.
     ///

@@ -11,6 +11,7 @@ mod iterate;
 mod metrics;
 mod multilevel;
 mod news;
+mod periodic;
 mod progress;
 mod report;
 mod run;
@@ -20,6 +21,7 @@ mod saves;
 mod step;
 mod tasks;
 mod train;
+mod usual;
 mod validation;
 mod watch;
 

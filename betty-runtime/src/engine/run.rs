@@ -9,7 +9,7 @@ use super::watch::Watch;
 use crate::config::{HypergradientConfig, LowerBatch};
 use crate::error::EngineError;
 use crate::hypergradient::SolveReport;
-use crate::program::{Level, Program, Sample, Seeded, Turns, Use};
+use crate::program::{Level, Passings, Program, Sample, Seeded, Turns, Use};
 
 /// A run.
 pub(super) struct Run {
@@ -52,10 +52,10 @@ impl Run {
 
     /// The next batches for the total gradient of level `k`: its own, and those that levels below are differentiated on,
     /// of their last steps or fresh ones.
-    pub(super) fn sample(&mut self, k: usize, of: Use) -> Result<Sample, EngineError> {
+    pub(super) fn sample(&mut self, k: usize, of: Use) -> Result<(Sample, Passings), EngineError> {
         let own = self.data.next(&self.program.levels[k])?;
-        let stops = self.program.solved_stops(k, of)?;
-        self.sample_below(own, stops, Below::Configured)
+        let passings = self.program.passings(k, of)?;
+        Ok((self.sample_below(own, passings.solved(), Below::Configured)?, passings))
     }
 
     /// A sample with batches for these levels below.

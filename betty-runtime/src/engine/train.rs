@@ -5,7 +5,6 @@ use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
 use super::advance::Advance;
 use super::data::Data;
 use super::event::Event;
-use super::iterate::Stop;
 use super::multilevel::Multilevel;
 use super::run::Run;
 use super::saves::Saves;
@@ -24,7 +23,8 @@ pub struct Engine<P: Multilevel> {
     pub(super) validation: Option<Validation<P>>,
     pub(super) progress: bool,
     pub(super) saves: Option<Saves>,
-    pub(super) stop: Option<Stop>,
+    /// Says whether a run shall end.
+    pub(super) stop: Option<Box<dyn FnMut() -> bool>>,
     /// Why the program cannot run, after an edit that failed.
     pub(super) edit_failed: Option<String>,
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::event::{Event, Observer};
-use super::runaway::Usual;
+use super::usual::Usual;
 use crate::panic::{Panic, caught};
 
 /// The observers of a run, and what is known for their sake.

@@ -6,11 +6,12 @@ use std::rc::Rc;
 
 use super::Level;
 use super::cache::Bound;
+use super::keys::CurvatureKey;
 use super::losses::Losses;
 use crate::derivatives::{Curvature, Lagrangian, UnrolledSteps};
 use crate::error::EngineError;
 use crate::schedule::Schedule;
-use crate::steps::{Ground, Shape};
+use crate::steps::Ground;
 use crate::trace::AnyBatch;
 
 impl Losses {
@@ -51,20 +52,5 @@ impl Losses {
         let bound = Bound { most: self.bound.most.saturating_mul(levels), ..self.bound };
         let bytes = curvature.bytes();
         Ok(Rc::clone(self.curvatures.keep(own, Rc::new(RefCell::new(curvature)), bytes, bound, levels)))
-    }
-}
-
-/// What a Lagrangian depends on: the level, and on what it and its stops are differentiated.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct CurvatureKey {
-    pub(super) level: usize,
-    shapes: Vec<Shape>,
-}
-
-impl CurvatureKey {
-    fn new(schedule: &Schedule, level: usize, grounds: &BTreeMap<usize, Ground>) -> Self {
-        let stops = schedule.levels[level].sweep.iter().map(|stop| stop.level);
-        let all = std::iter::once(level).chain(stops);
-        CurvatureKey { level, shapes: all.map(|of| grounds[&of].shape()).collect() }
     }
 }

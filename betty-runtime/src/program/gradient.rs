@@ -4,11 +4,11 @@ use std::rc::Rc;
 
 use super::Program;
 use super::context::{Context, Solutions};
+use super::direct::Derivative;
 use super::losses::gather;
 use super::numbers::{Numbers, Told};
+use super::passings::Passings;
 use super::sample::Sample;
-use super::stops::Use;
-use crate::derivatives::{Launched, Variable};
 use crate::error::EngineError;
 use crate::execute::{Unread, Value, Vector};
 use crate::hypergradient::{Blocks, SolveReport};
@@ -43,26 +43,18 @@ pub(crate) struct Found {
     pub(crate) solutions: Solutions,
 }
 
-/// A loss with its direct derivatives.
-pub(super) struct Derivative {
-    /// In the level's own parameters.
-    pub(super) own: Vector,
-    /// In the parameters of levels below.
-    pub(super) below: Blocks,
-    /// The level's running statistics after the forward pass.
-    statistics: Vec<(usize, Value)>,
-    /// What the loss depends on.
-    pub(super) reads: Reads,
-    numbers: Numbers,
-}
-
 impl Program {
     /// Direct plus indirect gradient of level `k` on batches whose losses have been prepared, read and checked.
     ///
     /// # Errors
     /// [`EngineError`] when a number is not finite, or a method fails.
-    pub(crate) fn total_gradient(&mut self, k: usize, sample: &Sample) -> Result<TotalGradient, EngineError> {
-        let found = self.find_gradient(k, sample)?;
+    pub(crate) fn total_gradient(
+        &mut self,
+        k: usize,
+        sample: &Sample,
+        passings: Passings,
+    ) -> Result<TotalGradient, EngineError> {
+        let found = self.find_gradient(k, sample, passings)?;
         self.total(k, found)
     }
 
@@ -80,16 +72,26 @@ impl Program {
     ///
     /// # Errors
     /// As [`total_gradient`](Self::total_gradient).
-    pub(crate) fn find_gradient(&mut self, k: usize, sample: &Sample) -> Result<Found, EngineError> {
-        self.gathered(k, sample, Use::Value).map(|(found, ..)| found)
+    pub(crate) fn find_gradient(
+        &mut self,
+        k: usize,
+        sample: &Sample,
+        passings: Passings,
+    ) -> Result<Found, EngineError> {
+        self.gathered(k, sample, passings).map(|(found, ..)| found)
     }
 
     /// As [`find_gradient`](Self::find_gradient), with all that it takes to differentiate it.
     ///
     /// # Errors
     /// As [`total_gradient`](Self::total_gradient).
-    pub(crate) fn find_evaluation(&mut self, k: usize, sample: &Sample) -> Result<(Found, Evaluation), EngineError> {
-        let (found, mut context, multipliers) = self.gathered(k, sample, Use::Derivative)?;
+    pub(crate) fn find_evaluation(
+        &mut self,
+        k: usize,
+        sample: &Sample,
+        passings: Passings,
+    ) -> Result<(Found, Evaluation), EngineError> {
+        let (found, mut context, multipliers) = self.gathered(k, sample, passings)?;
         let (batch, seed) = &sample.own;
         context.grounds.insert(k, Ground::Loss { batch: Rc::clone(batch), seed: *seed });
         let site = self.site(k, &mut context, multipliers)?;
@@ -114,7 +116,12 @@ impl Program {
     }
 
     /// The total gradient, with what was gathered for it, and the solution of the system below.
-    fn gathered(&mut self, k: usize, sample: &Sample, of: Use) -> Result<(Found, Context, Blocks), EngineError> {
+    fn gathered(
+        &mut self,
+        k: usize,
+        sample: &Sample,
+        passings: Passings,
+    ) -> Result<(Found, Context, Blocks), EngineError> {
         let (batch, seed) = &sample.own;
         let Derivative { own, below, statistics, mut reads, mut numbers } = self.launch(k, batch, *seed)?;
         let mut gradient = own;
@@ -123,7 +130,7 @@ impl Program {
         if !self.schedule.levels[k].sweep.is_empty() {
             self.read_direct(k, &mut numbers)?;
             context.loss = self.upper_loss(k, batch, *seed, &below)?;
-            self.prepare_stops(k, sample, of, &mut context)?;
+            self.prepare_stops(k, sample, passings, &mut context)?;
             let (indirect, solution) = self.indirect(k, &mut context, &below)?;
             if let Some(indirect) = indirect {
                 gradient.add_scaled(-1.0, &indirect);
@@ -154,31 +161,6 @@ impl Program {
             }
         }
         reads
-    }
-
-    /// As [`launch`](Self::launch), with numbers that have been checked.
-    pub(super) fn derivative(&mut self, k: usize, batch: &Rc<AnyBatch>, seed: u64) -> Result<Derivative, EngineError> {
-        let mut derivative = self.launch(k, batch, seed)?;
-        self.read_direct(k, &mut derivative.numbers)?;
-        Ok(derivative)
-    }
-
-    /// The loss of level `k` with its direct derivatives: in the level's parameters, and in those of the levels below whose
-    /// best responses answer to it.
-    fn launch(&mut self, k: usize, batch: &Rc<AnyBatch>, seed: u64) -> Result<Derivative, EngineError> {
-        let spec = &self.schedule.levels[k];
-        let of = self.schedule.differentiates(k);
-        let loss = self.losses.get_mut(k, batch);
-        let inputs = gather(loss, &self.levels, batch);
-        let program = loss.gradient(&of).map_err(|source| EngineError::Graph { level: spec.name.into(), source })?;
-        let Launched { status, of: found, advances } = program.launch(inputs.iter().cloned(), seed);
-        let mut parts = of.into_iter().map(Variable::Level).zip(found);
-        let own = parts.next().map(|(_, own)| own).unwrap_or_default();
-        let below = parts.collect();
-        let statistics = own_statistics(k, advances);
-        let reads = Reads::of(self.losses.get(k, batch));
-        let numbers = Numbers { status, total: None, program, batch: Rc::clone(batch), inputs, seed };
-        Ok(Derivative { own, below, statistics, reads, numbers })
     }
 
     /// The loss of level `k` as a function of what it reads of the levels below, if one of them needs it; `direct` is its
@@ -217,13 +199,4 @@ impl Program {
         let sources = self.levels[k].update.learned().sources();
         sources.map(|source| self.levels[source.level].leaves[source.leaf].clone()).collect()
     }
-}
-
-/// A forward pass moves the running statistics of its own level only.
-fn own_statistics(k: usize, advances: Vec<(LossInput, Value)>) -> Vec<(usize, Value)> {
-    let own = advances.into_iter().filter_map(|(source, value)| match source {
-        LossInput::Leaf { level, index } if level == k => Some((index, value)),
-        _ => None,
-    });
-    own.collect()
 }

@@ -7,13 +7,12 @@ use std::rc::Rc;
 use burn::tensor::Device;
 
 use super::cache::{Bound, Cache};
-use super::curvatures::CurvatureKey;
 use super::edges::Edges;
+use super::keys::{CurvatureKey, TasksKey};
 use super::level::{Level, check_device};
 use super::news::News;
 use super::recordings::Recordings;
 use super::subject::Subject;
-use super::tasks::TasksKey;
 use super::verification::{self, Outcome, TRIES, Verify};
 use crate::derivatives::{Curvature, Loss, Tasks};
 use crate::error::EngineError;

@@ -3,7 +3,8 @@
 use std::rc::Rc;
 
 use super::context::Context;
-use super::gradient::Derivative;
+use super::direct::Derivative;
+use super::passings::{Passing, Passings};
 use super::sample::Sample;
 use super::{Level, Program};
 use crate::derivatives::{Input, Variable};
@@ -12,91 +13,18 @@ use crate::execute::Vector;
 use crate::hypergradient::{BestResponse, Blocks};
 use crate::linalg::InnerProductSpace;
 use crate::schedule::Through;
-use crate::steps::{Ground, Reads, Record, Site, StepsGround};
-
-/// What a total gradient is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Use {
-    /// A step, or an answer.
-    Value,
-    /// To be differentiated itself: steps below are functions then.
-    Derivative,
-}
-
-/// How a hypergradient passes through one stop.
-pub(crate) enum Passing {
-    /// By the condition that determines the stop's best response.
-    Solved,
-    /// Through its steps, in turns with those of other stops.
-    Together,
-    /// Through its last steps, taken for one function.
-    Function(Rc<StepsGround>),
-    /// Through its steps, one after the other.
-    Steps(Record),
-}
-
-/// How a hypergradient passes through all stops of its sweep.
-pub(crate) struct Passings {
-    /// The stop whose tangents go along with the steps of all others.
-    pub(super) leader: Option<usize>,
-    /// The stops whose steps are gone through together.
-    pub(super) together: Vec<usize>,
-    /// In the order of the sweep. With a leader, it alone.
-    pub(crate) stops: Vec<(Through, Passing)>,
-}
+use crate::steps::{Ground, Reads, Site};
 
 impl Program {
-    /// How the hypergradient of level `k` passes through the levels below.
-    pub(crate) fn passings(&self, k: usize, of: Use) -> Result<Passings, EngineError> {
-        let (together, leader) = match of {
-            Use::Value => (self.together(k), self.leader(k)),
-            Use::Derivative => (Vec::new(), None),
-        };
-        let mut stops = Vec::new();
-        for &stop in self.schedule.levels[k].sweep {
-            if leader.is_some_and(|leader| leader != stop.level) {
-                continue;
-            }
-            let Some(steps) = &self.levels[stop.level].trajectory else {
-                stops.push((stop, Passing::Solved));
-                continue;
-            };
-            if steps.is_empty() {
-                return Err(self.no_steps(k, stop.level));
-            }
-            let is_differentiated = of == Use::Derivative || self.schedule.is_nested(stop.level, k);
-            let function = || steps.ground(self.rounds_of(stop.level, k)).filter(|_| is_differentiated);
-            stops.push((
-                stop,
-                if together.contains(&stop.level) {
-                    Passing::Together
-                } else if let Some(ground) = function() {
-                    Passing::Function(Rc::new(ground))
-                } else {
-                    Passing::Steps(steps.clone())
-                },
-            ));
-        }
-        Ok(Passings { leader, together, stops })
-    }
-
-    fn no_steps(&self, k: usize, level: usize) -> EngineError {
-        let (level, above) = (self.levels[level].name.into(), self.levels[k].name.into());
-        match self.levels[k].config.vectorize {
-            true => EngineError::StepsTogether { level, above },
-            false => EngineError::NoSteps { level },
-        }
-    }
-
     /// Adds every level that the hypergradient of level `k` passes through to the context, at the current point.
     pub(super) fn prepare_stops(
         &mut self,
         k: usize,
         sample: &Sample,
-        of: Use,
+        passings: Passings,
         context: &mut Context,
     ) -> Result<(), EngineError> {
-        let Passings { leader, together, stops } = self.passings(k, of)?;
+        let Passings { leader, together, stops } = passings;
         (context.leader, context.together) = (leader, together);
         for (Through { level, into }, passing) in stops {
             if let Some(steps) = &self.levels[level].trajectory {

@@ -4,19 +4,13 @@
 //! [`passage`](super::passage) for how a cotangent goes back through steps. `θ`, `g` and `σ` of every step are kept, or, with
 //! a budget, those of every so many steps; see [`rewind`](super::rewind).
 
-use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
 use super::ground::StepsGround;
-use super::passage::{Limit, Member, Passage};
 use super::reads::Reads;
-use super::rewind::Rewind;
 use super::step::{Restart, Step};
 use super::update::Update;
-use crate::derivatives::Variable;
-use crate::execute::Vector;
-use crate::hypergradient::{Blocks, HypergradientError, Trajectory};
 
 /// The last steps of a level.
 #[derive(Clone)]
@@ -25,7 +19,7 @@ pub(crate) struct KeptSteps {
     pub(crate) update: Rc<Update>,
     pub(crate) steps: VecDeque<Step>,
     /// How many steps are differentiated.
-    length: usize,
+    pub(super) length: usize,
     /// Whether the derivative ends there, even if a level above has waited for more of them.
     is_truncated: bool,
     /// How many of them are kept whole; at least 4, so that a segment can be halved.
@@ -34,6 +28,15 @@ pub(crate) struct KeptSteps {
     taken: usize,
     /// How the level started after the last step, if it did.
     start: Option<Restart>,
+}
+
+/// Up to where a cotangent goes back.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Limit {
+    /// Through so many steps.
+    Last(usize),
+    /// Through all steps since a time.
+    Since(u64),
 }
 
 /// What hypergradients need of a level besides its last steps.
@@ -144,7 +147,7 @@ impl KeptSteps {
     }
 
     /// How many steps there are since the level last started, or with `undoing`, last started or undid some.
-    fn run(&self, undoing: bool) -> usize {
+    pub(super) fn run(&self, undoing: bool) -> usize {
         let begins = |step: &Step| step.start.is_some_and(|start| undoing || start.undone.is_none());
         self.steps.len() - self.steps.iter().rposition(begins).unwrap_or(0)
     }
@@ -168,32 +171,10 @@ impl KeptSteps {
         };
         StepsGround { batches: batches.collect(), from, begun, taken: taken.collect() }
     }
-
-    /// The parameters before the first step that was taken at this time or later; none if there is no such step.
-    pub(crate) fn parameters_at(&self, time: u64) -> Option<Vector> {
-        let index = self.steps.iter().position(|step| step.time >= time)?;
-        Rewind::new(self).before(index).map(|before| before.parameters)
-    }
 }
 
 /// Every how many steps one is kept whole, if `memory` of `length` can be: half of the memory for kept steps, half for
 /// those that are taken again.
 fn stride(length: usize, memory: usize) -> usize {
     if length <= memory { 1 } else { length.div_ceil(memory / 2) }
-}
-
-impl Trajectory for Rc<RefCell<KeptSteps>> {
-    fn products(&self) -> usize {
-        let steps = self.borrow();
-        steps.run(true).min(steps.length)
-    }
-
-    fn pull_back(&self, cotangent: &Vector, into: &[Variable]) -> Result<Blocks, HypergradientError> {
-        let steps = self.borrow();
-        let level = steps.level;
-        let member = Member { level, steps: &steps, into: into.to_vec(), limit: steps.limit(None) };
-        let mut passage = Passage::new([member]);
-        passage.enter(level, u64::MAX, cotangent.clone());
-        Ok(passage.go_back()?.sent)
-    }
 }

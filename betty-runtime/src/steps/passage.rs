@@ -10,13 +10,16 @@
 //! steps is the derivative of what was run. A step that rests on steps below takes them for one function, of where they began
 //! too; what arrives there enters the steps that had been taken before.
 
-use super::kept::KeptSteps;
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use super::kept::{KeptSteps, Limit};
 use super::rewind::Rewind;
 use super::step::Restart;
 use super::update::Before;
 use crate::derivatives::Variable;
 use crate::execute::{Value, Vector};
-use crate::hypergradient::{Blocks, HypergradientError, ProductError};
+use crate::hypergradient::{Blocks, HypergradientError, ProductError, Trajectory};
 use crate::linalg::InnerProductSpace;
 
 /// A level whose steps are gone through.
@@ -26,15 +29,6 @@ pub(crate) struct Member<'a> {
     /// The levels that its steps are differentiated in.
     pub(crate) into: Vec<Variable>,
     pub(crate) limit: Limit,
-}
-
-/// Up to where a cotangent goes back.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Limit {
-    /// Through so many steps.
-    Last(usize),
-    /// Through all steps since a time.
-    Since(u64),
 }
 
 /// What came out of the steps of several levels.
@@ -273,5 +267,21 @@ impl<'a> Descent<'a> {
             self.arrived = Some(Cotangents { parameters, states });
         }
         Ok(sent)
+    }
+}
+
+impl Trajectory for Rc<RefCell<KeptSteps>> {
+    fn products(&self) -> usize {
+        let steps = self.borrow();
+        steps.run(true).min(steps.length)
+    }
+
+    fn pull_back(&self, cotangent: &Vector, into: &[Variable]) -> Result<Blocks, HypergradientError> {
+        let steps = self.borrow();
+        let level = steps.level;
+        let member = Member { level, steps: &steps, into: into.to_vec(), limit: steps.limit(None) };
+        let mut passage = Passage::new([member]);
+        passage.enter(level, u64::MAX, cotangent.clone());
+        Ok(passage.go_back()?.sent)
     }
 }

@@ -6,6 +6,7 @@
 use super::kept::KeptSteps;
 use super::step::Step;
 use super::update::Before;
+use crate::execute::Vector;
 
 /// Goes back over the steps of a level, with memory for so many that are taken again.
 pub(crate) struct Rewind<'a> {
@@ -64,5 +65,13 @@ impl<'a> Rewind<'a> {
                 self.segments.push(Segment { start, end, before: current.clone(), memory: rest });
             }
         }
+    }
+}
+
+impl KeptSteps {
+    /// The parameters before the first step that was taken at this time or later; none if there is no such step.
+    pub(crate) fn parameters_at(&self, time: u64) -> Option<Vector> {
+        let index = self.steps.iter().position(|step| step.time >= time)?;
+        Rewind::new(self).before(index).map(|before| before.parameters)
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 pub use report::{HypergradientCheck, ResponseCheck};
 
 use super::context::Context;
-use super::stops::Use;
+use super::passings::Use;
 use super::{LossFunctions, Program, Sample};
 use crate::config::{HypergradientConfig, Start};
 use crate::error::EngineError;
@@ -61,15 +61,17 @@ impl Program {
         k: usize,
         sample: &Sample,
     ) -> Result<HypergradientCheck, EngineError> {
-        self.prepare(functions, k, sample, Use::Value)?;
-        let chosen = self.find_gradient(k, sample)?;
+        let passings = self.passings(k, Use::Value)?;
+        self.prepare(functions, k, sample, &passings)?;
+        let chosen = self.find_gradient(k, sample, passings)?;
         let residuals: BTreeMap<usize, Option<f64>> =
             chosen.reports.iter().map(|&(stop, report)| (stop, report.residual)).collect();
         self.read_numbers(k, chosen.numbers)?;
         let chosen = chosen.gradient;
         let mut exact = self.with_references(k);
-        exact.prepare(functions, k, sample, Use::Value)?;
-        let reference = exact.find_gradient(k, sample)?;
+        let passings = exact.passings(k, Use::Value)?;
+        exact.prepare(functions, k, sample, &passings)?;
+        let reference = exact.find_gradient(k, sample, passings)?;
         exact.read_numbers(k, reference.numbers)?;
         let mut responses = Vec::new();
         for stop in self.schedule.levels[k].sweep.iter().map(|stop| stop.level) {
@@ -122,12 +124,14 @@ impl Program {
             source: Box::new(source),
         };
         let own = Sample { own: sample.below[&stop].clone(), below: sample.below.clone() };
-        self.prepare(functions, stop, &own, Use::Value)?;
-        let gradient = self.total_gradient(stop, &own)?;
+        let passings = self.passings(stop, Use::Value)?;
+        self.prepare(functions, stop, &own, &passings)?;
+        let gradient = self.total_gradient(stop, &own, passings)?;
         let parameters = self.levels[stop].parameters();
         let method = self.methods[stop].clone();
         let context = &mut Context::default();
-        self.prepare_stops(stop, sample, Use::Derivative, context)?;
+        let passings = self.passings(stop, Use::Derivative)?;
+        self.prepare_stops(stop, sample, passings, context)?;
         self.prepare_stop(stop, sample, context)?;
         let mut system = context.response.reduced(stop);
         let start = noise(&parameters);

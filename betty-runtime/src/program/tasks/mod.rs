@@ -6,6 +6,7 @@ mod outcome;
 use std::rc::Rc;
 
 use super::Program;
+use super::keys::TasksKey;
 use super::numbers::advised;
 use super::sample::Seeded;
 use super::subject::LossFunctions;
@@ -40,15 +41,6 @@ impl Round {
     fn numbers_differ(&self) -> bool {
         self.rates.iter().any(|task| *task != self.rates[0])
     }
-}
-
-/// What decides which program there is: the level, the number of tasks, and what it and the levels below see in a task.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct TasksKey {
-    level: usize,
-    count: usize,
-    shapes: Vec<Shape>,
-    numbers_differ: Vec<bool>,
 }
 
 impl Program {

@@ -1,15 +1,18 @@
 //! A run that is saved into an output folder: where its levels stand, its curves so far, and the options they belong to.
 
+pub mod error;
+
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use betty_runtime::{Checkpoint, CheckpointError, ProgramConfig};
+use betty_runtime::{Checkpoint, ProgramConfig};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use self::error::SavedRunError;
 use crate::failure::Failure;
 use crate::metrics::csv_table;
 use crate::output::{OutputFolder, remove, write};
@@ -27,56 +30,6 @@ pub struct Point {
     /// What was seen there.
     pub value: f64,
 }
-
-/// Why a saved run cannot be gone on with.
-#[derive(thiserror::Error)]
-pub enum SavedRunError {
-    /// The checkpoint cannot be read.
-    #[error(transparent)]
-    Checkpoint(#[from] CheckpointError),
-    /// What goes with it cannot be read.
-    #[error("cannot read `{}`: {reason}", file.display())]
-    Read {
-        /// The file.
-        file: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// It was begun with another option.
-    #[error(
-        "the run saved in `{}` was begun with `{name}` {saved}, and this one has {asked}; give it the same options, or begin a \
-         new run without `--resume` or with another `--out`",
-        file.display()
-    )]
-    OtherChoice {
-        /// The file of its options.
-        file: PathBuf,
-        /// The option.
-        name: String,
-        /// Its value then.
-        saved: String,
-        /// Its value now.
-        asked: String,
-    },
-    /// It has gone further than asked.
-    #[error(
-        "the run saved in `{}` has taken {taken} steps, and `--{option} {asked}` asks for fewer; ask for at least {taken}, or \
-         begin a new run without `--resume` or with another `--out`",
-        file.display()
-    )]
-    Beyond {
-        /// Its checkpoint.
-        file: PathBuf,
-        /// Steps that it has taken.
-        taken: u64,
-        /// The option that says how many.
-        option: &'static str,
-        /// How many were asked for.
-        asked: u64,
-    },
-}
-
-betty_runtime::debug_as_report!(SavedRunError);
 
 /// Where a run is saved: `name.safetensors`, `name.curves.csv` and `name.options.json` of a folder.
 #[derive(Clone, Debug)]

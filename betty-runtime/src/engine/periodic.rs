@@ -1,0 +1,70 @@
+//! Checkpoints that an engine writes by itself during a run.
+
+use std::path::{Path, PathBuf};
+
+use super::checkpoint::StreamPosition;
+use super::event::Event;
+use super::multilevel::Multilevel;
+use super::saves::Saves;
+use super::train::Engine;
+use crate::checkpoint::Checkpoint;
+use crate::error::{CheckpointError, EngineError};
+use crate::file;
+
+impl<P: Multilevel> Engine<P> {
+    /// Writes a [`Checkpoint`] after every `every` iterations (at least 1), and at the end of every run.
+    ///
+    /// A run does not begin if the file cannot be written, and ends with an error if that is so at its end. Between, a failure
+    /// is an [`Event::SaveFailed`]: the run goes on, the file keeps the last checkpoint, and soon it is tried again.
+    #[must_use]
+    pub fn save_every(mut self, every: u64, file: impl Into<PathBuf>) -> Self {
+        self.saves = Some(Saves { every: every.max(1), file: file.into(), checked: false, retry: None });
+        self
+    }
+
+    /// Goes on from the checkpoint in a file, if there is one; answers whether there is. As [`resume`](Self::resume) and
+    /// [`Checkpoint::find`]: a file that cannot be read is an error, and never taken for one that is not there.
+    ///
+    /// # Errors
+    /// [`EngineError::Checkpoint`] as these, and the errors of the data while batches are skipped.
+    pub fn resume_if_present(&mut self, file: impl AsRef<Path>, streams: StreamPosition) -> Result<bool, EngineError> {
+        match Checkpoint::find(file)? {
+            Some(checkpoint) => self.resume(&checkpoint, streams).map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    /// Finds out before the first run whether checkpoints can be written, rather than after hours.
+    pub(super) fn check_saves(&mut self) -> Result<(), EngineError> {
+        match &mut self.saves {
+            Some(Saves { checked, file, .. }) if !*checked => {
+                file::check(file).map_err(|reason| CheckpointError::Write { file: file.clone(), reason })?;
+                *checked = true;
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes the checkpoint that is due after an iteration, `last` of its run or not.
+    pub(super) fn save_if_due(&mut self, last: bool) -> Result<(), EngineError> {
+        let iteration = self.run.iterations;
+        let file = match &self.saves {
+            Some(saves) if last || saves.is_due(iteration) => saves.file.clone(),
+            _ => return Ok(()),
+        };
+        self.run.watch.emit(&Event::Saving { iteration, file: &file });
+        let saved = self.checkpoint().and_then(|checkpoint| checkpoint.save(&file));
+        let Some(saves) = &mut self.saves else { return Ok(()) };
+        match saved {
+            Ok(()) => saves.retry = None,
+            Err(reason) if last => return Err(reason.into()),
+            Err(reason) => {
+                let (next, reason) = (saves.put_off(iteration), reason.to_string());
+                tracing::warn!(iteration, next, reason, "a checkpoint could not be written");
+                self.run.watch.emit(&Event::SaveFailed { iteration, file: &file, reason: &reason, next });
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,62 @@
+//! The direct derivatives of a level's loss: in its own parameters, and in those of the levels below whose answers it reads.
+
+use std::rc::Rc;
+
+use super::Program;
+use super::losses::gather;
+use super::numbers::Numbers;
+use crate::derivatives::{Launched, Variable};
+use crate::error::EngineError;
+use crate::execute::{Value, Vector};
+use crate::hypergradient::Blocks;
+use crate::steps::Reads;
+use crate::trace::{AnyBatch, LossInput};
+
+/// A loss with its direct derivatives.
+pub(super) struct Derivative {
+    /// In the level's own parameters.
+    pub(super) own: Vector,
+    /// In the parameters of levels below.
+    pub(super) below: Blocks,
+    /// The level's running statistics after the forward pass.
+    pub(super) statistics: Vec<(usize, Value)>,
+    /// What the loss depends on.
+    pub(super) reads: Reads,
+    pub(super) numbers: Numbers,
+}
+
+impl Program {
+    /// As [`launch`](Self::launch), with numbers that have been checked.
+    pub(super) fn derivative(&mut self, k: usize, batch: &Rc<AnyBatch>, seed: u64) -> Result<Derivative, EngineError> {
+        let mut derivative = self.launch(k, batch, seed)?;
+        self.read_direct(k, &mut derivative.numbers)?;
+        Ok(derivative)
+    }
+
+    /// The loss of level `k` with its direct derivatives: in the level's parameters, and in those of the levels below whose
+    /// best responses answer to it.
+    pub(super) fn launch(&mut self, k: usize, batch: &Rc<AnyBatch>, seed: u64) -> Result<Derivative, EngineError> {
+        let spec = &self.schedule.levels[k];
+        let of = self.schedule.differentiates(k);
+        let loss = self.losses.get_mut(k, batch);
+        let inputs = gather(loss, &self.levels, batch);
+        let program = loss.gradient(&of).map_err(|source| EngineError::Graph { level: spec.name.into(), source })?;
+        let Launched { status, of: found, advances } = program.launch(inputs.iter().cloned(), seed);
+        let mut parts = of.into_iter().map(Variable::Level).zip(found);
+        let own = parts.next().map(|(_, own)| own).unwrap_or_default();
+        let below = parts.collect();
+        let statistics = own_statistics(k, advances);
+        let reads = Reads::of(self.losses.get(k, batch));
+        let numbers = Numbers { status, total: None, program, batch: Rc::clone(batch), inputs, seed };
+        Ok(Derivative { own, below, statistics, reads, numbers })
+    }
+}
+
+/// A forward pass moves the running statistics of its own level only.
+fn own_statistics(k: usize, advances: Vec<(LossInput, Value)>) -> Vec<(usize, Value)> {
+    let own = advances.into_iter().filter_map(|(source, value)| match source {
+        LossInput::Leaf { level, index } if level == k => Some((index, value)),
+        _ => None,
+    });
+    own.collect()
+}

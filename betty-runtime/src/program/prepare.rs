@@ -1,0 +1,53 @@
+//! Losses recorded before they are needed: the one place where the user's code is called.
+
+use std::rc::Rc;
+
+use super::Program;
+use super::passings::{Passing, Passings};
+use super::sample::{Sample, Seeded};
+use super::subject::{LossFunctions, Subject};
+use crate::error::EngineError;
+
+impl Program {
+    /// Records the losses that the total gradient of level `k` is made of, if they are not known on batches like these.
+    ///
+    /// # Errors
+    /// [`EngineError`] when a loss cannot be recorded, or its gradient is not Burn's.
+    pub(crate) fn prepare(
+        &mut self,
+        functions: &dyn LossFunctions,
+        k: usize,
+        sample: &Sample,
+        passings: &Passings,
+    ) -> Result<(), EngineError> {
+        self.record(functions, k, &sample.own)?;
+        for (stop, passing) in &passings.stops {
+            match passing {
+                Passing::Solved => self.record(functions, stop.level, &sample.below[&stop.level])?,
+                Passing::Function(steps) => {
+                    let evaluations = steps.taken.iter().flat_map(|(step, _)| &step.evaluations);
+                    for evaluation in evaluations {
+                        let seeded = (Rc::clone(&evaluation.batch), evaluation.seed());
+                        self.record(functions, stop.level, &seeded)?;
+                    }
+                }
+                Passing::Together | Passing::Steps(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Records the loss of level `k` on a batch, if it is not known on batches like it.
+    ///
+    /// # Errors
+    /// As [`prepare`](Self::prepare).
+    pub(crate) fn record(
+        &mut self,
+        functions: &dyn LossFunctions,
+        k: usize,
+        (batch, seed): &Seeded,
+    ) -> Result<(), EngineError> {
+        let Program { schedule, levels, losses, .. } = self;
+        losses.prepare(&Subject { functions, schedule, levels, level: k, batch, seed: *seed }).map(drop)
+    }
+}
