@@ -3,6 +3,7 @@
 mod ast;
 mod batch;
 mod check;
+mod configs;
 mod expand;
 mod parse;
 mod report;
@@ -22,6 +23,13 @@ pub fn multilevel(tokens: TokenStream) -> TokenStream {
 #[proc_macro_derive(Batch, attributes(batch))]
 pub fn derive_batch(tokens: TokenStream) -> TokenStream {
     batch::derive(tokens.into()).into()
+}
+
+/// The config structs of betty's runtime, from the tables of what may be written. No part of it is stable.
+#[doc(hidden)]
+#[proc_macro]
+pub fn configs(tokens: TokenStream) -> TokenStream {
+    configs::expand(tokens.into()).into()
 }
 
 /// The phases in order. The program is written even after errors, with the errors behind it.

@@ -41,13 +41,7 @@ mod steps;
 pub mod trace;
 
 pub use betty_macros::{Batch, multilevel};
-pub use config::{
-    AdaGradConfig, AdamConfig, AdamWConfig, AtLeastConfig, CgConfig, ClampConfig, Clip, ConfigError, CustomConfig,
-    DenseConfig, EvolutionConfig, FiniteDifferenceConfig, ForwardConfig, ForwardGradientConfig, GmresConfig,
-    HypergradientConfig, Hyperparameter, IdentityConfig, Learned, LevelConfig, LowerBatch, MinresConfig, NeumannConfig,
-    NormBallConfig, NystromConfig, OptimizerConfig, PenaltyConfig, Precision, ProgramConfig, ProjectionConfig,
-    RmsPropConfig, SamaConfig, SgdConfig, SimplexConfig, Start, Transform, UnrolledConfig,
-};
+pub use config::*;
 pub use engine::{
     BatchStream, Checkpoint, CheckpointError, Engine, EngineError, Event, Explanation, Goal, HypergradientCheck,
     LevelCost, Multilevel, Report, ResponseCheck, ResponseCost, Stream, StreamError, StreamPosition, Unverified,

@@ -21,6 +21,6 @@ pub use methods::METHODS;
 pub use names::{did_you_mean, listed, suggestion};
 pub use optimizers::OPTIMIZERS;
 pub use projections::PROJECTIONS;
-pub use range::{ALL, Given, Range};
+pub use range::{ALL, BOUNDED, Given, Range};
 pub use table::{Family, Opt, Row, Seen, Way};
 pub use words::{BATCHES, CLIPS, PRECISIONS, STARTS, TRANSFORMS, Word, Words};

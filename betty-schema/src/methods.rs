@@ -36,21 +36,29 @@ pub static METHODS: Family = Family {
         Row {
             name: "cg",
             variant: "Cg",
+            title: "Conjugate gradients",
             formula: "the result of conjugate gradients on (H + δI)x = v",
+            about: "Exact after as many iterations as H has distinct eigenvalues, and needs H + δI to be positive \
+                    definite.",
             way: Way::System,
             options: &[ITERATIONS, TOLERANCE, DAMPING, WARM_START, BATCH],
         },
         Row {
             name: "minres",
             variant: "Minres",
+            title: "Minimal residuals",
             formula: "the result of minimal residuals on (H + δI)x = v",
+            about: "The iterate of smallest residual, also where H + δI has eigenvalues of both signs, so that conjugate \
+                    gradients may break down.",
             way: Way::System,
             options: &[ITERATIONS, TOLERANCE, DAMPING, WARM_START, BATCH],
         },
         Row {
             name: "gmres",
             variant: "Gmres",
+            title: "Generalised minimal residuals",
             formula: "the result of generalised minimal residuals on (H + δI)x = v, with a basis of `restart` vectors",
+            about: "The iterate of smallest residual, for conditions whose derivative H is not symmetric as well.",
             way: Way::System,
             options: &[
                 Opt::new(
@@ -75,7 +83,9 @@ pub static METHODS: Family = Family {
         Row {
             name: "neumann",
             variant: "Neumann",
+            title: "A truncated Neumann series",
             formula: "s·Σₖ₌₀ᴷ⁻¹ (I − s(H + δI))ᵏ v, which converges for s < 2/λ_max",
+            about: "What K steps of gradient descent on the linear system give.",
             way: Way::System,
             options: &[
                 Opt::new("terms", Count, "10", "K, one Hessian-vector product each but the first"),
@@ -88,7 +98,9 @@ pub static METHODS: Family = Family {
         Row {
             name: "nystrom",
             variant: "Nystrom",
+            title: "The inverse of an approximation of low rank",
             formula: "(Hₖ + δI)⁻¹ v with Hₖ = HΩ(ΩᵀHΩ)⁻¹ΩᵀH, for k random vectors Ω",
+            about: "No iteration that could diverge, and accurate where all but k eigenvalues of H are small against δ.",
             way: Way::System,
             options: &[
                 Opt::new("rank", Count, "10", "k, one Hessian-vector product and up to four vectors of memory each"),
@@ -100,15 +112,25 @@ pub static METHODS: Family = Family {
         Row {
             name: "finite_difference",
             variant: "FiniteDifference",
+            title: "H for the identity, and the mixed product by central differences",
             formula: "v, and the mixed product is (∂c/∂λ(θ + εv) − ∂c/∂λ(θ − εv)) / 2ε with ε = perturbation/‖v‖",
+            about: "",
             way: Way::System,
             options: &[PERTURBATION, BATCH],
         },
         Row {
             name: "penalty",
             variant: "Penalty",
+            title: "Gradients at a penalised copy of the level in the place of second derivatives",
             formula: "m·(z − y) for z = θ and a copy y that K steps of length s take down c(λ, y) + ⟨v, y⟩/m, less ⟨∇c(z), \
                       y⟩; every product is m·(∂c(z) − ∂c(z − x/m))",
+            about: "F2SA (Kwon et al., 2023, arXiv:2301.10945): z minimises c, y minimises c(λ, y) + ⟨v, y⟩/m, and the \
+                    indirect gradient is m·(∂c/∂λ(λ, y) − ∂c/∂λ(λ, z)), with an error of O(1/m). With y = z − x/m the \
+                    steps of y are x ← x + s·(v − m·(∇c(z) − ∇c(z − x/m)) − δx), which solve Hx = v as far as c is \
+                    quadratic between z and y.\n\nChoose m by how far y moves, ‖x‖/m: little enough that H is about the \
+                    same there. Rounding needs no thought: y is never looked at closer to z than √u·(1 + ‖θ‖), where u is \
+                    the machine precision, 1e-7 in single and 2e-16 in double precision. At that distance, which a large \
+                    m always reaches, rounding costs about √u of the answer, and bias about as much.",
             way: Way::System,
             options: &[
                 Opt::new(
@@ -135,22 +157,28 @@ pub static METHODS: Family = Family {
         Row {
             name: "identity",
             variant: "Identity",
+            title: "H for a multiple of the identity",
             formula: "scale·v",
+            about: "With the learning rate for `scale` it is one unrolled step of gradient descent.",
             way: Way::System,
             options: &[Opt::new("scale", Positive, "1.0", "the multiple of v"), BATCH],
         },
         Row {
             name: "sama",
             variant: "Sama",
+            title: "The derivative of the optimizer's step in the place of H⁻¹",
             formula: "−(∂Φ/∂g)ᵀv, Φ being the step that the optimizer would take next, and the mixed product as for \
                       `finite_difference`",
+            about: "Exact for one more step, and as cheap as two gradients.",
             way: Way::NextStep,
             options: &[PERTURBATION, BATCH],
         },
         Row {
             name: "dense",
             variant: "Dense",
+            title: "The whole matrix H, factorized",
             formula: "the exact solution, by factorizing the matrix",
+            about: "One product a column: for few parameters, and for checking the other methods.",
             way: Way::System,
             options: &[
                 DAMPING,
@@ -161,7 +189,11 @@ pub static METHODS: Family = Family {
         Row {
             name: "unrolled",
             variant: "Unrolled",
+            title: "The level's own steps, differentiated in reverse",
             formula: "none: (∂θ_K/∂λ)ᵀ v for the K steps that were taken, step by step in reverse",
+            about: "The steps that the level took since the levels above took theirs, one by one, through the optimizer's \
+                    state, clipping and accumulation. Exact for what was computed, whether or not the level has \
+                    converged.",
             way: Way::Reverse,
             options: &[
                 Opt::new("truncate", CountOrAll, "all", "K, how many of the last `unroll` steps are differentiated"),
@@ -178,8 +210,10 @@ pub static METHODS: Family = Family {
         Row {
             name: "forward",
             variant: "Forward",
+            title: "The level's own steps, differentiated along with them for every upper parameter",
             formula: "none: (∂θ_K/∂λ)ᵀ v = Σᵤ (v·θ̇ᵤ)u for all unit vectors u, θ̇ᵤ = (∂θ/∂λ)u being carried along with the \
                       steps",
+            about: "Exact for the steps that were taken, in memory that does not grow with their number.",
             way: Way::Tangents,
             options: &[Opt::new(
                 "limit",
@@ -192,7 +226,9 @@ pub static METHODS: Family = Family {
         Row {
             name: "forward_gradient",
             variant: "ForwardGradient",
+            title: "The level's own steps, differentiated along with them in random directions",
             formula: "none: the mean of (v·θ̇ᵤ)u over random u with entries ±1, an unbiased estimate of the same",
+            about: "In memory that does not grow with the number of steps.",
             way: Way::Tangents,
             options: &[
                 Opt::new(
@@ -208,7 +244,9 @@ pub static METHODS: Family = Family {
         Row {
             name: "evolution",
             variant: "Evolution",
+            title: "The level's own steps, taken again from displaced upper parameters",
             formula: "none: the mean of (C(θ_K(λ + σε)) − C(θ_K(λ − σε)))/2σ·ε over normal ε, without a derivative of C",
+            about: "",
             way: Way::Replays,
             options: &[
                 Opt::new(
@@ -231,8 +269,10 @@ pub static METHODS: Family = Family {
         Row {
             name: "custom",
             variant: "Custom",
+            title: "The user's own method, which the program names",
             formula: "what your own `HypergradientMethod` answers: `custom(MyMethod)` takes a value of any type that \
                       implements it",
+            about: "",
             way: Way::Given,
             options: &[BATCH],
         },

@@ -24,8 +24,11 @@ pub static OPTIMIZERS: Family = Family {
         Row {
             name: "sgd",
             variant: "Sgd",
+            title: "Stochastic gradient descent, with or without momentum",
             formula: "u = g + weight_decay·θ; m ← momentum·m + (1 − dampening)·u; θ ← θ − lr·m, with `nesterov` θ ← θ − lr·(u \
                       + momentum·m)",
+            about: "m is u at the first step. See [On the importance of initialization and momentum in deep \
+                    learning](http://www.cs.toronto.edu/~hinton/absps/momentum.pdf).",
             way: Way::System,
             options: &[
                 LR,
@@ -43,15 +46,20 @@ pub static OPTIMIZERS: Family = Family {
         Row {
             name: "adam",
             variant: "Adam",
+            title: "Adam",
             formula: "u = g + weight_decay·θ; m ← β₁m + (1 − β₁)u; v ← β₂v + (1 − β₂)u²; θ ← θ − lr·m̂/(√v̂ + ε), both \
                       corrected for their start at zero",
+            about: "m̂ = m / (1 − β₁ᵗ) and v̂ = v / (1 − β₂ᵗ). See [Adam: A Method for Stochastic \
+                    Optimization](https://arxiv.org/abs/1412.6980).",
             way: Way::System,
             options: &[LR, BETA_1, BETA_2, EPSILON, WEIGHT_DECAY],
         },
         Row {
             name: "adamw",
             variant: "AdamW",
+            title: "Adam with decoupled weight decay",
             formula: "θ ← (1 − lr·weight_decay)·θ, then as `adam` with u = g",
+            about: "See [Decoupled Weight Decay Regularization](https://arxiv.org/abs/1711.05101).",
             way: Way::System,
             options: &[
                 LR,
@@ -69,8 +77,11 @@ pub static OPTIMIZERS: Family = Family {
         Row {
             name: "rmsprop",
             variant: "RmsProp",
+            title: "RMSprop",
             formula: "u = g + weight_decay·θ; v ← αv + (1 − α)u²; b ← momentum·b + u/(√v + ε); θ ← θ − lr·b; with `centered`, \
                       v less the squared mean of u",
+            about: "See [Neural Networks for Machine Learning, lecture \
+                    6](https://www.cs.toronto.edu/~tijmen/csc321/slides/lecture_slides_lec6.pdf).",
             way: Way::System,
             options: &[
                 LR,
@@ -84,7 +95,10 @@ pub static OPTIMIZERS: Family = Family {
         Row {
             name: "adagrad",
             variant: "AdaGrad",
+            title: "Adagrad",
             formula: "u = g + weight_decay·θ; s ← s + u²; θ ← θ − lr/(1 + (t − 1)·lr_decay)·u/(√s + ε) in step t",
+            about: "See [Adaptive Subgradient Methods for Online Learning and Stochastic \
+                    Optimization](https://jmlr.org/papers/v12/duchi11a.html).",
             way: Way::System,
             options: &[
                 LR,

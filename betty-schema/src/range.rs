@@ -28,6 +28,9 @@ pub enum Range {
 /// The word of [`Range::CountOrAll`].
 pub const ALL: &str = "all";
 
+/// The transform whose values stay below 1.
+pub const BOUNDED: &str = "sigmoid";
+
 /// A value that somebody gave, as far as ranges look at it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Given<'a> {
@@ -79,6 +82,12 @@ impl Range {
     #[must_use]
     pub fn is_learnable(self) -> bool {
         matches!(self, Self::Positive | Self::NonNegative | Self::Fraction)
+    }
+
+    /// Whether the transform of that name can take a learned number out of the range: only [`BOUNDED`] stays below 1.
+    #[must_use]
+    pub fn is_left_by(self, transform: &str) -> bool {
+        self == Self::Fraction && transform != BOUNDED
     }
 
     /// Whether it is a range of numbers that are no integers.

@@ -41,8 +41,12 @@ pub struct Row {
     pub name: &'static str,
     /// The variant of [`Family::config`], and the start of the name of the struct inside it, whose fields are the options.
     pub variant: &'static str,
+    /// What it is, in a few words.
+    pub title: &'static str,
     /// What it computes, as the manual's table says it.
     pub formula: &'static str,
+    /// What else the struct's documentation says: why, when, and from where; may be empty.
+    pub about: &'static str,
     /// For a method: what it looks at.
     pub way: Way,
     /// The options, in the order of the struct's fields.

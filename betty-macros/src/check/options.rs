@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use betty_schema::{
-    CLIPS, Family, METHODS, OPTIMIZERS, Opt, PRECISIONS, PROJECTIONS, Range, Row, TRANSFORMS, Way, Words, did_you_mean,
-    listed, suggestion,
+    BOUNDED, CLIPS, Family, METHODS, OPTIMIZERS, Opt, PRECISIONS, PROJECTIONS, Range, Row, TRANSFORMS, Way, Words,
+    did_you_mean, listed, suggestion,
 };
 
 use crate::ast::{Call, Level, Setting, Value, ValueKind};
@@ -87,20 +87,17 @@ fn check_setting(
     }
 }
 
-/// The transform that stays below 1.
-const SIGMOID: &str = "sigmoid";
-
 /// How a learned number is written; the level that it names is checked with the other names.
 fn check_transform(value: &Value, entry: &Row, option: &Opt, report: &mut Report) {
     let ValueKind::Parameters { transform: Some(transform), .. } = &value.kind else { return };
     let name = transform.to_string();
     if TRANSFORMS.find(&name).is_none() {
         report.error(transform, unknown_word(&name, &TRANSFORMS));
-    } else if matches!(option.range, Range::Fraction) && name != SIGMOID {
+    } else if option.range.is_left_by(&name) {
         report.error(
             transform,
             format!(
-                "`{}` of `{}` must be less than 1, and `{name}` does not stay below; use `{SIGMOID}`",
+                "`{}` of `{}` must be less than 1, and `{name}` does not stay below; use `{BOUNDED}`",
                 option.name, entry.name
             ),
         );

@@ -167,7 +167,7 @@ fn text(value: &Value) -> Option<String> {
 }
 
 /// The expression of a value in a range; `None` if it does not lie there.
-fn literal(range: Range, text: &str) -> Option<TokenStream> {
+pub(crate) fn literal(range: Range, text: &str) -> Option<TokenStream> {
     match range {
         Range::Count => {
             let count = Literal::usize_unsuffixed(text.parse().ok()?);

@@ -14,6 +14,8 @@ use syn::{Attribute, Ident};
 use crate::ast::{Header, Level, Program};
 use crate::check::Checked;
 
+pub(crate) use self::config::literal;
+
 /// Writes the program; after errors as much of it as is known, so that code which uses it brings up no errors of its
 /// own.
 pub(crate) fn expand(program: &Program, checked: &Checked) -> TokenStream {

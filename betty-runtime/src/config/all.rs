@@ -1,10 +1,8 @@
 //! Counts that may be unlimited: a number, or the word `all` where Rust has `None`.
 
+use betty_schema::ALL;
 use serde::de::{Error, Unexpected};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-/// The word.
-pub(super) const ALL: &str = "all";
 
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]

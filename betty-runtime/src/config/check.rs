@@ -1,55 +1,40 @@
-//! The check of a config, as JSON, against the tables of what may be written.
+//! The check of a config that is read as text against the tables of what may be written.
 
-use betty_schema::{CLIPS, Family, Given, METHODS, OPTIMIZERS, PRECISIONS, PROJECTIONS, Range, STARTS};
+use betty_schema::{FIELDS, Family, Field, Given, Holds, Key, Range, Words};
 use serde_json::{Map, Value};
 
 use super::error::ConfigError;
+use super::learned;
 use super::unknown::{unknown, unknown_in};
-use super::{ProjectionConfig, learned};
 
 const PATHS: &str = "a list of paths in the level's module, such as `[\"encoder.norm\"]`";
-
-const FIELDS: [&str; 14] = [
-    "unroll",
-    "warmup",
-    "optimizer",
-    "hypergradient",
-    "clip",
-    "project",
-    "accumulate",
-    "start",
-    "tasks",
-    "rounds",
-    "vectorize",
-    "train",
-    "freeze",
-    "precision",
-];
 
 /// Checks the numbers of a level, whose path is its name.
 pub(super) fn level(path: &str, value: &Value) -> Result<(), ConfigError> {
     let fields = object(path, value, "an object with the numbers of the level")?;
-    known_keys(path, fields, "field", FIELDS)?;
-    for (name, value) in fields {
-        let path = format!("{path}.{name}");
-        match name.as_str() {
-            "unroll" | "accumulate" | "tasks" | "rounds" => in_range(Range::Count, value, || path)?,
-            "start" if value.as_str().is_some_and(|word| STARTS.find(word).is_some()) => {}
-            "start" => return Err(refused(path, value, STARTS.expected)),
-            "vectorize" => in_range(Range::Flag, value, || path)?,
-            "warmup" => in_range(Range::Natural, value, || path)?,
-            "train" if value.is_null() => {}
-            "train" | "freeze" if value.as_array().is_some_and(|paths| paths.iter().all(Value::is_string)) => {}
-            "train" | "freeze" => return Err(refused(path, value, PATHS)),
-            "optimizer" => choice(&OPTIMIZERS, &path, value)?,
-            "hypergradient" if !value.is_null() => choice(&METHODS, &path, value)?,
-            "clip" if !value.is_null() => clip(&path, value)?,
-            "project" if !value.is_null() => projection(&path, value)?,
-            "precision" if !value.is_null() => precision(path, value)?,
-            _ => {}
-        }
+    let open = || FIELDS.iter().filter(|field| !field.is_fixed());
+    known_keys(path, fields, "field", open().map(|field| field.name))?;
+    open().try_for_each(|field| match fields.get(field.name) {
+        Some(value) => holds(field, &format!("{path}.{}", field.name), value),
+        None => Ok(()),
+    })
+}
+
+/// Checks what stands in a field.
+fn holds(field: &Field, path: &str, value: &Value) -> Result<(), ConfigError> {
+    let is_optional = matches!(field.key, Key::Hypergradient | Key::Clip | Key::Project | Key::Train | Key::Precision);
+    if is_optional && value.is_null() {
+        return Ok(());
     }
-    Ok(())
+    match field.holds {
+        Holds::Number(range, _) => in_range(range, value, || path.to_owned()),
+        Holds::Choice(family) => choice(family, path, value),
+        Holds::Word(words) => word(words, path, value),
+        Holds::Clip(ways) => clip(ways, path, value),
+        Holds::Parts if value.as_array().is_some_and(|paths| paths.iter().all(Value::is_string)) => Ok(()),
+        Holds::Parts => Err(refused(path.to_owned(), value, PATHS)),
+        Holds::Structure => Ok(()),
+    }
 }
 
 /// Checks that all keys of an object are among the known.
@@ -75,32 +60,20 @@ pub(super) fn object<'a>(
     value.as_object().ok_or_else(|| refused(path.to_owned(), value, expected))
 }
 
-fn clip(path: &str, value: &Value) -> Result<(), ConfigError> {
-    let limits = object(path, value, CLIPS.expected)?;
-    known_keys(path, limits, CLIPS.noun, CLIPS.names())?;
+fn clip(ways: &Words, path: &str, value: &Value) -> Result<(), ConfigError> {
+    let limits = object(path, value, ways.expected)?;
+    known_keys(path, limits, ways.noun, ways.names())?;
     if limits.len() != 1 {
-        return Err(refused(path.to_owned(), value, CLIPS.expected));
+        return Err(refused(path.to_owned(), value, ways.expected));
     }
     limits.iter().try_for_each(|(name, limit)| in_range(Range::Positive, limit, || format!("{path}.{name}")))
 }
 
-fn projection(path: &str, value: &Value) -> Result<(), ConfigError> {
-    choice(&PROJECTIONS, path, value)?;
-    match serde_json::from_value(value.clone()) {
-        Ok(ProjectionConfig::Clamp(clamp)) if clamp.high <= clamp.low => {
-            let (path, value) = (format!("{path}.high"), clamp.high.to_string());
-            Err(ConfigError::Value { path, value, expected: "greater than `low`" })
-        }
-        // The check above covers all else that can be wrong.
-        _ => Ok(()),
-    }
-}
-
-fn precision(path: String, value: &Value) -> Result<(), ConfigError> {
+fn word(words: &Words, path: &str, value: &Value) -> Result<(), ConfigError> {
     match value.as_str() {
-        Some(name) if PRECISIONS.find(name).is_some() => Ok(()),
-        Some(name) => Err(unknown(&path, PRECISIONS.noun, name, &PRECISIONS.names().collect::<Vec<_>>())),
-        None => Err(refused(path, value, PRECISIONS.expected)),
+        Some(name) if words.find(name).is_some() => Ok(()),
+        Some(name) => Err(unknown(path, words.noun, name, &words.names().collect::<Vec<_>>())),
+        None => Err(refused(path.to_owned(), value, words.expected)),
     }
 }
 
@@ -146,12 +119,4 @@ fn in_range(range: Range, value: &Value, path: impl FnOnce() -> String) -> Resul
 
 fn refused(path: String, value: &Value, expected: &'static str) -> ConfigError {
     ConfigError::Value { path, value: value.to_string(), expected }
-}
-
-/// Whether a number of an optimizer may be this; what it must be, if not.
-pub(crate) fn accepts(optimizer: &str, option: &str, number: f64) -> Result<(), &'static str> {
-    match OPTIMIZERS.find(optimizer).and_then(|row| row.find(option)) {
-        Some(option) if !option.range.accepts(Given::Number(number)) => Err(option.range.describe()),
-        _ => Ok(()),
-    }
 }

@@ -3,6 +3,7 @@
 use std::fmt::{self, Display, Formatter};
 use std::str::FromStr;
 
+use betty_schema::{Range, TRANSFORMS};
 use serde::{Deserialize, Serialize};
 
 use super::error::ConfigError;
@@ -77,11 +78,25 @@ pub enum Transform {
     Sigmoid,
 }
 
-/// Every transform that has a name.
-const NAMES: [(&str, Transform); 3] =
-    [("exp", Transform::Exp), ("softplus", Transform::Softplus), ("sigmoid", Transform::Sigmoid)];
-
 impl Transform {
+    /// Every transform that has a name, with it.
+    fn named() -> impl Iterator<Item = (&'static str, Self)> {
+        TRANSFORMS.names().zip([Self::Exp, Self::Softplus, Self::Sigmoid])
+    }
+
+    /// The name; the identity has none.
+    fn name(self) -> Option<&'static str> {
+        Self::named().find(|&(_, named)| named == self).map(|(name, _)| name)
+    }
+
+    /// That a learned number stays in a range, or what it must be.
+    pub(super) fn check(self, range: Range) -> Result<(), &'static str> {
+        match self.name().is_some_and(|name| range.is_left_by(name)) {
+            true => Err("less than 1; use `sigmoid`, which stays below"),
+            false => Ok(()),
+        }
+    }
+
     /// Its value at `x`.
     #[must_use]
     pub fn value(self, x: f64) -> f64 {
@@ -103,10 +118,11 @@ impl Learned {
             Some((name, rest)) => {
                 let Some(parameters) = rest.strip_suffix(')') else { return Ok(None) };
                 let name = name.trim();
-                let Some((_, transform)) = NAMES.iter().find(|(known, _)| *known == name) else {
-                    return Err(unknown(place, "transform", name, &NAMES.map(|(name, _)| name)));
+                let Some((_, transform)) = Transform::named().find(|(known, _)| *known == name) else {
+                    let known: Vec<&str> = TRANSFORMS.names().collect();
+                    return Err(unknown(place, TRANSFORMS.noun, name, &known));
                 };
-                (*transform, parameters.trim())
+                (transform, parameters.trim())
             }
         };
         let (level, path) = parameters.split_once('.').unwrap_or((parameters, ""));
@@ -147,8 +163,8 @@ impl Display for Learned {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self { transform, level, path } = self;
         let dot = if path.is_empty() { "" } else { "." };
-        match NAMES.iter().find(|(_, named)| named == transform) {
-            Some((name, _)) => write!(f, "{name}({level}{dot}{path})"),
+        match transform.name() {
+            Some(name) => write!(f, "{name}({level}{dot}{path})"),
             None => write!(f, "{level}{dot}{path}"),
         }
     }

@@ -12,12 +12,7 @@ pub(super) fn check_text(text: &str, range: Range, path: &str) -> Result<(), Con
     let refused = |expected| ConfigError::Value { path: path.to_owned(), value: format!("{text:?}"), expected };
     let learned = Learned::parse(path, text)?;
     let learned = learned.ok_or_else(|| refused(TRANSFORMS.expected))?;
-    match (range, learned.transform) {
-        (Range::Fraction, Transform::Exp | Transform::Softplus) => {
-            Err(refused("less than 1; use `sigmoid`, which stays below"))
-        }
-        _ => Ok(()),
-    }
+    learned.transform.check(range).map_err(refused)
 }
 
 /// The levels that learn numbers of the optimizer of level `level` are among those of the program.
@@ -51,7 +46,7 @@ pub(super) fn check_edges(schedule: &Schedule, index: usize, config: &LevelConfi
         };
         match &config.hypergradient {
             None => {}
-            Some(method) if method.mode(config.unroll).is_some() => {}
+            Some(method) if method.goes_through_steps() => {}
             Some(_) if spec.upper.contains(&above) => {}
             Some(method) => {
                 let path = format!("{level}.hypergradient");

@@ -7,6 +7,7 @@ mod error;
 mod hypergradient;
 mod hyperparameter;
 mod learned;
+mod numbers;
 mod optimizer;
 mod precision;
 mod program;
@@ -16,24 +17,22 @@ mod rounded;
 mod tests;
 mod together;
 mod unknown;
+mod written;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::check::accepts;
 pub use self::error::ConfigError;
 
-pub use self::hypergradient::{
-    CgConfig, CustomConfig, DenseConfig, EvolutionConfig, FiniteDifferenceConfig, ForwardConfig, ForwardGradientConfig,
-    GmresConfig, HypergradientConfig, IdentityConfig, LowerBatch, MinresConfig, NeumannConfig, NystromConfig,
-    PenaltyConfig, SamaConfig, UnrolledConfig,
-};
+pub use self::hypergradient::*;
 pub use self::hyperparameter::{Hyperparameter, Learned, Transform};
-pub use self::optimizer::{AdaGradConfig, AdamConfig, AdamWConfig, OptimizerConfig, RmsPropConfig, SgdConfig};
+pub(crate) use self::numbers::accepts;
+pub use self::optimizer::*;
 pub use self::precision::Precision;
 pub use self::program::ProgramConfig;
-pub use self::projection::{AtLeastConfig, ClampConfig, NormBallConfig, ProjectionConfig, SimplexConfig};
+pub use self::projection::*;
 pub(crate) use self::rounded::{check_rounded, rounded};
 pub(crate) use self::unknown::suggestion;
+use self::written::Written;
 
 /// The numbers of one level.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::check;
 use super::error::ConfigError;
-use super::{HypergradientConfig, LevelConfig, Start, edges, learned, together};
+use super::{HypergradientConfig, LevelConfig, Start, edges, learned, numbers, together};
 use crate::file::replace;
 use crate::json;
 use crate::schedule::Schedule;
@@ -46,6 +46,7 @@ pub trait ProgramConfig: Clone + Default + Serialize + DeserializeOwned {
         let names: Vec<&str> = merged.keys().map(String::as_str).collect();
         for (level, value) in &merged {
             let config: LevelConfig = read(value.clone())?;
+            numbers::check_bounds(level, &config)?;
             learned::check_names(level, &config.optimizer, &names)?;
         }
         read(Value::Object(merged))
@@ -99,7 +100,7 @@ pub trait ProgramConfig: Clone + Default + Serialize + DeserializeOwned {
             });
         }
         for (index, (&config, spec)) in levels.iter().zip(schedule.levels).enumerate() {
-            check::level(spec.name, &Value::Object(to_object(config)?))?;
+            numbers::check(spec.name, config)?;
             let path = format!("{}.hypergradient", spec.name);
             let level = spec.name.to_owned();
             if schedule.roots.contains(&index) {
@@ -112,7 +113,7 @@ pub trait ProgramConfig: Clone + Default + Serialize + DeserializeOwned {
             match (schedule.is_passed(index), &config.hypergradient) {
                 (true, None) => return Err(ConfigError::HypergradientMissing { path, level }),
                 (false, Some(_)) => return Err(ConfigError::HypergradientUnused { path, level }),
-                (true, Some(method)) if method.mode(config.unroll).is_some() => {
+                (true, Some(method)) if method.goes_through_steps() => {
                     check_steps(schedule, index, config.unroll, method, path)?;
                     check_warmup(schedule, index, &levels)?;
                 }
@@ -145,7 +146,7 @@ fn check_start(schedule: &Schedule, index: usize, config: &LevelConfig) -> Resul
         (Start::From, None) => Err(ConfigError::StartUnknown { path: format!("{}.start", spec.name), level }),
         (Start::From, Some(from)) => match &config.hypergradient {
             None => Ok(()),
-            Some(method) if method.mode(config.unroll).is_some() => Ok(()),
+            Some(method) if method.goes_through_steps() => Ok(()),
             Some(_) if spec.upper.contains(&from) => Ok(()),
             Some(method) => {
                 let (path, from) = (format!("{}.hypergradient", spec.name), schedule.levels[from].name.to_owned());
@@ -216,7 +217,7 @@ fn read<T: DeserializeOwned>(value: Value) -> Result<T, ConfigError> {
     serde_json::from_value(value).map_err(|reason| ConfigError::NotJson { reason })
 }
 
-pub(super) fn to_object(config: &impl Serialize) -> Result<Map<String, Value>, ConfigError> {
+fn to_object(config: &impl Serialize) -> Result<Map<String, Value>, ConfigError> {
     match serde_json::to_value(config) {
         Ok(Value::Object(object)) => Ok(object),
         Ok(value) => Err(ConfigError::Value { path: "config".to_owned(), value: value.to_string(), expected: LEVELS }),

@@ -2,11 +2,10 @@
 
 use betty_schema::{Family, METHODS, OPTIMIZERS, PROJECTIONS, Seen};
 use burn::tensor::{DType, TensorData};
-use serde_json::Value;
 
 use super::error::ConfigError;
-use super::program::to_object;
-use super::{Hyperparameter, LevelConfig, OptimizerConfig};
+use super::written::Written;
+use super::{Clip, Hyperparameter, LevelConfig, OptimizerConfig};
 
 /// A number as it is used.
 struct Used {
@@ -46,52 +45,50 @@ pub(crate) fn check_rounded(
     parameters: &[DType],
     wide: &[DType],
 ) -> Result<(), ConfigError> {
-    let fields = to_object(config)?;
-    let of = |field: &str, family: &Family| {
-        fields.get(field).map_or_else(Vec::new, |value| floats(&format!("{level}.{field}"), value, family))
-    };
-    let steps =
-        of("optimizer", &OPTIMIZERS).into_iter().chain(clip(level, &fields)).chain(first_epsilon(level, config));
-    let steps: Vec<Used> = steps.collect();
-    for (all, dtypes) in
-        [(&steps, wide), (&of("project", &PROJECTIONS), wide), (&of("project", &PROJECTIONS), parameters)]
-    {
+    let optimizer = &config.optimizer;
+    let steps = floats(&OPTIMIZERS, optimizer.name(), optimizer.options(), &format!("{level}.optimizer"));
+    let steps: Vec<Used> = steps.into_iter().chain(clip(level, config)).chain(first_epsilon(level, config)).collect();
+    let set = config.project.as_ref();
+    let set = set.map(|set| floats(&PROJECTIONS, set.name(), set.options(), &format!("{level}.project")));
+    let set = set.unwrap_or_default();
+    for (all, dtypes) in [(&steps, wide), (&set, wide), (&set, parameters)] {
         for &dtype in dtypes {
             all.iter().try_for_each(|used| used.check(dtype))?;
         }
     }
-    let method = of("hypergradient", &METHODS);
+    let method = config.hypergradient.as_ref();
+    let method =
+        method.map(|method| floats(&METHODS, method.name(), method.options(), &format!("{level}.hypergradient")));
+    let method = method.unwrap_or_default();
     parameters.iter().try_for_each(|&dtype| method.iter().try_for_each(|used| used.check(dtype)))
 }
 
-/// The floats among the options of a family, and what is made of them.
-fn floats(path: &str, value: &Value, family: &Family) -> Vec<Used> {
-    let Some(name) = value.get(family.tag).and_then(Value::as_str) else { return Vec::new() };
+/// The floats among the options of a row, and what is made of them.
+fn floats(family: &Family, name: &str, given: Vec<(&'static str, Written<'_>)>, path: &str) -> Vec<Used> {
     let options = family.find(name).into_iter().flat_map(|row| row.options);
-    let floats = options.filter(|option| option.range.is_float() && option.seen != Seen::Nothing);
-    let used = floats.filter_map(|option| Some((option, value.get(option.name)?.as_f64()?)));
-    used.flat_map(|(option, number)| {
-        let derived = match option.seen {
-            Seen::Square => Some(("the square of which", number * number)),
-            Seen::Inverse => Some(("the inverse of which", 1.0 / number)),
-            Seen::Nothing | Seen::Number => None,
-        };
-        let use_of = |(what, used)| Used { path: format!("{path}.{}", option.name), number, what, used };
-        [Some(("which", number)), derived].into_iter().flatten().map(use_of).collect::<Vec<_>>()
-    })
-    .collect()
+    let floats = given.into_iter().zip(options).filter_map(|((name, written), option)| {
+        let is_used = option.range.is_float() && option.seen != Seen::Nothing;
+        Some((name, option.seen, written.number().filter(|_| is_used)?))
+    });
+    floats.flat_map(|(name, seen, number)| uses(&format!("{path}.{name}"), number, seen)).collect()
 }
 
-fn clip(level: &str, fields: &serde_json::Map<String, Value>) -> Vec<Used> {
-    let limits = fields.get("clip").and_then(Value::as_object).into_iter().flatten();
-    let numbers = limits.filter_map(|(name, limit)| Some((name, limit.as_f64()?)));
-    numbers
-        .flat_map(|(name, number)| {
-            let square = (name == "norm").then_some(("the square of which", number * number));
-            let use_of = |(what, used)| Used { path: format!("{level}.clip.{name}"), number, what, used };
-            [Some(("which", number)), square].into_iter().flatten().map(use_of).collect::<Vec<_>>()
-        })
-        .collect()
+/// The number as it is, and what else of it is used.
+fn uses(path: &str, number: f64, seen: Seen) -> Vec<Used> {
+    let derived = match seen {
+        Seen::Square => Some(("the square of which", number * number)),
+        Seen::Inverse => Some(("the inverse of which", 1.0 / number)),
+        Seen::Nothing | Seen::Number => None,
+    };
+    let use_of = |(what, used)| Used { path: path.to_owned(), number, what, used };
+    [Some(("which", number)), derived].into_iter().flatten().map(use_of).collect()
+}
+
+fn clip(level: &str, config: &LevelConfig) -> Vec<Used> {
+    let Some(clip) = config.clip else { return Vec::new() };
+    let (name, limit) = clip.limit();
+    let seen = if matches!(clip, Clip::Norm(_)) { Seen::Square } else { Seen::Number };
+    uses(&format!("{level}.clip.{name}"), limit, seen)
 }
 
 /// Adam's `ε` is smallest at the first step: `ε·√(1 − β₂)`.

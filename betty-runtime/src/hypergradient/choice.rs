@@ -2,56 +2,21 @@
 
 use std::rc::Rc;
 
-use super::{
-    ConjugateGradient, DenseSolve, Evolution, FiniteDifference, Forward, ForwardGradient, Gmres, HypergradientMethod,
-    Identity, Minres, Mode, Neumann, NextStep, Nystrom, Penalty, Sama,
-};
-use crate::config::HypergradientConfig;
-use crate::linalg::{CgOptions, DenseOptions, GmresOptions, MinresOptions, NeumannOptions, NystromOptions};
+use super::{Evolution, Forward, ForwardGradient, HypergradientMethod, Mode, NextStep, Sama};
+use crate::config::{HypergradientConfig, for_systems};
+
+/// The numbers of a method that looks at the linear system of a best response, and the method with these numbers.
+pub(super) trait Configured {
+    /// The method.
+    fn method(&self) -> Rc<dyn HypergradientMethod>;
+}
 
 impl HypergradientConfig {
     /// The method with these numbers; none for one that the program gives, that looks at the level's next step, or that
     /// goes through its last ones.
     #[must_use]
     pub fn build(&self) -> Option<Rc<dyn HypergradientMethod>> {
-        Some(match *self {
-            Self::Cg(ref c) => Rc::new(ConjugateGradient {
-                options: CgOptions { iterations: c.iterations, tolerance: c.tolerance, damping: c.damping },
-                warm_start: c.warm_start,
-            }),
-            Self::Minres(ref c) => Rc::new(Minres {
-                options: MinresOptions { iterations: c.iterations, tolerance: c.tolerance, damping: c.damping },
-                warm_start: c.warm_start,
-            }),
-            Self::Gmres(ref c) => Rc::new(Gmres {
-                options: GmresOptions {
-                    iterations: c.iterations,
-                    restart: c.restart,
-                    tolerance: c.tolerance,
-                    damping: c.damping,
-                },
-                warm_start: c.warm_start,
-            }),
-            Self::Neumann(ref c) => Rc::new(Neumann {
-                options: NeumannOptions { terms: c.terms, step_size: c.step_size, damping: c.damping },
-                warm_start: c.warm_start,
-            }),
-            Self::Nystrom(ref c) => {
-                Rc::new(Nystrom { options: NystromOptions { rank: c.rank, damping: c.damping, seed: c.seed } })
-            }
-            Self::FiniteDifference(ref c) => Rc::new(FiniteDifference { perturbation: c.perturbation }),
-            Self::Penalty(ref c) => Rc::new(Penalty {
-                multiplier: c.multiplier,
-                steps: c.steps,
-                step_size: c.step_size,
-                damping: c.damping,
-                warm_start: c.warm_start,
-            }),
-            Self::Identity(ref c) => Rc::new(Identity { scale: c.scale }),
-            Self::Dense(ref c) => Rc::new(DenseSolve { options: DenseOptions { damping: c.damping, limit: c.limit } }),
-            Self::Unrolled(_) | Self::Forward(_) | Self::ForwardGradient(_) | Self::Evolution(_) => return None,
-            Self::Sama(_) | Self::Custom(_) => return None,
-        })
+        for_systems!(self, config => config.method())
     }
 
     /// Whether the method looks at the step that the level would take next.
@@ -89,5 +54,52 @@ impl HypergradientConfig {
     #[must_use]
     pub fn is_given(&self) -> bool {
         matches!(self, Self::Custom(_))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::{Path, PathBuf};
+
+    use betty_schema::{METHODS, Way};
+
+    fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).expect("a folder of sources").map(|entry| entry.expect("an entry").path()) {
+            if entry.is_dir() {
+                if entry.file_name().is_none_or(|name| name != "tests") {
+                    rust_files(&entry, found);
+                }
+            } else if entry.extension().is_some_and(|ending| ending == "rs") {
+                found.push(entry);
+            }
+        }
+    }
+
+    fn names(text: &str, word: &str) -> bool {
+        let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+        code.flat_map(|line| line.split(|c: char| !c.is_alphanumeric() && c != '_')).any(|of| of == word)
+    }
+
+    /// What CONTRIBUTING promises: besides its row, its config is named in the solver's own file and nowhere else.
+    #[test]
+    fn a_solver_is_a_row_and_a_file() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
+        let mut files = Vec::new();
+        for member in ["betty-schema", "betty-macros", "betty-runtime"] {
+            rust_files(&root.join(member).join("src"), &mut files);
+        }
+        let texts: Vec<(PathBuf, String)> =
+            files.into_iter().map(|file| (file.clone(), fs::read_to_string(file).expect("text"))).collect();
+        let solvers: Vec<_> = METHODS.rows.iter().filter(|row| row.way == Way::System).collect();
+        assert!(solvers.len() >= 9);
+        for row in solvers {
+            let naming: Vec<&Path> =
+                texts.iter().filter(|(_, text)| names(text, &row.config())).map(|(file, _)| file.as_path()).collect();
+            let [file] = naming[..] else { panic!("`{}` is named in {naming:?}", row.config()) };
+            assert!(file.starts_with(root.join("betty-runtime/src/hypergradient")), "{}", file.display());
+            let rows = texts.iter().filter(|(_, text)| text.contains(&format!("name: \"{}\"", row.name))).count();
+            assert_eq!(rows, 1, "`{}`", row.name);
+        }
     }
 }

@@ -4,7 +4,11 @@
 //! *Meta-learning with implicit gradients* (iMAML), 2019, arXiv:1909.04630. With as many iterations as parameters the
 //! answer is exact up to rounding; with fewer it is the best one in the Krylov space of `v`.
 
+use std::rc::Rc;
+
+use super::choice::Configured;
 use super::{Budget, HypergradientError, HypergradientMethod, Solved, System};
+use crate::config::CgConfig;
 use crate::execute::Vector;
 use crate::linalg::{CgOptions, conjugate_gradient};
 
@@ -15,6 +19,13 @@ pub struct ConjugateGradient {
     pub options: CgOptions,
     /// Whether to start from the solution of the step before.
     pub warm_start: bool,
+}
+
+impl Configured for CgConfig {
+    fn method(&self) -> Rc<dyn HypergradientMethod> {
+        let options = CgOptions { iterations: self.iterations, tolerance: self.tolerance, damping: self.damping };
+        Rc::new(ConjugateGradient { options, warm_start: self.warm_start })
+    }
 }
 
 impl HypergradientMethod for ConjugateGradient {

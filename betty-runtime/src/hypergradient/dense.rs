@@ -1,6 +1,10 @@
 //! The whole Hessian, formed by one product a parameter and solved by elimination: exact, for small problems and tests.
 
+use std::rc::Rc;
+
+use super::choice::Configured;
 use super::{Budget, HypergradientError, HypergradientMethod, Solved, System};
+use crate::config::DenseConfig;
 use crate::execute::Vector;
 use crate::linalg::{DenseOptions, dense};
 
@@ -9,6 +13,12 @@ use crate::linalg::{DenseOptions, dense};
 pub struct DenseSolve {
     /// Damping, and the most parameters it accepts.
     pub options: DenseOptions,
+}
+
+impl Configured for DenseConfig {
+    fn method(&self) -> Rc<dyn HypergradientMethod> {
+        Rc::new(DenseSolve { options: DenseOptions { damping: self.damping, limit: self.limit } })
+    }
 }
 
 impl HypergradientMethod for DenseSolve {

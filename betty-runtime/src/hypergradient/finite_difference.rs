@@ -8,7 +8,11 @@
 //! the quotient is `O(ε²)`. Stopped values and random draws are held at the unperturbed point: without that, the quotient
 //! differentiates through `stop_gradient` and measures the noise between two dropout masks.
 
+use std::rc::Rc;
+
+use super::choice::Configured;
 use super::{Budget, HypergradientError, HypergradientMethod, Products, Solved, System};
+use crate::config::FiniteDifferenceConfig;
 use crate::execute::Vector;
 
 /// Two gradients of the lower loss instead of a product with its second derivative.
@@ -16,6 +20,12 @@ use crate::execute::Vector;
 pub struct FiniteDifference {
     /// Length of the step from the current parameters, in the parameters' own units; more than 0.
     pub perturbation: f64,
+}
+
+impl Configured for FiniteDifferenceConfig {
+    fn method(&self) -> Rc<dyn HypergradientMethod> {
+        Rc::new(FiniteDifference { perturbation: self.perturbation })
+    }
 }
 
 impl HypergradientMethod for FiniteDifference {

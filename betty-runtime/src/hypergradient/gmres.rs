@@ -3,7 +3,11 @@
 //! Saad and Schultz, *GMRES: a generalized minimal residual algorithm for solving nonsymmetric linear systems*, 1986. The
 //! derivative of a stationarity condition that is no gradient of one loss, of a game between levels say, is not symmetric.
 
+use std::rc::Rc;
+
+use super::choice::Configured;
 use super::{Budget, HypergradientError, HypergradientMethod, Solved, System};
+use crate::config::GmresConfig;
 use crate::execute::Vector;
 use crate::linalg::{GmresOptions, gmres};
 
@@ -14,6 +18,13 @@ pub struct Gmres {
     pub options: GmresOptions,
     /// Whether to start from the solution of the step before.
     pub warm_start: bool,
+}
+
+impl Configured for GmresConfig {
+    fn method(&self) -> Rc<dyn HypergradientMethod> {
+        let GmresConfig { iterations, restart, tolerance, damping, warm_start, .. } = *self;
+        Rc::new(Gmres { options: GmresOptions { iterations, restart, tolerance, damping }, warm_start })
+    }
 }
 
 impl HypergradientMethod for Gmres {

@@ -4,7 +4,11 @@
 //! arXiv:1511.06727. Exact when the lower Hessian is `1/scale` times the identity; otherwise biased, but with the right
 //! sign pattern near a well-conditioned optimum.
 
+use std::rc::Rc;
+
+use super::choice::Configured;
 use super::{Budget, HypergradientError, HypergradientMethod, Solved, System};
+use crate::config::IdentityConfig;
 use crate::execute::Vector;
 use crate::linalg::InnerProductSpace;
 
@@ -13,6 +17,12 @@ use crate::linalg::InnerProductSpace;
 pub struct Identity {
     /// What stands for the inverse Hessian; more than 0.
     pub scale: f64,
+}
+
+impl Configured for IdentityConfig {
+    fn method(&self) -> Rc<dyn HypergradientMethod> {
+        Rc::new(Identity { scale: self.scale })
+    }
 }
 
 impl HypergradientMethod for Identity {

@@ -3,7 +3,11 @@
 //! Paige and Saunders, *Solution of sparse indefinite systems of linear equations*, 1975. Away from a minimum the Hessian of a
 //! network curves downwards in some directions; conjugate gradients need damping to get past them, minimal residuals do not.
 
+use std::rc::Rc;
+
+use super::choice::Configured;
 use super::{Budget, HypergradientError, HypergradientMethod, Solved, System};
+use crate::config::MinresConfig;
 use crate::execute::Vector;
 use crate::linalg::{MinresOptions, minres};
 
@@ -14,6 +18,13 @@ pub struct Minres {
     pub options: MinresOptions,
     /// Whether to start from the solution of the step before.
     pub warm_start: bool,
+}
+
+impl Configured for MinresConfig {
+    fn method(&self) -> Rc<dyn HypergradientMethod> {
+        let options = MinresOptions { iterations: self.iterations, tolerance: self.tolerance, damping: self.damping };
+        Rc::new(Minres { options, warm_start: self.warm_start })
+    }
 }
 
 impl HypergradientMethod for Minres {

@@ -4,7 +4,11 @@
 //! arXiv:1911.02590: `q = s·Σ_{k<K} (I − s(H + damping·I))ᵏ v`, which is what differentiating the last `K` gradient steps of
 //! length `s` at a fixed point gives. Converges for `s < 2/λ_max`.
 
+use std::rc::Rc;
+
+use super::choice::Configured;
 use super::{Budget, HypergradientError, HypergradientMethod, Solved, System};
+use crate::config::NeumannConfig;
 use crate::execute::Vector;
 use crate::linalg::{NeumannOptions, neumann};
 
@@ -15,6 +19,13 @@ pub struct Neumann {
     pub options: NeumannOptions,
     /// Whether to start from the solution of the step before.
     pub warm_start: bool,
+}
+
+impl Configured for NeumannConfig {
+    fn method(&self) -> Rc<dyn HypergradientMethod> {
+        let options = NeumannOptions { terms: self.terms, step_size: self.step_size, damping: self.damping };
+        Rc::new(Neumann { options, warm_start: self.warm_start })
+    }
 }
 
 impl HypergradientMethod for Neumann {

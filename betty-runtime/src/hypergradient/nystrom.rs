@@ -3,7 +3,11 @@
 //! Hataya and Yamada, *Nyström method for accurate and scalable implicit differentiation*, 2023, arXiv:2302.09726. Products
 //! with the Hessian reveal its large eigenvalues, damping stands for all others; nothing iterates, so nothing diverges.
 
+use std::rc::Rc;
+
+use super::choice::Configured;
 use super::{Budget, HypergradientError, HypergradientMethod, Solved, System};
+use crate::config::NystromConfig;
 use crate::execute::Vector;
 use crate::linalg::{NystromOptions, nystrom};
 
@@ -12,6 +16,13 @@ use crate::linalg::{NystromOptions, nystrom};
 pub struct Nystrom {
     /// Rank, damping and seed.
     pub options: NystromOptions,
+}
+
+impl Configured for NystromConfig {
+    fn method(&self) -> Rc<dyn HypergradientMethod> {
+        let options = NystromOptions { rank: self.rank, damping: self.damping, seed: self.seed };
+        Rc::new(Nystrom { options })
+    }
 }
 
 impl HypergradientMethod for Nystrom {

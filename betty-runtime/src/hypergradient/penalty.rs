@@ -27,7 +27,11 @@
 //! `½·damping·‖y − z‖²`, as in Kwon et al., *On penalty methods for nonconvex bilevel optimization and first-order stochastic
 //! approximation*, 2024, arXiv:2309.01753.
 
+use std::rc::Rc;
+
+use super::choice::Configured;
 use super::{Budget, HypergradientError, HypergradientMethod, Products, Solved, System};
+use crate::config::PenaltyConfig;
 use crate::execute::Vector;
 use crate::linalg::{NeumannOptions, neumann};
 
@@ -44,6 +48,13 @@ pub struct Penalty {
     pub damping: f64,
     /// Whether `y` starts from where it was relative to `z` at the step before, instead of from `z`.
     pub warm_start: bool,
+}
+
+impl Configured for PenaltyConfig {
+    fn method(&self) -> Rc<dyn HypergradientMethod> {
+        let PenaltyConfig { multiplier, steps, step_size, damping, warm_start, .. } = *self;
+        Rc::new(Penalty { multiplier, steps, step_size, damping, warm_start })
+    }
 }
 
 impl HypergradientMethod for Penalty {

@@ -36,7 +36,7 @@ fn unknown_names() {
         json!({ "nett": {} }),
     );
     check_err(
-        "`net`: unknown field `unrol` (did you mean `unroll`?); known are `unroll`, `warmup`, `optimizer`, `hypergradient`, \
+        "`net`: unknown field `unrol` (did you mean `unroll`?); known are `optimizer`, `unroll`, `warmup`, `hypergradient`, \
          `clip`, `project`, `accumulate`, `start`, `tasks`, `rounds`, `vectorize`, `train`, `freeze` and `precision`",
         json!({ "net": { "unrol": 5 } }),
     );
@@ -64,6 +64,10 @@ fn unknown_names() {
     check_err(
         "`net.clip`: unknown clip `limit`; known are `norm` and `value`",
         json!({ "net": { "clip": { "limit": 1 } } }),
+    );
+    check_err(
+        "`net.start`: unknown start `initail` (did you mean `initial`?); known are `kept`, `initial`, `look_ahead` and `from`",
+        json!({ "net": { "start": "initail" } }),
     );
     check_err(
         "`net.precision`: unknown precision `fp8`; known are `f32`, `bf16` and `f16`",

@@ -61,9 +61,30 @@ fn numbers_that_were_set_in_code_are_checked_too() {
     check_invalid("`net.clip.norm` is -1.0; it must be a number greater than zero", |config| {
         config.net.clip = Some(Clip::Norm(-1.0))
     });
-    // JSON has no other word for a number that is none.
-    check_invalid("`net.clip.value` is null; it must be a number greater than zero", |config| {
-        config.net.clip = Some(Clip::Value(f64::NAN))
+    // JSON has no words for these; a check of the numbers themselves has.
+    for (number, name) in [(f64::NAN, "NaN"), (f64::INFINITY, "infinity"), (f64::NEG_INFINITY, "-infinity")] {
+        check_invalid(&format!("`net.clip.value` is {name}; it must be a number greater than zero"), |config| {
+            config.net.clip = Some(Clip::Value(number));
+        });
+        check_invalid(&format!("`net.optimizer.lr` is {name}; it must be a number greater than zero"), |config| {
+            config.net.optimizer = OptimizerConfig::Sgd(SgdConfig {
+                lr: number.into(),
+                momentum: 0.0.into(),
+                dampening: 0.0.into(),
+                nesterov: false,
+                weight_decay: 0.0.into(),
+            });
+        });
+        check_invalid(
+            &format!("`net.hypergradient.damping` is {name}; it must be a number that is not negative"),
+            |config| {
+                config.net.hypergradient =
+                    Some(HypergradientConfig::Cg(CgConfig { damping: number, ..CgConfig::default() }));
+            },
+        );
+    }
+    check_invalid("`weights.project.high` is 1; it must be greater than `low`", |config| {
+        config.weights.project = Some(ProjectionConfig::Clamp(ClampConfig { low: 1.0, high: 1.0 }));
     });
 }
 
