@@ -5,7 +5,7 @@ use crate::optimizers::OPTIMIZERS;
 use crate::projections::PROJECTIONS;
 use crate::range::Range;
 use crate::table::Family;
-use crate::words::{CLIPS, PRECISIONS, STARTS, Words};
+use crate::words::{CLIPS, CURVATURES, PRECISIONS, STARTS, Words};
 
 /// The fields of a level, by what they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +19,7 @@ pub enum Key {
     Unroll,
     Warmup,
     Hypergradient,
+    Curvature,
     Clip,
     Project,
     Accumulate,
@@ -81,7 +82,7 @@ impl Field {
 const REQUIRED: &str = "an error";
 
 /// Every field, in the order in which errors and the manual list them.
-pub static FIELDS: [Field; 18] = [
+pub static FIELDS: [Field; 19] = [
     Field {
         key: Key::Upper,
         name: "upper",
@@ -145,6 +146,15 @@ pub static FIELDS: [Field; 18] = [
         absent: "an error where a hypergradient passes through",
         meaning: "how the level's best response is differentiated; see [Methods](#methods)",
         holds: Holds::Choice(&METHODS),
+    },
+    Field {
+        key: Key::Curvature,
+        name: "curvature",
+        example: "curvature: partial",
+        absent: "`total`",
+        meaning: "of which gradient of the level, where levels below answer to it, its method takes the derivative; see \
+                  [Curvature](#curvature)",
+        holds: Holds::Word(&CURVATURES),
     },
     Field {
         key: Key::Clip,

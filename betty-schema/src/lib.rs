@@ -4,6 +4,7 @@
 //! name, with its options, their ranges, defaults and meanings. What `multilevel!` and a config accept and the tables of the
 //! [`manual`] follow from them. [`Graph`] computes what each hypergradient passes through.
 
+mod curvature;
 mod fields;
 mod graph;
 pub mod manual;
@@ -15,6 +16,7 @@ mod range;
 mod table;
 mod words;
 
+pub use curvature::idle_curvature;
 pub use fields::{FIELDS, Field, Holds, Key, field};
 pub use graph::{Circle, Edges, Graph, Stop};
 pub use methods::METHODS;
@@ -23,4 +25,4 @@ pub use optimizers::OPTIMIZERS;
 pub use projections::PROJECTIONS;
 pub use range::{ALL, BOUNDED, Given, Range};
 pub use table::{Family, Opt, Row, Seen, Way};
-pub use words::{BATCHES, CLIPS, PRECISIONS, STARTS, TRANSFORMS, Word, Words};
+pub use words::{BATCHES, CLIPS, CURVATURES, PRECISIONS, STARTS, TRANSFORMS, Word, Words};

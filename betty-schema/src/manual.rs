@@ -2,7 +2,7 @@
 
 use crate::table::Family;
 use crate::words::Words;
-use crate::{FIELDS, METHODS, OPTIMIZERS, PROJECTIONS, STARTS, TRANSFORMS};
+use crate::{CURVATURES, FIELDS, METHODS, OPTIMIZERS, PROJECTIONS, STARTS, TRANSFORMS};
 
 /// The manual with every table between `<!-- table: name -->` and `<!-- end -->` as the rows say it.
 #[must_use]
@@ -23,10 +23,11 @@ pub fn written(manual: &str) -> String {
 const END: &str = "<!-- end -->";
 
 /// The names of all tables, in the order of the manual.
-pub const TABLES: [&str; 9] = [
+pub const TABLES: [&str; 10] = [
     "fields",
     "methods",
     "options of methods",
+    "curvatures",
     "optimizers",
     "options of optimizers",
     "transforms",
@@ -43,6 +44,7 @@ fn table(name: &str) -> Option<String> {
     let families = [&METHODS, &OPTIMIZERS, &PROJECTIONS];
     match name {
         "fields" => Some(fields()),
+        "curvatures" => Some(words("curvature", "the derivative is taken", &CURVATURES, code)),
         "starts" => {
             Some(words("start", "the steps before a step of a level above begin", &STARTS, |name| match name {
                 "from" => "`from(meta)`".to_owned(),

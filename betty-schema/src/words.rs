@@ -69,6 +69,22 @@ pub static STARTS: Words = Words {
     ],
 };
 
+/// Of which gradient of a level, where levels below answer to it, hypergradients take the derivative: `CurvatureOf`.
+pub static CURVATURES: Words = Words {
+    noun: "curvature",
+    nouns: "curvatures",
+    expected: "`total` or `partial`",
+    words: &[
+        word("total", "Total", "of its total gradient, with the levels below answering: exact"),
+        word(
+            "partial",
+            "Partial",
+            "of the gradient of its own loss, with the levels below standing still: an approximation, whose work grows with the \
+             number of levels and not with its exponential",
+        ),
+    ],
+};
+
 /// The functions that keep a learned number in its range: `Transform`.
 pub static TRANSFORMS: Words = Words {
     noun: "transform",

@@ -1,5 +1,6 @@
 //! Everything that can be wrong with a program that could be read.
 
+mod curvature;
 mod edges;
 mod fields;
 mod learned;
@@ -35,6 +36,7 @@ pub(crate) fn check(program: &mut Program, report: &mut Report) -> Checked {
     let graph = links.graph();
     edges::check(program, &links, &graph, report);
     unrolled::check(program, &graph, report);
+    curvature::check(program, &graph, report);
     vectorize::check(program, &graph, report);
     if graph.circles().is_empty() && !links.incomplete {
         start::check_edges(program, &links, &graph, report);

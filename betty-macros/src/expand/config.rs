@@ -1,7 +1,8 @@
 //! The config struct, whose default is the numbers written in the program.
 
 use betty_schema::{
-    ALL, BATCHES, CLIPS, Family, Given, METHODS, OPTIMIZERS, Opt, PRECISIONS, PROJECTIONS, Range, STARTS, TRANSFORMS,
+    ALL, BATCHES, CLIPS, CURVATURES, Family, Given, METHODS, OPTIMIZERS, Opt, PRECISIONS, PROJECTIONS, Range, STARTS,
+    TRANSFORMS,
 };
 use proc_macro2::{Literal, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
@@ -64,6 +65,7 @@ fn level_config(level: &Level) -> TokenStream {
     let start = start(level.start.as_ref());
     let optimizer = choice(level.optimizer.as_ref(), &OPTIMIZERS);
     let hypergradient = option(level.hypergradient.as_ref().map(|call| choice(Some(call), &METHODS)));
+    let curvature = curvature(level.curvature.as_ref());
     let clip = option(level.clip.as_ref().and_then(clip));
     let train = option(level.train.as_deref().map(paths));
     let freeze = paths(&level.freeze);
@@ -75,6 +77,7 @@ fn level_config(level: &Level) -> TokenStream {
             warmup: #warmup,
             optimizer: #optimizer,
             hypergradient: #hypergradient,
+            curvature: #curvature,
             clip: #clip,
             project: #project,
             accumulate: #accumulate,
@@ -203,6 +206,12 @@ fn start(call: Option<&Call>) -> TokenStream {
     let known = call.and_then(|call| STARTS.find(&call.name.to_string()));
     let variant = format_ident!("{}", known.unwrap_or(&STARTS.words[0]).variant);
     quote!(::betty_runtime::Start::#variant)
+}
+
+fn curvature(call: Option<&Call>) -> TokenStream {
+    let known = call.and_then(|call| CURVATURES.find(&call.name.to_string()));
+    let variant = format_ident!("{}", known.unwrap_or(&CURVATURES.words[0]).variant);
+    quote!(::betty_runtime::CurvatureOf::#variant)
 }
 
 fn precision(call: &Call) -> Option<TokenStream> {

@@ -1,6 +1,6 @@
 //! Mistakes in methods, optimizers and clips, each with its text and its place.
 
-use super::check_err;
+use super::{check_err, check_ok};
 
 /// One mistake, in fields of the lower of two levels.
 #[track_caller]
@@ -202,5 +202,35 @@ fn custom_takes_one_value() {
     check_method(
         "`custom` has no option `bach` (did you mean `batch`?); it takes `batch`",
         "custom(MyMethod { steps: 10 }, >>>bach<<< = fresh)",
+    );
+}
+
+#[test]
+fn a_curvature_where_it_changes_nothing() {
+    let program = |top: &str, middle: &str, bottom: &str| {
+        format!(
+            "struct P;
+             level top: M {{ lower: [middle], {top} .. }}
+             level middle: M {{ upper: [top], lower: [bottom], {middle}, .. }}
+             level bottom: M {{ upper: [middle], hypergradient: cg, {bottom} .. }}"
+        )
+    };
+    check_ok(&program("", "hypergradient: cg, curvature: partial", "curvature: total,"));
+    check_err(
+        "`partial` changes nothing here: no level below answers to `bottom`, whose own loss is all that is differentiated",
+        &program("", "hypergradient: cg", "curvature: >>>partial<<<,"),
+    );
+    check_err(
+        "`partial` changes nothing here: no hypergradient passes through `top`",
+        &program("curvature: >>>partial<<<,", "hypergradient: cg", ""),
+    );
+    check_err(
+        "`partial` changes nothing here: `unrolled` goes through the steps of `middle`, which followed its total gradient; \
+         choose a method that solves a system, such as `cg`",
+        &program("", "hypergradient: unrolled, curvature: >>>partial<<<", ""),
+    );
+    check_err(
+        "unknown curvature `partal` (did you mean `partial`?); the curvatures are `total` and `partial`",
+        &program("", "hypergradient: cg, curvature: >>>partal<<<", ""),
     );
 }

@@ -345,6 +345,14 @@ pub enum ConfigError {
         /// The other level.
         peer: String,
     },
+    /// A level is to be differentiated with the levels below standing still, where that changes nothing.
+    #[error("`{path}` is `partial`, but {reason}")]
+    CurvatureIdle {
+        /// Where the word stands.
+        path: String,
+        /// Why it changes nothing.
+        reason: String,
+    },
     /// The parameters of a level whose best response is differentiated are confined to a set.
     #[error(
         "`{path}` is given, but a hypergradient passes through `{level}`, and no implicit method differentiates a best \

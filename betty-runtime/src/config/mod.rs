@@ -2,6 +2,7 @@
 
 mod all;
 mod check;
+mod curvature;
 mod edges;
 mod error;
 mod hypergradient;
@@ -21,6 +22,7 @@ mod written;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::curvature::CurvatureOf;
 pub use self::error::ConfigError;
 
 pub use self::hypergradient::*;
@@ -51,6 +53,10 @@ pub struct LevelConfig {
     /// through.
     #[serde(default)]
     pub hypergradient: Option<HypergradientConfig>,
+    /// Of which gradient of the level hypergradients take the derivative, where levels below answer to it; by default of its
+    /// total one.
+    #[serde(default, skip_serializing_if = "is_total")]
+    pub curvature: CurvatureOf,
     /// A limit on the level's gradient, applied before the optimizer sees it; by default none.
     #[serde(default)]
     pub clip: Option<Clip>,
@@ -127,4 +133,9 @@ fn one() -> usize {
 /// Files that do not use it are as they were before there were rounds.
 fn is_one(count: &usize) -> bool {
     *count == 1
+}
+
+/// Likewise.
+fn is_total(curvature: &CurvatureOf) -> bool {
+    *curvature == CurvatureOf::Total
 }

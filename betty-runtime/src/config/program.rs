@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::check;
 use super::error::ConfigError;
-use super::{HypergradientConfig, LevelConfig, Start, edges, learned, numbers, together};
+use super::{HypergradientConfig, LevelConfig, Start, curvature, edges, learned, numbers, together};
 use crate::file::replace;
 use crate::json;
 use crate::schedule::Schedule;
@@ -123,6 +123,7 @@ pub trait ProgramConfig: Clone + Default + Serialize + DeserializeOwned {
                 }
                 (true, Some(_)) | (false, None) => {}
             }
+            curvature::check(schedule, index, config)?;
         }
         Ok(())
     }

@@ -161,11 +161,11 @@ impl Lagrangian {
             return Ok(alone);
         }
         let mut build = Build::default();
-        let mut value = build.include(level, &alone)?;
+        let mut value = build.include(level, &alone, &[])?;
         let mut own = alone.own;
         let mut conditions = Vec::new();
         for &(stop, lagrangian) in below {
-            let of_stop = build.include(stop, lagrangian)?;
+            let of_stop = build.include(stop, lagrangian, &[])?;
             own.push(Variable::Level(stop));
             own.extend((1..lagrangian.own.len()).map(|index| Variable::Multiplier { of: stop, index: index - 1 }));
             let groups = lagrangian.own.iter().map(|variable| build.variables[variable].as_slice());
@@ -184,6 +184,19 @@ impl Lagrangian {
         }
         let Build { graph, inputs, variables, .. } = build;
         Ok(Lagrangian { graph, value, inputs, variables, own })
+    }
+
+    /// The loss of `level` by itself, while the parameters of the levels `below` stand still: to all derivatives, also those
+    /// of Lagrangians that this one becomes a part of, they are constants.
+    ///
+    /// # Errors
+    /// [`GraphError`] if the loss cannot be rebuilt.
+    pub fn partial(level: usize, loss: &Loss, below: &[usize]) -> Result<Self, GraphError> {
+        let alone = Self::without_conditions(level, loss);
+        let mut build = Build::default();
+        let value = build.include(level, &alone, below)?;
+        let Build { graph, inputs, variables, .. } = build;
+        Ok(Lagrangian { graph, value, inputs, variables, own: alone.own })
     }
 
     /// A loss below which nothing is solved.
@@ -243,9 +256,9 @@ impl Build {
         node
     }
 
-    /// The value of the Lagrangian of `level`, with its inputs and variables. Draws become inputs, because each level has
-    /// a seed of its own.
-    fn include(&mut self, level: usize, other: &Lagrangian) -> Result<NodeId, GraphError> {
+    /// The value of the Lagrangian of `level`, with its inputs and variables; the parameters of the levels `still` stop every
+    /// derivative. Draws become inputs, because each level has a seed of its own.
+    fn include(&mut self, level: usize, other: &Lagrangian, still: &[usize]) -> Result<NodeId, GraphError> {
         let source = &other.graph;
         let mut images = HashMap::new();
         let draws = source.ids().filter_map(|id| match source.node(id).op {
@@ -256,6 +269,13 @@ impl Build {
             images.insert(id, self.input(input, source.shape(id), source.dtype(id)));
         }
         for (&variable, nodes) in &other.variables {
+            if still.iter().any(|&level| variable == Variable::Level(level)) {
+                for node in nodes {
+                    let stopped = self.graph.push(Op::StopGradient, &[images[node]])?;
+                    images.insert(*node, stopped);
+                }
+                continue;
+            }
             let nodes = nodes.iter().map(|node| images[node]).collect();
             self.variables.entry(variable).or_insert(nodes);
         }

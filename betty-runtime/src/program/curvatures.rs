@@ -37,6 +37,10 @@ impl Losses {
         let name = schedule.levels[k].name;
         let graph = |source| EngineError::Graph { level: name.into(), source };
         let lagrangian = match &grounds[&k] {
+            Ground::Loss { batch, .. } if levels[k].is_partial() => {
+                let below: Vec<usize> = schedule.levels[k].sweep.iter().map(|stop| stop.level).collect();
+                Lagrangian::partial(k, self.get(k, batch), &below)
+            }
             Ground::Loss { batch, .. } => Lagrangian::new(k, self.get(k, batch), &below),
             Ground::Steps(steps) => {
                 let of_step = |batches: &Vec<Rc<AnyBatch>>| batches.iter().map(|of| self.get(k, of)).collect();

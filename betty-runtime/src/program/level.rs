@@ -9,7 +9,7 @@ use burn::tensor::{DType, Device};
 
 use super::sample::Seeded;
 use super::selection;
-use crate::config::{Hyperparameter, LevelConfig, Start, check_rounded};
+use crate::config::{CurvatureOf, Hyperparameter, LevelConfig, Start, check_rounded};
 use crate::error::EngineError;
 use crate::execute::{ReadError, Value, Vector};
 use crate::graph::accumulator;
@@ -163,6 +163,11 @@ impl Level {
     /// Whether Burn knows the tensors of both by the same names.
     pub(crate) fn has_ids_of(&self, other: &Level) -> bool {
         self.ids == other.ids
+    }
+
+    /// Whether the levels below stand still where this one is differentiated.
+    pub(crate) fn is_partial(&self) -> bool {
+        self.config.curvature == CurvatureOf::Partial
     }
 
     /// Optimizer states for each parameter.

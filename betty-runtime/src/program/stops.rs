@@ -60,7 +60,7 @@ impl Program {
         let mut solution = Blocks::default();
         let config = self.levels[level].config.hypergradient.clone();
         let by_step = config.filter(|method| self.methods[level].is_none() && method.looks_at_next_step());
-        let is_leaf = self.schedule.levels[level].sweep.is_empty();
+        let is_leaf = self.levels[level].is_partial() || self.schedule.levels[level].sweep.is_empty();
         let mut gradient = Vector::default();
         let mut read = Vec::new();
         if is_leaf && by_step.is_none() {
@@ -71,7 +71,7 @@ impl Program {
             let through = self.reads_through(level, Reads::both(&reads, &context.reads));
             read = through.level(level, gradient.0.len());
             context.reads.add(&reads);
-            if !is_leaf {
+            if !self.schedule.levels[level].sweep.is_empty() {
                 // Its total gradient rests on answers from below, whose multipliers are part of its point.
                 let (indirect, multipliers) = self.indirect(level, context, &below)?;
                 indirect.iter().for_each(|indirect| gradient.add_scaled(-1.0, indirect));
@@ -101,7 +101,10 @@ impl Program {
             let inputs = curvature.lagrangian().inputs();
             inputs.map(|(input, like)| context.value(input, like, &self.levels)).collect()
         };
-        let below = self.schedule.levels[k].sweep.iter().map(|stop| stop.level).collect();
+        let below = match self.levels[k].is_partial() {
+            true => Rc::new([]) as Rc<[usize]>,
+            false => self.schedule.levels[k].sweep.iter().map(|stop| stop.level).collect(),
+        };
         Ok(Site {
             level: k,
             curvature,

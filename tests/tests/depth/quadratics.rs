@@ -1,6 +1,6 @@
 //! Quadratic programs of every shape: exact methods must reach the closed form from any point.
 
-use betty_runtime::{Engine, HypergradientConfig, Multilevel, ProgramConfig, Stream, multilevel};
+use betty_runtime::{CurvatureOf, Engine, HypergradientConfig, Multilevel, ProgramConfig, Stream, multilevel};
 use burn::tensor::Tensor;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -52,14 +52,18 @@ macro_rules! program {
             let mut draw = || random.random_range(-1.0..1.0);
             let form = Quadratics::random(&$program::SCHEDULE, &sizes, $coupling, &mut draw);
             let z: Vec<f64> = (0..sizes.iter().sum()).map(|_| draw()).collect();
-            let expected = form.total_gradients(&$program::SCHEDULE, &z);
+            let in_the_middle: Vec<usize> = (0..sizes.len())
+                .filter(|&s| $program::SCHEDULE.is_passed(s) && !$program::SCHEDULE.levels[s].sweep.is_empty())
+                .collect();
+            let exact = form.total_gradients(&$program::SCHEDULE, &[], &z);
+            let partial = form.total_gradients(&$program::SCHEDULE, &in_the_middle, &z);
             let level = |name: &str| $program::SCHEDULE.level(name).unwrap();
             let stream = |s: usize| {
                 let spec = &$program::SCHEDULE.levels[s];
                 let (q, linear) = form.restricted(s, &[&[s], spec.upper, spec.lower].concat());
                 Stream::constant((matrix(&q), vector(&linear)))
             };
-            for method in ["dense", "cg", "penalty"] {
+            for method in ["dense", "cg", "penalty", "partial"] {
                 let problem = $program { $($level: Vector::new(&z[form.part(level(stringify!($level)))]),)* };
                 let data = $data { $($level: stream(level(stringify!($level))),)* };
                 let mut config = $config::default();
@@ -72,6 +76,11 @@ macro_rules! program {
                         }
                     }
                 }
+                if method == "partial" {
+                    for &s in &in_the_middle {
+                        config.levels_mut()[s].curvature = CurvatureOf::Partial;
+                    }
+                }
                 if method == "cg" {
                     for level in config.levels_mut() {
                         if let Some(HypergradientConfig::Dense(_)) = level.hypergradient {
@@ -81,6 +90,7 @@ macro_rules! program {
                         }
                     }
                 }
+                let expected = if method == "partial" { &partial } else { &exact };
                 let mut engine = Engine::new(problem, data, config).unwrap();
                 for (s, spec) in $program::SCHEDULE.levels.iter().enumerate() {
                     let found = engine.gradient(spec.name).unwrap().gradient.to_vec().unwrap();

@@ -61,14 +61,24 @@ impl Quadratics {
         (read.iter().map(row).collect(), read.iter().map(|&i| self.linear[s][i]).collect())
     }
 
-    /// The total gradient of every level at `z`.
-    pub(crate) fn total_gradients(&self, schedule: &Schedule, z: &[f64]) -> Vec<Vec<f64>> {
-        let gradients = self.affine(schedule);
+    /// The total gradient of every level at `z`, where the conditions of the levels `partial` are those of their own losses
+    /// with their stops standing still.
+    pub(crate) fn total_gradients(&self, schedule: &Schedule, partial: &[usize], z: &[f64]) -> Vec<Vec<f64>> {
+        let gradients = self.affine(schedule, partial);
         gradients.iter().map(|(r, constant)| (0..r.len()).map(|i| dot(&r[i], z) + constant[i]).collect()).collect()
     }
 
+    /// How the gradient of the loss of `s` by itself changes while the stops of `s` stand still.
+    fn own_gradient(&self, schedule: &Schedule, s: usize) -> Rows {
+        let mut rows: Rows = self.part(s).map(|i| self.matrices[s][i].clone()).collect();
+        for still in schedule.levels[s].sweep.iter().flat_map(|stop| self.part(stop.level)) {
+            rows.iter_mut().for_each(|row| row[still] = 0.0);
+        }
+        rows
+    }
+
     /// `(R_s, r_s)` of every level.
-    fn affine(&self, schedule: &Schedule) -> Vec<(Rows, Vec<f64>)> {
+    fn affine(&self, schedule: &Schedule, partial: &[usize]) -> Vec<(Rows, Vec<f64>)> {
         let levels = schedule.levels.len();
         let mut found: Vec<Option<(Rows, Vec<f64>)>> = vec![None; levels];
         while let Some(s) = (0..levels)
@@ -76,7 +86,11 @@ impl Quadratics {
         {
             let stops: Vec<usize> = schedule.levels[s].sweep.iter().map(|stop| stop.level).collect();
             let below: Vec<usize> = stops.iter().flat_map(|&stop| self.part(stop)).collect();
-            let conditions: Rows = stops.iter().flat_map(|&stop| found[stop].clone().unwrap().0).collect();
+            let condition = |stop: usize| match partial.contains(&stop) {
+                true => self.own_gradient(schedule, stop),
+                false => found[stop].clone().unwrap().0,
+            };
+            let conditions: Rows = stops.iter().flat_map(|&stop| condition(stop)).collect();
             let g: Rows = conditions.iter().map(|row| below.iter().map(|&j| row[j]).collect()).collect();
             let mut rows: Rows = Vec::new();
             let mut constants = Vec::new();

@@ -1,7 +1,7 @@
 //! The program that `multilevel!` writes, written by hand: it must be the same program.
 
 use betty_runtime::{
-    BatchStream, Engine, HypergradientConfig, LevelConfig, LevelModule, LevelSpec, Measured, Multilevel,
+    BatchStream, CurvatureOf, Engine, HypergradientConfig, LevelConfig, LevelModule, LevelSpec, Measured, Multilevel,
     OptimizerConfig, ProgramConfig, Schedule, Start, Stream, Through, Tracer,
 };
 use serde::{Deserialize, Serialize};
@@ -33,6 +33,7 @@ impl Default for TwinConfig {
             warmup: 0,
             optimizer: serde_json::from_str::<OptimizerConfig>(optimizer).unwrap(),
             hypergradient: None,
+            curvature: CurvatureOf::Total,
             clip: None,
             project: None,
             accumulate: 1,

@@ -32,6 +32,7 @@ impl Default for Config {
                 weight_decay: 0.0.into(),
             }),
             hypergradient: None,
+            curvature: CurvatureOf::Total,
             clip: None,
             project: None,
             accumulate: 1,

@@ -37,7 +37,8 @@ fn unknown_names() {
     );
     check_err(
         "`net`: unknown field `unrol` (did you mean `unroll`?); known are `optimizer`, `unroll`, `warmup`, `hypergradient`, \
-         `clip`, `project`, `accumulate`, `start`, `tasks`, `rounds`, `vectorize`, `train`, `freeze` and `precision`",
+         `curvature`, `clip`, `project`, `accumulate`, `start`, `tasks`, `rounds`, `vectorize`, `train`, `freeze` and \
+         `precision`",
         json!({ "net": { "unrol": 5 } }),
     );
     check_err(

@@ -9,7 +9,7 @@ pub use report::{HypergradientCheck, ResponseCheck};
 use super::context::Context;
 use super::passings::Use;
 use super::{LossFunctions, Program, Sample};
-use crate::config::{HypergradientConfig, Start};
+use crate::config::{CurvatureOf, HypergradientConfig, Start};
 use crate::error::EngineError;
 use crate::execute::{Value, Vector};
 use crate::graph::Distribution;
@@ -103,6 +103,7 @@ impl Program {
         let (mut levels, mut methods) = (self.levels.clone(), self.methods.clone());
         for stop in self.schedule.levels[k].sweep {
             levels[stop.level].trajectory = None;
+            levels[stop.level].config.curvature = CurvatureOf::Total;
             methods[stop.level] = Some(reference(levels[stop.level].parameters().len()));
         }
         let (losses, clock) = (self.losses.unrounded(), self.clock.clone());

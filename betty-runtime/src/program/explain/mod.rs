@@ -162,7 +162,9 @@ impl Program {
         let size = level.parameters().len();
         let budget = self.methods[stop].as_ref().and_then(|method| method.budget(size));
         let (mut below, mut reads, mut peak) = (Cost::default(), 0.0, product.peak);
-        for level in spec.sweep {
+        // Levels that stand still answer to nothing.
+        let answering = if self.levels[stop].is_partial() { &[][..] } else { spec.sweep };
+        for level in answering {
             // The product of a nested stop solves what is below it twice.
             let inner = self.explain_response(level.level, stop, grounds)?;
             below += inner.response.cost * 2.0;
