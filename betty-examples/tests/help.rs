@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::process::Command;
 
-const PROGRAMS: [(&str, &str); 4] = [
+const PROGRAMS: [(&str, &str); 5] = [
     ("choosing", env!("CARGO_BIN_EXE_choosing")),
     ("hyper_cleaning", env!("CARGO_BIN_EXE_hyper_cleaning")),
     ("penalties", env!("CARGO_BIN_EXE_penalties")),
     ("sinusoid_maml", env!("CARGO_BIN_EXE_sinusoid_maml")),
+    ("plain_loop", env!("CARGO_BIN_EXE_plain_loop")),
 ];
 
 /// Options that mean the same wherever they are.
@@ -59,20 +60,20 @@ fn programs_list_what_they_can_do_and_nothing_else() {
     for option in ["--seed", "--seeds", "--out", "--config", "--print-config", "--resume", "--save-every"] {
         assert!(!has(0, option) && has(1, option), "{option}");
     }
-    for program in [2, 3] {
+    for program in [2, 3, 4] {
         for option in ["--resume", "--save-every"] {
             assert!(!has(program, option), "{option}");
         }
     }
     assert!(has(2, "--seeds") && !has(3, "--seeds"));
-    for program in 0..4 {
+    for program in 0..PROGRAMS.len() {
         assert!(has(program, "--device") && has(program, "--quiet"));
     }
 }
 
 #[test]
 fn results_go_into_a_folder_of_the_program() {
-    for (name, path) in &PROGRAMS[1..] {
+    for (name, path) in &PROGRAMS[1..4] {
         let options = options(path);
         assert!(options["--out"].contains(&format!("[default: out/{name}]")), "{}", options["--out"]);
         assert!(options["--seed"].starts_with("Seed of ") && options["--seed"].contains("[default: 0]"));

@@ -31,6 +31,7 @@ pub mod graph;
 pub mod hypergradient;
 mod json;
 pub mod linalg;
+mod loops;
 pub mod nn;
 pub mod optimizer;
 mod panic;
@@ -48,6 +49,7 @@ pub use engine::{
     Validation,
 };
 pub use hypergradient::HypergradientMethod;
+pub use loops::{Hypergradient, LevelGradient, Solve, Statistics};
 pub use schedule::{LevelSpec, Schedule, Through};
 pub use trace::{
     Batch, BatchMapper, LevelModule, LossValue, Measured, Number, Tracer, gradient, stop_gradient, untied,

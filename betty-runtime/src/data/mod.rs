@@ -63,6 +63,13 @@ impl<B: Batch> Stream<B> {
     }
 }
 
+/// [`Stream::constant`]: the batch of a level for one question, for instance.
+impl<B: Batch> From<B> for Stream<B> {
+    fn from(batch: B) -> Self {
+        Self::constant(batch)
+    }
+}
+
 /// One pass over a data loader. Its iterator borrows the loader, so it lives on the thread that owns a share of it.
 struct Epoch<B> {
     batches: Receiver<Result<B, DataError>>,

@@ -40,26 +40,13 @@ impl Data {
         let k = level.number;
         let batch = match self.returned[k].pop_front() {
             Some(batch) => batch,
-            None => Rc::new(self.of_stream(level)?.with_numbers_on(&level.device())),
+            None => Rc::new(next_of(&mut *self.streams[k], level, self.taken[k])?),
         };
         self.taken[k] += 1;
         if self.marks > 0 {
             self.drawn.push((k, Rc::clone(&batch)));
         }
         Ok((batch, seed_of(self.seed, k, self.taken[k])))
-    }
-
-    fn of_stream(&mut self, level: &Level) -> Result<AnyBatch, EngineError> {
-        let stream = &mut self.streams[level.number];
-        let next = caught(|| stream.next_batch());
-        let next = next.unwrap_or_else(|panic| Err(format!("it panicked: {panic}").into()));
-        let name = || level.name.to_owned();
-        match (next, self.taken[level.number]) {
-            (Ok(Some(batch)), _) => Ok(batch),
-            (Ok(None), 0) => Err(EngineError::EmptyData { level: name() }),
-            (Ok(None), batches) => Err(EngineError::OutOfData { level: name(), batches }),
-            (Err(source), _) => Err(EngineError::Data { level: name(), source }),
-        }
     }
 
     /// So many batches of a level, or none.
@@ -109,7 +96,20 @@ impl Data {
     }
 }
 
+/// The next batch of a level's stream, of which it has taken so many.
+pub(crate) fn next_of(stream: &mut dyn BatchStream, level: &Level, taken: u64) -> Result<AnyBatch, EngineError> {
+    let next = caught(|| stream.next_batch());
+    let next = next.unwrap_or_else(|panic| Err(format!("it panicked: {panic}").into()));
+    let name = || level.name.to_owned();
+    match (next, taken) {
+        (Ok(Some(batch)), _) => Ok(batch.with_numbers_on(&level.device())),
+        (Ok(None), 0) => Err(EngineError::EmptyData { level: name() }),
+        (Ok(None), batches) => Err(EngineError::OutOfData { level: name(), batches }),
+        (Err(source), _) => Err(EngineError::Data { level: name(), source }),
+    }
+}
+
 /// The seed of what is drawn on the batch with this number.
-pub(super) fn seed_of(run: u64, level: usize, batch: u64) -> u64 {
+pub(crate) fn seed_of(run: u64, level: usize, batch: u64) -> u64 {
     mix(mix(run, level as u64), batch)
 }

@@ -26,6 +26,7 @@ mod validation;
 mod watch;
 
 pub use checkpoint::StreamPosition;
+pub(crate) use data::{next_of, seed_of};
 pub use event::Event;
 pub use multilevel::Multilevel;
 pub use report::{LevelReport, Report};

@@ -9,11 +9,9 @@ impl Run {
     pub(super) fn tell_news(&mut self) {
         let names: Vec<&str> = self.program.levels.iter().map(|level| level.name).collect();
         for news in std::mem::take(&mut self.program.losses.news) {
+            news.log(&self.program.levels);
             match news {
                 News::Retraced { level, count, verified, advice } => {
-                    if let Some(advice) = &advice {
-                        tracing::warn!("{advice}");
-                    }
                     let advice = advice.as_deref();
                     self.watch.emit(&Event::Retraced { level, name: names[level], count, verified, advice });
                 }
@@ -25,12 +23,7 @@ impl Run {
                     self.watch.emit(&Event::Rounding { level, name: names[level], difference });
                 }
                 News::ZeroEdge { level, other } => {
-                    let (name, other) = (names[level], names[other]);
-                    tracing::warn!(
-                        "the loss of level `{name}` only adds what it reads of `{other}`, or reads only what stands still there, \
-                         so that every hypergradient between them is zero"
-                    );
-                    self.watch.emit(&Event::ZeroEdge { level, name, other });
+                    self.watch.emit(&Event::ZeroEdge { level, name: names[level], other: names[other] });
                 }
             }
         }

@@ -290,6 +290,28 @@ pub enum EngineError {
         /// The level whose tasks they are.
         above: String,
     },
+    /// A gradient that passes through a level by a method that needs what somebody else's loop does.
+    #[error(
+        "level `{level}` is differentiated by `{method}`, which needs {needs}, and your own loop keeps those for itself; choose a          method that needs its parameters only, `hypergradient: cg` for instance, also by the config, or let `Engine` take the          steps"
+    )]
+    StepsElsewhere {
+        /// The level.
+        level: String,
+        /// Its method.
+        method: &'static str,
+        /// What the method needs.
+        needs: &'static str,
+    },
+    /// Running statistics that do not belong to a module.
+    #[error(
+        "the module has no running statistic `{path}` of shape {shape:?}; give the module of the level whose loss moved it"
+    )]
+    OtherModule {
+        /// Where the statistic is in the level's module.
+        path: String,
+        /// Its shape.
+        shape: Vec<usize>,
+    },
     /// A level cannot start from another because their modules differ.
     #[error(
         "level `{level}` cannot start from `{from}`: {ours} would get the value of {theirs}; give both the same module"

@@ -8,7 +8,7 @@ use super::direct::Derivative;
 use super::losses::gather;
 use super::numbers::{Numbers, Told};
 use super::passings::Passings;
-use super::sample::Sample;
+use super::sample::{Sample, Seeded};
 use crate::error::EngineError;
 use crate::execute::{Unread, Value, Vector};
 use crate::hypergradient::{Blocks, SolveReport};
@@ -79,6 +79,20 @@ impl Program {
         passings: Passings,
     ) -> Result<Found, EngineError> {
         self.gathered(k, sample, passings).map(|(found, ..)| found)
+    }
+
+    /// The direct gradient of level `k` alone, with numbers that are to be read and checked.
+    ///
+    /// # Errors
+    /// As [`total_gradient`](Self::total_gradient).
+    pub(crate) fn find_direct(&mut self, k: usize, (batch, seed): &Seeded) -> Result<Found, EngineError> {
+        let Derivative { own: gradient, statistics, reads, mut numbers, .. } = self.launch(k, batch, *seed)?;
+        if !self.schedule.levels[k].sweep.is_empty() {
+            // What is known of the derivatives takes in those in what is below.
+            numbers.total = Some(Unread::square_norm(&gradient));
+        }
+        let (reports, solutions) = (Vec::new(), Solutions::new());
+        Ok(Found { gradient, statistics, reads: Rc::new(reads), numbers, reports, solutions })
     }
 
     /// As [`find_gradient`](Self::find_gradient), with all that it takes to differentiate it.

@@ -74,11 +74,7 @@ impl Level {
         config: &LevelConfig,
         learned: LearnedNumbers,
     ) -> Result<Self, EngineError> {
-        let places = module.places();
-        if let Some(Apart { one, other, differ }) = apart(&places)? {
-            return Err(EngineError::TiedApart { level: name.into(), one, other, differ });
-        }
-        let mut leaves = leaves(places);
+        let mut leaves = whole_leaves(name, module)?;
         for leaf in leaves.iter().filter(|leaf| !leaf.also.is_empty()) {
             tracing::info!(level = name, places = ?leaf.paths().collect::<Vec<_>>(), "one tensor in several places");
         }
@@ -297,6 +293,18 @@ impl Level {
         self.last_rates = Some(rates);
         self.steps += 1;
         self.taken += 1;
+    }
+}
+
+/// The tensors of a level's module.
+///
+/// # Errors
+/// [`EngineError::TiedApart`] where places that are one parameter hold different tensors.
+pub(super) fn whole_leaves(level: &str, module: &dyn LevelModule) -> Result<Vec<Leaf>, EngineError> {
+    let places = module.places();
+    match apart(&places)? {
+        Some(Apart { one, other, differ }) => Err(EngineError::TiedApart { level: level.into(), one, other, differ }),
+        None => Ok(leaves(places)),
     }
 }
 

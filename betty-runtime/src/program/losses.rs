@@ -87,6 +87,12 @@ impl Losses {
         self.recordings.fill_with(Recordings::default);
     }
 
+    /// Goes by the settings of others.
+    pub(super) fn set_as(&mut self, others: &Self) {
+        (self.verify, self.bound) = (others.verify, others.bound);
+        self.edges.later.clone_from(&others.edges.later);
+    }
+
     /// Losses without rounded products for the same program, none of which has been recorded yet. They are not compared with
     /// Burn's autodiff, as these were.
     pub(crate) fn unrounded(&self) -> Self {

@@ -12,6 +12,7 @@ mod changes;
 mod constants;
 mod device;
 mod error;
+mod given;
 mod gradient;
 mod import;
 mod loss;

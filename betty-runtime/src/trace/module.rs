@@ -1,9 +1,11 @@
 //! A level's module seen as a list of tensors.
 
 use burn::module::{Module, ModuleMapper, Param, ParamId};
+use burn::optim::GradientsParams;
 use burn::tensor::{Bool, Device, Int, Tensor};
 
 use super::constants::constants;
+use super::given::{Advance, Register};
 use super::place::{Place, Role, places, tensors};
 use super::replace::replace;
 use super::statistics::one_for_each_id;
@@ -56,6 +58,13 @@ pub trait LevelModule: 'static {
     /// Puts values in the place of all [`leaves`](Self::leaves), in their order; missing ones keep theirs.
     fn assign(&mut self, values: Vec<Value>);
 
+    /// Puts other values in the place of running statistics, by their numbers among the [`leaves`](Self::leaves). All else
+    /// stays as it is.
+    fn advance(&mut self, statistics: Vec<(usize, Value)>);
+
+    /// Values by the numbers of parameters among the [`leaves`](Self::leaves), as Burn's gradients of these parameters.
+    fn gradients(&self, values: Vec<(usize, Value)>) -> GradientsParams;
+
     /// A copy for a recording, with a placeholder in the place of every tensor.
     fn traced(&self, level: usize, tracer: &mut Tracer<'_>) -> Self
     where
@@ -83,6 +92,19 @@ impl<M: Module + 'static> LevelModule for M {
         let numbers = tensors(&self.places()).into_iter();
         let mut assign = Assign { numbers, values };
         *self = one_for_each_id(|| self.clone().map(&mut assign));
+    }
+
+    fn advance(&mut self, statistics: Vec<(usize, Value)>) {
+        let numbers = tensors(&self.places()).into_iter();
+        let mut advance = Advance { numbers, statistics };
+        *self = one_for_each_id(|| self.clone().map(&mut advance));
+    }
+
+    fn gradients(&self, values: Vec<(usize, Value)>) -> GradientsParams {
+        let numbers = tensors(&self.places()).into_iter();
+        let mut register = Register { numbers, values, gradients: GradientsParams::new() };
+        self.visit(&mut register);
+        register.gradients
     }
 
     fn traced(&self, level: usize, tracer: &mut Tracer<'_>) -> Self {

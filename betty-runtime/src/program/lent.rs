@@ -1,0 +1,96 @@
+//! A program whose modules are somebody else's: lent for one question, and given back.
+
+use burn::tensor::{DType, Device};
+
+use super::Program;
+use super::level::whole_leaves;
+use crate::error::EngineError;
+use crate::trace::{Leaf, LevelModule};
+
+/// A program that holds the tensors of its modules no longer than a question takes. What it keeps are compiled losses, the
+/// modules' plain tensors, and solutions for methods that start from them.
+pub(crate) struct Lent {
+    pub(crate) program: Program,
+    /// What the modules looked like, level by level.
+    looks: Vec<Vec<Look>>,
+    /// Whether something about the modules has changed that does not show.
+    changed: bool,
+}
+
+/// What compiled losses depend on, tensor by tensor, beside its numbers.
+#[derive(Debug, PartialEq)]
+struct Look {
+    paths: Vec<String>,
+    shape: Vec<usize>,
+    dtype: DType,
+    device: Device,
+    trainable: bool,
+}
+
+impl Look {
+    fn of(leaf: &Leaf) -> Self {
+        Look {
+            paths: leaf.paths().map(str::to_owned).collect(),
+            shape: leaf.value.shape(),
+            dtype: leaf.value.dtype(),
+            device: leaf.value.device(),
+            trainable: leaf.trainable,
+        }
+    }
+}
+
+impl Lent {
+    /// A program that was made of these modules.
+    pub(crate) fn new(program: Program, modules: &[&dyn LevelModule]) -> Self {
+        let looks = modules.iter().map(|module| module.leaves().iter().map(Look::of).collect()).collect();
+        let mut lent = Lent { program, looks, changed: false };
+        lent.give_back();
+        lent
+    }
+
+    /// Whatever about the modules is not seen from outside may be another from the next question on.
+    pub(crate) fn set_changed(&mut self) {
+        self.changed = true;
+    }
+
+    /// Takes the modules as they are now. If other tensors are in them than before, all is begun `anew`.
+    ///
+    /// # Errors
+    /// [`EngineError`] as for a new program.
+    pub(crate) fn take(
+        &mut self,
+        modules: &[&dyn LevelModule],
+        anew: impl FnOnce() -> Result<Program, EngineError>,
+    ) -> Result<(), EngineError> {
+        let levels = self.program.levels.iter().zip(modules);
+        let leaves = levels.map(|(level, module)| whole_leaves(level.name, *module)).collect::<Result<Vec<_>, _>>()?;
+        let looks: Vec<Vec<Look>> = leaves.iter().map(|of_level| of_level.iter().map(Look::of).collect()).collect();
+        if looks != self.looks {
+            let mut fresh = anew()?;
+            fresh.losses.set_as(&self.program.losses);
+            for (fresh, level) in fresh.levels.iter_mut().zip(&self.program.levels) {
+                fresh.steps = level.steps;
+            }
+            (self.program, self.looks, self.changed) = (fresh, looks, false);
+            return Ok(());
+        }
+        for (level, leaves) in self.program.levels.iter_mut().zip(leaves) {
+            level.leaves = leaves.into_iter().map(|leaf| leaf.value).collect();
+        }
+        if self.changed {
+            for (level, module) in self.program.levels.iter_mut().zip(modules) {
+                level.constants = module.constants(&level.device())?;
+            }
+            self.program.losses.recheck();
+            self.changed = false;
+        }
+        Ok(())
+    }
+
+    /// Lets go of everything that belongs to the modules, or would belong to an optimizer.
+    pub(crate) fn give_back(&mut self) {
+        for level in &mut self.program.levels {
+            (level.leaves, level.initial, level.states) = (Vec::new(), Vec::new(), Vec::new());
+        }
+    }
+}
