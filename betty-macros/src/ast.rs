@@ -129,6 +129,14 @@ pub(crate) struct Setting {
     pub(crate) value: Value,
 }
 
+impl Setting {
+    /// The option of an optimizer that it gives, as the table names it.
+    pub(crate) fn option(&self) -> &'static str {
+        let name = self.name.as_ref().map(ToString::to_string).unwrap_or_default();
+        OPTIMIZERS.rows.iter().find_map(|row| row.find(&name)).map_or("", |option| option.name)
+    }
+}
+
 /// The right side of a setting.
 pub(crate) struct Value {
     /// Everything that an error about the value underlines, a sign included.

@@ -50,7 +50,7 @@ pub use engine::{
 };
 pub use hypergradient::HypergradientMethod;
 pub use loops::{Hypergradient, LevelGradient, Solve, Statistics};
-pub use schedule::{LevelSpec, Schedule, Through};
+pub use schedule::{LevelSpec, Schedule, ScheduleError, Through};
 pub use trace::{
     Batch, BatchMapper, LevelModule, LossValue, Measured, Number, Tracer, gradient, stop_gradient, untied,
 };

@@ -2,9 +2,9 @@
 //!
 //! No tensors and no tokens. [`METHODS`], [`OPTIMIZERS`], [`PROJECTIONS`] and [`FIELDS`] are the tables: one row for each
 //! name, with its options, their ranges, defaults and meanings. What `multilevel!` and a config accept and the tables of the
-//! [`manual`] follow from them. [`Graph`] computes what each hypergradient passes through.
+//! [`manual`] follow from them. [`Graph`] computes what each hypergradient passes through, and the [`rules`] say what has to hold between
+//! the numbers of its levels.
 
-mod curvature;
 mod fields;
 mod graph;
 pub mod manual;
@@ -13,10 +13,10 @@ mod names;
 mod optimizers;
 mod projections;
 mod range;
+pub mod rules;
 mod table;
 mod words;
 
-pub use curvature::idle_curvature;
 pub use fields::{FIELDS, Field, Holds, Key, field};
 pub use graph::{Circle, Edges, Graph, Stop};
 pub use methods::METHODS;

@@ -1,35 +1,30 @@
 //! The graph of a program: no circles, no edge without a meaning, no hypergradient without a method.
 
-use betty_schema::{Graph, Key, listed};
+use betty_schema::{Graph, listed};
 use syn::ext::IdentExt;
 
 use super::names::{Entry, Links};
 use crate::ast::{Level, Program};
 use crate::report::Report;
 
-pub(super) fn check(program: &Program, links: &Links<'_>, graph: &Graph, report: &mut Report) {
+/// Whether the graph is one for rules between numbers to look at: without circles, and with all edges that were meant.
+pub(super) fn check(program: &Program, links: &Links<'_>, graph: &Graph, report: &mut Report) -> bool {
     let names: Vec<String> = program.levels.iter().map(|level| level.name.unraw().to_string()).collect();
     let cx = Context { program, links, graph, names: names.iter().map(String::as_str).collect() };
     check_circles(&cx, report);
-    if !graph.circles().is_empty() {
-        return;
-    }
-    check_methods_are_there(&cx, report);
-    if links.incomplete {
-        return;
+    if !graph.circles().is_empty() || links.incomplete {
+        return false;
     }
     // From here on an edge that is not there is a mistake. Each group rests on the one before it.
     if !check_program(&cx, report) {
-        return;
+        return false;
     }
     let errors = report.count();
     check_uppers(&cx, report);
     if report.count() == errors {
         check_lowers(&cx, report);
     }
-    if report.count() == errors {
-        check_fields_are_used(&cx, report);
-    }
+    report.count() == errors
 }
 
 struct Context<'a> {
@@ -47,18 +42,6 @@ impl<'a> Context<'a> {
     fn names_of(&self, levels: &[usize]) -> impl Iterator<Item = &'a str> {
         levels.iter().map(|&level| self.names[level])
     }
-
-    fn is_isolated(&self, level: usize) -> bool {
-        let links = self.links;
-        let learning = links.hyperparameters.iter().flatten().map(|(entry, _)| entry);
-        let mut entries =
-            links.upper.iter().chain(&links.lower).flatten().chain(links.start.iter().flatten()).chain(learning);
-        self.graph.upper(level).is_empty()
-            && links.start[level].is_none()
-            && links.hyperparameters[level].is_empty()
-            && self.graph.lower(level).is_empty()
-            && !entries.any(|entry| entry.level == level)
-    }
 }
 
 fn check_circles(cx: &Context<'_>, report: &mut Report) {
@@ -75,18 +58,6 @@ fn check_circles(cx: &Context<'_>, report: &mut Report) {
                 path.join(" -> ")
             ),
         );
-    }
-}
-
-fn check_methods_are_there(cx: &Context<'_>, report: &mut Report) {
-    for (index, level) in cx.levels() {
-        if cx.graph.is_passed(index) && !level.written.contains(&Key::Hypergradient) {
-            let name = cx.names[index];
-            report.error(
-                &level.name,
-                format!("a hypergradient passes through `{name}`: add `hypergradient: …` to say how it is computed"),
-            );
-        }
     }
 }
 
@@ -192,57 +163,6 @@ fn check_lowers(cx: &Context<'_>, report: &mut Report) {
                 );
             }
         }
-    }
-}
-
-fn check_fields_are_used(cx: &Context<'_>, report: &mut Report) {
-    let roots = cx.graph.roots();
-    for (index, level) in cx.levels() {
-        let name = cx.names[index];
-        if cx.is_isolated(index) {
-            continue;
-        }
-        // Zero has been reported for what it is.
-        let unroll = level.unroll.as_ref().filter(|unroll| unroll.base10_digits() != "0");
-        if let Some(unroll) = unroll.filter(|_| roots.contains(&index)) {
-            report.error(unroll, format!("no level is solved after `{name}`, so its `unroll` is never used"));
-        }
-        check_tasks(cx, index, level, report);
-        check_rounds(cx, index, level, report);
-        if let Some(method) = level.hypergradient.as_ref().filter(|_| !cx.graph.is_passed(index)) {
-            report.error(
-                &method.name,
-                format!("no hypergradient passes through `{name}`, so its `hypergradient` is never used"),
-            );
-        }
-    }
-}
-
-/// Several tasks are solved by levels below; where they are to be computed together, that says the same.
-fn check_tasks(cx: &Context<'_>, index: usize, level: &Level, report: &mut Report) {
-    let several = level.tasks.as_ref().filter(|tasks| tasks.base10_parse::<u32>().is_ok_and(|tasks| tasks > 1));
-    let is_together = level.vectorize.as_ref().is_some_and(|flag| flag.value);
-    if let Some(tasks) = several.filter(|_| cx.graph.lower(index).is_empty() && !is_together) {
-        let name = cx.names[index];
-        report.error(
-            tasks,
-            format!(
-                "`tasks` is how often the levels below `{name}` are solved for one of its steps, and there is none; \
-                 `accumulate` averages over batches"
-            ),
-        );
-    }
-}
-
-/// Rounds are taken by levels below.
-fn check_rounds(cx: &Context<'_>, index: usize, level: &Level, report: &mut Report) {
-    let several = level.rounds.as_ref().filter(|rounds| rounds.base10_parse::<u32>().is_ok_and(|rounds| rounds > 1));
-    if let Some(rounds) = several.filter(|_| cx.graph.lower(index).is_empty()) {
-        let name = cx.names[index];
-        report.error(
-            rounds,
-            format!("`rounds` is how often the levels below `{name}` take their steps before one of its own, and there is none"),
-        );
     }
 }
 

@@ -1,14 +1,13 @@
 //! Everything that can be wrong with a program that could be read.
 
-mod curvature;
 mod edges;
 mod fields;
 mod learned;
 mod names;
+mod numbers;
 mod options;
+mod rules;
 mod start;
-mod unrolled;
-mod vectorize;
 
 use betty_schema::Graph;
 
@@ -34,13 +33,11 @@ pub(crate) fn check(program: &mut Program, report: &mut Report) -> Checked {
     names::drop_duplicates(program, report);
     let links = Links::resolve(program, report);
     let graph = links.graph();
-    edges::check(program, &links, &graph, report);
-    unrolled::check(program, &graph, report);
-    curvature::check(program, &graph, report);
-    vectorize::check(program, &graph, report);
+    let is_whole = edges::check(program, &links, &graph, report);
     if graph.circles().is_empty() && !links.incomplete {
         start::check_edges(program, &links, &graph, report);
         learned::check_edges(program, &links, &graph, report);
     }
+    rules::check(program, &links, &graph, is_whole, report);
     Checked { graph, sound: links.sound }
 }

@@ -1,11 +1,6 @@
-//! Of which gradient a level's curvature is the derivative, and where it makes a difference.
+//! Of which gradient a level's curvature is the derivative.
 
-use betty_schema::idle_curvature;
 use serde::{Deserialize, Serialize};
-
-use super::LevelConfig;
-use super::error::ConfigError;
-use crate::schedule::Schedule;
 
 /// Of which gradient of a level, where levels below answer to it, hypergradients through it take the derivative.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,19 +13,4 @@ pub enum CurvatureOf {
     /// loss alone. An approximation, which most of the literature takes; one hypergradient takes work that is linear in the
     /// number of edges of the program, and no multipliers.
     Partial,
-}
-
-/// A curvature that is not the default makes a difference.
-pub(super) fn check(schedule: &Schedule, index: usize, config: &LevelConfig) -> Result<(), ConfigError> {
-    if config.curvature == CurvatureOf::Total {
-        return Ok(());
-    }
-    let spec = &schedule.levels[index];
-    let method = config.hypergradient.as_ref().filter(|_| schedule.is_passed(index));
-    let method = method.map(|method| (method.name(), method.mode(config.unroll).is_some()));
-    let below = spec.sweep.first().map(|stop| schedule.levels[stop.level].name);
-    match idle_curvature(spec.name, method, below) {
-        None => Ok(()),
-        Some(reason) => Err(ConfigError::CurvatureIdle { path: format!("{}.curvature", spec.name), reason }),
-    }
 }

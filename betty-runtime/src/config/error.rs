@@ -3,10 +3,11 @@
 use std::io;
 use std::path::PathBuf;
 
-use betty_schema::did_you_mean;
+use betty_schema::{did_you_mean, listed};
 use thiserror::Error;
 
 use crate::json::JsonError;
+use crate::schedule::ScheduleError;
 
 /// Why a config was refused. A path such as `classifier.hypergradient.iterations` names the place.
 #[derive(Error)]
@@ -51,7 +52,7 @@ pub enum ConfigError {
         reason: Box<ConfigError>,
     },
     /// A key or a name that does not exist.
-    #[error("`{path}`: unknown {noun} `{name}`{}; known are {}", did_you_mean(suggestion.as_deref()), listed(known))]
+    #[error("`{path}`: unknown {noun} `{name}`{}; known are {}", did_you_mean(suggestion.as_deref()), listed(known.iter().map(String::as_str)))]
     Unknown {
         /// Where the name stands.
         path: String,
@@ -364,6 +365,14 @@ pub enum ConfigError {
         /// The level.
         level: String,
     },
+    /// The schedule of a program that was written by hand contradicts its own edges.
+    #[error("the schedule of `{program}` cannot be followed: {reason}")]
+    Schedule {
+        /// The program's name.
+        program: String,
+        /// What is wrong with it.
+        reason: ScheduleError,
+    },
     /// The config belongs to another program.
     #[error("the config has {config} levels, but the program `{program}` has {levels}")]
     OtherProgram {
@@ -385,14 +394,5 @@ impl From<JsonError> for ConfigError {
             JsonError::Repeated { path, key, line } if path.is_empty() => Self::Repeated { path: key, line },
             JsonError::Repeated { path, key, line } => Self::Repeated { path: format!("{path}.{key}"), line },
         }
-    }
-}
-
-fn listed(names: &[String]) -> String {
-    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-    match names.split_last() {
-        None => "none".to_owned(),
-        Some((last, [])) => last.clone(),
-        Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
     }
 }

@@ -33,26 +33,19 @@ pub(super) fn check_names(level: &str, optimizer: &OptimizerConfig, levels: &[&s
     })
 }
 
-/// A number is learned by a level that the program names for it, and by a method that sees it.
-pub(super) fn check_edges(schedule: &Schedule, index: usize, config: &LevelConfig) -> Result<(), ConfigError> {
+/// A number is learned by a level that the program names for it.
+pub(super) fn check_levels(schedule: &Schedule, index: usize, config: &LevelConfig) -> Result<(), ConfigError> {
     let spec = &schedule.levels[index];
     let names: Vec<&str> = schedule.levels.iter().map(|level| level.name).collect();
     check_names(spec.name, &config.optimizer, &names)?;
-    for (option, learned) in config.optimizer.learned() {
-        let (level, from) = (spec.name.to_owned(), learned.level.clone());
-        let Some(above) = schedule.level(&from).filter(|above| spec.hyperparameters.contains(above)) else {
-            let path = format!("{level}.optimizer.{option}");
-            return Err(ConfigError::LearnedUnknown { path, number: learned.to_string(), level, from });
-        };
-        match &config.hypergradient {
-            None => {}
-            Some(method) if method.goes_through_steps() => {}
-            Some(_) if spec.upper.contains(&above) => {}
-            Some(method) => {
-                let path = format!("{level}.hypergradient");
-                return Err(ConfigError::LearnedUnseen { path, method: method.name(), level, option, from });
-            }
-        }
-    }
-    Ok(())
+    let is_known = |from: &str| schedule.level(from).is_some_and(|above| spec.hyperparameters.contains(&above));
+    let mut learned = config.optimizer.learned();
+    learned.find(|(_, learned)| !is_known(&learned.level)).map_or(Ok(()), |(option, learned)| {
+        Err(ConfigError::LearnedUnknown {
+            path: format!("{}.optimizer.{option}", spec.name),
+            number: learned.to_string(),
+            level: spec.name.to_owned(),
+            from: learned.level.clone(),
+        })
+    })
 }

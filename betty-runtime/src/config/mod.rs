@@ -3,7 +3,6 @@
 mod all;
 mod check;
 mod curvature;
-mod edges;
 mod error;
 mod hypergradient;
 mod hyperparameter;
@@ -14,9 +13,9 @@ mod precision;
 mod program;
 mod projection;
 mod rounded;
+mod rules;
 #[cfg(test)]
 mod tests;
-mod together;
 mod unknown;
 mod written;
 
@@ -33,7 +32,6 @@ pub use self::precision::Precision;
 pub use self::program::ProgramConfig;
 pub use self::projection::*;
 pub(crate) use self::rounded::{check_rounded, rounded};
-pub(crate) use self::unknown::suggestion;
 use self::written::Written;
 
 /// The numbers of one level.

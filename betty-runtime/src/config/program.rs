@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::check;
 use super::error::ConfigError;
-use super::{HypergradientConfig, LevelConfig, Start, curvature, edges, learned, numbers, together};
+use super::{LevelConfig, learned, numbers, rules};
 use crate::file::replace;
 use crate::json;
 use crate::schedule::Schedule;
@@ -85,7 +85,7 @@ pub trait ProgramConfig: Clone + Default + Serialize + DeserializeOwned {
         replace(file, text.as_bytes()).map_err(|reason| ConfigError::Write { file: file.to_owned(), reason })
     }
 
-    /// Checks all numbers, and that exactly the levels that a hypergradient passes through say how.
+    /// Checks all numbers, that exactly the levels that a hypergradient passes through say how, and the schedule itself.
     ///
     /// # Errors
     ///
@@ -99,119 +99,15 @@ pub trait ProgramConfig: Clone + Default + Serialize + DeserializeOwned {
                 config: levels.len(),
             });
         }
+        schedule.check().map_err(|reason| ConfigError::Schedule { program: schedule.name.to_owned(), reason })?;
+        let graph = schedule.graph();
         for (index, (&config, spec)) in levels.iter().zip(schedule.levels).enumerate() {
             numbers::check(spec.name, config)?;
-            let path = format!("{}.hypergradient", spec.name);
-            let level = spec.name.to_owned();
-            if schedule.roots.contains(&index) {
-                check_root(spec.name, config)?;
-            }
-            check_start(schedule, index, config)?;
-            together::check(schedule, index, &levels)?;
-            edges::check(schedule, index, config)?;
-            learned::check_edges(schedule, index, config)?;
-            match (schedule.is_passed(index), &config.hypergradient) {
-                (true, None) => return Err(ConfigError::HypergradientMissing { path, level }),
-                (false, Some(_)) => return Err(ConfigError::HypergradientUnused { path, level }),
-                (true, Some(method)) if method.goes_through_steps() => {
-                    check_steps(schedule, index, config.unroll, method, path)?;
-                    check_warmup(schedule, index, &levels)?;
-                }
-                (true, Some(_)) if config.project.is_some() => {
-                    let path = format!("{}.project", spec.name);
-                    return Err(ConfigError::ProjectedResponse { path, level });
-                }
-                (true, Some(_)) | (false, None) => {}
-            }
-            curvature::check(schedule, index, config)?;
+            learned::check_levels(schedule, index, config)?;
+            rules::check(schedule, &graph, index, &levels)?;
         }
         Ok(())
     }
-}
-
-/// What only matters to levels that others wait for is not given for one that nobody waits for.
-fn check_root(name: &str, config: &LevelConfig) -> Result<(), ConfigError> {
-    let field = match (config.unroll, config.start) {
-        (1, Start::Kept) => return Ok(()),
-        (1, _) => "start",
-        _ => "unroll",
-    };
-    Err(ConfigError::NeverUsed { path: format!("{name}.{field}"), level: name.to_owned() })
-}
-
-/// A level that starts from another is differentiated by a method that sees it.
-fn check_start(schedule: &Schedule, index: usize, config: &LevelConfig) -> Result<(), ConfigError> {
-    let spec = &schedule.levels[index];
-    let level = spec.name.to_owned();
-    match (config.start, spec.start) {
-        (Start::From, None) => Err(ConfigError::StartUnknown { path: format!("{}.start", spec.name), level }),
-        (Start::From, Some(from)) => match &config.hypergradient {
-            None => Ok(()),
-            Some(method) if method.goes_through_steps() => Ok(()),
-            Some(_) if spec.upper.contains(&from) => Ok(()),
-            Some(method) => {
-                let (path, from) = (format!("{}.hypergradient", spec.name), schedule.levels[from].name.to_owned());
-                Err(ConfigError::StartUnseen { path, method: method.name(), level, from })
-            }
-        },
-        _ => Ok(()),
-    }
-}
-
-/// Only steps that are taken can be differentiated, and twice only those of an unrolled level below which nothing is solved;
-/// what steps rest on is not taken again.
-fn check_steps(
-    schedule: &Schedule,
-    index: usize,
-    unroll: usize,
-    method: &HypergradientConfig,
-    path: String,
-) -> Result<(), ConfigError> {
-    let level = schedule.levels[index].name.to_owned();
-    let name = |index: usize| schedule.levels[index].name.to_owned();
-    match method {
-        HypergradientConfig::Unrolled(unrolled) => {
-            if let Some(truncate) = unrolled.truncate.filter(|&truncate| truncate > unroll) {
-                return Err(ConfigError::TruncateTooLong { path: path + ".truncate", level, truncate, unroll });
-            }
-        }
-        HypergradientConfig::Evolution(_) => {
-            if let Some(stop) = schedule.levels[index].sweep.first() {
-                return Err(ConfigError::ReplayOfResponse { path, level, below: name(stop.level) });
-            }
-        }
-        _ => {}
-    }
-    let is_above = |above: &usize| schedule.answers_to(index, *above) && schedule.is_passed(*above);
-    if let Some(above) = (0..schedule.levels.len()).find(is_above).map(name) {
-        let HypergradientConfig::Unrolled(unrolled) = method else {
-            return Err(ConfigError::StepsBelow { path, method: method.name(), level, above });
-        };
-        if let Some(&below) = schedule.levels[index].lower.first() {
-            return Err(ConfigError::UnrolledBetween { path, level, above, below: name(below) });
-        }
-        if unrolled.memory.is_some() {
-            return Err(ConfigError::MemoryUnused { path: path + ".memory", level, above });
-        }
-    }
-    match schedule.peer(index) {
-        None => Ok(()),
-        Some(peer) => Err(ConfigError::UnrolledInCircle { path, method: method.name(), level, peer: name(peer) }),
-    }
-}
-
-/// A level whose steps a hypergradient goes through has taken some when the level above takes its first.
-fn check_warmup(schedule: &Schedule, index: usize, levels: &[&LevelConfig]) -> Result<(), ConfigError> {
-    let warmup = levels[index].warmup;
-    let waits = |above: &usize| schedule.answers_to(index, *above) && levels[*above].warmup < warmup;
-    let Some(above) = (0..levels.len()).find(waits) else { return Ok(()) };
-    Err(ConfigError::WarmupTooLong {
-        path: format!("{}.warmup", schedule.levels[index].name),
-        level: schedule.levels[index].name.to_owned(),
-        warmup,
-        above: schedule.levels[above].name.to_owned(),
-        begins: levels[above].warmup,
-    })
 }
 
 fn read<T: DeserializeOwned>(value: Value) -> Result<T, ConfigError> {

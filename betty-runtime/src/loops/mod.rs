@@ -123,7 +123,7 @@ impl<P: Multilevel> Hypergradient<P> {
         for (spec, level) in P::SCHEDULE.levels.iter().zip(config.levels()) {
             let method = level.hypergradient.as_ref();
             let needs = match method {
-                Some(method) if method.mode(level.unroll).is_some() => "the steps that the level has taken",
+                Some(method) if method.goes_through_steps() => "the steps that the level has taken",
                 Some(method) if method.looks_at_next_step() => "the states of the level's optimizer",
                 _ => continue,
             };

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::config::{ConfigError, LevelConfig, suggestion};
+use betty_schema::suggestion;
+
+use crate::config::{ConfigError, LevelConfig};
 use crate::error::EngineError;
 use crate::trace::{Leaf, LevelModule};
 

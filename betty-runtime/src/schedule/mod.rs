@@ -1,9 +1,12 @@
 //! The fixed order in which a program's levels take their steps, and what each hypergradient passes through.
 
+mod check;
 #[cfg(test)]
 mod tests;
 
 use std::fmt::{self, Display, Formatter, Write};
+
+pub use check::ScheduleError;
 
 /// The graph of a program and all orders that follow from it: constant data, computed by `multilevel!`.
 ///
@@ -101,17 +104,6 @@ impl Schedule {
     #[must_use]
     pub fn is_nested(&self, level: usize, of: usize) -> bool {
         self.answers_to(level, of) && self.levels[of].sweep.iter().any(|stop| self.answers_to(level, stop.level))
-    }
-
-    /// A level whose best response depends on that of `level` and the other way round, below a common level.
-    #[must_use]
-    pub fn peer(&self, level: usize) -> Option<usize> {
-        self.levels.iter().find_map(|of| {
-            let position = of.sweep.iter().position(|stop| stop.level == level)?;
-            let before = of.sweep[..position].iter().find(|stop| of.sweep[position].into.contains(&stop.level));
-            let after = || of.sweep[position..].iter().find(|stop| stop.into.contains(&level));
-            Some(before.or_else(after)?.level)
-        })
     }
 
     /// The graph in the DOT language of Graphviz: a solid edge leads from a level to a lower level that it waits for,

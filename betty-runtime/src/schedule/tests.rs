@@ -80,6 +80,82 @@ fn only_passed_levels_need_a_method() {
 }
 
 #[test]
+fn schedules_that_follow_from_their_edges() {
+    for schedule in [CHAIN, DIAMOND, TWO_UPPERS, TWO_LOWERS] {
+        assert_eq!(schedule.check(), Ok(()), "{}", schedule.name);
+    }
+    // Two levels that do not rest on each other may stand in any order, and so may the levels that cotangents go to.
+    const SWEPT: [Through; 3] = [through(3, &[2, 1]), through(1, &[2, 0]), through(2, &[0, 1])];
+    const LEVELS: [LevelSpec; 4] = [
+        level("top", &[], &[1, 2, 3], &SWEPT),
+        level("left", &[0], &[3], &[through(3, &[1])]),
+        level("right", &[0], &[3], &[through(3, &[2])]),
+        level("bottom", &[1, 2], &[], &[]),
+    ];
+    assert_eq!(Schedule { levels: &LEVELS, ..DIAMOND }.check(), Ok(()));
+}
+
+/// A chain of three whose levels are changed.
+#[track_caller]
+fn check_refused(levels: &'static [LevelSpec], roots: &'static [usize], text: &str) {
+    let schedule = Schedule { name: "Chain", levels, roots };
+    let error = schedule.check().expect_err("the schedule contradicts its edges");
+    assert_eq!(error.to_string(), text);
+}
+
+#[test]
+fn entries_are_other_levels() {
+    check_refused(
+        const { &[level("top", &[], &[1], &[]), level("net", &[2], &[], &[])] },
+        &[0],
+        "`upper` of level `net` names level 2, but the schedule has 2 levels, counted from 0",
+    );
+    check_refused(
+        const { &[level("top", &[], &[1, 1], &[]), level("net", &[0], &[], &[])] },
+        &[0],
+        "`lower` of level `top` names `net`, which it names already; take the entry away",
+    );
+    check_refused(
+        const { &[level("top", &[], &[0], &[])] },
+        &[0],
+        "`lower` of level `top` names `top`, which cannot depend on itself; take the entry away",
+    );
+    check_refused(
+        const { &[level("a", &[], &[1], &[]), level("b", &[], &[0], &[])] },
+        &[0],
+        "these levels are each solved before the next, in a circle: a -> b -> a; what is read while it is still being solved \
+         belongs in `upper`",
+    );
+}
+
+#[test]
+fn a_sweep_has_all_of_its_stops_in_order() {
+    const MIDDLE: LevelSpec = level("middle", &[0], &[2], &[through(2, &[1])]);
+    const BOTTOM: LevelSpec = level("bottom", &[1], &[], &[]);
+    let text = |found: &str| {
+        format!(
+            "`sweep` of level `top` is [{found}], but its hypergradient passes through [bottom -> middle; middle -> top]; let \
+             `multilevel!` write the schedule, or write that"
+        )
+    };
+    const LACKS: [LevelSpec; 3] = [level("top", &[], &[1, 2], &[through(1, &[0])]), MIDDLE, BOTTOM];
+    check_refused(&LACKS, &[0], &text("middle -> top"));
+    const TURNED: [LevelSpec; 3] = [level("top", &[], &[1, 2], &[through(1, &[0]), through(2, &[1])]), MIDDLE, BOTTOM];
+    check_refused(&TURNED, &[0], &text("middle -> top; bottom -> middle"));
+    const ASTRAY: [LevelSpec; 3] = [level("top", &[], &[1, 2], &[through(2, &[0]), through(1, &[0])]), MIDDLE, BOTTOM];
+    check_refused(&ASTRAY, &[0], &text("bottom -> top; middle -> top"));
+    const NOWHERE: [LevelSpec; 3] = [level("top", &[], &[1, 2], &[through(2, &[7]), through(9, &[0])]), MIDDLE, BOTTOM];
+    check_refused(&NOWHERE, &[0], &text("bottom -> ?; ? -> top"));
+}
+
+#[test]
+fn roots_are_the_levels_that_nobody_waits_for() {
+    check_refused(TWO_UPPERS.levels, &[0], "`roots` are [a], but nobody waits for [a, b]");
+    check_refused(TWO_UPPERS.levels, &[0, 3], "`roots` are [a, ?], but nobody waits for [a, b]");
+    assert_eq!(Schedule { roots: &[1, 0], ..TWO_UPPERS }.check(), Ok(()), "they may be stepped in any order");
+}
+
+#[test]
 fn a_chain_prints_its_order_and_its_sweeps() {
     assert_eq!(
         CHAIN.to_string(),

@@ -80,7 +80,10 @@ const fn level(name: &'static str, sweep: &'static [Through]) -> LevelSpec {
 
 const SCHEDULE: Schedule = Schedule {
     name: "P",
-    levels: &[level("weights", &[Through { level: 1, into: &[0] }]), level("net", &[])],
+    levels: &[
+        LevelSpec { lower: &[1], ..level("weights", &[Through { level: 1, into: &[0] }]) },
+        LevelSpec { upper: &[0], ..level("net", &[]) },
+    ],
     roots: &[0],
 };
 

@@ -1,0 +1,64 @@
+//! The numbers of a level as the rules look at them.
+
+use betty_schema::CURVATURES;
+use betty_schema::rules::{Begins, Method, Numbers};
+use syn::LitInt;
+
+use super::names::Links;
+use super::start::FROM;
+use crate::ast::{Call, Level, Program, ValueKind};
+
+/// The numbers of all levels.
+pub(super) fn of(program: &Program, links: &Links<'_>) -> Vec<Numbers> {
+    program.levels.iter().enumerate().map(|(index, level)| of_level(level, index, links)).collect()
+}
+
+fn of_level(level: &Level, index: usize, links: &Links<'_>) -> Numbers {
+    // Zero was refused for what it is.
+    let steps = |literal: Option<&LitInt>| count(literal, 1).filter(|&count| count > 0);
+    Numbers {
+        unroll: steps(level.unroll.as_ref()),
+        gives_unroll: level.unroll.is_some() && steps(level.unroll.as_ref()).is_some(),
+        warmup: count(level.warmup.as_ref(), 0),
+        accumulate: steps(level.accumulate.as_ref()),
+        tasks: steps(level.tasks.as_ref()),
+        rounds: steps(level.rounds.as_ref()),
+        vectorize: level.vectorize.as_ref().is_some_and(|flag| flag.value),
+        begins: level.start.as_ref().map_or(Begins::Kept, begins),
+        // Where a level starts that it names is an edge.
+        gives_start: level.start.as_ref().is_some_and(|call| call.name != FROM),
+        method: level.hypergradient.as_ref().and_then(method),
+        gives_method: level.written.contains(&betty_schema::Key::Hypergradient),
+        is_partial: level.curvature.as_ref().is_some_and(is_partial),
+        is_projected: level.project.is_some(),
+        learned: links.hyperparameters[index].iter().map(|(entry, setting)| (setting.option(), entry.level)).collect(),
+    }
+}
+
+fn is_partial(call: &Call) -> bool {
+    let word = CURVATURES.find(&call.name.to_string());
+    word.is_some_and(|word| CURVATURES.words.first().is_some_and(|default| default.name != word.name))
+}
+
+fn begins(call: &Call) -> Begins {
+    match call.name.to_string().as_str() {
+        FROM => Begins::From,
+        "kept" | "look_ahead" => Begins::Kept,
+        _ => Begins::Anew,
+    }
+}
+
+fn method(call: &Call) -> Option<Method> {
+    let count = |option: &str| match &call.setting(option)?.value.kind {
+        ValueKind::Integer(digits) => digits.parse().ok().filter(|&count: &usize| count > 0),
+        _ => None,
+    };
+    Some(Method { row: call.method()?, truncate: count("truncate"), limits_memory: count("memory").is_some() })
+}
+
+fn count(literal: Option<&LitInt>, absent: usize) -> Option<usize> {
+    match literal {
+        Some(literal) => literal.base10_parse::<u32>().ok().and_then(|count| count.try_into().ok()),
+        None => Some(absent),
+    }
+}

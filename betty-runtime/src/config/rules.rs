@@ -1,0 +1,179 @@
+//! What has to hold between the numbers of a program's levels, as the errors of a config.
+
+use betty_schema::Graph;
+use betty_schema::rules::{self, Begins, Idle, Method, Numbers, Obstacle, Violation};
+
+use super::error::ConfigError;
+use super::{CurvatureOf, HypergradientConfig, LevelConfig, Start};
+use crate::schedule::Schedule;
+
+/// The first rule that a level breaks.
+pub(super) fn check(
+    schedule: &Schedule,
+    graph: &Graph,
+    level: usize,
+    configs: &[&LevelConfig],
+) -> Result<(), ConfigError> {
+    let numbers: Vec<Numbers> = configs.iter().map(|config| numbers(schedule, config)).collect();
+    let own = &numbers[level];
+    let at = Place { schedule, level, config: configs[level] };
+    at.check_start(graph, own)?;
+    let broken = rules::used(graph, level, own)
+        .chain(rules::together(graph, level, &numbers))
+        .chain(rules::start(graph, level, own))
+        .chain(rules::learned(graph, level, own))
+        .chain(rules::method(graph, level, own))
+        .chain(rules::truncate(own))
+        .chain(rules::steps(graph, level, &numbers))
+        .chain(rules::curvature(graph, level, own))
+        .next();
+    broken.map_or(Ok(()), |violation| Err(at.error(violation)))
+}
+
+fn numbers(schedule: &Schedule, config: &LevelConfig) -> Numbers {
+    let learned = config.optimizer.learned();
+    Numbers {
+        unroll: Some(config.unroll),
+        gives_unroll: config.unroll != 1,
+        warmup: Some(config.warmup),
+        accumulate: Some(config.accumulate),
+        tasks: Some(config.tasks),
+        rounds: Some(config.rounds),
+        vectorize: config.vectorize,
+        begins: match config.start {
+            Start::Kept | Start::LookAhead => Begins::Kept,
+            Start::Initial => Begins::Anew,
+            Start::From => Begins::From,
+        },
+        gives_start: config.start != Start::Kept,
+        method: config.hypergradient.as_ref().and_then(method),
+        gives_method: config.hypergradient.is_some(),
+        is_partial: config.curvature == CurvatureOf::Partial,
+        is_projected: config.project.is_some(),
+        learned: learned.filter_map(|(option, of)| Some((option, schedule.level(&of.level)?))).collect(),
+    }
+}
+
+fn method(config: &HypergradientConfig) -> Option<Method> {
+    let (truncate, memory) = match config {
+        HypergradientConfig::Unrolled(unrolled) => (unrolled.truncate, unrolled.memory),
+        _ => (None, None),
+    };
+    Some(Method { row: config.row()?, truncate, limits_memory: memory.is_some() })
+}
+
+/// A level, and its config.
+struct Place<'a> {
+    schedule: &'a Schedule,
+    level: usize,
+    config: &'a LevelConfig,
+}
+
+impl Place<'_> {
+    fn name(&self, level: usize) -> String {
+        self.schedule.levels[level].name.to_owned()
+    }
+
+    /// A level starts from one that the program names, and keeps to that where it is all that it has of it.
+    fn check_start(&self, graph: &Graph, own: &Numbers) -> Result<(), ConfigError> {
+        let (path, level) = (format!("{}.start", self.name(self.level)), self.name(self.level));
+        let start = match (self.config.start, graph.start(self.level)) {
+            (Start::From, None) => return Err(ConfigError::StartUnknown { path, level }),
+            (Start::From, Some(_)) | (_, None) => return Ok(()),
+            (Start::Kept, _) => "kept",
+            (Start::Initial, _) => "initial",
+            (Start::LookAhead, _) => "look_ahead",
+        };
+        match graph.start(self.level).filter(|_| rules::depends_on_start(graph, self.level, own)) {
+            Some(from) => Err(ConfigError::StartLeft { path, start, level, from: self.name(from) }),
+            None => Ok(()),
+        }
+    }
+
+    fn error(&self, violation: Violation) -> ConfigError {
+        let level = self.name(self.level);
+        let at = |field: &str| format!("{level}.{field}");
+        let method = self.config.hypergradient.as_ref().map_or("", HypergradientConfig::name);
+        let name = |level: usize| self.name(level);
+        match violation {
+            Violation::MethodMissing => ConfigError::HypergradientMissing { path: at("hypergradient"), level },
+            Violation::MethodUnused => ConfigError::HypergradientUnused { path: at("hypergradient"), level },
+            Violation::UnrollUnused => ConfigError::NeverUsed { path: at("unroll"), level },
+            Violation::StartUnused => ConfigError::NeverUsed { path: at("start"), level },
+            Violation::NoTasks { tasks } => ConfigError::NoTasks { path: at("tasks"), level, tasks },
+            Violation::NoRounds { rounds } => ConfigError::NoRounds { path: at("rounds"), level, rounds },
+            Violation::TruncateTooLong { truncate, unroll } => {
+                ConfigError::TruncateTooLong { path: at("hypergradient.truncate"), level, truncate, unroll }
+            }
+            Violation::ReplayOfResponse { below } => {
+                ConfigError::ReplayOfResponse { path: at("hypergradient"), level, below: name(below) }
+            }
+            Violation::StepsBelow { above } => {
+                ConfigError::StepsBelow { path: at("hypergradient"), method, level, above: name(above) }
+            }
+            Violation::StepsBetween { above, below } => {
+                let (above, below) = (name(above), name(below));
+                ConfigError::UnrolledBetween { path: at("hypergradient"), level, above, below }
+            }
+            Violation::MemoryUnused { above } => {
+                ConfigError::MemoryUnused { path: at("hypergradient.memory"), level, above: name(above) }
+            }
+            Violation::StepsInCircle { peer } => {
+                ConfigError::UnrolledInCircle { path: at("hypergradient"), method, level, peer: name(peer) }
+            }
+            Violation::WarmupTooLong { warmup, above, begins } => {
+                ConfigError::WarmupTooLong { path: at("warmup"), level, warmup, above: name(above), begins }
+            }
+            Violation::ProjectedResponse => ConfigError::ProjectedResponse { path: at("project"), level },
+            Violation::StartUnseen { from } => {
+                ConfigError::StartUnseen { path: at("hypergradient"), method, level, from: name(from) }
+            }
+            Violation::StartCut { from, truncate, unroll } => {
+                let path = at("hypergradient.truncate");
+                ConfigError::StartCut { path, level, from: name(from), truncate, unroll }
+            }
+            Violation::LearnedUnseen { option, from } => {
+                ConfigError::LearnedUnseen { path: at("hypergradient"), method, level, option, from: name(from) }
+            }
+            Violation::CurvatureIdle(idle) => {
+                let reason = match idle {
+                    Idle::NotPassed => format!("no hypergradient passes through `{level}`"),
+                    Idle::NothingBelow => {
+                        format!("no level below answers to `{level}`, whose own loss is all that is differentiated")
+                    }
+                    Idle::ThroughSteps => format!(
+                        "`{method}` goes through the steps of `{level}`, which followed its total gradient; choose a method \
+                         that solves a system, such as `cg`"
+                    ),
+                };
+                ConfigError::CurvatureIdle { path: at("curvature"), reason }
+            }
+            Violation::NotTogether(obstacle) => {
+                ConfigError::NotTogether { path: at("vectorize"), reason: self.reason(obstacle), level }
+            }
+        }
+    }
+
+    fn reason(&self, obstacle: Obstacle) -> String {
+        let name = |level: usize| self.schedule.levels[level].name;
+        match obstacle {
+            Obstacle::Accumulates => "`accumulate` takes several batches for each; raise `tasks` instead".to_owned(),
+            Obstacle::Rounds => {
+                "`rounds` has its levels take their steps several times; raise their `unroll` instead".to_owned()
+            }
+            Obstacle::IsPassed => format!(
+                "a hypergradient passes through `{}`, and needs the steps below it one by one",
+                name(self.level)
+            ),
+            Obstacle::NothingBelow => "it waits for no level".to_owned(),
+            Obstacle::Waits { lower, further } => format!("`{}` waits for `{}`", name(lower), name(further)),
+            Obstacle::Shared { lower, other } => format!("`{}` waits for `{}` too", name(other), name(lower)),
+            Obstacle::NotWhole { lower } => {
+                format!("`{}` is not differentiated by `unrolled` through all its steps", name(lower))
+            }
+            Obstacle::GoesOn { lower } => {
+                format!("`{}` goes on from one task to the next; let it start `initial` or `from`", name(lower))
+            }
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! The numbers of a level, as far as rules look at them.
+
+use crate::table::{Row, Way};
+
+/// The numbers of a level. One that is `None` was refused for what it is, unless something else is said.
+#[derive(Clone, Debug, Default)]
+pub struct Numbers {
+    /// Steps that the level takes for one of a level above.
+    pub unroll: Option<usize>,
+    /// Whether that is said, be it what holds anyway.
+    pub gives_unroll: bool,
+    /// Iterations in which it takes none.
+    pub warmup: Option<usize>,
+    /// Batches of a step.
+    pub accumulate: Option<usize>,
+    /// Tasks of a step.
+    pub tasks: Option<usize>,
+    /// Rounds of a step.
+    pub rounds: Option<usize>,
+    /// Whether the tasks are computed together.
+    pub vectorize: bool,
+    /// Where its steps begin.
+    pub begins: Begins,
+    /// Whether that is said, be it what holds anyway.
+    pub gives_start: bool,
+    /// The method, if there is one that is known.
+    pub method: Option<Method>,
+    /// Whether there is one, known or not.
+    pub gives_method: bool,
+    /// Whether it is differentiated with the levels below standing still.
+    pub is_partial: bool,
+    /// Whether its parameters are confined to a set.
+    pub is_projected: bool,
+    /// The numbers of its optimizer that levels above learn, and the levels.
+    pub learned: Vec<(&'static str, usize)>,
+}
+
+/// A method and the numbers of it that rules look at.
+#[derive(Clone, Copy)]
+pub struct Method {
+    /// What the table says.
+    pub row: &'static Row,
+    /// How many steps are differentiated, if not all.
+    pub truncate: Option<usize>,
+    /// Whether not all of them are kept.
+    pub limits_memory: bool,
+}
+
+/// Where a level's steps begin each time a level above waits for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Begins {
+    /// Where the last ones ended, or go on from there.
+    #[default]
+    Kept,
+    /// Anew, at parameters that are given.
+    Anew,
+    /// Anew, at the parameters of the level that the program names.
+    From,
+}
+
+impl Method {
+    /// Whether it goes through the steps of its level.
+    #[must_use]
+    pub fn goes_through_steps(self) -> bool {
+        self.row.way.goes_through_steps()
+    }
+
+    /// Whether it differentiates all steps of its level in reverse, and keeps all of them.
+    pub(super) fn is_whole(self) -> bool {
+        self.row.way == Way::Reverse && self.truncate.is_none() && !self.limits_memory
+    }
+}
+
+impl std::fmt::Debug for Method {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.row.name)
+    }
+}

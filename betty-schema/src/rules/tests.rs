@@ -1,0 +1,192 @@
+//! Every rule broken once and kept once, on chains and pairs.
+
+use super::{
+    Begins, Idle, Method, Numbers, Obstacle, Violation, curvature, learned, method, start, steps, together, truncate,
+    used,
+};
+use crate::{Edges, Graph, METHODS};
+
+/// A chain of levels, uppermost first: each reads the one above and waits for the one below.
+fn chain(levels: usize) -> Graph {
+    let upper = (0..levels).map(|level| level.checked_sub(1).into_iter().collect()).collect();
+    let lower = (1..=levels).map(|below| if below < levels { vec![below] } else { vec![] }).collect();
+    Graph::new(Edges { upper, lower, start: vec![None; levels], hyperparameters: vec![Vec::new(); levels] })
+}
+
+/// Two levels, the lower of which starts from the upper one, has its numbers learned by it, or both, and reads nothing.
+fn pair(starts: bool, learns: bool) -> Graph {
+    Graph::new(Edges {
+        upper: vec![vec![], vec![]],
+        lower: vec![vec![1], vec![]],
+        start: vec![None, starts.then_some(0)],
+        hyperparameters: vec![vec![], if learns { vec![0] } else { vec![] }],
+    })
+}
+
+fn by(name: &str) -> Option<Method> {
+    let row = METHODS.find(name).expect("a row of the table");
+    Some(Method { row, truncate: None, limits_memory: false })
+}
+
+fn numbers(method: &str) -> Numbers {
+    Numbers { method: by(method), gives_method: true, ..plain() }
+}
+
+fn plain() -> Numbers {
+    Numbers {
+        unroll: Some(1),
+        warmup: Some(0),
+        accumulate: Some(1),
+        tasks: Some(1),
+        rounds: Some(1),
+        ..Numbers::default()
+    }
+}
+
+fn broken(graph: &Graph, level: usize, numbers: &[Numbers]) -> Vec<Violation> {
+    steps(graph, level, numbers).collect()
+}
+
+#[test]
+fn a_method_is_given_exactly_where_a_hypergradient_passes() {
+    let graph = chain(2);
+    assert_eq!(method(&graph, 1, &plain()), Some(Violation::MethodMissing));
+    assert_eq!(method(&graph, 0, &numbers("cg")), Some(Violation::MethodUnused));
+    assert_eq!(method(&graph, 1, &numbers("cg")), None);
+    assert_eq!(method(&graph, 0, &plain()), None);
+}
+
+#[test]
+fn what_nobody_waits_for_is_not_given() {
+    let graph = chain(2);
+    let given = Numbers { gives_unroll: true, gives_start: true, ..plain() };
+    assert_eq!(used(&graph, 0, &given).collect::<Vec<_>>(), [Violation::UnrollUnused, Violation::StartUnused]);
+    assert_eq!(used(&graph, 1, &given).count(), 0);
+    let several = Numbers { tasks: Some(3), rounds: Some(2), ..plain() };
+    let expected = [Violation::NoTasks { tasks: 3 }, Violation::NoRounds { rounds: 2 }];
+    assert_eq!(used(&graph, 1, &several).collect::<Vec<_>>(), expected);
+    assert_eq!(used(&graph, 0, &several).count(), 0);
+}
+
+#[test]
+fn only_steps_that_are_taken_are_differentiated() {
+    let of = |truncate, unroll| {
+        let method = by("unrolled").map(|method| Method { truncate, ..method });
+        super::truncate(&Numbers { method, unroll, ..plain() })
+    };
+    assert_eq!(of(Some(3), Some(2)), Some(Violation::TruncateTooLong { truncate: 3, unroll: 2 }));
+    assert_eq!(of(Some(2), Some(2)), None);
+    assert_eq!(of(Some(3), None), None, "a number that is none was refused already");
+    assert_eq!(truncate(&numbers("cg")), None);
+}
+
+#[test]
+fn steps_are_differentiated_twice_only_in_reverse_and_at_the_bottom() {
+    let graph = chain(3);
+    let top = plain();
+    let at = |middle: &Numbers, bottom: &Numbers, level| {
+        broken(&graph, level, &[top.clone(), middle.clone(), bottom.clone()])
+    };
+    let cg = numbers("cg");
+    assert_eq!(at(&cg, &numbers("forward"), 2), [Violation::StepsBelow { above: 1 }]);
+    assert_eq!(at(&cg, &numbers("unrolled"), 2), []);
+    let method = by("unrolled").map(|method| Method { limits_memory: true, ..method });
+    assert_eq!(at(&cg, &Numbers { method, ..numbers("unrolled") }, 2), [Violation::MemoryUnused { above: 1 }]);
+    assert_eq!(at(&numbers("evolution"), &cg, 1), [Violation::ReplayOfResponse { below: 2 }]);
+    let four = chain(4);
+    let levels = [top.clone(), cg.clone(), numbers("unrolled"), cg.clone()];
+    assert_eq!(broken(&four, 2, &levels), [Violation::StepsBetween { above: 1, below: 3 }]);
+}
+
+#[test]
+fn steps_are_there_when_a_level_above_looks_back() {
+    let graph = chain(2);
+    let late = Numbers { warmup: Some(5), ..numbers("unrolled") };
+    let expected = Violation::WarmupTooLong { warmup: 5, above: 0, begins: 0 };
+    assert_eq!(broken(&graph, 1, &[plain(), late.clone()]), [expected]);
+    assert_eq!(broken(&graph, 1, &[Numbers { warmup: Some(5), ..plain() }, late]), []);
+}
+
+#[test]
+fn a_solution_of_the_loss_is_not_confined() {
+    let graph = chain(2);
+    let confined = |method| Numbers { is_projected: true, ..numbers(method) };
+    assert_eq!(broken(&graph, 1, &[plain(), confined("cg")]), [Violation::ProjectedResponse]);
+    assert_eq!(broken(&graph, 1, &[plain(), confined("unrolled")]), []);
+}
+
+#[test]
+fn levels_that_share_a_lower_one_are_not_unrolled() {
+    let graph = Graph::new(Edges {
+        upper: vec![vec![], vec![0], vec![0], vec![1, 2]],
+        lower: vec![vec![1, 2, 3], vec![3], vec![3], vec![]],
+        start: vec![None; 4],
+        hyperparameters: vec![Vec::new(); 4],
+    });
+    let levels = [plain(), numbers("unrolled"), numbers("cg"), numbers("cg")];
+    assert_eq!(broken(&graph, 1, &levels), [Violation::StepsInCircle { peer: 2 }]);
+}
+
+#[test]
+fn a_level_above_is_reached_where_steps_begin() {
+    let graph = pair(true, false);
+    let from = |method| Numbers { begins: Begins::From, unroll: Some(4), ..numbers(method) };
+    assert_eq!(start(&graph, 1, &from("cg")), Some(Violation::StartUnseen { from: 0 }));
+    assert_eq!(start(&graph, 1, &from("unrolled")), None);
+    let cut = |graph: &Graph, learned| {
+        let method = by("unrolled").map(|method| Method { truncate: Some(3), ..method });
+        start(graph, 1, &Numbers { method, learned, ..from("unrolled") })
+    };
+    assert_eq!(cut(&graph, vec![]), Some(Violation::StartCut { from: 0, truncate: 3, unroll: 4 }));
+    assert_eq!(cut(&pair(true, true), vec![("lr", 0)]), None);
+}
+
+#[test]
+fn learned_numbers_are_seen_by_methods_that_go_through_steps() {
+    let graph = pair(false, true);
+    let of = |method| Numbers { learned: vec![("lr", 0)], ..numbers(method) };
+    let unseen = Violation::LearnedUnseen { option: "lr", from: 0 };
+    assert_eq!(learned(&graph, 1, &of("cg")).collect::<Vec<_>>(), [unseen]);
+    assert_eq!(learned(&graph, 1, &of("forward")).count(), 0);
+}
+
+#[test]
+fn tasks_are_computed_together_where_each_is_alone() {
+    let graph = chain(2);
+    let of = |own: Numbers, lower: Numbers| match together(&graph, 0, &[Numbers { vectorize: true, ..own }, lower]) {
+        Some(Violation::NotTogether(obstacle)) => Some(obstacle),
+        _ => None,
+    };
+    let anew = Numbers { begins: Begins::Anew, ..numbers("unrolled") };
+    assert_eq!(of(plain(), anew.clone()), None, "one task is the least of several");
+    assert_eq!(of(Numbers { tasks: Some(4), ..plain() }, anew.clone()), None);
+    assert_eq!(of(Numbers { accumulate: Some(2), ..plain() }, anew.clone()), Some(Obstacle::Accumulates));
+    assert_eq!(of(Numbers { rounds: Some(2), ..plain() }, anew), Some(Obstacle::Rounds));
+    assert_eq!(of(plain(), numbers("unrolled")), Some(Obstacle::GoesOn { lower: 1 }));
+    assert_eq!(of(plain(), numbers("cg")), Some(Obstacle::NotWhole { lower: 1 }));
+    let deep = chain(3);
+    let levels = [Numbers { vectorize: true, ..plain() }, numbers("cg"), numbers("cg")];
+    let waits = Violation::NotTogether(Obstacle::Waits { lower: 1, further: 2 });
+    assert_eq!(together(&deep, 0, &levels), Some(waits));
+    let levels = [plain(), Numbers { vectorize: true, ..numbers("cg") }, numbers("cg")];
+    assert_eq!(together(&deep, 1, &levels), Some(Violation::NotTogether(Obstacle::IsPassed)));
+    let levels = [plain(), Numbers { vectorize: true, ..plain() }];
+    let alone = Graph::new(Edges {
+        upper: vec![vec![], vec![]],
+        lower: vec![vec![], vec![]],
+        start: vec![None; 2],
+        hyperparameters: vec![vec![]; 2],
+    });
+    assert_eq!(together(&alone, 1, &levels), Some(Violation::NotTogether(Obstacle::NothingBelow)));
+}
+
+#[test]
+fn a_curvature_that_is_said_makes_a_difference() {
+    let graph = chain(3);
+    let of = |level, method: &str| curvature(&graph, level, &Numbers { is_partial: true, ..numbers(method) });
+    assert_eq!(of(0, "cg"), Some(Violation::CurvatureIdle(Idle::NotPassed)));
+    assert_eq!(of(1, "cg"), None);
+    assert_eq!(of(1, "forward"), Some(Violation::CurvatureIdle(Idle::ThroughSteps)));
+    assert_eq!(of(2, "cg"), Some(Violation::CurvatureIdle(Idle::NothingBelow)));
+    assert_eq!(curvature(&graph, 2, &numbers("cg")), None);
+}

@@ -1,0 +1,75 @@
+//! Tasks that are computed together: each begins anew, and is differentiated step by step.
+
+use super::{Begins, Numbers, Violation};
+use crate::graph::Graph;
+
+/// Why the tasks of a level cannot be computed together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    /// Each takes several batches.
+    Accumulates,
+    /// The levels below take their steps several times.
+    Rounds,
+    /// A hypergradient passes through the level, and needs the steps below it one by one.
+    IsPassed,
+    /// The level waits for none.
+    NothingBelow,
+    /// A level below waits for another.
+    Waits {
+        /// The level below.
+        lower: usize,
+        /// The other.
+        further: usize,
+    },
+    /// Another level waits for the same.
+    Shared {
+        /// The level below.
+        lower: usize,
+        /// The other level.
+        other: usize,
+    },
+    /// The level below is not differentiated through all of its steps.
+    NotWhole {
+        /// The level below.
+        lower: usize,
+    },
+    /// The level below goes on from one task to the next.
+    GoesOn {
+        /// The level below.
+        lower: usize,
+    },
+}
+
+/// Tasks that are computed together, be it one, begin anew, are differentiated step by step, and are nobody else's.
+pub fn together(graph: &Graph, level: usize, numbers: &[Numbers]) -> Option<Violation> {
+    let own = &numbers[level];
+    if !own.vectorize {
+        return None;
+    }
+    let obstacle = if own.accumulate.is_some_and(|count| count != 1) {
+        Some(Obstacle::Accumulates)
+    } else if own.rounds.is_some_and(|count| count != 1) {
+        Some(Obstacle::Rounds)
+    } else if graph.is_passed(level) {
+        Some(Obstacle::IsPassed)
+    } else if graph.lower(level).is_empty() {
+        Some(Obstacle::NothingBelow)
+    } else {
+        graph.lower(level).iter().find_map(|&lower| below(graph, level, lower, &numbers[lower]))
+    };
+    obstacle.map(Violation::NotTogether)
+}
+
+fn below(graph: &Graph, level: usize, lower: usize, numbers: &Numbers) -> Option<Obstacle> {
+    if let Some(&further) = graph.lower(lower).first() {
+        return Some(Obstacle::Waits { lower, further });
+    }
+    let other = (0..graph.levels()).find(|&other| other != level && graph.lower(other).contains(&lower));
+    if let Some(other) = other {
+        return Some(Obstacle::Shared { lower, other });
+    }
+    if numbers.gives_method && numbers.method.is_none_or(|method| method.is_whole()) {
+        return (numbers.begins == Begins::Kept).then_some(Obstacle::GoesOn { lower });
+    }
+    Some(Obstacle::NotWhole { lower })
+}
