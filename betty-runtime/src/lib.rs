@@ -44,9 +44,9 @@ pub mod trace;
 pub use betty_macros::{Batch, multilevel};
 pub use config::*;
 pub use engine::{
-    BatchStream, Checkpoint, CheckpointError, Engine, EngineError, Event, Explanation, Goal, HypergradientCheck,
-    LevelCost, Multilevel, Report, ResponseCheck, ResponseCost, Stream, StreamError, StreamPosition, Unverified,
-    Validation,
+    BatchStream, Checkpoint, CheckpointError, Current, Engine, EngineError, Event, Explanation, Goal,
+    HypergradientCheck, LevelCost, Multilevel, Report, ResponseCheck, ResponseCost, Stream, StreamError,
+    StreamPosition, Unverified, Validation, Verdict,
 };
 pub use hypergradient::HypergradientMethod;
 pub use loops::{Hypergradient, LevelGradient, Solve, Statistics};

@@ -1,6 +1,7 @@
 //! One stream made of several: side by side, or taking turns.
 
 use super::Stream;
+use super::source::{Ask, Marked, Next, Past, Source};
 use crate::error::DataError;
 use crate::execute::mix;
 use crate::trace::{Batch, Number};
@@ -28,6 +29,20 @@ pub enum StreamError {
         /// Its weight.
         weight: f64,
     },
+    /// Batches that depend on a program, where there is none.
+    #[error(
+        "the batches of `Stream::of_program` depend on a program, and there is none: give the stream to an `Engine`"
+    )]
+    NoProgram,
+    /// Batches that depend on another program.
+    #[error(
+        "the stream makes batches of a program `{wanted}`, which is not the one that asks for them: name its own program, \
+         `Stream::of_program(|program: &MyProgram, number| …)`"
+    )]
+    OtherProgram {
+        /// The program that it is made for.
+        wanted: &'static str,
+    },
 }
 
 crate::report::debug_as_report!(StreamError);
@@ -47,26 +62,8 @@ impl<B: Batch> Stream<B> {
     /// # }
     /// ```
     #[must_use]
-    pub fn zip<C: Batch>(mut self, mut other: Stream<C>) -> Stream<(B, C)> {
-        // A batch whose partner could not be read waits for it.
-        let mut waiting = None;
-        let next = move || {
-            let first = match waiting.take() {
-                Some(first) => first,
-                None => match (self.next)()? {
-                    Ok(first) => first,
-                    Err(error) => return Some(Err(failed(0, error))),
-                },
-            };
-            match (other.next)()? {
-                Ok(second) => Some(Ok((first, second))),
-                Err(error) => {
-                    waiting = Some(first);
-                    Some(Err(failed(1, error)))
-                }
-            }
-        };
-        Stream { next: Box::new(next) }
+    pub fn zip<C: Batch>(self, other: Stream<C>) -> Stream<(B, C)> {
+        Stream { source: Box::new(Zip { first: self, second: other, waiting: Marked::new(None) }) }
     }
 
     /// Streams that take turns at random, each as often as its weight says in proportion to their sum. Equal seeds give
@@ -89,26 +86,14 @@ impl<B: Batch> Stream<B> {
     /// # Errors
     /// [`StreamError`] if there is no stream, or a weight is not a number greater than zero.
     pub fn mix(sources: impl IntoIterator<Item = (f64, Self)>, seed: u64) -> Result<Self, StreamError> {
-        let (weights, mut sources): (Vec<f64>, Vec<Self>) = sources.into_iter().unzip();
+        let (weights, sources): (Vec<f64>, Vec<Self>) = sources.into_iter().unzip();
         if sources.is_empty() {
             return Err(StreamError::NoSources);
         }
         if let Some((index, &weight)) = weights.iter().enumerate().find(|(_, weight)| !is_weight(**weight)) {
             return Err(StreamError::Weight { number: index + 1, weight });
         }
-        let (mut turns, mut turn) = (0, None);
-        let next = move || {
-            let index = *turn.get_or_insert_with(|| {
-                turns += 1;
-                choose(&weights, mix(seed, turns))
-            });
-            let batch = (sources[index].next)()?;
-            if batch.is_ok() {
-                turn = None;
-            }
-            Some(batch.map_err(|error| failed(index, error)))
-        };
-        Ok(Stream { next: Box::new(next) })
+        Ok(Stream { source: Box::new(Mix { weights, sources, seed, turns: Marked::new((0, None)) }) })
     }
 
     /// Every batch with its number, counted from `first`: for losses that change with the steps. A level that takes one batch a
@@ -131,20 +116,128 @@ impl<B: Batch> Stream<B> {
     /// # }
     /// ```
     #[must_use]
-    pub fn numbered(mut self, first: u64) -> Stream<(B, Number)> {
-        let mut number = first;
-        let next = move || {
-            let batch = (self.next)()?.map(|batch| (batch, Number::new(number as f64)));
-            number += u64::from(batch.is_ok());
-            Some(batch)
-        };
-        Stream { next: Box::new(next) }
+    pub fn numbered(self, first: u64) -> Stream<(B, Number)> {
+        Stream { source: Box::new(Numbered { stream: self, number: Marked::new(first) }) }
     }
 
-    /// Every batch as `change` makes it: a pair of batches into a struct with names, for instance.
+    /// Every batch as `change` makes it: a pair of batches into a struct with names, for instance. Where batches depend on the
+    /// [program](Self::of_program), it is shown each as often as that is computed, and none that a run goes past when it resumes.
     #[must_use]
-    pub fn map<C: Batch>(mut self, mut change: impl FnMut(B) -> C + 'static) -> Stream<C> {
-        Stream { next: Box::new(move || (self.next)().map(|batch| batch.map(&mut change))) }
+    pub fn map<C: Batch>(self, change: impl FnMut(B) -> C + 'static) -> Stream<C> {
+        Stream { source: Box::new(Map { stream: self, change }) }
+    }
+}
+
+struct Zip<B, C> {
+    first: Stream<B>,
+    second: Stream<C>,
+    /// A batch whose partner could not be read waits for it.
+    waiting: Marked<Option<Option<B>>>,
+}
+
+impl<B: Batch, C: Batch> Source<(B, C)> for Zip<B, C> {
+    fn next(&mut self, ask: &Ask<'_>) -> Next<(B, C)> {
+        // One that was gone past when its partner failed is not known.
+        let is_known = |first: &Option<B>| first.is_some() || matches!(ask, Ask::Skip);
+        let first = match self.waiting.now.take().filter(is_known) {
+            Some(first) => first,
+            None => match self.first.source.next(ask)? {
+                Ok(first) => first,
+                Err(error) => return Some(Err(failed(0, error))),
+            },
+        };
+        match self.second.source.next(ask)? {
+            Ok(second) => Some(Ok(first.zip(second))),
+            Err(error) => {
+                self.waiting.now = Some(first);
+                Some(Err(failed(1, error)))
+            }
+        }
+    }
+
+    fn reads_program(&self) -> bool {
+        self.first.source.reads_program() || self.second.source.reads_program()
+    }
+
+    fn turn(&mut self, past: Past) {
+        self.first.source.turn(past);
+        self.second.source.turn(past);
+        self.waiting.turn(past);
+    }
+}
+
+struct Mix<B> {
+    weights: Vec<f64>,
+    sources: Vec<Stream<B>>,
+    seed: u64,
+    /// How many turns there were, and whose turn it is, if it has not come to its end.
+    turns: Marked<(u64, Option<usize>)>,
+}
+
+impl<B: Batch> Source<B> for Mix<B> {
+    fn next(&mut self, ask: &Ask<'_>) -> Next<B> {
+        let Mix { weights, sources, seed, turns } = self;
+        let (turns, turn) = &mut turns.now;
+        let index = *turn.get_or_insert_with(|| {
+            *turns += 1;
+            choose(weights, mix(*seed, *turns))
+        });
+        let batch = sources[index].source.next(ask)?;
+        if batch.is_ok() {
+            *turn = None;
+        }
+        Some(batch.map_err(|error| failed(index, error)))
+    }
+
+    fn reads_program(&self) -> bool {
+        self.sources.iter().any(|stream| stream.source.reads_program())
+    }
+
+    fn turn(&mut self, past: Past) {
+        self.sources.iter_mut().for_each(|stream| stream.source.turn(past));
+        self.turns.turn(past);
+    }
+}
+
+struct Numbered<B> {
+    stream: Stream<B>,
+    number: Marked<u64>,
+}
+
+impl<B: Batch> Source<(B, Number)> for Numbered<B> {
+    fn next(&mut self, ask: &Ask<'_>) -> Next<(B, Number)> {
+        let number = self.number.now;
+        let batch = self.stream.source.next(ask)?.map(|batch| Some((batch?, Number::new(number as f64))));
+        self.number.now += u64::from(batch.is_ok());
+        Some(batch)
+    }
+
+    fn reads_program(&self) -> bool {
+        self.stream.source.reads_program()
+    }
+
+    fn turn(&mut self, past: Past) {
+        self.stream.source.turn(past);
+        self.number.turn(past);
+    }
+}
+
+struct Map<B, F> {
+    stream: Stream<B>,
+    change: F,
+}
+
+impl<B: Batch, C: Batch, F: FnMut(B) -> C> Source<C> for Map<B, F> {
+    fn next(&mut self, ask: &Ask<'_>) -> Next<C> {
+        Some(self.stream.source.next(ask)?.map(|batch| batch.map(&mut self.change)))
+    }
+
+    fn reads_program(&self) -> bool {
+        self.stream.source.reads_program()
+    }
+
+    fn turn(&mut self, past: Past) {
+        self.stream.source.turn(past);
     }
 }
 

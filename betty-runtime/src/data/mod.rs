@@ -1,7 +1,10 @@
 //! Where a level's batches come from.
 
 mod combine;
+mod program;
+mod source;
 
+use std::any::Any;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::JoinHandle;
@@ -9,24 +12,24 @@ use std::thread::JoinHandle;
 use burn::data::dataloader::DataLoader;
 
 pub use self::combine::StreamError;
+use self::source::{Ask, Past, Plain, Source};
 use crate::error::DataError;
 use crate::trace::{AnyBatch, Batch};
-
-type Next<B> = dyn FnMut() -> Option<Result<B, DataError>>;
 
 /// An endless or finite sequence of batches for one level.
 ///
 /// A level that reads several data sets has one stream made of several: [`zip`](Self::zip) gives a batch of each at once,
-/// [`mix`](Self::mix) lets them take turns.
+/// [`mix`](Self::mix) lets them take turns. Batches that depend on the program, such as rollouts or hard examples, come from
+/// [`of_program`](Self::of_program).
 pub struct Stream<B> {
-    next: Box<Next<B>>,
+    source: Box<dyn Source<B>>,
 }
 
 impl<B: Batch> Stream<B> {
     /// Batches of a fallible iterator, until it ends. Training stops with an error when it ends too early.
     pub fn batches<E: Into<DataError>>(batches: impl IntoIterator<Item = Result<B, E>> + 'static) -> Self {
         let mut batches = batches.into_iter();
-        Stream { next: Box::new(move || batches.next().map(|batch| batch.map_err(Into::into))) }
+        Self::of_source(move || batches.next().map(|batch| batch.map_err(Into::into)))
     }
 
     /// One epoch after the other, forever: `epoch(n)` makes the iterator of epoch `n`, counted from 0.
@@ -49,7 +52,7 @@ impl<B: Batch> Stream<B> {
             current = Some(fresh);
             first.map(|batch| batch.map_err(Into::into))
         };
-        Stream { next: Box::new(next) }
+        Self::of_source(next)
     }
 
     /// The batches of a Burn data loader, epoch after epoch, prepared one batch ahead on a thread of its own.
@@ -57,9 +60,14 @@ impl<B: Batch> Stream<B> {
         Self::epochs(move |_| Epoch::start(Arc::clone(&loader)))
     }
 
+    /// A source that knows nothing of programs.
+    fn of_source(draw: impl FnMut() -> Option<Result<B, DataError>> + 'static) -> Self {
+        Stream { source: Box::new(Plain::new(draw)) }
+    }
+
     /// The same batch, forever: full-batch training.
     pub fn constant(batch: B) -> Self {
-        Stream { next: Box::new(move || Some(Ok(batch.clone()))) }
+        Self::of_source(move || Some(Ok(batch.clone())))
     }
 }
 
@@ -111,10 +119,75 @@ pub trait BatchStream {
     /// # Errors
     /// Whatever the user's data source reports.
     fn next_batch(&mut self) -> Result<Option<AnyBatch>, DataError>;
+
+    /// Whether batches depend on the program whose level they are for.
+    fn reads_program(&self) -> bool {
+        false
+    }
+
+    /// The next batch, of a stream that [reads](Self::reads_program) it, for this program with its current parameters, and a
+    /// level that has taken so many batches before.
+    ///
+    /// # Errors
+    /// As [`next_batch`](Self::next_batch), and [`StreamError::OtherProgram`].
+    fn next_batch_of(&mut self, _program: &dyn Any, _taken: u64) -> Result<Option<AnyBatch>, DataError> {
+        self.next_batch()
+    }
+
+    /// Goes past a batch that was taken before, and answers whether there is one. What of it depends on the program is not
+    /// computed.
+    ///
+    /// # Errors
+    /// As [`next_batch`](Self::next_batch).
+    fn skip_batch(&mut self) -> Result<bool, DataError> {
+        self.next_batch().map(|batch| batch.is_some())
+    }
+
+    /// Batches from now on may come back: marks where a stream stands that [reads](Self::reads_program) the program. What does
+    /// not is given back batch by batch.
+    fn mark(&mut self) {}
+
+    /// Goes back to where the stream stood at the last mark, which is then gone: batches are made again, of the program as it is
+    /// then.
+    fn undo(&mut self) {}
+
+    /// The batches since the last mark, which is then gone, are used.
+    fn keep(&mut self) {}
+}
+
+impl<B: Batch> Stream<B> {
+    fn next_for(&mut self, program: Option<&dyn Any>, taken: u64) -> Result<Option<AnyBatch>, DataError> {
+        let next = self.source.next(&Ask::Next { program, taken }).transpose()?;
+        Ok(next.flatten().map(AnyBatch::new))
+    }
 }
 
 impl<B: Batch> BatchStream for Stream<B> {
     fn next_batch(&mut self) -> Result<Option<AnyBatch>, DataError> {
-        (self.next)().transpose().map(|batch| batch.map(AnyBatch::new))
+        self.next_for(None, 0)
+    }
+
+    fn reads_program(&self) -> bool {
+        self.source.reads_program()
+    }
+
+    fn next_batch_of(&mut self, program: &dyn Any, taken: u64) -> Result<Option<AnyBatch>, DataError> {
+        self.next_for(Some(program), taken)
+    }
+
+    fn skip_batch(&mut self) -> Result<bool, DataError> {
+        self.source.next(&Ask::Skip).transpose().map(|batch| batch.is_some())
+    }
+
+    fn mark(&mut self) {
+        self.source.turn(Past::Mark);
+    }
+
+    fn undo(&mut self) {
+        self.source.turn(Past::Undo);
+    }
+
+    fn keep(&mut self) {
+        self.source.turn(Past::Keep);
     }
 }

@@ -1,11 +1,12 @@
 //! The turns of a run: batches drawn, gradients found, steps taken, and whatever follows steps told of it.
 
+use super::host::Host;
 use super::metrics::Metrics;
 use super::run::Run;
 use super::savepoint::Savepoint;
 use crate::error::EngineError;
 use crate::execute::{Value, Vector};
-use crate::program::{Found, LossFunctions, Numbers, Program, Snapshot, Told, Turns, Use, Walk};
+use crate::program::{Found, Numbers, Program, Snapshot, Told, Turns, Use, Walk};
 use crate::steps::{Evaluation, Reads, Record};
 
 /// Gradients gathered for one step.
@@ -34,9 +35,9 @@ impl Gathered {
     }
 }
 
-/// A run that goes on, with the loss functions of its program.
+/// A run that goes on, with the program that it runs.
 pub(super) struct Advance<'a> {
-    pub(super) functions: &'a dyn LossFunctions,
+    pub(super) host: &'a mut dyn Host,
     pub(super) run: &'a mut Run,
 }
 
@@ -103,16 +104,16 @@ impl Walk for Advance<'_> {
     }
 
     fn evaluate_together(&mut self, k: usize) -> Result<Option<Gathered>, EngineError> {
-        let functions = self.functions;
-        self.run.guarded(k, |run| run.evaluate_together(functions, k))
+        let Advance { host, run } = self;
+        run.guarded(k, |run| run.evaluate_together(*host, k))
     }
 
     fn evaluate(&mut self, k: usize, gathered: &mut Gathered) -> Result<(), EngineError> {
-        let Advance { functions, run } = self;
+        let Advance { host, run } = self;
         for _ in 0..run.program.levels[k].config.accumulate {
             // Each batch goes on from the statistics that the one before left; they count once the step is taken.
             let before = run.program.levels[k].set_statistics(std::mem::take(&mut gathered.statistics));
-            let found = run.guarded(k, |run| run.next_gradient(*functions, k));
+            let found = run.guarded(k, |run| run.next_gradient(*host, k));
             gathered.statistics = run.program.levels[k].set_statistics(before);
             let (part, evaluation) = found?;
             gathered.statistics.retain(|(index, _)| part.statistics.iter().all(|(newer, _)| newer != index));
@@ -131,7 +132,7 @@ impl Walk for Advance<'_> {
     }
 
     fn step(&mut self, k: usize, gathered: Gathered) -> Result<(), EngineError> {
-        let loss = self.run.step(k, gathered)?;
+        let loss = self.run.step(self.host, k, gathered)?;
         self.run.losses[k] = Some(loss);
         Ok(())
     }
@@ -140,15 +141,11 @@ impl Walk for Advance<'_> {
 impl Run {
     /// The total gradient of level `k` on its next batch, which becomes the batch its best response is differentiated on;
     /// with how it came about, if steps of the level are differentiated.
-    fn next_gradient(
-        &mut self,
-        functions: &dyn LossFunctions,
-        k: usize,
-    ) -> Result<(Found, Option<Evaluation>), EngineError> {
+    fn next_gradient(&mut self, host: &mut dyn Host, k: usize) -> Result<(Found, Option<Evaluation>), EngineError> {
         let is_differentiated = self.program.levels[k].trajectory.is_some();
         let of = if is_differentiated { Use::Derivative } else { Use::Value };
-        let (sample, passings) = self.sample(k, of)?;
-        self.program.prepare(functions, k, &sample, &passings)?;
+        let (sample, passings) = self.sample(host, k, of)?;
+        self.program.prepare(&*host, k, &sample, &passings)?;
         let (mut found, evaluation) = match of {
             Use::Value => (self.program.find_gradient(k, &sample, passings)?, None),
             Use::Derivative => {
@@ -157,7 +154,7 @@ impl Run {
             }
         };
         self.program.start_from(std::mem::take(&mut found.solutions));
-        self.tell_solves(k, &found.reports);
+        self.tell_solves(host, k, &found.reports);
         self.program.levels[k].last = Some(sample.own);
         Ok((found, evaluation))
     }

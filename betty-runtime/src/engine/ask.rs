@@ -1,10 +1,11 @@
 //! Questions about the current point, whose answers change nothing.
 
+use super::host::Host;
 use super::multilevel::Multilevel;
 use super::run::{Below, Run};
 use super::train::Engine;
 use crate::error::EngineError;
-use crate::program::{Explanation, HypergradientCheck, LossFunctions, TotalGradient, Use};
+use crate::program::{Explanation, HypergradientCheck, TotalGradient, Use};
 
 impl<P: Multilevel> Engine<P> {
     /// The total gradient (direct and indirect) of a level at the current point, on its next batch, without a step: what the
@@ -17,7 +18,7 @@ impl<P: Multilevel> Engine<P> {
     /// [`EngineError`] as for a step.
     pub fn gradient(&mut self, level: &str) -> Result<TotalGradient, EngineError> {
         let k = self.run.program.level(level)?;
-        let found = self.ask(k, |run, functions| run.look_at_gradient(functions, k));
+        let found = self.ask(k, |run, host| run.look_at_gradient(host, k));
         self.run.check_observers()?;
         found
     }
@@ -30,10 +31,10 @@ impl<P: Multilevel> Engine<P> {
     /// # Errors
     /// [`EngineError`] as for a first step.
     pub fn explain(&mut self) -> Result<Explanation, EngineError> {
-        self.ask(0, |run, functions| {
-            let levels = &run.program.levels;
-            let points = levels.iter().map(|level| run.data.next(level)).collect::<Result<Vec<_>, _>>()?;
-            run.program.explain(functions, &points)
+        self.ask(0, |run, host| {
+            let levels = 0..run.program.levels.len();
+            let points = levels.map(|level| run.draw(host, level)).collect::<Result<Vec<_>, _>>()?;
+            run.program.explain(host, &points)
         })
     }
 
@@ -52,12 +53,12 @@ impl<P: Multilevel> Engine<P> {
     pub fn verify_hypergradient(&mut self, level: &str) -> Result<HypergradientCheck, EngineError> {
         let k = self.run.program.level(level)?;
         self.run.program.check_reference(k)?;
-        self.ask(k, |run, functions| {
-            let own = run.data.next(&run.program.levels[k])?;
+        self.ask(k, |run, host| {
+            let own = run.draw(host, k)?;
             // Both sides see the same batches below.
             let stops = run.program.schedule.levels[k].sweep.iter().map(|stop| stop.level).collect();
-            let sample = run.sample_below(own, stops, Below::Last)?;
-            run.program.compare(functions, k, &sample)
+            let sample = run.sample_below(host, own, stops, Below::Last)?;
+            run.program.compare(host, k, &sample)
         })
     }
 
@@ -65,7 +66,7 @@ impl<P: Multilevel> Engine<P> {
     fn ask<T>(
         &mut self,
         k: usize,
-        question: impl FnOnce(&mut Run, &dyn LossFunctions) -> Result<T, EngineError>,
+        question: impl FnOnce(&mut Run, &mut dyn Host) -> Result<T, EngineError>,
     ) -> Result<T, EngineError> {
         self.check_edited()?;
         let Engine { problem, run, .. } = self;
@@ -77,11 +78,11 @@ impl<P: Multilevel> Engine<P> {
 }
 
 impl Run {
-    fn look_at_gradient(&mut self, functions: &dyn LossFunctions, k: usize) -> Result<TotalGradient, EngineError> {
-        let (sample, passings) = self.sample(k, Use::Value)?;
-        self.program.prepare(functions, k, &sample, &passings)?;
+    fn look_at_gradient(&mut self, host: &mut dyn Host, k: usize) -> Result<TotalGradient, EngineError> {
+        let (sample, passings) = self.sample(host, k, Use::Value)?;
+        self.program.prepare(host, k, &sample, &passings)?;
         let found = self.program.find_gradient(k, &sample, passings)?;
-        self.tell_solves(k, &found.reports);
+        self.tell_solves(host, k, &found.reports);
         self.program.total(k, found)
     }
 }

@@ -6,7 +6,6 @@ use super::data::seed_of;
 use super::multilevel::Multilevel;
 use super::run::Run;
 use super::train::Engine;
-use super::validation::Validation;
 use crate::checkpoint::{Archive, Checkpoint, OfRun, RunState, ValidationState, outline_of};
 use crate::error::{CheckpointError, EngineError};
 use crate::program::{Program, Seeded};
@@ -28,7 +27,7 @@ impl<P: Multilevel> Engine<P> {
     /// # Errors
     /// [`CheckpointError`] when a tensor cannot be copied from its device, or is quantized.
     pub fn checkpoint(&self) -> Result<Checkpoint, CheckpointError> {
-        self.run.checkpoint(self.validation.as_ref().map(Validation::state))
+        self.run.checkpoint(self.validation.as_ref().map(|validation| validation.borrow().state()))
     }
 
     /// Goes on from a checkpoint. On the CPU, with the same numbers and the same data, the run continues bit for bit.
@@ -55,8 +54,8 @@ impl<P: Multilevel> Engine<P> {
     pub fn resume(&mut self, checkpoint: &Checkpoint, streams: StreamPosition) -> Result<(), EngineError> {
         self.check_edited()?;
         self.run.resume(checkpoint, streams)?;
-        if let (Some(validation), Some(state)) = (&mut self.validation, checkpoint.state.validation) {
-            validation.restore(state);
+        if let (Some(validation), Some(state)) = (&self.validation, checkpoint.state.validation) {
+            validation.borrow_mut().restore(state);
         }
         Ok(())
     }
@@ -160,10 +159,10 @@ impl Run {
         let mut last = vec![None; self.program.levels.len()];
         for (k, (last, level)) in last.iter_mut().zip(&state.levels).enumerate() {
             while self.data.taken[k] < level.batches {
-                let (batch, _) = self.data.next(&self.program.levels[k])?;
+                let batch = self.data.skip(&self.program.levels[k])?;
                 let seed = seed_of(state.seed, k, self.data.taken[k]);
                 if level.last_seed == Some(seed) {
-                    *last = Some((batch, seed));
+                    *last = batch.map(|batch| (batch, seed));
                 }
             }
         }

@@ -1,13 +1,15 @@
 //! The batches of a run: taken from the streams, and given back where they were only looked at.
 
+use std::any::Any;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
+use super::host::Host;
 use crate::data::BatchStream;
-use crate::error::EngineError;
+use crate::error::{DataError, EngineError};
 use crate::execute::mix;
 use crate::panic::caught;
-use crate::program::{Level, Seeded};
+use crate::program::{Level, Program, Seeded};
 use crate::trace::AnyBatch;
 
 /// The streams of all levels.
@@ -20,7 +22,7 @@ pub(super) struct Data {
     /// Decides every random draw.
     pub(super) seed: u64,
     /// The batches that were drawn since the first of the marks that stand.
-    drawn: Vec<(usize, Rc<AnyBatch>)>,
+    drawn: Vec<(usize, Option<Rc<AnyBatch>>)>,
     marks: usize,
 }
 
@@ -35,28 +37,72 @@ impl Data {
         Data { streams, returned, taken: vec![0; count], seed: 0, drawn: Vec::new(), marks: 0 }
     }
 
-    /// The next batch of a level, with a seed of its own.
-    pub(super) fn next(&mut self, level: &Level) -> Result<Seeded, EngineError> {
+    /// Refuses streams that read the program where batches are drawn before the steps are taken that they would depend on.
+    pub(super) fn check_together(&self, program: &Program) -> Result<(), EngineError> {
+        let levels = &program.levels;
+        for above in levels.iter().filter(|level| level.config.vectorize) {
+            let lower = program.schedule.levels[above.number].lower.iter().copied();
+            if let Some(k) = lower.chain([above.number]).find(|&k| self.read_program(k)) {
+                let (level, above) = (levels[k].name.into(), above.name.into());
+                return Err(EngineError::DataTogether { level, above });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the batches of a level depend on the program.
+    pub(super) fn read_program(&self, k: usize) -> bool {
+        self.streams[k].reads_program()
+    }
+
+    /// Goes past the next batch of a level, which the run has taken before; answers it, unless that depended on the program as it
+    /// was then.
+    pub(super) fn skip(&mut self, level: &Level) -> Result<Option<Rc<AnyBatch>>, EngineError> {
         let k = level.number;
+        let returned = self.returned[k].pop_front();
+        let skipped = match returned {
+            None if self.read_program(k) => {
+                drawn_from(level, self.taken[k], || Ok(self.streams[k].skip_batch()?.then_some(())))?;
+                None
+            }
+            None => Some(Rc::new(next_of(&mut *self.streams[k], level, self.taken[k], None)?)),
+            returned => returned,
+        };
+        self.taken[k] += 1;
+        Ok(skipped)
+    }
+
+    /// The next batch of a level, with a seed of its own.
+    pub(super) fn next(&mut self, host: &mut dyn Host, levels: &[Level], k: usize) -> Result<Seeded, EngineError> {
         let batch = match self.returned[k].pop_front() {
             Some(batch) => batch,
-            None => Rc::new(next_of(&mut *self.streams[k], level, self.taken[k])?),
+            None => {
+                let program = self.read_program(k).then(|| host.at(levels));
+                Rc::new(next_of(&mut *self.streams[k], &levels[k], self.taken[k], program)?)
+            }
         };
         self.taken[k] += 1;
         if self.marks > 0 {
-            self.drawn.push((k, Rc::clone(&batch)));
+            // A stream that reads the program goes back by itself.
+            self.drawn.push((k, (!self.read_program(k)).then(|| Rc::clone(&batch))));
         }
         Ok((batch, seed_of(self.seed, k, self.taken[k])))
     }
 
     /// So many batches of a level, or none.
-    pub(super) fn several(&mut self, level: &Level, count: usize) -> Result<Vec<Seeded>, EngineError> {
+    pub(super) fn several(
+        &mut self,
+        host: &mut dyn Host,
+        levels: &[Level],
+        k: usize,
+        count: usize,
+    ) -> Result<Vec<Seeded>, EngineError> {
         let mut drawn = Vec::with_capacity(count);
         while drawn.len() < count {
-            match self.next(level) {
+            match self.next(host, levels, k) {
                 Ok(seeded) => drawn.push(seeded),
                 Err(error) => {
-                    self.give_back(level.number, drawn);
+                    self.give_back(k, drawn);
                     return Err(error);
                 }
             }
@@ -75,34 +121,64 @@ impl Data {
     /// Marks what has been drawn; one of the two answers closes the mark.
     pub(super) fn mark(&mut self) -> Mark {
         self.marks += 1;
+        self.reading().for_each(|stream| stream.mark());
         Mark(self.drawn.len())
     }
 
     /// What was drawn since then is used.
     pub(super) fn keep(&mut self, _: Mark) {
-        self.marks -= 1;
-        if self.marks == 0 {
-            self.drawn.clear();
-        }
+        self.reading().for_each(|stream| stream.keep());
+        self.close();
     }
 
     /// What was drawn since then comes next again.
     pub(super) fn undo(&mut self, mark: Mark) {
         for (k, batch) in self.drawn.split_off(mark.0).into_iter().rev() {
             self.taken[k] -= 1;
-            self.returned[k].push_front(batch);
+            batch.into_iter().for_each(|batch| self.returned[k].push_front(batch));
         }
-        self.keep(mark);
+        self.reading().for_each(|stream| stream.undo());
+        self.close();
+    }
+
+    fn close(&mut self) {
+        self.marks -= 1;
+        if self.marks == 0 {
+            self.drawn.clear();
+        }
+    }
+
+    /// The streams that read the program.
+    fn reading(&mut self) -> impl Iterator<Item = &mut Box<dyn BatchStream>> {
+        self.streams.iter_mut().filter(|stream| stream.reads_program())
     }
 }
 
-/// The next batch of a level's stream, of which it has taken so many.
-pub(crate) fn next_of(stream: &mut dyn BatchStream, level: &Level, taken: u64) -> Result<AnyBatch, EngineError> {
-    let next = caught(|| stream.next_batch());
+/// The next batch of a level's stream, of which it has taken so many; for a stream that reads it, of this program.
+pub(crate) fn next_of(
+    stream: &mut dyn BatchStream,
+    level: &Level,
+    taken: u64,
+    program: Option<&dyn Any>,
+) -> Result<AnyBatch, EngineError> {
+    let batch = drawn_from(level, taken, || match program.filter(|_| stream.reads_program()) {
+        Some(program) => stream.next_batch_of(program, taken),
+        None => stream.next_batch(),
+    })?;
+    Ok(batch.with_numbers_on(&level.device()))
+}
+
+/// What a level's stream gives, of which it has taken so many batches.
+fn drawn_from<T>(
+    level: &Level,
+    taken: u64,
+    draw: impl FnOnce() -> Result<Option<T>, DataError>,
+) -> Result<T, EngineError> {
+    let next = caught(draw);
     let next = next.unwrap_or_else(|panic| Err(format!("it panicked: {panic}").into()));
     let name = || level.name.to_owned();
     match (next, taken) {
-        (Ok(Some(batch)), _) => Ok(batch.with_numbers_on(&level.device())),
+        (Ok(Some(drawn)), _) => Ok(drawn),
         (Ok(None), 0) => Err(EngineError::EmptyData { level: name() }),
         (Ok(None), batches) => Err(EngineError::OutOfData { level: name(), batches }),
         (Err(source), _) => Err(EngineError::Data { level: name(), source }),

@@ -139,6 +139,3 @@ pub enum Event<'a> {
         next: u64,
     },
 }
-
-/// A listener for [`Event`]s.
-pub(super) type Observer = Box<dyn FnMut(&Event<'_>)>;

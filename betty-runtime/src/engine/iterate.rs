@@ -4,12 +4,10 @@ use std::time::Instant;
 
 use super::event::Event;
 use super::multilevel::Multilevel;
-use super::progress::Progress;
+use super::progress::progress;
 use super::report::Report;
 use super::train::Engine;
-use super::validation::Validation;
 use crate::error::EngineError;
-use crate::panic::caught;
 use crate::program::Walk;
 
 impl<P: Multilevel> Engine<P> {
@@ -30,13 +28,13 @@ impl<P: Multilevel> Engine<P> {
     /// # Errors
     /// As [`run`](Self::run).
     pub fn run_until(&mut self, iterations: u64) -> Result<Report, EngineError> {
-        let is_over = self.validation.as_ref().is_some_and(Validation::is_over);
+        let is_over = self.validation.as_ref().is_some_and(|validation| validation.borrow().is_over());
         self.iterate(iterations, is_over)
     }
 
     /// Ends a run when `stop` says so: it is asked before the first and after every iteration, which is not broken off. A
     /// checkpoint that [`save_every`](Self::save_every) asks for is written then, as at the end of every run, so that a
-    /// [resumed](Self::resume) run goes on as if nothing had happened.
+    /// [resumed](Self::resume) run goes on as if nothing had happened. An observer can end a run as well: [`watch`](Self::watch).
     ///
     /// ```no_run
     /// # use betty_runtime::{Engine, EngineError, Multilevel};
@@ -60,61 +58,62 @@ impl<P: Multilevel> Engine<P> {
     }
 
     /// Iterations until there are enough in all, or validation is over, or the run is asked to stop.
-    fn iterate(&mut self, until: u64, mut stopped_early: bool) -> Result<Report, EngineError> {
+    fn iterate(&mut self, until: u64, stopped_early: bool) -> Result<Report, EngineError> {
         self.check_edited()?;
-        self.run.watch.panic = None;
+        self.run.watch.begin();
         self.run.losses.fill(None);
+        let report = self.iterate_until(until, stopped_early);
+        self.run.watch.progress = None;
+        report
+    }
+
+    fn iterate_until(&mut self, until: u64, mut stopped_early: bool) -> Result<Report, EngineError> {
         let (start, first) = (Instant::now(), self.run.iterations);
         let mut interrupted = self.is_interrupted(until, stopped_early);
-        let is_due = !interrupted && !stopped_early && first < until;
-        if is_due {
+        if !interrupted && !stopped_early && first < until {
             self.check_saves()?;
+            self.show_progress(until - first);
         }
-        let mut progress = (self.progress && is_due).then(|| Progress::new(P::SCHEDULE.name, until - first));
         while self.run.iterations < until && !stopped_early && !interrupted {
             self.advance().iterate()?;
             self.run.iterations += 1;
-            self.run.watch.emit(&Event::Iteration { iteration: self.run.iterations });
-            stopped_early = self.run_validation()?;
-            interrupted = self.is_interrupted(until, stopped_early);
-            self.save_if_due(stopped_early || interrupted || self.run.iterations == until)?;
-            self.run.check_observers()?;
-            if let Some(progress) = &mut progress {
-                progress.update(self.run.last_losses());
+            self.emit(&Event::Iteration { iteration: self.run.iterations });
+            if let Some(error) = self.run.watch.error.take() {
+                return Err(error);
             }
+            stopped_early = self.run.watch.is_over;
+            interrupted = self.is_interrupted(until, stopped_early);
+            let is_last = stopped_early || interrupted || self.run.iterations == until;
+            self.save_if_due(is_last)?;
+            if !is_last && self.run.watch.reason.is_some() {
+                // An observer that was told of the save.
+                interrupted = true;
+                self.save_if_due(true)?;
+            }
+            self.run.check_observers()?;
         }
         Ok(Report {
             iterations: self.run.iterations - first,
             elapsed: start.elapsed(),
             levels: self.run.level_reports(),
-            best: self.validation.as_ref().and_then(Validation::best),
+            best: self.validation.as_ref().and_then(|validation| validation.borrow().best()),
             stopped_early,
             interrupted,
+            reason: self.run.watch.reason.take(),
         })
     }
 
     /// Whether the run shall end here, although there is something left to do.
     fn is_interrupted(&mut self, until: u64, stopped_early: bool) -> bool {
-        self.run.iterations < until && !stopped_early && self.stop.as_mut().is_some_and(|stop| stop())
+        let is_asked = |engine: &mut Self| engine.stop.as_mut().is_some_and(|stop| stop());
+        self.run.iterations < until && !stopped_early && (self.run.watch.reason.is_some() || is_asked(self))
     }
 
-    fn run_validation(&mut self) -> Result<bool, EngineError> {
-        let Some(mut validation) = self.validation.take() else { return Ok(false) };
-        let iteration = self.run.iterations;
-        let answer = if validation.is_due(iteration) {
-            self.sync();
-            let called = caught(|| validation.call(&self.problem, iteration));
-            called.unwrap_or_else(|panic| Err(format!("it panicked: {panic}").into())).map(Some)
-        } else {
-            Ok(None)
-        };
-        let stop = validation.is_over();
-        self.validation = Some(validation);
-        match answer {
-            Ok(Some((value, best))) => self.run.watch.emit(&Event::Validation { iteration, value, best }),
-            Ok(None) => {}
-            Err(source) => return Err(EngineError::Validation { iteration, source }),
+    /// Shows how far a run of so many iterations is, if that is wanted.
+    fn show_progress(&mut self, iterations: u64) {
+        if self.progress {
+            let levels = P::SCHEDULE.levels.iter().map(|level| level.name).collect();
+            self.run.watch.progress = Some(progress(P::SCHEDULE.name, iterations, levels));
         }
-        Ok(stop)
     }
 }

@@ -1,31 +1,31 @@
 //! What turned out while losses were recorded, told to observers before the next step.
 
 use super::event::Event;
+use super::host::Host;
 use super::run::Run;
-use crate::program::News;
+use crate::program::{Level, News};
 
 impl Run {
-    /// Tells observers, and the log what should not be.
-    pub(super) fn tell_news(&mut self) {
-        let names: Vec<&str> = self.program.levels.iter().map(|level| level.name).collect();
+    /// Tells observers.
+    pub(super) fn tell_news(&mut self, host: &mut dyn Host) {
         for news in std::mem::take(&mut self.program.losses.news) {
-            news.log(&self.program.levels);
-            match news {
-                News::Retraced { level, count, verified, advice } => {
-                    let advice = advice.as_deref();
-                    self.watch.emit(&Event::Retraced { level, name: names[level], count, verified, advice });
-                }
-                News::Unverified { level, tries, reason } => {
-                    let reason = reason.to_string();
-                    self.watch.emit(&Event::Unverified { level, name: names[level], tries, reason: &reason });
-                }
-                News::Rounding { level, difference } => {
-                    self.watch.emit(&Event::Rounding { level, name: names[level], difference });
-                }
-                News::ZeroEdge { level, other } => {
-                    self.watch.emit(&Event::ZeroEdge { level, name: names[level], other: names[other] });
-                }
-            }
+            tell(&news, &self.program.levels, |event| self.stale |= self.watch.emit(event, host, &self.program.levels));
         }
+    }
+}
+
+/// Tells somebody of news about these levels.
+pub(crate) fn tell(news: &News, levels: &[Level], listener: impl FnOnce(&Event<'_>)) {
+    let name = |level: usize| levels[level].name;
+    match *news {
+        News::Retraced { level, count, verified, ref advice } => {
+            listener(&Event::Retraced { level, name: name(level), count, verified, advice: advice.as_deref() });
+        }
+        News::Unverified { level, tries, ref reason } => {
+            let reason = reason.to_string();
+            listener(&Event::Unverified { level, name: name(level), tries, reason: &reason });
+        }
+        News::Rounding { level, difference } => listener(&Event::Rounding { level, name: name(level), difference }),
+        News::ZeroEdge { level, other } => listener(&Event::ZeroEdge { level, name: name(level), other: name(other) }),
     }
 }

@@ -53,7 +53,7 @@ impl<P: Multilevel> Engine<P> {
             Some(saves) if last || saves.is_due(iteration) => saves.file.clone(),
             _ => return Ok(()),
         };
-        self.run.watch.emit(&Event::Saving { iteration, file: &file });
+        self.emit(&Event::Saving { iteration, file: &file });
         let saved = self.checkpoint().and_then(|checkpoint| checkpoint.save(&file));
         let Some(saves) = &mut self.saves else { return Ok(()) };
         match saved {
@@ -61,8 +61,7 @@ impl<P: Multilevel> Engine<P> {
             Err(reason) if last => return Err(reason.into()),
             Err(reason) => {
                 let (next, reason) = (saves.put_off(iteration), reason.to_string());
-                tracing::warn!(iteration, next, reason, "a checkpoint could not be written");
-                self.run.watch.emit(&Event::SaveFailed { iteration, file: &file, reason: &reason, next });
+                self.emit(&Event::SaveFailed { iteration, file: &file, reason: &reason, next });
             }
         }
         Ok(())

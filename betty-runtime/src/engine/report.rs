@@ -16,8 +16,11 @@ pub struct Report {
     pub best: Option<(u64, f64)>,
     /// Whether validation did not improve for long enough to stop before the end.
     pub stopped_early: bool,
-    /// Whether it ended before its last iteration because [`stop_when`](crate::Engine::stop_when) said so.
+    /// Whether it ended before its last iteration because [`stop_when`](crate::Engine::stop_when) or an
+    /// [observer](crate::Engine::watch) said so.
     pub interrupted: bool,
+    /// Why an observer wanted it to end, if one did: the first that said so.
+    pub reason: Option<String>,
 }
 
 /// What a run did to one level.

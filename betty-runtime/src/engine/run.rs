@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::data::Data;
 use super::event::Event;
+use super::host::Host;
 use super::report::LevelReport;
 use super::watch::Watch;
 use crate::config::{HypergradientConfig, LowerBatch};
@@ -52,30 +53,52 @@ impl Run {
 
     /// The next batches for the total gradient of level `k`: its own, and those that levels below are differentiated on,
     /// of their last steps or fresh ones.
-    pub(super) fn sample(&mut self, k: usize, of: Use) -> Result<(Sample, Passings), EngineError> {
-        let own = self.data.next(&self.program.levels[k])?;
+    pub(super) fn sample(&mut self, host: &mut dyn Host, k: usize, of: Use) -> Result<(Sample, Passings), EngineError> {
+        let own = self.draw(host, k)?;
         let passings = self.program.passings(k, of)?;
-        Ok((self.sample_below(own, passings.solved(), Below::Configured)?, passings))
+        Ok((self.sample_below(host, own, passings.solved(), Below::Configured)?, passings))
     }
 
     /// A sample with batches for these levels below.
-    pub(super) fn sample_below(&mut self, own: Seeded, stops: Vec<usize>, below: Below) -> Result<Sample, EngineError> {
+    pub(super) fn sample_below(
+        &mut self,
+        host: &mut dyn Host,
+        own: Seeded,
+        stops: Vec<usize>,
+        below: Below,
+    ) -> Result<Sample, EngineError> {
         let mut sample = Sample { own, below: BTreeMap::new() };
         for stop in stops {
             let level = &self.program.levels[stop];
             let batch = level.config.hypergradient.as_ref().map(HypergradientConfig::batch);
             let seeded = match &level.last {
                 Some(last) if below == Below::Last || batch == Some(LowerBatch::Last) => last.clone(),
-                _ => self.data.next(level)?,
+                _ => self.draw(host, stop)?,
             };
             sample.below.insert(stop, seeded);
         }
         Ok(sample)
     }
 
-    /// The last loss of each level that took a step in this run.
-    pub(super) fn last_losses(&self) -> impl Iterator<Item = (&'static str, Option<f64>)> {
-        self.program.levels.iter().map(|level| level.name).zip(self.losses.iter().copied())
+    /// The next batch of a level, with a seed of its own.
+    pub(super) fn draw(&mut self, host: &mut dyn Host, k: usize) -> Result<Seeded, EngineError> {
+        self.stale |= self.data.read_program(k);
+        self.data.next(host, &self.program.levels, k)
+    }
+
+    /// So many batches of a level, or none.
+    pub(super) fn draw_several(
+        &mut self,
+        host: &mut dyn Host,
+        k: usize,
+        count: usize,
+    ) -> Result<Vec<Seeded>, EngineError> {
+        self.data.several(host, &self.program.levels, k, count)
+    }
+
+    /// Tells everybody what happened.
+    pub(super) fn emit(&mut self, host: &mut dyn Host, event: &Event<'_>) {
+        self.stale |= self.watch.emit(event, host, &self.program.levels);
     }
 
     /// What the run has done to each level.
@@ -91,12 +114,12 @@ impl Run {
     }
 
     /// Tells what a hypergradient of level `k` took.
-    pub(super) fn tell_solves(&mut self, k: usize, reports: &[(usize, SolveReport)]) {
-        let levels = &self.program.levels;
+    pub(super) fn tell_solves(&mut self, host: &mut dyn Host, k: usize, reports: &[(usize, SolveReport)]) {
         for &(stop, SolveReport { products, residual }) in reports {
             self.watch.residuals.insert(stop, residual);
+            let levels = &self.program.levels;
             let (name, through) = (levels[k].name, levels[stop].name);
-            self.watch.emit(&Event::Hypergradient { level: k, name, through, products, residual });
+            self.emit(host, &Event::Hypergradient { level: k, name, through, products, residual });
         }
     }
 }

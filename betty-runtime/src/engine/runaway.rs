@@ -1,21 +1,18 @@
 //! What is said of a hypergradient that runs away: how far it is out of proportion, and what can be done.
 
 use super::event::Event;
+use super::host::Host;
 use super::run::Run;
 
 impl Run {
     /// Tells of the hypergradient of a level's coming step, if it runs away.
-    pub(super) fn tell_of_runaway(&mut self, k: usize, norm: f64) {
+    pub(super) fn tell_of_runaway(&mut self, host: &mut dyn Host, k: usize, norm: f64) {
         if self.program.schedule.levels[k].sweep.is_empty() {
             return;
         }
         let Some(ratio) = self.watch.usual[k].note(norm) else { return };
         let (name, step, advice) = (self.program.levels[k].name, self.program.levels[k].steps + 1, self.advice(k));
-        tracing::warn!(
-            "the hypergradient of level `{name}` runs away: its norm is {norm:.1e} at step {step}, {ratio:.0e} times as large as \
-             usual; {advice}"
-        );
-        self.watch.emit(&Event::Runaway { level: k, name, step, norm, ratio, advice: &advice });
+        self.emit(host, &Event::Runaway { level: k, name, step, norm, ratio, advice: &advice });
     }
 
     /// What can be done about it, level by level.

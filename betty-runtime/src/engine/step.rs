@@ -2,6 +2,7 @@
 
 use super::advance::Gathered;
 use super::event::Event;
+use super::host::Host;
 use super::run::Run;
 use crate::error::EngineError;
 use crate::execute::Unread;
@@ -11,10 +12,10 @@ use crate::steps::mean;
 
 impl Run {
     /// One optimizer step of level `k`; answers the loss before it.
-    pub(super) fn step(&mut self, k: usize, gathered: Gathered) -> Result<f64, EngineError> {
-        self.tell_news();
+    pub(super) fn step(&mut self, host: &mut dyn Host, k: usize, gathered: Gathered) -> Result<f64, EngineError> {
+        self.tell_news(host);
         let scheduler = self.program.levels[k].scheduler.clone();
-        let stepped = self.guarded(k, |run| run.compute_and_take(k, gathered));
+        let stepped = self.guarded(k, |run| run.compute_and_take(host, k, gathered));
         if stepped.is_err() {
             self.program.levels[k].scheduler = scheduler;
         }
@@ -22,7 +23,7 @@ impl Run {
     }
 
     /// Computes a step, and takes it if it leads to finite numbers.
-    fn compute_and_take(&mut self, k: usize, mut gathered: Gathered) -> Result<f64, EngineError> {
+    fn compute_and_take(&mut self, host: &mut dyn Host, k: usize, mut gathered: Gathered) -> Result<f64, EngineError> {
         let (numbers, evaluations) = (gathered.numbers.take(), std::mem::take(&mut gathered.evaluations));
         let (gradients, statistics) =
             (std::mem::take(&mut gathered.gradients), std::mem::take(&mut gathered.statistics));
@@ -54,7 +55,7 @@ impl Run {
         if let Some(gradient) = kept {
             program.keep_step(k, Taken { gradient, evaluations, learned, rates: &rates, moves: &moves })?;
         }
-        self.tell_of_runaway(k, norm);
+        self.tell_of_runaway(host, k, norm);
         let level = &mut self.program.levels[k];
         let (name, learning_rate) = (level.name, observed_rate.unwrap_or(rates.base));
         level.arrive(moved, rates, &moves);
@@ -72,8 +73,8 @@ impl Run {
             learning_rate,
             looks_ahead: self.looks_ahead[k],
         };
-        self.watch.emit(&event);
-        level.metrics = metrics;
+        self.emit(host, &event);
+        self.program.levels[k].metrics = metrics;
         Ok(loss)
     }
 

@@ -4,26 +4,23 @@ use std::rc::Rc;
 
 use super::advance::Gathered;
 use super::event::Event;
+use super::host::Host;
 use super::metrics::Metrics;
 use super::run::Run;
 use crate::derivatives::{LossFound, TasksFound};
 use crate::error::EngineError;
-use crate::program::{LossFunctions, Round, Seeded};
+use crate::program::{Round, Seeded};
 
 impl Run {
     /// The mean gradient of level `k` over all tasks of a step, with the levels below where the last task leaves them.
     /// Nothing if one computation does not serve all tasks.
-    pub(super) fn evaluate_together(
-        &mut self,
-        functions: &dyn LossFunctions,
-        k: usize,
-    ) -> Result<Option<Gathered>, EngineError> {
+    pub(super) fn evaluate_together(&mut self, host: &mut dyn Host, k: usize) -> Result<Option<Gathered>, EngineError> {
         let lower = self.program.schedule.levels[k].lower;
         if lower.iter().any(|&level| self.iterations < self.program.levels[level].config.warmup as u64) {
             return Ok(None);
         }
-        let (mut rounds, own) = self.draw_tasks(k)?;
-        if !self.program.prepare_together(functions, k, &rounds, &own)? {
+        let (mut rounds, own) = self.draw_tasks(host, k)?;
+        if !self.program.prepare_together(host, k, &rounds, &own)? {
             self.give_back_all(k, rounds, own);
             return Ok(None);
         }
@@ -32,7 +29,7 @@ impl Run {
             self.program.plan_round(round, own.len());
         }
         match self.program.find_together(k, &rounds, &own) {
-            Ok(found) => self.take_over(k, rounds, own, found).map(Some),
+            Ok(found) => self.take_over(host, k, rounds, own, found).map(Some),
             Err(error) => {
                 // No step was taken.
                 for (&level, scheduler) in lower.iter().zip(schedulers) {
@@ -44,11 +41,11 @@ impl Run {
     }
 
     /// The batches of all tasks, or none of them.
-    fn draw_tasks(&mut self, k: usize) -> Result<(Vec<Round>, Vec<Seeded>), EngineError> {
+    fn draw_tasks(&mut self, host: &mut dyn Host, k: usize) -> Result<(Vec<Round>, Vec<Seeded>), EngineError> {
         let count = self.program.levels[k].config.tasks;
         let mut rounds = Vec::new();
         for &level in self.program.schedule.levels[k].lower {
-            match self.draw_round(level, count) {
+            match self.draw_round(host, level, count) {
                 Ok(round) => rounds.push(round),
                 Err(error) => {
                     self.give_back_all(k, rounds, Vec::new());
@@ -56,7 +53,7 @@ impl Run {
                 }
             }
         }
-        match self.data.several(&self.program.levels[k], count) {
+        match self.draw_several(host, k, count) {
             Ok(own) => Ok((rounds, own)),
             Err(error) => {
                 self.give_back_all(k, rounds, Vec::new());
@@ -65,10 +62,10 @@ impl Run {
         }
     }
 
-    fn draw_round(&mut self, number: usize, count: usize) -> Result<Round, EngineError> {
+    fn draw_round(&mut self, host: &mut dyn Host, number: usize, count: usize) -> Result<Round, EngineError> {
         let level = &self.program.levels[number];
         let (unroll, each) = (level.config.unroll, level.evaluations());
-        let drawn = self.data.several(level, count * unroll * each)?;
+        let drawn = self.draw_several(host, number, count * unroll * each)?;
         let task = |batches: &[Seeded]| batches.chunks(each).map(<[Seeded]>::to_vec).collect();
         let batches = drawn.chunks(unroll * each).map(task).collect();
         Ok(Round::new(number, self.program.starts_from(number), batches))
@@ -82,6 +79,7 @@ impl Run {
     /// Puts the levels below where the last task left them, and tells what happened in the order of the tasks.
     fn take_over(
         &mut self,
+        host: &mut dyn Host,
         k: usize,
         rounds: Vec<Round>,
         own: Vec<Seeded>,
@@ -102,7 +100,7 @@ impl Run {
                     self.turns.taken[round.level] += 1;
                     let level = &mut self.program.levels[round.level];
                     level.steps += 1;
-                    self.watch.emit(&Event::Step {
+                    let event = Event::Step {
                         level: round.level,
                         name: level.name,
                         step: level.steps,
@@ -111,15 +109,16 @@ impl Run {
                         gradient_norm: found.square_norm.sqrt(),
                         learning_rate: learned.unwrap_or(round.rates[task][step].base),
                         looks_ahead: false,
-                    });
-                    level.metrics = metrics;
+                    };
+                    self.emit(host, &event);
+                    self.program.levels[round.level].metrics = metrics;
                 }
             }
             for round in &rounds {
                 let levels = &self.program.levels;
                 let (name, through) = (levels[k].name, levels[round.level].name);
                 let products = round.batches[task].len();
-                self.watch.emit(&Event::Hypergradient { level: k, name, through, products, residual: None });
+                self.emit(host, &Event::Hypergradient { level: k, name, through, products, residual: None });
             }
             gathered.loss += share * found.upper.loss;
             gathered.metrics.add(found.upper.metrics);

@@ -1,14 +1,18 @@
 //! The engine: runs a program's schedule on data.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
 
 use super::advance::Advance;
 use super::data::Data;
 use super::event::Event;
+use super::host::Host;
 use super::multilevel::Multilevel;
 use super::run::Run;
 use super::saves::Saves;
-use super::validation::Validation;
+use super::validation::{Validation, listener};
 use crate::config::{Hyperparameter, ProgramConfig};
 use crate::error::EngineError;
 use crate::program::Program;
@@ -20,7 +24,7 @@ pub struct Engine<P: Multilevel> {
     pub(super) problem: P,
     pub(super) config: P::Config,
     pub(super) run: Run,
-    pub(super) validation: Option<Validation<P>>,
+    pub(super) validation: Option<Rc<RefCell<Validation<P>>>>,
     pub(super) progress: bool,
     pub(super) saves: Option<Saves>,
     /// Says whether a run shall end.
@@ -37,8 +41,10 @@ impl<P: Multilevel> Engine<P> {
     pub fn new(problem: P, data: P::Data, config: P::Config) -> Result<Self, EngineError> {
         config.validate(&P::SCHEDULE)?;
         let program = Program::new(P::SCHEDULE, &problem.modules(), &config.levels(), P::custom_method)?;
+        let data = Data::new(P::streams(data));
+        data.check_together(&program)?;
         Ok(Engine {
-            run: Run::new(program, Data::new(P::streams(data))),
+            run: Run::new(program, data),
             problem,
             config,
             validation: None,
@@ -93,16 +99,11 @@ impl<P: Multilevel> Engine<P> {
         self
     }
 
-    /// Calls `observer` at every [`Event`].
-    #[must_use]
-    pub fn observe(mut self, observer: impl FnMut(&Event<'_>) + 'static) -> Self {
-        self.run.watch.observers.push(Box::new(observer));
-        self
-    }
-
     /// Calls a validation function during the run, and stops early if asked to.
     #[must_use]
     pub fn validate(mut self, validation: Validation<P>) -> Self {
+        let validation = Rc::new(RefCell::new(validation));
+        self.run.watch.validation = Some(listener(Rc::clone(&validation)));
         self.validation = Some(validation);
         self
     }
@@ -155,15 +156,18 @@ impl<P: Multilevel> Engine<P> {
 
     /// The run, about to go on.
     pub(super) fn advance(&mut self) -> Advance<'_> {
-        Advance { functions: &self.problem, run: &mut self.run }
+        Advance { host: &mut self.problem, run: &mut self.run }
+    }
+
+    /// Tells everybody what happened.
+    pub(super) fn emit(&mut self, event: &Event<'_>) {
+        self.run.emit(&mut self.problem, event);
     }
 
     /// Writes the current parameters into the modules.
     pub(super) fn sync(&mut self) {
         if std::mem::take(&mut self.run.stale) {
-            for (module, level) in self.problem.modules_mut().into_iter().zip(&self.run.program.levels) {
-                module.assign(level.leaves.clone());
-            }
+            self.problem.at(&self.run.program.levels);
         }
     }
 

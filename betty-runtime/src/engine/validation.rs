@@ -1,7 +1,15 @@
-//! A user's measure of progress, and when to give up on it.
+//! A user's measure of progress, and when to give up on it: an observer of its own.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use super::current::Current;
+use super::event::Event;
+use super::multilevel::Multilevel;
+use super::watch::{Answer, Listener, Stop};
 use crate::checkpoint::ValidationState;
-use crate::error::DataError;
+use crate::error::{DataError, EngineError};
+use crate::panic::caught;
 
 type Function<P> = dyn FnMut(&P) -> Result<f64, DataError>;
 
@@ -77,4 +85,22 @@ impl<P> Validation<P> {
     pub(super) fn is_over(&self) -> bool {
         self.patience.is_some_and(|patience| self.without_improvement >= patience.max(1))
     }
+}
+
+/// Calls a validation function when it is due, tells everybody of its value, and ends the run when it is over.
+pub(super) fn listener<P: Multilevel>(validation: Rc<RefCell<Validation<P>>>) -> Listener {
+    Box::new(move |event, present| {
+        let Event::Iteration { iteration } = *event else { return Answer::default() };
+        let mut validation = validation.borrow_mut();
+        let mut answer = Answer::default();
+        if validation.is_due(iteration) {
+            let called = caught(|| validation.call(&Current::new(present), iteration));
+            match called.unwrap_or_else(|panic| Err(format!("it panicked: {panic}").into())) {
+                Ok((value, best)) => answer.tell = Some(Event::Validation { iteration, value, best }),
+                Err(source) => answer.error = Some(EngineError::Validation { iteration, source }),
+            }
+        }
+        answer.stop = validation.is_over().then_some(Stop::Early);
+        answer
+    })
 }

@@ -312,6 +312,17 @@ pub enum EngineError {
         /// Its shape.
         shape: Vec<usize>,
     },
+    /// Batches that depend on the program, for tasks that are computed together.
+    #[error(
+        "the batches of level `{level}` depend on the program as it is when they are drawn, but level `{above}` computes all its \
+         tasks together, after all of them have been drawn; set `vectorize` of `{above}` to `false`"
+    )]
+    DataTogether {
+        /// The level.
+        level: String,
+        /// The level whose tasks they are.
+        above: String,
+    },
     /// A level cannot start from another because their modules differ.
     #[error(
         "level `{level}` cannot start from `{from}`: {ours} would get the value of {theirs}; give both the same module"

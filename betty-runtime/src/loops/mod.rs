@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 pub use self::answer::{LevelGradient, Solve, Statistics};
 use crate::config::{HypergradientConfig, LowerBatch, ProgramConfig};
 use crate::data::BatchStream;
-use crate::engine::{Multilevel, next_of, seed_of};
+use crate::engine::{Multilevel, log, next_of, seed_of, tell};
 use crate::error::EngineError;
 use crate::panic::caught;
 use crate::program::{Found, Lent, Program, Sample, Seeded, Told, Use};
@@ -199,7 +199,7 @@ impl<P: Multilevel> Hypergradient<P> {
     /// not be those of a new program.
     pub fn direct(&mut self, level: &str, program: &P, data: P::Data) -> Result<LevelGradient, EngineError> {
         self.ask(level, program, data, |asked, k, program, streams| {
-            let seeded = asked.next(k, streams)?;
+            let seeded = asked.next(k, program, streams)?;
             asked.drawn.last[k] = Some(seeded.1);
             asked.lent.program.record(program, k, &seeded)?;
             asked.lent.program.find_direct(k, &seeded)
@@ -216,12 +216,12 @@ impl<P: Multilevel> Hypergradient<P> {
     /// As [`direct`](Self::direct), and where a method fails.
     pub fn total(&mut self, level: &str, program: &P, data: P::Data) -> Result<LevelGradient, EngineError> {
         self.ask(level, program, data, |asked, k, program, streams| {
-            let own = asked.next(k, streams)?;
+            let own = asked.next(k, program, streams)?;
             asked.drawn.last[k] = Some(own.1);
             let passings = asked.lent.program.passings(k, Use::Value)?;
             let mut sample = Sample { own, below: BTreeMap::new() };
             for stop in passings.solved() {
-                sample.below.insert(stop, asked.next_below(stop, streams)?);
+                sample.below.insert(stop, asked.next_below(stop, program, streams)?);
             }
             asked.lent.program.prepare(program, k, &sample, &passings)?;
             let mut found = asked.lent.program.find_gradient(k, &sample, passings)?;
@@ -264,7 +264,7 @@ impl<P: Multilevel> Hypergradient<P> {
         });
         let answer = self.lent.program.outcome(k, asked);
         for news in std::mem::take(&mut self.lent.program.losses.news) {
-            news.log(&self.lent.program.levels);
+            tell(&news, &self.lent.program.levels, log);
         }
         self.lent.give_back();
         match &answer {
@@ -275,19 +275,28 @@ impl<P: Multilevel> Hypergradient<P> {
     }
 
     /// The next batch of a level, with a seed of its own.
-    fn next(&mut self, k: usize, streams: &mut [Box<dyn BatchStream>]) -> Result<Seeded, EngineError> {
-        let batch = next_of(&mut *streams[k], &self.lent.program.levels[k], 0)?;
+    fn next(&mut self, k: usize, program: &P, streams: &mut [Box<dyn BatchStream>]) -> Result<Seeded, EngineError> {
+        let taken = self.drawn.batches[k];
+        let batch = next_of(&mut *streams[k], &self.lent.program.levels[k], taken, Some(program))?;
         self.drawn.batches[k] += 1;
         Ok((batch.into(), seed_of(self.seed, k, self.drawn.batches[k])))
     }
 
     /// The batch that a level below is differentiated on, with the seed of its last gradient or one of its own.
-    fn next_below(&mut self, k: usize, streams: &mut [Box<dyn BatchStream>]) -> Result<Seeded, EngineError> {
+    fn next_below(
+        &mut self,
+        k: usize,
+        program: &P,
+        streams: &mut [Box<dyn BatchStream>],
+    ) -> Result<Seeded, EngineError> {
         let method = self.lent.program.levels[k].config.hypergradient.as_ref();
         let is_last = method.map(HypergradientConfig::batch) == Some(LowerBatch::Last);
         match self.drawn.last[k].filter(|_| is_last) {
-            Some(seed) => Ok((next_of(&mut *streams[k], &self.lent.program.levels[k], 0)?.into(), seed)),
-            None => self.next(k, streams),
+            Some(seed) => {
+                let taken = self.drawn.batches[k].saturating_sub(1);
+                Ok((next_of(&mut *streams[k], &self.lent.program.levels[k], taken, Some(program))?.into(), seed))
+            }
+            None => self.next(k, program, streams),
         }
     }
 }

@@ -1,6 +1,5 @@
 //! What turns out while losses are recorded, for observers to be told.
 
-use super::Level;
 use crate::error::Unverified;
 
 /// Something that turned out about the loss of a level.
@@ -14,21 +13,4 @@ pub(crate) enum News {
     Rounding { level: usize, difference: f64 },
     /// Nothing passes to another level, though it is read.
     ZeroEdge { level: usize, other: usize },
-}
-
-impl News {
-    /// Tells the log what should not be.
-    pub(crate) fn log(&self, levels: &[Level]) {
-        match self {
-            News::Retraced { advice: Some(advice), .. } => tracing::warn!("{advice}"),
-            News::ZeroEdge { level, other } => {
-                let (name, other) = (levels[*level].name, levels[*other].name);
-                tracing::warn!(
-                    "the loss of level `{name}` only adds what it reads of `{other}`, or reads only what stands still there, \
-                     so that every hypergradient between them is zero"
-                );
-            }
-            News::Retraced { .. } | News::Unverified { .. } | News::Rounding { .. } => {}
-        }
-    }
 }

@@ -163,3 +163,29 @@ fn running_statistics_are_answered_and_can_be_put_into_the_module() {
 fn bits(module: &impl LevelModule) -> Vec<u64> {
     module.leaves().into_iter().flat_map(|leaf| leaf.value.to_vec().unwrap()).map(f64::to_bits).collect()
 }
+
+#[test]
+fn batches_of_the_program_are_made_of_the_modules_that_are_lent() {
+    let device = Device::flex().autodiff();
+    let all = problem(0.3, &device);
+    let shifted = |number: u64, by: f32| {
+        let batch = noisy(number as usize, &Device::flex());
+        crate::problem::Examples { x: batch.x + by, ..batch }
+    };
+    let of = |gradient: &GradientsParams| gradient.get::<1>(all.weights.logits.id).unwrap().into_data();
+    let mut plain = Hypergradient::new(&all, CleaningConfig::default()).unwrap();
+    let mut made = Hypergradient::new(&all, CleaningConfig::default()).unwrap();
+    for number in 0..3 {
+        let by: f32 = all.model.first.weight.val().sum().into_scalar();
+        let stream = Stream::of_program(move |all: &crate::problem::Cleaning, number| {
+            Ok::<_, std::io::Error>(shifted(number, all.model.first.weight.val().sum().into_scalar()))
+        });
+        let given = made.total(
+            "weights",
+            &all,
+            crate::problem::CleaningData { weights: held_out(0, &device).into(), model: stream },
+        );
+        let expected = plain.total("weights", &all, data(held_out(0, &device), shifted(number, by)));
+        assert_eq!(of(&given.unwrap().gradient), of(&expected.unwrap().gradient));
+    }
+}
