@@ -1,8 +1,8 @@
 //! The program that `multilevel!` writes, written by hand: it must be the same program.
 
 use betty_runtime::{
-    BatchStream, CurvatureOf, Engine, HypergradientConfig, LevelConfig, LevelModule, LevelSpec, Measured, Multilevel,
-    OptimizerConfig, ProgramConfig, Schedule, Start, Stream, Through, Tracer,
+    BatchStream, ConfigError, CurvatureOf, Engine, EngineError, HypergradientConfig, LevelConfig, LevelModule,
+    LevelSpec, Measured, Multilevel, OptimizerConfig, ProgramConfig, Schedule, Start, Stream, Through, Tracer,
 };
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +10,8 @@ use crate::problem::{
     Cleaning, CleaningConfig, Examples, Mlp, TRAIN, Weights, clean, engine, examples, logits, problem, weighted,
 };
 
-struct Twin {
+/// `SWEPT` is whether its schedule has the sweep that follows from its edges.
+struct Twin<const SWEPT: bool> {
     weights: Weights,
     model: Mlp,
 }
@@ -67,7 +68,7 @@ impl ProgramConfig for TwinConfig {
     }
 }
 
-impl Multilevel for Twin {
+impl<const SWEPT: bool> Multilevel for Twin<SWEPT> {
     const SCHEDULE: Schedule = Schedule {
         name: "Cleaning",
         levels: &[
@@ -80,7 +81,7 @@ impl Multilevel for Twin {
                 lower: &[1],
                 start: None,
                 hyperparameters: &[],
-                sweep: &[Through { level: 1, into: &[0] }],
+                sweep: if SWEPT { &[Through { level: 1, into: &[0] }] } else { &[] },
             },
             LevelSpec {
                 name: "model",
@@ -126,14 +127,29 @@ impl Multilevel for Twin {
 
 #[test]
 fn the_macro_writes_what_a_hand_would() {
-    assert_eq!(Twin::SCHEDULE, Cleaning::SCHEDULE);
+    assert_eq!(Twin::<true>::SCHEDULE, Cleaning::SCHEDULE);
     assert_eq!(TwinConfig::default().to_json().unwrap(), CleaningConfig::default().to_json().unwrap());
     let Cleaning { weights, model } = problem(0.0);
     let data = TwinData { weights: Stream::constant(examples(12, 1)), model: Stream::constant(examples(TRAIN, 2)) };
-    let mut by_hand = Engine::new(Twin { weights, model }, data, TwinConfig::default()).unwrap();
+    let mut by_hand = Engine::new(Twin::<true> { weights, model }, data, TwinConfig::default()).unwrap();
     let mut by_macro = engine(0.0);
     by_hand.run(4).unwrap();
     by_macro.run(4).unwrap();
     let Twin { weights, model } = by_hand.into_problem();
     assert_eq!(logits(&Cleaning { weights, model }), logits(by_macro.problem()));
+}
+
+/// Without the stop, the weights would be trained by their direct gradient alone: zero, and nobody would notice.
+#[test]
+fn a_schedule_that_lacks_a_stop_is_refused() {
+    let Cleaning { weights, model } = problem(0.0);
+    let data = TwinData { weights: Stream::constant(examples(12, 1)), model: Stream::constant(examples(TRAIN, 2)) };
+    let refused = Engine::new(Twin::<false> { weights, model }, data, TwinConfig::default());
+    let error = refused.err().expect("the schedule contradicts its edges");
+    assert!(matches!(error, EngineError::Config(ConfigError::Schedule { .. })), "{error}");
+    assert_eq!(
+        error.to_string(),
+        "the schedule of `Cleaning` cannot be followed: `sweep` of level `weights` is [], but its hypergradient passes through \
+         [model -> weights]; let `multilevel!` write the schedule, or write that"
+    );
 }
