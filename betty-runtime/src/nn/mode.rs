@@ -2,16 +2,24 @@
 
 use burn::module::{Flag, Module, ModuleMapper, Param};
 
+use crate::trace::{AnyMapper, map_module};
+
 /// The module in inference mode: dropout passes everything, batch normalisation uses its running statistics.
 ///
 /// For losses: the same tensors with the same derivatives, where `Module::valid` leaves autodiff and cannot be recorded,
 /// and `Module::freeze` cuts derivatives in a way that leaves no trace. An upper level that judges a network on a
 /// validation batch usually wants this.
 pub fn inference<M: Module>(module: &M) -> M {
-    module.clone().map(&mut Disable)
+    map_module(module.clone(), Disable.erased())
 }
 
 struct Disable;
+
+impl Disable {
+    fn erased(&mut self) -> &mut dyn AnyMapper {
+        self
+    }
+}
 
 impl ModuleMapper for Disable {
     fn map_flag(&mut self, flag: Param<Flag>) -> Param<Flag> {

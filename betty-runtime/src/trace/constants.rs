@@ -5,6 +5,7 @@
 //! What is new there afterwards are the constants, with their values.
 
 use std::ops::RangeInclusive;
+use std::vec::IntoIter;
 
 use burn::module::{Flag, Module, ModuleMapper, ModuleVisitor, Param, Parameter};
 use burn::tensor::kind::Basic;
@@ -13,6 +14,7 @@ use burn_capture::CapturedGraph;
 use burn_ir::TensorId;
 
 use super::device::capture_device;
+use super::erased::{AnyMapper, AnyVisitor, map_module, visit_module};
 use super::recorded::tensor_id;
 use super::replace::replace;
 use crate::execute::{ReadError, Value};
@@ -48,14 +50,14 @@ impl Names {
 /// in the place of every other tensor.
 pub(super) fn place_constants<M: Module>(module: &M, capture: &Device) -> (M, Names) {
     let mut flags = Flags::default();
-    module.visit(&mut flags);
+    visit_module(module, flags.erased());
     let begin = mark(capture);
     // A recording takes no tensor from an autodiff device; leaving autodiff disables all flags.
-    let hollow = module.valid().map(&mut Hollow { capture });
+    let hollow = map_module(module.valid(), Hollow { capture }.erased());
     let first = mark(capture);
     let placed = hollow.to_device(capture);
     let last = mark(capture);
-    let placed = placed.map(&mut Restore(flags.0.into_iter()));
+    let placed = map_module(placed, Restore(flags.0.into_iter()).erased());
     (placed, Names { all: begin..=last, constants: first..=last })
 }
 
@@ -98,6 +100,10 @@ struct Hollow<'a> {
 }
 
 impl Hollow<'_> {
+    fn erased(&mut self) -> &mut dyn AnyMapper {
+        self
+    }
+
     fn empty<const D: usize, K: Basic>(&self, param: Param<Tensor<D, K>>) -> Param<Tensor<D, K>>
     where
         Tensor<D, K>: Parameter,
@@ -124,15 +130,27 @@ impl ModuleMapper for Hollow<'_> {
 #[derive(Default)]
 struct Flags(Vec<bool>);
 
+impl Flags {
+    fn erased(&mut self) -> &mut dyn AnyVisitor {
+        self
+    }
+}
+
 impl ModuleVisitor for Flags {
     fn visit_flag(&mut self, flag: &Param<Flag>) {
         self.0.push(flag.is_enabled());
     }
 }
 
-struct Restore<I>(I);
+struct Restore(IntoIter<bool>);
 
-impl<I: Iterator<Item = bool>> ModuleMapper for Restore<I> {
+impl Restore {
+    fn erased(&mut self) -> &mut dyn AnyMapper {
+        self
+    }
+}
+
+impl ModuleMapper for Restore {
     fn map_flag(&mut self, flag: Param<Flag>) -> Param<Flag> {
         match self.0.next() {
             Some(enabled) => flag.with_value(enabled),

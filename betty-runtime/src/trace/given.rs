@@ -1,9 +1,12 @@
 //! What is given to somebody else's module: gradients of its parameters, and what has become of its running statistics.
 
+use std::vec::IntoIter;
+
 use burn::module::{ModuleMapper, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{Bool, Int, Tensor};
 
+use super::erased::{AnyMapper, AnyVisitor};
 use super::replace::replace;
 use crate::execute::Value;
 
@@ -14,14 +17,20 @@ fn take(values: &mut Vec<(usize, Value)>, number: Option<usize>) -> Option<Value
 }
 
 /// Collects gradients under the identifiers of a module's parameters.
-pub(super) struct Register<I> {
+pub(super) struct Register {
     /// The tensor of every place that is still to come.
-    pub(super) numbers: I,
+    pub(super) numbers: IntoIter<usize>,
     pub(super) values: Vec<(usize, Value)>,
     pub(super) gradients: GradientsParams,
 }
 
-impl<I: Iterator<Item = usize>> ModuleVisitor for Register<I> {
+impl Register {
+    pub(super) fn erased(&mut self) -> &mut dyn AnyVisitor {
+        self
+    }
+}
+
+impl ModuleVisitor for Register {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         if let Some(value) = take(&mut self.values, self.numbers.next()) {
             self.gradients.register::<D>(param.id, value.into_tensor());
@@ -38,13 +47,19 @@ impl<I: Iterator<Item = usize>> ModuleVisitor for Register<I> {
 }
 
 /// Replaces running statistics, where they are: on an autodiff device, or not.
-pub(super) struct Advance<I> {
+pub(super) struct Advance {
     /// The tensor of every place that is still to come.
-    pub(super) numbers: I,
+    pub(super) numbers: IntoIter<usize>,
     pub(super) statistics: Vec<(usize, Value)>,
 }
 
-impl<I: Iterator<Item = usize>> ModuleMapper for Advance<I> {
+impl Advance {
+    pub(super) fn erased(&mut self) -> &mut dyn AnyMapper {
+        self
+    }
+}
+
+impl ModuleMapper for Advance {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let number = self.numbers.next();
         // The same statistic may stand in several places.

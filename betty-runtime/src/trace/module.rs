@@ -1,10 +1,13 @@
 //! A level's module seen as a list of tensors.
 
+use std::vec::IntoIter;
+
 use burn::module::{Module, ModuleMapper, Param, ParamId};
 use burn::optim::GradientsParams;
 use burn::tensor::{Bool, Device, Int, Tensor};
 
 use super::constants::constants;
+use super::erased::{AnyMapper, map_module, visit_module};
 use super::given::{Advance, Register};
 use super::place::{Place, Role, places, tensors};
 use super::replace::replace;
@@ -89,21 +92,19 @@ impl<M: Module + 'static> LevelModule for M {
     }
 
     fn assign(&mut self, values: Vec<Value>) {
-        let numbers = tensors(&self.places()).into_iter();
-        let mut assign = Assign { numbers, values };
-        *self = one_for_each_id(|| self.clone().map(&mut assign));
+        let mut assign = Assign { numbers: tensors(&self.places()).into_iter(), values };
+        *self = one_for_each_id(|| map_module(self.clone(), assign.erased()));
     }
 
     fn advance(&mut self, statistics: Vec<(usize, Value)>) {
-        let numbers = tensors(&self.places()).into_iter();
-        let mut advance = Advance { numbers, statistics };
-        *self = one_for_each_id(|| self.clone().map(&mut advance));
+        let mut advance = Advance { numbers: tensors(&self.places()).into_iter(), statistics };
+        *self = one_for_each_id(|| map_module(self.clone(), advance.erased()));
     }
 
     fn gradients(&self, values: Vec<(usize, Value)>) -> GradientsParams {
         let numbers = tensors(&self.places()).into_iter();
         let mut register = Register { numbers, values, gradients: GradientsParams::new() };
-        self.visit(&mut register);
+        visit_module(self, register.erased());
         register.gradients
     }
 
@@ -125,19 +126,23 @@ pub(crate) fn leaves(places: Vec<Place>) -> Vec<Leaf> {
     leaves
 }
 
-struct Assign<I> {
+struct Assign {
     /// The tensor of every place that is still to come.
-    numbers: I,
+    numbers: IntoIter<usize>,
     values: Vec<Value>,
 }
 
-impl<I: Iterator<Item = usize>> Assign<I> {
+impl Assign {
+    fn erased(&mut self) -> &mut dyn AnyMapper {
+        self
+    }
+
     fn next(&mut self) -> Option<Value> {
         self.values.get(self.numbers.next()?).cloned()
     }
 }
 
-impl<I: Iterator<Item = usize>> ModuleMapper for Assign<I> {
+impl ModuleMapper for Assign {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         replace(param, self.next().map(Value::into_tensor))
     }

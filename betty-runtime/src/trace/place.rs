@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId, Parameter};
 use burn::tensor::{Bool, Int, Tensor};
 
+use super::erased::{AnyMapper, AnyVisitor, map_module, visit_module};
 use super::tape;
 use crate::execute::{ReadError, Value};
 
@@ -48,16 +49,16 @@ pub(super) fn places<M: Module>(module: &M) -> Vec<Place> {
     // What is frozen is only known to a module that is training; `train` puts a copy there.
     let training = module.valid().train();
     let mut collect = Collect::default();
-    module.visit(&mut collect);
+    visit_module(module, collect.erased());
     let on_autodiff = module.devices().iter().any(|device| device.is_autodiff());
     let (mut active, mut willing) = (RequireGrad::default(), RequireGrad::default());
     if on_autodiff {
-        module.visit(&mut active)
+        visit_module(module, active.erased());
     } else {
-        training.visit(&mut active)
+        visit_module(&training, active.erased());
     }
     // Running statistics refuse to require a gradient, frozen parameters do not.
-    training.map(&mut Activate).visit(&mut willing);
+    visit_module(&map_module(training, Activate.erased()), willing.erased());
     tape::forget();
     for (place, (active, willing)) in collect.places.iter_mut().zip(active.0.into_iter().zip(willing.0)) {
         place.role = match (active, willing) {
@@ -123,7 +124,7 @@ pub fn apart(places: &[Place]) -> Result<Option<Apart>, ReadError> {
 /// assert_ne!(first.weight.id, second.weight.id);
 /// ```
 pub fn untied<M: Module>(module: M) -> M {
-    module.map(&mut Rename)
+    map_module(module, Rename.erased())
 }
 
 #[derive(Default)]
@@ -133,6 +134,10 @@ struct Collect {
 }
 
 impl Collect {
+    fn erased(&mut self) -> &mut dyn AnyVisitor {
+        self
+    }
+
     fn push(&mut self, id: ParamId, value: Value) {
         self.places.push(Place { path: self.path.join("."), id, value, role: Role::Still });
     }
@@ -164,6 +169,12 @@ impl ModuleVisitor for Collect {
 #[derive(Default)]
 struct RequireGrad(Vec<bool>);
 
+impl RequireGrad {
+    fn erased(&mut self) -> &mut dyn AnyVisitor {
+        self
+    }
+}
+
 impl ModuleVisitor for RequireGrad {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         self.0.push(param.base().is_require_grad());
@@ -180,6 +191,12 @@ impl ModuleVisitor for RequireGrad {
 
 struct Activate;
 
+impl Activate {
+    fn erased(&mut self) -> &mut dyn AnyMapper {
+        self
+    }
+}
+
 impl ModuleMapper for Activate {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         if param.dtype().is_float() { param.set_require_grad(true) } else { param }
@@ -189,6 +206,10 @@ impl ModuleMapper for Activate {
 struct Rename;
 
 impl Rename {
+    fn erased(&mut self) -> &mut dyn AnyMapper {
+        self
+    }
+
     fn rename<T: Parameter>(param: Param<T>) -> Param<T> {
         let (_, tensor, mapper) = param.consume();
         Param::from_mapped_value(ParamId::new(), tensor, mapper)

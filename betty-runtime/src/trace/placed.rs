@@ -1,12 +1,16 @@
 //! Modules in a recording, with a placeholder in the place of every tensor.
 
 use std::collections::HashMap;
+use std::iter::Zip;
+use std::slice::Iter;
+use std::vec::IntoIter;
 
 use burn::module::{Module, ModuleMapper, Param, Parameter};
 use burn::tensor::kind::Basic;
 use burn::tensor::{Bool, DispatchTensor, Int, Tensor};
 
 use super::constants::place_constants;
+use super::erased::{AnyMapper, map_module};
 use super::loss::LossInput;
 use super::place::{Place, Role, places, tensors};
 use super::replace::replace;
@@ -21,27 +25,28 @@ impl Tracer<'_> {
         self.constants.push((level, names));
         let numbers = tensors(&places);
         let placed = one_for_each_id(|| {
-            placed.map(&mut PlaceModule {
-                tracer: self,
-                level,
-                places: places.iter().zip(numbers),
-                known: HashMap::new(),
-            })
+            let places = places.iter().zip(numbers);
+            let mut mapper = PlaceModule { tracer: self, level, places, known: HashMap::new() };
+            map_module(placed, mapper.erased())
         });
         if places.iter().any(|place| place.role == Role::Statistic) { place_statistics(placed) } else { placed }
     }
 }
 
-struct PlaceModule<'t, 'a, P> {
+struct PlaceModule<'t, 'a, 'p> {
     tracer: &'t mut Tracer<'a>,
     level: usize,
     /// The places that are still to come, each with the number of its tensor.
-    places: P,
+    places: Zip<Iter<'p, Place>, IntoIter<usize>>,
     /// Tensors that have a placeholder.
     known: HashMap<usize, DispatchTensor>,
 }
 
-impl<'p, P: Iterator<Item = (&'p Place, usize)>> PlaceModule<'_, '_, P> {
+impl PlaceModule<'_, '_, '_> {
+    fn erased(&mut self) -> &mut dyn AnyMapper {
+        self
+    }
+
     fn place<const D: usize, K: Basic>(&mut self, param: Param<Tensor<D, K>>) -> Param<Tensor<D, K>>
     where
         Tensor<D, K>: Parameter,
@@ -56,7 +61,7 @@ impl<'p, P: Iterator<Item = (&'p Place, usize)>> PlaceModule<'_, '_, P> {
     }
 }
 
-impl<'p, P: Iterator<Item = (&'p Place, usize)>> ModuleMapper for PlaceModule<'_, '_, P> {
+impl ModuleMapper for PlaceModule<'_, '_, '_> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         self.place(param)
     }

@@ -8,6 +8,7 @@ use burn::module::{Flag, Module, ModuleMapper, Param, ParamId};
 use burn::tensor::Tensor;
 use burn_dispatch::{BackendTensor, DispatchAutodiffContext, DispatchTensorKind};
 
+use super::erased::{AnyMapper, map_module};
 use super::recorded::recorded;
 
 /// Makes the running statistics of a module of placeholders constants of Burn's tape.
@@ -17,7 +18,7 @@ use super::recorded::recorded;
 /// such a tensor as a constant. While a module trains they keep autodiff, and Burn's `BatchNorm` fails: what it writes
 /// into its statistics could not be recorded.
 pub(super) fn place_statistics<M: Module>(module: M) -> M {
-    one_for_each_id(|| module.map(&mut Plain { flags: vec![None] }))
+    one_for_each_id(|| map_module(module, Plain { flags: vec![None] }.erased()))
 }
 
 /// A module's state refuses to require a gradient; parameters, frozen ones too, keep what the placeholder asked for.
@@ -61,6 +62,10 @@ struct Plain {
 }
 
 impl Plain {
+    fn erased(&mut self) -> &mut dyn AnyMapper {
+        self
+    }
+
     /// What the flag beside this field says. The last entry is the field's own.
     fn beside(&mut self) -> Option<&mut Option<bool>> {
         let parent = self.flags.len().checked_sub(2)?;
