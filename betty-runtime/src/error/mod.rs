@@ -292,7 +292,9 @@ pub enum EngineError {
     },
     /// A gradient that passes through a level by a method that needs what somebody else's loop does.
     #[error(
-        "level `{level}` is differentiated by `{method}`, which needs {needs}, and your own loop keeps those for itself; choose a          method that needs its parameters only, `hypergradient: cg` for instance, also by the config, or let `Engine` take the          steps"
+        "level `{level}` is differentiated by `{method}`, which needs {needs}, and your own loop keeps those for itself; choose a \
+         method that needs its parameters only, `hypergradient: cg` for instance, also by the config, or let `Engine` take the \
+         steps"
     )]
     StepsElsewhere {
         /// The level.
