@@ -23,8 +23,9 @@
 //! All that grows with the number of unknowns are inner products between two lists of vectors, and combinations of a list:
 //! products of matrices, where the space has them.
 
+use rand::SeedableRng;
 use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
+use rand_distr::{Distribution, StandardNormal};
 
 use super::cholesky::{Dependent, whitening};
 use super::definite::Suspect;
@@ -97,8 +98,12 @@ fn orthonormal<A>(like: &A::Vector, rank: usize, seed: u64) -> Result<Vec<A::Vec
 where
     A: LinearOperator<Vector: Coordinates> + ?Sized,
 {
-    let mut normal = Normal::new(seed);
-    let mut draw = || like.with_coordinates(&(0..like.dimension()).map(|_| normal.draw()).collect::<Vec<f64>>());
+    let mut generator = StdRng::seed_from_u64(seed);
+    let mut draw = || {
+        like.with_coordinates(
+            &(0..like.dimension()).map(|_| StandardNormal.sample(&mut generator)).collect::<Vec<f64>>(),
+        )
+    };
     let mut vectors: Vec<A::Vector> = (0..rank).map(|_| draw()).collect();
     loop {
         let squares = inner_products::<A>(&vectors, &vectors, 0)?;
@@ -209,29 +214,5 @@ impl Core {
         let (eigenvalues, eigenvectors) = eigen(matrix(|x, y| 0.5 * (x + y)));
         let smallest = eigenvalues.iter().copied().fold(f64::INFINITY, f64::min);
         Ok(Core { eigenvalues, eigenvectors, smallest, asymmetry, norm })
-    }
-}
-
-/// Normally distributed numbers, two at a time (Box and Muller, 1958).
-struct Normal {
-    generator: StdRng,
-    other: Option<f64>,
-}
-
-impl Normal {
-    fn new(seed: u64) -> Self {
-        Normal { generator: StdRng::seed_from_u64(seed), other: None }
-    }
-
-    fn draw(&mut self) -> f64 {
-        if let Some(other) = self.other.take() {
-            return other;
-        }
-        // 1 − u lies in (0, 1], where the logarithm is finite.
-        let (u, v): (f64, f64) = (self.generator.random(), self.generator.random());
-        let length = (-2.0 * (1.0 - u).ln()).sqrt();
-        let (sine, cosine) = (std::f64::consts::TAU * v).sin_cos();
-        self.other = Some(length * sine);
-        length * cosine
     }
 }
