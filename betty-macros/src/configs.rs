@@ -1,6 +1,6 @@
 //! The config structs of betty's runtime, written from the tables: one enum for a family, one struct for each row.
 
-use betty_schema::{BATCHES, Family, METHODS, OPTIMIZERS, Opt, PROJECTIONS, Range, Row, Way};
+use betty_schema::{BATCHES, Family, METHODS, OPTIMIZERS, Opt, PROJECTIONS, Range, Row, SOLVERS, Way};
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 use syn::{Error, ItemEnum};
@@ -14,7 +14,7 @@ pub(crate) fn expand(tokens: TokenStream) -> TokenStream {
         Ok(item) => item,
         Err(error) => return error.to_compile_error(),
     };
-    let families = [&METHODS, &OPTIMIZERS, &PROJECTIONS];
+    let families = [&METHODS, &OPTIMIZERS, &PROJECTIONS, &SOLVERS];
     match families.into_iter().find(|family| item.ident == family.config) {
         Some(family) => written(&item, family),
         None => Error::new_spanned(&item.ident, "no table has this name").to_compile_error(),
@@ -117,7 +117,8 @@ fn learnable(family: &Family, variants: &[Ident]) -> TokenStream {
 
 /// `HypergradientConfig` has `for_systems!(config, c => f(c))`: `Some(f(c))` for methods that solve a system.
 fn systems(name: &Ident, family: &Family) -> TokenStream {
-    let variants = family.rows.iter().filter(|row| row.way == Way::System).map(|row| format_ident!("{}", row.variant));
+    let variants =
+        family.rows.iter().filter(|row| row.way.looks_at_system()).map(|row| format_ident!("{}", row.variant));
     quote! {
         /// What is made of the numbers of a method that looks at the linear system of a best response; `None` for others.
         macro_rules! for_systems {

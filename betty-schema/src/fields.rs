@@ -4,6 +4,7 @@ use crate::methods::METHODS;
 use crate::optimizers::OPTIMIZERS;
 use crate::projections::PROJECTIONS;
 use crate::range::Range;
+use crate::solvers::SOLVERS;
 use crate::table::Family;
 use crate::words::{CLIPS, CURVATURES, PRECISIONS, STARTS, Words};
 
@@ -20,6 +21,7 @@ pub enum Key {
     Warmup,
     Hypergradient,
     Curvature,
+    Solve,
     Clip,
     Project,
     Accumulate,
@@ -82,7 +84,7 @@ impl Field {
 const REQUIRED: &str = "an error";
 
 /// Every field, in the order in which errors and the manual list them.
-pub static FIELDS: [Field; 19] = [
+pub static FIELDS: [Field; 20] = [
     Field {
         key: Key::Upper,
         name: "upper",
@@ -155,6 +157,14 @@ pub static FIELDS: [Field; 19] = [
         meaning: "of which gradient of the level, where levels below answer to it, its method takes the derivative; see \
                   [Curvature](#curvature)",
         holds: Holds::Word(&CURVATURES),
+    },
+    Field {
+        key: Key::Solve,
+        name: "solve",
+        example: "solve: joint(iterations = 200)",
+        absent: "level by level",
+        meaning: "how the system of everything below the level is solved; see [Depth](#depth)",
+        holds: Holds::Choice(&SOLVERS),
     },
     Field {
         key: Key::Clip,

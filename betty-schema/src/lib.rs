@@ -1,9 +1,9 @@
 //! What may be written in a program of betty, and the graph of its levels.
 //!
-//! No tensors and no tokens. [`METHODS`], [`OPTIMIZERS`], [`PROJECTIONS`] and [`FIELDS`] are the tables: one row for each
-//! name, with its options, their ranges, defaults and meanings. What `multilevel!` and a config accept and the tables of the
-//! [`manual`] follow from them. [`Graph`] computes what each hypergradient passes through, and the [`rules`] say what has to hold between
-//! the numbers of its levels.
+//! No tensors and no tokens. [`METHODS`], [`OPTIMIZERS`], [`PROJECTIONS`], [`SOLVERS`] and [`FIELDS`] are the tables: one row
+//! for each name, with its options, their ranges, defaults and meanings. What `multilevel!` and a config accept and the tables of
+//! the [`manual`] follow from them. [`Graph`] computes what each hypergradient passes through, and the [`rules`] say what has to
+//! hold between the numbers of its levels.
 
 mod fields;
 mod graph;
@@ -14,6 +14,7 @@ mod optimizers;
 mod projections;
 mod range;
 pub mod rules;
+mod solvers;
 mod table;
 mod words;
 
@@ -24,5 +25,6 @@ pub use names::{did_you_mean, listed, suggestion};
 pub use optimizers::OPTIMIZERS;
 pub use projections::PROJECTIONS;
 pub use range::{ALL, BOUNDED, Given, Range};
+pub use solvers::SOLVERS;
 pub use table::{Family, Opt, Row, Seen, Way};
 pub use words::{BATCHES, CLIPS, CURVATURES, PRECISIONS, STARTS, TRANSFORMS, Word, Words};

@@ -2,7 +2,7 @@
 
 use crate::table::Family;
 use crate::words::Words;
-use crate::{CURVATURES, FIELDS, METHODS, OPTIMIZERS, PROJECTIONS, STARTS, TRANSFORMS};
+use crate::{CURVATURES, FIELDS, METHODS, OPTIMIZERS, PROJECTIONS, SOLVERS, STARTS, TRANSFORMS};
 
 /// The manual with every table between `<!-- table: name -->` and `<!-- end -->` as the rows say it.
 #[must_use]
@@ -23,11 +23,13 @@ pub fn written(manual: &str) -> String {
 const END: &str = "<!-- end -->";
 
 /// The names of all tables, in the order of the manual.
-pub const TABLES: [&str; 10] = [
+pub const TABLES: [&str; 12] = [
     "fields",
     "methods",
     "options of methods",
     "curvatures",
+    "solvers",
+    "options of solvers",
     "optimizers",
     "options of optimizers",
     "transforms",
@@ -41,7 +43,7 @@ fn table(name: &str) -> Option<String> {
         Some(rest) => (options as fn(&Family) -> String, rest),
         None => (names as fn(&Family) -> String, name),
     };
-    let families = [&METHODS, &OPTIMIZERS, &PROJECTIONS];
+    let families = [&METHODS, &OPTIMIZERS, &PROJECTIONS, &SOLVERS];
     match name {
         "fields" => Some(fields()),
         "curvatures" => Some(words("curvature", "the derivative is taken", &CURVATURES, code)),

@@ -101,7 +101,7 @@ pub static METHODS: Family = Family {
             title: "The inverse of an approximation of low rank",
             formula: "(Hₖ + δI)⁻¹ v with Hₖ = HΩ(ΩᵀHΩ)⁻¹ΩᵀH, for k random vectors Ω",
             about: "No iteration that could diverge, and accurate where all but k eigenvalues of H are small against δ.",
-            way: Way::System,
+            way: Way::Approximation,
             options: &[
                 Opt::new("rank", Count, "10", "k, one Hessian-vector product and up to four vectors of memory each"),
                 Opt::new("damping", Positive, "1e-2", "δ, added to the diagonal of Hₖ, which has no inverse without"),
@@ -115,7 +115,7 @@ pub static METHODS: Family = Family {
             title: "H for the identity, and the mixed product by central differences",
             formula: "v, and the mixed product is (∂c/∂λ(θ + εv) − ∂c/∂λ(θ − εv)) / 2ε with ε = perturbation/‖v‖",
             about: "",
-            way: Way::System,
+            way: Way::Approximation,
             options: &[PERTURBATION, BATCH],
         },
         Row {
@@ -131,7 +131,7 @@ pub static METHODS: Family = Family {
                     same there. Rounding needs no thought: y is never looked at closer to z than √u·(1 + ‖θ‖), where u is \
                     the machine precision, 1e-7 in single and 2e-16 in double precision. At that distance, which a large \
                     m always reaches, rounding costs about √u of the answer, and bias about as much.",
-            way: Way::System,
+            way: Way::Approximation,
             options: &[
                 Opt::new(
                     "multiplier",
@@ -160,7 +160,7 @@ pub static METHODS: Family = Family {
             title: "H for a multiple of the identity",
             formula: "scale·v",
             about: "With the learning rate for `scale` it is one unrolled step of gradient descent.",
-            way: Way::System,
+            way: Way::Approximation,
             options: &[Opt::new("scale", Positive, "1.0", "the multiple of v"), BATCH],
         },
         Row {

@@ -77,6 +77,9 @@ impl Row {
 pub enum Way {
     /// The linear system that the best response solves. Rows that are no methods have this as well.
     System,
+    /// That system too, but its answer is not the solution, however much it is allowed: parts of the matrix, or gradients,
+    /// stand in its place.
+    Approximation,
     /// The step that the level's optimizer would take next.
     NextStep,
     /// What the user's own method looks at, a value in the program.
@@ -90,6 +93,12 @@ pub enum Way {
 }
 
 impl Way {
+    /// Whether the method is shown the linear system of the best response.
+    #[must_use]
+    pub fn looks_at_system(self) -> bool {
+        matches!(self, Self::System | Self::Approximation)
+    }
+
     /// Whether the method goes through the level's own steps, and so sees where they begin and what they are projected to.
     #[must_use]
     pub fn goes_through_steps(self) -> bool {
@@ -145,12 +154,12 @@ impl Opt {
 mod tests {
     use std::collections::BTreeSet;
 
-    use crate::{Given, METHODS, OPTIMIZERS, PROJECTIONS};
+    use crate::{Given, METHODS, OPTIMIZERS, PROJECTIONS, SOLVERS};
 
     #[test]
     fn names_are_given_once_and_defaults_lie_in_their_ranges() {
         let mut names = BTreeSet::new();
-        for row in [&METHODS, &OPTIMIZERS, &PROJECTIONS].into_iter().flat_map(|family| family.rows) {
+        for row in [&METHODS, &OPTIMIZERS, &PROJECTIONS, &SOLVERS].into_iter().flat_map(|family| family.rows) {
             assert!(names.insert(row.name), "`{}` has two rows", row.name);
             let mut options = BTreeSet::new();
             for option in row.options {

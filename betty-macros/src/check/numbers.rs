@@ -1,7 +1,7 @@
 //! The numbers of a level as the rules look at them.
 
-use betty_schema::CURVATURES;
 use betty_schema::rules::{Begins, Method, Numbers};
+use betty_schema::{CURVATURES, SOLVERS};
 use syn::LitInt;
 
 use super::names::Links;
@@ -30,6 +30,7 @@ fn of_level(level: &Level, index: usize, links: &Links<'_>) -> Numbers {
         method: level.hypergradient.as_ref().and_then(method),
         gives_method: level.written.contains(&betty_schema::Key::Hypergradient),
         is_partial: level.curvature.as_ref().is_some_and(is_partial),
+        is_joint: level.solve.as_ref().is_some_and(|call| SOLVERS.find(&call.name.to_string()).is_some()),
         is_projected: level.project.is_some(),
         learned: links.hyperparameters[index].iter().map(|(entry, setting)| (setting.option(), entry.level)).collect(),
     }

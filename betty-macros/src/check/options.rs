@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use betty_schema::{
-    BOUNDED, CLIPS, CURVATURES, Family, METHODS, OPTIMIZERS, Opt, PRECISIONS, PROJECTIONS, Range, Row, TRANSFORMS, Way,
-    Words, did_you_mean, listed, suggestion,
+    BOUNDED, CLIPS, CURVATURES, Family, METHODS, OPTIMIZERS, Opt, PRECISIONS, PROJECTIONS, Range, Row, SOLVERS,
+    TRANSFORMS, Way, Words, did_you_mean, listed, suggestion,
 };
 
 use crate::ast::{Call, Level, Setting, Value, ValueKind};
@@ -23,6 +23,9 @@ pub(super) fn check(level: &Level, report: &mut Report) {
     }
     if let Some(call) = &level.clip {
         check_clip(call, report);
+    }
+    if let Some(call) = &level.solve {
+        check_call(call, &SOLVERS, report);
     }
     if let Some(call) = &level.curvature {
         check_word(call, &CURVATURES, report);

@@ -1,7 +1,7 @@
 //! The rules between numbers of levels, each broken one told at the number that breaks it.
 
 use betty_schema::Graph;
-use betty_schema::rules::{self, Idle, Numbers, Obstacle, Violation};
+use betty_schema::rules::{self, Apart, Idle, Numbers, Obstacle, Violation};
 use proc_macro2::TokenStream;
 use quote::ToTokens;
 use syn::ext::IdentExt;
@@ -27,6 +27,7 @@ pub(super) fn check(program: &Program, links: &Links<'_>, graph: &Graph, is_whol
         let broken = broken
             .chain(rules::steps(graph, level, &numbers))
             .chain(rules::curvature(graph, level, own))
+            .chain(rules::joint(graph, level, &numbers))
             .chain(rules::together(graph, level, &numbers));
         broken.for_each(|violation| at.tell(&violation, report));
         if graph.circles().is_empty() && !links.incomplete {
@@ -83,6 +84,7 @@ impl Place<'_> {
             Violation::WarmupTooLong { .. } => level.warmup.as_ref().map(ToTokens::to_token_stream),
             Violation::ProjectedResponse => level.project.as_ref().map(|call| call.name.to_token_stream()),
             Violation::CurvatureIdle(_) => level.curvature.as_ref().map(|call| call.name.to_token_stream()),
+            Violation::NotJoint(_) => level.solve.as_ref().map(|call| call.name.to_token_stream()),
             Violation::StartUnseen { .. } => {
                 self.links.start[self.level].as_ref().map(|entry| entry.token.to_token_stream())
             }
@@ -185,8 +187,38 @@ impl Place<'_> {
                 };
                 format!("`partial` changes nothing here: {reason}")
             }
+            Violation::NotJoint(apart) => {
+                format!("`joint` cannot solve what is below `{name}`: {}", self.apart(apart))
+            }
             Violation::NotTogether(obstacle) => {
                 format!("the tasks of `{name}` cannot be computed together: {}", self.reason(obstacle))
+            }
+        }
+    }
+
+    fn apart(&self, apart: Apart) -> String {
+        let method = |stop: usize| {
+            let call = self.program.levels[stop].hypergradient.as_ref();
+            (self.name(stop), call.map_or_else(String::new, |call| call.name.to_string()))
+        };
+        match apart {
+            Apart::NothingBelow => {
+                format!("no best response answers to `{}`, so there is no system", self.name(self.level))
+            }
+            Apart::Replaced { stop } => {
+                let (stop, method) = method(stop);
+                format!(
+                    "`{method}` of `{stop}` puts something of its own in the place of the level's part of the system; choose \
+                     `cg`, `minres` or `gmres` there"
+                )
+            }
+            Apart::StepsOnly => "every level below is gone through step by step, so there is no system".to_owned(),
+            Apart::Tangents { stop } => {
+                let (stop, method) = method(stop);
+                format!(
+                    "the tangents of `{stop}` (`{method}`) go along with the steps of the other levels; choose `unrolled` \
+                     there"
+                )
             }
         }
     }

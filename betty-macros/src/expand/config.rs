@@ -1,8 +1,8 @@
 //! The config struct, whose default is the numbers written in the program.
 
 use betty_schema::{
-    ALL, BATCHES, CLIPS, CURVATURES, Family, Given, METHODS, OPTIMIZERS, Opt, PRECISIONS, PROJECTIONS, Range, STARTS,
-    TRANSFORMS,
+    ALL, BATCHES, CLIPS, CURVATURES, Family, Given, METHODS, OPTIMIZERS, Opt, PRECISIONS, PROJECTIONS, Range, SOLVERS,
+    STARTS, TRANSFORMS,
 };
 use proc_macro2::{Literal, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
@@ -66,6 +66,7 @@ fn level_config(level: &Level) -> TokenStream {
     let optimizer = choice(level.optimizer.as_ref(), &OPTIMIZERS);
     let hypergradient = option(level.hypergradient.as_ref().map(|call| choice(Some(call), &METHODS)));
     let curvature = curvature(level.curvature.as_ref());
+    let solve = option(level.solve.as_ref().map(|call| choice(Some(call), &SOLVERS)));
     let clip = option(level.clip.as_ref().and_then(clip));
     let train = option(level.train.as_deref().map(paths));
     let freeze = paths(&level.freeze);
@@ -78,6 +79,7 @@ fn level_config(level: &Level) -> TokenStream {
             optimizer: #optimizer,
             hypergradient: #hypergradient,
             curvature: #curvature,
+            solve: #solve,
             clip: #clip,
             project: #project,
             accumulate: #accumulate,

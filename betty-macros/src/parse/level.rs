@@ -127,6 +127,7 @@ fn value_of(field: &Field, input: ParseStream<'_>, level: &mut Level, report: &m
         Key::Optimizer => level.optimizer = Some(call(field, input, report)?),
         Key::Hypergradient => level.hypergradient = Some(call(field, input, report)?),
         Key::Curvature => level.curvature = Some(call(field, input, report)?),
+        Key::Solve => level.solve = Some(call(field, input, report)?),
         Key::Clip => level.clip = Some(call(field, input, report)?),
         Key::Train => level.train = Some(parts(field, input, report)?),
         Key::Freeze => level.freeze = parts(field, input, report)?,

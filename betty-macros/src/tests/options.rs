@@ -234,3 +234,34 @@ fn a_curvature_where_it_changes_nothing() {
         &program("", "hypergradient: cg, curvature: >>>partal<<<", ""),
     );
 }
+
+#[test]
+fn one_loop_that_cannot_solve_what_is_below() {
+    let program = |top: &str, middle: &str, bottom: &str| {
+        format!(
+            "struct P;
+             level top: M {{ lower: [middle], {top} .. }}
+             level middle: M {{ upper: [top], lower: [bottom], hypergradient: {middle}, .. }}
+             level bottom: M {{ upper: [middle], {bottom}, .. }}"
+        )
+    };
+    check_ok(&program("solve: joint,", "cg", "hypergradient: minres"));
+    check_ok(&program("solve: joint(iterations = 20, tolerance = 1e-6),", "cg", "hypergradient: unrolled"));
+    check_err(
+        "`joint` cannot solve what is below `top`: `penalty` of `bottom` puts something of its own in the place of the \
+         level's part of the system; choose `cg`, `minres` or `gmres` there",
+        &program("solve: >>>joint<<<,", "cg", "hypergradient: penalty"),
+    );
+    check_err(
+        "`joint` cannot solve what is below `bottom`: no best response answers to `bottom`, so there is no system",
+        &program("", "cg", "hypergradient: cg, solve: >>>joint<<<"),
+    );
+    check_err(
+        "`joint` has no option `iteration` (did you mean `iterations`?); it takes `iterations`, `restart` and `tolerance`",
+        &program("solve: joint(>>>iteration<<< = 5),", "cg", "hypergradient: cg"),
+    );
+    check_err(
+        "unknown solver `jont` (did you mean `joint`?); the solvers are `joint`",
+        &program("solve: >>>jont<<<,", "cg", "hypergradient: cg"),
+    );
+}

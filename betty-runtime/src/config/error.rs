@@ -346,6 +346,14 @@ pub enum ConfigError {
         /// The other level.
         peer: String,
     },
+    /// Everything below a level is to be solved by one loop, which cannot be.
+    #[error("`{path}` is `joint`, but {reason}")]
+    NotJoint {
+        /// Where the solver stands.
+        path: String,
+        /// Why it cannot be, and what to do.
+        reason: String,
+    },
     /// A level is to be differentiated with the levels below standing still, where that changes nothing.
     #[error("`{path}` is `partial`, but {reason}")]
     CurvatureIdle {

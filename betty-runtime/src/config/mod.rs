@@ -14,6 +14,7 @@ mod program;
 mod projection;
 mod rounded;
 mod rules;
+mod solver;
 #[cfg(test)]
 mod tests;
 mod unknown;
@@ -32,6 +33,7 @@ pub use self::precision::Precision;
 pub use self::program::ProgramConfig;
 pub use self::projection::*;
 pub(crate) use self::rounded::{check_rounded, rounded};
+pub use self::solver::*;
 use self::written::Written;
 
 /// The numbers of one level.
@@ -55,6 +57,9 @@ pub struct LevelConfig {
     /// total one.
     #[serde(default, skip_serializing_if = "is_total")]
     pub curvature: CurvatureOf,
+    /// How the system of everything below the level is solved; by default level by level, each by its own method.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub solve: Option<SolverConfig>,
     /// A limit on the level's gradient, applied before the optimizer sees it; by default none.
     #[serde(default)]
     pub clip: Option<Clip>,

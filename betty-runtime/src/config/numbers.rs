@@ -1,6 +1,6 @@
 //! The numbers of a level in their ranges, whoever set them.
 
-use betty_schema::{Family, Given, METHODS, OPTIMIZERS, PROJECTIONS, Range};
+use betty_schema::{Family, Given, METHODS, OPTIMIZERS, PROJECTIONS, Range, SOLVERS};
 
 use super::error::ConfigError;
 use super::written::Written;
@@ -30,6 +30,9 @@ pub(super) fn check(level: &str, config: &LevelConfig) -> Result<(), ConfigError
     }
     if let Some(set) = &config.project {
         options(&PROJECTIONS, set.name(), set.options(), || format!("{level}.project"))?;
+    }
+    if let Some(solver) = &config.solve {
+        options(&SOLVERS, solver.name(), solver.options(), || format!("{level}.solve"))?;
     }
     check_bounds(level, config)
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use betty_schema::{Family, METHODS, OPTIMIZERS, PROJECTIONS};
+use betty_schema::{Family, METHODS, OPTIMIZERS, PROJECTIONS, SOLVERS};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -146,6 +146,7 @@ fn merge_level(level: &mut Map<String, Value>, overrides: &Map<String, Value>) {
             "optimizer" => Some(&OPTIMIZERS),
             "hypergradient" => Some(&METHODS),
             "project" => Some(&PROJECTIONS),
+            "solve" => Some(&SOLVERS),
             _ => None,
         };
         match (family, level.get_mut(name), value) {

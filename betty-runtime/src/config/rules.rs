@@ -1,7 +1,7 @@
 //! What has to hold between the numbers of a program's levels, as the errors of a config.
 
 use betty_schema::Graph;
-use betty_schema::rules::{self, Begins, Idle, Method, Numbers, Obstacle, Violation};
+use betty_schema::rules::{self, Apart, Begins, Idle, Method, Numbers, Obstacle, Violation};
 
 use super::error::ConfigError;
 use super::{CurvatureOf, HypergradientConfig, LevelConfig, Start};
@@ -16,7 +16,7 @@ pub(super) fn check(
 ) -> Result<(), ConfigError> {
     let numbers: Vec<Numbers> = configs.iter().map(|config| numbers(schedule, config)).collect();
     let own = &numbers[level];
-    let at = Place { schedule, level, config: configs[level] };
+    let at = Place { schedule, level, config: configs[level], configs };
     at.check_start(graph, own)?;
     let broken = rules::used(graph, level, own)
         .chain(rules::together(graph, level, &numbers))
@@ -26,6 +26,7 @@ pub(super) fn check(
         .chain(rules::truncate(own))
         .chain(rules::steps(graph, level, &numbers))
         .chain(rules::curvature(graph, level, own))
+        .chain(rules::joint(graph, level, &numbers))
         .next();
     broken.map_or(Ok(()), |violation| Err(at.error(violation)))
 }
@@ -49,6 +50,7 @@ fn numbers(schedule: &Schedule, config: &LevelConfig) -> Numbers {
         method: config.hypergradient.as_ref().and_then(method),
         gives_method: config.hypergradient.is_some(),
         is_partial: config.curvature == CurvatureOf::Partial,
+        is_joint: config.solve.is_some(),
         is_projected: config.project.is_some(),
         learned: learned.filter_map(|(option, of)| Some((option, schedule.level(&of.level)?))).collect(),
     }
@@ -67,6 +69,7 @@ struct Place<'a> {
     schedule: &'a Schedule,
     level: usize,
     config: &'a LevelConfig,
+    configs: &'a [&'a LevelConfig],
 }
 
 impl Place<'_> {
@@ -148,9 +151,31 @@ impl Place<'_> {
                 };
                 ConfigError::CurvatureIdle { path: at("curvature"), reason }
             }
+            Violation::NotJoint(apart) => ConfigError::NotJoint { path: at("solve"), reason: self.apart(apart) },
             Violation::NotTogether(obstacle) => {
                 ConfigError::NotTogether { path: at("vectorize"), reason: self.reason(obstacle), level }
             }
+        }
+    }
+
+    fn apart(&self, apart: Apart) -> String {
+        let method = |stop: usize| self.configs[stop].hypergradient.as_ref().map_or("", HypergradientConfig::name);
+        match apart {
+            Apart::NothingBelow => {
+                format!("no best response answers to `{}`, so there is no system", self.name(self.level))
+            }
+            Apart::Replaced { stop } => format!(
+                "`{}` of `{}` puts something of its own in the place of the level's part of the system; choose `cg`, \
+                 `minres` or `gmres` there",
+                method(stop),
+                self.name(stop)
+            ),
+            Apart::StepsOnly => "every level below is gone through step by step, so there is no system".to_owned(),
+            Apart::Tangents { stop } => format!(
+                "the tangents of `{}` (`{}`) go along with the steps of the other levels; choose `unrolled` there",
+                self.name(stop),
+                method(stop)
+            ),
         }
     }
 

@@ -6,6 +6,7 @@
 mod cost;
 mod host;
 mod kernel;
+mod launched;
 mod origin;
 mod program;
 mod random;
@@ -17,6 +18,7 @@ mod vector;
 mod wide;
 
 pub use cost::Cost;
+pub use launched::launched;
 pub use origin::Origin;
 pub use program::Program;
 pub(crate) use random::mix;

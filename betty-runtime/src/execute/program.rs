@@ -7,6 +7,7 @@ use burn::tensor::{Device, DispatchTensor};
 
 use super::cost::{self, Cost};
 use super::kernel::{Kernel, Run};
+use super::launched;
 use super::value::Value;
 use crate::graph::{Graph, NodeId, Op, Scalar, expand_products, reachable};
 use crate::panic;
@@ -124,6 +125,7 @@ impl Program {
                 operands.clear();
             }
         };
+        launched::count(self.cost);
         // Burn reports what it cannot compute by a panic, which says nothing of the operation.
         panic::named(compute, || self.instructions[current.get()].kernel.to_string());
         let outputs = self.outputs.iter().map(|&slot| slots[slot].clone());

@@ -3,25 +3,38 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use super::{Blocks, HypergradientMethod, Identity, Trajectory};
+use super::{HypergradientMethod, Identity, Trajectory};
 use crate::derivatives::{Curvature, Point, Variable};
 
 /// A level whose best response is differentiated.
-pub struct BestResponse {
+pub struct BestResponse(pub(super) Answer);
+
+/// What determines a best response.
+pub(super) enum Answer {
+    /// The level's total gradient vanishes.
+    Stationary(Stationary),
+    /// Steps were taken.
+    Steps(Steps),
+}
+
+/// A level whose total gradient vanishes.
+pub(super) struct Stationary {
     /// Its parameters, and after them what its conditions are derivatives in; see
     /// [`Lagrangian::own`](crate::derivatives::Lagrangian::own).
     pub(super) own: Rc<[Variable]>,
     /// Its own stops, each after the stops below itself.
     pub(super) below: Rc<[usize]>,
-    pub(super) answer: Answer,
+    pub(super) method: Rc<dyn HypergradientMethod>,
+    pub(super) curvature: Rc<RefCell<Curvature>>,
+    pub(super) point: Point,
 }
 
-/// What determines a best response.
-pub(super) enum Answer {
-    /// The level's total gradient vanishes.
-    Stationary { method: Rc<dyn HypergradientMethod>, curvature: Rc<RefCell<Curvature>>, point: Point },
-    /// Steps were taken; `sent` is what has been pulled back through them.
-    Steps { trajectory: Box<dyn Trajectory>, into: Vec<Variable>, sent: Option<Blocks> },
+/// Steps that were taken, and have not been gone through. Going through them uses them up: they are no matrix that could be
+/// multiplied with one vector after the other.
+pub(super) struct Steps {
+    pub(super) trajectory: Box<dyn Trajectory>,
+    /// The levels that they depend on.
+    pub(super) into: Vec<Variable>,
 }
 
 impl BestResponse {
@@ -33,7 +46,7 @@ impl BestResponse {
         below: Rc<[usize]>,
     ) -> Self {
         let own = curvature.borrow().lagrangian().own().into();
-        BestResponse { own, below, answer: Answer::Stationary { method, curvature, point } }
+        BestResponse(Answer::Stationary(Stationary { own, below, method, curvature, point }))
     }
 
     /// A level whose total gradient is differentiated and whose own system nobody solves.
@@ -42,9 +55,8 @@ impl BestResponse {
     }
 
     /// A level whose parameters are what its steps made of the parameters of the levels `into`.
-    pub fn unrolled(level: usize, trajectory: Box<dyn Trajectory>, into: &[usize]) -> Self {
+    pub fn unrolled(trajectory: Box<dyn Trajectory>, into: &[usize]) -> Self {
         let into = into.iter().copied().map(Variable::Level).collect();
-        let answer = Answer::Steps { trajectory, into, sent: None };
-        BestResponse { own: Rc::new([Variable::Level(level)]), below: Rc::new([]), answer }
+        BestResponse(Answer::Steps(Steps { trajectory, into }))
     }
 }

@@ -71,6 +71,6 @@ impl LinearOperator for Prepared<'_> {
         let mut product = Reduced { response, level, lower, direction }.apply(x)?;
         product.add_scaled(method.damping(), x);
         let solved = method.solve(&mut Reduced { response, level, lower: own, direction }, &product, None);
-        Ok(solved.map_err(|error| ProductError::Below(Box::new(error)))?.x)
+        Ok(solved.map_err(ProductError::below)?.x)
     }
 }

@@ -31,6 +31,10 @@ impl HypergradientMethod for DenseSolve {
         Ok(solution.into())
     }
 
+    fn damping(&self) -> f64 {
+        self.options.damping
+    }
+
     fn budget(&self, unknowns: usize) -> Option<Budget> {
         Some(Budget { products: unknowns + 1, reads: unknowns as f64 + 3.0 })
     }

@@ -2,7 +2,6 @@
 
 use std::rc::Rc;
 
-use super::best_response::Answer;
 use super::reduced::Reduced;
 use super::response::Solve;
 use super::{Blocks, Direction, HypergradientError, Response};
@@ -13,20 +12,7 @@ impl Response {
     /// Solves the system of `levels`, each after its own stops, for this right-hand side.
     ///
     /// Blocks are named by the variable, also where they belong to the condition that determines it.
-    ///
-    /// # Errors
-    /// [`HypergradientError`] when a method cannot solve its pivot, or a product cannot be formed.
-    pub fn solve(
-        &mut self,
-        levels: &[usize],
-        direction: Direction,
-        right: &Blocks,
-    ) -> Result<Blocks, HypergradientError> {
-        self.eliminate(levels, direction, right, Solve::Outermost)
-    }
-
-    /// As [`solve`](Self::solve), be it asked for from outside or not.
-    fn eliminate(
+    pub(super) fn eliminate(
         &mut self,
         levels: &[usize],
         direction: Direction,
@@ -54,11 +40,7 @@ impl Response {
         b: &Vector,
         solve: Solve,
     ) -> Result<Vector, HypergradientError> {
-        let method = match &self.stops[&level].answer {
-            Answer::Stationary { method, .. } => Rc::clone(method),
-            // The condition `θ − Θ(…) = 0` changes with θ as θ does.
-            Answer::Steps { .. } => return Ok(b.clone()),
-        };
+        let method = Rc::clone(&self.stops[&level].method);
         let keeps = solve == Solve::Outermost && method.keeps_solution();
         let guess = if keeps { self.solutions.remove(&level) } else { None };
         let own: Vec<usize> = lower.iter().copied().filter(|stop| self.stops[&level].below.contains(stop)).collect();

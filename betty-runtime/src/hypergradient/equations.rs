@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::best_response::Answer;
+use super::best_response::Stationary;
 use super::{Blocks, Direction, HypergradientError, Response};
 use crate::derivatives::Variable;
 use crate::execute::Vector;
@@ -51,36 +51,22 @@ impl Response {
     }
 
     /// How the conditions of one level change: second derivatives of its Lagrangian, or what stands in their place.
-    fn product(
+    pub(super) fn product(
         &mut self,
         level: usize,
         mut moving: Vec<(Variable, &Vector)>,
         rows: &[Variable],
     ) -> Result<Vec<(Variable, Vector)>, HypergradientError> {
-        let Some(stop) = self.stops.get_mut(&level) else { return Ok(Vec::new()) };
-        let (method, curvature, point) = match &mut stop.answer {
-            Answer::Stationary { method, curvature, point } => (method, &mut *curvature.borrow_mut(), point),
-            Answer::Steps { trajectory, into, sent } => {
-                let rows: Vec<Variable> = rows.iter().copied().filter(|row| into.contains(row)).collect();
-                let Some(&(_, cotangent)) = moving.first().filter(|_| !rows.is_empty()) else { return Ok(Vec::new()) };
-                // Its block is found once and does not change, so one pass over the steps serves all equations.
-                let sent = match sent {
-                    Some(sent) => sent,
-                    None => {
-                        self.reports.entry(level).or_default().products = trajectory.products();
-                        sent.insert(trajectory.pull_back(cotangent, into)?)
-                    }
-                };
-                let negative = |row| Some((row, sent.get(row)?.scaled(-1.0)));
-                return Ok(rows.into_iter().filter_map(negative).collect());
-            }
+        let Some(Stationary { own, method, curvature, point, .. }) = self.stops.get_mut(&level) else {
+            return Ok(Vec::new());
         };
+        let curvature = &mut *curvature.borrow_mut();
         moving.retain(|&(variable, _)| curvature.depends_on(variable));
         let rows: Vec<Variable> = rows.iter().copied().filter(|&row| curvature.depends_on(row)).collect();
         if moving.is_empty() || rows.is_empty() {
             return Ok(Vec::new());
         }
-        let (own, products) = (&stop.own, method.products());
+        let products = method.products();
         let is_mixed = rows.iter().all(|row| !own.contains(row)) && moving.iter().all(|(of, _)| own.contains(of));
         if is_mixed {
             products.form_mixed(curvature, point, &moving, &rows)

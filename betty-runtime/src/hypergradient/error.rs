@@ -58,6 +58,13 @@ impl HypergradientError {
     }
 }
 
+impl ProductError {
+    /// A product that needs an answer from below which there is none.
+    pub(super) fn below(error: HypergradientError) -> Self {
+        ProductError::Below(Box::new(error))
+    }
+}
+
 impl From<ReadError> for HypergradientError {
     fn from(error: ReadError) -> Self {
         ProductError::from(error).into()

@@ -40,6 +40,10 @@ impl HypergradientMethod for Gmres {
         self.warm_start
     }
 
+    fn damping(&self) -> f64 {
+        self.options.damping
+    }
+
     fn budget(&self, _unknowns: usize) -> Option<Budget> {
         let (products, basis) = (self.options.iterations, self.options.restart.min(self.options.iterations));
         // Every new vector is held against all before it, twice.

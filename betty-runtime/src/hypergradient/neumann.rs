@@ -41,6 +41,10 @@ impl HypergradientMethod for Neumann {
         self.warm_start
     }
 
+    fn damping(&self) -> f64 {
+        self.options.damping
+    }
+
     fn budget(&self, _unknowns: usize) -> Option<Budget> {
         let products = self.options.terms.saturating_sub(1);
         Some(Budget { products, reads: products as f64 + 1.0 })

@@ -4,7 +4,7 @@
 use std::rc::Rc;
 
 use super::response::Solve;
-use super::{Blocks, Direction, HypergradientError, ProductError, Response};
+use super::{Blocks, Direction, ProductError, Response};
 use crate::derivatives::Variable;
 use crate::execute::Vector;
 use crate::linalg::{InnerProductSpace, LinearOperator};
@@ -25,10 +25,9 @@ impl LinearOperator for Reduced<'_> {
         let Reduced { response, level, lower, direction } = self;
         let variable = Variable::Level(*level);
         response.report(*level).products += 1;
-        let below = |error: HypergradientError| ProductError::Below(Box::new(error));
         let answer = response.respond(*level, lower, *direction, Some(x), &Blocks::default(), Solve::Nested);
-        let all = answer.map_err(below)?.plus(1.0, Blocks::from_iter([(variable, x.clone())]));
-        let mut product = response.apply(*direction, &all, &[variable]).map_err(below)?;
+        let all = answer.map_err(ProductError::below)?.plus(1.0, Blocks::from_iter([(variable, x.clone())]));
+        let mut product = response.apply(*direction, &all, &[variable]).map_err(ProductError::below)?;
         Ok(product.take(variable).unwrap_or_else(|| x.zero()))
     }
 }

@@ -9,14 +9,17 @@
 //! tangent:  J δ = c       δ: how Y moves when its conditions move
 //! ```
 //!
-//! Both are solved by block elimination, lowest stop first. The pivot of stop `r` is its *reduced Hessian*: how the total
+//! Steps that are gone through stand beside the system: they take one cotangent and send it on, once
+//! (`substitution.rs`). What is left is solved by one loop over everything ([`Joint`]) or by block elimination, lowest stop
+//! first. The pivot of stop `r` is its *reduced Hessian*: how the total
 //! gradient of `r` changes with `θ_r` while everything that answers to `r` answers. The method of `r` solves it, and sees
 //! only products; each product of a nested stop solves the systems below it, with the methods of the stops there. For a
 //! stop with nothing below, the pivot is the Hessian of its loss, and nothing of this costs anything.
 
 use std::collections::BTreeMap;
 
-use super::{BestResponse, SolveReport};
+use super::best_response::{Answer, Stationary, Steps};
+use super::{BestResponse, Blocks, Joint, SolveReport};
 use crate::derivatives::Variable;
 use crate::execute::Vector;
 
@@ -50,7 +53,13 @@ pub(super) enum Solve {
 /// The best responses of several levels.
 #[derive(Default)]
 pub struct Response {
-    pub(super) stops: BTreeMap<usize, BestResponse>,
+    pub(super) stops: BTreeMap<usize, Stationary>,
+    /// Steps that have not been gone through yet, …
+    pub(super) steps: BTreeMap<usize, Steps>,
+    /// … and what those that have been sent on.
+    pub(super) sent: BTreeMap<usize, Blocks>,
+    /// Whether systems are solved by one loop for all levels, and how.
+    pub(super) joint: Option<Joint>,
     pub(super) reports: BTreeMap<usize, SolveReport>,
     pub(super) failed: Option<usize>,
     /// What the outermost solves start from, and then what they came to.
@@ -60,7 +69,10 @@ pub struct Response {
 impl Response {
     /// Adds a level; its own stops are there already.
     pub fn add(&mut self, level: usize, stop: BestResponse) {
-        self.stops.insert(level, stop);
+        match stop.0 {
+            Answer::Stationary(stop) => drop(self.stops.insert(level, stop)),
+            Answer::Steps(steps) => drop(self.steps.insert(level, steps)),
+        }
         self.reports.insert(level, SolveReport::default());
     }
 
@@ -94,6 +106,16 @@ impl Response {
         let conditions = self.stops.get(&level).map_or(1, |stop| stop.own.len());
         let multipliers = (1..conditions).map(move |index| Variable::Multiplier { of: level, index: index - 1 });
         std::iter::once(Variable::Level(level)).chain(multipliers)
+    }
+
+    /// Zeros that look like the block of a variable.
+    pub(super) fn zeros(&self, variable: Variable) -> Vector {
+        let stop = &self.stops[&variable.owner()];
+        let like = match variable {
+            Variable::Multiplier { index, .. } => stop.own[index + 1],
+            Variable::Level(_) | Variable::Begun(_) => variable,
+        };
+        stop.curvature.borrow().zeros(like)
     }
 
     pub(super) fn report(&mut self, level: usize) -> &mut SolveReport {

@@ -5,7 +5,7 @@ use super::context::Context;
 use crate::derivatives::Variable;
 use crate::error::EngineError;
 use crate::execute::Vector;
-use crate::hypergradient::{Blocks, Direction};
+use crate::hypergradient::Blocks;
 
 impl Program {
     /// Solves the adjoint system below level `k`, `right` being the derivative of its loss in what is solved there. Answers
@@ -24,8 +24,8 @@ impl Program {
             found.map(|indirect| (indirect, Blocks::default()))
         } else {
             let response = &mut context.response;
-            let solved = response.solve(&stops, Direction::Adjoint, right);
-            solved.and_then(|x| Ok((response.apply(Direction::Adjoint, &x, &[own])?.take(own), x)))
+            let solved = response.solve(&stops, right);
+            solved.and_then(|x| Ok((response.taken_off(&x, &stops, &[own])?.take(own), x)))
         };
         let solutions = context.response.take_solutions();
         context.solutions.insert(k, solutions);

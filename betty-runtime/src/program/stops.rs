@@ -7,10 +7,11 @@ use super::direct::Derivative;
 use super::passings::{Passing, Passings};
 use super::sample::Sample;
 use super::{Level, Program};
+use crate::config::{JointConfig, SolverConfig};
 use crate::derivatives::{Input, Variable};
 use crate::error::EngineError;
 use crate::execute::Vector;
-use crate::hypergradient::{BestResponse, Blocks};
+use crate::hypergradient::{BestResponse, Blocks, Joint};
 use crate::linalg::InnerProductSpace;
 use crate::schedule::Through;
 use crate::steps::{Ground, Reads, Site};
@@ -26,6 +27,11 @@ impl Program {
     ) -> Result<(), EngineError> {
         let Passings { leader, together, stops } = passings;
         (context.leader, context.together) = (leader, together);
+        if let Some(joint) = self.joint(k) {
+            // A level that is solved between steps of others is looked at where those stood then.
+            let at_one_point = context.together.is_empty();
+            context.response.solve_jointly(Joint { at_one_point, ..joint });
+        }
         for (Through { level, into }, passing) in stops {
             if let Some(steps) = &self.levels[level].trajectory {
                 context.reads.add(&steps.reads());
@@ -42,11 +48,23 @@ impl Program {
                 Passing::Steps(steps) => {
                     let trajectory = steps.trajectory(level, context.loss.as_ref());
                     let trajectory = trajectory.ok_or_else(|| self.no_steps(k, level))?;
-                    context.response.add(level, BestResponse::unrolled(level, trajectory, into));
+                    context.response.add(level, BestResponse::unrolled(trajectory, into));
                 }
             }
         }
         Ok(())
+    }
+
+    /// How the systems below level `k` are solved, if by one loop each.
+    pub(super) fn joint(&self, k: usize) -> Option<Joint> {
+        let SolverConfig::Joint(JointConfig { iterations, restart, tolerance }) = self.levels[k].config.solve?;
+        Some(Joint { iterations, restart, tolerance, at_one_point: true })
+    }
+
+    /// The stops that answer where level `k` is differentiated.
+    pub(super) fn answering_below(&self, k: usize) -> Rc<[usize]> {
+        let answering = self.schedule.levels[k].sweep.iter().filter(|_| !self.levels[k].is_partial());
+        answering.map(|stop| stop.level).collect()
     }
 
     /// Adds a level at the current point to the context, which has its stops already.
@@ -101,10 +119,7 @@ impl Program {
             let inputs = curvature.lagrangian().inputs();
             inputs.map(|(input, like)| context.value(input, like, &self.levels)).collect()
         };
-        let below = match self.levels[k].is_partial() {
-            true => Rc::new([]) as Rc<[usize]>,
-            false => self.schedule.levels[k].sweep.iter().map(|stop| stop.level).collect(),
-        };
+        let below = self.answering_below(k);
         Ok(Site {
             level: k,
             curvature,

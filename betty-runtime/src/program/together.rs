@@ -9,7 +9,7 @@ use super::sample::Sample;
 use crate::derivatives::Variable;
 use crate::error::EngineError;
 use crate::execute::Vector;
-use crate::hypergradient::{Blocks, Direction, HypergradientError};
+use crate::hypergradient::{Blocks, HypergradientError};
 use crate::schedule::Through;
 use crate::steps::{KeptSteps, Member, Needed, Passage, Record};
 
@@ -162,13 +162,12 @@ impl Program {
         if let Some(sent) = right.take(own) {
             indirect.add(own, -1.0, sent);
         }
-        let x = response.solve(&solved, Direction::Adjoint, &right)?;
-        indirect = indirect.plus(1.0, response.apply(Direction::Adjoint, &x, &[own])?);
+        let x = response.solve(&solved, &right)?;
+        indirect = indirect.plus(1.0, response.taken_off(&x, &solved, &[own])?);
         if !come_first {
             for &level in &solved {
-                let of = x.only(|variable| variable.owner() == level);
                 let time = self.levels[level].stepped.filter(|&time| time >= self.clock.began(k)).unwrap_or(u64::MAX);
-                for (member, block) in response.apply(Direction::Adjoint, &of, &members)? {
+                for (member, block) in response.taken_off(&x, &[level], &members)? {
                     passage.enter(member.owner(), time, block.scaled(-1.0));
                 }
             }

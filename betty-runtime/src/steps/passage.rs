@@ -276,7 +276,7 @@ impl Trajectory for Rc<RefCell<KeptSteps>> {
         steps.run(true).min(steps.length)
     }
 
-    fn pull_back(&self, cotangent: &Vector, into: &[Variable]) -> Result<Blocks, HypergradientError> {
+    fn pull_back(self: Box<Self>, cotangent: &Vector, into: &[Variable]) -> Result<Blocks, HypergradientError> {
         let steps = self.borrow();
         let level = steps.level;
         let member = Member { level, steps: &steps, into: into.to_vec(), limit: steps.limit(None) };

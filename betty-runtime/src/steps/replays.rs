@@ -116,8 +116,8 @@ impl Trajectory for Replayed {
 
     /// `weight · Σ_u (C₊ − C₋)/2d · u`, where `C` is the loss of the level above. What other levels below send down through
     /// the cotangent is no part of `C`; it counts with the difference of the parameters, as its first order.
-    fn pull_back(&self, cotangent: &Vector, into: &[Variable]) -> Result<Blocks, HypergradientError> {
-        let Replayed { level, loss, .. } = self;
+    fn pull_back(self: Box<Self>, cotangent: &Vector, into: &[Variable]) -> Result<Blocks, HypergradientError> {
+        let Replayed { level, loss, .. } = &*self;
         let replays = self.replays.borrow();
         let mut from_others = cotangent.clone();
         if let Some(direct) = loss.direct.get(Variable::Level(*level)) {

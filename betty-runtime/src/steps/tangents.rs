@@ -220,7 +220,7 @@ impl Trajectory for Rc<RefCell<Tangents>> {
         self.borrow().products()
     }
 
-    fn pull_back(&self, cotangent: &Vector, into: &[Variable]) -> Result<Blocks, HypergradientError> {
+    fn pull_back(self: Box<Self>, cotangent: &Vector, into: &[Variable]) -> Result<Blocks, HypergradientError> {
         let tangents = self.borrow();
         let cotangents = Blocks::from_iter([(Variable::Level(tangents.level), cotangent.clone())]);
         tangents.pull_back(&cotangents, into)

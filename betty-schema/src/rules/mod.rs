@@ -4,6 +4,7 @@
 //! config. A number that is not known, because what stands in its place was refused already, breaks no rule.
 
 mod curvature;
+mod joint;
 mod learned;
 mod numbers;
 mod start;
@@ -14,6 +15,7 @@ mod together;
 mod used;
 
 pub use curvature::{Idle, curvature};
+pub use joint::{Apart, joint};
 pub use learned::learned;
 pub use numbers::{Begins, Method, Numbers};
 pub use start::{depends_on_start, start};
@@ -111,6 +113,8 @@ pub enum Violation {
     },
     /// A curvature that changes nothing.
     CurvatureIdle(Idle),
+    /// One loop cannot solve what is below the level.
+    NotJoint(Apart),
     /// The tasks of the level cannot be computed together.
     NotTogether(Obstacle),
 }

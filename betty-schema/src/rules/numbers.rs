@@ -29,6 +29,8 @@ pub struct Numbers {
     pub gives_method: bool,
     /// Whether it is differentiated with the levels below standing still.
     pub is_partial: bool,
+    /// Whether everything below it is solved by one loop.
+    pub is_joint: bool,
     /// Whether its parameters are confined to a set.
     pub is_projected: bool,
     /// The numbers of its optimizer that levels above learn, and the levels.

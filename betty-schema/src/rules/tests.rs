@@ -1,8 +1,8 @@
 //! Every rule broken once and kept once, on chains and pairs.
 
 use super::{
-    Begins, Idle, Method, Numbers, Obstacle, Violation, curvature, learned, method, start, steps, together, truncate,
-    used,
+    Apart, Begins, Idle, Method, Numbers, Obstacle, Violation, curvature, joint, learned, method, start, steps,
+    together, truncate, used,
 };
 use crate::{Edges, Graph, METHODS};
 
@@ -189,4 +189,27 @@ fn a_curvature_that_is_said_makes_a_difference() {
     assert_eq!(of(1, "forward"), Some(Violation::CurvatureIdle(Idle::ThroughSteps)));
     assert_eq!(of(2, "cg"), Some(Violation::CurvatureIdle(Idle::NothingBelow)));
     assert_eq!(curvature(&graph, 2, &numbers("cg")), None);
+}
+
+#[test]
+fn one_loop_solves_one_system() {
+    let graph = chain(3);
+    let of = |level: usize, middle: &str, bottom: &str| {
+        let mut levels = [plain(), numbers(middle), numbers(bottom)];
+        levels[level].is_joint = true;
+        match joint(&graph, level, &levels) {
+            Some(Violation::NotJoint(apart)) => Some(apart),
+            _ => None,
+        }
+    };
+    for method in ["cg", "minres", "gmres", "neumann", "dense"] {
+        assert_eq!(of(0, method, method), None, "{method}");
+    }
+    assert_eq!(of(0, "cg", "unrolled"), None);
+    for method in ["nystrom", "penalty", "finite_difference", "identity", "sama", "custom"] {
+        assert_eq!(of(0, "cg", method), Some(Apart::Replaced { stop: 2 }), "{method}");
+    }
+    assert_eq!(of(1, "cg", "unrolled"), Some(Apart::StepsOnly));
+    assert_eq!(of(0, "forward", "cg"), Some(Apart::Tangents { stop: 1 }));
+    assert_eq!(of(2, "cg", "cg"), Some(Apart::NothingBelow));
 }

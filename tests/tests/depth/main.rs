@@ -1,7 +1,9 @@
 //! Hypergradients through any acyclic graph of levels, against closed forms and brute force.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
+mod adjoint;
 mod chains;
+mod joint;
 mod level;
 mod partial;
 mod quadratics;

@@ -31,6 +31,13 @@ fn four(a: &Vector, b: &Vector, c: &Vector, d: &Vector, f: Form) -> Tensor<1> {
     form(vec![a.x.val(), b.x.val(), c.x.val(), d.x.val()], f)
 }
 
+fn five(a: &Vector, b: &Vector, c: &Vector, d: &Vector, e: &Vector, f: Form) -> Tensor<1> {
+    form(vec![a.x.val(), b.x.val(), c.x.val(), d.x.val(), e.x.val()], f)
+}
+
+/// How best responses are differentiated; `dense` in those for which nothing else is said.
+const WAYS: [&str; 5] = ["dense", "joint", "partial", "cg", "penalty"];
+
 /// One test: the total gradient of every level of a program equals the closed form, for each list of methods.
 macro_rules! program {
     (
@@ -63,7 +70,9 @@ macro_rules! program {
                 let (q, linear) = form.restricted(s, &[&[s], spec.upper, spec.lower].concat());
                 Stream::constant((matrix(&q), vector(&linear)))
             };
-            for method in ["dense", "cg", "penalty", "partial"] {
+            // Nested solves of many levels by iterations take their time.
+            let ways = if sizes.len() > 5 { &WAYS[..3] } else { &WAYS };
+            for &method in ways {
                 let problem = $program { $($level: Vector::new(&z[form.part(level(stringify!($level)))]),)* };
                 let data = $data { $($level: stream(level(stringify!($level))),)* };
                 let mut config = $config::default();
@@ -74,6 +83,12 @@ macro_rules! program {
                             let penalty = r#"{"method": "penalty", "steps": 30, "step_size": 0.22}"#;
                             level.hypergradient = Some(serde_json::from_str(penalty).unwrap());
                         }
+                    }
+                }
+                if method == "joint" {
+                    for (level, spec) in config.levels_mut().into_iter().zip($program::SCHEDULE.levels) {
+                        let joint = r#"{"name": "joint", "iterations": 400, "restart": 200, "tolerance": 1e-13}"#;
+                        level.solve = (!spec.sweep.is_empty()).then(|| serde_json::from_str(joint).unwrap());
                     }
                 }
                 if method == "partial" {
@@ -205,4 +220,45 @@ program! {
     left: 3, upper [top], lower [bottom], three, dense;
     right: 2, upper [top], lower [bottom], three, dense;
     bottom: 4, upper [left, right], lower [], three, dense;
+}
+
+program! {
+    a_chain_of_five, Chain5, Chain5Data, Chain5Config, coupling 0.3, tolerance 1e-8;
+    top: 2, upper [], lower [high], two;
+    high: 2, upper [top], lower [middle], three, dense;
+    middle: 1, upper [high], lower [low], three, dense;
+    low: 2, upper [middle], lower [bottom], three, dense;
+    bottom: 2, upper [low], lower [], two, dense;
+}
+
+program! {
+    a_chain_of_six, Chain6, Chain6Data, Chain6Config, coupling 0.3, tolerance 1e-8;
+    top: 2, upper [], lower [highest], two;
+    highest: 1, upper [top], lower [high], three, dense;
+    high: 2, upper [highest], lower [low], three, dense;
+    low: 1, upper [high], lower [lowest], three, dense;
+    lowest: 2, upper [low], lower [bottom], three, dense;
+    bottom: 1, upper [lowest], lower [], two, dense;
+}
+
+program! {
+    a_tree_of_seven, Tree, TreeData, TreeConfig, coupling 0.3, tolerance 1e-8;
+    top: 2, upper [], lower [left, right], three;
+    left: 2, upper [top], lower [a, b], four, dense;
+    right: 1, upper [top], lower [c, d], four, dense;
+    a: 1, upper [left], lower [], two, dense;
+    b: 2, upper [left], lower [], two, dense;
+    c: 2, upper [right], lower [], two, dense;
+    d: 1, upper [right], lower [], two, dense;
+}
+
+program! {
+    a_ladder_of_two_diamonds, Ladder, LadderData, LadderConfig, coupling 0.3, tolerance 1e-8;
+    top: 2, upper [], lower [left, right], three;
+    left: 1, upper [top], lower [middle], three, dense;
+    right: 2, upper [top], lower [middle], three, dense;
+    middle: 2, upper [left, right], lower [a, b], five, dense;
+    a: 1, upper [middle], lower [bottom], three, dense;
+    b: 2, upper [middle], lower [bottom], three, dense;
+    bottom: 1, upper [a, b], lower [], three, dense;
 }

@@ -79,7 +79,7 @@ fn follow_all(y: &Vector, x: &Vector, _: Nothing) -> Tensor<1> {
 }
 
 multilevel! {
-    struct Solved;
+    pub(crate) struct Solved;
     level lambda: Vector { lower: [x], batch: Nothing, loss: outer, optimizer: sgd(lr = 1.0) }
     level x: Vector {
         upper: [lambda], lower: [y], batch: Nothing, loss: middle, optimizer: sgd(lr = 0.8), unroll: 60,
@@ -100,7 +100,7 @@ fn upper(lambda: &Vector, nu: &Vector, x: &Vector, _: Nothing) -> Tensor<1> {
 }
 
 multilevel! {
-    struct Deep;
+    pub(crate) struct Deep;
     level nu: Vector { lower: [lambda], batch: Nothing, loss: outer, optimizer: sgd(lr = 1.0) }
     level lambda: Vector {
         upper: [nu], lower: [x], batch: Nothing, loss: upper, optimizer: sgd(lr = 0.8), unroll: 24, hypergradient: dense,
@@ -115,11 +115,11 @@ multilevel! {
     }
 }
 
-fn start_x() -> Vector {
+pub(crate) fn start_x() -> Vector {
     Vector::new(&[0.3, 0.1, -0.5])
 }
 
-fn start_y() -> Vector {
+pub(crate) fn start_y() -> Vector {
     Vector::new(&[0.5, -0.2, 0.1])
 }
 

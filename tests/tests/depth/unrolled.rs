@@ -72,7 +72,7 @@ fn finetune(x: &Vector, pretrained: &Vector, _: Nothing) -> Tensor<1> {
 }
 
 multilevel! {
-    struct BelowPipeline;
+    pub(crate) struct BelowPipeline;
     level lambda: Vector { lower: [x], batch: Nothing, loss: outer, optimizer: sgd(lr = 1.0) }
     level x: Vector {
         lower: [y], batch: Nothing, loss: finetune, optimizer: sgd(lr = 0.1), unroll: 4, hypergradient: unrolled,

@@ -35,6 +35,7 @@ impl Default for TwinConfig {
             optimizer: serde_json::from_str::<OptimizerConfig>(optimizer).unwrap(),
             hypergradient: None,
             curvature: CurvatureOf::Total,
+            solve: None,
             clip: None,
             project: None,
             accumulate: 1,

@@ -6,7 +6,7 @@ mod valid;
 use std::fs;
 use std::path::PathBuf;
 
-use betty_schema::{METHODS, OPTIMIZERS, PROJECTIONS};
+use betty_schema::{METHODS, OPTIMIZERS, PROJECTIONS, SOLVERS};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -33,6 +33,7 @@ impl Default for Config {
             }),
             hypergradient: None,
             curvature: CurvatureOf::Total,
+            solve: None,
             clip: None,
             project: None,
             accumulate: 1,
@@ -232,7 +233,7 @@ fn methods_are_found_by_name() {
 /// The config structs stand beside the tables: options and defaults have to be the same.
 #[test]
 fn options_and_defaults_are_those_of_the_tables() {
-    for family in [&METHODS, &OPTIMIZERS, &PROJECTIONS] {
+    for family in [&METHODS, &OPTIMIZERS, &PROJECTIONS, &SOLVERS] {
         for row in family.rows {
             let mut text = json!({ family.tag: row.name });
             for required in row.options.iter().filter(|option| option.default.is_none()) {
@@ -240,6 +241,7 @@ fn options_and_defaults_are_those_of_the_tables() {
             }
             let defaults = match family.noun {
                 "method" => serde_json::from_value::<HypergradientConfig>(text).and_then(serde_json::to_value),
+                "solver" => serde_json::from_value::<SolverConfig>(text).and_then(serde_json::to_value),
                 "projection" => serde_json::from_value::<ProjectionConfig>(text).and_then(serde_json::to_value),
                 _ => serde_json::from_value::<OptimizerConfig>(text).and_then(serde_json::to_value),
             };

@@ -37,7 +37,7 @@ fn unknown_names() {
     );
     check_err(
         "`net`: unknown field `unrol` (did you mean `unroll`?); known are `optimizer`, `unroll`, `warmup`, `hypergradient`, \
-         `curvature`, `clip`, `project`, `accumulate`, `start`, `tasks`, `rounds`, `vectorize`, `train`, `freeze` and \
+         `curvature`, `solve`, `clip`, `project`, `accumulate`, `start`, `tasks`, `rounds`, `vectorize`, `train`, `freeze` and \
          `precision`",
         json!({ "net": { "unrol": 5 } }),
     );

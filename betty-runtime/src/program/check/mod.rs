@@ -106,6 +106,8 @@ impl Program {
             levels[stop.level].config.curvature = CurvatureOf::Total;
             methods[stop.level] = Some(reference(levels[stop.level].parameters().len()));
         }
+        // Nor does it share the way to solve them.
+        levels.iter_mut().for_each(|level| level.config.solve = None);
         let (losses, clock) = (self.losses.unrounded(), self.clock.clone());
         Program { schedule: self.schedule, levels, losses, methods, clock }
     }

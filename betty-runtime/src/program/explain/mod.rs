@@ -1,6 +1,7 @@
 //! What training will take, counted before it starts.
 
 mod count;
+mod joint;
 mod report;
 
 use std::collections::BTreeMap;
@@ -84,8 +85,14 @@ impl Program {
             reads: evaluations as u64,
         };
         let grounds = &self.grounds_below(k, points);
-        for stop in spec.sweep {
-            let Pass { response, reads, peak } = self.explain_response(stop.level, k, grounds)?;
+        let passes = match self.joint(k) {
+            Some(joint) => self.explain_jointly(k, joint, grounds)?,
+            None => {
+                let stops = spec.sweep.iter().map(|stop| stop.level);
+                stops.map(|stop| self.explain_response(stop, k, grounds)).collect::<Result<_, _>>()?
+            }
+        };
+        for Pass { response, reads, peak } in passes {
             cost.responses.push(ResponseCost { cost: response.cost * evaluations, ..response });
             cost.reads += (reads * evaluations) as u64;
             cost.peak = cost.peak.max(peak);

@@ -1,0 +1,95 @@
+//! What one loop over everything below a level takes, at most.
+
+use super::best_response::Stationary;
+use super::parts::Part;
+use super::{Joint, Response};
+use crate::derivatives::Variable;
+use crate::execute::Cost;
+use crate::graph::GraphError;
+
+/// What one part of a system takes.
+pub(crate) struct PartCost {
+    /// Its levels.
+    pub(crate) levels: Vec<usize>,
+    /// Products with it.
+    pub(crate) products: usize,
+    /// All of them, and what is sent on.
+    pub(crate) cost: Cost,
+    /// Numbers that are read from the device.
+    pub(crate) reads: f64,
+    /// Bytes held at once.
+    pub(crate) peak: usize,
+}
+
+impl Response {
+    /// What it takes to solve the system of `levels` by one loop for each part and to send on to `above`, apart from what is
+    /// evaluated once at a point. Steps are left out.
+    ///
+    /// # Errors
+    /// [`GraphError`] if a derivative cannot be built.
+    pub(crate) fn cost_of_parts(
+        &mut self,
+        joint: Joint,
+        levels: &[usize],
+        above: Variable,
+    ) -> Result<Vec<PartCost>, GraphError> {
+        let mut open = levels.to_vec();
+        let mut costs = Vec::new();
+        for part in self.parts(levels) {
+            open.retain(|level| !part.levels().contains(level));
+            let Part::System(levels) = part else { continue };
+            let unknowns: Vec<Variable> = levels.iter().flat_map(|&level| self.variables(level)).collect();
+            let behind: Vec<Variable> = open.iter().flat_map(|&level| self.variables(level)).collect();
+            let Joint { iterations, restart, .. } = joint;
+            let mut each = Tally::default();
+            let (products, reads) = match self.uppermost(&levels).filter(|_| joint.at_one_point) {
+                Some(level) => {
+                    self.count(level, Some(&unknowns), &unknowns, &mut each)?;
+                    (iterations, 2.0 * iterations as f64 + 2.0)
+                }
+                None => {
+                    for &level in &levels {
+                        self.count(level, None, &unknowns, &mut each)?;
+                    }
+                    (iterations + iterations.div_ceil(restart), (iterations * (restart.min(iterations) + 2)) as f64)
+                }
+            };
+            let mut sent = Tally::default();
+            for &level in &levels {
+                self.count(level, None, &behind, &mut sent)?;
+                self.count(level, None, &[above], &mut sent)?;
+            }
+            let cost = each.cost * products as f64 + sent.cost;
+            costs.push(PartCost { levels, products, cost, reads, peak: each.peak.max(sent.peak) });
+        }
+        Ok(costs)
+    }
+
+    /// Adds one product with the conditions of a level, along its own variables unless others are said.
+    fn count(
+        &self,
+        level: usize,
+        moving: Option<&[Variable]>,
+        rows: &[Variable],
+        tally: &mut Tally,
+    ) -> Result<(), GraphError> {
+        let Some(Stationary { own, curvature, .. }) = self.stops.get(&level) else { return Ok(()) };
+        let curvature = &mut *curvature.borrow_mut();
+        let known = |of: &[Variable]| -> Vec<Variable> {
+            of.iter().copied().filter(|&variable| curvature.depends_on(variable)).collect()
+        };
+        let (moving, rows) = (known(moving.unwrap_or(own)), known(rows));
+        if !moving.is_empty() && !rows.is_empty() {
+            let (cost, peak) = curvature.cost(&moving, &rows)?;
+            tally.cost += cost;
+            tally.peak = tally.peak.max(peak);
+        }
+        Ok(())
+    }
+}
+
+#[derive(Default)]
+struct Tally {
+    cost: Cost,
+    peak: usize,
+}

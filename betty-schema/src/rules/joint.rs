@@ -1,0 +1,45 @@
+//! One loop over everything below a level: whether there is a system that it can solve.
+
+use super::{Method, Numbers, Violation};
+use crate::graph::Graph;
+use crate::table::Way;
+
+/// Why everything below a level cannot be solved by one loop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Apart {
+    /// No best response answers to the level.
+    NothingBelow,
+    /// The method of a level below puts something of its own in the place of the level's part of the system.
+    Replaced {
+        /// The level below.
+        stop: usize,
+    },
+    /// Every level below is gone through step by step.
+    StepsOnly,
+    /// Tangents of a level below go along with the steps of others.
+    Tangents {
+        /// The level below.
+        stop: usize,
+    },
+}
+
+/// What is below a level that is solved by one loop is one system.
+pub fn joint(graph: &Graph, level: usize, numbers: &[Numbers]) -> Option<Violation> {
+    if !numbers[level].is_joint {
+        return None;
+    }
+    let stops = graph.sweep(level).iter().map(|stop| Some((stop.level, numbers[stop.level].method?)));
+    // A method that is missing or unknown is refused for that.
+    let stops: Vec<(usize, Method)> = stops.collect::<Option<_>>()?;
+    let of = |ways: &[Way]| stops.iter().find(|(_, method)| ways.contains(&method.row.way)).map(|&(stop, _)| stop);
+    let apart = if stops.is_empty() {
+        Some(Apart::NothingBelow)
+    } else if let Some(stop) = of(&[Way::Approximation, Way::NextStep, Way::Given]) {
+        Some(Apart::Replaced { stop })
+    } else if of(&[Way::System]).is_none() {
+        Some(Apart::StepsOnly)
+    } else {
+        of(&[Way::Tangents]).map(|stop| Apart::Tangents { stop })
+    };
+    apart.map(Violation::NotJoint)
+}
