@@ -2,7 +2,8 @@
 //!
 //! A network is trained inside the problem that tunes its data weights, hyperparameters or architecture. Each such
 //! problem is a *level*; `multilevel!` declares them, the compiler checks how they depend on each other, and an
-//! [`Engine`] runs the schedule that follows from it.
+//! [`Engine`] runs the schedule that follows from it. Whoever has a training loop already keeps it, and asks a
+//! [`Hypergradient`] for the gradients that it lacks.
 //!
 //! | module | what happens there |
 //! |---|---|

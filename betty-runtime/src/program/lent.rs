@@ -94,3 +94,66 @@ impl Lent {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::nn::{Linear, LinearConfig, PositionalEncoding, PositionalEncodingConfig};
+
+    use super::*;
+    use crate::config::LevelConfig;
+    use crate::schedule::{LevelSpec, Schedule};
+
+    const SCHEDULE: Schedule = Schedule {
+        name: "Alone",
+        levels: &[LevelSpec {
+            name: "model",
+            module: "Model",
+            batch: "()",
+            loss: "loss",
+            upper: &[],
+            lower: &[],
+            start: None,
+            hyperparameters: &[],
+            sweep: &[],
+        }],
+        roots: &[0],
+    };
+
+    /// Parameters, and a table in a plain field.
+    type Model = (Linear, PositionalEncoding);
+
+    fn model(inputs: usize) -> Model {
+        let device = Device::flex();
+        (LinearConfig::new(inputs, 4).init(&device), PositionalEncodingConfig::new(4).init(&device))
+    }
+
+    fn made_of(model: &Model) -> Result<Program, EngineError> {
+        let momentum = r#"{ "optimizer": { "name": "sgd", "lr": 0.1, "momentum": 0.9 }, "start": "initial" }"#;
+        let config: LevelConfig = serde_json::from_str(momentum).expect("a config");
+        Program::new(SCHEDULE, &[model], &[&config], |_| None)
+    }
+
+    #[test]
+    fn nothing_of_a_module_stays_behind_but_its_constants() {
+        let mut first = model(3);
+        let mut lent = Lent::new(made_of(&first).expect("a program"), &[&first]);
+        let held = |lent: &Lent| {
+            let level = &lent.program.levels[0];
+            [&level.leaves, &level.initial, &level.states, &level.constants].map(Vec::len)
+        };
+        assert_eq!(held(&lent), [0, 0, 0, 1]);
+        for _ in 0..2 {
+            lent.take(&[&first], || unreachable!("it is the same module")).expect("a module");
+            assert_eq!(held(&lent), [2, 0, 0, 1]);
+            lent.give_back();
+            assert_eq!(held(&lent), [0, 0, 0, 1]);
+            // Other numbers, as after a step, are the same module.
+            first.0 = LinearConfig::new(3, 4).init(&Device::flex());
+        }
+        let other = model(5);
+        lent.take(&[&other], || made_of(&other)).expect("a module");
+        assert_eq!(lent.program.levels[0].leaves[0].shape(), [5, 4]);
+        lent.give_back();
+        assert_eq!(held(&lent), [0, 0, 0, 1]);
+    }
+}
