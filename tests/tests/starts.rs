@@ -4,11 +4,12 @@
 //! `a + λ + (1 − α)ᵀ(θ₀ − a − λ)` and everything has a closed form.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
+use betty_tests::vectors::tensor;
 use std::io;
 
 use betty_runtime::{ConfigError, Engine, EngineError, ProgramConfig, Stream, multilevel};
 use burn::module::{Module, Param};
-use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn::tensor::Tensor;
 
 const ALPHA: f64 = 0.3;
 const STEPS: i32 = 4;
@@ -26,10 +27,6 @@ impl Point {
     fn values(&self) -> Vec<f64> {
         self.x.val().into_data().try_to_vec().unwrap()
     }
-}
-
-fn tensor(values: &[f64]) -> Tensor<1> {
-    Tensor::from_data(TensorData::new(values.to_vec(), [values.len()]), (&Device::flex(), DType::F64))
 }
 
 type Target = Tensor<1>;

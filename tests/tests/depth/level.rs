@@ -1,5 +1,6 @@
 //! Levels whose parameters are one vector in double precision.
 
+pub(crate) use betty_tests::vectors::tensor as vector;
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
@@ -13,10 +14,6 @@ impl Vector {
     pub(crate) fn new(values: &[f64]) -> Self {
         Vector { x: Param::from_tensor(vector(values)) }
     }
-}
-
-pub(crate) fn vector(values: &[f64]) -> Tensor<1> {
-    Tensor::from_data(TensorData::new(values.to_vec(), [values.len()]), (&Device::flex(), DType::F64))
 }
 
 pub(crate) fn matrix(rows: &[Vec<f64>]) -> Tensor<2> {

@@ -1,6 +1,7 @@
 //! Selected parameters in a chain: what stands still in a middle level is read by all and differentiated by none.
 
 use betty_runtime::{Batch, Engine, ProgramConfig, Stream, multilevel};
+use betty_tests::vectors::values;
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
@@ -103,10 +104,6 @@ multilevel! {
 const UP: [f64; 3] = [0.1, 0.2, -0.3];
 const MID: [f64; 3] = [-0.4, 0.6, 0.1];
 const LOW: [f64; 3] = [0.5, -0.2, 0.7];
-
-fn values(parameter: &Param<Tensor<1>>) -> Vec<f64> {
-    parameter.val().into_data().iter::<f64>().collect()
-}
 
 #[test]
 fn a_chain_of_selected_parts_trains_as_if_they_were_whole_modules() {

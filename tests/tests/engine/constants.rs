@@ -1,8 +1,9 @@
 //! Plain tensors of modules in a run: they stand still, belong to the program, and follow an edit of it.
 
 use betty_runtime::{Batch, Checkpoint, Engine, EngineError, ProgramConfig, Stream, StreamPosition, multilevel};
+use betty_tests::vectors::{tensor, values};
 use burn::module::{Module, Param};
-use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor};
 
 type Point = Param<Tensor<1>>;
 
@@ -25,10 +26,6 @@ struct Given {
     lower: (Tensor<1>, Tensor<1, Int>),
 }
 
-fn tensor(values: &[f64]) -> Tensor<1> {
-    Tensor::from_data(TensorData::new(values.to_vec(), [values.len()]), (&Device::flex(), DType::F64))
-}
-
 fn order(values: [i32; 3]) -> Tensor<1, Int> {
     Tensor::from_ints(values, &Device::flex())
 }
@@ -40,10 +37,6 @@ const LAMBDA: [f64; 3] = [0.4, 0.1, -0.3];
 
 fn held((target, turned): ([f64; 3], [i32; 3]), x: &[f64; 3]) -> Held {
     Held { target: tensor(&target), x: Param::from_tensor(tensor(x)), order: vec![order(turned)] }
-}
-
-fn values(point: &Point) -> Vec<f64> {
-    point.val().into_data().iter::<f64>().collect()
 }
 
 fn fit(x: Tensor<1>, (target, order): (Tensor<1>, Tensor<1, Int>), lambda: Tensor<1>) -> Tensor<1> {

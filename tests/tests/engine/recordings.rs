@@ -1,5 +1,6 @@
 //! How often losses are recorded, counted: once for each kind of batch, whatever its numbers are.
 
+use betty_tests::vectors::{parameter as vector, tensor, values};
 use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
@@ -11,18 +12,6 @@ use burn::module::Param;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
 type Vector = Param<Tensor<1>>;
-
-fn tensor(values: &[f64]) -> Tensor<1> {
-    Tensor::from_data(TensorData::new(values.to_vec(), [values.len()]), (&Device::flex(), DType::F64))
-}
-
-fn vector(values: &[f64]) -> Vector {
-    Param::from_tensor(tensor(values))
-}
-
-fn values(vector: &Vector) -> Vec<f64> {
-    vector.val().into_data().try_to_vec().unwrap()
-}
 
 /// Recordings of one level after the first: how many, how many of them compared with Burn's autodiff, and the advice.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -5,6 +5,7 @@ use betty_runtime::{
     Batch, CheckpointError, ConfigError, Engine, EngineError, Multilevel, ProgramConfig, Stream, StreamPosition,
     multilevel,
 };
+use betty_tests::vectors::{parameter, tensor, values};
 use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
 use burn::module::{Module, Param, ParamGroup};
 use burn::nn::BatchNormConfig;
@@ -36,21 +37,9 @@ const LAMBDA: [f64; 2] = [0.6, -0.2];
 const CURVATURE: [f64; 2] = [1.5, 2.0];
 const TARGET: [f64; 2] = [0.1, 0.4];
 
-fn tensor(values: &[f64]) -> Tensor<1> {
-    Tensor::from_data(TensorData::new(values.to_vec(), [values.len()]), (&Device::flex(), DType::F64))
-}
-
 /// A constant inside of a loss.
 fn constant(values: &[f64; 2], beside: &Tensor<1>) -> Tensor<1> {
     Tensor::from_data(TensorData::from(*values), (&beside.device(), DType::F64))
-}
-
-fn parameter(values: &[f64]) -> Point {
-    Param::from_tensor(tensor(values))
-}
-
-fn values(tensor: &Point) -> Vec<f64> {
-    tensor.val().into_data().try_to_vec().unwrap()
 }
 
 /// c = ½ Σ aᵢxᵢ² + ½ (x·y)² − λ·x

@@ -6,9 +6,10 @@ use betty_runtime::nn::{BatchNorm, BatchNormConfig};
 use betty_runtime::{
     Checkpoint, CheckpointError, Engine, EngineError, ProgramConfig, Stream, StreamPosition, multilevel, untied,
 };
+use betty_tests::vectors::{parameter, tensor, values};
 use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
 use burn::module::{Module, Param, ParamGroup};
-use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor};
 
 type Point = Param<Tensor<1>>;
 
@@ -35,18 +36,6 @@ struct Three {
 const WEIGHT: [f64; 2] = [0.8, -0.6];
 const OWN: [f64; 2] = [0.3, 0.5];
 const LAMBDA: [f64; 1] = [0.2];
-
-fn tensor(values: &[f64]) -> Tensor<1> {
-    Tensor::from_data(TensorData::new(values.to_vec(), [values.len()]), (&Device::flex(), DType::F64))
-}
-
-fn parameter(values: &[f64]) -> Point {
-    Param::from_tensor(tensor(values))
-}
-
-fn values(point: &Point) -> Vec<f64> {
-    point.val().into_data().iter::<f64>().collect()
-}
 
 /// `½Σ(a·b·c − 1)² + ½Σ(own − a)² + λ·Σ(b + c)`
 fn fit([a, b, c]: [Tensor<1>; 3], own: Tensor<1>, lambda: Tensor<1>) -> Tensor<1> {

@@ -3,8 +3,9 @@
 mod heads;
 
 use betty_runtime::{Batch, Engine, ProgramConfig, Stream, multilevel};
+use betty_tests::vectors::{parameter, tensor, values};
 use burn::module::{Module, Param};
-use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn::tensor::Tensor;
 
 type Point = Param<Tensor<1>>;
 
@@ -23,18 +24,6 @@ struct More {
 
 const X: [f64; 2] = [0.8, -0.6];
 const LAMBDA: [f64; 2] = [0.3, 0.5];
-
-fn tensor(values: &[f64]) -> Tensor<1> {
-    Tensor::from_data(TensorData::new(values.to_vec(), [values.len()]), (&Device::flex(), DType::F64))
-}
-
-fn parameter(values: &[f64]) -> Point {
-    Param::from_tensor(tensor(values))
-}
-
-fn values(point: &Point) -> Vec<f64> {
-    point.val().into_data().iter::<f64>().collect()
-}
 
 fn bare(x: &[f64]) -> Bare {
     Bare { x: parameter(x) }

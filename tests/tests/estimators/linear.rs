@@ -1,6 +1,7 @@
 //! A lower level that moves towards `Bλ` by gradient descent, so that where its steps end is linear in `λ` and known.
 
 use betty_runtime::{Engine, ProgramConfig, Stream, multilevel};
+pub(crate) use betty_tests::vectors::tensor as vector;
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
@@ -18,10 +19,6 @@ impl Vector {
     pub(crate) fn values(&self) -> Vec<f64> {
         self.x.val().into_data().try_to_vec().unwrap()
     }
-}
-
-pub(crate) fn vector(values: &[f64]) -> Tensor<1> {
-    Tensor::from_data(TensorData::new(values.to_vec(), [values.len()]), (&Device::flex(), DType::F64))
 }
 
 pub(crate) fn half_square(x: Tensor<1>) -> Tensor<1> {

@@ -3,12 +3,13 @@
 //! On `½(θ − a)ᵀH(θ − a)`, K steps end at `a + (I − αH)ᴷ(θ₀ − a)`, so that their derivative in α is
 //! `−K·H(I − αH)ᴷ⁻¹(θ₀ − a)`, of which each step has the same part.
 
+use betty_tests::vectors::{parameter, tensor, values};
 use std::cell::RefCell;
 use std::rc::Rc;
 
 use betty_runtime::{Engine, Event, ProgramConfig, Stream, multilevel};
 use burn::module::{Module, Param};
-use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn::tensor::{DType, Tensor, TensorData};
 
 #[derive(Module, Debug)]
 struct Point {
@@ -19,18 +20,6 @@ struct Point {
 struct Rates {
     log_lr: Param<Tensor<1>>,
     momentum: Param<Tensor<1>>,
-}
-
-fn tensor(values: &[f64]) -> Tensor<1> {
-    Tensor::from_data(TensorData::new(values.to_vec(), [values.len()]), (&Device::flex(), DType::F64))
-}
-
-fn parameter(values: &[f64]) -> Param<Tensor<1>> {
-    Param::from_tensor(tensor(values))
-}
-
-fn values(parameter: &Param<Tensor<1>>) -> Vec<f64> {
-    parameter.val().into_data().try_to_vec().unwrap()
 }
 
 const H: [[f64; 2]; 2] = [[1.5, 0.4], [0.4, 0.7]];

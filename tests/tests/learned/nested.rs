@@ -2,12 +2,13 @@
 //!
 //! Its total gradient goes through those steps, so that the level above needs their second derivatives.
 
+use betty_tests::vectors::parameter;
 use std::cell::RefCell;
 use std::rc::Rc;
 
 use betty_runtime::{Engine, Event, Stream, multilevel};
 use burn::module::{Module, Param};
-use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn::tensor::Tensor;
 
 #[derive(Module, Debug)]
 struct Point {
@@ -23,11 +24,6 @@ struct Numbers {
 }
 
 type Nothing = Vec<Tensor<1>>;
-
-fn parameter(values: &[f64]) -> Param<Tensor<1>> {
-    let data = TensorData::new(values.to_vec(), [values.len()]);
-    Param::from_tensor(Tensor::from_data(data, (&Device::flex(), DType::F64)))
-}
 
 fn square(x: Tensor<1>) -> Tensor<1> {
     x.powi_scalar(2).sum()
