@@ -3,6 +3,7 @@
 //! Everything here is planned at first use and kept; at every later use only kernels run.
 
 mod boundary;
+mod cache;
 mod curvature;
 mod lagrangian;
 mod loss;
@@ -12,10 +13,12 @@ mod tasks;
 mod vectorized;
 mod verification;
 
+pub(crate) use cache::{Bound, Cache};
 pub use curvature::{Curvature, Point};
 pub use lagrangian::{Input, Lagrangian, StepInput, Variable};
 pub use loss::{GradientProgram, Gradients, Loss};
 pub(crate) use loss::{Launched, loss_in, square_norm_in};
 pub use steps::{LevelAbove, StepGraph, UnrolledSteps};
 pub use tasks::{LossFound, StepFound, TaskFound, TaskSteps, Tasks, TasksFound};
-pub use verification::{Agreement, Verification, VerificationError};
+pub use verification::{Agreement, Unverified, Verification, VerificationError};
+pub(crate) use verification::{Comparison, Difference, Source, Verdict, Verified};

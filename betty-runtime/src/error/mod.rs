@@ -1,14 +1,13 @@
 //! Everything that can stop a training run.
 
 mod checkpoint;
-mod unverified;
 
 use std::error::Error;
 
 pub use checkpoint::CheckpointError;
-pub use unverified::Unverified;
 
 use crate::config::ConfigError;
+pub use crate::derivatives::Unverified;
 use crate::execute::ReadError;
 use crate::graph::GraphError;
 use crate::hypergradient::HypergradientError;

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::Level;
-use super::cache::Bound;
 use super::keys::CurvatureKey;
 use super::losses::Losses;
-use crate::derivatives::{Curvature, Lagrangian, UnrolledSteps};
+use crate::derivatives::Bound;
+use crate::derivatives::{Bound, Curvature, Lagrangian, UnrolledSteps};
 use crate::error::EngineError;
 use crate::schedule::Schedule;
 use crate::steps::Ground;

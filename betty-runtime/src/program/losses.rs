@@ -6,7 +6,6 @@ use std::rc::Rc;
 
 use burn::tensor::Device;
 
-use super::cache::{Bound, Cache};
 use super::edges::Edges;
 use super::keys::{CurvatureKey, TasksKey};
 use super::level::{Level, check_device};
@@ -14,7 +13,7 @@ use super::news::News;
 use super::recordings::Recordings;
 use super::subject::Subject;
 use super::verification::{self, Outcome, TRIES, Verify};
-use crate::derivatives::{Curvature, Loss, Tasks};
+use crate::derivatives::{Bound, Cache, Curvature, Loss, Tasks};
 use crate::error::EngineError;
 use crate::execute::Value;
 use crate::trace::{AnyBatch, LossInput, Signature, Trace};
@@ -145,7 +144,7 @@ impl Losses {
         let Subject { level: k, batch, levels, schedule, seed, .. } = *subject;
         let loss = subject.record(&self.device)?;
         // The same operations have been compared on a batch of another size.
-        let is_known = self.recordings[k].is_verified(batch, loss.trace());
+        let is_known = self.recordings[k].verified.contains(batch, loss.trace());
         let verified = !is_known && self.verify(subject, loss.trace())?;
         let graph = |source| EngineError::Graph { level: levels[k].name.into(), source };
         let mut loss = self.in_precision(loss, &levels[k])?;
@@ -180,7 +179,7 @@ impl Losses {
         let key = (level, batch.signature().clone());
         let Outcome::Unchecked(reason) = verification::verify(subject, trace, self.verify, &self.device)? else {
             self.unchecked.remove(&key);
-            self.recordings[level].set_verified(batch, trace);
+            self.recordings[level].verified.insert(batch, trace);
             return Ok(true);
         };
         let tries = self.unchecked.entry(key).or_default();

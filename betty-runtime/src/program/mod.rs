@@ -3,7 +3,6 @@
 //! Nothing here draws a batch or takes a step. Who wants a gradient gives the batches as a [`Sample`], has the losses
 //! recorded on them with [`Program::prepare`], and asks.
 
-mod cache;
 mod check;
 mod clock;
 mod context;

@@ -1,15 +1,11 @@
 //! What is known of a level's recordings: how many there were, why, and which were compared with Burn's autodiff.
 
-use std::collections::HashSet;
-
 use super::news::News;
-use crate::trace::{AnyBatch, BatchLeaf, Changes, Signature, Trace};
+use crate::derivatives::Verified;
+use crate::trace::{AnyBatch, BatchLeaf, Changes};
 
 /// After how many recordings it is said that there are many.
 const MANY: u64 = 4;
-
-/// How many comparisons are remembered.
-const REMEMBERED: usize = 1024;
 
 /// The recordings of one level's loss.
 #[derive(Clone, Default)]
@@ -17,23 +13,11 @@ pub(crate) struct Recordings {
     count: u64,
     /// The parts of the last batch that was recorded on.
     last: Vec<BatchLeaf>,
-    /// Shapes but for the first dimension, with operations, that were compared.
-    verified: HashSet<(Signature, u64)>,
+    /// Those that were compared.
+    pub(super) verified: Verified,
 }
 
 impl Recordings {
-    /// Whether a recording of the same operations on a batch that differs in its size only was compared with Burn's autodiff.
-    pub(crate) fn is_verified(&self, batch: &AnyBatch, trace: &Trace) -> bool {
-        self.verified.contains(&key(batch, trace))
-    }
-
-    pub(crate) fn set_verified(&mut self, batch: &AnyBatch, trace: &Trace) {
-        if self.verified.len() == REMEMBERED {
-            self.verified.clear();
-        }
-        self.verified.insert(key(batch, trace));
-    }
-
     /// Takes note of one more recording; news if it is not the first.
     pub(crate) fn add(&mut self, level: usize, name: &str, batch: &AnyBatch, verified: bool) -> Option<News> {
         let leaves = batch.leaves();
@@ -42,10 +26,6 @@ impl Recordings {
         self.last = leaves;
         (self.count > 1).then_some(News::Retraced { level, count: self.count, verified, advice })
     }
-}
-
-fn key(batch: &AnyBatch, trace: &Trace) -> (Signature, u64) {
-    (batch.signature().of_any_size(), trace.skeleton())
 }
 
 fn advice(name: &str, count: u64, changes: &Changes) -> String {

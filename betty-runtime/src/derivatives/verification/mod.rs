@@ -1,7 +1,15 @@
 //! Our gradients of a recorded loss beside Burn's, both in double precision on the CPU.
 
+mod comparison;
+mod point;
+mod unverified;
+mod verified;
+
 use burn::tensor::Device;
 
+pub(crate) use self::comparison::{Comparison, Difference, Source, Verdict};
+pub use self::unverified::Unverified;
+pub(crate) use self::verified::Verified;
 use super::loss::gradient_nodes;
 use crate::execute::{Cost, Program, ReadError, Value};
 use crate::graph::{Doubled, Graph, GraphError, NodeId, in_f64, rounded};

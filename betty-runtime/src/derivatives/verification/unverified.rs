@@ -12,7 +12,7 @@ pub enum Unverified {
     /// There was not enough memory, and the loss cannot be computed on fewer examples.
     #[error(
         "comparing takes {needed} bytes in double precision, {allowed} are allowed, and {}; allow more with \
-         `Engine::verification_memory`",
+         `verification_memory`",
         .cut.as_ref().map_or_else(|| "its batch cannot be cut".to_owned(), |error| format!("on a part of its batch {error}"))
     )]
     TooLarge {

@@ -1,0 +1,194 @@
+//! Whether the gradient of a new trace is Burn's: at the parameters as they are, and at others near them.
+//!
+//! At the parameters alone a comparison can say too little: where a head or a factor is zero, everything behind it has gradient
+//! zero in both, and a `detach` there is not seen. So both gradients are compared at displaced parameters as well.
+
+use super::point::{Point, Way};
+use super::{Agreement, Unverified, Verification, VerificationError};
+use crate::execute::{Value, mix};
+use crate::graph::GraphError;
+use crate::trace::{AnyBatch, LossInput, Part, Trace, TraceError};
+
+/// The displaced points at which gradients are compared: the length that a tensor is taken for at least, when it is moved by a
+/// part of it. At the second, tiny tensors are moved as far as if they were not, because behind them as much is hidden as
+/// behind zeros.
+const POINTS: [f64; 2] = [0.0, 1.0];
+/// How far entries are moved at first, as a part of their tensor's size.
+const FRACTION: f64 = 0.1;
+/// What that is multiplied by when a loss or gradient is not finite there.
+const SHRINK: f64 = 0.25;
+/// How often it is.
+const SHRINKS: i32 = 5;
+/// Floating-point operations that a comparison at one point may take; more are done on a part of the batch.
+const OPERATIONS: f64 = 5e10;
+/// Into how many parts a batch is cut at most to make it fit.
+const SMALLEST: usize = 1 << 20;
+
+/// What a trace was recorded from.
+pub(crate) trait Source {
+    /// The batch.
+    fn batch(&self) -> &AnyBatch;
+
+    /// The value of an input of the trace, wherever it is.
+    fn value(&self, input: LossInput) -> &Value;
+
+    /// Whether anybody needs the derivative with respect to this input.
+    fn is_parameter(&self, input: LossInput) -> bool;
+
+    /// Records the loss once more, on a part of the batch.
+    ///
+    /// # Errors
+    /// [`TraceError`] where it cannot be.
+    fn record(&self, part: Option<Part>) -> Result<Trace, TraceError>;
+
+    /// Moves values back to where parameters may be, if they are confined.
+    ///
+    /// # Errors
+    /// [`GraphError`] if that cannot be computed.
+    fn confine(&self, _inputs: &[LossInput], _values: &mut [Value]) -> Result<(), GraphError> {
+        Ok(())
+    }
+}
+
+/// What became of a comparison.
+pub(crate) enum Verdict {
+    /// The gradients are equal.
+    Equal,
+    /// They are not.
+    Different(Difference),
+    /// They could not be compared.
+    Unchecked(Unverified),
+}
+
+/// Where two gradients lie apart.
+pub(crate) struct Difference {
+    /// The tensor where they lie furthest apart.
+    pub(crate) leaf: LossInput,
+    /// How far, relative to the larger of both norms.
+    pub(crate) difference: f64,
+    /// What rounding can explain of it.
+    pub(crate) rounding: f64,
+    /// Where that was seen, if not at the parameters as they are.
+    pub(crate) place: &'static str,
+}
+
+/// A comparison that holds no more than so many bytes, with draws as `seed` decides.
+pub(crate) struct Comparison<'a> {
+    pub(crate) source: &'a dyn Source,
+    pub(crate) seed: u64,
+    pub(crate) memory: usize,
+}
+
+impl Comparison<'_> {
+    /// Compares the gradient of a trace of this loss with Burn's.
+    ///
+    /// # Errors
+    /// [`VerificationError`] where a gradient cannot be computed.
+    pub(crate) fn compare(&self, trace: &Trace) -> Result<Verdict, VerificationError> {
+        let whole = self.prepared(trace)?;
+        if self.fits(&whole)? {
+            return self.on_part(&whole, trace, None);
+        }
+        let batch = self.source.batch();
+        let examples = Part::examples(batch).unwrap_or(0);
+        let mut cut = None;
+        let mut parts = 2;
+        while parts <= examples.min(SMALLEST) {
+            let part = Part::of(batch, examples / parts);
+            match self.source.record(part) {
+                Ok(trace) => {
+                    let verification = self.prepared(&trace)?;
+                    if self.fits(&verification)? {
+                        return self.on_part(&verification, &trace, part);
+                    }
+                }
+                Err(error) => {
+                    cut = Some(Box::new(error));
+                    break;
+                }
+            }
+            parts *= 2;
+        }
+        let needed = whole.peak()?;
+        if needed <= self.memory {
+            // It only takes long.
+            return self.on_part(&whole, trace, None);
+        }
+        Ok(Verdict::Unchecked(Unverified::TooLarge { needed, allowed: self.memory, cut }))
+    }
+
+    fn prepared(&self, trace: &Trace) -> Result<Verification, GraphError> {
+        Verification::new(trace, |input| self.source.is_parameter(input))
+    }
+
+    fn fits(&self, verification: &Verification) -> Result<bool, GraphError> {
+        Ok(verification.cost().operations <= OPERATIONS && verification.fits(self.memory)?)
+    }
+
+    fn on_part(
+        &self,
+        verification: &Verification,
+        trace: &Trace,
+        part: Option<Part>,
+    ) -> Result<Verdict, VerificationError> {
+        let given = Point::of(self.source, trace, part)?;
+        if let Agreed::Different(difference) = agree(verification, given.values(), self.seed, "")? {
+            return Ok(Verdict::Different(difference));
+        }
+        let mut verdict = Verdict::Unchecked(Unverified::NotFinite);
+        for (number, least) in (0..).zip(POINTS) {
+            match self.near(verification, &given, least, mix(self.seed, number))? {
+                Agreed::Equal => verdict = Verdict::Equal,
+                Agreed::Different(difference) => return Ok(Verdict::Different(difference)),
+                Agreed::NotFinite => {}
+            }
+        }
+        Ok(verdict)
+    }
+
+    /// Compares at one displaced point at which both gradients are finite, if one is found.
+    fn near(
+        &self,
+        verification: &Verification,
+        given: &Point,
+        least: f64,
+        seed: u64,
+    ) -> Result<Agreed, VerificationError> {
+        for shrinks in 0..=SHRINKS {
+            for way in [Way::Around, Way::Along, Way::Up, Way::Down] {
+                let fraction = FRACTION * SHRINK.powi(shrinks);
+                let moved = given.displaced(self.source, way, fraction, least, seed)?;
+                match agree(verification, moved.values(), seed, " once parameters are moved a little")? {
+                    Agreed::NotFinite => {}
+                    found => return Ok(found),
+                }
+            }
+        }
+        Ok(Agreed::NotFinite)
+    }
+}
+
+/// What two gradients at one point say.
+enum Agreed {
+    Equal,
+    Different(Difference),
+    NotFinite,
+}
+
+fn agree(
+    verification: &Verification,
+    values: &[Value],
+    seed: u64,
+    place: &'static str,
+) -> Result<Agreed, VerificationError> {
+    Ok(match verification.at(values, seed)? {
+        Agreement::NotFinite => Agreed::NotFinite,
+        Agreement::Equal { difference } => {
+            tracing::debug!(difference, "verified a loss against Burn's autodiff{place}");
+            Agreed::Equal
+        }
+        Agreement::Different { leaf, difference, rounding } => {
+            Agreed::Different(Difference { leaf, difference, rounding, place })
+        }
+    })
+}

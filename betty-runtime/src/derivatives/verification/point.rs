@@ -1,0 +1,104 @@
+//! Where gradients are compared: all inputs of a loss, on the CPU and in double precision.
+
+use burn::tensor::{Device, TensorData};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use super::VerificationError;
+use super::comparison::Source;
+use crate::execute::{ReadError, Value};
+use crate::trace::{LossInput, Part, Trace};
+
+/// In which way entries are moved.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Way {
+    /// By a part of their tensor's size, up or down.
+    Around,
+    /// By a part of themselves: signs and zeros stay.
+    Along,
+    /// By a part of their tensor's size, all up.
+    Up,
+    /// By a part of their tensor's size, all down.
+    Down,
+}
+
+/// A value for every input of a trace.
+pub(super) struct Point {
+    sources: Vec<LossInput>,
+    values: Vec<Value>,
+}
+
+impl Point {
+    /// The current parameters, and the batch or a part of it.
+    pub(super) fn of(source: &dyn Source, trace: &Trace, part: Option<Part>) -> Result<Self, ReadError> {
+        let sources: Vec<LossInput> = trace.inputs.iter().map(|&(input, _)| input).collect();
+        let value = |&input: &LossInput| {
+            let is_cut = matches!(input, LossInput::Batch { .. });
+            on_host(source.value(input), part.filter(|_| is_cut))
+        };
+        let values = sources.iter().map(value).collect::<Result<_, _>>()?;
+        Ok(Point { sources, values })
+    }
+
+    pub(super) fn values(&self) -> &[Value] {
+        &self.values
+    }
+
+    /// A point near this one, as `seed` decides: every float of a module is moved, as far as if its tensor had at least the length
+    /// `least`, and what is confined to a set is moved back to it.
+    pub(super) fn displaced(
+        &self,
+        source: &dyn Source,
+        way: Way,
+        fraction: f64,
+        least: f64,
+        seed: u64,
+    ) -> Result<Self, VerificationError> {
+        let mut generator = StdRng::seed_from_u64(seed);
+        let mut values = self.values.clone();
+        for (value, input) in values.iter_mut().zip(&self.sources) {
+            if matches!(input, LossInput::Leaf { .. }) && value.dtype().is_float() {
+                let moved = moved(value.to_vec()?, way, fraction, least, &mut generator);
+                *value = Value::from_data(TensorData::new(moved, value.shape()), &Device::flex());
+            }
+        }
+        source.confine(&self.sources, &mut values)?;
+        Ok(Point { sources: self.sources.clone(), values })
+    }
+}
+
+/// A copy on the CPU, floats in f64, and of a tensor of examples only a part.
+fn on_host(value: &Value, part: Option<Part>) -> Result<Value, ReadError> {
+    let data = value.to_data()?;
+    let shape = part.map_or(value.shape(), |part| part.cut(value.shape()));
+    let count = shape.iter().product();
+    let dtype = value.dtype();
+    let data = if dtype.is_float() {
+        TensorData::new(data.iter::<f64>().take(count).collect::<Vec<_>>(), shape)
+    } else if dtype.is_bool() {
+        TensorData::new(data.iter::<bool>().take(count).collect::<Vec<_>>(), shape)
+    } else {
+        TensorData::new(data.iter::<i64>().take(count).collect::<Vec<_>>(), shape).convert_dtype(dtype)
+    };
+    Ok(Value::from_data(data, &Device::flex()))
+}
+
+/// Entries moved at random by up to `fraction` of their size.
+///
+/// A tensor of zeros has no size of its own: its entries are taken for those of a vector of length 1.
+fn moved(mut values: Vec<f64>, way: Way, fraction: f64, least: f64, generator: &mut StdRng) -> Vec<f64> {
+    let count = values.len().max(1) as f64;
+    let square: f64 = values.iter().map(|x| x * x).sum();
+    let length = if square == 0.0 { 1.0 } else { square.sqrt().max(least) };
+    let size = length / count.sqrt();
+    for x in &mut values {
+        let r: f64 = generator.random_range(-1.0..1.0);
+        match way {
+            Way::Around => *x += fraction * size * r,
+            Way::Along => *x *= 1.0 + fraction * r,
+            Way::Up => *x += fraction * size * r.abs(),
+            Way::Down => *x -= fraction * size * r.abs(),
+        }
+    }
+    values
+}
