@@ -12,6 +12,7 @@
 //! | [`graph`] | graphs, their derivatives of any order, their clean-up |
 //! | [`execute`] | a graph becomes a program on a device |
 //! | [`derivatives`] | gradients and products with second derivatives of one loss, compiled |
+//! | [`calculus`] | derivatives of one loss by themselves, for any module |
 //! | [`linalg`] | solvers over linear operators |
 //! | [`optimizer`] | optimizer steps as graphs |
 //! | [`hypergradient`] | the methods that differentiate a best response |
@@ -20,6 +21,7 @@
 //! | [`engine`] | the schedule, executed on data |
 //! | [`file`](mod@file) | files that are whole or not there, folders that one run at a time writes into |
 
+pub mod calculus;
 mod checkpoint;
 pub mod config;
 mod data;
@@ -43,6 +45,9 @@ mod steps;
 pub mod trace;
 
 pub use betty_macros::{Batch, multilevel};
+pub use calculus::{
+    CurvatureOperator, Derivatives, DerivativesError, Eigenvalues, Estimate, ParameterVector, SpectralDensity,
+};
 pub use config::*;
 pub use engine::{
     BatchStream, Checkpoint, CheckpointError, Current, Engine, EngineError, Event, Explanation, Goal,
@@ -53,7 +58,7 @@ pub use hypergradient::HypergradientMethod;
 pub use loops::{Hypergradient, LevelGradient, Solve, Statistics};
 pub use schedule::{LevelSpec, Schedule, ScheduleError, Through};
 pub use trace::{
-    Batch, BatchMapper, LevelModule, LossValue, Measured, Number, Tracer, gradient, stop_gradient, untied,
+    Batch, BatchMapper, LevelModule, LossValue, Measured, Number, Tracer, gradient, output, stop_gradient, untied,
 };
 
 /// What code written by `multilevel!` refers to. No part of it is stable.

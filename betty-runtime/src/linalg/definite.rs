@@ -3,8 +3,8 @@
 //! A direction that curves downwards bounds the smallest eigenvalue from one side only, and so do steps that diverge the
 //! largest. A short run of Lanczos's process tells where both are.
 
-use super::lanczos::{Spectrum, extreme_eigenvalues};
 use super::remedy::{ROOM, Remedy};
+use super::spectrum::{Spectrum, extreme_eigenvalues};
 use super::{InnerProductSpace, LinearOperator, SolveError};
 
 /// Fewest and most products of such a run.

@@ -1,4 +1,4 @@
-//! The ends of a symmetric operator's spectrum, with bounds of their errors.
+//! Lanczos's process: a symmetric operator as it looks in the Krylov space of a vector.
 //!
 //! Lanczos, *An Iteration Method for the Solution of the Eigenvalue Problem of Linear Differential and Integral Operators*
 //! (1950). In an orthonormal basis `V` of the Krylov space of a vector the operator is `T = Vᵀ·A·V`, a tridiagonal matrix,
@@ -14,86 +14,64 @@
 
 use super::operator::{apply_damped, dot};
 use super::orthogonal::{Parts, orthogonalize};
-use super::remedy::ROOM;
 use super::symmetric::eigen;
 use super::{InnerProductSpace, LinearOperator, Quantity, SolveError};
 
-/// One end of a spectrum.
+/// An eigenvalue of a symmetric operator, as a Krylov space shows it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct End {
-    /// The estimate. It is no further out than the end itself.
+pub struct RitzValue {
+    /// The estimate. It lies between the smallest and the largest eigenvalue.
     pub value: f64,
     /// An eigenvalue of a symmetric operator is this close to the estimate, up to rounding errors.
     pub error: f64,
+    /// The square of the part that the start, scaled to length 1, has along it; over all estimates they add up to 1.
+    pub weight: f64,
 }
 
-/// What is known of the eigenvalues of a symmetric operator.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Spectrum {
-    /// The lower end; the smallest eigenvalue is at most its value.
-    pub smallest: End,
-    /// The upper end; the largest eigenvalue is at least its value.
-    pub largest: End,
-    /// Products that it took.
-    pub products: usize,
+/// A symmetric operator in the Krylov space of a vector.
+#[derive(Clone, Debug)]
+pub struct Krylov<V> {
+    basis: Vec<V>,
+    /// Estimates, in no order.
+    values: Vec<RitzValue>,
+    /// The eigenvector of each estimate, in the basis.
+    coordinates: Vec<Vec<f64>>,
 }
 
-impl Spectrum {
-    /// Damping with which the operator is positive definite and no close call: it lifts the smallest eigenvalue to as much
-    /// above 0 as it may be below, and is a thousandth of the largest at the least. Two digits, rounded up.
-    #[must_use]
-    pub fn damping(&self) -> f64 {
-        let size = self.largest.value.abs().max(self.smallest.value.abs());
-        let lowest = self.smallest.value - self.smallest.error;
-        let damping = (-2.0 * lowest).max(ROOM * size);
-        if damping > 0.0 && damping.is_finite() { to_two_digits(damping, |x| (x - EXACT).ceil()) } else { 1.0 }
+impl<V: InnerProductSpace> Krylov<V> {
+    /// The estimates of eigenvalues, one for each product, in no order.
+    pub fn values(&self) -> &[RitzValue] {
+        &self.values
     }
 
-    /// The length of steps of gradient descent that converge, if the operator is positive definite, and no close call: the
-    /// inverse of the largest eigenvalue. Two digits, rounded down.
-    #[must_use]
-    pub fn step_size(&self) -> f64 {
-        let step_size = (self.largest.value + self.largest.error).recip();
-        if step_size > 0.0 && step_size.is_finite() { to_two_digits(step_size, |x| (x + EXACT).floor()) } else { 1.0 }
-    }
-
-    /// The spectrum of `A + damping·I`.
-    pub(super) fn shifted(self, damping: f64) -> Self {
-        let shift = |end: End| End { value: end.value + damping, ..end };
-        Spectrum { smallest: shift(self.smallest), largest: shift(self.largest), ..self }
+    /// Vectors of length 1 that are nearly eigenvectors for these estimates, by their numbers: `‖A·x − θ·x‖` is the estimate's
+    /// error.
+    ///
+    /// # Panics
+    /// When there is no estimate of such a number.
+    pub fn vectors(&self, numbers: &[usize]) -> Vec<V> {
+        let weights: Vec<Vec<f64>> = numbers.iter().map(|&number| self.coordinates[number].clone()).collect();
+        V::combinations(&weights, &self.basis[..self.values.len()])
     }
 }
 
-/// Two digits that are exact but for rounding errors stay what they are.
-const EXACT: f64 = 1e-6;
-
-/// A number above 0 with two decimal digits.
-fn to_two_digits(x: f64, round: fn(f64) -> f64) -> f64 {
-    let unit = 10.0_f64.powi(x.log10().floor() as i32 - 1);
-    round(x / unit) * unit
-}
-
-/// The ends of the spectrum of `A + damping·I`, from at most this many products (at least one is formed).
+/// The operator `A + damping·I` in the Krylov space of `start`, from at most this many products (at least one is formed); of
+/// `start = 0` it has no dimension.
 ///
-/// `start` is any vector with parts along the eigenvectors at the ends, a random one say; where its Krylov space is exhausted
-/// before, the estimates are exact for what `start` has parts of. From `start = 0` nothing is seen: both ends are 0, with an
-/// infinite error. The products' vectors are kept, one each.
-///
-/// Of an operator that is not symmetric the values are those of its symmetric part, between which the curvature
-/// `⟨x, A·x⟩/⟨x, x⟩` moves, and the errors mean nothing.
+/// The products' vectors are kept, one each. Of an operator that is not symmetric the values are those of its symmetric part,
+/// and the errors mean nothing.
 ///
 /// # Errors
 /// [`SolveError::NotFinite`], [`SolveError::Operator`].
-pub fn extreme_eigenvalues<A: LinearOperator + ?Sized>(
+pub fn lanczos<A: LinearOperator + ?Sized>(
     operator: &mut A,
     damping: f64,
     start: &A::Vector,
     products: usize,
-) -> Result<Spectrum, SolveError<A::Error>> {
+) -> Result<Krylov<A::Vector>, SolveError<A::Error>> {
     let length = dot::<A>(start, start, 0, Quantity::RightHandSide)?.sqrt();
     if length == 0.0 {
-        let unseen = End { value: 0.0, error: f64::INFINITY };
-        return Ok(Spectrum { smallest: unseen, largest: unseen, products: 0 });
+        return Ok(Krylov { basis: Vec::new(), values: Vec::new(), coordinates: Vec::new() });
     }
     let mut basis = vec![start.clone()];
     basis[0].scale((1.0 / length).into());
@@ -110,11 +88,6 @@ pub fn extreme_eigenvalues<A: LinearOperator + ?Sized>(
         next.scale((1.0 / left).into());
         basis.push(next);
     }
-    Ok(ends(&columns, &below))
-}
-
-/// The ends of the spectrum of a projected matrix.
-fn ends(columns: &[Vec<f64>], below: &[f64]) -> Spectrum {
     let n = columns.len();
     let entry = |i: usize, j: usize| match i {
         _ if i <= j => columns[j][i],
@@ -122,12 +95,12 @@ fn ends(columns: &[Vec<f64>], below: &[f64]) -> Spectrum {
         _ => 0.0,
     };
     let symmetric = |i: usize, j: usize| 0.5 * (entry(i, j) + entry(j, i));
-    let (values, vectors) = eigen((0..n).map(|i| (0..n).map(|j| symmetric(i, j)).collect()).collect());
-    let error = |vector: &[f64]| below[n - 1] * vector[n - 1].abs();
-    let all = values.iter().zip(&vectors).map(|(&value, vector)| End { value, error: error(vector) });
-    let first = End { value: f64::NAN, error: f64::NAN };
-    let outer = |best: End, end: End, is_out: bool| if is_out || best.value.is_nan() { end } else { best };
-    let smallest = all.clone().fold(first, |best, end| outer(best, end, end.value < best.value));
-    let largest = all.fold(first, |best, end| outer(best, end, end.value > best.value));
-    Spectrum { smallest, largest, products: n }
+    let (values, coordinates) = eigen((0..n).map(|i| (0..n).map(|j| symmetric(i, j)).collect()).collect());
+    let estimate = |(&value, vector): (&f64, &Vec<f64>)| RitzValue {
+        value,
+        error: below[n - 1] * vector[n - 1].abs(),
+        weight: vector[0] * vector[0],
+    };
+    let values = values.iter().zip(&coordinates).map(estimate).collect();
+    Ok(Krylov { basis, values, coordinates })
 }

@@ -10,7 +10,8 @@
 //! | [`dense`] | dimension + 1 | invertible | exact up to rounding |
 //!
 //! All of them solve the damped system `(A + δI)·x = b`. Those that iterate can go on from a guess, such as the solution of
-//! the system before; that takes one more product. [`extreme_eigenvalues`] helps to choose damping and step sizes.
+//! the system before; that takes one more product. [`extreme_eigenvalues`] helps to choose damping and step sizes;
+//! [`lanczos`] shows more of a spectrum.
 
 mod cg;
 mod cholesky;
@@ -26,6 +27,7 @@ mod orthogonal;
 mod remedy;
 mod scalar;
 mod solution;
+mod spectrum;
 mod symmetric;
 
 #[cfg(test)]
@@ -34,7 +36,7 @@ mod tests;
 pub use cg::{CgOptions, conjugate_gradient};
 pub use dense::{DenseOptions, dense};
 pub use gmres::{GmresOptions, gmres};
-pub use lanczos::{End, Spectrum, extreme_eigenvalues};
+pub use lanczos::{Krylov, RitzValue, lanczos};
 pub use minres::{MinresOptions, minres};
 pub use neumann::{NeumannOptions, neumann};
 pub use nystrom::{NystromOptions, nystrom};
@@ -42,3 +44,4 @@ pub use operator::{Coordinates, InnerProductSpace, LinearOperator};
 pub use remedy::Remedy;
 pub use scalar::Scalar;
 pub use solution::{Outcome, Quantity, Solution, SolveError};
+pub use spectrum::{End, Spectrum, extreme_eigenvalues};

@@ -7,7 +7,6 @@ use std::rc::Rc;
 use super::Level;
 use super::keys::CurvatureKey;
 use super::losses::Losses;
-use crate::derivatives::Bound;
 use crate::derivatives::{Bound, Curvature, Lagrangian, UnrolledSteps};
 use crate::error::EngineError;
 use crate::schedule::Schedule;

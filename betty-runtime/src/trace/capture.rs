@@ -134,7 +134,7 @@ pub(crate) fn trace_part<L: LossValue>(
         }
         names.remove_from(&mut captured);
     }
-    let Reading { advances, held, operations } = import(&mut graph, &mut nodes, &captured, name)?;
+    let Reading { advances, outputs, held, operations } = import(&mut graph, &mut nodes, &captured, name)?;
     let advances = inputs.iter().filter_map(|&(source, input)| Some((source, *advances.get(&input)?))).collect();
     if !tracked && !reaches_parameters(&graph, &inputs, nodes[&loss]) {
         return Err(TraceError::Disconnected { level: name.into() });
@@ -149,7 +149,8 @@ pub(crate) fn trace_part<L: LossValue>(
         burn_gradients.push((inputs[index].1, gradient));
     }
     let metrics = measured.into_iter().map(|metric| metric.node(&nodes, name)).collect::<Result<_, _>>()?;
-    Ok(Trace { graph, loss, burn_loss, metrics, inputs, burn_gradients, operations, advances, differentiable })
+    let outputs = outputs.into_values().collect();
+    Ok(Trace { graph, loss, burn_loss, metrics, inputs, burn_gradients, operations, advances, outputs, differentiable })
 }
 
 /// Whether a node depends on a tensor of any module.

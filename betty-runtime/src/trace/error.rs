@@ -12,14 +12,15 @@ pub struct Unsupported {
     pub remedy: &'static str,
 }
 
-/// Tracing a loss failed. Every variant names the level.
+/// Tracing a loss failed. Every variant names the level whose loss it is; a loss by itself has an empty name.
 #[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum TraceError {
     /// The loss looked at a number while it was being recorded.
     #[error(
-        "the loss of level `{level}` reads the value of a tensor (`into_scalar`, `into_data`, …), but a loss is recorded \
-         once as a graph and has no values then; compute with tensors instead, or put the number into the batch"
+        "{} reads the value of a tensor (`into_scalar`, `into_data`, …), but a loss is recorded \
+         once as a graph and has no values then; compute with tensors instead, or put the number into the batch",
+        loss_of(.level)
     )]
     ReadsValue {
         /// The level.
@@ -27,9 +28,10 @@ pub enum TraceError {
     },
     /// The loss moved a tensor to another device.
     #[error(
-        "the loss of level `{level}` moves a tensor to another device, which cannot be recorded; move data before they \
+        "{} moves a tensor to another device, which cannot be recorded; move data before they \
          enter the batch (burn's `BatchNorm` does this while it trains: `betty_runtime::nn::BatchNorm::from` turns it into \
-         one with the same parameters that can be recorded)"
+         one with the same parameters that can be recorded)",
+        loss_of(.level)
     )]
     MovesDevice {
         /// The level.
@@ -37,9 +39,10 @@ pub enum TraceError {
     },
     /// The loss used a tensor that was made outside of it.
     #[error(
-        "the loss of level `{level}` uses a tensor that is neither part of a module nor of the batch; put it into the batch \
+        "{} uses a tensor that is neither part of a module nor of the batch; put it into the batch \
          or into a module, as a parameter or a plain field without `#[module(skip)]`, or create it inside the loss on the \
-         device of an argument"
+         device of an argument",
+        loss_of(.level)
     )]
     ForeignTensor {
         /// The level.
@@ -47,9 +50,10 @@ pub enum TraceError {
     },
     /// The loss used Burn's autodiff inside itself.
     #[error(
-        "the loss of level `{level}` calls `inner`, `from_inner`, `backward` or `grad`, which cannot be recorded; use \
+        "{} calls `inner`, `from_inner`, `backward` or `grad`, which cannot be recorded; use \
          `betty_runtime::stop_gradient` to hold a value constant, and `betty_runtime::gradient` for a derivative inside of \
-         a loss"
+         a loss",
+        loss_of(.level)
     )]
     UsesAutodiff {
         /// The level.
@@ -57,8 +61,9 @@ pub enum TraceError {
     },
     /// The loss computes with floats of two types at once.
     #[error(
-        "the loss of level `{level}` mixes float types in {operation}{place}: it has {types}; bring both sides to one type with \
-         `cast`, or load data and parameters in the same"
+        "{} mixes float types in {operation}{place}: it has {types}; bring both sides to one type with \
+         `cast`, or load data and parameters in the same",
+        loss_of(.level)
     )]
     MixedTypes {
         /// The level.
@@ -71,7 +76,7 @@ pub enum TraceError {
         types: String,
     },
     /// The loss panicked for a reason of its own.
-    #[error("the loss of level `{level}` panicked while it was traced: {message}")]
+    #[error("{} panicked while it was traced: {message}", loss_of(.level))]
     Panicked {
         /// The level.
         level: String,
@@ -80,7 +85,8 @@ pub enum TraceError {
     },
     /// A metric of a loss has more than one element, or none.
     #[error(
-        "the metric `{metric}` of level `{level}` has shape {shape:?}; reduce it to one number, with `mean` for example"
+        "the metric `{metric}` of {} has shape {shape:?}; reduce it to one number, with `mean` for example",
+        loss_of(.level)
     )]
     MetricNotOneNumber {
         /// The level.
@@ -91,7 +97,7 @@ pub enum TraceError {
         shape: Vec<usize>,
     },
     /// The loss is not one float.
-    #[error("the loss of level `{level}` has shape {shape:?}, but a loss is one number: take its mean or sum")]
+    #[error("{} has shape {shape:?}, but a loss is one number: take its mean or sum", loss_of(.level))]
     NotOneNumber {
         /// The level.
         level: String,
@@ -100,7 +106,8 @@ pub enum TraceError {
     },
     /// The loss depends on no parameter of its own level.
     #[error(
-        "the loss of level `{level}` does not depend on the parameters of `{level}`, so they could never be trained"
+        "{} does not depend on the parameters of {}, so they could never be trained", loss_of(.level),
+        if .level.is_empty() { "the module".to_owned() } else { format!("`{level}`") }
     )]
     Disconnected {
         /// The level.
@@ -108,15 +115,16 @@ pub enum TraceError {
     },
     /// The loss reads parameters, but its derivative is zero wherever it exists.
     #[error(
-        "the loss of level `{level}` has no derivative: it counts, compares or rounds what it reads of the parameters, or \
-         detaches it; only `evolution` at a level below goes without, by the values of the loss"
+        "{} has no derivative: it counts, compares or rounds what it reads of the parameters, or \
+         detaches it; only `evolution` at a level below goes without, by the values of the loss",
+        loss_of(.level)
     )]
     NoDerivative {
         /// The level.
         level: String,
     },
     /// An operation without a rule.
-    #[error("the loss of level `{level}` uses an operation that cannot be differentiated here: {source}")]
+    #[error("{} uses an operation that cannot be differentiated here: {source}", loss_of(.level))]
     Unsupported {
         /// The level.
         level: String,
@@ -124,7 +132,7 @@ pub enum TraceError {
         source: Unsupported,
     },
     /// Recorded shapes or types do not fit together.
-    #[error("the loss of level `{level}` was recorded as an invalid graph: {source}")]
+    #[error("{} was recorded as an invalid graph: {source}", loss_of(.level))]
     Graph {
         /// The level.
         level: String,
@@ -132,13 +140,18 @@ pub enum TraceError {
         source: GraphError,
     },
     /// Burn's capture refused the recording.
-    #[error("the loss of level `{level}` could not be recorded: {message}")]
+    #[error("{} could not be recorded: {message}", loss_of(.level))]
     Capture {
         /// The level.
         level: String,
         /// Burn's reason.
         message: String,
     },
+}
+
+/// Whose loss it is.
+fn loss_of(level: &str) -> String {
+    if level.is_empty() { "the loss".to_owned() } else { format!("the loss of level `{level}`") }
 }
 
 crate::report::debug_as_report!(Unsupported, TraceError);

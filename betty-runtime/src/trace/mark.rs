@@ -12,7 +12,8 @@ pub(super) const PLACEHOLDER: &str = "placeholder";
 pub(super) const STOP_GRADIENT: &str = "stop_gradient";
 /// A tensor of a module takes a new value (inputs: the tensor, the value).
 pub(super) const ADVANCE: &str = "advance";
-
+/// The output of a model (input: the tensor).
+pub(super) const OUTPUT: &str = "output";
 /// Derivatives of a sum of elements (inputs: the tensor that is summed, and those to differentiate by).
 pub(super) const GRADIENT: &str = "gradient";
 

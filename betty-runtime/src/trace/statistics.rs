@@ -33,7 +33,7 @@ thread_local! {
 
 /// Maps a module so that a layer in several places still has one running statistic: a copy of it at each place would see
 /// the batches of that place only.
-pub(super) fn one_for_each_id<T>(map: impl FnOnce() -> T) -> T {
+pub(crate) fn one_for_each_id<T>(map: impl FnOnce() -> T) -> T {
     struct Leave(Option<HashMap<ParamId, Box<dyn Any>>>);
     impl Drop for Leave {
         fn drop(&mut self) {

@@ -125,7 +125,7 @@ fn a_metric_that_is_no_single_number_is_named() {
     let text = EngineError::from(error).to_string();
     assert_eq!(
         text,
-        "the metric `errors` of level `model` has shape [24]; reduce it to one number, with `mean` for example"
+        "the metric `errors` of the loss of level `model` has shape [24]; reduce it to one number, with `mean` for example"
     );
     let elsewhere = refused(|_, _| Tensor::from_floats([1.0], &Device::flex()));
     assert!(matches!(elsewhere, TraceError::ForeignTensor { .. }), "{elsewhere}");

@@ -23,7 +23,7 @@ use burn_ir::{CustomOpIr, OperationIr, ScalarIr, TensorId, TensorIr};
 use indexmap::IndexMap;
 
 use super::error::{TraceError, Unsupported};
-use super::mark::{ADVANCE, GRADIENT, PLACEHOLDER, STOP_GRADIENT};
+use super::mark::{ADVANCE, GRADIENT, OUTPUT, PLACEHOLDER, STOP_GRADIENT};
 use crate::graph::{Graph, GraphError, NodeId, Op, Scalar};
 use catalogue::Listed;
 
@@ -47,6 +47,8 @@ pub(super) struct Reading {
     pub(super) operations: BTreeSet<&'static str>,
     /// Inputs that take new values, with those.
     pub(super) advances: IndexMap<NodeId, NodeId>,
+    /// What is marked as the output of a model.
+    pub(super) outputs: IndexMap<TensorId, NodeId>,
     /// What each tensor is where gradients taken inside of the loss are held constant, if there are any.
     pub(super) held: Option<HashMap<TensorId, NodeId>>,
 }
@@ -73,6 +75,7 @@ pub(super) fn import(
         position: 0,
         forward,
         advances: IndexMap::new(),
+        outputs: IndexMap::new(),
         advanced: HashMap::new(),
         divisors: Vec::new(),
     };
@@ -92,6 +95,8 @@ struct Importer<'a> {
     forward: usize,
     /// Inputs that take new values.
     advances: IndexMap<NodeId, NodeId>,
+    /// What is marked as the output of a model.
+    outputs: IndexMap<TensorId, NodeId>,
     /// For each tensor that is a new value: the input whose value it is.
     advanced: HashMap<TensorId, NodeId>,
     /// Numbers by which doubles are divided.
@@ -108,7 +113,7 @@ impl Importer<'_> {
             self.operation(operation)?;
         }
         let held = self.held()?;
-        Ok(Reading { advances: self.advances, held, operations })
+        Ok(Reading { advances: self.advances, outputs: self.outputs, held, operations })
     }
 
     /// Whether the forward pass is complete.
@@ -127,6 +132,7 @@ impl Importer<'_> {
             OperationIr::Module(op) => self.module(op),
             OperationIr::Custom(op) if op.id == STOP_GRADIENT => self.stop_gradient(op),
             OperationIr::Custom(op) if op.id == ADVANCE => self.advance(op),
+            OperationIr::Custom(op) if op.id == OUTPUT => self.output(op),
             OperationIr::Custom(op) if op.id == GRADIENT => self.gradient(op),
             OperationIr::Custom(op) if op.id == PLACEHOLDER => self.placeholder(op),
             // The value of an initialised tensor is already known.
@@ -147,6 +153,16 @@ impl Importer<'_> {
     fn stop_gradient(&mut self, op: &CustomOpIr) -> Imported {
         if let ([input], [output]) = (op.inputs.as_slice(), op.outputs.as_slice()) {
             return self.unary_op(Op::StopGradient, input, output);
+        }
+        custom(&op.id)
+    }
+
+    fn output(&mut self, op: &CustomOpIr) -> Imported {
+        if let [tensor] = op.inputs.as_slice() {
+            let node = self.node(tensor)?;
+            // Where a gradient inside of the loss imports the same operation once more, the first time counts.
+            self.outputs.entry(tensor.id).or_insert(node);
+            return Ok(());
         }
         custom(&op.id)
     }

@@ -1,0 +1,26 @@
+//! `output`: which tensor of a loss is the model's output, visible in the recorded graph.
+
+use burn::tensor::Tensor;
+
+use super::mark::{OUTPUT, mark_all};
+use super::recorded::recorded;
+
+/// The same tensor, marked as the output of the model whose loss is computed from it.
+///
+/// Once marked, [`Derivatives`](crate::Derivatives) has Jacobian products of this tensor, and products with the Gauss-Newton
+/// matrix of the loss. Nothing else changes: outside of a recording, and for all other derivatives, it is the tensor itself.
+///
+/// ```
+/// # use burn::nn::Linear;
+/// # use burn::tensor::Tensor;
+/// fn squared_error(model: &Linear, (x, y): (Tensor<2>, Tensor<2>)) -> Tensor<1> {
+///     (betty_runtime::output(model.forward(x)) - y).square().mean()
+/// }
+/// ```
+pub fn output<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
+    let dispatch = tensor.into_dispatch();
+    if let Some(of) = recorded(&dispatch) {
+        mark_all(OUTPUT, vec![of], &[]);
+    }
+    Tensor::from_dispatch(dispatch)
+}
