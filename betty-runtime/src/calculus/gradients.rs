@@ -15,14 +15,14 @@ impl ParameterVector {
     /// ```
     /// # use betty_runtime::{Derivatives, DerivativesError};
     /// # use burn::nn::{Linear, LinearConfig};
-    /// # use burn::optim::{Optimizer, SgdConfig};
+    /// # use burn::optim::SgdConfig;
     /// # use burn::tensor::{Device, Tensor};
     /// # fn main() -> Result<(), DerivativesError> {
     /// # let model = LinearConfig::new(3, 1).init(&Device::flex().autodiff());
     /// # let x = Tensor::<2>::ones([4, 3], &Device::flex());
     /// let mut derivatives = Derivatives::of(|model: &Linear, x: Tensor<2>| model.forward(x).square().mean(), &model, &x)?;
     /// let gradients = derivatives.gradient()?.to_gradients()?;
-    /// let model = SgdConfig::new().init().step(0.1.into(), model, gradients);
+    /// let model = SgdConfig::new().init().step(0.1, model, gradients);
     /// # let _ = model;
     /// # Ok(())
     /// # }
