@@ -8,8 +8,8 @@ use burn::tensor::Device;
 use super::DerivativesError;
 use super::held::Held;
 use crate::derivatives::{
-    Bound, Cache, Comparison, Curvature, Difference, GradientProgram, Lagrangian, LinearProgram, Loss, OutputProduct,
-    Source, Verdict, Verified,
+    Bound, Cache, Compared, Comparison, Curvature, Difference, GradientProgram, Lagrangian, LinearProgram, Loss,
+    OutputProduct, Source, Verified,
 };
 use crate::execute::{Program, Value};
 use crate::graph::{GraphError, NodeId};
@@ -114,10 +114,10 @@ impl Recordings {
         if !self.verified.contains(batch, trace) {
             let source = Recorded { call, batch, modules, device };
             match (Comparison { source: &source, seed, memory }).compare(trace)? {
-                Verdict::Equal => self.verified.insert(batch, trace),
-                Verdict::Unchecked(_) if unchecked_allowed => {}
-                Verdict::Unchecked(reason) => return Err(DerivativesError::Unverified(reason)),
-                Verdict::Different(Difference { leaf, difference, rounding, place }) => {
+                Compared::Equal => self.verified.insert(batch, trace),
+                Compared::Unchecked(_) if unchecked_allowed => {}
+                Compared::Unchecked(reason) => return Err(DerivativesError::Unverified(reason)),
+                Compared::Different(Difference { leaf, difference, rounding, place }) => {
                     let parameter = source.path(leaf);
                     return Err(DerivativesError::Verification { parameter, difference, tolerance: rounding, place });
                 }

@@ -23,4 +23,4 @@ pub(crate) use output::{LinearProgram, OutputProduct};
 pub use steps::{LevelAbove, StepGraph, UnrolledSteps};
 pub use tasks::{LossFound, StepFound, TaskFound, TaskSteps, Tasks, TasksFound};
 pub use verification::{Agreement, Unverified, Verification, VerificationError};
-pub(crate) use verification::{Comparison, Difference, Source, Verdict, Verified};
+pub(crate) use verification::{Compared, Comparison, Difference, Source, Verified};

@@ -3,7 +3,7 @@
 use burn::tensor::{DType, Device};
 
 use super::subject::Subject;
-use crate::derivatives::{Comparison, Difference, Source, Unverified, Verdict, VerificationError};
+use crate::derivatives::{Compared, Comparison, Difference, Source, Unverified, VerificationError};
 use crate::error::EngineError;
 use crate::execute::{Program, Value};
 use crate::graph::{Graph, GraphError, NodeId};
@@ -49,14 +49,14 @@ pub(super) fn verify(
 ) -> Result<Outcome, EngineError> {
     let (level, levels) = (subject.name(), subject.levels);
     let comparison = Comparison { source: &Recorded { subject, device }, seed: subject.seed, memory: verify.memory };
-    let verdict = comparison.compare(trace).map_err(|error| match error {
+    let found = comparison.compare(trace).map_err(|error| match error {
         VerificationError::Graph(source) => EngineError::Graph { level: level.into(), source },
         VerificationError::Read(source) => source.into(),
     })?;
-    match verdict {
-        Verdict::Equal => Ok(Outcome::Equal),
-        Verdict::Unchecked(reason) => Ok(Outcome::Unchecked(reason)),
-        Verdict::Different(Difference { leaf, difference, rounding, place }) => {
+    match found {
+        Compared::Equal => Ok(Outcome::Equal),
+        Compared::Unchecked(reason) => Ok(Outcome::Unchecked(reason)),
+        Compared::Different(Difference { leaf, difference, rounding, place }) => {
             let parameter = match leaf {
                 LossInput::Leaf { level, index } => levels[level].path(index),
                 LossInput::Constant { level, index } => levels[level].constant(index),

@@ -194,6 +194,7 @@ fn widened(trace: &Trace) -> Trace {
         operations: trace.operations.clone(),
         differentiable: trace.differentiable,
         advances: trace.advances.iter().map(|&(source, node)| (source, to(node))).collect(),
+        outputs: trace.outputs.iter().copied().map(to).collect(),
         graph,
     }
 }

@@ -51,7 +51,7 @@ pub(crate) trait Source {
 }
 
 /// What became of a comparison.
-pub(crate) enum Verdict {
+pub(crate) enum Compared {
     /// The gradients are equal.
     Equal,
     /// They are not.
@@ -84,7 +84,7 @@ impl Comparison<'_> {
     ///
     /// # Errors
     /// [`VerificationError`] where a gradient cannot be computed.
-    pub(crate) fn compare(&self, trace: &Trace) -> Result<Verdict, VerificationError> {
+    pub(crate) fn compare(&self, trace: &Trace) -> Result<Compared, VerificationError> {
         let whole = self.prepared(trace)?;
         if self.fits(&whole)? {
             return self.on_part(&whole, trace, None);
@@ -114,7 +114,7 @@ impl Comparison<'_> {
             // It only takes long.
             return self.on_part(&whole, trace, None);
         }
-        Ok(Verdict::Unchecked(Unverified::TooLarge { needed, allowed: self.memory, cut }))
+        Ok(Compared::Unchecked(Unverified::TooLarge { needed, allowed: self.memory, cut }))
     }
 
     fn prepared(&self, trace: &Trace) -> Result<Verification, GraphError> {
@@ -130,20 +130,20 @@ impl Comparison<'_> {
         verification: &Verification,
         trace: &Trace,
         part: Option<Part>,
-    ) -> Result<Verdict, VerificationError> {
+    ) -> Result<Compared, VerificationError> {
         let given = Point::of(self.source, trace, part)?;
         if let Agreed::Different(difference) = agree(verification, given.values(), self.seed, "")? {
-            return Ok(Verdict::Different(difference));
+            return Ok(Compared::Different(difference));
         }
-        let mut verdict = Verdict::Unchecked(Unverified::NotFinite);
+        let mut found = Compared::Unchecked(Unverified::NotFinite);
         for (number, least) in (0..).zip(POINTS) {
             match self.near(verification, &given, least, mix(self.seed, number))? {
-                Agreed::Equal => verdict = Verdict::Equal,
-                Agreed::Different(difference) => return Ok(Verdict::Different(difference)),
+                Agreed::Equal => found = Compared::Equal,
+                Agreed::Different(difference) => return Ok(Compared::Different(difference)),
                 Agreed::NotFinite => {}
             }
         }
-        Ok(verdict)
+        Ok(found)
     }
 
     /// Compares at one displaced point at which both gradients are finite, if one is found.

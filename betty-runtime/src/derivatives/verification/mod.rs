@@ -7,7 +7,7 @@ mod verified;
 
 use burn::tensor::Device;
 
-pub(crate) use self::comparison::{Comparison, Difference, Source, Verdict};
+pub(crate) use self::comparison::{Compared, Comparison, Difference, Source};
 pub use self::unverified::Unverified;
 pub(crate) use self::verified::Verified;
 use super::loss::gradient_nodes;
