@@ -7,7 +7,7 @@ use burn::tensor::Tensor;
 use super::{DerivativesError, ParameterVector};
 use crate::execute::Value;
 use crate::linalg::InnerProductSpace;
-use crate::trace::one_for_each_id;
+use crate::trace::{AnyMapper, AnyVisitor, map_module, one_for_each_id, visit_module};
 
 impl ParameterVector {
     /// The vector as Burn's gradients, which any optimizer of `burn::optim` takes.
@@ -96,16 +96,20 @@ fn get(gradients: &GradientsParams, id: ParamId, rank: usize) -> Option<Value> {
 pub(super) struct Active(Vec<bool>);
 
 impl Active {
+    fn erased(&mut self) -> &mut dyn AnyVisitor {
+        self
+    }
+
     /// Those of a module, if it is on a device with autodiff.
     pub(super) fn of<M: Module>(module: &M) -> Option<Self> {
         let mut active = Active::default();
-        module.devices().iter().any(|device| device.is_autodiff()).then(|| module.visit(&mut active))?;
+        module.devices().iter().any(|device| device.is_autodiff()).then(|| visit_module(module, active.erased()))?;
         Some(active)
     }
 
     /// The module with its floats on autodiff, and as willing to be trained.
     pub(super) fn restore<M: Module>(self, module: M) -> M {
-        one_for_each_id(|| module.map(&mut Restore(self.0.into_iter())))
+        one_for_each_id(|| map_module(module, Restore(self.0.into_iter()).erased()))
     }
 }
 
@@ -115,9 +119,15 @@ impl ModuleVisitor for Active {
     }
 }
 
-struct Restore<I>(I);
+struct Restore(std::vec::IntoIter<bool>);
 
-impl<I: Iterator<Item = bool>> ModuleMapper for Restore<I> {
+impl Restore {
+    fn erased(&mut self) -> &mut dyn AnyMapper {
+        self
+    }
+}
+
+impl ModuleMapper for Restore {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let active = self.0.next().unwrap_or(false);
         param.map(|tensor| tensor.autodiff().set_require_grad(active))

@@ -41,7 +41,7 @@ pub use batch::{Batch, BatchMapper, hash_plain};
 pub(crate) use capture::trace_part;
 pub use capture::{trace, trace_for};
 pub(crate) use changes::{BatchLeaf, Changes};
-pub(crate) use erased::{AnyMapper, map_module};
+pub(crate) use erased::{AnyMapper, AnyVisitor, map_module, visit_module};
 pub use error::{TraceError, Unsupported};
 pub use gradient::gradient;
 pub use loss::{LossInput, Trace};

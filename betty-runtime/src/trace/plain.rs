@@ -8,6 +8,8 @@ use burn::module::{Flag, Module, ModuleMapper, ModuleVisitor, Param, ParamId, Pa
 use burn::tensor::kind::Basic;
 use burn::tensor::{Bool, Device, Int, Tensor};
 
+use super::erased::{AnyMapper, AnyVisitor, map_module, visit_module};
+
 /// A hash of what `Debug` says of a module without its tensors and their identifiers, and of its flags, on which `Debug` is
 /// silent.
 ///
@@ -15,16 +17,22 @@ use burn::tensor::{Bool, Device, Int, Tensor};
 /// decides by; it does where it is derived.
 pub(crate) fn plain_data<M: Module>(module: &M) -> u64 {
     let mut hash = Hash(DefaultHasher::new());
-    let hollow = module.clone().map(&mut Hollow);
+    let hollow = map_module(module.clone(), Hollow.erased());
     if write!(hash, "{hollow:?}").is_err() {
         // Somebody's own `Debug` failed; what it said until then is all there is.
         hash.0.write_u8(0);
     }
-    module.visit(&mut hash);
+    visit_module(module, hash.erased());
     hash.0.finish()
 }
 
 struct Hash(DefaultHasher);
+
+impl Hash {
+    fn erased(&mut self) -> &mut dyn AnyVisitor {
+        self
+    }
+}
 
 impl Write for Hash {
     fn write_str(&mut self, text: &str) -> fmt::Result {
@@ -42,6 +50,12 @@ impl ModuleVisitor for Hash {
 
 /// Puts one number in the place of every tensor, and one identifier in that of all.
 struct Hollow;
+
+impl Hollow {
+    fn erased(&mut self) -> &mut dyn AnyMapper {
+        self
+    }
+}
 
 fn hollow<const D: usize, K: Basic>(param: Param<Tensor<D, K>>) -> Param<Tensor<D, K>>
 where
