@@ -2,6 +2,7 @@
 
 use betty_schema::{Given, Key, METHODS, OPTIMIZERS, Range, Row};
 use proc_macro2::TokenStream;
+use quote::ToTokens;
 use syn::{Attribute, ExprPath, Ident, LitBool, LitInt, Type, Visibility};
 
 /// One call of `multilevel!`.
@@ -34,17 +35,17 @@ pub(crate) struct Level {
     pub(crate) batch: Option<Type>,
     pub(crate) loss: Option<ExprPath>,
     pub(crate) optimizer: Option<Call>,
-    pub(crate) unroll: Option<LitInt>,
-    pub(crate) warmup: Option<LitInt>,
+    pub(crate) unroll: Option<Count>,
+    pub(crate) warmup: Option<Count>,
     pub(crate) hypergradient: Option<Call>,
     pub(crate) curvature: Option<Call>,
     pub(crate) solve: Option<Call>,
     pub(crate) clip: Option<Call>,
     pub(crate) project: Option<Call>,
-    pub(crate) accumulate: Option<LitInt>,
+    pub(crate) accumulate: Option<Count>,
     pub(crate) start: Option<Call>,
-    pub(crate) tasks: Option<LitInt>,
-    pub(crate) rounds: Option<LitInt>,
+    pub(crate) tasks: Option<Count>,
+    pub(crate) rounds: Option<Count>,
     pub(crate) vectorize: Option<LitBool>,
     pub(crate) train: Option<Vec<String>>,
     pub(crate) freeze: Vec<String>,
@@ -78,6 +79,32 @@ impl Level {
             train: None,
             freeze: Vec::new(),
             precision: None,
+        }
+    }
+}
+
+/// `unroll: 10` or `unroll: STEPS`
+pub(crate) enum Count {
+    Literal(LitInt),
+    /// An expression of constants, which the compiler evaluates.
+    Constant(TokenStream),
+}
+
+impl Count {
+    /// The number, if it can be read off.
+    pub(crate) fn known(&self) -> Option<u32> {
+        match self {
+            Self::Literal(literal) => literal.base10_parse().ok(),
+            Self::Constant(_) => None,
+        }
+    }
+}
+
+impl ToTokens for Count {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        match self {
+            Self::Literal(literal) => literal.to_tokens(tokens),
+            Self::Constant(expression) => expression.to_tokens(tokens),
         }
     }
 }
@@ -158,6 +185,8 @@ impl Value {
             ValueKind::Integer(_) | ValueKind::Float(_) => {
                 self.number().is_some_and(|number| range.accepts(Given::Number(number)))
             }
+            // The compiler evaluates it, and then it is checked.
+            ValueKind::Constant => range != Range::Batch,
             ValueKind::Parameters { .. } | ValueKind::Other => false,
         }
     }
@@ -166,7 +195,11 @@ impl Value {
     pub(crate) fn number(&self) -> Option<f64> {
         match &self.kind {
             ValueKind::Integer(digits) | ValueKind::Float(digits) => digits.parse().ok(),
-            ValueKind::Word(_) | ValueKind::Flag(_) | ValueKind::Parameters { .. } | ValueKind::Other => None,
+            ValueKind::Word(_)
+            | ValueKind::Flag(_)
+            | ValueKind::Constant
+            | ValueKind::Parameters { .. }
+            | ValueKind::Other => None,
         }
     }
 
@@ -174,7 +207,11 @@ impl Value {
     pub(crate) fn level(&self) -> Option<&Ident> {
         match &self.kind {
             ValueKind::Word(level) | ValueKind::Parameters { level, .. } => Some(level),
-            ValueKind::Integer(_) | ValueKind::Float(_) | ValueKind::Flag(_) | ValueKind::Other => None,
+            ValueKind::Integer(_)
+            | ValueKind::Float(_)
+            | ValueKind::Flag(_)
+            | ValueKind::Constant
+            | ValueKind::Other => None,
         }
     }
 }
@@ -185,6 +222,8 @@ pub(crate) enum ValueKind {
     Float(String),
     Word(Ident),
     Flag(bool),
+    /// `LR`, `2.0 * defaults::LR`: an expression of constants.
+    Constant,
     /// `exp(rates.log_lr)`: a function of parameters of a level, or the parameters themselves.
     Parameters {
         transform: Option<Ident>,

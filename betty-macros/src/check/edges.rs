@@ -67,9 +67,14 @@ fn check_program(cx: &Context<'_>, report: &mut Report) -> bool {
         return true;
     };
     let program = &header.name;
-    if cx.program.levels.len() < 2 {
-        report.error(program, format!("`{program}` needs at least two levels, one above the other"));
-        return false;
+    match cx.program.levels.len() {
+        0 => {
+            report.error(program, format!("`{program}` needs at least one level"));
+            return false;
+        }
+        // Plain training.
+        1 => return true,
+        _ => {}
     }
     let leads_up = |index: usize| {
         let Links { start, hyperparameters, .. } = cx.links;

@@ -1,10 +1,8 @@
 //! Fields of one level on their own: all that are needed, and counts in their range.
 
-use betty_schema::{FIELDS, listed};
-use syn::LitInt;
-
-use crate::ast::Level;
+use crate::ast::{Count, Level};
 use crate::report::Report;
+use betty_schema::{FIELDS, listed};
 
 pub(super) fn check(level: &Level, report: &mut Report) {
     check_required(level, report);
@@ -36,15 +34,15 @@ fn check_required(level: &Level, report: &mut Report) {
     }
 }
 
-fn check_count(count: Option<&LitInt>, report: &mut Report, message: impl Fn() -> String) {
-    match count.map(|literal| (literal, literal.base10_parse::<u32>())) {
-        Some((literal, Ok(0))) => report.error(literal, message()),
+fn check_count(count: Option<&Count>, report: &mut Report, message: impl Fn() -> String) {
+    match count {
+        Some(count) if count.known() == Some(0) => report.error(count, message()),
         _ => check_size(count, report),
     }
 }
 
-fn check_size(count: Option<&LitInt>, report: &mut Report) {
-    if let Some(literal) = count.filter(|literal| literal.base10_parse::<u32>().is_err()) {
+fn check_size(count: Option<&Count>, report: &mut Report) {
+    if let Some(Count::Literal(literal)) = count.filter(|count| count.known().is_none()) {
         report.error(literal, format!("`{literal}` is too large; the largest count is {}", u32::MAX));
     }
 }

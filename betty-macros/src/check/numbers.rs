@@ -2,11 +2,10 @@
 
 use betty_schema::rules::{Begins, Method, Numbers};
 use betty_schema::{CURVATURES, SOLVERS};
-use syn::LitInt;
 
 use super::names::Links;
 use super::start::FROM;
-use crate::ast::{Call, Level, Program, ValueKind};
+use crate::ast::{Call, Count, Level, Program, ValueKind};
 
 /// The numbers of all levels.
 pub(super) fn of(program: &Program, links: &Links<'_>) -> Vec<Numbers> {
@@ -15,10 +14,10 @@ pub(super) fn of(program: &Program, links: &Links<'_>) -> Vec<Numbers> {
 
 fn of_level(level: &Level, index: usize, links: &Links<'_>) -> Numbers {
     // Zero was refused for what it is.
-    let steps = |literal: Option<&LitInt>| count(literal, 1).filter(|&count| count > 0);
+    let steps = |number: Option<&Count>| count(number, 1).filter(|&count| count > 0);
     Numbers {
         unroll: steps(level.unroll.as_ref()),
-        gives_unroll: level.unroll.is_some() && steps(level.unroll.as_ref()).is_some(),
+        gives_unroll: level.unroll.as_ref().is_some_and(|unroll| unroll.known() != Some(0)),
         warmup: count(level.warmup.as_ref(), 0),
         accumulate: steps(level.accumulate.as_ref()),
         tasks: steps(level.tasks.as_ref()),
@@ -57,9 +56,10 @@ fn method(call: &Call) -> Option<Method> {
     Some(Method { row: call.method()?, truncate: count("truncate"), limits_memory: count("memory").is_some() })
 }
 
-fn count(literal: Option<&LitInt>, absent: usize) -> Option<usize> {
-    match literal {
-        Some(literal) => literal.base10_parse::<u32>().ok().and_then(|count| count.try_into().ok()),
+/// What constants come to is not known here.
+fn count(number: Option<&Count>, absent: usize) -> Option<usize> {
+    match number {
+        Some(number) => number.known().and_then(|count| count.try_into().ok()),
         None => Some(absent),
     }
 }

@@ -15,12 +15,13 @@ use crate::report::Report;
 pub(super) fn check(program: &Program, links: &Links<'_>, graph: &Graph, is_whole: bool, report: &mut Report) {
     let numbers = super::numbers::of(program, links);
     let isolated: Vec<usize> = graph.parts().into_iter().filter(|part| part.len() == 1).flatten().collect();
+    let is_alone = |level: usize| isolated.contains(&level) && graph.levels() > 1;
     for (level, own) in numbers.iter().enumerate() {
         let at = Place { program, links, level };
         let method = rules::method(graph, level, own);
         let is_told = |violation: &Violation| match violation {
             Violation::MethodMissing => true,
-            _ => is_whole && !isolated.contains(&level),
+            _ => is_whole && !is_alone(level),
         };
         let used = rules::used(graph, level, own).filter(is_told);
         let broken = method.into_iter().filter(is_told).chain(used).chain(rules::truncate(own));

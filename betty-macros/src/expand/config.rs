@@ -1,16 +1,17 @@
 //! The config struct, whose default is the numbers written in the program.
 
 use betty_schema::{
-    ALL, BATCHES, CLIPS, CURVATURES, Family, Given, METHODS, OPTIMIZERS, Opt, PRECISIONS, PROJECTIONS, Range, SOLVERS,
-    STARTS, TRANSFORMS,
+    ALL, BATCHES, CLIPS, CURVATURES, Family, Given, Holds, METHODS, OPTIMIZERS, Opt, PRECISIONS, PROJECTIONS, Range,
+    SOLVERS, STARTS, TRANSFORMS, field,
 };
 use proc_macro2::{Literal, Span, TokenStream};
-use quote::{format_ident, quote, quote_spanned};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
+use syn::LitBool;
 use syn::ext::IdentExt;
-use syn::{LitBool, LitInt};
 
 use super::Names;
-use crate::ast::{Call, Header, Level, Value, ValueKind};
+use super::constant::{checked, checked_count};
+use crate::ast::{Call, Count, Header, Level, Value, ValueKind};
 
 pub(super) fn expand(header: &Header, names: &Names, levels: &[Level]) -> TokenStream {
     let vis = &header.vis;
@@ -56,11 +57,11 @@ pub(super) fn expand(header: &Header, names: &Names, levels: &[Level]) -> TokenS
 }
 
 fn level_config(level: &Level) -> TokenStream {
-    let unroll = count(level.unroll.as_ref(), 1);
-    let warmup = count(level.warmup.as_ref(), 0);
-    let accumulate = count(level.accumulate.as_ref(), 1);
-    let tasks = count(level.tasks.as_ref(), 1);
-    let rounds = count(level.rounds.as_ref(), 1);
+    let unroll = count("unroll", level.unroll.as_ref());
+    let warmup = count("warmup", level.warmup.as_ref());
+    let accumulate = count("accumulate", level.accumulate.as_ref());
+    let tasks = count("tasks", level.tasks.as_ref());
+    let rounds = count("rounds", level.rounds.as_ref());
     let vectorize = level.vectorize.as_ref().is_some_and(LitBool::value);
     let start = start(level.start.as_ref());
     let optimizer = choice(level.optimizer.as_ref(), &OPTIMIZERS);
@@ -108,10 +109,14 @@ fn paths(paths: &[String]) -> TokenStream {
     quote!(::std::vec::Vec::from([#(::std::string::String::from(#paths)),*]))
 }
 
-fn count(literal: Option<&LitInt>, default: usize) -> Literal {
-    literal
-        .and_then(|literal| literal.base10_parse().ok())
-        .map_or_else(|| Literal::usize_unsuffixed(default), Literal::usize_unsuffixed)
+/// The number in a field, or the one that holds where none is given.
+fn count(name: &str, number: Option<&Count>) -> TokenStream {
+    let Some(Holds::Number(range, absent)) = field(name).map(|field| field.holds) else { return quote!(1) };
+    if let Some(Count::Constant(expression)) = number {
+        return checked_count(range, expression, &format!("`{name}`"));
+    }
+    let known = number.and_then(Count::known).and_then(|count| usize::try_from(count).ok());
+    Literal::usize_unsuffixed(known.unwrap_or(absent)).to_token_stream()
 }
 
 /// One variant of a config enum with all its options. A name or an option that was rejected gets a stand-in: the
@@ -122,12 +127,12 @@ fn choice(call: Option<&Call>, family: &Family) -> TokenStream {
         return TokenStream::new();
     };
     let (variant, config) = (format_ident!("{}", row.variant), format_ident!("{}", row.config()));
-    let learnable = family.learnable;
+    let (learnable, owner) = (family.learnable, row.name);
     let family = format_ident!("{}", family.config);
     let fields = row.options.iter().map(|option| {
         let name = format_ident!("{}", option.name);
         let value = call
-            .and_then(|call| given(call, option))
+            .and_then(|call| given(owner, call, option))
             .or_else(|| option.default.and_then(|text| literal(option.range, text)))
             .unwrap_or_else(|| quote!(1.0));
         if !(learnable && option.range.is_learnable()) {
@@ -143,8 +148,16 @@ fn choice(call: Option<&Call>, family: &Family) -> TokenStream {
     }
 }
 
-fn given(call: &Call, option: &Opt) -> Option<TokenStream> {
-    literal(option.range, &text(&call.setting(option.name)?.value)?)
+fn given(owner: &str, call: &Call, option: &Opt) -> Option<TokenStream> {
+    value_in(option.range, &call.setting(option.name)?.value, || format!("`{}` of `{owner}`", option.name))
+}
+
+/// A value in a range, which `what` is called; `None` if it does not lie there.
+fn value_in(range: Range, value: &Value, what: impl FnOnce() -> String) -> Option<TokenStream> {
+    match &value.kind {
+        ValueKind::Constant => Some(checked(range, &value.tokens, &what())),
+        _ => literal(range, &text(value)?),
+    }
 }
 
 /// A number that a level learns.
@@ -167,7 +180,7 @@ fn text(value: &Value) -> Option<String> {
         ValueKind::Integer(text) | ValueKind::Float(text) => Some(text.clone()),
         ValueKind::Word(word) => Some(word.to_string()),
         ValueKind::Flag(flag) => Some(flag.to_string()),
-        ValueKind::Parameters { .. } | ValueKind::Other => None,
+        ValueKind::Constant | ValueKind::Parameters { .. } | ValueKind::Other => None,
     }
 }
 
@@ -223,6 +236,6 @@ fn precision(call: &Call) -> Option<TokenStream> {
 
 fn clip(call: &Call) -> Option<TokenStream> {
     let variant = format_ident!("{}", CLIPS.find(&call.name.to_string())?.variant);
-    let limit = literal(Range::Positive, &text(&call.settings.first()?.value)?)?;
+    let limit = value_in(Range::Positive, &call.settings.first()?.value, || format!("the limit of `{}`", call.name))?;
     Some(quote!(::betty_runtime::Clip::#variant(#limit)))
 }

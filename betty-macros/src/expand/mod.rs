@@ -1,6 +1,7 @@
 //! The generated items: the program, its data, its config, and the runtime's `Multilevel` over them.
 
 mod config;
+mod constant;
 mod loss;
 mod schedule;
 

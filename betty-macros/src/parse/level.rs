@@ -7,9 +7,10 @@ use syn::parse::ParseStream;
 use syn::punctuated::Punctuated;
 use syn::{Attribute, ExprPath, Ident, LitBool, LitInt, Result, Token, Type, braced, bracketed, token};
 
+use super::constant::is_constant;
 use super::keyword;
 use super::value::{call, rest_of_setting, rest_of_value, skip_value, starts_field};
-use crate::ast::Level;
+use crate::ast::{Count, Level};
 use crate::report::Report;
 
 /// Reads a level; `Err` only where its header is broken, so that nothing of it is known.
@@ -188,13 +189,15 @@ fn parts(field: &Field, input: ParseStream<'_>, report: &mut Report) -> Result<V
     Ok(parts)
 }
 
-fn integer(input: ParseStream<'_>) -> Result<LitInt> {
+fn integer(input: ParseStream<'_>) -> Result<Count> {
     let value = rest_of_value(input)?;
-    syn::parse2(value.clone())
-        .ok()
-        // syn takes the sign of a number for a part of it.
-        .filter(|literal: &LitInt| !literal.base10_digits().starts_with('-'))
-        .ok_or_else(|| syn::Error::new_spanned(value, "expected integer literal"))
+    let literal = syn::parse2(value.clone()).ok();
+    // syn takes the sign of a number for a part of it.
+    match literal.filter(|literal: &LitInt| !literal.base10_digits().starts_with('-')) {
+        Some(literal) => Ok(Count::Literal(literal)),
+        None if is_constant(&value) => Ok(Count::Constant(value)),
+        None => Err(syn::Error::new_spanned(value, "expected integer literal")),
+    }
 }
 
 fn flag(input: ParseStream<'_>) -> Result<LitBool> {

@@ -1,5 +1,6 @@
 //! Tokens to [`ast`](crate::ast): reads as much as it can, reports the rest, and goes on behind it.
 
+mod constant;
 mod level;
 mod value;
 

@@ -7,6 +7,7 @@ use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream};
 use syn::{Expr, Ident, Lit, Member, Result, Token, parenthesized, token};
 
+use super::constant::is_constant;
 use super::skip_one;
 use crate::ast::{Call, Setting, Value, ValueKind};
 use crate::report::Report;
@@ -54,7 +55,12 @@ fn setting(input: ParseStream<'_>) -> Result<Setting> {
     }
     let tokens = rest_of_setting(input);
     let kind = syn::parse2::<Kind>(tokens.clone()).ok().map(|kind| kind.0);
-    let kind = kind.or_else(|| parameters(&tokens)).unwrap_or(ValueKind::Other);
+    let kind = match kind {
+        Some(ValueKind::Word(_)) if is_constant(&tokens) => ValueKind::Constant,
+        Some(kind) => kind,
+        None if is_constant(&tokens) => ValueKind::Constant,
+        None => parameters(&tokens).unwrap_or(ValueKind::Other),
+    };
     Ok(Setting { name, value: Value { tokens, kind } })
 }
 

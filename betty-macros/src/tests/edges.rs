@@ -215,10 +215,17 @@ fn no_upper_anywhere() {
 }
 
 #[test]
-fn fewer_than_two_levels() {
-    let text = "`P` needs at least two levels, one above the other";
-    check_err(text, "struct >>>P<<<; level a: M { .. }");
-    check_err(text, "struct >>>P<<<;");
+fn a_level_by_itself_is_plain_training() {
+    check_ok("struct P; level a: M { accumulate: 2, clip: norm(1.0), .. }");
+    check_err("`P` needs at least one level", "struct >>>P<<<;");
+    check_err(
+        "no hypergradient passes through `a`, so its `hypergradient` is never used",
+        "struct P; level a: M { hypergradient: >>>cg<<<, .. }",
+    );
+    check_err(
+        "no level is solved after `a`, so its `unroll` is never used",
+        "struct P; level a: M { unroll: >>>5<<<, .. }",
+    );
 }
 
 #[test]

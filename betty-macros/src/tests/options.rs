@@ -64,9 +64,27 @@ fn option_out_of_range() {
 }
 
 #[test]
+fn numbers_may_be_constants() {
+    for value in
+        ["LR", "2.0 * 0.1", "-LOW", "defaults::LR", "STEPS as f64 / 2.0", "(LR)", "crate::defaults::lr() * 2.0"]
+    {
+        check_ok(&format!(
+            "struct P; level a: M {{ batch: B, loss: f, optimizer: sgd(lr = {value}), clip: norm({value}) }}"
+        ));
+    }
+    check_ok(
+        "struct P;
+         level a: M { lower: [b], warmup: LATE, accumulate: 2 * TWO, tasks: TASKS, rounds: ROUNDS, .. }
+         level b: M { upper: [a], unroll: STEPS, hypergradient: unrolled(truncate = STEPS / 2, memory = KEPT), .. }",
+    );
+    // What small letters name is a level.
+    check_err("no level named `rate`", "struct P; level a: M { batch: B, loss: f, optimizer: sgd(lr = >>>rate<<<) }");
+}
+
+#[test]
 fn option_of_the_wrong_kind() {
     let text = "`iterations` of `cg` must be an integer greater than zero";
-    for value in ["1.5", "many", "\"10\"", "2 * 5", "-3", "true"] {
+    for value in ["1.5", "many", "\"10\"", "2 * many", "-3", "true"] {
         check_method(text, &format!("cg(iterations = >>>{value}<<<)"));
     }
     for value in ["-1", "1.5", "18446744073709551616"] {

@@ -1,0 +1,45 @@
+//! Numbers that are expressions of constants: evaluated by the compiler, and held against their ranges there.
+
+use betty_schema::Range;
+use proc_macro2::{Span, TokenStream};
+use quote::quote_spanned;
+
+use super::at;
+
+/// The value of an expression in a range; what lies outside is an error at the expression. `what` is what it is called.
+pub(super) fn checked(range: Range, expression: &TokenStream, what: &str) -> TokenStream {
+    evaluated(range, expression, what, quote_spanned!(Span::mixed_site()=> u64))
+}
+
+/// The same for a field, whose numbers are all counts.
+pub(super) fn checked_count(range: Range, expression: &TokenStream, what: &str) -> TokenStream {
+    evaluated(range, expression, what, quote_spanned!(Span::mixed_site()=> usize))
+}
+
+/// `natural` is the type of numbers that may be zero.
+fn evaluated(range: Range, expression: &TokenStream, what: &str, natural: TokenStream) -> TokenStream {
+    let site = Span::mixed_site();
+    let value = quote_spanned!(site=> VALUE);
+    let (of, holds) = match range {
+        Range::Count | Range::CountOrAll => {
+            (quote_spanned!(site=> usize), quote_spanned!(site=> 0 < #value && #value <= u32::MAX as usize))
+        }
+        Range::Natural => (natural, quote_spanned!(site=> true)),
+        Range::Number => (quote_spanned!(site=> f64), quote_spanned!(site=> #value.is_finite())),
+        Range::Positive => (quote_spanned!(site=> f64), quote_spanned!(site=> 0.0 < #value && #value.is_finite())),
+        Range::NonNegative => (quote_spanned!(site=> f64), quote_spanned!(site=> 0.0 <= #value && #value.is_finite())),
+        Range::Fraction => (quote_spanned!(site=> f64), quote_spanned!(site=> 0.0 <= #value && #value < 1.0)),
+        Range::Flag | Range::Batch => (quote_spanned!(site=> bool), quote_spanned!(site=> true)),
+    };
+    let text = format!("{what} must be {}", range.describe());
+    let check = quote_spanned!(at(expression)=> const _: () = ::core::assert!(#holds, #text););
+    let whole = quote_spanned!(site=> {
+        const VALUE: #of = #expression;
+        #check
+        VALUE
+    });
+    match range {
+        Range::CountOrAll => quote_spanned!(site=> ::core::option::Option::Some(#whole)),
+        _ => whole,
+    }
+}

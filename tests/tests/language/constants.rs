@@ -1,0 +1,79 @@
+//! Numbers that are expressions of constants.
+
+use betty_runtime::{
+    Clip, Engine, EngineError, HypergradientConfig, Multilevel, OptimizerConfig, ProgramConfig, Stream, multilevel,
+};
+use betty_tests::vectors::{parameter, tensor};
+use burn::module::Param;
+use burn::tensor::Tensor;
+
+type Vector = Param<Tensor<1>>;
+
+/// A module of numbers, as programs have them.
+mod defaults {
+    pub(super) const LR: f64 = 0.5;
+    pub(super) const STEPS: usize = 6;
+
+    pub(super) const fn half(number: f64) -> f64 {
+        number / 2.0
+    }
+}
+
+const LIMIT: f64 = 3.0;
+const LATE: usize = 2;
+
+multilevel! {
+    struct Constant;
+
+    level lambda: Vector {
+        lower: [x],
+        batch: Tensor<1>,
+        loss: judge,
+        optimizer: sgd(lr = 2.0 * 0.1, momentum = defaults::half(defaults::LR), nesterov = true),
+        warmup: LATE,
+        accumulate: 1 + 1,
+        clip: norm(LIMIT),
+        project: clamp(low = -LIMIT, high = LIMIT),
+    }
+
+    level x: Vector {
+        upper: [lambda],
+        batch: Tensor<1>,
+        loss: fit,
+        optimizer: sgd(lr = defaults::LR),
+        unroll: defaults::STEPS,
+        hypergradient: unrolled(truncate = defaults::STEPS / 2),
+    }
+}
+
+fn fit(x: &Vector, lambda: &Vector, batch: Tensor<1>) -> Tensor<1> {
+    (x.val() - lambda.val() * batch).square().sum()
+}
+
+fn judge(_lambda: &Vector, x: &Vector, batch: Tensor<1>) -> Tensor<1> {
+    (x.val() - batch).square().sum()
+}
+
+#[test]
+fn they_are_the_numbers_of_the_program() {
+    let config = ConstantConfig::default();
+    assert!(config.validate(&Constant::SCHEDULE).is_ok());
+    let lambda = &config.lambda;
+    let OptimizerConfig::Sgd(sgd) = &lambda.optimizer else { panic!("{lambda:?}") };
+    assert_eq!((sgd.lr.fixed(), sgd.momentum.fixed(), sgd.nesterov), (Some(2.0 * 0.1), Some(0.25), true));
+    assert_eq!((lambda.warmup, lambda.accumulate, lambda.clip), (2, 2, Some(Clip::Norm(3.0))));
+    let Some(HypergradientConfig::Unrolled(unrolled)) = &config.x.hypergradient else { panic!("{:?}", config.x) };
+    assert_eq!((config.x.unroll, unrolled.truncate), (6, Some(3)));
+}
+
+/// What numbers mean beside each other is found when the engine is made, as for numbers of a config.
+#[test]
+fn they_are_held_against_each_other_where_an_engine_is_made() {
+    let data = || ConstantData { lambda: Stream::constant(tensor(&[1.0])), x: Stream::constant(tensor(&[1.0])) };
+    let problem = || Constant { lambda: parameter(&[0.5]), x: parameter(&[0.0]) };
+    assert!(Engine::new(problem(), data(), ConstantConfig::default()).is_ok());
+    let mut config = ConstantConfig::default();
+    config.x.unroll = 2;
+    let error = Engine::new(problem(), data(), config).err().expect("more steps are differentiated than are taken");
+    assert!(matches!(error, EngineError::Config(_)), "{error}");
+}

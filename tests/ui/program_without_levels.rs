@@ -1,0 +1,7 @@
+use betty_runtime::multilevel;
+
+multilevel! {
+    struct Program;
+}
+
+fn main() {}
