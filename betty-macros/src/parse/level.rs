@@ -5,7 +5,7 @@ use proc_macro2::TokenStream;
 use syn::ext::IdentExt;
 use syn::parse::ParseStream;
 use syn::punctuated::Punctuated;
-use syn::{Attribute, ExprPath, Ident, LitBool, LitInt, Result, Token, Type, braced, bracketed, token};
+use syn::{Attribute, Expr, ExprPath, Ident, LitBool, LitInt, Result, Token, Type, braced, bracketed, token};
 
 use super::constant::is_constant;
 use super::keyword;
@@ -206,6 +206,13 @@ fn flag(input: ParseStream<'_>) -> Result<LitBool> {
 }
 
 fn path(input: ParseStream<'_>) -> Result<ExprPath> {
+    // Its parameters look like fields, so a closure is read as a whole.
+    if input.peek(Token![|]) || input.peek(Token![||]) || input.peek(Token![move]) {
+        let closure: Expr = input.parse()?;
+        let message = "`loss` takes the path of a function, which captures nothing, so that it can be recorded once; write the \
+                       closure as a `fn` and its name here: `loss: my_loss`";
+        return Err(syn::Error::new_spanned(closure, message));
+    }
     let value = rest_of_value(input)?;
     let expected = "`loss` takes the path of a function: `loss: my_loss`";
     syn::parse2(value.clone()).map_err(|_| syn::Error::new_spanned(value, expected))
