@@ -74,6 +74,7 @@ fn they_are_held_against_each_other_where_an_engine_is_made() {
     assert!(Engine::new(problem(), data(), ConstantConfig::default()).is_ok());
     let mut config = ConstantConfig::default();
     config.x.unroll = 2;
-    let error = Engine::new(problem(), data(), config).err().expect("more steps are differentiated than are taken");
+    let error =
+        Engine::new(problem(), data(), config).map(drop).expect_err("more steps are differentiated than are taken");
     assert!(matches!(error, EngineError::Config(_)), "{error}");
 }
