@@ -6,7 +6,7 @@ use super::data::seed_of;
 use super::multilevel::Multilevel;
 use super::run::Run;
 use super::train::Engine;
-use crate::checkpoint::{Archive, Checkpoint, OfRun, RunState, ValidationState, outline_of};
+use crate::checkpoint::{Archive, Checkpoint, OfRun, RunState, outline_of};
 use crate::error::{CheckpointError, EngineError};
 use crate::program::{Program, Seeded};
 
@@ -27,7 +27,7 @@ impl<P: Multilevel> Engine<P> {
     /// # Errors
     /// [`CheckpointError`] when a tensor cannot be copied from its device, or is quantized.
     pub fn checkpoint(&self) -> Result<Checkpoint, CheckpointError> {
-        self.run.checkpoint(self.validation.as_ref().map(|validation| validation.borrow().state()))
+        self.run.checkpoint()
     }
 
     /// Goes on from a checkpoint. On the CPU, with the same numbers and the same data, the run continues bit for bit.
@@ -63,7 +63,7 @@ impl<P: Multilevel> Engine<P> {
 
 impl Run {
     /// Where the run stands.
-    fn checkpoint(&self, validation: Option<ValidationState>) -> Result<Checkpoint, CheckpointError> {
+    pub(super) fn checkpoint(&self) -> Result<Checkpoint, CheckpointError> {
         let Program { schedule, levels, .. } = &self.program;
         let mut archive = Archive::default();
         let mut states = Vec::with_capacity(levels.len());
@@ -80,7 +80,7 @@ impl Run {
             program: schedule.name.into(),
             seed: self.data.seed,
             iterations: self.iterations,
-            validation,
+            validation: self.validation.as_ref().map(|state| state()),
             levels: states,
         };
         archive.state = serde_json::to_string(&state)

@@ -3,6 +3,7 @@
 use std::any::Any;
 
 use super::multilevel::Multilevel;
+use super::run::Run;
 use crate::program::{Level, LossFunctions};
 
 /// A program.
@@ -20,17 +21,17 @@ impl<P: Multilevel> Host for P {
     }
 }
 
-/// The program where a run stands now, for whoever wants to look at it.
+/// Where a run stands now, for whoever wants to look at it.
 pub(super) struct Present<'a> {
     host: &'a mut dyn Host,
-    levels: &'a [Level],
-    /// Whether somebody did: the modules hold what the levels held then.
+    pub(super) run: &'a Run,
+    /// Whether somebody looked at the program: the modules hold what the levels held then.
     pub(super) was_seen: bool,
 }
 
 impl<'a> Present<'a> {
-    pub(super) fn new(host: &'a mut dyn Host, levels: &'a [Level]) -> Self {
-        Present { host, levels, was_seen: false }
+    pub(super) fn new(host: &'a mut dyn Host, run: &'a Run) -> Self {
+        Present { host, run, was_seen: false }
     }
 }
 
@@ -43,6 +44,6 @@ pub(super) trait Look {
 impl Look for Present<'_> {
     fn program(&mut self) -> &dyn Any {
         self.was_seen = true;
-        self.host.at(self.levels)
+        self.host.at(&self.run.program.levels)
     }
 }

@@ -75,7 +75,10 @@ impl<P: Multilevel> Engine<P> {
             self.show_progress(until - first);
         }
         while self.run.iterations < until && !stopped_early && !interrupted {
-            self.advance().iterate()?;
+            self.run.within_iteration = true;
+            let iterated = self.advance().iterate();
+            self.run.within_iteration = false;
+            iterated?;
             self.run.iterations += 1;
             self.emit(&Event::Iteration { iteration: self.run.iterations });
             if let Some(error) = self.run.watch.error.take() {

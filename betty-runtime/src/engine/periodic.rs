@@ -7,6 +7,7 @@ use super::event::Event;
 use super::multilevel::Multilevel;
 use super::saves::Saves;
 use super::train::Engine;
+use super::watch::{Answer, Listener};
 use crate::checkpoint::Checkpoint;
 use crate::error::{CheckpointError, EngineError};
 use crate::file;
@@ -18,6 +19,7 @@ impl<P: Multilevel> Engine<P> {
     /// is an [`Event::SaveFailed`]: the run goes on, the file keeps the last checkpoint, and soon it is tried again.
     #[must_use]
     pub fn save_every(mut self, every: u64, file: impl Into<PathBuf>) -> Self {
+        self.run.watch.saver = Some(saver());
         self.saves = Some(Saves { every: every.max(1), file: file.into(), checked: false, retry: None });
         self
     }
@@ -54,8 +56,8 @@ impl<P: Multilevel> Engine<P> {
             _ => return Ok(()),
         };
         self.emit(&Event::Saving { iteration, file: &file });
-        let saved = self.checkpoint().and_then(|checkpoint| checkpoint.save(&file));
-        let Some(saves) = &mut self.saves else { return Ok(()) };
+        let saved = self.run.watch.saved.take();
+        let (Some(saves), Some(saved)) = (&mut self.saves, saved) else { return Ok(()) };
         match saved {
             Ok(()) => saves.retry = None,
             Err(reason) if last => return Err(reason.into()),
@@ -66,4 +68,13 @@ impl<P: Multilevel> Engine<P> {
         }
         Ok(())
     }
+}
+
+/// The observer that writes a checkpoint when everybody else has been told that one is about to be written.
+fn saver() -> Listener {
+    Box::new(|event, present| {
+        let Event::Saving { file, .. } = event else { return Answer::default() };
+        let saved = present.run.checkpoint().and_then(|checkpoint| checkpoint.save(file));
+        Answer { saved: Some(saved), ..Answer::default() }
+    })
 }

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use super::data::Data;
 use super::event::Event;
-use super::host::Host;
+use super::host::{Host, Present};
 use super::report::LevelReport;
 use super::watch::Watch;
+use crate::checkpoint::ValidationState;
 use crate::config::{HypergradientConfig, LowerBatch};
 use crate::error::EngineError;
 use crate::hypergradient::SolveReport;
@@ -21,6 +22,10 @@ pub(super) struct Run {
     /// Which levels take steps that are undone after the coming step of a level above.
     pub(super) looks_ahead: Vec<bool>,
     pub(super) iterations: u64,
+    /// Whether one is in hand.
+    pub(super) within_iteration: bool,
+    /// Where validation stands, if there is one.
+    pub(super) validation: Option<Box<dyn Fn() -> ValidationState>>,
     /// The last loss of each level since somebody asked to note them.
     pub(super) losses: Vec<Option<f64>>,
     /// Whether the modules hold older values than the levels.
@@ -46,6 +51,8 @@ impl Run {
             watch: Watch::new(count),
             looks_ahead: vec![false; count],
             iterations: 0,
+            within_iteration: false,
+            validation: None,
             losses: vec![None; count],
             stale: false,
         }
@@ -98,7 +105,9 @@ impl Run {
 
     /// Tells everybody what happened.
     pub(super) fn emit(&mut self, host: &mut dyn Host, event: &Event<'_>) {
-        self.stale |= self.watch.emit(event, host, &self.program.levels);
+        let mut watch = std::mem::take(&mut self.watch);
+        self.stale |= watch.emit(event, Present::new(host, self));
+        self.watch = watch;
     }
 
     /// What the run has done to each level.

@@ -103,6 +103,8 @@ impl<P: Multilevel> Engine<P> {
     #[must_use]
     pub fn validate(mut self, validation: Validation<P>) -> Self {
         let validation = Rc::new(RefCell::new(validation));
+        let seen = Rc::clone(&validation);
+        self.run.validation = Some(Box::new(move || seen.borrow().state()));
         self.run.watch.validation = Some(listener(Rc::clone(&validation)));
         self.validation = Some(validation);
         self

@@ -1,15 +1,13 @@
 //! Who is told what happens in a run.
 
-use std::collections::BTreeMap;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::event::Event;
-use super::host::{Host, Present};
+use super::host::Present;
 use super::log::log;
 use super::usual::Usual;
-use crate::error::EngineError;
+use crate::error::{CheckpointError, EngineError};
 use crate::panic::{Panic, caught};
-use crate::program::Level;
 
 /// What somebody who was told something answers.
 #[derive(Default)]
@@ -20,6 +18,8 @@ pub(super) struct Answer {
     pub(super) tell: Option<Event<'static>>,
     /// To end the run at once, with an error.
     pub(super) error: Option<EngineError>,
+    /// Whether a checkpoint could be written.
+    pub(super) saved: Option<Result<(), CheckpointError>>,
 }
 
 /// Why a run shall end.
@@ -34,16 +34,20 @@ pub(super) enum Stop {
 pub(super) type Listener = Box<dyn FnMut(&Event<'_>, &mut Present<'_>) -> Answer>;
 
 /// The observers of a run, and what is known for their sake.
+#[derive(Default)]
 pub(super) struct Watch {
     /// Those that the user has made.
     pub(super) observers: Vec<Listener>,
-    /// Validation, and what shows the progress of the run in hand.
+    /// Validation, what shows the progress of the run in hand, and what saves.
     pub(super) validation: Option<Listener>,
     pub(super) progress: Option<Listener>,
+    pub(super) saver: Option<Listener>,
     /// What the first observer said that panicked, until the run reports it.
     pub(super) panic: Option<Panic>,
     /// The first error, until the run reports it.
     pub(super) error: Option<EngineError>,
+    /// What became of the last checkpoint.
+    pub(super) saved: Option<Result<(), CheckpointError>>,
     /// Whether validation ends the run, and why the first observer that does so ends it.
     pub(super) is_over: bool,
     pub(super) reason: Option<String>,
@@ -55,17 +59,7 @@ pub(super) struct Watch {
 
 impl Watch {
     pub(super) fn new(levels: usize) -> Self {
-        Watch {
-            observers: Vec::new(),
-            validation: None,
-            progress: None,
-            panic: None,
-            error: None,
-            is_over: false,
-            reason: None,
-            usual: vec![Usual::default(); levels],
-            residuals: BTreeMap::new(),
-        }
+        Watch { usual: vec![Usual::default(); levels], ..Watch::default() }
     }
 
     /// Forgets what was answered before a run.
@@ -76,8 +70,7 @@ impl Watch {
     /// Tells everybody, and then what was answered to that. Answers whether somebody looked at the program.
     ///
     /// A panic of an observer is an error of the run, once the iteration is whole.
-    pub(super) fn emit(&mut self, event: &Event<'_>, host: &mut dyn Host, levels: &[Level]) -> bool {
-        let mut present = Present::new(host, levels);
+    pub(super) fn emit(&mut self, event: &Event<'_>, mut present: Present<'_>) -> bool {
         let mut answers = self.tell(event, &mut present);
         while let Some(answer) = answers.pop_front() {
             match answer.stop {
@@ -86,6 +79,7 @@ impl Watch {
                 None => {}
             }
             self.error = self.error.take().or(answer.error);
+            self.saved = answer.saved.or(self.saved.take());
             if let Some(event) = answer.tell {
                 answers.extend(self.tell(&event, &mut present));
             }
@@ -96,7 +90,9 @@ impl Watch {
     fn tell(&mut self, event: &Event<'_>, present: &mut Present<'_>) -> VecDeque<Answer> {
         log(event);
         let mut answers = VecDeque::new();
-        for listener in self.observers.iter_mut().chain(&mut self.validation).chain(&mut self.progress) {
+        let own = self.validation.iter_mut().chain(&mut self.progress).chain(&mut self.saver);
+        let observers = self.observers.iter_mut().chain(own);
+        for listener in observers {
             match caught(|| listener(event, present)) {
                 Ok(answer) => answers.push_back(answer),
                 Err(panic) => drop(self.panic.get_or_insert(panic)),

@@ -37,6 +37,11 @@ pub enum CheckpointError {
         /// The tensor's name.
         tensor: String,
     },
+    /// A checkpoint was asked for while an iteration is in hand.
+    #[error(
+        "a checkpoint holds whole iterations, and one is in hand: take it at `Event::Iteration` or `Event::Validation`"
+    )]
+    WithinIteration,
     /// A file was read but refused.
     #[error("`{}` cannot be resumed from: {reason}", file.display())]
     InFile {

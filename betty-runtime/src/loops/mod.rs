@@ -264,7 +264,7 @@ impl<P: Multilevel> Hypergradient<P> {
         });
         let answer = self.lent.program.outcome(k, asked);
         for news in std::mem::take(&mut self.lent.program.losses.news) {
-            tell(&news, &self.lent.program.levels, log);
+            tell(&news, &P::SCHEDULE.levels.iter().map(|spec| spec.name).collect::<Vec<_>>(), log);
         }
         self.lent.give_back();
         match &answer {

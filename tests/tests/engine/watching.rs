@@ -4,7 +4,9 @@ use std::cell::{Cell, RefCell};
 use std::ops::ControlFlow;
 use std::rc::Rc;
 
-use betty_runtime::{Checkpoint, Current, Engine, EngineError, Event, Goal, StreamPosition, Validation};
+use betty_runtime::{
+    Checkpoint, CheckpointError, Current, Engine, EngineError, Event, Goal, StreamPosition, Validation,
+};
 
 use crate::problem::{Cleaning, engine, first_weight, logits};
 
@@ -145,4 +147,47 @@ fn an_observer_that_panics_while_it_looks_ends_the_run_with_an_error() {
     );
     assert_eq!(engine.iterations(), 2);
     engine.run(1).unwrap();
+}
+
+#[test]
+fn an_observer_saves_what_was_best() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("best.safetensors");
+    let best = file.clone();
+    // Best at the second call, in iteration 4.
+    let validation = || {
+        let mut calls = 0;
+        Validation::every(2, Goal::Max, move |_: &Cleaning| {
+            calls += 1;
+            Ok([1.0, 3.0, 2.0, 0.0][calls - 1])
+        })
+    };
+    let mut whole = engine(0.3).validate(validation()).watch(move |event, program| match event {
+        Event::Validation { best: true, .. } => program.checkpoint().unwrap().save(&best).unwrap(),
+        Event::Step { .. } | Event::Hypergradient { .. } => {
+            let refused = program.checkpoint().err();
+            assert!(matches!(refused, Some(CheckpointError::WithinIteration)), "{event:?}");
+        }
+        _ => {}
+    });
+    whole.run_until(5).unwrap();
+    let saved = Checkpoint::open(&file).unwrap();
+    assert_eq!(saved.iterations(), 4);
+    let mut resumed = engine(0.3).validate(validation());
+    resumed.resume(&saved, StreamPosition::Start).unwrap();
+    let report = resumed.run_until(5).unwrap();
+    assert_eq!(report.best, Some((4, 3.0)));
+    assert_eq!(everything(&mut resumed), everything(&mut whole));
+    // Between iterations, a question is no obstacle.
+    let asked = Rc::new(Cell::new(false));
+    let set = Rc::clone(&asked);
+    let mut asking = engine(0.0).watch(move |event, program| {
+        if let Event::Hypergradient { .. } = event {
+            set.set(program.checkpoint().is_ok());
+        }
+    });
+    asking.run(1).unwrap();
+    assert!(!asked.get());
+    asking.gradient("weights").unwrap();
+    assert!(asked.get());
 }
