@@ -1,6 +1,6 @@
 //! The ways to solve everything below a level at once.
 
-use crate::range::Range::{Count, NonNegative};
+use crate::range::Range::{Count, Flag, NonNegative};
 use crate::table::{Family, Opt, Row, Seen, Way};
 
 /// How the system of everything below a level is solved.
@@ -16,10 +16,10 @@ pub static SOLVERS: Family = Family {
         name: "joint",
         variant: "Joint",
         title: "One loop for all levels",
-        formula: "the conditions of all levels below as one system: by minimal residuals on the Hessian of one Lagrangian where \
-                  that is possible, by generalised minimal residuals elsewhere",
+        formula: "the conditions of all levels below as one system Jᵀm = v: by generalised minimal residuals, or without `prepare` \
+                  by minimal residuals on the Hessian of one Lagrangian where that is possible",
         about: "Exact as the nested solves are, with iterations that do not multiply from level to level. Of the methods of the \
-                levels below it uses damping and batch.",
+                levels below, only damping and batch change the answer.",
         way: Way::System,
         options: &[
             Opt::new(
@@ -32,10 +32,17 @@ pub static SOLVERS: Family = Family {
                 "restart",
                 Count,
                 "50",
-                "the most vectors kept of a part that is not symmetric, each of the size of all its unknowns",
+                "the most vectors kept of a part, each of the size of all its unknowns, and as many prepared ones",
             ),
             Opt::new("tolerance", NonNegative, "1e-10", "stops a part once ‖v − Jᵀm‖ ≤ tolerance·‖v‖")
                 .seen(Seen::Nothing),
+            Opt::new(
+                "prepare",
+                Flag,
+                "true",
+                "whether in each iteration the method of every level first solves the level's own part, which \
+                 ill-conditioned levels need",
+            ),
         ],
     }],
 };

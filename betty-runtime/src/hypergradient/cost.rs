@@ -2,7 +2,7 @@
 
 use super::best_response::Stationary;
 use super::parts::Part;
-use super::{Joint, Response};
+use super::{Direction, Joint, Response};
 use crate::derivatives::Variable;
 use crate::execute::Cost;
 use crate::graph::GraphError;
@@ -42,27 +42,66 @@ impl Response {
             let behind: Vec<Variable> = open.iter().flat_map(|&level| self.variables(level)).collect();
             let Joint { iterations, restart, .. } = joint;
             let mut each = Tally::default();
-            let (products, reads) = match self.uppermost(&levels).filter(|_| joint.at_one_point) {
-                Some(level) => {
-                    self.count(level, Some(&unknowns), &unknowns, &mut each)?;
-                    (iterations, 2.0 * iterations as f64 + 2.0)
-                }
-                None => {
-                    for &level in &levels {
-                        self.count(level, None, &unknowns, &mut each)?;
-                    }
-                    (iterations + iterations.div_ceil(restart), (iterations * (restart.min(iterations) + 2)) as f64)
-                }
+            let uppermost = self.uppermost(&levels).filter(|_| joint.at_one_point);
+            match uppermost {
+                Some(level) => self.count(level, Some(&unknowns), &unknowns, &mut each)?,
+                None => levels.iter().try_for_each(|&level| self.count(level, None, &unknowns, &mut each))?,
+            }
+            let mut prepared = Tally::default();
+            if joint.prepared {
+                self.count_preparation(&levels, Direction::Adjoint, &mut prepared)?;
+            }
+            let (products, reads) = match uppermost {
+                Some(_) if !joint.prepared => (iterations, 2.0 * iterations as f64 + 2.0),
+                _ => (iterations + iterations.div_ceil(restart), (iterations * (restart.min(iterations) + 2)) as f64),
             };
             let mut sent = Tally::default();
             for &level in &levels {
                 self.count(level, None, &behind, &mut sent)?;
                 self.count(level, None, &[above], &mut sent)?;
             }
-            let cost = each.cost * products as f64 + sent.cost;
-            costs.push(PartCost { levels, products, cost, reads, peak: each.peak.max(sent.peak) });
+            let cost = each.cost * products as f64 + prepared.cost * iterations as f64 + sent.cost;
+            let reads = reads + prepared.reads * iterations as f64;
+            let peak = each.peak.max(sent.peak).max(prepared.peak);
+            costs.push(PartCost { levels, products, cost, reads, peak });
         }
         Ok(costs)
+    }
+
+    /// Adds what prepares one iteration: the walk of [`eliminate`](Self::eliminate), with the budgets of the methods.
+    fn count_preparation(&self, levels: &[usize], direction: Direction, tally: &mut Tally) -> Result<(), GraphError> {
+        let Some((&level, lower)) = levels.split_last() else { return Ok(()) };
+        let Some(Stationary { own, below, method, .. }) = self.stops.get(&level) else { return Ok(()) };
+        let variable = Variable::Level(level);
+        let solved: Vec<Variable> = lower.iter().flat_map(|&level| self.variables(level)).collect();
+        let multipliers: Vec<Variable> = self.variables(level).skip(1).collect();
+        let all: Vec<Variable> = solved.iter().chain(&multipliers).copied().collect();
+        if !below.is_empty() {
+            self.count_preparation(below, direction.other(), tally)?;
+        }
+        if !lower.is_empty() {
+            self.count_preparation(lower, direction, tally)?;
+        }
+        match direction {
+            Direction::Adjoint => {
+                // What the multipliers do to the levels below, …
+                self.count(level, Some(&own[1..]), &solved, tally)?;
+                self.count(level, Some(&own[1..]), &[variable], tally)?;
+                // … and what both do to the level.
+                lower.iter().try_for_each(|&level| self.count(level, None, &[variable], tally))?;
+            }
+            Direction::Tangent => {
+                self.count(level, Some(&solved), &own[1..], tally)?;
+                self.count(level, Some(&all), &own[..1], tally)?;
+            }
+        }
+        let budget = method.budget(self.zeros(variable).len()).unwrap_or_default();
+        let mut product = Tally::default();
+        self.count(level, Some(&own[..1]), &own[..1], &mut product)?;
+        tally.cost += product.cost * budget.products as f64;
+        tally.peak = tally.peak.max(product.peak);
+        tally.reads += budget.reads;
+        Ok(())
     }
 
     /// Adds one product with the conditions of a level, along its own variables unless others are said.
@@ -92,4 +131,5 @@ impl Response {
 struct Tally {
     cost: Cost,
     peak: usize,
+    reads: f64,
 }

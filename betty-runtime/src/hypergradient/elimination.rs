@@ -25,6 +25,11 @@ impl Response {
         let mut b = right.only(|of| of == variable);
         b = b.plus(-1.0, self.apply(direction, &x, &[variable])?);
         let Some(b) = b.take(variable) else { return Ok(x) };
+        if solve == Solve::Preparing {
+            // The loop corrects what the level's answer does to those before it.
+            x.set(variable, self.own_part(level, &b)?);
+            return Ok(x);
+        }
         let pivot = self.pivot(level, lower, direction, &b, solve)?;
         x = x.plus(1.0, self.respond(level, lower, direction, Some(&pivot), &Blocks::default(), Solve::Nested)?);
         x.set(variable, pivot);
@@ -80,14 +85,14 @@ impl Response {
         match direction {
             // No level below knows this level's multipliers, so in the adjoint system they come first, …
             Direction::Adjoint => {
-                let rest = self.multipliers(level, direction, &given, right)?;
+                let rest = self.multipliers(level, direction, &given, right, solve)?;
                 let y = self.lower(lower, direction, &given.plus(1.0, rest.clone()), right, solve)?;
                 Ok(rest.plus(1.0, y))
             }
             // … and in the tangent system last.
             Direction::Tangent => {
                 let y = self.lower(lower, direction, &given, right, solve)?;
-                let rest = self.multipliers(level, direction, &given.plus(1.0, y.clone()), right)?;
+                let rest = self.multipliers(level, direction, &given.plus(1.0, y.clone()), right, solve)?;
                 Ok(rest.plus(1.0, y))
             }
         }
@@ -115,6 +120,7 @@ impl Response {
         direction: Direction,
         known: &Blocks,
         right: &Blocks,
+        solve: Solve,
     ) -> Result<Blocks, HypergradientError> {
         let stop = &self.stops[&level];
         let (below, own) = (Rc::clone(&stop.below), Rc::clone(&stop.own));
@@ -125,7 +131,7 @@ impl Response {
         if right.is_zero() {
             return Ok(right);
         }
-        let solution = self.eliminate(&below, direction.other(), &right.renamed(pairs()), Solve::Nested)?;
+        let solution = self.eliminate(&below, direction.other(), &right.renamed(pairs()), solve.within())?;
         Ok(solution.renamed(pairs().map(|(multiplier, variable)| (variable, multiplier))))
     }
 }

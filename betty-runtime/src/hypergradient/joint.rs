@@ -33,6 +33,10 @@
 //! a level does not answer to what it reads, the system is block triangular: its parts are solved one after the other
 //! (`parts.rs`), each symmetric or not by itself. Steps that are gone through are parts by themselves, and gone through once.
 //!
+//! **Conditioning.** `K` holds Hessians of lower levels in pairs, so it is about as ill-conditioned as their squares, and plain
+//! minimal residuals take iterations by that number. Prepared by the levels' own methods (`preparation.rs`), flexible
+//! generalised minimal residuals take a few for each level; products are formed by `K` all the same.
+//!
 //! **Damping** stands where the nested solves have it. There it is added to the pivot of each stop `r`, `δᵣ` at `θᵣ`; and
 //! multipliers solve a system of the other direction below their level, `−(∂F/∂Y)ᵀμ = …`, with the same pivots. So the damped
 //! system is `J + diag(d)` with
@@ -47,7 +51,7 @@ use super::layout::Layout;
 use super::{Blocks, Direction, HypergradientError, ProductError, Response};
 use crate::derivatives::Variable;
 use crate::execute::Vector;
-use crate::linalg::{GmresOptions, LinearOperator, MinresOptions, gmres, minres};
+use crate::linalg::{GmresOptions, LinearOperator, MinresOptions, flexible_gmres, gmres, minres};
 
 /// How everything below a level is solved together.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -58,13 +62,15 @@ pub struct Joint {
     pub restart: usize,
     /// Relative residual that is small enough.
     pub tolerance: f64,
+    /// Whether each iteration is prepared by the methods of the levels: see `preparation.rs`.
+    pub prepared: bool,
     /// Whether all levels are differentiated with the same parameters, so that one Lagrangian holds the conditions of others.
     pub at_one_point: bool,
 }
 
 impl Response {
     /// From now on, solves systems that are [asked for](Self::solve) part by part, all levels of a part in one loop. Methods
-    /// of the levels are left their damping and have to form exact products.
+    /// of the levels have to form exact products; of what they do, nothing but their damping changes the answer.
     pub fn solve_jointly(&mut self, joint: Joint) {
         self.joint = Some(joint);
     }
@@ -83,8 +89,10 @@ impl Response {
         let layout = self.layout(levels);
         let b = layout.join(&right);
         let Joint { iterations, restart, tolerance, .. } = joint;
-        let (solved, products) = match self.uppermost(levels).filter(|_| joint.at_one_point) {
-            Some(level) => {
+        let uppermost = self.uppermost(levels).filter(|_| joint.at_one_point);
+        let options = GmresOptions { iterations, restart, tolerance, damping: 0.0 };
+        let (solved, products) = match uppermost {
+            Some(level) if !joint.prepared => {
                 let options = MinresOptions { iterations, tolerance, damping: 0.0 };
                 let mut system = Repaired { response: self, level, layout, products: 0 };
                 let solved = minres(&mut system, &b, None, &options);
@@ -92,10 +100,18 @@ impl Response {
                 let unpaired = |z: &Vector| response.unpaired(level, layout.split(z));
                 (solved.map(|solution| (unpaired(&solution.x), solution.outcome)), products)
             }
-            None => {
-                let options = GmresOptions { iterations, restart, tolerance, damping: 0.0 };
-                let mut system = Whole { response: self, layout, direction: Direction::Adjoint, products: 0 };
-                let solved = gmres(&mut system, &b, None, &options);
+            _ => {
+                let direction = Direction::Adjoint;
+                let mut system = Whole { response: self, uppermost, layout, direction, products: 0 };
+                let prepare = |system: &mut Whole<'_>, v: &Vector| {
+                    let right = system.layout.split(v);
+                    let x = system.response.prepare(levels, &right).map_err(ProductError::below)?;
+                    Ok(system.layout.join(&x))
+                };
+                let solved = match joint.prepared {
+                    true => flexible_gmres(&mut system, prepare, &b, None, &options),
+                    false => gmres(&mut system, &b, None, &options),
+                };
                 (solved.map(|solution| (system.layout.split(&solution.x), solution.outcome)), system.products)
             }
         };
@@ -122,7 +138,7 @@ impl Response {
         direction: Direction,
     ) -> impl LinearOperator<Vector = Vector, Error = ProductError> {
         let layout = self.layout(levels);
-        Whole { response: self, layout, direction, products: 0 }
+        Whole { response: self, uppermost: None, layout, direction, products: 0 }
     }
 
     /// The same in the order in which it is symmetric, if the last of the levels stands above all others.
@@ -162,6 +178,39 @@ impl Response {
         self.variables(level).zip(self.stops[&level].own.iter().copied()).skip(1).collect()
     }
 
+    /// `(K + P·diag(d))·z` for the Lagrangian of `level`, `rows` being all variables of its part.
+    fn hessian(&mut self, level: usize, z: &Blocks, rows: &[Variable]) -> Result<Blocks, HypergradientError> {
+        let moving = rows.iter().filter_map(|&variable| Some((variable, z.get(variable)?))).collect();
+        let mut product: Blocks = self.product(level, moving, rows)?.into_iter().collect();
+        let mut damp = |row: Variable, column: Variable, damping: f64| {
+            if let Some(block) = z.get(column).filter(|_| damping != 0.0) {
+                product.add(row, damping, block.clone());
+            }
+        };
+        let own = Variable::Level(level);
+        damp(own, own, self.damping(own));
+        for (multiplier, variable) in self.pairs(level) {
+            let damping = -self.damping(variable);
+            damp(multiplier, variable, damping);
+            damp(variable, multiplier, damping);
+        }
+        Ok(product)
+    }
+
+    /// `P·x`: blocks of the system below and at `level`, as those of the re-paired one.
+    fn paired(&self, level: usize, mut x: Blocks) -> Blocks {
+        for (multiplier, variable) in self.pairs(level) {
+            let (of_multiplier, of_variable) = (x.take(multiplier), x.take(variable));
+            if let Some(block) = of_multiplier {
+                x.set(variable, block);
+            }
+            if let Some(block) = of_variable {
+                x.set(multiplier, block.scaled(-1.0));
+            }
+        }
+        x
+    }
+
     /// `Pᵀz`: blocks of the re-paired system below and at `level`, as those of the system.
     fn unpaired(&self, level: usize, mut z: Blocks) -> Blocks {
         for (multiplier, variable) in self.pairs(level) {
@@ -180,6 +229,8 @@ impl Response {
 /// The damped Jacobian of one part of the system, or its transpose.
 struct Whole<'r> {
     response: &'r mut Response,
+    /// The level whose Lagrangian has all conditions for derivatives, if the transpose shall be formed by that.
+    uppermost: Option<usize>,
     layout: Layout,
     direction: Direction,
     products: usize,
@@ -190,10 +241,14 @@ impl LinearOperator for Whole<'_> {
     type Error = ProductError;
 
     fn apply(&mut self, x: &Vector) -> Result<Vector, ProductError> {
-        let Whole { response, layout, direction, products } = self;
+        let Whole { response, uppermost, layout, direction, products } = self;
         *products += 1;
         let x = layout.split(x);
         let rows: Vec<Variable> = layout.variables().collect();
+        if let Some(level) = *uppermost {
+            let z = response.paired(level, x);
+            return Ok(layout.join(&response.hessian(level, &z, &rows).map_err(ProductError::below)?));
+        }
         let mut product = response.apply(*direction, &x, &rows).map_err(ProductError::below)?;
         for (variable, block) in x {
             let damping = response.damping(variable);
@@ -220,22 +275,7 @@ impl LinearOperator for Repaired<'_> {
     fn apply(&mut self, z: &Vector) -> Result<Vector, ProductError> {
         let Repaired { response, level, layout, products } = self;
         *products += 1;
-        let z = layout.split(z);
         let rows: Vec<Variable> = layout.variables().collect();
-        let moving = rows.iter().filter_map(|&variable| Some((variable, z.get(variable)?))).collect();
-        let mut product: Blocks =
-            response.product(*level, moving, &rows).map_err(ProductError::below)?.into_iter().collect();
-        let own = Variable::Level(*level);
-        let damped = response.pairs(*level).into_iter().flat_map(|(multiplier, variable)| {
-            let damping = -response.damping(variable);
-            [(multiplier, variable, damping), (variable, multiplier, damping)]
-        });
-        let damped: Vec<_> = damped.chain([(own, own, response.damping(own))]).collect();
-        for (row, column, damping) in damped {
-            if let Some(block) = z.get(column).filter(|_| damping != 0.0) {
-                product.add(row, damping, block.clone());
-            }
-        }
-        Ok(layout.join(&product))
+        Ok(layout.join(&response.hessian(*level, &layout.split(z), &rows).map_err(ProductError::below)?))
     }
 }

@@ -60,6 +60,7 @@ mod neumann;
 mod nystrom;
 mod parts;
 mod penalty;
+mod preparation;
 mod products;
 mod reduced;
 mod reference;

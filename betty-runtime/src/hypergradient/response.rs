@@ -16,7 +16,7 @@
 //! only products; each product of a nested stop solves the systems below it, with the methods of the stops there. For a
 //! stop with nothing below, the pivot is the Hessian of its loss, and nothing of this costs anything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::best_response::{Answer, Stationary, Steps};
 use super::{BestResponse, Blocks, Joint, SolveReport};
@@ -48,6 +48,18 @@ pub(super) enum Solve {
     Outermost,
     /// One that forms a product, or corrects another.
     Nested,
+    /// One that only prepares a loop over the whole system: see `preparation.rs`.
+    Preparing,
+}
+
+impl Solve {
+    /// What a solve is that this one rests on.
+    pub(super) fn within(self) -> Self {
+        match self {
+            Solve::Outermost | Solve::Nested => Solve::Nested,
+            Solve::Preparing => Solve::Preparing,
+        }
+    }
 }
 
 /// The best responses of several levels.
@@ -60,6 +72,8 @@ pub struct Response {
     pub(super) sent: BTreeMap<usize, Blocks>,
     /// Whether systems are solved by one loop for all levels, and how.
     pub(super) joint: Option<Joint>,
+    /// Levels whose own part their method could not solve while a loop was prepared.
+    pub(super) unprepared: BTreeSet<usize>,
     pub(super) reports: BTreeMap<usize, SolveReport>,
     pub(super) failed: Option<usize>,
     /// What the outermost solves start from, and then what they came to.

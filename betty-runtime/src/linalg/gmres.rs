@@ -41,6 +41,41 @@ pub fn gmres<A: LinearOperator + ?Sized>(
     guess: Option<A::Vector>,
     options: &GmresOptions,
 ) -> Result<Solution<A::Vector>, SolveError<A::Error>> {
+    run(operator, &mut |_, _| Ok(None), b, guess, options)
+}
+
+/// As [`gmres`], prepared on the right: `precondition` answers about `M⁻¹·v`, and may be another map each time.
+///
+/// Saad, *A flexible inner-outer preconditioned GMRES algorithm* (1993): with `zₖ = M̃ₖ⁻¹·vₖ` the process goes on along
+/// `M·zₖ`, and the answer is the combination of the `zₖ`, which are kept beside the basis. The residual is that of the system
+/// itself.
+///
+/// # Errors
+/// As [`gmres`], and [`SolveError::Operator`] where `precondition` fails.
+pub fn flexible_gmres<A: LinearOperator + ?Sized>(
+    operator: &mut A,
+    mut precondition: impl FnMut(&mut A, &A::Vector) -> Result<A::Vector, A::Error>,
+    b: &A::Vector,
+    guess: Option<A::Vector>,
+    options: &GmresOptions,
+) -> Result<Solution<A::Vector>, SolveError<A::Error>> {
+    run(operator, &mut |operator, v| precondition(operator, v).map(Some), b, guess, options)
+}
+
+/// What a vector of the basis is prepared to; none for itself.
+type Prepare<'p, A> = dyn FnMut(
+        &mut A,
+        &<A as LinearOperator>::Vector,
+    ) -> Result<Option<<A as LinearOperator>::Vector>, <A as LinearOperator>::Error>
+    + 'p;
+
+fn run<A: LinearOperator + ?Sized>(
+    operator: &mut A,
+    prepare: &mut Prepare<'_, A>,
+    b: &A::Vector,
+    guess: Option<A::Vector>,
+    options: &GmresOptions,
+) -> Result<Solution<A::Vector>, SolveError<A::Error>> {
     let GmresOptions { damping, .. } = *options;
     let tolerance = options.tolerance.max(f64::EPSILON);
     let scale = dot::<A>(b, b, 0, Quantity::RightHandSide)?.sqrt();
@@ -65,7 +100,7 @@ pub fn gmres<A: LinearOperator + ?Sized>(
         let mut cycle = Cycle::new(r, norm);
         while cycle.len() < most && cycle.residual > tolerance * scale {
             iterations += 1;
-            cycle.extend(operator, damping, iterations)?;
+            cycle.extend(operator, prepare, damping, iterations)?;
         }
         let expected = cycle.residual;
         cycle.improve(&mut x);
@@ -96,6 +131,8 @@ fn residual<A: LinearOperator + ?Sized>(
 struct Cycle<V> {
     /// Orthonormal; one vector more than there are columns, until the space is exhausted.
     basis: Vec<V>,
+    /// What each was prepared to, if anything.
+    prepared: Vec<Option<V>>,
     /// The columns of the triangular factor of `H̄`.
     columns: Vec<Vec<f64>>,
     rotations: Vec<Rotation>,
@@ -115,8 +152,8 @@ impl<V: InnerProductSpace> Cycle<V> {
     /// Starts from the residual `r` of this norm.
     fn new(mut r: V, norm: f64) -> Self {
         r.scale((1.0 / norm).into());
-        let (columns, rotations, right) = (Vec::new(), Vec::new(), Vec::new());
-        Cycle { basis: vec![r], columns, rotations, right, residual: norm, sign: 1.0, largest: 0.0 }
+        let (prepared, columns, rotations, right) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Cycle { basis: vec![r], prepared, columns, rotations, right, residual: norm, sign: 1.0, largest: 0.0 }
     }
 
     fn len(&self) -> usize {
@@ -127,11 +164,14 @@ impl<V: InnerProductSpace> Cycle<V> {
     fn extend<A: LinearOperator<Vector = V> + ?Sized>(
         &mut self,
         operator: &mut A,
+        prepare: &mut Prepare<'_, A>,
         damping: f64,
         iteration: usize,
     ) -> Result<(), SolveError<A::Error>> {
         let k = self.len();
-        let mut w = apply_damped(operator, damping, &self.basis[k])?;
+        let prepared = prepare(operator, &self.basis[k]).map_err(SolveError::Operator)?;
+        let mut w = apply_damped(operator, damping, prepared.as_ref().unwrap_or(&self.basis[k]))?;
+        self.prepared.push(prepared);
         let Parts { along: mut column, before, left: length, .. } = orthogonalize::<A>(&mut w, &self.basis, iteration)?;
         self.largest = self.largest.max(before);
         for (i, rotation) in self.rotations.iter().enumerate() {
@@ -165,8 +205,8 @@ impl<V: InnerProductSpace> Cycle<V> {
                 *entry -= last[0] * factor;
             }
         }
-        for (v, factor) in self.basis.iter().zip(y) {
-            x.add_scaled(factor.into(), v);
+        for ((v, prepared), factor) in self.basis.iter().zip(&self.prepared).zip(y) {
+            x.add_scaled(factor.into(), prepared.as_ref().unwrap_or(v));
         }
     }
 }

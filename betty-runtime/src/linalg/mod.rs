@@ -6,6 +6,7 @@
 //! | [`neumann`] | terms − 1 | eigenvalues in `(0, 2/step_size)` | truncated series, biased towards 0 |
 //! | [`minres`] | one an iteration | symmetric, invertible | of smallest residual in the span it has seen |
 //! | [`gmres`] | one an iteration, one a restart | invertible | of smallest residual in the span since the restart |
+//! | [`flexible_gmres`] | the same, and one preparation an iteration | invertible | the same, in the span of what was prepared |
 //! | [`nystrom`] | rank + 1 | symmetric, positive definite once damped | exact where the rank covers the spectrum |
 //! | [`dense`] | dimension + 1 | invertible | exact up to rounding |
 //!
@@ -35,7 +36,7 @@ mod tests;
 
 pub use cg::{CgOptions, conjugate_gradient};
 pub use dense::{DenseOptions, dense};
-pub use gmres::{GmresOptions, gmres};
+pub use gmres::{GmresOptions, flexible_gmres, gmres};
 pub use lanczos::{Krylov, RitzValue, lanczos};
 pub use minres::{MinresOptions, minres};
 pub use neumann::{NeumannOptions, neumann};

@@ -57,8 +57,9 @@ impl Program {
 
     /// How the systems below level `k` are solved, if by one loop each.
     pub(super) fn joint(&self, k: usize) -> Option<Joint> {
-        let SolverConfig::Joint(JointConfig { iterations, restart, tolerance }) = self.levels[k].config.solve?;
-        Some(Joint { iterations, restart, tolerance, at_one_point: true })
+        let SolverConfig::Joint(config) = self.levels[k].config.solve?;
+        let JointConfig { iterations, restart, tolerance, prepare: prepared } = config;
+        Some(Joint { iterations, restart, tolerance, prepared, at_one_point: true })
     }
 
     /// The stops that answer where level `k` is differentiated.

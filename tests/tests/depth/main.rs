@@ -3,6 +3,7 @@
 
 mod adjoint;
 mod chains;
+mod cost;
 mod joint;
 mod level;
 mod partial;

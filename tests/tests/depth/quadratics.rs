@@ -4,6 +4,7 @@ use betty_runtime::{CurvatureOf, Engine, HypergradientConfig, Multilevel, Progra
 use burn::tensor::Tensor;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use serde_json::json;
 
 use crate::level::{Vector, assert_close, matrix, vector};
 use crate::reference::Quadratics;
@@ -36,7 +37,7 @@ fn five(a: &Vector, b: &Vector, c: &Vector, d: &Vector, e: &Vector, f: Form) -> 
 }
 
 /// How best responses are differentiated; `dense` in those for which nothing else is said.
-const WAYS: [&str; 5] = ["dense", "joint", "partial", "cg", "penalty"];
+const WAYS: [&str; 6] = ["dense", "joint", "prepared", "partial", "cg", "penalty"];
 
 /// One test: the total gradient of every level of a program equals the closed form, for each list of methods.
 macro_rules! program {
@@ -71,7 +72,7 @@ macro_rules! program {
                 Stream::constant((matrix(&q), vector(&linear)))
             };
             // Nested solves of many levels by iterations take their time.
-            let ways = if sizes.len() > 5 { &WAYS[..3] } else { &WAYS };
+            let ways = if sizes.len() > 5 { &WAYS[..4] } else { &WAYS };
             for &method in ways {
                 let problem = $program { $($level: Vector::new(&z[form.part(level(stringify!($level)))]),)* };
                 let data = $data { $($level: stream(level(stringify!($level))),)* };
@@ -85,10 +86,13 @@ macro_rules! program {
                         }
                     }
                 }
-                if method == "joint" {
+                if method == "joint" || method == "prepared" {
+                    let prepare = method == "prepared";
                     for (level, spec) in config.levels_mut().into_iter().zip($program::SCHEDULE.levels) {
-                        let joint = r#"{"name": "joint", "iterations": 400, "restart": 200, "tolerance": 1e-13}"#;
-                        level.solve = (!spec.sweep.is_empty()).then(|| serde_json::from_str(joint).unwrap());
+                        let joint = json!({
+                            "name": "joint", "iterations": 400, "restart": 200, "tolerance": 1e-13, "prepare": prepare,
+                        });
+                        level.solve = (!spec.sweep.is_empty()).then(|| serde_json::from_value(joint).unwrap());
                     }
                 }
                 if method == "partial" {

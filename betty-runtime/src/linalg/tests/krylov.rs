@@ -40,6 +40,35 @@ proptest! {
     }
 
     #[test]
+    fn gmres_prepared_by_another_map_each_time_solves_the_same((rows, rhs) in system()) {
+        let mut a = Matrix::new(rows_with_a_definite_part(rows));
+        let exact = dense(&mut a, &rhs, &EXACT)?;
+        let n = rhs.0.len();
+        let mut time = 0;
+        let prepare = |a: &mut Matrix, v: &Column| {
+            time += 1;
+            let entry = |(i, x): (usize, &f64)| x / (a.rows[i][i] + 0.1 * f64::from(time % 3));
+            Ok(Column(v.0.iter().enumerate().map(entry).collect()))
+        };
+        let solved = flexible_gmres(&mut a, prepare, &rhs, None, &options(10 * n, n, 1e-13))?;
+        prop_assert!(distance(&solved.x, &exact.x) < 1e-9);
+        prop_assert!((a.residual(0.0, &solved.x, &rhs) - solved.outcome.residual).abs() < 1e-14);
+    }
+
+    #[test]
+    fn a_preparation_by_the_inverse_leaves_one_iteration((rows, rhs) in system()) {
+        let mut a = Matrix::new(rows_with_a_definite_part(rows));
+        let exact = dense(&mut a, &rhs, &EXACT)?;
+        let prepare = |a: &mut Matrix, v: &Column| match dense(a, v, &EXACT) {
+            Ok(solved) => Ok(solved.x),
+            Err(SolveError::Operator(error)) => Err(error),
+            Err(_) => Err(Gone),
+        };
+        let solved = flexible_gmres(&mut a, prepare, &rhs, None, &options(5, 5, 1e-10))?;
+        prop_assert!(solved.outcome.iterations <= 1 && distance(&solved.x, &exact.x) < 1e-9);
+    }
+
+    #[test]
     fn gmres_reports_the_true_residual((rows, rhs) in system(), iterations in 0_usize..12, restart in 1_usize..4) {
         let mut a = Matrix::new(rows_with_a_definite_part(rows));
         let Solution { x, outcome } = gmres(&mut a, &rhs, None, &options(iterations, restart, 1e-8))?;
