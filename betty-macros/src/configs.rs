@@ -1,6 +1,6 @@
 //! The config structs of betty's runtime, written from the tables: one enum for a family, one struct for each row.
 
-use betty_schema::{BATCHES, Family, METHODS, OPTIMIZERS, Opt, PROJECTIONS, Range, Row, SOLVERS, Way};
+use betty_schema::{BATCHES, Family, METHODS, OPTIMIZERS, Opt, PROJECTIONS, Range, Row, SOLVERS};
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 use syn::{Error, ItemEnum};
@@ -43,7 +43,7 @@ fn written(item: &ItemEnum, family: &Family) -> TokenStream {
             }
         }
     });
-    let systems = family.rows.iter().any(|row| row.way != Way::System).then(|| systems(name, family));
+    let systems = family.rows.iter().any(|row| row.way.goes_through_steps()).then(|| systems(name, family));
     quote! {
         #(#attributes)*
         #[derive(::serde::Serialize, ::serde::Deserialize)]

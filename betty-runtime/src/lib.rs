@@ -56,6 +56,7 @@ pub use engine::{
 };
 pub use hypergradient::HypergradientMethod;
 pub use loops::{Hypergradient, LevelGradient, Solve, Statistics};
+pub use optimizer::Optimizer;
 pub use schedule::{LevelSpec, Schedule, ScheduleError, Through};
 pub use trace::{
     Batch, BatchMapper, LevelModule, LossValue, Measured, Number, Tracer, gradient, output, stop_gradient, untied,

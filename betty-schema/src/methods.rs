@@ -31,6 +31,7 @@ pub static METHODS: Family = Family {
     expected: "an object with a `method`",
     column: "x is",
     config: "HypergradientConfig",
+    own: ("HypergradientMethod", "custom(MyMethod)"),
     learnable: false,
     rows: &[
         Row {

@@ -19,6 +19,7 @@ pub static OPTIMIZERS: Family = Family {
     expected: "an object with the `name` of an optimizer",
     column: "step",
     config: "OptimizerConfig",
+    own: ("Optimizer", "custom(MyOptimizer, lr = 0.1)"),
     learnable: true,
     rows: &[
         Row {
@@ -106,6 +107,16 @@ pub static OPTIMIZERS: Family = Family {
                 EPSILON,
                 WEIGHT_DECAY,
             ],
+        },
+        Row {
+            name: "custom",
+            variant: "CustomOptimizer",
+            title: "The user's own optimizer, which the program names",
+            formula: "what your own `Optimizer` computes: `custom(MyOptimizer, lr = 0.1)` takes a value of any type that implements \
+                      it",
+            about: "",
+            way: Way::Given,
+            options: &[LR],
         },
     ],
 };

@@ -13,6 +13,7 @@ pub static PROJECTIONS: Family = Family {
     expected: "`null`, or an object with the `name` of a projection",
     column: "set",
     config: "ProjectionConfig",
+    own: ("", ""),
     learnable: false,
     rows: &[
         Row {

@@ -11,6 +11,7 @@ pub static SOLVERS: Family = Family {
     expected: "`null`, or an object with the `name` of a solver",
     column: "what is solved",
     config: "SolverConfig",
+    own: ("", ""),
     learnable: false,
     rows: &[Row {
         name: "joint",

@@ -16,6 +16,8 @@ pub struct Family {
     pub column: &'static str,
     /// The enum of the runtime that holds the choice.
     pub config: &'static str,
+    /// The trait of the user's own values in a program, and how one is written; empty where there are none.
+    pub own: (&'static str, &'static str),
     /// Whether levels above can learn its numbers.
     pub learnable: bool,
     /// One row for each name, in the order in which errors and the manual list them.
@@ -159,8 +161,9 @@ mod tests {
     #[test]
     fn names_are_given_once_and_defaults_lie_in_their_ranges() {
         let mut names = BTreeSet::new();
-        for row in [&METHODS, &OPTIMIZERS, &PROJECTIONS, &SOLVERS].into_iter().flat_map(|family| family.rows) {
-            assert!(names.insert(row.name), "`{}` has two rows", row.name);
+        let families = [&METHODS, &OPTIMIZERS, &PROJECTIONS, &SOLVERS];
+        for (family, row) in families.into_iter().flat_map(|family| family.rows.iter().map(move |row| (family, row))) {
+            assert!(names.insert((family.noun, row.name)), "`{}` has two rows", row.name);
             let mut options = BTreeSet::new();
             for option in row.options {
                 assert!(options.insert(option.name), "`{}` has two options `{}`", row.name, option.name);

@@ -45,8 +45,8 @@ fn check_call(call: &Call, family: &Family, report: &mut Report) {
     let values = call.settings.iter().filter(|setting| setting.name.is_none()).count();
     let takes_value = entry.way == Way::Given;
     if takes_value && values != 1 && !call.incomplete {
-        let text = "takes one value whose type implements `HypergradientMethod`: `custom(MyMethod)`";
-        report.error(&call.name, format!("`{name}` {text}"));
+        let (of, example) = family.own;
+        report.error(&call.name, format!("`{name}` takes one value whose type implements `{of}`: `{example}`"));
     }
     for setting in call.settings.iter().filter(|setting| !takes_value || setting.name.is_some()) {
         check_setting(setting, family, entry, &mut given, report);

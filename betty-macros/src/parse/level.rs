@@ -206,15 +206,12 @@ fn flag(input: ParseStream<'_>) -> Result<LitBool> {
 }
 
 fn path(input: ParseStream<'_>) -> Result<ExprPath> {
+    let expected = "`loss` takes the path of a function: `loss: my_loss`";
     // Its parameters look like fields, so a closure is read as a whole.
     if input.peek(Token![|]) || input.peek(Token![||]) || input.peek(Token![move]) {
-        let closure: Expr = input.parse()?;
-        let message = "`loss` takes the path of a function, which captures nothing, so that it can be recorded once; write the \
-                       closure as a `fn` and its name here: `loss: my_loss`";
-        return Err(syn::Error::new_spanned(closure, message));
+        return Err(syn::Error::new_spanned(input.parse::<Expr>()?, expected));
     }
     let value = rest_of_value(input)?;
-    let expected = "`loss` takes the path of a function: `loss: my_loss`";
     syn::parse2(value.clone()).map_err(|_| syn::Error::new_spanned(value, expected))
 }
 

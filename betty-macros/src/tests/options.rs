@@ -114,7 +114,7 @@ fn method_that_is_not_a_name() {
 fn unknown_optimizer() {
     check_optimizer(
         "unknown optimizer `adamm` (did you mean `adam`?); the optimizers are `sgd`, `adam`, `adamw`, \
-         `rmsprop` and `adagrad`",
+         `rmsprop`, `adagrad` and `custom`",
         ">>>adamm<<<(lr = 0.1)",
     );
 }

@@ -56,7 +56,7 @@ impl Level {
             turns: of_run.turns,
             batches: of_run.batches,
             last_seed: self.last.as_ref().map(|(_, seed)| *seed),
-            optimizer: self.config.optimizer.name().into(),
+            optimizer: self.update.optimizer().name().into(),
             states: self.states_each(),
             scheduler: self.scheduler.is_some(),
             initial: !self.initial.is_empty(),
@@ -66,12 +66,12 @@ impl Level {
 
     /// Takes the level's tensors out of the archive, on the level's device, and checks that they fit.
     pub(crate) fn restored(&self, state: &LevelState, archive: &mut Archive) -> Result<Restored, CheckpointError> {
-        if (state.optimizer.as_str(), state.states) != (self.config.optimizer.name(), self.states_each()) {
+        if (state.optimizer.as_str(), state.states) != (self.update.optimizer().name(), self.states_each()) {
             let describe = |name: &str, states: usize| format!("`{name}` ({states} states for each parameter)");
             return Err(CheckpointError::OtherOptimizer {
                 level: self.name.into(),
                 saved: describe(&state.optimizer, state.states),
-                running: describe(self.config.optimizer.name(), self.states_each()),
+                running: describe(self.update.optimizer().name(), self.states_each()),
             });
         }
         self.drop_copies(archive)?;

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use crate::config::ProgramConfig;
 use crate::data::BatchStream;
 use crate::hypergradient::HypergradientMethod;
+use crate::optimizer::Optimizer;
 use crate::program::LossFunctions;
 use crate::schedule::Schedule;
 use crate::trace::{LevelModule, Measured, Tracer};
@@ -33,6 +34,11 @@ pub trait Multilevel: Sized + 'static {
 
     /// The user's own method for the best response of level number `level`, if the program names one.
     fn custom_method(_level: usize) -> Option<Rc<dyn HypergradientMethod>> {
+        None
+    }
+
+    /// The user's own optimizer of level number `level`, if the program names one.
+    fn custom_optimizer(_level: usize) -> Option<Rc<dyn Optimizer>> {
         None
     }
 

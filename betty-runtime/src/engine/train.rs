@@ -15,7 +15,7 @@ use super::saves::Saves;
 use super::validation::{Validation, listener};
 use crate::config::{Hyperparameter, ProgramConfig};
 use crate::error::EngineError;
-use crate::program::Program;
+use crate::program::{Own, Program};
 
 /// Trains a multilevel program.
 ///
@@ -40,7 +40,12 @@ impl<P: Multilevel> Engine<P> {
     /// [`EngineError`] when a number is out of range, tensors are on different devices, or a level has nothing to train.
     pub fn new(problem: P, data: P::Data, config: P::Config) -> Result<Self, EngineError> {
         config.validate(&P::SCHEDULE)?;
-        let program = Program::new(P::SCHEDULE, &problem.modules(), &config.levels(), P::custom_method)?;
+        let program = Program::new(
+            P::SCHEDULE,
+            &problem.modules(),
+            &config.levels(),
+            Own { method: P::custom_method, optimizer: P::custom_optimizer },
+        )?;
         let data = Data::new(P::streams(data));
         data.check_together(&program)?;
         Ok(Engine {

@@ -418,6 +418,23 @@ pub enum EngineError {
         /// The level.
         level: String,
     },
+    /// An optimizer of the user's own does not answer what a step is made of.
+    #[error("the optimizer of level `{level}` makes no step: {source}")]
+    Optimizer {
+        /// The level.
+        level: String,
+        /// Why.
+        source: GraphError,
+    },
+    /// The config asks for an optimizer of the user's own that the program does not name.
+    #[error(
+        "the config of level `{level}` asks for the optimizer `custom`, but the program does not say which: \
+         `optimizer: custom(MyOptimizer, lr = 0.1)`"
+    )]
+    NoCustomOptimizer {
+        /// The level.
+        level: String,
+    },
     /// A level without a hypergradient.
     #[error("the gradient of level `{level}` is only direct: it reads no best response that depends on it")]
     NoHypergradient {

@@ -48,6 +48,16 @@ pub enum GraphError {
         /// Type of the second tensor.
         right: DType,
     },
+    /// An update is not like what it updates.
+    #[error("`{op}` must answer {expected}, but answered {found}")]
+    Answer {
+        /// The optimizer.
+        op: String,
+        /// What it must answer.
+        expected: String,
+        /// What it answered.
+        found: String,
+    },
     /// Wrong number of inputs.
     #[error("`{op}` takes {expected} inputs, but got {found}")]
     InputCount {

@@ -10,7 +10,7 @@ use crate::data::BatchStream;
 use crate::engine::{Multilevel, log, next_of, seed_of, tell};
 use crate::error::EngineError;
 use crate::panic::caught;
-use crate::program::{Found, Lent, Program, Sample, Seeded, Told, Use};
+use crate::program::{Found, Lent, Own, Program, Sample, Seeded, Told, Use};
 
 /// The gradients of a program's levels, for a training loop of your own.
 ///
@@ -303,5 +303,10 @@ impl<P: Multilevel> Hypergradient<P> {
 
 /// The program at its current modules.
 fn made_of<P: Multilevel>(program: &P, config: &P::Config) -> Result<Program, EngineError> {
-    Program::new(P::SCHEDULE, &program.modules(), &config.levels(), P::custom_method)
+    Program::new(
+        P::SCHEDULE,
+        &program.modules(),
+        &config.levels(),
+        Own { method: P::custom_method, optimizer: P::custom_optimizer },
+    )
 }

@@ -27,7 +27,8 @@ impl From<f64> for Coefficient {
 
 impl Coefficient {
     /// Whether it vanishes for sure.
-    pub(super) fn is_zero(self) -> bool {
+    #[must_use]
+    pub fn is_zero(self) -> bool {
         self == Self::Constant(0.0)
     }
 
@@ -41,7 +42,10 @@ impl Coefficient {
     }
 
     /// Adds `number · x`.
-    pub(super) fn times(self, graph: &mut Graph, inputs: &UpdateInputs<'_>, x: NodeId) -> Result<NodeId, GraphError> {
+    ///
+    /// # Errors
+    /// [`GraphError`] when `x` and a learned number do not fit together.
+    pub fn times(self, graph: &mut Graph, inputs: &UpdateInputs<'_>, x: NodeId) -> Result<NodeId, GraphError> {
         match self {
             Self::Constant(number) => graph.mul_scalar(x, number),
             Self::Learned(index) => product(graph, inputs.learned(index)?, x),
@@ -49,12 +53,10 @@ impl Coefficient {
     }
 
     /// Adds `(1 − number) · x`.
-    pub(super) fn rest_times(
-        self,
-        graph: &mut Graph,
-        inputs: &UpdateInputs<'_>,
-        x: NodeId,
-    ) -> Result<NodeId, GraphError> {
+    ///
+    /// # Errors
+    /// [`GraphError`] when `x` and a learned number do not fit together.
+    pub fn rest_times(self, graph: &mut Graph, inputs: &UpdateInputs<'_>, x: NodeId) -> Result<NodeId, GraphError> {
         match self {
             Self::Constant(number) => graph.mul_scalar(x, 1.0 - number),
             Self::Learned(index) => {
@@ -65,7 +67,10 @@ impl Coefficient {
     }
 
     /// Adds `1 − number · x`.
-    pub(super) fn one_minus_times(
+    ///
+    /// # Errors
+    /// [`GraphError`] when `x` and a learned number do not fit together.
+    pub fn one_minus_times(
         self,
         graph: &mut Graph,
         inputs: &UpdateInputs<'_>,
@@ -84,7 +89,10 @@ impl Coefficient {
     }
 
     /// Adds `number + x`.
-    pub(super) fn plus(self, graph: &mut Graph, inputs: &UpdateInputs<'_>, x: NodeId) -> Result<NodeId, GraphError> {
+    ///
+    /// # Errors
+    /// [`GraphError`] when `x` and a learned number do not fit together.
+    pub fn plus(self, graph: &mut Graph, inputs: &UpdateInputs<'_>, x: NodeId) -> Result<NodeId, GraphError> {
         match self {
             Self::Constant(number) => graph.add_scalar(x, number),
             Self::Learned(index) => {

@@ -30,6 +30,48 @@ pub(crate) use projection::{bound, norm_ball};
 use crate::graph::{Graph, GraphError, NodeId};
 
 /// An update rule that treats every parameter tensor by itself.
+///
+/// A program names one of the user's own with `optimizer: custom(MyOptimizer, lr = 0.1)`. It is a graph, so that it is
+/// differentiated like the others: by `unrolled` through its steps, by `sama` as the step that it would take next. The engine
+/// clips before it, projects after it, and holds its states in 32 bits at least.
+///
+/// ```
+/// use betty_runtime::graph::{Graph, GraphError};
+/// use betty_runtime::optimizer::{Optimizer, UpdateInputs, Updated, spread_like};
+///
+/// /// θ ← θ − lr·g/(1 + |g|): steps that are never longer than the learning rate.
+/// #[derive(Debug)]
+/// struct Damped;
+///
+/// impl Optimizer for Damped {
+///     fn name(&self) -> &'static str {
+///         "damped"
+///     }
+///
+///     fn states(&self) -> usize {
+///         0
+///     }
+///
+///     fn scalars(&self, _step: u64) -> Vec<f64> {
+///         Vec::new()
+///     }
+///
+///     fn update(&self, graph: &mut Graph, inputs: &UpdateInputs<'_>) -> Result<Updated, GraphError> {
+///         inputs.check(graph, self)?;
+///         let size = graph.abs(inputs.gradient)?;
+///         let size = graph.add_scalar(size, 1.0)?;
+///         let direction = graph.div(inputs.gradient, size)?;
+///         let rate = spread_like(graph, inputs.learning_rate, direction)?;
+///         let step = graph.mul(rate, direction)?;
+///         let parameter = graph.sub(inputs.parameter, step)?;
+///         Ok(Updated { parameter, states: Vec::new() })
+///     }
+/// }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the optimizer of a level; implement `betty_runtime::Optimizer` for it",
+    label = "not an optimizer"
+)]
 pub trait Optimizer: Send + Sync + Debug {
     /// Its name in errors.
     fn name(&self) -> &'static str;
@@ -75,7 +117,10 @@ pub struct Updated {
 
 impl UpdateInputs<'_> {
     /// Whether everything fits together, and `optimizer`.
-    fn check(&self, graph: &Graph, optimizer: &dyn Optimizer) -> Result<(), GraphError> {
+    ///
+    /// # Errors
+    /// [`GraphError`] that says what does not.
+    pub fn check(&self, graph: &Graph, optimizer: &dyn Optimizer) -> Result<(), GraphError> {
         let op = || optimizer.name().to_owned();
         let (shape, dtype) = (graph.shape(self.parameter), graph.dtype(self.parameter));
         if !dtype.is_float() {
@@ -107,6 +152,32 @@ impl UpdateInputs<'_> {
         Ok(())
     }
 
+    /// Whether what an optimizer answered is another parameter tensor and other states like those that it was given.
+    pub(crate) fn check_updated(
+        &self,
+        graph: &Graph,
+        optimizer: &dyn Optimizer,
+        updated: &Updated,
+    ) -> Result<(), GraphError> {
+        let refused = |expected: String, found: String| {
+            Err(GraphError::Answer { op: optimizer.name().to_owned(), expected, found })
+        };
+        let (expected, found) = (self.states.len(), updated.states.len());
+        if expected != found {
+            return refused(format!("{expected} states"), found.to_string());
+        }
+        let kind = |node: NodeId| format!("{:?} of shape {:?}", graph.dtype(node), graph.shape(node));
+        let before = self.states.iter().chain([&self.parameter]);
+        for (number, (&before, &after)) in before.zip(updated.states.iter().chain([&updated.parameter])).enumerate() {
+            let (before, after) = (kind(before), kind(after));
+            let what = if number < expected { format!("state {number}") } else { "the parameter".to_owned() };
+            if before != after {
+                return refused(format!("{what} as {before}"), after);
+            }
+        }
+        Ok(())
+    }
+
     fn learned(&self, index: usize) -> Result<NodeId, GraphError> {
         let missing = || GraphError::InputCount {
             op: "a learned number".to_owned(),
@@ -117,15 +188,26 @@ impl UpdateInputs<'_> {
     }
 }
 
-/// `x` in the type of `like`, spread over its shape if it has shape `[1]` and not the same already.
-fn spread_like(graph: &mut Graph, x: NodeId, like: NodeId) -> Result<NodeId, GraphError> {
+/// `x` in the type of `like`, spread over its shape if it has shape `[1]` and not the same already: how a learning rate becomes a
+/// factor of every entry.
+///
+/// # Errors
+/// [`GraphError`] when `x` is no float or has another shape.
+pub fn spread_like(graph: &mut Graph, x: NodeId, like: NodeId) -> Result<NodeId, GraphError> {
     let (shape, dtype) = (graph.shape(like).to_vec(), graph.dtype(like));
     let x = graph.cast(x, dtype)?;
     if graph.shape(x) == shape { Ok(x) } else { graph.spread(x, &shape) }
 }
 
 /// `gradient + weight_decay · parameter`: the gradient of the loss with the penalty `½ · weight_decay · ‖parameter‖²`.
-fn penalized(graph: &mut Graph, inputs: &UpdateInputs<'_>, weight_decay: Coefficient) -> Result<NodeId, GraphError> {
+///
+/// # Errors
+/// [`GraphError`] when the inputs do not fit together.
+pub fn penalized(
+    graph: &mut Graph,
+    inputs: &UpdateInputs<'_>,
+    weight_decay: Coefficient,
+) -> Result<NodeId, GraphError> {
     if weight_decay.is_zero() {
         return Ok(inputs.gradient);
     }

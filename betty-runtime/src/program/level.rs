@@ -14,6 +14,8 @@ use crate::error::EngineError;
 use crate::execute::{ReadError, Value, Vector};
 use crate::graph::accumulator;
 use crate::hypergradient::NextStep;
+use crate::optimizer::Optimizer;
+use crate::panic::caught;
 use crate::steps::{Before, ComingStep, LearnedNumbers, LearningRates, Moves, Record, Restart, Update};
 use crate::trace::{Apart, Leaf, LevelModule, apart, leaves};
 
@@ -73,6 +75,7 @@ impl Level {
         module: &dyn LevelModule,
         config: &LevelConfig,
         learned: LearnedNumbers,
+        optimizer: Rc<dyn Optimizer>,
     ) -> Result<Self, EngineError> {
         let mut leaves = whole_leaves(name, module)?;
         for leaf in leaves.iter().filter(|leaf| !leaf.also.is_empty()) {
@@ -89,8 +92,14 @@ impl Level {
         if let Some(precision) = config.precision {
             check_precision(name, precision.dtype(), &parameters[0].value.device())?;
         }
-        let update = Update::new(&parameters, config, learned)
-            .map_err(|source| EngineError::Graph { level: name.into(), source })?;
+        // The optimizer may be the user's own.
+        let planned = caught(|| Update::new(&parameters, config, learned, optimizer));
+        let planned = planned.map_err(|panic| EngineError::Panicked {
+            level: name.into(),
+            step: 1,
+            reason: panic.to_string(),
+        })?;
+        let update = planned.map_err(|source| EngineError::Optimizer { level: name.into(), source })?;
         let update = Rc::new(update);
         let recorded = config.hypergradient.as_ref().and_then(|method| method.mode(config.unroll));
         let trajectory = recorded.map(|recording| Record::new(number, &update, recording));
@@ -137,7 +146,7 @@ impl Level {
         config: &LevelConfig,
         learned: LearnedNumbers,
     ) -> Result<Self, EngineError> {
-        let mut fresh = Level::new(self.number, self.name, module, config, learned)?;
+        let mut fresh = Level::new(self.number, self.name, module, config, learned, self.update.optimizer())?;
         let shapes = |states: &[Value]| states.iter().map(|state| (state.shape(), state.dtype())).collect::<Vec<_>>();
         if self.trainable == fresh.trainable && shapes(&self.states) == shapes(&fresh.states) {
             fresh.states.clone_from(&self.states);

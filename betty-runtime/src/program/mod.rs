@@ -60,6 +60,7 @@ use crate::config::{HypergradientConfig, LevelConfig};
 use crate::error::EngineError;
 use crate::graph::accumulator;
 use crate::hypergradient::HypergradientMethod;
+use crate::optimizer::Optimizer;
 use crate::schedule::Schedule;
 use crate::trace::LevelModule;
 
@@ -73,6 +74,14 @@ pub(crate) struct Program {
     pub(crate) clock: Clock,
 }
 
+/// What the user's program names of its own, by the numbers of levels.
+pub(crate) struct Own {
+    /// The method of a level's best response.
+    pub(crate) method: fn(usize) -> Option<Rc<dyn HypergradientMethod>>,
+    /// The optimizer of a level.
+    pub(crate) optimizer: fn(usize) -> Option<Rc<dyn Optimizer>>,
+}
+
 impl Program {
     /// A program of these modules, whose numbers have been held against the schedule; `custom` gives the methods of the
     /// user's own.
@@ -83,12 +92,14 @@ impl Program {
         schedule: Schedule,
         modules: &[&dyn LevelModule],
         configs: &[&LevelConfig],
-        custom: impl Fn(usize) -> Option<Rc<dyn HypergradientMethod>>,
+        own: Own,
     ) -> Result<Self, EngineError> {
         let mut levels = Vec::with_capacity(schedule.levels.len());
         for (index, spec) in schedule.levels.iter().enumerate() {
             let learned = learned::find(&schedule, index, configs, modules)?;
-            levels.push(Level::new(index, spec.name, modules[index], configs[index], learned)?);
+            let optimizer = configs[index].optimizer.build().or_else(|| (own.optimizer)(index));
+            let optimizer = optimizer.ok_or_else(|| EngineError::NoCustomOptimizer { level: spec.name.into() })?;
+            levels.push(Level::new(index, spec.name, modules[index], configs[index], learned, optimizer)?);
         }
         let device = levels[0].device();
         start::check_together(&schedule, &levels, &device)?;
@@ -100,7 +111,7 @@ impl Program {
         for (index, level) in configs.iter().enumerate() {
             methods.push(match &level.hypergradient {
                 Some(method) if method.is_given() => Some(
-                    custom(index)
+                    (own.method)(index)
                         .ok_or_else(|| EngineError::NoCustomMethod { level: schedule.levels[index].name.into() })?,
                 ),
                 method => method.as_ref().and_then(HypergradientConfig::build),

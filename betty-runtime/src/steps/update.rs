@@ -3,6 +3,7 @@
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::rc::Rc;
 
 use burn::tensor::DType;
 
@@ -17,7 +18,7 @@ use crate::trace::Leaf;
 
 /// The planned update of a level's parameters.
 pub(crate) struct Update {
-    optimizer: Box<dyn Optimizer>,
+    optimizer: Rc<dyn Optimizer>,
     graph: Graph,
     /// All parameters, all gradients, all states, all tensors of learned numbers.
     tensors: Vec<NodeId>,
@@ -48,8 +49,12 @@ pub(crate) struct Before {
 
 impl Update {
     /// Plans the update of these parameters. It is computed, and its states are kept, in 32 bits at least.
-    pub(crate) fn new(parameters: &[&Leaf], config: &LevelConfig, learned: LearnedNumbers) -> Result<Self, GraphError> {
-        let optimizer = config.optimizer.build();
+    pub(crate) fn new(
+        parameters: &[&Leaf],
+        config: &LevelConfig,
+        learned: LearnedNumbers,
+        optimizer: Rc<dyn Optimizer>,
+    ) -> Result<Self, GraphError> {
         let mut graph = Graph::new();
         let like = |graph: &mut Graph, leaf: &Leaf| graph.input(&leaf.value.shape(), leaf.value.dtype());
         let state = |graph: &mut Graph, leaf: &Leaf| graph.input(&leaf.value.shape(), accumulator(leaf.value.dtype()));
@@ -81,6 +86,7 @@ impl Update {
             let (scalars, learned) = (&scalars[i * scalars_each..(i + 1) * scalars_each], &numbers);
             let inputs = UpdateInputs { parameter, gradient, states, learning_rate, scalars, learned };
             let updated = optimizer.update(&mut graph, &inputs)?;
+            inputs.check_updated(&graph, &*optimizer, &updated)?;
             moved.push(updated.parameter);
             kept.extend(updated.states);
         }
@@ -113,6 +119,11 @@ impl Update {
             learned,
             dtype,
         })
+    }
+
+    /// The optimizer.
+    pub(crate) fn optimizer(&self) -> Rc<dyn Optimizer> {
+        Rc::clone(&self.optimizer)
     }
 
     /// How many parameters there are.

@@ -93,6 +93,11 @@ impl Baseline<'_> {
                 .with_epsilon(number(&adagrad.epsilon) as f32)
                 .with_weight_decay(decay(&adagrad.weight_decay))
                 .init(),
+            OptimizerConfig::CustomOptimizer(_) => {
+                unreachable!(
+                    "the program names no optimizer of its own, so its engine, which is made first, was refused"
+                )
+            }
         }
     }
 }

@@ -53,8 +53,8 @@ fn unknown_names() {
         json!({ "net": { "hypergradient": { "method": "cgg" } } }),
     );
     check_err(
-        "`net.optimizer.name`: unknown optimizer `adamm` (did you mean `adam`?); known are `sgd`, `adam`, `adamw`, `rmsprop` \
-         and `adagrad`",
+        "`net.optimizer.name`: unknown optimizer `adamm` (did you mean `adam`?); known are `sgd`, `adam`, `adamw`, `rmsprop`, \
+         `adagrad` and `custom`",
         json!({ "net": { "optimizer": { "name": "adamm" } } }),
     );
     check_err(

@@ -1,0 +1,185 @@
+//! An optimizer of the user's own: the same program as with a built-in one that computes the same.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
+use betty_runtime::graph::{Graph, GraphError};
+use betty_runtime::optimizer::{Coefficient, UpdateInputs, Updated, penalized, spread_like};
+use betty_runtime::{
+    CheckpointError, CustomOptimizerConfig, Engine, EngineError, Optimizer, OptimizerConfig, ProgramConfig, Stream,
+    StreamPosition, multilevel,
+};
+use betty_tests::vectors::{parameter, tensor, values};
+use burn::module::Param;
+use burn::tensor::Tensor;
+
+type Vector = Param<Tensor<1>>;
+
+/// v ← momentum·v + g + decay·θ; θ ← θ − lr·v
+#[derive(Debug)]
+struct Heavy {
+    momentum: f64,
+    decay: f64,
+}
+
+impl Optimizer for Heavy {
+    fn name(&self) -> &'static str {
+        "heavy"
+    }
+
+    fn states(&self) -> usize {
+        1
+    }
+
+    fn scalars(&self, _step: u64) -> Vec<f64> {
+        Vec::new()
+    }
+
+    fn update(&self, graph: &mut Graph, inputs: &UpdateInputs<'_>) -> Result<Updated, GraphError> {
+        inputs.check(graph, self)?;
+        let gradient = penalized(graph, inputs, self.decay.into())?;
+        let kept = Coefficient::Constant(self.momentum).times(graph, inputs, inputs.states[0])?;
+        let velocity = graph.add(kept, gradient)?;
+        let rate = spread_like(graph, inputs.learning_rate, velocity)?;
+        let step = graph.mul(rate, velocity)?;
+        let parameter = graph.sub(inputs.parameter, step)?;
+        Ok(Updated { parameter, states: vec![velocity] })
+    }
+}
+
+fn fit(x: &Vector, lambda: &Vector, target: Tensor<1>) -> Tensor<1> {
+    ((x.val() - target).square() * lambda.val().exp()).sum() + x.val().sin().sum()
+}
+
+fn judge(_lambda: &Vector, x: &Vector, target: Tensor<1>) -> Tensor<1> {
+    (x.val() - target).square().sum()
+}
+
+macro_rules! program {
+    ($name:ident, $optimizer:ident($($settings:tt)*)) => {
+        multilevel! {
+            struct $name;
+
+            level lambda: Vector { lower: [x], batch: Tensor<1>, loss: judge, optimizer: adam(lr = 0.05) }
+
+            level x: Vector {
+                upper: [lambda], batch: Tensor<1>, loss: fit, optimizer: $optimizer($($settings)*),
+                unroll: 4, clip: norm(1.5), project: clamp(low = -2.0, high = 2.0), hypergradient: unrolled,
+            }
+        }
+    };
+}
+
+program!(Own, custom(Heavy { momentum: 0.9, decay: 0.01 }, lr = 0.1));
+program!(Built, sgd(lr = 0.1, momentum = 0.9, weight_decay = 0.01));
+program!(Broken, custom(Grows, lr = 0.1));
+program!(Lost, custom(Forgets, lr = 0.1));
+program!(Angry, custom(Panics, lr = 0.1));
+
+macro_rules! engine {
+    ($name:ident, $data:ident, $config:expr) => {{
+        let data = $data { lambda: Stream::constant(tensor(&[1.0, -0.5])), x: Stream::constant(tensor(&[0.5, 0.3])) };
+        Engine::new($name { lambda: parameter(&[0.1, 0.2]), x: parameter(&[1.0, -1.0]) }, data, $config)
+    }};
+}
+
+/// Steps, and derivatives of steps: unrolled through momentum, decay, clipping and projection.
+#[test]
+fn it_is_the_program_with_the_built_in_one() {
+    let mut own = engine!(Own, OwnData, OwnConfig::default()).unwrap();
+    let mut built = engine!(Built, BuiltData, BuiltConfig::default()).unwrap();
+    own.run(6).unwrap();
+    built.run(6).unwrap();
+    assert_ne!(values(&own.problem().lambda), [0.1, 0.2]);
+    assert_eq!(values(&own.problem().lambda), values(&built.problem().lambda));
+    assert_eq!(values(&own.problem().x), values(&built.problem().x));
+}
+
+#[test]
+fn a_run_goes_on_with_its_states() {
+    let mut whole = engine!(Own, OwnData, OwnConfig::default()).unwrap();
+    whole.run(5).unwrap();
+    let mut first = engine!(Own, OwnData, OwnConfig::default()).unwrap();
+    first.run(3).unwrap();
+    let saved = first.checkpoint().unwrap();
+    let mut second = engine!(Own, OwnData, OwnConfig::default()).unwrap();
+    second.resume(&saved, StreamPosition::Start).unwrap();
+    second.run(2).unwrap();
+    assert_eq!(values(&second.problem().x), values(&whole.problem().x));
+    // Another optimizer has as many states, and they mean something else.
+    let mut config = OwnConfig::default();
+    config.x.optimizer = BuiltConfig::default().x.optimizer;
+    let mut other = engine!(Own, OwnData, config).unwrap();
+    let error = other.resume(&saved, StreamPosition::Start).expect_err("states of another optimizer");
+    assert!(
+        matches!(&error, EngineError::Checkpoint(reason) if matches!(**reason, CheckpointError::OtherOptimizer { .. }))
+    );
+    assert!(error.to_string().contains("heavy"), "{error}");
+}
+
+/// A config chooses between the program's own and the built-in ones.
+#[test]
+fn a_config_names_it() {
+    let config = OwnConfig::from_json(r#"{ "x": { "optimizer": { "name": "custom", "lr": 0.2 } } }"#).unwrap();
+    assert_eq!(config.x.optimizer.lr().fixed(), Some(0.2));
+    assert!(engine!(Own, OwnData, config).is_ok());
+    let mut config = BuiltConfig::default();
+    config.x.optimizer = OptimizerConfig::CustomOptimizer(CustomOptimizerConfig { lr: 0.1.into() });
+    let error = engine!(Built, BuiltData, config).map(drop).expect_err("the program names none");
+    assert_eq!(
+        error.to_string(),
+        "the config of level `x` asks for the optimizer `custom`, but the program does not say which: `optimizer: \
+         custom(MyOptimizer, lr = 0.1)`"
+    );
+}
+
+macro_rules! mistaken {
+    ($name:ident, $states:literal, |$graph:ident, $inputs:ident| $answer:expr) => {
+        #[derive(Debug)]
+        struct $name;
+
+        impl Optimizer for $name {
+            fn name(&self) -> &'static str {
+                "mistaken"
+            }
+
+            fn states(&self) -> usize {
+                $states
+            }
+
+            fn scalars(&self, _step: u64) -> Vec<f64> {
+                Vec::new()
+            }
+
+            fn update(&self, $graph: &mut Graph, $inputs: &UpdateInputs<'_>) -> Result<Updated, GraphError> {
+                $answer
+            }
+        }
+    };
+}
+
+mistaken!(Grows, 0, |graph, inputs| Ok(Updated {
+    parameter: graph.reshape(inputs.parameter, &[2, 1])?,
+    states: Vec::new()
+}));
+mistaken!(Forgets, 2, |_graph, inputs| Ok(Updated {
+    parameter: inputs.parameter,
+    states: inputs.states[..1].to_vec()
+}));
+mistaken!(Panics, 0, |_graph, _inputs| panic!("no idea"));
+
+#[test]
+fn mistakes_are_told_when_the_engine_is_made() {
+    let error = engine!(Broken, BrokenData, BrokenConfig::default()).map(drop).expect_err("another shape");
+    assert_eq!(
+        error.to_string(),
+        "the optimizer of level `x` makes no step: `mistaken` must answer the parameter as F64 of shape [2], but answered F64 of \
+         shape [2, 1]"
+    );
+    let error = engine!(Lost, LostData, LostConfig::default()).map(drop).expect_err("a state is missing");
+    assert_eq!(
+        error.to_string(),
+        "the optimizer of level `x` makes no step: `mistaken` must answer 2 states, but answered 1"
+    );
+    let error = engine!(Angry, AngryData, AngryConfig::default()).map(drop).expect_err("it panics");
+    assert!(matches!(error, EngineError::Panicked { .. }), "{error}");
+    assert!(error.to_string().contains("no idea"), "{error}");
+}
