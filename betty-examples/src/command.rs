@@ -24,24 +24,32 @@ pub struct Machine {
     pub quiet: bool,
 }
 
-/// What an example that runs a program needs: a seed, the program's numbers, and a folder for its results.
+/// What every example needs that writes results: a seed, a folder, and a device.
 #[derive(Clone, Debug, Args)]
-pub struct Run {
+pub struct Setting {
     /// Seed of everything that is drawn.
     #[arg(long, default_value_t = 0, value_name = "SEED")]
     pub seed: u64,
     /// Folder for everything that is written.
     #[arg(long, default_value = "out", value_name = "DIR")]
     pub out: PathBuf,
+    /// The device.
+    #[command(flatten)]
+    pub machine: Machine,
+}
+
+/// What an example that runs a program needs besides: the program's numbers.
+#[derive(Clone, Debug, Args)]
+pub struct Run {
     /// JSON file whose numbers replace those of the program.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Print the whole config as JSON, and do nothing else.
     #[arg(long)]
     pub print_config: bool,
-    /// The device.
+    /// Seed, folder and device.
     #[command(flatten)]
-    pub machine: Machine,
+    pub setting: Setting,
 }
 
 /// Runs whose results are means over several seeds.
@@ -66,7 +74,9 @@ impl Run {
             None => C::default(),
         })
     }
+}
 
+impl Setting {
     /// Prints the results and where they are, unless nothing but errors shall be printed.
     ///
     /// # Errors
@@ -85,7 +95,7 @@ impl Repeated {
     /// # Errors
     /// [`Failure::TooSmall`] and [`Failure::Seeds`].
     pub fn check(&self) -> Result<(), Failure> {
-        let (seed, seeds) = (self.run.seed, self.seeds);
+        let (seed, seeds) = (self.run.setting.seed, self.seeds);
         match seed.checked_add(seeds) {
             _ if seeds == 0 => Err(Failure::TooSmall { option: "seeds", least: 1 }),
             None => Err(Failure::Seeds { seed, seeds }),
@@ -95,6 +105,6 @@ impl Repeated {
 
     /// The seeds of all repetitions.
     pub fn seeds(&self) -> Range<u64> {
-        self.run.seed..self.run.seed + self.seeds
+        self.run.setting.seed..self.run.setting.seed + self.seeds
     }
 }

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use betty_runtime::{CheckpointError, ConfigError, EngineError};
+use betty_runtime::{CheckpointError, ConfigError, DerivativesError, EngineError};
 
 use crate::data::{IdxError, NoiseError, SplitError};
 use crate::device::DeviceError;
@@ -38,6 +38,32 @@ pub enum Failure {
     Proximity {
         /// Its weight.
         proximity: f64,
+    },
+    /// A number that makes no sense.
+    #[error("`--{option}` is {number}; it must be a number that is {}", if *may_be_zero { "not negative" } else { "greater than zero" })]
+    OutOfRange {
+        /// The option's name.
+        option: &'static str,
+        /// What was given.
+        number: f64,
+        /// Whether zero makes sense.
+        may_be_zero: bool,
+    },
+    /// More examples are to be left out than there are.
+    #[error("`--retrain` leaves out {retrain} examples by turns, but `--train` is {train}")]
+    LeftOut {
+        /// How many are to be left out.
+        retrain: usize,
+        /// How many there are.
+        train: usize,
+    },
+    /// More examples than there are, of which none need be left.
+    #[error("`--train` and `--test` ask for {asked} of {available} examples")]
+    TooManyExamples {
+        /// How many were asked for.
+        asked: usize,
+        /// How many there are.
+        available: usize,
     },
     /// More examples than there are.
     #[error("`--train` and `--validation` ask for {asked} of {available} examples, and leave none for the test")]
@@ -90,6 +116,9 @@ pub enum Failure {
     /// A run that failed; boxed, because it is large beside everything else.
     #[error(transparent)]
     Training(Box<EngineError>),
+    /// A derivative that cannot be had; boxed likewise.
+    #[error(transparent)]
+    Derivatives(Box<DerivativesError>),
     /// A plot that cannot be drawn.
     #[error(transparent)]
     Plot(#[from] PlotError),
@@ -115,6 +144,12 @@ impl From<EngineError> for Failure {
     }
 }
 
+impl From<DerivativesError> for Failure {
+    fn from(error: DerivativesError) -> Self {
+        Failure::Derivatives(Box::new(error))
+    }
+}
+
 impl From<CheckpointError> for Failure {
     fn from(error: CheckpointError) -> Self {
         EngineError::from(error).into()
@@ -130,6 +165,9 @@ impl Failure {
             Failure::TooSmall { .. }
             | Failure::Saved(SavedRunError::OtherChoice { .. } | SavedRunError::Beyond { .. })
             | Failure::Seeds { .. }
+            | Failure::OutOfRange { .. }
+            | Failure::LeftOut { .. }
+            | Failure::TooManyExamples { .. }
             | Failure::Examples { .. }
             | Failure::Proximity { .. }
             | Failure::NothingToResume { .. }
@@ -142,6 +180,7 @@ impl Failure {
             | Failure::Signals(_)
             | Failure::Output(_)
             | Failure::Training(_)
+            | Failure::Derivatives(_)
             | Failure::Plot(_)
             | Failure::Csv(_)
             | Failure::Json(_)

@@ -24,8 +24,10 @@ pub struct Classifier {
 /// Inputs, one example a row, and their classes.
 #[derive(Clone, Debug, Batch)]
 pub struct Examples {
-    inputs: Tensor<2>,
-    labels: Tensor<1, Int>,
+    /// One example a row.
+    pub inputs: Tensor<2>,
+    /// The class of each row.
+    pub labels: Tensor<1, Int>,
 }
 
 multilevel! {
@@ -99,13 +101,18 @@ impl Classifier {
         self.num_params()
     }
 
-    /// The logarithm of each class's probability, an example a row.
-    fn scores(&self, inputs: Tensor<2>) -> Tensor<2> {
+    /// Scores of the classes, up to a number for each example the logarithms of their probabilities; an example a row.
+    pub fn logits(&self, inputs: Tensor<2>) -> Tensor<2> {
         let features = match &self.hidden {
             Some(hidden) => hidden.forward(inputs).tanh(),
             None => inputs,
         };
-        log_softmax(self.output.forward(features), 1)
+        self.output.forward(features)
+    }
+
+    /// The logarithm of each class's probability, an example a row.
+    fn scores(&self, inputs: Tensor<2>) -> Tensor<2> {
+        log_softmax(self.logits(inputs), 1)
     }
 
     /// The mean cross-entropy.

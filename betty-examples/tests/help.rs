@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::process::Command;
 
-const PROGRAMS: [(&str, &str); 5] = [
+const PROGRAMS: [(&str, &str); 6] = [
     ("choosing", env!("CARGO_BIN_EXE_choosing")),
     ("hyper_cleaning", env!("CARGO_BIN_EXE_hyper_cleaning")),
     ("penalties", env!("CARGO_BIN_EXE_penalties")),
     ("sinusoid_maml", env!("CARGO_BIN_EXE_sinusoid_maml")),
+    ("influence", env!("CARGO_BIN_EXE_influence")),
     ("plain_loop", env!("CARGO_BIN_EXE_plain_loop")),
 ];
 
@@ -60,7 +61,7 @@ fn programs_list_what_they_can_do_and_nothing_else() {
     for option in ["--seed", "--seeds", "--out", "--config", "--print-config", "--resume", "--save-every"] {
         assert!(!has(0, option) && has(1, option), "{option}");
     }
-    for program in [2, 3, 4] {
+    for program in [2, 3, 4, 5] {
         for option in ["--resume", "--save-every"] {
             assert!(!has(program, option), "{option}");
         }
@@ -73,7 +74,7 @@ fn programs_list_what_they_can_do_and_nothing_else() {
 
 #[test]
 fn results_go_into_a_folder_of_the_program() {
-    for (name, path) in &PROGRAMS[1..4] {
+    for (name, path) in &PROGRAMS[1..5] {
         let options = options(path);
         assert!(options["--out"].contains(&format!("[default: out/{name}]")), "{}", options["--out"]);
         assert!(options["--seed"].starts_with("Seed of ") && options["--seed"].contains("[default: 0]"));

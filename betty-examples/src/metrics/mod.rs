@@ -1,9 +1,11 @@
 //! Numbers that say how well something went.
 
 mod auc;
+mod correlation;
 mod summary;
 mod table;
 
 pub use auc::roc_auc;
+pub use correlation::{correlation, rank_correlation};
 pub use summary::Summary;
 pub use table::csv_table;

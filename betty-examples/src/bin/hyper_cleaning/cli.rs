@@ -157,7 +157,7 @@ impl Options {
                 Err(reason) => return Err(CheckpointError::Read { file: checkpoint, reason }.into()),
             }
         }
-        Err(Failure::NothingToResume { checkpoint: self.checkpoint(self.run().seed) })
+        Err(Failure::NothingToResume { checkpoint: self.checkpoint(self.run().setting.seed) })
     }
 
     /// The program's numbers, with those of the config file and the method of the command line in their place.
@@ -187,7 +187,7 @@ impl Options {
 
     /// Where the levels of the run of a seed are saved.
     fn checkpoint(&self, seed: u64) -> PathBuf {
-        self.run().out.join(Self::run_name(seed) + ".safetensors")
+        self.run().setting.out.join(Self::run_name(seed) + ".safetensors")
     }
 
     /// The options that decide the numbers of a run, beside its seed, its steps and the config, and beside the device.

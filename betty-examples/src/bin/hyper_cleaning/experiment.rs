@@ -144,7 +144,7 @@ impl Experiment<'_> {
             choices: self.choices()?,
             save_every: self.options.save_every,
             resume: self.options.resume,
-            progress: !self.options.run().machine.quiet,
+            progress: !self.options.run().setting.machine.quiet,
             stop: self.stop.clone(),
             config: self.config.clone(),
         };
@@ -246,7 +246,11 @@ impl Experiment<'_> {
             steps: self.options.steps * config.unroll as u64,
         };
         let every = self.every() * config.unroll as u64;
-        let bar = if self.options.run().machine.quiet { ProgressBar::hidden() } else { bar(training, baseline.steps) };
+        let bar = if self.options.run().setting.machine.quiet {
+            ProgressBar::hidden()
+        } else {
+            bar(training, baseline.steps)
+        };
         let mut points = Vec::new();
         let trained = baseline.train(classifier, &self.device, |step, classifier| {
             if step.is_multiple_of(every) {

@@ -43,9 +43,9 @@ fn run(options: &Options) -> Result<(), Failure> {
     if options.run().print_config {
         return show(&(config.to_json()? + "\n"));
     }
-    let device = options.run().machine.device.open()?;
+    let device = options.run().setting.machine.device.open()?;
     let source = Source::open(options.data.as_deref())?;
-    let output = OutputFolder::open(&options.run().out)?;
+    let output = OutputFolder::open(&options.run().setting.out)?;
 
     let stop = Stop::on_signals().map_err(Failure::Signals)?;
     let experiment = Experiment { options, config: &config, source: &source, device, output: &output, stop };
@@ -63,5 +63,5 @@ fn run(options: &Options) -> Result<(), Failure> {
     }
     let report = Report { outcomes: &outcomes, config: &config };
     report.write(&output)?;
-    options.run().show(&report, &output)
+    options.run().setting.show(&report, &output)
 }

@@ -102,8 +102,11 @@ impl Experiment<'_> {
         let start = Classifier::new(inputs, self.options.hidden, classes, &mut rng, &self.device);
 
         let all = |log10: f64| start.filled(|count| vec![log10 * std::f64::consts::LN_10; count]);
-        let bar =
-            if self.options.run().machine.quiet { ProgressBar::hidden() } else { ProgressBar::new(GRID.len() as u64) };
+        let bar = if self.options.run().setting.machine.quiet {
+            ProgressBar::hidden()
+        } else {
+            ProgressBar::new(GRID.len() as u64)
+        };
         let mut fitted = Vec::with_capacity(GRID.len());
         for log10_penalty in GRID {
             let classifier = self.fit(&start, all(log10_penalty), parts.data())?;
@@ -168,7 +171,7 @@ impl Experiment<'_> {
             Ok(point.validation_loss)
         };
         let mut engine = Engine::new(Penalized { penalties, classifier }, parts.data(), self.config.clone())?
-            .progress(!self.options.run().machine.quiet)
+            .progress(!self.options.run().setting.machine.quiet)
             .validate(Validation::every(every, Goal::Min, look));
         engine.run(self.options.steps)?;
         Ok((engine.into_problem().penalties, curve.take()))

@@ -34,11 +34,11 @@ fn run(options: &Options) -> Result<(), Failure> {
     if options.run().print_config {
         return show(&(config.to_json()? + "\n"));
     }
-    let device = options.run().machine.device.open()?;
-    let output = OutputFolder::open(&options.run().out)?;
+    let device = options.run().setting.machine.device.open()?;
+    let output = OutputFolder::open(&options.run().setting.out)?;
     let experiment = Experiment { options, config: &config, device };
     let outcomes = options.repeated.seeds().map(|seed| experiment.run(seed)).collect::<Result<Vec<_>, _>>()?;
     let report = Report { options, config: &config, outcomes: &outcomes };
     report.write(&output)?;
-    options.run().show(&report, &output)
+    options.run().setting.show(&report, &output)
 }

@@ -53,7 +53,7 @@ pub(crate) struct Outcome {
 /// Trains in both ways from the same parameters, and tests on the same tasks.
 pub(crate) fn run(options: &Options, config: &MamlConfig, device: &Device) -> Result<Outcome, Failure> {
     // The seeds of training, validation and test differ, and so do those of neighbouring runs.
-    let seed = |part: u64| options.run.seed.wrapping_mul(4).wrapping_add(part);
+    let seed = |part: u64| options.run.setting.seed.wrapping_mul(4).wrapping_add(part);
     let start = Regressor::new(&mut StdRng::seed_from_u64(seed(0)), device);
     let validation: Vec<Task> = tasks(options.shots, seed(2)).take(VALIDATION_TASKS).collect();
     let test: Vec<Task> = tasks(options.shots, seed(3)).take(options.test_tasks).collect();
@@ -65,7 +65,7 @@ pub(crate) fn run(options: &Options, config: &MamlConfig, device: &Device) -> Re
         proximity: options.proximity(),
         config,
         device,
-        progress: !options.run.machine.quiet,
+        progress: !options.run.setting.machine.quiet,
     };
 
     let maml = training.maml(start.clone())?;

@@ -37,9 +37,9 @@ fn run(options: &Options) -> Result<(), Failure> {
     if options.run.print_config {
         return show(&(config.to_json()? + "\n"));
     }
-    let device = options.run.machine.device.open()?;
-    let output = OutputFolder::open(&options.run.out)?;
+    let device = options.run.setting.machine.device.open()?;
+    let output = OutputFolder::open(&options.run.setting.out)?;
     let outcome = experiment::run(options, &config, &device)?;
     outcome.write(&config, &output)?;
-    options.run.show(&outcome, &output)
+    options.run.setting.show(&outcome, &output)
 }
