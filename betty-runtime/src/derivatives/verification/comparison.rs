@@ -4,10 +4,11 @@
 //! zero in both, and a `detach` there is not seen. So both gradients are compared at displaced parameters as well.
 
 use super::point::{Point, Way};
+use super::source::Source;
 use super::{Agreement, Unverified, Verification, VerificationError};
 use crate::execute::{Value, mix};
 use crate::graph::GraphError;
-use crate::trace::{AnyBatch, LossInput, Part, Trace, TraceError};
+use crate::trace::{LossInput, Part, Trace};
 
 /// The displaced points at which gradients are compared: the length that a tensor is taken for at least, when it is moved by a
 /// part of it. At the second, tiny tensors are moved as far as if they were not, because behind them as much is hidden as
@@ -23,32 +24,6 @@ const SHRINKS: i32 = 5;
 const OPERATIONS: f64 = 5e10;
 /// Into how many parts a batch is cut at most to make it fit.
 const SMALLEST: usize = 1 << 20;
-
-/// What a trace was recorded from.
-pub(crate) trait Source {
-    /// The batch.
-    fn batch(&self) -> &AnyBatch;
-
-    /// The value of an input of the trace, wherever it is.
-    fn value(&self, input: LossInput) -> &Value;
-
-    /// Whether anybody needs the derivative with respect to this input.
-    fn is_parameter(&self, input: LossInput) -> bool;
-
-    /// Records the loss once more, on a part of the batch.
-    ///
-    /// # Errors
-    /// [`TraceError`] where it cannot be.
-    fn record(&self, part: Option<Part>) -> Result<Trace, TraceError>;
-
-    /// Moves values back to where parameters may be, if they are confined.
-    ///
-    /// # Errors
-    /// [`GraphError`] if that cannot be computed.
-    fn confine(&self, _inputs: &[LossInput], _values: &mut [Value]) -> Result<(), GraphError> {
-        Ok(())
-    }
-}
 
 /// What became of a comparison.
 pub(crate) enum Compared {

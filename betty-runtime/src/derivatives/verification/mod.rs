@@ -2,12 +2,14 @@
 
 mod comparison;
 mod point;
+mod source;
 mod unverified;
 mod verified;
 
 use burn::tensor::Device;
 
-pub(crate) use self::comparison::{Compared, Comparison, Difference, Source};
+pub(crate) use self::comparison::{Compared, Comparison, Difference};
+pub(crate) use self::source::Source;
 pub use self::unverified::Unverified;
 pub(crate) use self::verified::Verified;
 use super::loss::gradient_nodes;

@@ -5,7 +5,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::VerificationError;
-use super::comparison::Source;
+use super::source::Source;
 use crate::execute::{ReadError, Value};
 use crate::trace::{LossInput, Part, Trace};
 
