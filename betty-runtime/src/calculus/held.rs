@@ -84,3 +84,22 @@ pub(super) fn check_device(
     let (found, expected) = (format!("{found:?}"), format!("{expected:?}"));
     Err(DerivativesError::WrongDevice { what: what(), found, expected })
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::DType;
+
+    use super::*;
+
+    #[test]
+    fn a_tensor_elsewhere_is_named_with_both_places() {
+        let here = Device::flex();
+        let value = Value::scalar(1.0, DType::F32, &here);
+        assert!(check_device(|| "`x`".into(), &value, &here).is_ok());
+        // A recording is the one other device that every machine has.
+        let error = check_device(|| "`x`".into(), &value, &Device::capture()).expect_err("another device");
+        let text = error.to_string();
+        assert!(matches!(error, DerivativesError::WrongDevice { .. }));
+        assert!(text.starts_with("`x` is on ") && text.contains("to_device"), "{text}");
+    }
+}

@@ -70,8 +70,7 @@ impl Recordings {
         device: &Device,
     ) -> Result<(), DerivativesError> {
         let signature = batch.signature();
-        let is_unsure = self.unsure.remove(signature);
-        if self.cache.contains(signature) && !is_unsure {
+        if self.cache.contains(signature) && !self.unsure.contains(signature) {
             return Ok(());
         }
         let trace = trace_for(device, "", batch, |tracer| call(tracer))?;
@@ -79,6 +78,8 @@ impl Recordings {
         if !trace.differentiable {
             return Err(TraceError::NoDerivative { level: String::new() }.into());
         }
+        // Not before there is one to go on with.
+        self.unsure.remove(signature);
         if self.cache.get(signature).is_some_and(|known| *known.loss.trace() == trace) {
             return Ok(());
         }

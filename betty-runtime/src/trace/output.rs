@@ -7,7 +7,7 @@ use super::recorded::recorded;
 
 /// The same tensor, marked as the output of the model whose loss is computed from it.
 ///
-/// Once marked, [`Derivatives`](crate::Derivatives) has Jacobian products of this tensor, and products with the Gauss-Newton
+/// Once marked, `Derivatives` has Jacobian products of this tensor, and products with the Gauss-Newton
 /// matrix of the loss. Nothing else changes: outside of a recording, and for all other derivatives, it is the tensor itself.
 ///
 /// ```

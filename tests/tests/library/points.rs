@@ -86,6 +86,25 @@ fn a_changed_rate_of_dropout_is_recorded_again() {
     assert!((dropped - half).abs() < 1e-15 && (still - none).abs() < 1e-15);
 }
 
+#[derive(Module, Debug)]
+struct Cut {
+    layer: Linear,
+    rows: usize,
+}
+
+#[test]
+fn a_module_that_cannot_be_recorded_leaves_no_other_recording_in_its_place() {
+    let cut = |rows| Cut { layer: drawn(LinearConfig::new(3, 2).init(&device()), 1), rows };
+    let loss = |net: &Cut, x: Tensor<2>| net.layer.forward(x).reshape([net.rows, 2]).square().mean();
+    let x = random([4, 3], 1);
+    let mut derivatives = Derivatives::of(loss, &cut(4), &x).unwrap();
+    let before = derivatives.value().unwrap();
+    derivatives.at(&cut(5)).unwrap();
+    // Not the first time, and not the second.
+    assert!(derivatives.value().is_err() && derivatives.value().is_err());
+    assert_eq!(derivatives.at(&cut(4)).unwrap().value().unwrap(), before);
+}
+
 #[test]
 fn a_gradient_and_its_products_see_one_mask_which_the_seed_decides() {
     let batch = batch(6, 1);
