@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use betty_schema::{did_you_mean, listed};
 use thiserror::Error;
 
-use crate::json::JsonError;
 use crate::schedule::ScheduleError;
 
 /// Why a config was refused. A path such as `classifier.hypergradient.iterations` names the place.
@@ -394,13 +393,3 @@ pub enum ConfigError {
 }
 
 crate::report::debug_as_report!(ConfigError);
-
-impl From<JsonError> for ConfigError {
-    fn from(error: JsonError) -> Self {
-        match error {
-            JsonError::Syntax(reason) => Self::NotJson { reason },
-            JsonError::Repeated { path, key, line } if path.is_empty() => Self::Repeated { path: key, line },
-            JsonError::Repeated { path, key, line } => Self::Repeated { path: format!("{path}.{key}"), line },
-        }
-    }
-}

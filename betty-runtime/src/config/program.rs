@@ -12,7 +12,7 @@ use super::check;
 use super::error::ConfigError;
 use super::{LevelConfig, learned, numbers, rules};
 use crate::file::replace;
-use crate::json;
+use crate::json::{self, JsonError};
 use crate::schedule::Schedule;
 
 /// The config struct of a program: one [`LevelConfig`] for each level. `multilevel!` implements it.
@@ -164,4 +164,14 @@ fn merge_level(level: &mut Map<String, Value>, overrides: &Map<String, Value>) {
 
 fn keeps_default(family: &Family, default: &Map<String, Value>, options: &Map<String, Value>) -> bool {
     options.get(family.tag).is_none_or(|name| Some(name) == default.get(family.tag))
+}
+
+impl From<JsonError> for ConfigError {
+    fn from(error: JsonError) -> Self {
+        match error {
+            JsonError::Syntax(reason) => Self::NotJson { reason },
+            JsonError::Repeated { path, key, line } if path.is_empty() => Self::Repeated { path: key, line },
+            JsonError::Repeated { path, key, line } => Self::Repeated { path: format!("{path}.{key}"), line },
+        }
+    }
 }

@@ -208,6 +208,24 @@ fn what_it_takes_is_told_before() {
     }
 }
 
+/// What nested solves take is told as well, at most that, with the multipliers of the levels between.
+#[test]
+fn nested_solves_are_told_before() {
+    let data = FiveData { top: nothing(), a: nothing(), b: nothing(), c: nothing(), d: nothing() };
+    let problem = Five { top: at(0), a: at(1), b: at(2), c: at(3), d: at(4) };
+    let cg = json!({ "hypergradient": { "iterations": 2, "tolerance": 0.0 } });
+    let json = json!({ "a": cg, "b": cg, "c": cg, "d": cg });
+    let mut engine = Engine::new(problem, data, FiveConfig::from_json(&json.to_string()).unwrap()).unwrap();
+    let explained = engine.explain().unwrap();
+    engine.gradient("top").unwrap();
+    let before = launched().kernels;
+    engine.gradient("top").unwrap();
+    let found = launched().kernels - before;
+    let responses: f64 = explained.levels[0].responses.iter().map(|response| response.cost.kernels).sum();
+    let told = responses + explained.levels[0].step.kernels - UPDATE;
+    assert!(found <= told && found > 0.4 * told, "{found} of {told}");
+}
+
 /// The kernels of a step of sgd.
 const UPDATE: f64 = 2.0;
 

@@ -168,19 +168,27 @@ impl Program {
         }
         let size = level.parameters().len();
         let budget = self.methods[stop].as_ref().and_then(|method| method.budget(size));
-        let (mut below, mut reads, mut peak) = (Cost::default(), 0.0, product.peak);
+        let (mut below, mut once, mut reads, mut peak) = (Cost::default(), Cost::default(), 0.0, product.peak);
         // Levels that stand still answer to nothing.
         let answering = if self.levels[stop].is_partial() { &[][..] } else { spec.sweep };
         for level in answering {
             // The product of a nested stop solves what is below it twice.
             let inner = self.explain_response(level.level, stop, grounds)?;
             below += inner.response.cost * 2.0;
+            // It is solved once more for what has arrived there, and once for the multipliers at the point.
+            once += inner.response.cost * 2.0;
             reads += 2.0 * inner.reads;
             peak = peak.max(inner.peak);
         }
+        if let (false, Ground::Loss { batch, .. }) = (answering.is_empty(), &grounds[&stop]) {
+            let of = self.schedule.differentiates(stop);
+            once += self.losses.get_mut(stop, batch).gradient(&of).map_err(graph)?.program().cost();
+            // What the solution does below is one more product.
+            once += product.own + below;
+        }
         let known = budget.unwrap_or_default();
         let count = known.products as f64;
-        let cost = product.point + (product.own + below) * count + product.mixed;
+        let cost = product.point + (product.own + below) * count + once + product.mixed;
         Ok(pass(budget.map(|of| of.products), cost, known.reads + reads * count, peak))
     }
 
