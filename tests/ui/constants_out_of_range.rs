@@ -26,7 +26,7 @@ multilevel! {
         loss: net_loss,
         optimizer: sgd(lr = 0.1),
         unroll: STEPS,
-        hypergradient: cg(damping = f64::NAN),
+        hypergradient: cg(damping = f64::NAN, batch = FRESH),
     }
 }
 

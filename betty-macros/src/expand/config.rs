@@ -155,6 +155,8 @@ fn given(owner: &str, call: &Call, option: &Opt) -> Option<TokenStream> {
 /// A value in a range, which `what` is called; `None` if it does not lie there.
 fn value_in(range: Range, value: &Value, what: impl FnOnce() -> String) -> Option<TokenStream> {
     match &value.kind {
+        // A word is no number, and was refused.
+        ValueKind::Constant if range == Range::Batch => None,
         ValueKind::Constant => Some(checked(range, &value.tokens, &what())),
         _ => literal(range, &text(value)?),
     }

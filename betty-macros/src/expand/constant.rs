@@ -1,7 +1,7 @@
 //! Numbers that are expressions of constants: evaluated by the compiler, and held against their ranges there.
 
 use betty_schema::Range;
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::quote_spanned;
 
 use super::at;
@@ -19,7 +19,7 @@ pub(super) fn checked_count(range: Range, expression: &TokenStream, what: &str) 
 /// `natural` is the type of numbers that may be zero.
 fn evaluated(range: Range, expression: &TokenStream, what: &str, natural: TokenStream) -> TokenStream {
     let site = Span::mixed_site();
-    let value = quote_spanned!(site=> VALUE);
+    let value = name_beside(expression);
     let (of, holds) = match range {
         Range::Count | Range::CountOrAll => {
             (quote_spanned!(site=> usize), quote_spanned!(site=> 0 < #value && #value <= u32::MAX as usize))
@@ -34,12 +34,30 @@ fn evaluated(range: Range, expression: &TokenStream, what: &str, natural: TokenS
     let text = format!("{what} must be {}", range.describe());
     let check = quote_spanned!(at(expression)=> const _: () = ::core::assert!(#holds, #text););
     let whole = quote_spanned!(site=> {
-        const VALUE: #of = #expression;
+        const #value: #of = #expression;
         #check
-        VALUE
+        #value
     });
     match range {
         Range::CountOrAll => quote_spanned!(site=> ::core::option::Option::Some(#whole)),
         _ => whole,
     }
+}
+
+/// A name for a constant that the expression does not use: constants have no hygiene, so that one of the program with the same
+/// name would be hidden by the one that is made of it.
+fn name_beside(expression: &TokenStream) -> Ident {
+    let mut name = "VALUE".to_owned();
+    while names(expression, &name) {
+        name.push('_');
+    }
+    Ident::new(&name, Span::mixed_site())
+}
+
+fn names(tokens: &TokenStream, name: &str) -> bool {
+    tokens.clone().into_iter().any(|token| match token {
+        TokenTree::Ident(ident) => ident == name,
+        TokenTree::Group(group) => names(&group.stream(), name),
+        TokenTree::Punct(_) | TokenTree::Literal(_) => false,
+    })
 }

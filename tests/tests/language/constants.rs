@@ -20,6 +20,8 @@ mod defaults {
 }
 
 const LIMIT: f64 = 3.0;
+/// Named as the generated code would name it.
+const VALUE: usize = 1;
 const LATE: usize = 2;
 
 multilevel! {
@@ -31,7 +33,7 @@ multilevel! {
         loss: judge,
         optimizer: sgd(lr = 2.0 * 0.1, momentum = defaults::half(defaults::LR), nesterov = true),
         warmup: LATE,
-        accumulate: 1 + 1,
+        accumulate: VALUE + 1,
         clip: norm(LIMIT),
         project: clamp(low = -LIMIT, high = LIMIT),
     }
