@@ -41,6 +41,13 @@ pub(super) struct Advance<'a> {
     pub(super) run: &'a mut Run,
 }
 
+impl Advance<'_> {
+    /// One iteration of the schedule.
+    pub(super) fn once(&mut self) -> Result<(), EngineError> {
+        self.iterate()
+    }
+}
+
 impl Walk for Advance<'_> {
     type Gathered = Gathered;
     type Place = Snapshot;

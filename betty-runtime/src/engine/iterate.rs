@@ -8,7 +8,6 @@ use super::progress::progress;
 use super::report::Report;
 use super::train::Engine;
 use crate::error::EngineError;
-use crate::program::Walk;
 
 impl<P: Multilevel> Engine<P> {
     /// Runs the schedule for a number of iterations. Can be called again to go on.
@@ -76,7 +75,7 @@ impl<P: Multilevel> Engine<P> {
         }
         while self.run.iterations < until && !stopped_early && !interrupted {
             self.run.within_iteration = true;
-            let iterated = self.advance().iterate();
+            let iterated = self.advance().once();
             self.run.within_iteration = false;
             iterated?;
             self.run.iterations += 1;

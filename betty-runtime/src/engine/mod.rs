@@ -8,6 +8,7 @@ mod data;
 mod edit;
 mod event;
 mod guard;
+mod held;
 mod host;
 mod iterate;
 mod log;

@@ -6,16 +6,15 @@ use std::rc::Rc;
 use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
 
 use super::advance::Advance;
-use super::data::Data;
 use super::event::Event;
+use super::held::Held;
 use super::host::Host;
 use super::multilevel::Multilevel;
-use super::run::Run;
 use super::saves::Saves;
 use super::validation::{Validation, listener};
 use crate::config::{Hyperparameter, ProgramConfig};
 use crate::error::EngineError;
-use crate::program::{Own, Program};
+use crate::program::Own;
 
 /// Trains a multilevel program.
 ///
@@ -23,7 +22,7 @@ use crate::program::{Own, Program};
 pub struct Engine<P: Multilevel> {
     pub(super) problem: P,
     pub(super) config: P::Config,
-    pub(super) run: Run,
+    pub(super) run: Held,
     pub(super) validation: Option<Rc<RefCell<Validation<P>>>>,
     pub(super) progress: bool,
     pub(super) saves: Option<Saves>,
@@ -40,16 +39,9 @@ impl<P: Multilevel> Engine<P> {
     /// [`EngineError`] when a number is out of range, tensors are on different devices, or a level has nothing to train.
     pub fn new(problem: P, data: P::Data, config: P::Config) -> Result<Self, EngineError> {
         config.validate(&P::SCHEDULE)?;
-        let program = Program::new(
-            P::SCHEDULE,
-            &problem.modules(),
-            &config.levels(),
-            Own { method: P::custom_method, optimizer: P::custom_optimizer },
-        )?;
-        let data = Data::new(P::streams(data));
-        data.check_together(&program)?;
+        let own = Own { method: P::custom_method, optimizer: P::custom_optimizer };
         Ok(Engine {
-            run: Run::new(program, data),
+            run: Held::new(P::SCHEDULE, &problem.modules(), &config.levels(), own, P::streams(data))?,
             problem,
             config,
             validation: None,
