@@ -20,7 +20,8 @@ pub(super) type Call<'f, M, N> = Box<dyn Fn(&M, &N, &mut Tracer<'_>) -> Measured
 /// The derivatives of one loss by the parameters of a Burn module, exact and of first and second order, at a point: the
 /// module as it was given, and a batch.
 ///
-/// The loss is a function of the module and the batch, as a training loop has it. It is recorded once as a graph; what is asked
+/// The loss is a function of the module and the batch, as a training loop has it; what else it captures is taken as it is when the
+/// loss is recorded. It is recorded once as a graph; what is asked
 /// for is compiled from that once. [`at`](Self::at) and [`on`](Self::on) move to other parameters and batches, and record again
 /// only for shapes that are new.
 ///

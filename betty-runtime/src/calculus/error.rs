@@ -69,6 +69,16 @@ pub enum DerivativesError {
          same"
     )]
     Unverified(#[source] Unverified),
+    /// A number of a solver that is none of those that it takes.
+    #[error("`{option}` is {value}; it must be {expected}")]
+    Option {
+        /// Its name.
+        option: &'static str,
+        /// Its value.
+        value: f64,
+        /// What is allowed.
+        expected: &'static str,
+    },
     /// A vector that has not the shape of the module's parameters.
     #[error(
         "the vector does not belong to the module's parameters: {what}; make it from the module, with `ParameterVector::of` for \

@@ -2,6 +2,8 @@
 
 use std::rc::Rc;
 
+use betty_schema::{Given, Range};
+
 use super::DerivativesError;
 use super::parameters::Parameters;
 use super::state::{State, check_finite};
@@ -76,13 +78,15 @@ impl<'d> CurvatureOperator<'d> {
     ///
     /// # Errors
     /// [`SolveError::NotPositiveDefinite`](linalg::SolveError::NotPositiveDefinite), with damping that makes it so, and [`SolveError::NoConvergence`](linalg::SolveError::NoConvergence) where the residual is
-    /// above a tolerance that is not 0, both as [`DerivativesError::Solve`]; [`DerivativesError::OtherParameters`].
+    /// above a tolerance that is not 0, both as [`DerivativesError::Solve`]; [`DerivativesError::OtherParameters`], and
+    /// [`DerivativesError::Option`] for options out of range.
     pub fn conjugate_gradient(
         &mut self,
         b: &ParameterVector,
         options: &CgOptions,
     ) -> Result<Solution<ParameterVector>, DerivativesError> {
         self.check(b)?;
+        check_options(options.iterations, options.tolerance, options.damping)?;
         let solution = linalg::conjugate_gradient(self, b, None, options)?;
         self.measured(b, solution, options.damping, options.tolerance)
     }
@@ -99,6 +103,7 @@ impl<'d> CurvatureOperator<'d> {
         options: &MinresOptions,
     ) -> Result<Solution<ParameterVector>, DerivativesError> {
         self.check(b)?;
+        check_options(options.iterations, options.tolerance, options.damping)?;
         let solution = linalg::minres(self, b, None, options)?;
         self.measured(b, solution, options.damping, options.tolerance)
     }
@@ -153,4 +158,15 @@ impl LinearOperator for CurvatureOperator<'_> {
         };
         Ok(x.with(product))
     }
+}
+
+/// That the numbers of a solver are some that it can work with; a negative damping shifts the spectrum the other way.
+fn check_options(iterations: usize, tolerance: f64, damping: f64) -> Result<(), DerivativesError> {
+    let options = [
+        ("iterations", iterations as f64, Range::Positive, Range::Count.describe()),
+        ("tolerance", tolerance, Range::NonNegative, Range::NonNegative.describe()),
+        ("damping", damping, Range::Number, "a finite number"),
+    ];
+    let refused = options.into_iter().find(|&(_, value, range, _)| !range.accepts(Given::Number(value)));
+    refused.map_or(Ok(()), |(option, value, _, expected)| Err(DerivativesError::Option { option, value, expected }))
 }

@@ -9,6 +9,19 @@ use super::{Schedule, Through};
 #[derive(Error, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ScheduleError {
+    /// A schedule without a level.
+    #[error("it has no level")]
+    NoLevels,
+    /// Two levels of one name.
+    #[error("levels {first} and {second} are both named `{name}`; give one of them another name")]
+    SameName {
+        /// The name.
+        name: &'static str,
+        /// The number of the first.
+        first: usize,
+        /// The number of the other.
+        second: usize,
+    },
     /// A list names a level that does not exist.
     #[error("`{list}` of level `{level}` names level {entry}, but the schedule has {levels} levels, counted from 0")]
     NoSuchLevel {
@@ -73,7 +86,13 @@ impl Schedule {
     ///
     /// The first list that names what is not there, or that lacks or has too many levels.
     pub fn check(&self) -> Result<(), ScheduleError> {
+        if self.levels.is_empty() {
+            return Err(ScheduleError::NoLevels);
+        }
         for (index, level) in self.levels.iter().enumerate() {
+            if let Some(first) = self.level(level.name).filter(|&first| first < index) {
+                return Err(ScheduleError::SameName { name: level.name, first, second: index });
+            }
             let start: Vec<usize> = level.start.into_iter().collect();
             self.check_list(index, "upper", level.upper)?;
             self.check_list(index, "lower", level.lower)?;

@@ -104,6 +104,16 @@ fn check_refused(levels: &'static [LevelSpec], roots: &'static [usize], text: &s
 }
 
 #[test]
+fn levels_are_there_and_have_names_of_their_own() {
+    check_refused(&[], &[], "it has no level");
+    check_refused(
+        const { &[level("a", &[], &[], &[]), level("b", &[], &[], &[]), level("a", &[], &[], &[])] },
+        &[0, 1, 2],
+        "levels 0 and 2 are both named `a`; give one of them another name",
+    );
+}
+
+#[test]
 fn entries_are_other_levels() {
     check_refused(
         const { &[level("top", &[], &[1], &[]), level("net", &[2], &[], &[])] },

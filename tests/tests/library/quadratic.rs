@@ -142,6 +142,29 @@ fn damped_systems_are_solved_and_the_residual_is_true() {
 }
 
 #[test]
+fn numbers_of_solvers_are_checked() {
+    let (a, b, theta) = (with_spectrum(&POSITIVE, 1), numbers(9, 2), numbers(9, 3));
+    let (point, batch) = problem(&a, &b, &theta);
+    let mut derivatives = Derivatives::of(loss, &point, &batch).unwrap();
+    let right = derivatives.gradient().unwrap();
+    let mut hessian = derivatives.hessian().unwrap();
+    let good = CgOptions { iterations: 9, tolerance: 1e-8, damping: 0.0 };
+    for (options, text) in [
+        (CgOptions { iterations: 0, ..good }, "`iterations` is 0; it must be an integer greater than zero"),
+        (CgOptions { tolerance: f64::NAN, ..good }, "`tolerance` is NaN; it must be a number that is not negative"),
+        (CgOptions { tolerance: -1.0, ..good }, "`tolerance` is -1; it must be a number that is not negative"),
+        (CgOptions { damping: f64::INFINITY, ..good }, "`damping` is inf; it must be a finite number"),
+    ] {
+        let error = hessian.conjugate_gradient(&right, &options).unwrap_err();
+        assert_eq!(error.to_string(), text);
+        let CgOptions { iterations, tolerance, damping } = options;
+        let error = hessian.minres(&right, &MinresOptions { iterations, tolerance, damping }).unwrap_err();
+        assert_eq!(error.to_string(), text);
+    }
+    assert!(hessian.conjugate_gradient(&right, &good).is_ok());
+}
+
+#[test]
 fn too_few_iterations_are_an_error_only_where_a_tolerance_is_asked_for() {
     let (a, b, theta) = (with_spectrum(&POSITIVE, 1), numbers(9, 2), numbers(9, 3));
     let (point, batch) = problem(&a, &b, &theta);
