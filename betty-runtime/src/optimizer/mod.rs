@@ -39,7 +39,7 @@ use crate::graph::{Graph, GraphError, NodeId};
 /// use betty_runtime::graph::{Graph, GraphError};
 /// use betty_runtime::optimizer::{Optimizer, UpdateInputs, Updated, spread_like};
 ///
-/// /// θ ← θ − lr·g/(1 + |g|): steps that are never longer than the learning rate.
+/// /// θ ← θ − lr·g/√(1 + g²): no entry moves further than the learning rate.
 /// #[derive(Debug)]
 /// struct Damped;
 ///
@@ -58,8 +58,9 @@ use crate::graph::{Graph, GraphError, NodeId};
 ///
 ///     fn update(&self, graph: &mut Graph, inputs: &UpdateInputs<'_>) -> Result<Updated, GraphError> {
 ///         inputs.check(graph, self)?;
-///         let size = graph.abs(inputs.gradient)?;
-///         let size = graph.add_scalar(size, 1.0)?;
+///         let square = graph.mul(inputs.gradient, inputs.gradient)?;
+///         let above_one = graph.add_scalar(square, 1.0)?;
+///         let size = graph.sqrt(above_one)?;
 ///         let direction = graph.div(inputs.gradient, size)?;
 ///         let rate = spread_like(graph, inputs.learning_rate, direction)?;
 ///         let step = graph.mul(rate, direction)?;
