@@ -8,7 +8,7 @@ use crate::derivatives::{Input, Variable};
 use crate::execute::{Value, Vector};
 use crate::graph::Node;
 use crate::hypergradient::{Blocks, Response};
-use crate::steps::{Ground, Reads, Site, UpperLoss};
+use crate::steps::{Basis, Condition, Reads, UpperLoss};
 
 /// For each level: solutions of the systems of its stops.
 pub(crate) type Solutions = BTreeMap<usize, BTreeMap<usize, Vector>>;
@@ -17,11 +17,11 @@ pub(crate) type Solutions = BTreeMap<usize, BTreeMap<usize, Vector>>;
 #[derive(Default)]
 pub(super) struct Context {
     /// On what each level is differentiated.
-    pub(super) grounds: BTreeMap<usize, Ground>,
+    pub(super) bases: BTreeMap<usize, Basis>,
     pub(super) multipliers: Blocks,
     /// The loss that the hypergradient belongs to, where values of it are needed.
     pub(super) loss: Option<Rc<UpperLoss>>,
-    pub(super) sites: Vec<Site>,
+    pub(super) conditions: Vec<Condition>,
     /// The stop whose tangents go along with the steps of all others.
     pub(super) leader: Option<usize>,
     /// The stops whose steps are gone through together.
@@ -39,19 +39,19 @@ impl Context {
         match input {
             Input::Leaf { level, index } => levels[level].leaves[index].clone(),
             Input::Constant { level, index } => levels[level].constants[index].clone(),
-            Input::Batch { level, index } => match &self.grounds[&level] {
-                Ground::Loss { batch, .. } => batch.values()[index].clone(),
-                Ground::Steps(_) => unreachable!("steps have batches of their own"),
+            Input::Batch { level, index } => match &self.bases[&level] {
+                Basis::Loss { batch, .. } => batch.values()[index].clone(),
+                Basis::Steps(_) => unreachable!("steps have batches of their own"),
             },
             Input::Step { level, step, of } => {
-                let steps = self.grounds[&level].steps().expect("steps are what this level is differentiated on");
+                let steps = self.bases[&level].steps().expect("steps are what this level is differentiated on");
                 steps.value(step, of, like)
             }
             Input::Draw { level, draw, distribution } => Value::draw(
                 &like.shape,
                 like.dtype,
                 distribution,
-                self.grounds[&level].seed(),
+                self.bases[&level].seed(),
                 draw,
                 &levels[level].device(),
             ),

@@ -10,21 +10,21 @@ use super::losses::Losses;
 use crate::derivatives::{Bound, Curvature, Lagrangian, UnrolledSteps};
 use crate::error::EngineError;
 use crate::schedule::Schedule;
-use crate::steps::Ground;
+use crate::steps::Basis;
 use crate::trace::AnyBatch;
 
 impl Losses {
-    /// Compiles the Lagrangian of level `k` on these grounds, if it is not there yet. Its losses, and the Lagrangians of the
+    /// Compiles the Lagrangian of level `k` on these bases, if it is not there yet. Its losses, and the Lagrangians of the
     /// levels below it whose best responses answer to it, have been prepared.
     pub(crate) fn prepare_curvature(
         &mut self,
         schedule: &Schedule,
         levels: &[Level],
         k: usize,
-        grounds: &BTreeMap<usize, Ground>,
+        bases: &BTreeMap<usize, Basis>,
     ) -> Result<Rc<RefCell<Curvature>>, EngineError> {
         let stops = schedule.levels[k].sweep.iter().map(|stop| stop.level);
-        let key = |of: usize| CurvatureKey::new(schedule, of, grounds);
+        let key = |of: usize| CurvatureKey::new(schedule, of, bases);
         let own = key(k);
         if let Some(known) = self.curvatures.find(&own) {
             return Ok(Rc::clone(known));
@@ -35,13 +35,13 @@ impl Losses {
         let below: Vec<_> = below.iter().map(|(stop, curvature)| (*stop, curvature.lagrangian())).collect();
         let name = schedule.levels[k].name;
         let graph = |source| EngineError::Graph { level: name.into(), source };
-        let lagrangian = match &grounds[&k] {
-            Ground::Loss { batch, .. } if levels[k].is_partial() => {
+        let lagrangian = match &bases[&k] {
+            Basis::Loss { batch, .. } if levels[k].is_partial() => {
                 let below: Vec<usize> = schedule.levels[k].sweep.iter().map(|stop| stop.level).collect();
                 Lagrangian::partial(k, self.get(k, batch), &below)
             }
-            Ground::Loss { batch, .. } => Lagrangian::new(k, self.get(k, batch), &below),
-            Ground::Steps(steps) => {
+            Basis::Loss { batch, .. } => Lagrangian::new(k, self.get(k, batch), &below),
+            Basis::Steps(steps) => {
                 let of_step = |batches: &Vec<Rc<AnyBatch>>| batches.iter().map(|of| self.get(k, of)).collect();
                 let losses = steps.batches.iter().map(of_step).collect();
                 let (trainable, update) = (levels[k].trainable.as_slice(), levels[k].update.graph());

@@ -13,7 +13,7 @@ use crate::error::EngineError;
 use crate::execute::{Unread, Value, Vector};
 use crate::hypergradient::{Blocks, SolveReport};
 use crate::linalg::InnerProductSpace;
-use crate::steps::{Evaluation, Ground, Reads, Record, UpperLoss};
+use crate::steps::{Basis, Evaluation, Reads, Record, UpperLoss};
 use crate::trace::{AnyBatch, LossInput};
 
 /// The total gradient of a level at its current point.
@@ -107,18 +107,17 @@ impl Program {
     ) -> Result<(Found, Evaluation), EngineError> {
         let (found, mut context, multipliers) = self.gathered(k, sample, passings)?;
         let (batch, seed) = &sample.own;
-        context.grounds.insert(k, Ground::Loss { batch: Rc::clone(batch), seed: *seed });
-        let site = self.site(k, &mut context, multipliers)?;
+        context.bases.insert(k, Basis::Loss { batch: Rc::clone(batch), seed: *seed });
+        let condition = self.condition(k, &mut context, multipliers)?;
         let at_loss: Vec<(usize, usize)> = self.places(k, batch, k).collect();
-        let own = self.own_positions(k, &at_loss, &site);
+        let own = self.own_positions(k, &at_loss, &condition);
         let reached = self.schedule.reached_from(k).into_iter();
         let above = reached.flat_map(|of| self.places(k, batch, of).map(move |(index, at)| (of, index, at))).collect();
-        let begun =
-            context.grounds.iter().filter_map(|(&level, ground)| Some((level, ground.steps()?.begun?))).collect();
+        let begun = context.bases.iter().filter_map(|(&level, basis)| Some((level, basis.steps()?.begun?))).collect();
         let evaluation = Evaluation {
             time: self.clock.now(),
             batch: Rc::clone(batch),
-            sites: context.sites.into_iter().chain([site]).collect(),
+            conditions: context.conditions.into_iter().chain([condition]).collect(),
             program: Rc::clone(&found.numbers.program),
             inputs: found.numbers.inputs.clone(),
             own,

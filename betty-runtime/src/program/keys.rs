@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::schedule::Schedule;
-use crate::steps::{Ground, Shape};
+use crate::steps::{Basis, Shape};
 
 /// What a Lagrangian depends on: the level, and on what it and its stops are differentiated.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -13,10 +13,10 @@ pub(super) struct CurvatureKey {
 }
 
 impl CurvatureKey {
-    pub(super) fn new(schedule: &Schedule, level: usize, grounds: &BTreeMap<usize, Ground>) -> Self {
+    pub(super) fn new(schedule: &Schedule, level: usize, bases: &BTreeMap<usize, Basis>) -> Self {
         let stops = schedule.levels[level].sweep.iter().map(|stop| stop.level);
         let all = std::iter::once(level).chain(stops);
-        CurvatureKey { level, shapes: all.map(|of| grounds[&of].shape()).collect() }
+        CurvatureKey { level, shapes: all.map(|of| bases[&of].shape()).collect() }
     }
 }
 

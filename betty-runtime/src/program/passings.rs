@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::Program;
 use crate::error::EngineError;
 use crate::schedule::Through;
-use crate::steps::{Record, StepsGround};
+use crate::steps::{Record, StepsBasis};
 
 /// What a total gradient is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub(crate) enum Passing {
     /// Through its steps, in turns with those of other stops.
     Together,
     /// Through its last steps, taken for one function.
-    Function(Rc<StepsGround>),
+    Function(Rc<StepsBasis>),
     /// Through its steps, one after the other.
     Steps(Record),
 }
@@ -69,13 +69,13 @@ impl Program {
                 return Err(self.no_steps(k, stop.level));
             }
             let is_differentiated = of == Use::Derivative || self.schedule.is_nested(stop.level, k);
-            let function = || steps.ground(self.rounds_of(stop.level, k)).filter(|_| is_differentiated);
+            let function = || steps.basis(self.rounds_of(stop.level, k)).filter(|_| is_differentiated);
             stops.push((
                 stop,
                 if together.contains(&stop.level) {
                     Passing::Together
-                } else if let Some(ground) = function() {
-                    Passing::Function(Rc::new(ground))
+                } else if let Some(basis) = function() {
+                    Passing::Function(Rc::new(basis))
                 } else {
                     Passing::Steps(steps.clone())
                 },

@@ -14,7 +14,7 @@ use crate::execute::Vector;
 use crate::hypergradient::{BestResponse, Blocks, Joint};
 use crate::linalg::InnerProductSpace;
 use crate::schedule::Through;
-use crate::steps::{Ground, Reads, Site};
+use crate::steps::{Basis, Condition, Reads};
 
 impl Program {
     /// Adds every level that the hypergradient of level `k` passes through to the context, at the current point.
@@ -39,11 +39,11 @@ impl Program {
             match passing {
                 Passing::Solved => self.prepare_solved(k, Through { level, into }, sample, context)?,
                 Passing::Together => {}
-                Passing::Function(ground) => {
-                    context.grounds.insert(level, Ground::Steps(ground));
-                    let site = self.site(level, context, Blocks::default())?;
-                    context.response.add(level, site.stop());
-                    context.sites.push(site);
+                Passing::Function(basis) => {
+                    context.bases.insert(level, Basis::Steps(basis));
+                    let condition = self.condition(level, context, Blocks::default())?;
+                    context.response.add(level, condition.stop());
+                    context.conditions.push(condition);
                 }
                 Passing::Steps(steps) => {
                     let trajectory = steps.trajectory(level, context.loss.as_ref());
@@ -97,19 +97,24 @@ impl Program {
                 solution = multipliers;
             }
         }
-        context.grounds.insert(level, Ground::Loss { batch: Rc::clone(batch), seed: *seed });
-        let mut site = self.site(level, context, solution)?;
+        context.bases.insert(level, Basis::Loss { batch: Rc::clone(batch), seed: *seed });
+        let mut condition = self.condition(level, context, solution)?;
         if let Some(method) = by_step {
-            site.method = method.build_on(self.levels[level].next_step(gradient, self.learned(level), &read));
+            condition.method = method.build_on(self.levels[level].next_step(gradient, self.learned(level), &read));
         }
-        context.response.add(level, site.stop());
-        context.sites.push(site);
+        context.response.add(level, condition.stop());
+        context.conditions.push(condition);
         Ok(())
     }
 
     /// The Lagrangian of level `k` at the current point, given the solution of the adjoint system below it.
-    pub(super) fn site(&mut self, k: usize, context: &mut Context, mut solution: Blocks) -> Result<Site, EngineError> {
-        let curvature = self.losses.prepare_curvature(&self.schedule, &self.levels, k, &context.grounds)?;
+    pub(super) fn condition(
+        &mut self,
+        k: usize,
+        context: &mut Context,
+        mut solution: Blocks,
+    ) -> Result<Condition, EngineError> {
+        let curvature = self.losses.prepare_curvature(&self.schedule, &self.levels, k, &context.bases)?;
         let inputs = {
             let curvature = curvature.borrow();
             for (index, &variable) in curvature.lagrangian().own()[1..].iter().enumerate() {
@@ -121,23 +126,28 @@ impl Program {
             inputs.map(|(input, like)| context.value(input, like, &self.levels)).collect()
         };
         let below = self.answering_below(k);
-        Ok(Site {
+        Ok(Condition {
             level: k,
             curvature,
             inputs,
-            seed: context.grounds[&k].seed(),
+            seed: context.bases[&k].seed(),
             method: self.methods[k].clone(),
             below,
         })
     }
 
     /// Where the parameters of level `k` stand among the inputs of its loss, and among those of its Lagrangian.
-    pub(super) fn own_positions(&self, k: usize, at_loss: &[(usize, usize)], site: &Site) -> Rc<[(usize, usize)]> {
-        let curvature = site.curvature.borrow();
-        let at_site: Vec<Input> = curvature.lagrangian().inputs().map(|(input, _)| input).collect();
+    pub(super) fn own_positions(
+        &self,
+        k: usize,
+        at_loss: &[(usize, usize)],
+        condition: &Condition,
+    ) -> Rc<[(usize, usize)]> {
+        let curvature = condition.curvature.borrow();
+        let at_condition: Vec<Input> = curvature.lagrangian().inputs().map(|(input, _)| input).collect();
         let Level { trainable, .. } = &self.levels[k];
         let leaf = |index: usize| Input::Leaf { level: k, index: trainable[index] };
-        let position = |index| at_site.iter().position(|&input| input == leaf(index));
+        let position = |index| at_condition.iter().position(|&input| input == leaf(index));
         at_loss.iter().filter_map(|&(index, at)| Some((at, position(index)?))).collect()
     }
 }

@@ -91,7 +91,7 @@ pub(crate) fn gradients_along(
     read: &[usize],
 ) -> Result<Vec<(Vector, Blocks)>, HypergradientError> {
     let own = Variable::Level(level);
-    let answers = |of: usize| evaluation.sites.iter().any(|site| site.level == of);
+    let answers = |of: usize| evaluation.conditions.iter().any(|condition| condition.level == of);
     // What answers below has begun somewhere; everything else that moves is read as it is.
     let others = |carried: &Carried| {
         let others = carried.moving.keys().filter(|of| !answers(**of));
@@ -101,7 +101,7 @@ pub(crate) fn gradients_along(
         let begun = begun.filter_map(|&(of, time)| Some((Variable::Begun(of), carried.begun(of, time)?.whole())));
         others.chain(begun).collect::<Vec<_>>()
     };
-    if evaluation.sites.len() > 1 {
+    if evaluation.conditions.len() > 1 {
         // Answers from below are found for one direction after the other.
         let mut response = evaluation.response(&before.parameters);
         let along = |carried: &Carried| {
@@ -121,9 +121,9 @@ pub(crate) fn gradients_along(
         };
         return carried.iter().map(along).collect();
     }
-    let Some(site) = evaluation.own_site(&before.parameters) else { return Ok(Vec::new()) };
-    let mut point = Point::new(site.inputs, site.seed);
-    let mut curvature = site.curvature.borrow_mut();
+    let Some(condition) = evaluation.own_condition(&before.parameters) else { return Ok(Vec::new()) };
+    let mut point = Point::new(condition.inputs, condition.seed);
+    let mut curvature = condition.curvature.borrow_mut();
     let along = |carried: &Carried| {
         let (others, parameters) = (others(carried), &carried.moving[&level].parameters);
         let Together { each, stacked } = &*carried.directions;

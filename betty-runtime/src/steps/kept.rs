@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use super::ground::StepsGround;
+use super::basis::StepsBasis;
 use super::reads::Reads;
 use super::step::{Restart, Step};
 use super::update::Update;
@@ -116,7 +116,7 @@ impl KeptSteps {
     /// Keeps a step, and lets go of those that nobody looks back to.
     pub(crate) fn record(&mut self, mut step: Step, needed: &Needed) {
         // Steps that depend on answers from below cannot be taken again without them.
-        let can_repeat = step.evaluations.iter().all(|evaluation| evaluation.sites.len() == 1);
+        let can_repeat = step.evaluations.iter().all(|evaluation| evaluation.conditions.len() == 1);
         for evaluation in &mut step.evaluations {
             evaluation.forget_own();
         }
@@ -158,7 +158,7 @@ impl KeptSteps {
     }
 
     /// The steps of the last rounds, to be made one function. All are kept whole.
-    pub(crate) fn ground(&self, rounds: usize) -> StepsGround {
+    pub(crate) fn basis(&self, rounds: usize) -> StepsBasis {
         let first = self.steps.len() - self.run(true).min(self.looked_back(rounds));
         let steps = self.steps.iter().skip(first);
         let batches = steps.clone().map(|step| step.evaluations.iter().map(|of| Rc::clone(&of.batch)).collect());
@@ -169,7 +169,7 @@ impl KeptSteps {
             Some(Step { time, .. }) => (None, Some(*time).filter(|_| !self.is_truncated)),
             None => (None, None),
         };
-        StepsGround { batches: batches.collect(), from, begun, taken: taken.collect() }
+        StepsBasis { batches: batches.collect(), from, begun, taken: taken.collect() }
     }
 }
 

@@ -1,8 +1,8 @@
 //! One step of a level and its derivatives: what it is computed from, what is kept of it, and the three ways through several.
 
+mod basis;
 mod carried;
 mod coming;
-mod ground;
 mod kept;
 mod learned;
 mod passage;
@@ -15,8 +15,8 @@ mod step;
 mod tangents;
 mod update;
 
+pub(crate) use basis::{Basis, Shape, StepsBasis};
 pub(crate) use coming::ComingStep;
-pub(crate) use ground::{Ground, Shape, StepsGround};
 pub(crate) use kept::{KeptSteps, Needed};
 pub(crate) use learned::{LearnedNumber, LearnedNumbers, LearnedPart, LearnedSource};
 pub(crate) use passage::{Member, Passage};
@@ -24,6 +24,6 @@ pub(crate) use rates::LearningRates;
 pub(crate) use reads::{Moves, Reads};
 pub(crate) use record::{Parts, Record};
 pub(crate) use replays::UpperLoss;
-pub(crate) use step::{Evaluation, Restart, Site, Step, mean};
+pub(crate) use step::{Condition, Evaluation, Restart, Step, mean};
 pub(crate) use tangents::Tangents;
 pub(crate) use update::{Before, Update};

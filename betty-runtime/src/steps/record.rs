@@ -3,8 +3,8 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use super::basis::StepsBasis;
 use super::carried::TOGETHER;
-use super::ground::StepsGround;
 use super::kept::{KeptSteps, Needed};
 use super::reads::Reads;
 use super::replays::{Replayed, Replays, UpperLoss};
@@ -168,9 +168,9 @@ impl Record {
     }
 
     /// The steps of the last rounds as one function, if they can be.
-    pub(crate) fn ground(&self, rounds: usize) -> Option<StepsGround> {
+    pub(crate) fn basis(&self, rounds: usize) -> Option<StepsBasis> {
         match self {
-            Self::Steps(steps) => Some(steps.borrow().ground(rounds)),
+            Self::Steps(steps) => Some(steps.borrow().basis(rounds)),
             Self::Tangents(_) | Self::Replays(_) => None,
         }
     }

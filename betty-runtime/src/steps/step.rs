@@ -14,7 +14,7 @@ use crate::trace::AnyBatch;
 
 /// The Lagrangian of one level at a point.
 #[derive(Clone)]
-pub(crate) struct Site {
+pub(crate) struct Condition {
     pub(crate) level: usize,
     pub(crate) curvature: Rc<RefCell<Curvature>>,
     pub(crate) inputs: Vec<Value>,
@@ -24,7 +24,7 @@ pub(crate) struct Site {
     pub(crate) below: Rc<[usize]>,
 }
 
-impl Site {
+impl Condition {
     pub(crate) fn stop(&self) -> BestResponse {
         let point = Point::new(self.inputs.clone(), self.seed);
         let (curvature, below) = (Rc::clone(&self.curvature), Rc::clone(&self.below));
@@ -42,12 +42,12 @@ pub(crate) struct Evaluation {
     pub(crate) time: u64,
     pub(crate) batch: Rc<AnyBatch>,
     /// The level's stops, and the level itself last.
-    pub(crate) sites: Vec<Site>,
+    pub(crate) conditions: Vec<Condition>,
     /// The level's loss and direct gradient.
     pub(crate) program: Rc<GradientProgram>,
     /// The inputs of the program.
     pub(crate) inputs: Vec<Value>,
-    /// Where the level's own parameters stand among them, and among the inputs of its site.
+    /// Where the level's own parameters stand among them, and among the inputs of its condition.
     pub(crate) own: Rc<[(usize, usize)]>,
     /// The levels below whose steps it rests on, with the time of the first of those, where that began at steps before.
     pub(crate) begun: Rc<[(usize, u64)]>,
@@ -109,17 +109,17 @@ impl Step {
 impl Evaluation {
     /// Decides what is drawn on the batch.
     pub(crate) fn seed(&self) -> u64 {
-        self.sites.last().map_or(0, |site| site.seed)
+        self.conditions.last().map_or(0, |condition| condition.seed)
     }
 
     /// Lets go of the level's own parameters, which a step keeps by itself if at all.
     pub(crate) fn forget_own(&mut self) {
-        let Some(site) = self.sites.last_mut() else { return };
-        for &(at_program, at_site) in self.own.iter() {
+        let Some(condition) = self.conditions.last_mut() else { return };
+        for &(at_program, at_condition) in self.own.iter() {
             let like = &self.inputs[at_program];
             let nothing = Value::zeros(&[1], like.dtype(), &like.device());
             self.inputs[at_program] = nothing.clone();
-            site.inputs[at_site] = nothing;
+            condition.inputs[at_condition] = nothing;
         }
     }
 
@@ -151,19 +151,19 @@ impl Evaluation {
     /// Second derivatives at these parameters.
     pub(crate) fn response(&self, parameters: &Vector) -> Response {
         let mut response = Response::default();
-        let (Some(own), Some((_, below))) = (self.own_site(parameters), self.sites.split_last()) else {
+        let (Some(own), Some((_, below))) = (self.own_condition(parameters), self.conditions.split_last()) else {
             return response;
         };
-        for site in below {
-            response.add(site.level, site.stop());
+        for condition in below {
+            response.add(condition.level, condition.stop());
         }
         response.add(own.level, own.stop());
         response
     }
 
-    /// The level's own site, at these parameters.
-    pub(crate) fn own_site(&self, parameters: &Vector) -> Option<Site> {
-        let mut own = self.sites.last()?.clone();
+    /// The level's own condition, at these parameters.
+    pub(crate) fn own_condition(&self, parameters: &Vector) -> Option<Condition> {
+        let mut own = self.conditions.last()?.clone();
         for (&(_, at), parameter) in self.own.iter().zip(&parameters.0) {
             own.inputs[at] = parameter.clone();
         }

@@ -9,7 +9,7 @@ use crate::error::EngineError;
 use crate::execute::Cost;
 use crate::hypergradient::{BestResponse, Joint, PartCost, Response};
 use crate::program::Program;
-use crate::steps::Ground;
+use crate::steps::Basis;
 
 impl Program {
     /// The passes through the stops of level `k`. What a part takes is told at its last level, and what the multipliers of a
@@ -18,19 +18,19 @@ impl Program {
         &mut self,
         k: usize,
         joint: Joint,
-        grounds: &BTreeMap<usize, Ground>,
+        bases: &BTreeMap<usize, Basis>,
     ) -> Result<Vec<Pass>, EngineError> {
         let stops: Vec<usize> = self.schedule.levels[k].sweep.iter().map(|stop| stop.level).collect();
         let mut response = Response::default();
         let mut passes: BTreeMap<usize, Pass> = BTreeMap::new();
         let mut curvatures = Vec::new();
         for &stop in &stops {
-            let is_function = grounds[&stop].steps().is_some();
+            let is_function = bases[&stop].steps().is_some();
             if self.levels[stop].trajectory.is_some() && !is_function {
-                passes.insert(stop, self.explain_response(stop, k, grounds)?);
+                passes.insert(stop, self.explain_response(stop, k, bases)?);
                 continue;
             }
-            let curvature = self.losses.prepare_curvature(&self.schedule, &self.levels, stop, grounds)?;
+            let curvature = self.losses.prepare_curvature(&self.schedule, &self.levels, stop, bases)?;
             let point = Point::new(Vec::new(), 0);
             let below = self.answering_below(stop);
             let (of, level) = (Rc::clone(&curvature), &self.levels[stop]);
@@ -45,7 +45,7 @@ impl Program {
                 if is_function { level.config.hypergradient.as_ref().map_or("", |of| of.name()) } else { "joint" };
             let through = ResponseCost { through: level.name, method, products: Some(0), cost: Cost::default() };
             let mut pass = Pass { response: through, reads: 0.0, peak: 0 };
-            if let (false, false, Ground::Loss { batch, .. }) = (below.is_empty(), is_function, &grounds[&stop]) {
+            if let (false, false, Basis::Loss { batch, .. }) = (below.is_empty(), is_function, &bases[&stop]) {
                 // Its multipliers are part of its point, and rest on the derivative of its loss.
                 let (graph, of) = (self.graph_error(stop), self.schedule.differentiates(stop));
                 let gradient = self.losses.get_mut(stop, batch).gradient(&of).map_err(&graph)?;

@@ -15,7 +15,7 @@ use crate::derivatives::Variable;
 use crate::error::EngineError;
 use crate::execute::Cost;
 use crate::hypergradient::Products;
-use crate::steps::{Ground, Parts, Record, StepsGround};
+use crate::steps::{Basis, Parts, Record, StepsBasis};
 pub use report::{Explanation, LevelCost, ResponseCost};
 
 /// One pass through a best response.
@@ -84,12 +84,12 @@ impl Program {
                 * self.rounds_kept(k, steps),
             reads: evaluations as u64,
         };
-        let grounds = &self.grounds_below(k, points);
+        let bases = &self.grounds_below(k, points);
         let passes = match self.joint(k) {
-            Some(joint) => self.explain_jointly(k, joint, grounds)?,
+            Some(joint) => self.explain_jointly(k, joint, bases)?,
             None => {
                 let stops = spec.sweep.iter().map(|stop| stop.level);
-                stops.map(|stop| self.explain_response(stop, k, grounds)).collect::<Result<_, _>>()?
+                stops.map(|stop| self.explain_response(stop, k, bases)).collect::<Result<_, _>>()?
             }
         };
         for Pass { response, reads, peak } in passes {
@@ -113,30 +113,25 @@ impl Program {
     }
 
     /// On what the levels below `k` are differentiated for its hypergradient: as steps where they will be twice.
-    fn grounds_below(&self, k: usize, points: &[Seeded]) -> BTreeMap<usize, Ground> {
+    fn grounds_below(&self, k: usize, points: &[Seeded]) -> BTreeMap<usize, Basis> {
         let twice = self.levels[k].trajectory.is_some();
-        let ground = |(level, (batch, seed)): (usize, &Seeded)| {
-            let alone = Ground::Loss { batch: Rc::clone(batch), seed: *seed };
+        let basis = |(level, (batch, seed)): (usize, &Seeded)| {
+            let alone = Basis::Loss { batch: Rc::clone(batch), seed: *seed };
             let Some(Record::Steps(steps)) = &self.levels[level].trajectory else { return (level, alone) };
             if !self.schedule.answers_to(level, k) || !(twice || self.schedule.is_nested(level, k)) {
                 return (level, alone);
             }
             let batches = vec![vec![Rc::clone(batch); self.levels[level].evaluations()]; steps.borrow().length()];
-            let ground = StepsGround { batches, from: self.starts_from(level), begun: None, taken: Vec::new() };
-            (level, Ground::Steps(Rc::new(ground)))
+            let basis = StepsBasis { batches, from: self.starts_from(level), begun: None, taken: Vec::new() };
+            (level, Basis::Steps(Rc::new(basis)))
         };
-        points.iter().enumerate().map(ground).collect()
+        points.iter().enumerate().map(basis).collect()
     }
 
     /// One pass through the best response of `stop` on the way to `k`.
-    fn explain_response(
-        &mut self,
-        stop: usize,
-        k: usize,
-        grounds: &BTreeMap<usize, Ground>,
-    ) -> Result<Pass, EngineError> {
+    fn explain_response(&mut self, stop: usize, k: usize, bases: &BTreeMap<usize, Basis>) -> Result<Pass, EngineError> {
         let spec = &self.schedule.levels[stop];
-        let curvature = self.losses.prepare_curvature(&self.schedule, &self.levels, stop, grounds)?;
+        let curvature = self.losses.prepare_curvature(&self.schedule, &self.levels, stop, bases)?;
         let graph = |source| EngineError::Graph { level: spec.name.into(), source };
         let sweep = self.schedule.levels[k].sweep;
         let into = sweep.iter().find(|of| of.level == stop).map_or(&[][..], |of| of.into);
@@ -150,13 +145,13 @@ impl Program {
             reads,
             peak,
         };
-        if let Some(steps) = grounds[&stop].steps() {
+        if let Some(steps) = bases[&stop].steps() {
             return Ok(pass(Some(steps.batches.len()), product.point + product.mixed, 0.0, product.peak));
         }
         if let Some(record) = level.trajectory.clone() {
             let mut parts = Parts { product, update: level.update.cost(), ..Parts::default() };
-            if let (true, Ground::Loss { batch, .. }, Ground::Loss { batch: above, .. }) =
-                (record.needs_loss(), &grounds[&stop], &grounds[&k])
+            if let (true, Basis::Loss { batch, .. }, Basis::Loss { batch: above, .. }) =
+                (record.needs_loss(), &bases[&stop], &bases[&k])
             {
                 let gradient = self.losses.get_mut(stop, batch).gradient(&[stop]).map_err(graph)?;
                 let loss = self.losses.get_mut(k, above).gradient(&[]).map_err(graph)?;
@@ -173,14 +168,14 @@ impl Program {
         let answering = if self.levels[stop].is_partial() { &[][..] } else { spec.sweep };
         for level in answering {
             // The product of a nested stop solves what is below it twice.
-            let inner = self.explain_response(level.level, stop, grounds)?;
+            let inner = self.explain_response(level.level, stop, bases)?;
             below += inner.response.cost * 2.0;
             // It is solved once more for what has arrived there, and once for the multipliers at the point.
             once += inner.response.cost * 2.0;
             reads += 2.0 * inner.reads;
             peak = peak.max(inner.peak);
         }
-        if let (false, Ground::Loss { batch, .. }) = (answering.is_empty(), &grounds[&stop]) {
+        if let (false, Basis::Loss { batch, .. }) = (answering.is_empty(), &bases[&stop]) {
             let of = self.schedule.differentiates(stop);
             once += self.losses.get_mut(stop, batch).gradient(&of).map_err(graph)?.program().cost();
             // What the solution does below is one more product.

@@ -10,15 +10,15 @@ use crate::trace::{AnyBatch, Signature};
 
 /// On what a level is differentiated.
 #[derive(Clone)]
-pub(crate) enum Ground {
+pub(crate) enum Basis {
     /// Its loss on a batch, with a seed for what is drawn.
     Loss { batch: Rc<AnyBatch>, seed: u64 },
     /// The steps that led to its parameters, as one function of what they read.
-    Steps(Rc<StepsGround>),
+    Steps(Rc<StepsBasis>),
 }
 
 /// The steps of a level, the first one first.
-pub(crate) struct StepsGround {
+pub(crate) struct StepsBasis {
     /// The batches whose gradients each step averaged.
     pub(crate) batches: Vec<Vec<Rc<AnyBatch>>>,
     /// The level whose parameters the first step was taken from.
@@ -36,11 +36,11 @@ pub(crate) enum Shape {
     Steps { batches: Vec<Vec<Signature>>, from: Option<usize> },
 }
 
-impl Ground {
+impl Basis {
     pub(crate) fn shape(&self) -> Shape {
         match self {
-            Ground::Loss { batch, .. } => Shape::Loss(batch.signature().clone()),
-            Ground::Steps(steps) => {
+            Basis::Loss { batch, .. } => Shape::Loss(batch.signature().clone()),
+            Basis::Steps(steps) => {
                 let of_step = |batches: &Vec<Rc<AnyBatch>>| batches.iter().map(|of| of.signature().clone()).collect();
                 Shape::Steps { batches: steps.batches.iter().map(of_step).collect(), from: steps.from }
             }
@@ -50,21 +50,21 @@ impl Ground {
     /// The seed of the level's loss; draws of steps have seeds of their own.
     pub(crate) fn seed(&self) -> u64 {
         match self {
-            Ground::Loss { seed, .. } => *seed,
-            Ground::Steps(_) => 0,
+            Basis::Loss { seed, .. } => *seed,
+            Basis::Steps(_) => 0,
         }
     }
 
     /// The steps, where they are what is differentiated.
-    pub(crate) fn steps(&self) -> Option<&StepsGround> {
+    pub(crate) fn steps(&self) -> Option<&StepsBasis> {
         match self {
-            Ground::Loss { .. } => None,
-            Ground::Steps(steps) => Some(steps),
+            Basis::Loss { .. } => None,
+            Basis::Steps(steps) => Some(steps),
         }
     }
 }
 
-impl StepsGround {
+impl StepsBasis {
     /// What step number `step` was taken with.
     pub(crate) fn value(&self, step: usize, of: StepInput, like: &Node) -> Value {
         let (taken, numbers) = &self.taken[step];
