@@ -17,7 +17,8 @@ pub struct DenseOptions {
 
 /// Solves `(A + δI)·x = b` for any invertible `A + δI`, symmetric or not.
 ///
-/// The residual in the outcome is measured with one more product.
+/// The residual in the outcome is measured with one more product. An unknown that no equation has, whose own equation is 0 = 0, is
+/// 0, as the iterative solvers leave it: a parameter that no loss reads.
 ///
 /// # Errors
 /// [`SolveError::TooLarge`], [`SolveError::Singular`], [`SolveError::NotFinite`], [`SolveError::Operator`].
@@ -51,12 +52,25 @@ where
         columns.push(column);
     }
     let mut solution = coordinates::<A>(b)?;
+    leave_out(&mut columns, &solution);
     eliminate(&mut columns, &mut solution)?;
     let x = b.with_coordinates(&solution);
     let mut r = b.clone();
     r.add_scaled((-1.0).into(), &apply_damped(operator, damping, &x)?);
     let residual = (dot::<A>(&r, &r, n, Quantity::Residual)? / scale).sqrt();
     Ok(Solution { x, outcome: Outcome { iterations: n, residual, converged: true } })
+}
+
+/// Puts the largest entry on the diagonal where a column, the row and the right-hand side are zero throughout, so that the
+/// unknown is 0.
+fn leave_out(columns: &mut [Vec<f64>], b: &[f64]) {
+    let largest = columns.iter().flatten().fold(0.0_f64, |largest, entry| largest.max(entry.abs()));
+    for k in 0..b.len() {
+        let is_zero = |column: &Vec<f64>| column[k] == 0.0;
+        if b[k] == 0.0 && columns[k].iter().all(|&entry| entry == 0.0) && columns.iter().all(is_zero) {
+            columns[k][k] = largest;
+        }
+    }
 }
 
 fn coordinates<A>(x: &A::Vector) -> Result<Vec<f64>, SolveError<A::Error>>

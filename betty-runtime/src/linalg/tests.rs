@@ -298,6 +298,16 @@ fn neumann_tells_a_long_step_from_a_downward_curve() {
     assert!(matches!(damped, Err(SolveError::Diverged { .. })), "1 + 1.5 exceeds 2/step_size: {damped:?}");
 }
 
+/// A parameter that no loss reads: nothing depends on it, and nothing is asked of it.
+#[test]
+fn dense_leaves_unknowns_at_zero_that_no_equation_has() {
+    let mut a = Matrix::new(vec![vec![2e20, 0.0, 1e20], vec![0.0, 0.0, 0.0], vec![1e20, 0.0, 3e20]]);
+    let found = dense(&mut a, &Column(vec![4e20, 0.0, 7e20]), &EXACT).map(|solution| solution.x);
+    assert_eq!(found, Ok(Column(vec![1.0, 0.0, 2.0])));
+    // Of which something is asked, though, it has no answer.
+    assert!(matches!(dense(&mut a, &Column(vec![4e20, 1.0, 7e20]), &EXACT), Err(SolveError::Singular { .. })));
+}
+
 #[test]
 fn dense_refuses_what_is_singular_or_too_large() {
     let b = Column(vec![1.0, 2.0]);

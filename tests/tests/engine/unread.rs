@@ -149,6 +149,7 @@ fn every_method_differentiates_that_step() {
         r#"{ "method": "sama" }"#,
         r#"{ "method": "neumann", "terms": 3, "step_size": 0.1 }"#,
         r#"{ "method": "identity" }"#,
+        r#"{ "method": "dense" }"#,
     ] {
         for project in ["null", r#"{ "name": "norm_ball", "radius": 0.5 }"#] {
             if project != "null" && !method.contains("unrolled") && !method.contains("forward") {
