@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::data::seed_of;
+use super::host::Standing;
 use super::multilevel::Multilevel;
 use super::run::Run;
 use super::train::Engine;
 use crate::checkpoint::{Archive, Checkpoint, OfRun, RunState, outline_of};
 use crate::error::{CheckpointError, EngineError};
-use crate::program::{Program, Seeded};
+use crate::program::{Level, Program, Seeded};
 
 /// Where the streams of an engine stand that resumes a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +59,19 @@ impl<P: Multilevel> Engine<P> {
             validation.borrow_mut().restore(state);
         }
         Ok(())
+    }
+}
+
+impl Standing for Run {
+    fn levels(&self) -> &[Level] {
+        &self.program.levels
+    }
+
+    fn save(&self) -> Result<Checkpoint, CheckpointError> {
+        match self.within_iteration {
+            true => Err(CheckpointError::WithinIteration),
+            false => self.checkpoint(),
+        }
     }
 }
 

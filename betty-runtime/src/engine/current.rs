@@ -3,8 +3,7 @@
 use std::cell::{Cell, OnceCell};
 use std::ops::Deref;
 
-use super::host::{Look, Present};
-use super::run::Run;
+use super::host::{Look, Present, Standing};
 use crate::checkpoint::Checkpoint;
 use crate::error::CheckpointError;
 
@@ -13,7 +12,7 @@ use crate::error::CheckpointError;
 pub struct Current<'a, P> {
     program: OnceCell<&'a P>,
     unseen: Cell<Option<&'a mut (dyn Look + 'a)>>,
-    run: &'a Run,
+    run: &'a dyn Standing,
 }
 
 impl<'a, P> Current<'a, P> {
@@ -29,10 +28,7 @@ impl<'a, P> Current<'a, P> {
     /// [`CheckpointError`] as [`Engine::checkpoint`](crate::Engine::checkpoint), and [`CheckpointError::WithinIteration`] while an
     /// iteration is in hand.
     pub fn checkpoint(&self) -> Result<Checkpoint, CheckpointError> {
-        match self.run.within_iteration {
-            true => Err(CheckpointError::WithinIteration),
-            false => self.run.checkpoint(),
-        }
+        self.run.save()
     }
 }
 

@@ -3,7 +3,8 @@
 use std::any::Any;
 
 use super::multilevel::Multilevel;
-use super::run::Run;
+use crate::checkpoint::Checkpoint;
+use crate::error::CheckpointError;
 use crate::program::{Level, LossFunctions};
 
 /// A program.
@@ -21,16 +22,29 @@ impl<P: Multilevel> Host for P {
     }
 }
 
+/// Where a run stands.
+pub(super) trait Standing {
+    /// The levels with their current parameters.
+    fn levels(&self) -> &[Level];
+
+    /// All of it, to be saved.
+    ///
+    /// # Errors
+    /// [`CheckpointError`] as [`Engine::checkpoint`](crate::Engine::checkpoint), and [`CheckpointError::WithinIteration`] while an
+    /// iteration is in hand.
+    fn save(&self) -> Result<Checkpoint, CheckpointError>;
+}
+
 /// Where a run stands now, for whoever wants to look at it.
 pub(super) struct Present<'a> {
     host: &'a mut dyn Host,
-    pub(super) run: &'a Run,
+    pub(super) run: &'a dyn Standing,
     /// Whether somebody looked at the program: the modules hold what the levels held then.
     pub(super) was_seen: bool,
 }
 
 impl<'a> Present<'a> {
-    pub(super) fn new(host: &'a mut dyn Host, run: &'a Run) -> Self {
+    pub(super) fn new(host: &'a mut dyn Host, run: &'a dyn Standing) -> Self {
         Present { host, run, was_seen: false }
     }
 }
@@ -44,6 +58,6 @@ pub(super) trait Look {
 impl Look for Present<'_> {
     fn program(&mut self) -> &dyn Any {
         self.was_seen = true;
-        self.host.at(&self.run.program.levels)
+        self.host.at(self.run.levels())
     }
 }

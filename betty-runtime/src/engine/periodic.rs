@@ -74,7 +74,7 @@ impl<P: Multilevel> Engine<P> {
 fn saver() -> Listener {
     Box::new(|event, present| {
         let Event::Saving { file, .. } = event else { return Answer::default() };
-        let saved = present.run.checkpoint().and_then(|checkpoint| checkpoint.save(file));
+        let saved = present.run.save().and_then(|checkpoint| checkpoint.save(file));
         Answer { saved: Some(saved), ..Answer::default() }
     })
 }
