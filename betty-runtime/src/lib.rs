@@ -19,6 +19,7 @@
 //! | [`schedule`] | what runs in which order, and what each hypergradient passes through |
 //! | [`config`] | a program's numbers, overridable at run time |
 //! | [`engine`] | the schedule, executed on data |
+//! | [`watch`] | observers: lines, tables, TensorBoard, the best parameters, the last checkpoints |
 //! | [`file`](mod@file) | files that are whole or not there, folders that one run at a time writes into |
 
 pub mod calculus;
@@ -43,6 +44,7 @@ mod report;
 pub mod schedule;
 mod steps;
 pub mod trace;
+pub mod watch;
 
 pub use betty_macros::{Batch, multilevel};
 pub use calculus::{
@@ -50,9 +52,9 @@ pub use calculus::{
 };
 pub use config::*;
 pub use engine::{
-    BatchStream, Checkpoint, CheckpointError, Current, Engine, EngineError, Event, Explanation, Goal,
-    HypergradientCheck, LevelCost, Multilevel, Report, ResponseCheck, ResponseCost, Stream, StreamError,
-    StreamPosition, Unverified, Validation, Verdict,
+    BatchStream, Checkpoint, CheckpointError, Current, Engine, EngineError, Event, Explanation, Facts, Goal,
+    HypergradientCheck, LevelCost, Multilevel, Observer, Report, ResponseCheck, ResponseCost, Score, Stream,
+    StreamError, StreamPosition, Unverified, Validation, Verdict, Warning,
 };
 pub use hypergradient::HypergradientMethod;
 pub use loops::{Hypergradient, LevelGradient, Solve, Statistics};

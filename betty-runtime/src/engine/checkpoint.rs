@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::data::seed_of;
+use super::event::Event;
+use super::facts::Facts;
 use super::host::Standing;
 use super::multilevel::Multilevel;
 use super::run::Run;
@@ -58,13 +60,18 @@ impl<P: Multilevel> Engine<P> {
         if let (Some(validation), Some(state)) = (&self.validation, checkpoint.state.validation) {
             validation.borrow_mut().restore(state);
         }
-        Ok(())
+        self.emit(&Event::Resumed { iteration: self.run.iterations });
+        self.run.check_observers()
     }
 }
 
 impl Standing for Run {
     fn levels(&self) -> &[Level] {
         &self.program.levels
+    }
+
+    fn facts(&self) -> Facts<'_> {
+        Facts { schedule: self.program.schedule, config: &self.config, seed: self.data.seed }
     }
 
     fn save(&self) -> Result<Checkpoint, CheckpointError> {

@@ -1,9 +1,11 @@
 //! Where a run stands, for observers that want to look: the program with its current parameters, and a checkpoint.
 
-use std::cell::{Cell, OnceCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::ops::Deref;
 
+use super::facts::Facts;
 use super::host::{Look, Present, Standing};
+use super::warning::Warning;
 use crate::checkpoint::Checkpoint;
 use crate::error::CheckpointError;
 
@@ -13,11 +15,28 @@ pub struct Current<'a, P> {
     program: OnceCell<&'a P>,
     unseen: Cell<Option<&'a mut (dyn Look + 'a)>>,
     run: &'a dyn Standing,
+    warnings: RefCell<Vec<Warning>>,
 }
 
 impl<'a, P> Current<'a, P> {
     pub(super) fn new<'b: 'a>(present: &'a mut Present<'b>) -> Self {
-        Current { program: OnceCell::new(), run: present.run, unseen: Cell::new(Some(present)) }
+        let (run, warnings) = (present.run, RefCell::default());
+        Current { program: OnceCell::new(), run, unseen: Cell::new(Some(present)), warnings }
+    }
+
+    /// What the run is a run of: what a record of it begins with.
+    pub fn facts(&self) -> Facts<'_> {
+        self.run.facts()
+    }
+
+    /// Tells everybody of something that a person who supervises the run should know, as [`Event::Warning`](crate::Event::Warning),
+    /// once this observer has answered. Warnings in answer to a warning are not told.
+    pub fn warn(&self, warning: Warning) {
+        self.warnings.borrow_mut().push(warning);
+    }
+
+    pub(super) fn into_warnings(self) -> Vec<Warning> {
+        self.warnings.into_inner()
     }
 
     /// Where the run stands now, to be saved: what was best so far, for instance. With a validation function, its state is that

@@ -3,10 +3,31 @@
 use std::path::Path;
 use std::rc::Rc;
 
+use super::warning::Warning;
+
 /// Something that happened in a run.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Event<'a> {
+    /// A run begins, or goes on: told before its first iteration, unless there is nothing left to do.
+    Started {
+        /// Iterations so far, those before a checkpoint included.
+        iteration: u64,
+        /// The iteration after which it ends, if nothing ends it before.
+        until: u64,
+    },
+    /// The engine stands where a checkpoint stood: what was told after that iteration is undone.
+    Resumed {
+        /// The iteration, counted from 1; 0 for none.
+        iteration: u64,
+    },
+    /// A run that was told of as started is over.
+    Ended {
+        /// Iterations so far.
+        iteration: u64,
+        /// Why: `None` after its last iteration, or what validation, an observer or an error said.
+        reason: Option<&'a str>,
+    },
     /// A level took a step.
     Step {
         /// Number of the level.
@@ -119,7 +140,11 @@ pub enum Event<'a> {
         value: f64,
         /// Whether it is the best so far.
         best: bool,
+        /// What the function measured beside it: names and values.
+        metrics: &'a [(Rc<str>, f64)],
     },
+    /// An observer found something that a person who supervises the run should know: [`Current::warn`](crate::Current::warn).
+    Warning(&'a Warning),
     /// A checkpoint is about to be written. What goes with it, such as a log, is written now, so that it is never behind.
     Saving {
         /// The iteration, counted from 1.

@@ -16,11 +16,13 @@ impl Run {
         self.program.outcome(k, done)
     }
 
-    /// The first panic of an observer since the last time.
+    /// The first panic of an observer since the last time, or else the first error.
     pub(super) fn check_observers(&mut self) -> Result<(), EngineError> {
-        match self.watch.panic.take() {
-            None => Ok(()),
-            Some(panic) => Err(EngineError::Observer { iteration: self.iterations, reason: panic.to_string() }),
+        let iteration = self.iterations;
+        match (self.watch.panic.take(), self.watch.failure.take()) {
+            (None, None) => Ok(()),
+            (Some(panic), _) => Err(EngineError::Observer { iteration, reason: panic.to_string() }),
+            (None, Some(source)) => Err(EngineError::ObserverFailed { iteration, source }),
         }
     }
 }

@@ -40,14 +40,14 @@ impl Held {
     pub(super) fn new(
         schedule: Schedule,
         modules: &[&dyn LevelModule],
-        configs: &[&LevelConfig],
+        (config, configs): (String, &[&LevelConfig]),
         own: Own,
         streams: Vec<Box<dyn BatchStream>>,
     ) -> Result<Self, EngineError> {
         let program = Program::new(schedule, modules, configs, own)?;
         let data = Data::new(streams);
         data.check_together(&program)?;
-        Ok(Held(Box::new(Run::new(program, data))))
+        Ok(Held(Box::new(Run::new(program, config, data))))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 
+use super::facts::Facts;
 use super::multilevel::Multilevel;
 use crate::checkpoint::Checkpoint;
 use crate::error::CheckpointError;
@@ -26,6 +27,9 @@ impl<P: Multilevel> Host for P {
 pub(super) trait Standing {
     /// The levels with their current parameters.
     fn levels(&self) -> &[Level];
+
+    /// What it is a run of.
+    fn facts(&self) -> Facts<'_>;
 
     /// All of it, to be saved.
     ///

@@ -61,17 +61,44 @@ impl<P: Multilevel> Engine<P> {
         self.check_edited()?;
         self.run.watch.begin();
         self.run.losses.fill(None);
-        let report = self.iterate_until(until, stopped_early);
+        let mut started = false;
+        let report = self.iterate_until(until, stopped_early, &mut started);
         self.run.watch.progress = None;
-        report
+        match started {
+            true => self.end(report),
+            false => report,
+        }
     }
 
-    fn iterate_until(&mut self, until: u64, mut stopped_early: bool) -> Result<Report, EngineError> {
+    /// Tells everybody that a run is over.
+    fn end(&mut self, report: Result<Report, EngineError>) -> Result<Report, EngineError> {
+        let reason = match &report {
+            Err(error) => Some(error.to_string()),
+            Ok(Report { reason: Some(reason), .. }) => Some(reason.clone()),
+            Ok(Report { stopped_early: true, .. }) => Some("validation did not improve".to_owned()),
+            Ok(Report { interrupted: true, .. }) => Some("it was asked to stop".to_owned()),
+            Ok(_) => None,
+        };
+        self.emit(&Event::Ended { iteration: self.run.iterations, reason: reason.as_deref() });
+        let ended = self.run.check_observers();
+        report.and_then(|report| ended.map(|()| report))
+    }
+
+    fn iterate_until(
+        &mut self,
+        until: u64,
+        mut stopped_early: bool,
+        started: &mut bool,
+    ) -> Result<Report, EngineError> {
         let (start, first) = (Instant::now(), self.run.iterations);
         let mut interrupted = self.is_interrupted(until, stopped_early);
         if !interrupted && !stopped_early && first < until {
             self.check_saves()?;
             self.show_progress(until - first);
+            *started = true;
+            self.emit(&Event::Started { iteration: first, until });
+            self.run.check_observers()?;
+            interrupted = self.run.watch.reason.is_some();
         }
         while self.run.iterations < until && !stopped_early && !interrupted {
             self.run.within_iteration = true;
@@ -85,7 +112,8 @@ impl<P: Multilevel> Engine<P> {
             }
             stopped_early = self.run.watch.is_over;
             interrupted = self.is_interrupted(until, stopped_early);
-            let is_last = stopped_early || interrupted || self.run.iterations == until;
+            let is_over = stopped_early || interrupted || self.run.iterations == until;
+            let is_last = is_over || self.run.watch.failure.is_some();
             self.save_if_due(is_last)?;
             if !is_last && self.run.watch.reason.is_some() {
                 // An observer that was told of the save.

@@ -8,7 +8,46 @@ use super::host::Present;
 use super::multilevel::Multilevel;
 use super::train::Engine;
 use super::verdict::Verdict;
-use super::watch::{Answer, Stop};
+use super::watch::{Answer, Stop, Told};
+use crate::error::DataError;
+
+/// An observer that is a value of its own, for [`Engine::attach`]: what serves many programs, or has a state to be asked for.
+/// Closures are given to [`Engine::watch`].
+///
+/// ```
+/// use std::ops::ControlFlow;
+///
+/// use betty_runtime::{Current, Event, Multilevel, Observer};
+///
+/// /// Ends a run when the loss of a level is small enough.
+/// struct Until {
+///     level: &'static str,
+///     loss: f64,
+/// }
+///
+/// impl<P: Multilevel> Observer<P> for Until {
+///     fn hear(
+///         &mut self,
+///         event: &Event<'_>,
+///         _program: &Current<'_, P>,
+///     ) -> Result<ControlFlow<String>, betty_runtime::engine::DataError> {
+///         Ok(match *event {
+///             Event::Step { name, loss, .. } if name == self.level && loss < self.loss => {
+///                 ControlFlow::Break(format!("the loss of `{name}` is {loss}"))
+///             }
+///             _ => ControlFlow::Continue(()),
+///         })
+///     }
+/// }
+/// ```
+pub trait Observer<P: Multilevel>: 'static {
+    /// Hears of an event, with the program as it is then, and answers whether the run goes on, and if not, why.
+    ///
+    /// # Errors
+    /// What could not be done; it ends the run after the iteration in hand, with
+    /// [`EngineError::ObserverFailed`](crate::EngineError::ObserverFailed).
+    fn hear(&mut self, event: &Event<'_>, program: &Current<'_, P>) -> Result<ControlFlow<String>, DataError>;
+}
 
 impl<P: Multilevel> Engine<P> {
     /// Calls `observer` at every [`Event`].
@@ -61,13 +100,30 @@ impl<P: Multilevel> Engine<P> {
     /// # }
     /// ```
     #[must_use]
-    pub fn watch<V: Verdict>(mut self, mut observer: impl FnMut(&Event<'_>, &Current<'_, P>) -> V + 'static) -> Self {
+    pub fn watch<V: Verdict>(self, mut observer: impl FnMut(&Event<'_>, &Current<'_, P>) -> V + 'static) -> Self {
+        self.listen(move |event, program| observer(event, program).verdict())
+    }
+
+    /// Attaches an observer that is a value of its own, such as those of [`watch`](crate::watch).
+    #[must_use]
+    pub fn attach(self, mut observer: impl Observer<P>) -> Self {
+        self.listen(move |event, program| observer.hear(event, program))
+    }
+
+    fn listen(
+        mut self,
+        mut observer: impl FnMut(&Event<'_>, &Current<'_, P>) -> Result<ControlFlow<String>, DataError> + 'static,
+    ) -> Self {
         let listener = move |event: &Event<'_>, present: &mut Present<'_>| {
-            let stop = match observer(event, &Current::new(present)).verdict() {
-                ControlFlow::Continue(()) => None,
-                ControlFlow::Break(reason) => Some(Stop::Asked(reason)),
+            let program = Current::new(present);
+            let verdict = observer(event, &program);
+            let tell = program.into_warnings().into_iter().map(Told::Warning).collect();
+            let (stop, failure) = match verdict {
+                Ok(ControlFlow::Continue(())) => (None, None),
+                Ok(ControlFlow::Break(reason)) => (Some(Stop::Asked(reason)), None),
+                Err(error) => (None, Some(error)),
             };
-            Answer { stop, ..Answer::default() }
+            Answer { stop, tell, failure, ..Answer::default() }
         };
         self.run.watch.observers.push(Box::new(listener));
         self

@@ -16,6 +16,8 @@ use crate::program::{Level, Passings, Program, Sample, Seeded, Turns, Use};
 /// A run.
 pub(super) struct Run {
     pub(super) program: Program,
+    /// The program's numbers, as JSON.
+    pub(super) config: String,
     pub(super) data: Data,
     pub(super) watch: Watch,
     pub(super) turns: Turns,
@@ -42,11 +44,12 @@ pub(super) enum Below {
 }
 
 impl Run {
-    pub(super) fn new(program: Program, data: Data) -> Self {
+    pub(super) fn new(program: Program, config: String, data: Data) -> Self {
         let count = program.levels.len();
         Run {
             turns: Turns::new(&program.schedule),
             program,
+            config,
             data,
             watch: Watch::new(count),
             looks_ahead: vec![false; count],

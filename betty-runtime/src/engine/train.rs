@@ -40,8 +40,10 @@ impl<P: Multilevel> Engine<P> {
     pub fn new(problem: P, data: P::Data, config: P::Config) -> Result<Self, EngineError> {
         config.validate(&P::SCHEDULE)?;
         let own = Own { method: P::custom_method, optimizer: P::custom_optimizer };
+        let levels = config.levels();
+        let numbers = (config.to_json()?, &levels[..]);
         Ok(Engine {
-            run: Held::new(P::SCHEDULE, &problem.modules(), &config.levels(), own, P::streams(data))?,
+            run: Held::new(P::SCHEDULE, &problem.modules(), numbers, own, P::streams(data))?,
             problem,
             config,
             validation: None,

@@ -6,12 +6,13 @@ use std::rc::Rc;
 use super::current::Current;
 use super::event::Event;
 use super::multilevel::Multilevel;
-use super::watch::{Answer, Listener, Stop};
+use super::score::Score;
+use super::watch::{Answer, Listener, Stop, Told};
 use crate::checkpoint::ValidationState;
 use crate::error::{DataError, EngineError};
 use crate::panic::caught;
 
-type Function<P> = dyn FnMut(&P) -> Result<f64, DataError>;
+type Function<P> = dyn FnMut(&P) -> Result<Score, DataError>;
 
 /// Whether a smaller or a larger value is better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,9 +34,14 @@ pub struct Validation<P> {
 }
 
 impl<P> Validation<P> {
-    /// Calls `function` on the program after every `every` iterations (at least 1).
-    pub fn every(every: u64, goal: Goal, function: impl FnMut(&P) -> Result<f64, DataError> + 'static) -> Self {
-        let function = Box::new(function);
+    /// Calls `function` on the program after every `every` iterations (at least 1). It answers a number, or a [`Score`] with
+    /// metrics beside it.
+    pub fn every<S: Into<Score>>(
+        every: u64,
+        goal: Goal,
+        mut function: impl FnMut(&P) -> Result<S, DataError> + 'static,
+    ) -> Self {
+        let function = Box::new(move |program: &P| function(program).map(Into::into));
         Validation { every: every.max(1), goal, patience: None, function, best: None, without_improvement: 0 }
     }
 
@@ -65,9 +71,10 @@ impl<P> Validation<P> {
         iteration.is_multiple_of(self.every)
     }
 
-    /// Calls the function; answers its value and whether it is the best so far.
-    pub(super) fn call(&mut self, problem: &P, iteration: u64) -> Result<(f64, bool), DataError> {
-        let value = (self.function)(problem)?;
+    /// Calls the function; answers its score and whether it is the best so far.
+    pub(super) fn call(&mut self, problem: &P, iteration: u64) -> Result<(Score, bool), DataError> {
+        let score = (self.function)(problem)?;
+        let value = score.value;
         let better = match (self.best, self.goal) {
             (None, _) => !value.is_nan(),
             (Some((_, best)), Goal::Min) => value < best,
@@ -79,7 +86,7 @@ impl<P> Validation<P> {
         } else {
             self.without_improvement += 1;
         }
-        Ok((value, better))
+        Ok((score, better))
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -96,7 +103,9 @@ pub(super) fn listener<P: Multilevel>(validation: Rc<RefCell<Validation<P>>>) ->
         if validation.is_due(iteration) {
             let called = caught(|| validation.call(&Current::new(present), iteration));
             match called.unwrap_or_else(|panic| Err(format!("it panicked: {panic}").into())) {
-                Ok((value, best)) => answer.tell = Some(Event::Validation { iteration, value, best }),
+                Ok((Score { value, metrics }, best)) => {
+                    answer.tell.push(Told::Validation { iteration, value, best, metrics });
+                }
                 Err(source) => answer.error = Some(EngineError::Validation { iteration, source }),
             }
         }

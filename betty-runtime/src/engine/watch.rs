@@ -1,12 +1,14 @@
 //! Who is told what happens in a run.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
 
 use super::event::Event;
 use super::host::Present;
 use super::log::log;
 use super::usual::Usual;
-use crate::error::{CheckpointError, EngineError};
+use super::warning::Warning;
+use crate::error::{CheckpointError, DataError, EngineError};
 use crate::panic::{Panic, caught};
 
 /// What somebody who was told something answers.
@@ -15,11 +17,32 @@ pub(super) struct Answer {
     /// To end the run after the iteration in hand.
     pub(super) stop: Option<Stop>,
     /// To tell everybody something.
-    pub(super) tell: Option<Event<'static>>,
+    pub(super) tell: Vec<Told>,
     /// To end the run at once, with an error.
     pub(super) error: Option<EngineError>,
+    /// To end the run after the iteration in hand, with an error.
+    pub(super) failure: Option<DataError>,
     /// Whether a checkpoint could be written.
     pub(super) saved: Option<Result<(), CheckpointError>>,
+}
+
+/// What is told to everybody because somebody said so.
+pub(super) enum Told {
+    /// What validation came to.
+    Validation { iteration: u64, value: f64, best: bool, metrics: Vec<(Rc<str>, f64)> },
+    /// What an observer found.
+    Warning(Warning),
+}
+
+impl Told {
+    fn event(&self) -> Event<'_> {
+        match self {
+            &Told::Validation { iteration, value, best, ref metrics } => {
+                Event::Validation { iteration, value, best, metrics }
+            }
+            Told::Warning(warning) => Event::Warning(warning),
+        }
+    }
 }
 
 /// Why a run shall end.
@@ -44,8 +67,10 @@ pub(super) struct Watch {
     pub(super) saver: Option<Listener>,
     /// What the first observer said that panicked, until the run reports it.
     pub(super) panic: Option<Panic>,
-    /// The first error, until the run reports it.
+    /// The first error of validation, until the run reports it.
     pub(super) error: Option<EngineError>,
+    /// The first error of an observer, until the run reports it.
+    pub(super) failure: Option<DataError>,
     /// What became of the last checkpoint.
     pub(super) saved: Option<Result<(), CheckpointError>>,
     /// Whether validation ends the run, and why the first observer that does so ends it.
@@ -64,7 +89,7 @@ impl Watch {
 
     /// Forgets what was answered before a run.
     pub(super) fn begin(&mut self) {
-        (self.panic, self.error, self.is_over, self.reason) = (None, None, false, None);
+        (self.panic, self.error, self.failure, self.is_over, self.reason) = (None, None, None, false, None);
     }
 
     /// Tells everybody, and then what was answered to that. Answers whether somebody looked at the program.
@@ -79,9 +104,15 @@ impl Watch {
                 None => {}
             }
             self.error = self.error.take().or(answer.error);
+            self.failure = self.failure.take().or(answer.failure);
             self.saved = answer.saved.or(self.saved.take());
-            if let Some(event) = answer.tell {
-                answers.extend(self.tell(&event, &mut present));
+            for told in answer.tell {
+                let mut more = self.tell(&told.event(), &mut present);
+                if let Told::Warning(_) = told {
+                    // Who warns of warnings would never end.
+                    more.iter_mut().for_each(|answer| answer.tell.clear());
+                }
+                answers.extend(more);
             }
         }
         present.was_seen

@@ -243,6 +243,14 @@ pub enum EngineError {
         /// What the panic said.
         reason: String,
     },
+    /// An observer could not do what it is for.
+    #[error("an observer failed after iteration {iteration}: {source}")]
+    ObserverFailed {
+        /// The last completed iteration, counted from 1; 0 before the first.
+        iteration: u64,
+        /// What it said; those of [`watch`](crate::watch) say a [`WatchError`](crate::watch::WatchError).
+        source: DataError,
+    },
     /// An edit that failed left a program that cannot run.
     #[error("the last edit made a program that cannot run: {reason}; edit it again")]
     EditFailed {

@@ -1,0 +1,66 @@
+//! What a person who supervises a run should know.
+
+use super::event::Event;
+
+/// Something that is not as it should be, though the run can go on: what was seen, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    /// What was looked at, in a word or two with dashes: the same for all warnings of one kind.
+    pub rule: String,
+    /// The level that it is about, if it is about one.
+    pub level: Option<String>,
+    /// What was seen, as a sentence without a full stop.
+    pub fact: String,
+    /// What to do, likewise.
+    pub advice: String,
+}
+
+impl Event<'_> {
+    /// What the event says to a person who supervises the run, if that is something to know: the fact, and then what to do.
+    pub fn warning(&self) -> Option<Warning> {
+        let warn = |rule: &str, level: Option<&str>, fact: String, advice: &str| {
+            let (rule, level, advice) = (rule.to_owned(), level.map(str::to_owned), advice.to_owned());
+            Some(Warning { rule, level, fact, advice })
+        };
+        match *self {
+            Event::Warning(warning) => Some(warning.clone()),
+            Event::Retraced { name, advice: Some(text), .. } => {
+                let (fact, advice) = text.split_once("; ").unwrap_or((text, "let batches have few kinds"));
+                warn("retracing", Some(name), fact.to_owned(), advice)
+            }
+            Event::ZeroEdge { name, other, .. } => warn(
+                "zero-edge",
+                Some(name),
+                format!(
+                    "the loss of level `{name}` only adds what it reads of `{other}`, or reads only what stands still there, \
+                     so that every hypergradient between them is zero"
+                ),
+                &format!("let the loss of `{name}` depend on a trained part of `{other}`, or take it out of the list"),
+            ),
+            Event::Runaway { name, step, norm, ratio, advice, .. } => warn(
+                "runaway",
+                Some(name),
+                format!(
+                    "the hypergradient of level `{name}` runs away: its norm is {norm:.1e} at step {step}, {ratio:.0e} times as \
+                     large as usual"
+                ),
+                advice,
+            ),
+            Event::SaveFailed { reason, next, .. } => warn(
+                "save",
+                None,
+                format!("a checkpoint could not be written: {reason}"),
+                &format!("make room or let the folder be written; it is tried again after iteration {next}"),
+            ),
+            Event::Unverified { name, tries, reason, .. } => warn(
+                "unverified",
+                Some(name),
+                format!(
+                    "the gradient of level `{name}` could not be compared with Burn's autodiff (try {tries}): {reason}"
+                ),
+                "begin where the loss is finite, or allow it with `Engine::allow_unverified`",
+            ),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! The program as it was when validation was best.
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+
+use super::error::WatchError;
+use crate::engine::DataError;
+use crate::{Current, Event, Multilevel, Observer};
+
+/// Keeps the best program: writes a [`Checkpoint`](crate::Checkpoint) whenever the validation function is the best so far. The
+/// file holds the one or the other at any time.
+///
+/// `engine.resume(&Checkpoint::open(file)?, StreamPosition::Placed)` puts its parameters into an engine, wherever its data stand:
+///
+/// ```
+/// # use betty_runtime::{EngineError, Stream, multilevel};
+/// use betty_runtime::watch::KeepBest;
+/// use betty_runtime::{Checkpoint, Engine, Goal, StreamPosition, Validation};
+/// # use burn::module::Param;
+/// # use burn::tensor::{Device, Tensor};
+/// # type Point = Param<Tensor<1>>;
+/// # fn loss(x: &Point, _batch: ()) -> Tensor<1> { x.val().square().sum() }
+/// # multilevel! {
+/// #     struct Descent;
+/// #     level x: Point { batch: (), loss: loss, optimizer: sgd(lr = 0.75) }
+/// # }
+/// # fn main() -> Result<(), EngineError> {
+/// # let folder = tempfile::tempdir().expect("a temporary folder");
+/// # let file = folder.path().join("best.safetensors");
+/// # let problem = Descent { x: Param::from_tensor(Tensor::from_floats([8.0], &Device::flex())) };
+/// # let data = DescentData { x: Stream::constant(()) };
+/// // The loss that is trained is `x²`, and goes from 8 to -4, 2, -1, …: what is validated is best at 2.
+/// let gap = |problem: &Descent| Ok((problem.x.val().into_scalar::<f32>() - 2.0).abs().into());
+/// let mut engine = Engine::new(problem, data, DescentConfig::default())?
+///     .validate(Validation::every::<f64>(1, Goal::Min, gap))
+///     .attach(KeepBest::in_file(&file));
+/// engine.run(4)?;
+/// engine.resume(&Checkpoint::open(&file)?, StreamPosition::Placed)?;
+/// assert_eq!(engine.iterations(), 2);
+/// assert_eq!(engine.problem().x.val().into_scalar::<f32>(), 2.0);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct KeepBest {
+    file: PathBuf,
+}
+
+impl KeepBest {
+    /// Keeps it in this file.
+    #[must_use]
+    pub fn in_file(file: impl Into<PathBuf>) -> Self {
+        KeepBest { file: file.into() }
+    }
+}
+
+impl<P: Multilevel> Observer<P> for KeepBest {
+    fn hear(&mut self, event: &Event<'_>, program: &Current<'_, P>) -> Result<ControlFlow<String>, DataError> {
+        if let Event::Validation { best: true, .. } = event {
+            let kept = program.checkpoint().and_then(|checkpoint| checkpoint.save(&self.file));
+            kept.map_err(WatchError::from)?;
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+}

@@ -1,0 +1,161 @@
+//! Everything that a run tells, one JSON object in a line.
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::{Map, Value, json};
+
+use super::error::WatchError;
+use super::log::{Log, lines_until};
+use super::place::Place;
+use crate::engine::{DataError, Facts};
+use crate::{Current, Event, Multilevel, Observer};
+
+/// Writes every event as a JSON object in a line of its own: `event` says which, `iteration` when, `time` the seconds since 1970,
+/// and all else is called as in [`Event`]. The first line of a run says the program with its levels, its config, its seed and the
+/// version of this library. Numbers that are not finite are `null`.
+#[derive(Debug)]
+pub struct JsonLines {
+    log: Log,
+    place: Place,
+    every: u64,
+}
+
+impl JsonLines {
+    /// Writes into this file; see [the module](super) for what becomes of one that is there.
+    #[must_use]
+    pub fn new(file: impl Into<PathBuf>) -> Self {
+        JsonLines { log: Log::new(file.into(), keep), place: Place::default(), every: 1 }
+    }
+
+    /// Records steps, hypergradients and iterations only where the iteration is a multiple of `iterations` (at least 1), and
+    /// everything else always.
+    #[must_use]
+    pub fn every(mut self, iterations: u64) -> Self {
+        self.every = iterations.max(1);
+        self
+    }
+
+    fn record(&mut self, event: &Event<'_>, facts: impl FnOnce() -> Map<String, Value>) -> Result<(), WatchError> {
+        self.place.hear(event);
+        if let Event::Started { .. } = event {
+            self.log.hear(event)?;
+        }
+        let is_recorded = match event {
+            Event::Step { .. } | Event::Hypergradient { .. } | Event::Iteration { .. } => {
+                self.place.is_due(event, self.every)
+            }
+            _ => true,
+        };
+        if is_recorded {
+            let mut object = fields(event);
+            if let Event::Started { .. } = event {
+                object.append(&mut facts());
+            }
+            let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64());
+            object.insert("iteration".into(), self.place.of(event).into());
+            object.insert("time".into(), time.into());
+            self.log.push(format!("{}\n", Value::Object(object)).as_bytes())?;
+        }
+        match event {
+            Event::Started { .. } => Ok(()),
+            _ => self.log.hear(event).map(drop),
+        }
+    }
+}
+
+impl<P: Multilevel> Observer<P> for JsonLines {
+    fn hear(&mut self, event: &Event<'_>, program: &Current<'_, P>) -> Result<ControlFlow<String>, DataError> {
+        self.record(event, || of_run(program.facts()))?;
+        Ok(ControlFlow::Continue(()))
+    }
+}
+
+/// What a run is a run of.
+fn of_run(facts: Facts<'_>) -> Map<String, Value> {
+    let names = |levels: &[usize]| levels.iter().map(|&level| facts.schedule.levels[level].name).collect::<Vec<_>>();
+    let level = |level: &crate::LevelSpec| json!({"name": level.name, "upper": names(level.upper), "lower": names(level.lower)});
+    let config = serde_json::from_str(facts.config).unwrap_or(Value::Null);
+    object(json!({
+        "program": facts.schedule.name,
+        "levels": facts.schedule.levels.iter().map(level).collect::<Vec<_>>(),
+        "config": config,
+        "seed": facts.seed,
+        "betty": env!("CARGO_PKG_VERSION"),
+    }))
+}
+
+/// An event, without its iteration.
+fn fields(event: &Event<'_>) -> Map<String, Value> {
+    object(match *event {
+        Event::Started { until, .. } => json!({"event": "started", "until": until}),
+        Event::Resumed { .. } => json!({"event": "resumed"}),
+        Event::Ended { reason, .. } => json!({"event": "ended", "reason": reason}),
+        Event::Step { name, step, loss, metrics, gradient_norm, learning_rate, looks_ahead, .. } => json!({
+            "event": "step", "level": name, "step": step, "loss": loss, "metrics": named(metrics),
+            "gradient_norm": gradient_norm, "learning_rate": learning_rate, "looks_ahead": looks_ahead,
+        }),
+        Event::Hypergradient { name, through, products, residual, .. } => json!({
+            "event": "hypergradient", "level": name, "through": through, "products": products, "residual": residual,
+        }),
+        Event::Runaway { name, step, norm, ratio, advice, .. } => json!({
+            "event": "runaway", "level": name, "step": step, "norm": norm, "ratio": ratio, "advice": advice,
+        }),
+        Event::Rounding { name, difference, .. } => {
+            json!({"event": "rounding", "level": name, "difference": difference})
+        }
+        Event::Unverified { name, tries, reason, .. } => {
+            json!({"event": "unverified", "level": name, "tries": tries, "reason": reason})
+        }
+        Event::ZeroEdge { name, other, .. } => json!({"event": "zero_edge", "level": name, "other": other}),
+        Event::Retraced { name, count, verified, advice, .. } => json!({
+            "event": "retraced", "level": name, "count": count, "verified": verified, "advice": advice,
+        }),
+        Event::Iteration { .. } => json!({"event": "iteration"}),
+        Event::Validation { value, best, metrics, .. } => {
+            json!({"event": "validation", "value": value, "best": best, "metrics": named(metrics)})
+        }
+        Event::Warning(warning) => json!({
+            "event": "warning", "rule": warning.rule, "level": warning.level, "fact": warning.fact,
+            "advice": warning.advice,
+        }),
+        Event::Saving { file, .. } => json!({"event": "saving", "file": file.display().to_string()}),
+        Event::SaveFailed { file, reason, next, .. } => json!({
+            "event": "save_failed", "file": file.display().to_string(), "reason": reason, "next": next,
+        }),
+    })
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(object) => object,
+        _ => Map::new(),
+    }
+}
+
+fn named(metrics: &[(Rc<str>, f64)]) -> Value {
+    Value::Object(metrics.iter().map(|(name, value)| (name.to_string(), json!(value))).collect())
+}
+
+/// The lines up to an iteration.
+fn keep(bytes: &[u8], last: u64) -> Result<Vec<u8>, String> {
+    lines_until(bytes, last, |line| {
+        let object: Value = serde_json::from_str(line).ok()?;
+        object.get("event").and(object.get("iteration"))?.as_u64()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_after_the_iteration_go_and_those_of_others_are_refused() {
+        let text = "{\"event\":\"started\",\"iteration\":0}\n{\"event\":\"step\",\"iteration\":7}\n{\"ev";
+        let first = "{\"event\":\"started\",\"iteration\":0}\n";
+        assert_eq!(keep(text.as_bytes(), 6).expect("ours"), first.as_bytes());
+        assert_eq!(keep(b"{\"iteration\":1}\n", 6).expect_err("somebody's"), "its line 1 is none of this observer's");
+    }
+}

@@ -1,0 +1,38 @@
+//! The numbers that events tell, each with a name.
+
+use std::borrow::Cow;
+
+use crate::Event;
+
+/// A number of a level, or of validation.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Scalar<'a> {
+    /// The level's name, or `validation`.
+    pub(super) of: &'a str,
+    /// The level's step, where it belongs to one.
+    pub(super) step: Option<u64>,
+    pub(super) name: Cow<'a, str>,
+    pub(super) value: f64,
+}
+
+/// The numbers that an event tells: of steps that count, of hypergradients, and of validation.
+pub(super) fn scalars<'a>(event: &Event<'a>) -> Vec<Scalar<'a>> {
+    let scalar = |of, step, name, value| Scalar { of, step, name, value };
+    match *event {
+        Event::Step { name: of, step, loss, metrics, gradient_norm, learning_rate, looks_ahead: false, .. } => {
+            let own = [("loss", loss), ("gradient_norm", gradient_norm), ("learning_rate", learning_rate)];
+            let own = own.into_iter().chain(metrics.iter().map(|(name, value)| (&**name, *value)));
+            own.map(|(name, value)| scalar(of, Some(step), name.into(), value)).collect()
+        }
+        Event::Hypergradient { name: of, through, products, residual, .. } => {
+            let products = scalar(of, None, format!("{through}/products").into(), products as f64);
+            let residual = residual.map(|residual| scalar(of, None, format!("{through}/residual").into(), residual));
+            [products].into_iter().chain(residual).collect()
+        }
+        Event::Validation { value, metrics, .. } => {
+            let all = [("value", value)].into_iter().chain(metrics.iter().map(|(name, value)| (&**name, *value)));
+            all.map(|(name, value)| scalar("validation", None, name.into(), value)).collect()
+        }
+        _ => Vec::new(),
+    }
+}

@@ -1,0 +1,65 @@
+//! What was best, and the last checkpoints.
+
+use std::fs;
+
+use betty_runtime::watch::{KeepBest, KeepLast};
+use betty_runtime::{Checkpoint, Event, StreamPosition};
+
+use crate::problem::{Pair, engine};
+
+fn parameters(problem: &Pair) -> Vec<f32> {
+    let of = |point: &crate::problem::Point| point.at.val().into_data().try_to_vec::<f32>().unwrap();
+    [of(&problem.x), of(&problem.y)].concat()
+}
+
+#[test]
+fn the_best_program_is_the_one_that_was_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("best.safetensors");
+    let mut kept = engine().attach(KeepBest::in_file(&file));
+    let (iteration, _) = kept.run(31).unwrap().best.unwrap();
+    let last = parameters(kept.problem());
+    kept.resume(&Checkpoint::open(&file).unwrap(), StreamPosition::Placed).unwrap();
+    assert_eq!(kept.iterations(), iteration);
+    let mut again = engine();
+    again.run(iteration).unwrap();
+    assert_eq!(parameters(kept.problem()), parameters(again.problem()));
+    assert_ne!(parameters(kept.problem()), last);
+}
+
+#[test]
+fn the_last_checkpoints_are_kept_and_can_be_gone_back_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("run.safetensors");
+    let numbers = || KeepLast::list(&file).unwrap().into_iter().map(|(of, _)| of).collect::<Vec<_>>();
+    let mut kept = engine().save_every(2, &file).attach(KeepLast::new(3));
+    kept.run(9).unwrap();
+    assert_eq!(numbers(), [6, 8, 9]);
+    let (_, eight) = KeepLast::list(&file).unwrap().swap_remove(1);
+    assert_eq!(eight, folder.path().join("run.8.safetensors"));
+    let mut back = engine().save_every(2, &file).attach(KeepLast::new(3));
+    back.resume(&Checkpoint::open(&eight).unwrap(), StreamPosition::Start).unwrap();
+    back.run_until(9).unwrap();
+    assert_eq!(parameters(back.problem()), parameters(kept.problem()));
+    // From further back, what was later is not the past of anything.
+    let mut fresh = engine().save_every(2, &file).attach(KeepLast::new(3));
+    fresh.run(2).unwrap();
+    assert_eq!(numbers(), [2]);
+}
+
+#[test]
+fn a_checkpoint_that_cannot_be_kept_is_a_warning() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("run.safetensors");
+    fs::create_dir_all(folder.path().join("run.2.safetensors/in the way")).unwrap();
+    let told = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
+    let log = std::rc::Rc::clone(&told);
+    let mut kept = engine().save_every(2, &file).attach(KeepLast::new(3)).observe(move |event| {
+        if let Event::Warning(warning) = event {
+            log.borrow_mut().push(warning.fact.clone());
+        }
+    });
+    kept.run(4).unwrap();
+    assert_eq!(told.borrow().len(), 1, "{told:?}");
+    assert!(told.borrow()[0].contains("run.2.safetensors"), "{told:?}");
+}
