@@ -12,6 +12,7 @@ use syn::{Data, DeriveInput, Field, GenericParam, Ident, Index, Member};
 use crate::report::Report;
 
 const SKIP: &str = "skip";
+const EXAMPLES: &str = "examples";
 
 /// Implements `betty_runtime::Batch` field by field, in order of declaration.
 pub(crate) fn derive(tokens: TokenStream) -> TokenStream {
@@ -45,18 +46,22 @@ pub(crate) fn expand(input: &DeriveInput, report: &mut Report) -> Option<TokenSt
     }
     let leaves: Vec<Leaf<'_>> =
         fields.iter().enumerate().map(|(index, field)| Leaf::new(index, field, report)).collect();
+    if let Some(other) = leaves.iter().filter(|leaf| leaf.counts).nth(1) {
+        report.error(other.field, "another field counts the examples already; mark one of them");
+    }
     if input.generics.lifetimes().next().is_some() {
         return None;
     }
     Some(implementation(input, &leaves))
 }
 
-/// A field, and whether it is plain data.
+/// A field, whether it is plain data, and whether it counts the examples.
 struct Leaf<'a> {
     member: Member,
     local: Ident,
     field: &'a Field,
     is_plain: bool,
+    counts: bool,
 }
 
 impl<'a> Leaf<'a> {
@@ -66,29 +71,43 @@ impl<'a> Leaf<'a> {
             None => Member::Unnamed(Index::from(index)),
         };
         let local = format_ident!("field_{index}", span = Span::mixed_site());
-        Self { member, local, field, is_plain: is_skipped(field, report) }
+        let (is_plain, counts) = marks(field, report);
+        Self { member, local, field, is_plain, counts }
     }
 }
 
-fn is_skipped(field: &Field, report: &mut Report) -> bool {
-    let mut is_skipped = false;
+/// Whether a field is plain data, and whether it counts the examples.
+fn marks(field: &Field, report: &mut Report) -> (bool, bool) {
+    let (mut is_skipped, mut counts) = (false, false);
     for attr in field.attrs.iter().filter(|attr| attr.path().is_ident("batch")) {
         let outcome = attr.parse_nested_meta(|meta| {
             if meta.path.is_ident(SKIP) {
                 is_skipped = true;
                 return Ok(());
             }
+            if meta.path.is_ident(EXAMPLES) {
+                counts = true;
+                return Ok(());
+            }
             let name = meta.path.to_token_stream().to_string();
-            let meant = did_you_mean(suggestion(&name, [SKIP]));
+            let meant = suggestion(&name, [SKIP, EXAMPLES]);
             // Not plain data, but the type error that would follow is not another mistake.
-            is_skipped |= !meant.is_empty();
-            Err(meta.error(format!("unknown attribute `{name}`{meant}; a field of a batch takes `{SKIP}`")))
+            is_skipped |= meant == Some(SKIP);
+            let meant = did_you_mean(meant);
+            let takes = format!("a field of a batch takes `{SKIP}` or `{EXAMPLES}`");
+            Err(meta.error(format!("unknown attribute `{name}`{meant}; {takes}")))
         });
         if let Err(error) = outcome {
             report.push(error);
         }
     }
-    is_skipped
+    if is_skipped && counts {
+        report.error(
+            field,
+            format!("plain data count no examples; mark a field with `{SKIP}` or `{EXAMPLES}`, not with both"),
+        );
+    }
+    (is_skipped, counts)
 }
 
 fn implementation(input: &DeriveInput, leaves: &[Leaf<'_>]) -> TokenStream {
@@ -98,7 +117,7 @@ fn implementation(input: &DeriveInput, leaves: &[Leaf<'_>]) -> TokenStream {
     let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
     let members: Vec<_> = leaves.iter().map(|leaf| &leaf.member).collect();
     let locals: Vec<_> = leaves.iter().map(|leaf| &leaf.local).collect();
-    let mapped = leaves.iter().map(|Leaf { member, local, field, is_plain }| {
+    let mapped = leaves.iter().map(|Leaf { member, local, field, is_plain, .. }| {
         let ty = &field.ty;
         let part = match member {
             Member::Named(name) => name.unraw().to_string(),
@@ -119,6 +138,14 @@ fn implementation(input: &DeriveInput, leaves: &[Leaf<'_>]) -> TokenStream {
             ::betty_runtime::BatchMapper::leave(mapper);
         }
     });
+    let examples = leaves.iter().find(|leaf| leaf.counts && !leaf.is_plain).map(|Leaf { member, field, .. }| {
+        let place = field.ty.span().resolved_at(Span::mixed_site());
+        quote_spanned! {place=>
+            fn examples(&self) -> ::core::option::Option<usize> {
+                ::betty_runtime::Batch::examples(&self.#member)
+            }
+        }
+    });
     quote_spanned! {Span::mixed_site()=>
         #[automatically_derived]
         impl #impl_generics ::betty_runtime::Batch for #name #type_generics #where_clause {
@@ -127,6 +154,8 @@ fn implementation(input: &DeriveInput, leaves: &[Leaf<'_>]) -> TokenStream {
                 #(#mapped)*
                 Self { #(#members: #locals),* }
             }
+
+            #examples
         }
     }
 }

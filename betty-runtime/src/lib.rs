@@ -16,6 +16,7 @@
 //! | [`linalg`] | solvers over linear operators |
 //! | [`optimizer`] | optimizer steps as graphs |
 //! | [`hypergradient`] | the methods that differentiate a best response |
+//! | [`distributed`] | many processes that follow one hypergradient |
 //! | [`schedule`] | what runs in which order, and what each hypergradient passes through |
 //! | [`config`] | a program's numbers, overridable at run time |
 //! | [`engine`] | the schedule, executed on data |
@@ -27,6 +28,7 @@ mod checkpoint;
 pub mod config;
 mod data;
 pub mod derivatives;
+pub mod distributed;
 pub mod engine;
 mod error;
 pub mod execute;

@@ -61,11 +61,25 @@ fn lifetimes_are_refused() {
 #[test]
 fn unknown_attribute() {
     check_err(
-        "unknown attribute `skp` (did you mean `skip`?); a field of a batch takes `skip`",
+        "unknown attribute `skp` (did you mean `skip`?); a field of a batch takes `skip` or `examples`",
         "struct S { #[batch(>>>skp<<<)] x: usize }",
     );
     check_err(
-        "unknown attribute `rename`; a field of a batch takes `skip`",
+        "unknown attribute `rename`; a field of a batch takes `skip` or `examples`",
         "struct S { #[batch(>>>rename<<<)] x: usize }",
+    );
+}
+
+#[test]
+fn a_field_that_counts_the_examples() {
+    let derived = derive("struct Ragged { #[batch(examples)] starts: Tensor<1, Int>, tokens: Tensor<1, Int> }");
+    assert!(derived.contains("::betty_runtime::Batch::examples(&self.starts)"), "{derived}");
+    check_err(
+        "another field counts the examples already; mark one of them",
+        "struct S { #[batch(examples)] x: Tensor<1>, >>>#[batch(examples)] y: Tensor<1><<< }",
+    );
+    check_err(
+        "plain data count no examples; mark a field with `skip` or `examples`, not with both",
+        "struct S { >>>#[batch(skip, examples)] x: usize<<< }",
     );
 }

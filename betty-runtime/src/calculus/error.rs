@@ -2,7 +2,7 @@
 
 use burn::tensor::DType;
 
-use crate::derivatives::{Unverified, VerificationError};
+use crate::derivatives::{LossError, Unverified, VerificationError};
 use crate::execute::ReadError;
 use crate::graph::GraphError;
 use crate::linalg::SolveError;
@@ -202,6 +202,16 @@ impl From<SolveError<DerivativesError>> for DerivativesError {
             // Whatever a product failed by is told as such.
             SolveError::Operator(error) => error,
             error => DerivativesError::Solve(Box::new(error)),
+        }
+    }
+}
+
+impl From<LossError> for DerivativesError {
+    fn from(error: LossError) -> Self {
+        match error {
+            LossError::Read(error) => error.into(),
+            // Derivatives by themselves are one process's own.
+            LossError::Distributed(error) => ReadError::new(error.to_string()).into(),
         }
     }
 }

@@ -6,6 +6,7 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
 
 use burn::tensor::Device;
 
@@ -13,6 +14,7 @@ use super::boundary::boundary;
 use super::lagrangian::{Lagrangian, Variable};
 use super::loss::gradient_nodes;
 use super::perturb::{Perturbation, Unmoved};
+use crate::distributed::{DistributedError, Ranks};
 use crate::execute::{Cost, Program, ReadError, Value, Vector};
 use crate::graph::{GraphError, NodeId, expand_products, jvp};
 use crate::linalg::InnerProductSpace;
@@ -34,6 +36,8 @@ pub struct Curvature {
     /// Products for so many tangents at once.
     pub(super) vectorized: HashMap<(Key, usize), Program>,
     perturbations: HashMap<Key, Perturbation>,
+    /// Those that share the examples of the losses, if there are others.
+    ranks: Option<Rc<Ranks>>,
 }
 
 /// One planned product.
@@ -90,7 +94,29 @@ impl Curvature {
             products: HashMap::new(),
             vectorized: HashMap::new(),
             perturbations: HashMap::new(),
+            ranks: None,
         })
+    }
+
+    /// The second derivative of this rank's share of a Lagrangian.
+    pub(crate) fn shared(mut self, ranks: Option<Rc<Ranks>>) -> Self {
+        self.ranks = ranks;
+        self
+    }
+
+    /// What products are on all examples: the sum over ranks, of all of them in one message. Lagrangians are linear in losses,
+    /// and so are products with their derivatives, and differences of their gradients.
+    ///
+    /// # Errors
+    /// [`DistributedError`] if other ranks do not give their share.
+    pub(crate) fn summed(
+        &self,
+        mut products: Vec<(Variable, Vector)>,
+    ) -> Result<Vec<(Variable, Vector)>, DistributedError> {
+        if let Some(ranks) = self.ranks.as_ref().filter(|_| !products.is_empty()) {
+            ranks.sum(products.iter_mut().map(|(_, product)| product), &mut [])?;
+        }
+        Ok(products)
     }
 
     /// The Lagrangian.

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use burn::tensor::{DType, Device};
 
+use crate::distributed::{DistributedError, Ranks};
 use crate::execute::{Origin, Program, ReadError, Unread, Value, Vector};
 use crate::graph::{
     Graph, GraphError, NodeId, Op, accumulator, dependents, differentiated, products_as_given, products_in, reachable,
@@ -21,6 +22,8 @@ pub struct Loss {
     /// For each of these whether a derivative leads to it.
     reached: BTreeMap<usize, Vec<bool>>,
     gradients: HashMap<Vec<usize>, Rc<GradientProgram>>,
+    /// Those that share its examples, if there are others.
+    ranks: Option<Rc<Ranks>>,
 }
 
 /// Computes a loss and its gradients with respect to the parameters of some levels.
@@ -34,7 +37,21 @@ pub struct GradientProgram {
     advances: Vec<LossInput>,
     /// The levels whose parameters the gradients depend on.
     depends: BTreeSet<usize>,
+    ranks: Option<Rc<Ranks>>,
 }
+
+/// A loss or its gradient could not be computed.
+#[derive(thiserror::Error)]
+pub enum LossError {
+    /// A number could not be read from the device.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The ranks that share its examples could not go on together.
+    #[error(transparent)]
+    Distributed(#[from] DistributedError),
+}
+
+crate::report::debug_as_report!(LossError);
 
 /// A loss and its gradients at one point.
 pub struct Gradients {
@@ -75,7 +92,7 @@ impl Loss {
         let led = differentiated(&trace.graph, trace.loss);
         let read = |nodes: &Vec<NodeId>| nodes.iter().map(|node| led[node.index()]).collect();
         let reached = parameters.iter().map(|(&level, nodes)| (level, read(nodes))).collect();
-        Loss { trace, device: device.clone(), parameters, reached, gradients: HashMap::new() }
+        Loss { trace, device: device.clone(), parameters, reached, gradients: HashMap::new(), ranks: None }
     }
 
     /// The same loss with its matrix products and convolutions, and those of all its derivatives, computed in `dtype`.
@@ -93,6 +110,26 @@ impl Loss {
         for (place, node) in places.iter_mut().zip(products_in(graph, &nodes, dtype)?) {
             **place = node;
         }
+        Ok(self)
+    }
+
+    /// This rank's share of a loss whose examples are divided among ranks: the loss and its metrics times a number that is value
+    /// number `share` of the batch. What gradient programs answer is then summed over ranks.
+    ///
+    /// # Errors
+    /// [`GraphError`] if the loss cannot be built again.
+    pub(crate) fn shared(mut self, ranks: Rc<Ranks>, share: usize, dtype: DType) -> Result<Self, GraphError> {
+        let Trace { graph, loss, metrics, inputs, .. } = &mut self.trace;
+        let node = graph.input(&[1], dtype);
+        inputs.push((LossInput::Batch { index: share }, node));
+        for whole in std::iter::once(loss).chain(metrics.iter_mut().map(|(_, metric)| metric)) {
+            let factor = graph.cast(node, graph.dtype(*whole))?;
+            let shape = graph.shape(*whole).to_vec();
+            let flat = graph.reshape(*whole, &[1])?;
+            let product = graph.mul(flat, factor)?;
+            *whole = graph.reshape(product, &shape)?;
+        }
+        self.ranks = Some(ranks);
         Ok(self)
     }
 
@@ -204,7 +241,8 @@ impl Loss {
         let (advances, moved): (Vec<LossInput>, Vec<NodeId>) = self.trace.advances.iter().copied().unzip();
         let outputs: Vec<NodeId> = std::iter::once(status).chain(flat).chain(moved).collect();
         let program = Program::new(&graph, &self.input_nodes(), &outputs, &self.device);
-        Ok(GradientProgram { program, counts: gradients.iter().map(Vec::len).collect(), metrics, advances, depends })
+        let (counts, ranks) = (gradients.iter().map(Vec::len).collect(), self.ranks.clone());
+        Ok(GradientProgram { program, counts, metrics, advances, depends, ranks })
     }
 
     /// The graph's inputs, in order.
@@ -217,20 +255,38 @@ impl GradientProgram {
     /// Runs the program on all inputs of the loss, in the trace's order.
     ///
     /// # Errors
-    /// [`ReadError`] if the loss cannot be read back.
-    pub fn run(&self, inputs: impl IntoIterator<Item = Value>, seed: u64) -> Result<Gradients, ReadError> {
-        let Launched { status, of, advances } = self.launch(inputs, seed);
+    /// [`LossError`] if the loss cannot be read back, or other ranks do not give their share.
+    pub fn run(&self, inputs: impl IntoIterator<Item = Value>, seed: u64) -> Result<Gradients, LossError> {
+        let Launched { status, of, advances } = self.launch(inputs, seed)?;
         let [status] = Unread::read([status])?;
         let metrics = self.metrics(&status);
         Ok(Gradients { loss: loss_in(&status), square_norm: square_norm_in(&status), metrics, of, advances })
     }
 
     /// As [`run`](Self::run), with numbers that are to be read.
-    pub(crate) fn launch(&self, inputs: impl IntoIterator<Item = Value>, seed: u64) -> Launched {
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub(crate) fn launch(&self, inputs: impl IntoIterator<Item = Value>, seed: u64) -> Result<Launched, LossError> {
         let mut outputs = self.program.run(inputs, seed).into_iter();
         let status = outputs.next().map_or_else(|| Unread::Known(Vec::new()), Unread::OnDevice);
         let of = self.counts.iter().map(|&count| Vector(outputs.by_ref().take(count).collect())).collect();
-        Launched { status, of, advances: self.advances.iter().copied().zip(outputs).collect() }
+        let mut launched = Launched { status, of, advances: self.advances.iter().copied().zip(outputs).collect() };
+        if let Some(ranks) = &self.ranks {
+            launched.sum(ranks)?;
+        }
+        Ok(launched)
+    }
+
+    /// The seed that all ranks go by for what they draw together, such as directions; draws of losses are each rank's own.
+    ///
+    /// # Errors
+    /// [`DistributedError`].
+    pub(crate) fn common(&self, seed: u64) -> Result<u64, DistributedError> {
+        let Some(ranks) = &self.ranks else { return Ok(seed) };
+        let mut bytes = seed.to_le_bytes();
+        ranks.broadcast(&mut bytes)?;
+        Ok(u64::from_le_bytes(bytes))
     }
 
     /// The metrics among the numbers of a status.
@@ -243,10 +299,22 @@ impl GradientProgram {
         self.program.origin(inputs, seed)
     }
 
-    /// The gradients alone, on the same inputs: nothing is read from the device.
-    pub fn gradients(&self, inputs: impl IntoIterator<Item = Value>, seed: u64) -> Vec<Vector> {
+    /// The gradients alone, on the same inputs: nothing is read from the device, if there are no other ranks.
+    ///
+    /// # Errors
+    /// [`DistributedError`] if other ranks do not give their share.
+    pub fn gradients(
+        &self,
+        inputs: impl IntoIterator<Item = Value>,
+        seed: u64,
+    ) -> Result<Vec<Vector>, DistributedError> {
         let mut outputs = self.program.run(inputs, seed).into_iter().skip(1);
-        self.counts.iter().map(|&count| Vector(outputs.by_ref().take(count).collect())).collect()
+        let mut of: Vec<Vector> =
+            self.counts.iter().map(|&count| Vector(outputs.by_ref().take(count).collect())).collect();
+        if let Some(ranks) = &self.ranks {
+            ranks.sum(&mut of, &mut [])?;
+        }
+        Ok(of)
     }
 
     /// The levels whose parameters move any of the gradients, be it without a derivative.
@@ -257,6 +325,21 @@ impl GradientProgram {
     /// The planned program.
     pub fn program(&self) -> &Program {
         &self.program
+    }
+}
+
+impl Launched {
+    /// Sums everything over ranks; the square of the norm is that of the sum.
+    fn sum(&mut self, ranks: &Ranks) -> Result<(), LossError> {
+        let [mut status] = Unread::read([self.status.clone()])?;
+        ranks.sum(&mut self.of, &mut status)?;
+        let all = self.of.iter().flat_map(|gradient| gradient.0.iter().cloned()).collect();
+        let [square] = Unread::read([Unread::square_norm(&Vector(all))])?;
+        if let (Some(place), Some(&square)) = (status.get_mut(1), square.first()) {
+            *place = square;
+        }
+        self.status = Unread::Known(status);
+        Ok(())
     }
 }
 

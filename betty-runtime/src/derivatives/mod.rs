@@ -5,6 +5,7 @@
 mod boundary;
 mod cache;
 mod curvature;
+mod doubled;
 mod lagrangian;
 mod loss;
 mod output;
@@ -16,11 +17,12 @@ mod verification;
 
 pub(crate) use cache::{Bound, Cache};
 pub use curvature::{Curvature, Point};
+pub(crate) use doubled::{DoubledLoss, Draw};
 pub use lagrangian::{Input, Lagrangian, StepInput, Variable};
-pub use loss::{GradientProgram, Gradients, Loss};
+pub use loss::{GradientProgram, Gradients, Loss, LossError};
 pub(crate) use loss::{Launched, loss_in, square_norm_in};
 pub(crate) use output::{LinearProgram, OutputProduct};
 pub use steps::{LevelAbove, StepGraph, UnrolledSteps};
 pub use tasks::{LossFound, StepFound, TaskFound, TaskSteps, Tasks, TasksFound};
 pub use verification::{Agreement, Unverified, Verification, VerificationError};
-pub(crate) use verification::{Compared, Comparison, Difference, Source, Verified};
+pub(crate) use verification::{Compared, Comparison, Difference, Point as PlacedInputs, Source, Verified};

@@ -69,11 +69,13 @@ impl<P: Multilevel> Engine<P> {
         question: impl FnOnce(&mut Run, &mut dyn Host) -> Result<T, EngineError>,
     ) -> Result<T, EngineError> {
         self.check_edited()?;
-        let Engine { problem, run, .. } = self;
-        let mark = run.data.mark();
-        let answer = run.guarded(k, |run| question(run, problem));
-        run.data.undo(mark);
-        answer
+        self.on_all_ranks("question", |engine| {
+            let Engine { problem, run, .. } = engine;
+            let mark = run.data.mark();
+            let answer = run.guarded(k, |run| question(run, problem));
+            run.data.undo(mark);
+            answer
+        })
     }
 }
 

@@ -1,5 +1,7 @@
 //! Saving a run and going on with it later, bit for bit.
 
+use std::collections::BTreeMap;
+
 use super::data::seed_of;
 use super::event::Event;
 use super::facts::Facts;
@@ -54,7 +56,7 @@ impl<P: Multilevel> Engine<P> {
     /// data while batches are skipped. The engine is then as it was, except for batches that were already skipped.
     pub fn resume(&mut self, checkpoint: &Checkpoint, streams: StreamPosition) -> Result<(), EngineError> {
         self.check_edited()?;
-        self.run.resume(checkpoint, streams)?;
+        self.on_all_ranks("resume", |engine| engine.run.resume(checkpoint, streams))?;
         if let (Some(validation), Some(state)) = (&self.validation, checkpoint.state.validation) {
             validation.borrow_mut().restore(state);
         }
@@ -91,8 +93,8 @@ impl Run {
             let (seen, turns) = (self.turns.seen[k].clone(), self.turns.taken[k]);
             let of_run = OfRun { lower, seen, turns, batches: self.data.taken[k] };
             states.push(level.save_into(&mut archive, of_run)?);
-            for variable in level.solutions.variables() {
-                level.save_solution(variable, levels, &mut archive)?;
+            for (&stop, solution) in &level.solutions {
+                level.save_solution(&levels[stop], solution, &mut archive)?;
             }
         }
         let state = RunState {
@@ -125,8 +127,13 @@ impl Run {
         let mut solutions = Vec::with_capacity(self.program.levels.len());
         for (level, state) in self.program.levels.iter().zip(&state.levels) {
             restored.push(level.restored(state, &mut archive).map_err(refused)?);
-            let of_level = level.restored_solutions(state, &self.program.levels, &mut archive);
-            solutions.push(of_level.map_err(refused)?);
+            let mut of_level = BTreeMap::new();
+            for (&stop, below) in
+                state.solutions.iter().filter_map(|stop| Some((stop, self.program.levels.get(*stop)?)))
+            {
+                of_level.insert(stop, level.restored_solution(below, &mut archive).map_err(refused)?);
+            }
+            solutions.push(of_level);
         }
         if let Some((tensor, _)) = archive.tensors.pop_first() {
             return Err(refused(CheckpointError::Unused { tensor }));
@@ -174,9 +181,13 @@ impl Run {
         for (k, (last, level)) in last.iter_mut().zip(&state.levels).enumerate() {
             while self.data.taken[k] < level.batches {
                 let batch = self.data.skip(&self.program.levels[k])?;
-                let seed = seed_of(state.seed, k, self.data.taken[k]);
-                if level.last_seed == Some(seed) {
-                    *last = batch.map(|batch| (batch, seed));
+                // A checkpoint is that of the first rank.
+                let taken = self.data.taken[k];
+                if level.last_seed == Some(seed_of(state.seed, k, taken)) {
+                    *last = batch.map(|batch| {
+                        let seed = self.data.seed_for(state.seed, k, &batch, taken);
+                        (batch, seed)
+                    });
                 }
             }
         }

@@ -2,15 +2,18 @@
 
 use std::any::Any;
 use std::collections::VecDeque;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
 
 use super::host::Host;
 use crate::data::BatchStream;
+use crate::distributed::Ranks;
 use crate::error::{DataError, EngineError};
-use crate::execute::mix;
+use crate::execute::{Value, mix};
+use crate::graph::accumulator;
 use crate::panic::caught;
 use crate::program::{Level, Program, Seeded};
-use crate::trace::AnyBatch;
+use crate::trace::{AnyBatch, Shard};
 
 /// The streams of all levels.
 pub(super) struct Data {
@@ -21,6 +24,10 @@ pub(super) struct Data {
     pub(super) taken: Vec<u64>,
     /// Decides every random draw.
     pub(super) seed: u64,
+    /// Those that share the examples of a batch, if there are others.
+    pub(super) ranks: Option<Rc<Ranks>>,
+    /// The levels whose batches are the same on all ranks.
+    pub(super) replicated: Vec<bool>,
     /// The batches that were drawn since the first of the marks that stand.
     drawn: Vec<(usize, Option<Rc<AnyBatch>>)>,
     marks: usize,
@@ -33,8 +40,9 @@ pub(super) struct Mark(usize);
 impl Data {
     pub(super) fn new(streams: Vec<Box<dyn BatchStream>>) -> Self {
         let count = streams.len();
-        let returned = vec![VecDeque::new(); count];
-        Data { streams, returned, taken: vec![0; count], seed: 0, drawn: Vec::new(), marks: 0 }
+        let (returned, replicated) = (vec![VecDeque::new(); count], vec![false; count]);
+        let (taken, drawn) = (vec![0; count], Vec::new());
+        Data { streams, returned, taken, seed: 0, ranks: None, replicated, drawn, marks: 0 }
     }
 
     /// Refuses streams that read the program where batches are drawn before the steps are taken that they would depend on.
@@ -65,7 +73,10 @@ impl Data {
                 drawn_from(level, self.taken[k], || Ok(self.streams[k].skip_batch()?.then_some(())))?;
                 None
             }
-            None => Some(Rc::new(next_of(&mut *self.streams[k], level, self.taken[k], None)?)),
+            None => {
+                let skipped = next_of(&mut *self.streams[k], level, self.taken[k], None)?;
+                Some(Rc::new(self.shared(skipped, level)?))
+            }
             returned => returned,
         };
         self.taken[k] += 1;
@@ -78,7 +89,8 @@ impl Data {
             Some(batch) => batch,
             None => {
                 let program = self.read_program(k).then(|| host.at(levels));
-                Rc::new(next_of(&mut *self.streams[k], &levels[k], self.taken[k], program)?)
+                let drawn = next_of(&mut *self.streams[k], &levels[k], self.taken[k], program)?;
+                Rc::new(self.shared(drawn, &levels[k])?)
             }
         };
         self.taken[k] += 1;
@@ -86,7 +98,44 @@ impl Data {
             // A stream that reads the program goes back by itself.
             self.drawn.push((k, (!self.read_program(k)).then(|| Rc::clone(&batch))));
         }
-        Ok((batch, seed_of(self.seed, k, self.taken[k])))
+        let seed = self.seed_for(self.seed, k, &batch, self.taken[k]);
+        Ok((batch, seed))
+    }
+
+    /// The seed of what is drawn on a batch of level `k`, of which so many have been taken, in a run with this seed: on shares of a batch each rank draws for
+    /// itself, the first one as if it were alone.
+    pub(super) fn seed_for(&self, run: u64, k: usize, batch: &AnyBatch, taken: u64) -> u64 {
+        let is_own = batch.shard().is_some_and(|shard| shard.examples.is_some());
+        let run = match self.ranks.as_ref().filter(|ranks| is_own && ranks.rank() > 0) {
+            Some(ranks) => mix(run, ranks.rank() as u64),
+            None => run,
+        };
+        seed_of(run, k, taken)
+    }
+
+    /// A batch as this rank's share of all that ranks have drawn, if there are others.
+    fn shared(&self, batch: AnyBatch, level: &Level) -> Result<AnyBatch, EngineError> {
+        let Some(ranks) = self.ranks.as_ref().filter(|ranks| ranks.size() > 1) else { return Ok(batch) };
+        let name = || level.name.to_owned();
+        let is_replicated = self.replicated[level.number] || batch.tensors().next().is_none();
+        let examples = match is_replicated {
+            true => 1,
+            false => batch.examples().ok_or_else(|| EngineError::UnknownExamples { level: name() })?,
+        };
+        let mut hasher = DefaultHasher::new();
+        batch.signature().hash(&mut hasher);
+        let told = [examples as u64, hasher.finish()];
+        let all = ranks.gather(&told.map(u64::to_le_bytes).concat())?;
+        let examples: Vec<usize> = all.iter().map(|of| word(of, 0) as usize).collect();
+        if let Some(rank) = examples.iter().position(|&examples| examples == 0) {
+            return Err(EngineError::NoExamples { level: name(), rank });
+        }
+        let share = examples[ranks.rank()] as f64 / examples.iter().sum::<usize>() as f64;
+        let mut hasher = DefaultHasher::new();
+        all.hash(&mut hasher);
+        let shard = Shard { examples: (!is_replicated).then_some(examples), kind: hasher.finish() };
+        let dtype = accumulator(level.leaves[level.trainable[0]].dtype());
+        Ok(batch.shared(shard, Value::scalar(share, dtype, &level.device())))
     }
 
     /// So many batches of a level, or none.
@@ -152,6 +201,12 @@ impl Data {
     fn reading(&mut self) -> impl Iterator<Item = &mut Box<dyn BatchStream>> {
         self.streams.iter_mut().filter(|stream| stream.reads_program())
     }
+}
+
+/// One of the words of a message.
+fn word(bytes: &[u8], index: usize) -> u64 {
+    let (words, _) = bytes.as_chunks::<8>();
+    words.get(index).map_or(0, |&word| u64::from_le_bytes(word))
 }
 
 /// The next batch of a level's stream, of which it has taken so many; for a stream that reads it, of this program.

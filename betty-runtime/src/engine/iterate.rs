@@ -62,7 +62,7 @@ impl<P: Multilevel> Engine<P> {
         self.run.watch.begin();
         self.run.losses.fill(None);
         let mut started = false;
-        let report = self.iterate_until(until, stopped_early, &mut started);
+        let report = self.on_all_ranks("run", |engine| engine.iterate_until(until, stopped_early, &mut started));
         self.run.watch.progress = None;
         match started {
             true => self.end(report),
@@ -91,14 +91,15 @@ impl<P: Multilevel> Engine<P> {
         started: &mut bool,
     ) -> Result<Report, EngineError> {
         let (start, first) = (Instant::now(), self.run.iterations);
-        let mut interrupted = self.is_interrupted(until, stopped_early);
+        let mut interrupted;
+        (stopped_early, interrupted) = self.is_over(until, stopped_early)?;
         if !interrupted && !stopped_early && first < until {
             self.check_saves()?;
             self.show_progress(until - first);
             *started = true;
             self.emit(&Event::Started { iteration: first, until });
             self.run.check_observers()?;
-            interrupted = self.run.watch.reason.is_some();
+            [interrupted] = self.run.on_any([self.run.watch.reason.is_some()])?;
         }
         while self.run.iterations < until && !stopped_early && !interrupted {
             self.run.within_iteration = true;
@@ -110,13 +111,13 @@ impl<P: Multilevel> Engine<P> {
             if let Some(error) = self.run.watch.error.take() {
                 return Err(error);
             }
-            stopped_early = self.run.watch.is_over;
-            interrupted = self.is_interrupted(until, stopped_early);
+            (stopped_early, interrupted) = self.is_over(until, self.run.watch.is_over)?;
+            self.run.check_ranks()?;
             let is_over = stopped_early || interrupted || self.run.iterations == until;
             let is_last = is_over || self.run.watch.failure.is_some();
             self.save_if_due(is_last)?;
-            if !is_last && self.run.watch.reason.is_some() {
-                // An observer that was told of the save.
+            if !is_last && self.run.watch.reason.is_some() && self.run.ranks().is_none() {
+                // An observer that was told of the save; other ranks learn of it after their next iteration.
                 interrupted = true;
                 self.save_if_due(true)?;
             }
@@ -133,15 +134,18 @@ impl<P: Multilevel> Engine<P> {
         })
     }
 
-    /// Whether the run shall end here, although there is something left to do.
-    fn is_interrupted(&mut self, until: u64, stopped_early: bool) -> bool {
+    /// Whether the run is over, because validation says so on any rank, or shall end here, although there is something left to do.
+    fn is_over(&mut self, until: u64, stopped_early: bool) -> Result<(bool, bool), EngineError> {
         let is_asked = |engine: &mut Self| engine.stop.as_mut().is_some_and(|stop| stop());
-        self.run.iterations < until && !stopped_early && (self.run.watch.reason.is_some() || is_asked(self))
+        let can_end = self.run.iterations < until && !stopped_early;
+        let interrupted = can_end && (self.run.watch.reason.is_some() || is_asked(self));
+        let [stopped_early, interrupted] = self.run.on_any([stopped_early, interrupted])?;
+        Ok((stopped_early, interrupted && !stopped_early))
     }
 
     /// Shows how far a run of so many iterations is, if that is wanted.
     fn show_progress(&mut self, iterations: u64) {
-        if self.progress {
+        if self.progress && self.run.is_first() {
             let levels = P::SCHEDULE.levels.iter().map(|level| level.name).collect();
             self.run.watch.progress = Some(progress(P::SCHEDULE.name, iterations, levels));
         }

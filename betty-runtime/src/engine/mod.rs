@@ -5,6 +5,7 @@ mod ask;
 mod checkpoint;
 mod current;
 mod data;
+mod distributed;
 mod edit;
 mod event;
 mod facts;

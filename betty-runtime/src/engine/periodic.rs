@@ -38,7 +38,9 @@ impl<P: Multilevel> Engine<P> {
 
     /// Finds out before the first run whether checkpoints can be written, rather than after hours.
     pub(super) fn check_saves(&mut self) -> Result<(), EngineError> {
+        let is_first = self.run.is_first();
         match &mut self.saves {
+            _ if !is_first => Ok(()),
             Some(Saves { checked, file, .. }) if !*checked => {
                 file::check(file).map_err(|reason| CheckpointError::Write { file: file.clone(), reason })?;
                 *checked = true;
@@ -52,7 +54,7 @@ impl<P: Multilevel> Engine<P> {
     pub(super) fn save_if_due(&mut self, last: bool) -> Result<(), EngineError> {
         let iteration = self.run.iterations;
         let file = match &self.saves {
-            Some(saves) if last || saves.is_due(iteration) => saves.file.clone(),
+            Some(saves) if self.run.is_first() && (last || saves.is_due(iteration)) => saves.file.clone(),
             _ => return Ok(()),
         };
         self.emit(&Event::Saving { iteration, file: &file });

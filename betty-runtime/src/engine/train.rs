@@ -100,7 +100,8 @@ impl<P: Multilevel> Engine<P> {
 
     /// Calls a validation function during the run, and stops early if asked to.
     #[must_use]
-    pub fn validate(mut self, validation: Validation<P>) -> Self {
+    pub fn validate(mut self, mut validation: Validation<P>) -> Self {
+        validation.ranks = self.run.ranks();
         let validation = Rc::new(RefCell::new(validation));
         let seen = Rc::clone(&validation);
         self.run.validation = Some(Box::new(move || seen.borrow().state()));

@@ -9,6 +9,7 @@ use super::multilevel::Multilevel;
 use super::score::Score;
 use super::watch::{Answer, Listener, Stop, Told};
 use crate::checkpoint::ValidationState;
+use crate::distributed::Ranks;
 use crate::error::{DataError, EngineError};
 use crate::panic::caught;
 
@@ -31,6 +32,8 @@ pub struct Validation<P> {
     function: Box<Function<P>>,
     best: Option<(u64, f64)>,
     without_improvement: u64,
+    /// Those that validate as well, if there are others.
+    pub(super) ranks: Option<Rc<Ranks>>,
 }
 
 impl<P> Validation<P> {
@@ -42,7 +45,8 @@ impl<P> Validation<P> {
         mut function: impl FnMut(&P) -> Result<S, DataError> + 'static,
     ) -> Self {
         let function = Box::new(move |program: &P| function(program).map(Into::into));
-        Validation { every: every.max(1), goal, patience: None, function, best: None, without_improvement: 0 }
+        let every = every.max(1);
+        Validation { every, goal, patience: None, function, best: None, without_improvement: 0, ranks: None }
     }
 
     /// Stops the run after `calls` calls in a row without improvement.
@@ -73,7 +77,13 @@ impl<P> Validation<P> {
 
     /// Calls the function; answers its score and whether it is the best so far.
     pub(super) fn call(&mut self, problem: &P, iteration: u64) -> Result<(Score, bool), DataError> {
-        let score = (self.function)(problem)?;
+        let mut score = (self.function)(problem)?;
+        if let Some(ranks) = &self.ranks {
+            score.value = ranks.mean(score.value)?;
+            for (_, metric) in &mut score.metrics {
+                *metric = ranks.mean(*metric)?;
+            }
+        }
         let value = score.value;
         let better = match (self.best, self.goal) {
             (None, _) => !value.is_nan(),

@@ -76,6 +76,8 @@ pub(super) struct Watch {
     /// Whether validation ends the run, and why the first observer that does so ends it.
     pub(super) is_over: bool,
     pub(super) reason: Option<String>,
+    /// Whether another rank logs what happens.
+    pub(super) is_silent: bool,
     /// How large the hypergradients of each level usually are.
     pub(super) usual: Vec<Usual>,
     /// The residual of every solve of the last hypergradient through a level, where its method knows it.
@@ -119,7 +121,9 @@ impl Watch {
     }
 
     fn tell(&mut self, event: &Event<'_>, present: &mut Present<'_>) -> VecDeque<Answer> {
-        log(event);
+        if !self.is_silent {
+            log(event);
+        }
         let mut answers = VecDeque::new();
         let own = self.validation.iter_mut().chain(&mut self.progress).chain(&mut self.saver);
         let observers = self.observers.iter_mut().chain(own);

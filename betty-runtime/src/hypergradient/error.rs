@@ -1,5 +1,7 @@
 //! Why an indirect gradient could not be computed.
 
+use crate::derivatives::LossError;
+use crate::distributed::DistributedError;
 use crate::execute::ReadError;
 use crate::graph::GraphError;
 use crate::linalg::SolveError;
@@ -14,6 +16,9 @@ pub enum ProductError {
     /// A derivative could not be built.
     #[error(transparent)]
     Graph(#[from] GraphError),
+    /// The ranks that share the examples could not go on together.
+    #[error(transparent)]
+    Distributed(#[from] DistributedError),
     /// A system below the level could not be solved.
     #[error("{0}")]
     Below(Box<HypergradientError>),
@@ -62,6 +67,15 @@ impl ProductError {
     /// A product that needs an answer from below which there is none.
     pub(super) fn below(error: HypergradientError) -> Self {
         ProductError::Below(Box::new(error))
+    }
+}
+
+impl From<LossError> for HypergradientError {
+    fn from(error: LossError) -> Self {
+        HypergradientError::Product(match error {
+            LossError::Read(error) => error.into(),
+            LossError::Distributed(error) => error.into(),
+        })
     }
 }
 

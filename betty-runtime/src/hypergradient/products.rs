@@ -81,7 +81,7 @@ impl Products {
             }
             Products::Exact | Products::MixedDifference { .. } => curvature.product(point, moving, rows),
         };
-        products.map_err(|error| ProductError::from(error).into())
+        Ok(curvature.summed(products.map_err(ProductError::from)?).map_err(ProductError::from)?)
     }
 
     /// As [`form`](Self::form), where no row is a variable whose condition the level has, but all that moves is.
@@ -102,7 +102,7 @@ impl Products {
             return Ok(Vec::new());
         }
         let quotients = curvature.quotient(point, moving, rows, perturbation / length);
-        quotients.map_err(|error| ProductError::from(error).into())
+        Ok(curvature.summed(quotients.map_err(ProductError::from)?).map_err(ProductError::from)?)
     }
 }
 

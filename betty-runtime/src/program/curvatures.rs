@@ -49,7 +49,7 @@ impl Losses {
             }
         };
         let lagrangian = lagrangian.map_err(graph)?;
-        let curvature = Curvature::new(lagrangian, &self.device).map_err(graph)?;
+        let curvature = Curvature::new(lagrangian, &self.device).map_err(graph)?.shared(self.ranks.clone());
         // A hypergradient needs those of all levels together.
         let levels = self.caches.len();
         let bound = Bound { most: self.bound.most.saturating_mul(levels), ..self.bound };

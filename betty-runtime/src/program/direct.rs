@@ -41,7 +41,7 @@ impl Program {
         let loss = self.losses.get_mut(k, batch);
         let inputs = gather(loss, &self.levels, batch);
         let program = loss.gradient(&of).map_err(|source| EngineError::Graph { level: spec.name.into(), source })?;
-        let Launched { status, of: found, advances } = program.launch(inputs.iter().cloned(), seed);
+        let Launched { status, of: found, advances } = program.launch(inputs.iter().cloned(), seed)?;
         let mut parts = of.into_iter().map(Variable::Level).zip(found);
         let own = parts.next().map(|(_, own)| own).unwrap_or_default();
         let below = parts.collect();

@@ -14,6 +14,7 @@ use super::recordings::Recordings;
 use super::subject::Subject;
 use super::verification::{self, Outcome, TRIES, Verify};
 use crate::derivatives::{Bound, Cache, Curvature, Loss, Tasks};
+use crate::distributed::Ranks;
 use crate::error::EngineError;
 use crate::execute::Value;
 use crate::trace::{AnyBatch, LossInput, Signature, Trace};
@@ -44,6 +45,10 @@ pub(crate) struct Losses {
     unchecked: HashMap<(usize, Signature), Tries>,
     /// Whether products are computed in the types that levels ask for.
     rounds: bool,
+    /// Those that share the examples, if there are others.
+    pub(crate) ranks: Option<Rc<Ranks>>,
+    /// The kinds of shared batches of each level that have been compared with what they are shares of.
+    pub(super) compared: HashSet<(usize, u64)>,
     /// What of the program's edges the losses bear out.
     pub(crate) edges: Edges,
     /// What observers are not told yet.
@@ -63,6 +68,8 @@ impl Losses {
             verify: Verify::default(),
             unchecked: HashMap::new(),
             rounds: true,
+            ranks: None,
+            compared: HashSet::new(),
             edges: Edges::new(levels),
             news: Vec::new(),
         }
@@ -83,6 +90,7 @@ impl Losses {
         self.tasks.clear();
         self.edges.clear();
         self.unchecked.clear();
+        self.compared.clear();
         self.recordings.fill_with(Recordings::default);
     }
 
@@ -98,6 +106,7 @@ impl Losses {
         let mut fresh = Losses {
             rounds: false,
             verify: Verify { on: false, ..self.verify },
+            ranks: self.ranks.clone(),
             ..Losses::new(self.caches.len(), self.device.clone())
         };
         (fresh.edges, fresh.bound) = (self.edges.clone(), self.bound);
@@ -128,8 +137,8 @@ impl Losses {
 
     /// Forgets a loss, and what rests on it, if it has become another.
     fn check_same(&mut self, subject: &Subject<'_>) -> Result<(), EngineError> {
-        let Subject { level: k, batch, levels, .. } = *subject;
-        let recorded = self.in_precision(subject.record(&self.device)?, &levels[k])?;
+        let Subject { level: k, batch, .. } = *subject;
+        let recorded = self.as_run(subject.record(&self.device)?, subject)?;
         if self.caches[k].get(batch.signature()).is_some_and(|known| known.trace() != recorded.trace()) {
             self.caches[k].remove(batch.signature());
             self.curvatures.clear();
@@ -147,7 +156,7 @@ impl Losses {
         let is_known = self.recordings[k].verified.contains(batch, loss.trace());
         let verified = !is_known && self.verify(subject, loss.trace())?;
         let graph = |source| EngineError::Graph { level: levels[k].name.into(), source };
-        let mut loss = self.in_precision(loss, &levels[k])?;
+        let mut loss = self.as_run(loss, subject)?;
         if let Some(precision) = levels[k].config.precision.filter(|_| self.rounds && self.verify.on) {
             let program = loss.rounding().map_err(graph)?;
             let difference = rounding(&program.run(gather(&loss, levels, batch), seed))?;
@@ -163,11 +172,24 @@ impl Losses {
         Ok(loss)
     }
 
-    /// A loss with its products in the type that the level asks for, if it asks for one.
-    fn in_precision(&self, loss: Loss, level: &Level) -> Result<Loss, EngineError> {
-        let Some(precision) = level.config.precision.filter(|_| self.rounds) else { return Ok(loss) };
+    /// A loss with its products in the type that the level asks for, if it asks for one, and as a share, if ranks share it.
+    fn as_run(&self, mut loss: Loss, subject: &Subject<'_>) -> Result<Loss, EngineError> {
+        let level = &subject.levels[subject.level];
         let graph = |source| EngineError::Graph { level: level.name.into(), source };
-        loss.with_products_in(precision.dtype()).map_err(graph)
+        if let Some(precision) = level.config.precision.filter(|_| self.rounds) {
+            loss = loss.with_products_in(precision.dtype()).map_err(graph)?;
+        }
+        let (Some(ranks), Some(share)) = (&self.ranks, subject.batch.share()) else { return Ok(loss) };
+        if loss.moves_statistics() {
+            return Err(EngineError::NotShared {
+                level: level.name.into(),
+                reason: "its loss moves running statistics, which each rank would form of its own examples: use a norm that goes by \
+                         example, such as a group norm or layer norm, or an inactive batch norm"
+                    .into(),
+            });
+        }
+        let dtype = subject.batch.values()[share].dtype();
+        loss.shared(Rc::clone(ranks), share, dtype).map_err(graph)
     }
 
     /// Compares the gradient of a trace with Burn's, or takes note that it could not be compared; answers which.

@@ -48,6 +48,8 @@ impl Program {
         (batch, seed): &Seeded,
     ) -> Result<(), EngineError> {
         let Program { schedule, levels, losses, .. } = self;
-        losses.prepare(&Subject { functions, schedule, levels, level: k, batch, seed: *seed }).map(drop)
+        let subject = Subject { functions, schedule, levels, level: k, batch, seed: *seed };
+        losses.prepare(&subject)?;
+        losses.compare_joined(&subject)
     }
 }

@@ -79,14 +79,15 @@ impl Program {
         context: &mut Context,
     ) -> Result<(), EngineError> {
         let time = self.levels[level].stepped.filter(|&time| time >= self.clock.began(k));
-        let mut stood = Vec::new();
+        let mut then = Vec::new();
         for &member in context.together.iter().filter(|member| into.contains(member)) {
             let (Some(Record::Steps(steps)), Some(time)) = (&self.levels[member].trajectory, time) else { continue };
-            let then = steps.borrow().parameters_at(time);
-            if let Some(then) = then {
-                stood.push((member, self.levels[member].parameters()));
-                self.levels[member].set_parameters(then);
-            }
+            then.extend(steps.borrow().parameters_at(time)?.map(|parameters| (member, parameters)));
+        }
+        let mut stood = Vec::new();
+        for (member, then) in then {
+            stood.push((member, self.levels[member].parameters()));
+            self.levels[member].set_parameters(then);
         }
         // What stands elsewhere for the time being comes back, whatever happens.
         let prepared = catch_unwind(AssertUnwindSafe(|| self.prepare_stop(level, sample, context)));

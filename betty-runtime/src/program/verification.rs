@@ -68,9 +68,9 @@ pub(super) fn verify(
 }
 
 /// A level's loss that was recorded for a device.
-struct Recorded<'a> {
-    subject: &'a Subject<'a>,
-    device: &'a Device,
+pub(super) struct Recorded<'a> {
+    pub(super) subject: &'a Subject<'a>,
+    pub(super) device: &'a Device,
 }
 
 impl Source for Recorded<'_> {

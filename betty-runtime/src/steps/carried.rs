@@ -132,6 +132,7 @@ pub(crate) fn gradients_along(
         let moving = above.chain(others).chain([(own, parameters)]).filter(|&(of, _)| curvature.depends_on(of));
         let moving: Vec<(Variable, &Vector)> = moving.collect();
         let found = curvature.products(&mut point, &moving, &[own], each.len()).map_err(ProductError::from)?;
+        let found = curvature.summed(found).map_err(ProductError::from)?;
         let gradient = found.into_iter().next().map_or_else(|| parameters.zero(), |(_, gradient)| gradient);
         Ok((gradient, Blocks::default()))
     };

@@ -220,7 +220,8 @@ impl<'a> Descent<'a> {
             return Ok(started.zip(to).map(|(of, to)| Sent { to, time, block: of.parameters }).into_iter().collect());
         }
         self.at -= 1;
-        let (Some(cotangents), Some(before)) = (self.arrived.take(), self.rewind.before(self.at)) else {
+        let before = self.rewind.before(self.at).map_err(ProductError::from)?;
+        let (Some(cotangents), Some(before)) = (self.arrived.take(), before) else {
             return Ok(Vec::new());
         };
         let Member { level, steps, into, .. } = &self.member;

@@ -10,8 +10,9 @@ use super::reads::Reads;
 use super::step::{Step, mean};
 use super::update::{Before, Update};
 use crate::derivatives::{GradientProgram, Variable};
+use crate::distributed::DistributedError;
 use crate::execute::{Value, Vector};
-use crate::hypergradient::{Blocks, Directions, HypergradientError, Trajectory};
+use crate::hypergradient::{Blocks, Directions, HypergradientError, ProductError, Trajectory};
 use crate::linalg::InnerProductSpace;
 
 /// The steps of a level since a level above began to wait.
@@ -80,8 +81,10 @@ impl Replays {
     }
 
     /// Where the steps end, with the parameters above moved by `factor · by`.
-    fn end(&self, factor: f64, by: &Blocks) -> Vector {
-        let Some(begun) = self.steps.first().and_then(|step| step.before.as_ref()) else { return Vector::default() };
+    fn end(&self, factor: f64, by: &Blocks) -> Result<Vector, DistributedError> {
+        let Some(begun) = self.steps.first().and_then(|step| step.before.as_ref()) else {
+            return Ok(Vector::default());
+        };
         let Before { mut parameters, mut states, .. } = begun.clone();
         let numbers = self.update.learned();
         if let Some(by) = self.from.and_then(|from| by.get(Variable::Level(from))) {
@@ -89,12 +92,13 @@ impl Replays {
         }
         for Step { evaluations, rates, learned, moves, .. } in &self.steps {
             let gradients = evaluations.iter().map(|evaluation| evaluation.displaced_gradient(&parameters, factor, by));
-            let gradient = mean(gradients, evaluations.len());
+            let gradients = gradients.collect::<Result<Vec<_>, _>>()?;
+            let gradient = mean(gradients.into_iter(), evaluations.len());
             let learned = numbers.displaced(learned, factor, by);
             let before = Before { parameters, gradient, states, learned };
             (parameters, states) = self.update.run(before, rates, moves);
         }
-        parameters
+        Ok(parameters)
     }
 }
 
@@ -124,10 +128,12 @@ impl Trajectory for Replayed {
             from_others.add_scaled(-1.0, direct);
         }
         let above = replays.above.only(|variable| into.contains(&variable));
-        let seed = replays.steps.first().and_then(|step| step.evaluations.first()).map_or(0, |first| first.seed());
+        let first = replays.steps.first().and_then(|step| step.evaluations.first());
+        let seed = first.map_or(Ok(0), |first| first.common_seed()).map_err(ProductError::from)?;
+        let end = |factor: f64, direction: &Blocks| replays.end(factor, direction).map_err(ProductError::from);
         let mut sent = Blocks::default();
         for direction in replays.directions.draw(&above, seed) {
-            let (plus, minus) = (replays.end(replays.distance, &direction), replays.end(-replays.distance, &direction));
+            let (plus, minus) = (end(replays.distance, &direction)?, end(-replays.distance, &direction)?);
             let mut change = loss.at(*level, &plus)? - loss.at(*level, &minus)?;
             let mut moved = plus;
             moved.add_scaled(-1.0, &minus);

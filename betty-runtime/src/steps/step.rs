@@ -7,6 +7,7 @@ use super::rates::LearningRates;
 use super::reads::{Moves, Reads};
 use super::update::{Before, Update};
 use crate::derivatives::{Curvature, GradientProgram, Point, Variable};
+use crate::distributed::DistributedError;
 use crate::execute::{Value, Vector};
 use crate::hypergradient::{BestResponse, Blocks, HypergradientMethod, Response};
 use crate::linalg::InnerProductSpace;
@@ -98,15 +99,27 @@ pub(crate) fn mean(mut gradients: impl Iterator<Item = Vector>, count: usize) ->
 
 impl Step {
     /// What the next step was taken from.
-    pub(crate) fn next(&self, update: &Update, before: Before, next: &Step) -> Before {
+    ///
+    /// # Errors
+    /// [`DistributedError`] if other ranks do not give their share of its gradient.
+    pub(crate) fn next(&self, update: &Update, before: Before, next: &Step) -> Result<Before, DistributedError> {
         let (parameters, states) = update.run(before, &self.rates, &self.moves);
         let gradients = next.evaluations.iter().map(|evaluation| evaluation.gradient(&parameters));
-        let gradient = mean(gradients, next.evaluations.len());
-        Before { parameters, gradient, states, learned: next.learned.clone() }
+        let gradients = gradients.collect::<Result<Vec<_>, _>>()?;
+        let gradient = mean(gradients.into_iter(), next.evaluations.len());
+        Ok(Before { parameters, gradient, states, learned: next.learned.clone() })
     }
 }
 
 impl Evaluation {
+    /// The seed that all ranks go by for what they draw together.
+    ///
+    /// # Errors
+    /// [`DistributedError`] if other ranks do not answer.
+    pub(crate) fn common_seed(&self) -> Result<u64, DistributedError> {
+        self.program.common(self.seed())
+    }
+
     /// Decides what is drawn on the batch.
     pub(crate) fn seed(&self) -> u64 {
         self.conditions.last().map_or(0, |condition| condition.seed)
@@ -124,12 +137,20 @@ impl Evaluation {
     }
 
     /// The gradient at these parameters: the same program on the same inputs.
-    fn gradient(&self, parameters: &Vector) -> Vector {
+    fn gradient(&self, parameters: &Vector) -> Result<Vector, DistributedError> {
         self.gradient_on(self.inputs.clone(), parameters)
     }
 
     /// The gradient at these parameters, with parameters of levels above moved by `factor · by`.
-    pub(crate) fn displaced_gradient(&self, parameters: &Vector, factor: f64, by: &Blocks) -> Vector {
+    ///
+    /// # Errors
+    /// [`DistributedError`] if other ranks do not give their share.
+    pub(crate) fn displaced_gradient(
+        &self,
+        parameters: &Vector,
+        factor: f64,
+        by: &Blocks,
+    ) -> Result<Vector, DistributedError> {
         let mut inputs = self.inputs.clone();
         for &(level, index, at) in self.above.iter() {
             if let Some(by) = by.get(Variable::Level(level)) {
@@ -141,11 +162,11 @@ impl Evaluation {
         self.gradient_on(inputs, parameters)
     }
 
-    fn gradient_on(&self, mut inputs: Vec<Value>, parameters: &Vector) -> Vector {
+    fn gradient_on(&self, mut inputs: Vec<Value>, parameters: &Vector) -> Result<Vector, DistributedError> {
         for (&(at, _), parameter) in self.own.iter().zip(&parameters.0) {
             inputs[at] = parameter.clone();
         }
-        self.program.gradients(inputs, self.seed()).into_iter().next().unwrap_or_default()
+        Ok(self.program.gradients(inputs, self.seed())?.into_iter().next().unwrap_or_default())
     }
 
     /// Second derivatives at these parameters.

@@ -90,7 +90,7 @@ impl Tangents {
         read: &[usize],
     ) -> Result<(), HypergradientError> {
         let Some(before) = &step.before else { return Ok(()) };
-        let drawn = if self.carried.is_empty() { self.draw(step, above) } else { Vec::new() };
+        let drawn = if self.carried.is_empty() { self.draw(step, above)? } else { Vec::new() };
         let mut carried = if self.carried.is_empty() { drawn } else { self.carried.clone() };
         for carried in &mut carried {
             let first = Self::first(level, before, carried);
@@ -157,8 +157,9 @@ impl Tangents {
     }
 
     /// Directions of what the first step depends on; nothing moves but what has started at the levels above.
-    fn draw(&mut self, step: &Step, above: &Blocks) -> Vec<Carried> {
-        let seed = step.evaluations.first().map_or(0, |evaluation| evaluation.seed());
+    fn draw(&mut self, step: &Step, above: &Blocks) -> Result<Vec<Carried>, HypergradientError> {
+        let seed = step.evaluations.first().map_or(Ok(0), |evaluation| evaluation.common_seed());
+        let seed = seed.map_err(ProductError::from)?;
         let carried = together(self.directions.draw(above, seed)).into_iter().map(|directions| Carried {
             directions: Rc::new(directions),
             moving: BTreeMap::new(),
@@ -170,7 +171,7 @@ impl Tangents {
             self.from.into_iter().for_each(|from| carried.start(self.level, Some(from)));
             self.starts.iter().for_each(|(&level, &from)| carried.start(level, from));
         }
-        carried
+        Ok(carried)
     }
 
     /// The tangents of what a step of a level is taken from, which may be its first.

@@ -43,6 +43,18 @@ pub struct AnyBatch {
     numbers: Vec<(usize, f64)>,
     signature: Signature,
     leaves: fn(&(dyn Any + Send)) -> Vec<BatchLeaf>,
+    with_tensors: fn(&(dyn Any + Send), Vec<Value>) -> AnyBatch,
+    examples: Option<usize>,
+    shard: Option<Shard>,
+}
+
+/// What a batch is of one that ranks share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Shard {
+    /// How many examples each rank has; none where all have the same batch.
+    pub(crate) examples: Option<Vec<usize>>,
+    /// A hash of the signatures of all shards.
+    pub(crate) kind: u64,
 }
 
 impl AnyBatch {
@@ -56,7 +68,52 @@ impl AnyBatch {
         let values: Vec<Value> = values.into_iter().filter_map(|value| value.or_else(|| given.next())).collect();
         let tensors = values.iter().map(|value| (value.shape(), value.dtype())).collect();
         let signature = Signature { tensors, plain: hasher.finish() };
-        AnyBatch { typed: Box::new(typed), values, numbers, signature, leaves: leaves_of::<B> }
+        let examples = typed.examples();
+        let (leaves, with_tensors) = (leaves_of::<B>, with_tensors::<B>);
+        AnyBatch { typed: Box::new(typed), values, numbers, signature, leaves, with_tensors, examples, shard: None }
+    }
+
+    /// A batch of the same type with other tensors, in the same order; numbers stay.
+    pub(crate) fn with_tensors(&self, tensors: Vec<Value>) -> Self {
+        (self.with_tensors)(&*self.typed, tensors)
+    }
+
+    /// The tensors that are no numbers.
+    pub(crate) fn tensors(&self) -> impl Iterator<Item = &Value> {
+        let count = self.signature.tensors.len();
+        let tensors = self.values[..count].iter().enumerate().filter(|&(index, _)| !self.is_number(index));
+        tensors.map(|(_, value)| value)
+    }
+
+    /// The numbers, with their places among the values.
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = (usize, f64)> {
+        self.numbers.iter().copied()
+    }
+
+    /// How many examples the batch holds, if that is known: what it says, or the leading dimension that all of its tensors have.
+    pub(crate) fn examples(&self) -> Option<usize> {
+        let mut leading = self.tensors().map(|tensor| tensor.shape().first().copied());
+        self.examples.or_else(|| {
+            let first = leading.next()??;
+            leading.all(|other| other == Some(first)).then_some(first)
+        })
+    }
+
+    /// The batch as one rank's shard: its share, a number that its loss is multiplied by, is one more value after all others.
+    pub(crate) fn shared(mut self, shard: Shard, share: Value) -> Self {
+        self.values.push(share);
+        self.shard = Some(shard);
+        self
+    }
+
+    /// Which of its values is its share, if it is one.
+    pub(crate) fn share(&self) -> Option<usize> {
+        self.shard.as_ref().map(|_| self.signature.tensors.len())
+    }
+
+    /// What it is of a batch that ranks share, if they do.
+    pub(crate) fn shard(&self) -> Option<&Shard> {
+        self.shard.as_ref()
     }
 
     /// The same with its numbers on `device`; tensors stay where they are.
@@ -100,6 +157,41 @@ impl AnyBatch {
         let device = self.values.first()?.device();
         self.values.iter().all(|value| value.device() == device).then_some(device)
     }
+}
+
+/// A batch with other tensors.
+fn with_tensors<B: Batch>(typed: &(dyn Any + Send), tensors: Vec<Value>) -> AnyBatch {
+    let batch = typed.downcast_ref::<B>().expect("the function belongs to the type").clone();
+    AnyBatch::new(batch.map(&mut Replace(tensors.into_iter())))
+}
+
+/// Puts one tensor after the other.
+struct Replace(std::vec::IntoIter<Value>);
+
+impl Replace {
+    fn next<const D: usize, K: burn::tensor::kind::Basic>(&mut self) -> Tensor<D, K> {
+        self.0.next().expect("there is a tensor for each").into_tensor()
+    }
+}
+
+impl BatchMapper for Replace {
+    fn float<const D: usize>(&mut self, _tensor: Tensor<D>) -> Tensor<D> {
+        self.next()
+    }
+
+    fn int<const D: usize>(&mut self, _tensor: Tensor<D, Int>) -> Tensor<D, Int> {
+        self.next()
+    }
+
+    fn bool<const D: usize>(&mut self, _tensor: Tensor<D, Bool>) -> Tensor<D, Bool> {
+        self.next()
+    }
+
+    fn number(&mut self, number: Number) -> Number {
+        number
+    }
+
+    fn plain(&mut self, _hash: u64) {}
 }
 
 fn number_on(number: f64, device: &Device) -> Value {

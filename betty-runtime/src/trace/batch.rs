@@ -18,6 +18,12 @@ use super::number::{Held, Number};
 pub trait Batch: Clone + Send + 'static {
     /// Replaces every tensor by the mapper's answer, in a fixed order, and shows it all plain data.
     fn map<M: BatchMapper>(self, mapper: &mut M) -> Self;
+
+    /// How many examples the batch holds, if it says so: where ranks share the examples of a batch, each weighs as much as it has of
+    /// them. A batch that does not say it holds as many as the leading dimension of its tensors, if they all have the same.
+    fn examples(&self) -> Option<usize> {
+        None
+    }
 }
 
 /// Visits and replaces the leaves of a [`Batch`].
@@ -54,17 +60,29 @@ impl<const D: usize> Batch for Tensor<D> {
     fn map<M: BatchMapper>(self, mapper: &mut M) -> Self {
         mapper.float(self)
     }
+
+    fn examples(&self) -> Option<usize> {
+        self.shape().first().copied()
+    }
 }
 
 impl<const D: usize> Batch for Tensor<D, Int> {
     fn map<M: BatchMapper>(self, mapper: &mut M) -> Self {
         mapper.int(self)
     }
+
+    fn examples(&self) -> Option<usize> {
+        self.shape().first().copied()
+    }
 }
 
 impl<const D: usize> Batch for Tensor<D, Bool> {
     fn map<M: BatchMapper>(self, mapper: &mut M) -> Self {
         mapper.bool(self)
+    }
+
+    fn examples(&self) -> Option<usize> {
+        self.shape().first().copied()
     }
 }
 

@@ -36,6 +36,7 @@ mod tape;
 mod tracer;
 
 pub(crate) use advance::advance;
+pub(crate) use any_batch::Shard;
 pub use any_batch::{AnyBatch, Signature};
 pub use batch::{Batch, BatchMapper, hash_plain};
 pub(crate) use capture::trace_part;

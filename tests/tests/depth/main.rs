@@ -13,7 +13,6 @@ mod reference;
 mod rounds;
 mod run;
 mod selection;
-mod single_loop;
 mod smooth;
 mod twice;
 mod unrolled;

@@ -15,7 +15,7 @@ use crate::trace::{LossInput, Part, Trace};
 /// behind zeros.
 const POINTS: [f64; 2] = [0.0, 1.0];
 /// How far entries are moved at first, as a part of their tensor's size.
-const FRACTION: f64 = 0.1;
+pub(super) const FRACTION: f64 = 0.1;
 /// What that is multiplied by when a loss or gradient is not finite there.
 const SHRINK: f64 = 0.25;
 /// How often it is.

@@ -9,6 +9,7 @@ mod verified;
 use burn::tensor::Device;
 
 pub(crate) use self::comparison::{Compared, Comparison, Difference};
+pub(crate) use self::point::Point;
 pub(crate) use self::source::Source;
 pub use self::unverified::Unverified;
 pub(crate) use self::verified::Verified;

@@ -23,14 +23,14 @@ pub(super) enum Way {
 }
 
 /// A value for every input of a trace.
-pub(super) struct Point {
+pub(crate) struct Point {
     sources: Vec<LossInput>,
     values: Vec<Value>,
 }
 
 impl Point {
     /// The current parameters, and the batch or a part of it.
-    pub(super) fn of(source: &dyn Source, trace: &Trace, part: Option<Part>) -> Result<Self, ReadError> {
+    pub(crate) fn of(source: &dyn Source, trace: &Trace, part: Option<Part>) -> Result<Self, ReadError> {
         let sources: Vec<LossInput> = trace.inputs.iter().map(|&(input, _)| input).collect();
         let value = |&input: &LossInput| {
             let is_cut = matches!(input, LossInput::Batch { .. });
@@ -40,8 +40,16 @@ impl Point {
         Ok(Point { sources, values })
     }
 
-    pub(super) fn values(&self) -> &[Value] {
+    pub(crate) fn values(&self) -> &[Value] {
         &self.values
+    }
+
+    /// A point near this one, as `seed` decides, at which tensors of zeros hide nothing.
+    ///
+    /// # Errors
+    /// [`VerificationError`] if what is confined cannot be moved back.
+    pub(crate) fn near(&self, source: &dyn Source, seed: u64) -> Result<Self, VerificationError> {
+        self.displaced(source, Way::Around, super::comparison::FRACTION, 1.0, seed)
     }
 
     /// A point near this one, as `seed` decides: every float of a module is moved, as far as if its tensor had at least the length

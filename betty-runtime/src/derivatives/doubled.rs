@@ -1,0 +1,109 @@
+//! A recorded loss with its gradients in double precision on the CPU, with random draws that are given.
+
+use std::collections::HashMap;
+
+use burn::tensor::{DType, Device};
+
+use super::loss::gradient_nodes;
+use crate::execute::{Cost, Program, ReadError, Value};
+use crate::graph::{Distribution, Doubled, Graph, GraphError, NodeId, Op, in_f64, reachable, replay};
+use crate::trace::{LossInput, Trace};
+
+/// A loss and its gradients in the parameters of each level that it reads, to be looked at from outside of a run.
+pub(crate) struct DoubledLoss {
+    program: Program,
+    /// The levels, and how many tensors each has.
+    levels: Vec<(usize, usize)>,
+    draws: Vec<Draw>,
+}
+
+/// A random draw inside of a loss.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Draw {
+    pub(crate) shape: Vec<usize>,
+    pub(crate) dtype: DType,
+    number: usize,
+    distribution: Distribution,
+}
+
+impl Draw {
+    /// What it is under a seed.
+    pub(crate) fn value(&self, seed: u64) -> Value {
+        Value::draw(&self.shape, self.dtype, self.distribution, seed, self.number, &Device::flex())
+    }
+}
+
+impl DoubledLoss {
+    /// Prepares a loss; `is_parameter` says in what its gradients are wanted.
+    ///
+    /// # Errors
+    /// [`GraphError`] if a derivative cannot be built.
+    pub(crate) fn new(trace: &Trace, is_parameter: impl Fn(LossInput) -> bool) -> Result<Self, GraphError> {
+        let doubled = in_f64(&trace.graph, &[trace.loss])?;
+        let Doubled { graph: source, inputs, outputs } = doubled;
+        let mut graph = Graph::new();
+        let mut images = HashMap::new();
+        let mut image = |graph: &mut Graph, id: NodeId| {
+            let node = graph.input(source.shape(id), source.dtype(id));
+            images.insert(id, node);
+            node
+        };
+        let mut given: Vec<NodeId> = inputs.iter().map(|&id| image(&mut graph, id)).collect();
+        let mut draws = Vec::new();
+        let needed = reachable(&source, &outputs);
+        for id in source.ids().filter(|id| needed[id.index()]) {
+            if let Op::Random { draw, distribution } = source.node(id).op {
+                let (shape, dtype) = (source.shape(id).to_vec(), source.dtype(id));
+                draws.push(Draw { shape, dtype, number: draw, distribution });
+                given.push(image(&mut graph, id));
+            }
+        }
+        let loss = replay(&mut graph, &source, &outputs, &images)?[0];
+        let mut groups: Vec<(usize, Vec<NodeId>)> = Vec::new();
+        for (&(source, _), &node) in trace.inputs.iter().zip(&given) {
+            let LossInput::Leaf { level, .. } = source else { continue };
+            if is_parameter(source) {
+                match groups.iter_mut().find(|(of, _)| *of == level) {
+                    Some((_, nodes)) => nodes.push(node),
+                    None => groups.push((level, vec![node])),
+                }
+            }
+        }
+        let gradients = gradient_nodes(&mut graph, loss, groups.iter().map(|(_, nodes)| nodes.as_slice()))?;
+        let wanted: Vec<NodeId> = std::iter::once(loss).chain(gradients.into_iter().flatten()).collect();
+        let program = Program::new(&graph, &given, &wanted, &Device::flex());
+        let levels = groups.into_iter().map(|(level, nodes)| (level, nodes.len())).collect();
+        Ok(DoubledLoss { program, levels, draws })
+    }
+
+    /// The random draws, which come after all other inputs.
+    pub(crate) fn draws(&self) -> &[Draw] {
+        &self.draws
+    }
+
+    /// What one evaluation takes, and the bytes that it holds at once.
+    pub(crate) fn cost(&self) -> (Cost, usize) {
+        (self.program.cost(), self.program.peak())
+    }
+
+    /// The levels in whose parameters there are gradients.
+    pub(crate) fn levels(&self) -> impl Iterator<Item = usize> {
+        self.levels.iter().map(|&(level, _)| level)
+    }
+
+    /// The loss, and the gradient in the parameters of each level; `values` are those of the trace's inputs, floats in f64 on the
+    /// CPU.
+    ///
+    /// # Errors
+    /// [`ReadError`] if one cannot be read.
+    pub(crate) fn at(&self, values: &[Value], draws: &[Value]) -> Result<Vec<Vec<f64>>, ReadError> {
+        let mut found = self.program.run(values.iter().chain(draws).cloned(), 0).into_iter();
+        let mut next = |count: usize| -> Result<Vec<f64>, ReadError> {
+            let parts = found.by_ref().take(count).map(|value| value.to_vec()).collect::<Result<Vec<_>, _>>()?;
+            Ok(parts.concat())
+        };
+        let loss = next(1)?;
+        let gradients = self.levels.iter().map(|&(_, count)| next(count));
+        std::iter::once(Ok(loss)).chain(gradients).collect()
+    }
+}

@@ -1,0 +1,55 @@
+//! Why ranks could not go on together. The same on every rank, but for what a transport says to each.
+
+use super::CollectiveError;
+
+/// Ranks cannot go on together.
+#[derive(Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DistributedError {
+    /// A message did not come through.
+    #[error(transparent)]
+    Collective(#[from] CollectiveError),
+    /// A rank failed, and all others stop with it.
+    #[error("rank {rank} failed, so all ranks stop: {message}")]
+    OnRank {
+        /// Who failed first.
+        rank: usize,
+        /// What it said.
+        message: String,
+    },
+    /// Ranks want to exchange different things.
+    #[error(
+        "rank {rank} wants to exchange {theirs} where rank 0 wants {ours}: ranks must run the same program with the same config and \
+         ask the same questions in the same order"
+    )]
+    OutOfStep {
+        /// The first rank that wants something else than rank 0.
+        rank: usize,
+        /// What that is.
+        theirs: String,
+        /// What rank 0 wants.
+        ours: String,
+    },
+    /// Ranks do not run the same program.
+    #[error("the {what} of rank {rank} is not that of rank 0; start all ranks with the same one")]
+    Differs {
+        /// What differs.
+        what: &'static str,
+        /// The first rank where it does.
+        rank: usize,
+    },
+    /// A tensor could not be read to be sent.
+    #[error("a tensor cannot be sent to the other ranks: {reason}")]
+    Read {
+        /// What the device said.
+        reason: String,
+    },
+}
+
+crate::report::debug_as_report!(DistributedError);
+
+impl From<crate::execute::ReadError> for DistributedError {
+    fn from(error: crate::execute::ReadError) -> Self {
+        DistributedError::Read { reason: error.to_string() }
+    }
+}

@@ -1,0 +1,214 @@
+//! The protocol between ranks: every message is announced by a header of each, so that ranks that want different things, or one
+//! that has failed, stop all of them with one error, and numbers are never mixed up.
+
+use std::cell::RefCell;
+
+use super::header::{Header, Kind};
+use super::{Collective, DistributedError};
+
+/// All ranks, as one of them sees them.
+pub(crate) struct Ranks {
+    pub(super) collective: Box<dyn Collective>,
+    state: RefCell<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Messages so far.
+    sequence: u64,
+    /// What they are about.
+    subject: u64,
+    /// Why ranks do not go on with what they have begun.
+    failure: Option<DistributedError>,
+    traffic: Traffic,
+}
+
+/// What has been sent so far.
+#[derive(Clone, Copy, Default)]
+struct Traffic {
+    /// Messages, without their headers.
+    messages: u64,
+    /// Bytes of those, of one rank.
+    bytes: u64,
+}
+
+impl Ranks {
+    pub(crate) fn new(collective: impl Collective + 'static) -> Self {
+        Ranks { collective: Box::new(collective), state: RefCell::default() }
+    }
+
+    /// The number of this rank.
+    pub(crate) fn rank(&self) -> usize {
+        self.collective.rank()
+    }
+
+    /// How many there are.
+    pub(crate) fn size(&self) -> usize {
+        self.collective.size()
+    }
+
+    /// Begins to work on something together; `subject` says on what, and must be the same on all ranks.
+    ///
+    /// # Errors
+    /// [`DistributedError`] when a rank begins something else, or does not answer, and always once one did not.
+    pub(crate) fn begin(&self, subject: u64) -> Result<(), DistributedError> {
+        {
+            let mut state = self.state.borrow_mut();
+            match &state.failure {
+                Some(lost @ DistributedError::Collective(_)) => return Err(lost.clone()),
+                _ => (state.failure, state.subject) = (None, subject),
+            }
+        }
+        self.announce(Kind::Begin, 0).map(drop)
+    }
+
+    /// Ends what was begun, which came to `outcome` here. If it failed on some ranks only, all of them get the error of the first
+    /// of these; if it failed on all of them, each has its own.
+    ///
+    /// # Errors
+    /// As `outcome`, or [`DistributedError`].
+    pub(crate) fn end<T, E: From<DistributedError> + ToString>(&self, outcome: Result<T, E>) -> Result<T, E> {
+        if let Some(failure) = self.failure() {
+            return Err(failure.into());
+        }
+        let Traffic { messages, bytes } = self.state.borrow().traffic;
+        tracing::debug!(messages, bytes, "exchanged with the other ranks so far");
+        let error = match outcome {
+            Ok(value) => return self.announce(Kind::End, 0).map(|_| value).map_err(E::from),
+            Err(error) => error,
+        };
+        let message = error.to_string().into_bytes();
+        let headers = self.exchange(Header { failed: true, ..self.header(Kind::End, message.len()) })?;
+        if headers.iter().all(|header| header.failed) {
+            return Err(error);
+        }
+        Err(self.failed(&headers, message).into())
+    }
+
+    /// Why ranks do not go on with what they have begun.
+    pub(crate) fn failure(&self) -> Option<DistributedError> {
+        self.state.borrow().failure.clone()
+    }
+
+    /// What every rank gives, in order.
+    ///
+    /// # Errors
+    /// [`DistributedError`].
+    pub(crate) fn gather(&self, mine: &[u8]) -> Result<Vec<Vec<u8>>, DistributedError> {
+        let headers = self.announce(Kind::Gather, mine.len())?;
+        let longest = headers.iter().map(|header| header.bytes as usize).max().unwrap_or_default();
+        let mut padded = mine.to_vec();
+        padded.resize(longest, 0);
+        let all = self.carried(longest, |collective| collective.gather(&padded))?;
+        let parts = headers.iter().enumerate();
+        Ok(parts.map(|(rank, header)| all[rank * longest..][..header.bytes as usize].to_vec()).collect())
+    }
+
+    /// A number of every rank, in order.
+    ///
+    /// # Errors
+    /// [`DistributedError`].
+    pub(crate) fn numbers(&self, mine: u64) -> Result<Vec<u64>, DistributedError> {
+        let all = self.gather(&mine.to_le_bytes())?;
+        let word = |bytes: &Vec<u8>| bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        Ok(all.iter().map(word).collect())
+    }
+
+    /// Whether any rank says so.
+    ///
+    /// # Errors
+    /// [`DistributedError`].
+    pub(crate) fn any(&self, mine: bool) -> Result<bool, DistributedError> {
+        Ok(self.numbers(u64::from(mine))?.contains(&1))
+    }
+
+    /// The mean of a number over all ranks, the same bits on each.
+    ///
+    /// # Errors
+    /// [`DistributedError`].
+    pub(crate) fn mean(&self, mine: f64) -> Result<f64, DistributedError> {
+        let all = self.numbers(mine.to_bits())?;
+        let first = all.first().copied().unwrap_or_default();
+        if all.iter().all(|&bits| bits == first) {
+            return Ok(f64::from_bits(first));
+        }
+        Ok(all.iter().map(|&bits| f64::from_bits(bits)).sum::<f64>() / all.len() as f64)
+    }
+
+    /// What rank 0 has, for all.
+    ///
+    /// # Errors
+    /// [`DistributedError`].
+    pub(crate) fn broadcast(&self, buffer: &mut [u8]) -> Result<(), DistributedError> {
+        self.announce(Kind::Broadcast, buffer.len())?;
+        self.carried(buffer.len(), |collective| collective.broadcast(buffer, 0))
+    }
+
+    /// Refuses what is not the same on all ranks.
+    ///
+    /// # Errors
+    /// [`DistributedError::Differs`].
+    pub(crate) fn check_same(&self, what: &'static str, mine: u64) -> Result<(), DistributedError> {
+        let all = self.numbers(mine)?;
+        match all.iter().position(|&theirs| theirs != all[0]) {
+            Some(rank) => Err(self.fails(DistributedError::Differs { what, rank })),
+            None => Ok(()),
+        }
+    }
+
+    /// Announces a message, and learns what all ranks announce.
+    pub(super) fn announce(&self, kind: Kind, bytes: usize) -> Result<Vec<Header>, DistributedError> {
+        if let Some(failure) = self.failure() {
+            return Err(failure);
+        }
+        let headers = self.exchange(self.header(kind, bytes))?;
+        if headers.iter().any(|header| header.failed) {
+            return Err(self.failed(&headers, Vec::new()));
+        }
+        if let Some(rank) = headers.iter().position(|header| !header.agrees(headers[0])) {
+            let (ours, theirs) = (headers[0].to_string(), headers[rank].to_string());
+            return Err(self.fails(DistributedError::OutOfStep { rank, theirs, ours }));
+        }
+        Ok(headers)
+    }
+
+    /// Carries a message that was announced.
+    pub(super) fn carried<T>(
+        &self,
+        bytes: usize,
+        carry: impl FnOnce(&dyn Collective) -> Result<T, super::CollectiveError>,
+    ) -> Result<T, DistributedError> {
+        let carried = carry(&*self.collective).map_err(|error| self.fails(error.into()))?;
+        let traffic = &mut self.state.borrow_mut().traffic;
+        traffic.messages += 1;
+        traffic.bytes += bytes as u64;
+        Ok(carried)
+    }
+
+    fn header(&self, kind: Kind, bytes: usize) -> Header {
+        let State { sequence, subject, .. } = *self.state.borrow();
+        Header { kind, failed: false, sequence, bytes: bytes as u64, subject }
+    }
+
+    fn exchange(&self, header: Header) -> Result<Vec<Header>, DistributedError> {
+        let all = self.collective.gather(&header.to_bytes()).map_err(|error| self.fails(error.into()))?;
+        self.state.borrow_mut().sequence += 1;
+        Ok(Header::all(&all))
+    }
+
+    /// The error of the first rank that announces one; `mine` is what this rank has to say, if it is that one.
+    fn failed(&self, headers: &[Header], mut message: Vec<u8>) -> DistributedError {
+        let rank = headers.iter().position(|header| header.failed).unwrap_or_default();
+        message.resize(headers[rank].bytes as usize, 0);
+        match self.collective.broadcast(&mut message, rank) {
+            Ok(()) => self.fails(DistributedError::OnRank { rank, message: String::from_utf8_lossy(&message).into() }),
+            Err(error) => self.fails(error.into()),
+        }
+    }
+
+    /// Remembers a failure, until something new is begun.
+    pub(super) fn fails(&self, error: DistributedError) -> DistributedError {
+        self.state.borrow_mut().failure = Some(error.clone());
+        error
+    }
+}

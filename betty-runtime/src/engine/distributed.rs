@@ -1,0 +1,207 @@
+//! One run on several ranks: the same program everywhere, each with its share of every batch.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::rc::Rc;
+
+use burn::tensor::TensorData;
+
+use super::multilevel::Multilevel;
+use super::run::Run;
+use super::train::Engine;
+use crate::config::ProgramConfig;
+use crate::distributed::{Collective, DistributedError, Ranks};
+use crate::error::EngineError;
+use crate::execute::Value;
+use crate::program::Level;
+
+/// After so many iterations ranks make sure that their parameters are the same.
+const EVERY: u64 = 100;
+
+impl<P: Multilevel> Engine<P> {
+    /// Runs the program together with the other ranks of `collective`, each of which has made an engine of the same program, with
+    /// the same config, on data of its own: batches of one step are shares of one batch, and every gradient and hypergradient is
+    /// that of the whole, whatever the method and the depth. Parameters become those of rank 0.
+    ///
+    /// All ranks ask the same questions in the same order. Where one fails, all get the same error. Losses and metrics in events and
+    /// reports are those of the whole batch, a [validation](Self::validate) is the mean of what ranks answer, a run ends on all
+    /// ranks when one of them is asked to end it, and only rank 0 logs, shows progress and writes checkpoints.
+    ///
+    /// A share weighs as much as it has examples. What is a mean over examples on shares is one on all of them; for every new kind
+    /// of batch that is put to the test, and a loss that is none is refused. Dropout masks are each rank's own.
+    ///
+    /// ```
+    /// use betty_runtime::distributed::{Collective, Threads};
+    /// use betty_runtime::{Engine, EngineError, Stream, multilevel};
+    /// use burn::module::Param;
+    /// use burn::tensor::{Device, Tensor};
+    ///
+    /// type Point = Param<Tensor<1>>;
+    ///
+    /// fn fit(x: &Point, y: &Point, rows: Tensor<2>) -> Tensor<1> {
+    ///     (rows - (x.val() * y.val()).unsqueeze()).square().mean()
+    /// }
+    ///
+    /// fn judge(_y: &Point, x: &Point, rows: Tensor<2>) -> Tensor<1> {
+    ///     (rows - x.val().unsqueeze()).square().mean()
+    /// }
+    ///
+    /// multilevel! {
+    ///     struct Pair;
+    ///     level y: Point { lower: [x], batch: Tensor<2>, loss: judge, optimizer: sgd(lr = 0.1) }
+    ///     level x: Point { upper: [y], batch: Tensor<2>, loss: fit, optimizer: sgd(lr = 0.1), hypergradient: cg }
+    /// }
+    ///
+    /// let found = Threads::run(2, |rank| {
+    ///     let point = |at: f32| Param::from_tensor(Tensor::<1>::from_floats([at], &Device::flex()));
+    ///     let rows = |number: usize| Tensor::full([3, 1], number as f32, &Device::flex());
+    ///     let (own, other) = (Stream::constant(rows(rank.rank())), Stream::constant(rows(rank.rank() + 1)));
+    ///     let data = PairData { y: own, x: other };
+    ///     let mut engine = Engine::new(Pair { y: point(0.5), x: point(1.0) }, data, PairConfig::default())?
+    ///         .distributed(rank)?;
+    ///     engine.run(20)?;
+    ///     Ok::<f32, EngineError>(engine.problem().x.val().into_scalar())
+    /// });
+    /// assert_eq!(found[0].as_ref().ok(), found[1].as_ref().ok());
+    /// ```
+    ///
+    /// # Errors
+    /// [`EngineError::Distributed`] when ranks do not run the same program with the same config, or one does not answer.
+    pub fn distributed(mut self, collective: impl Collective + 'static) -> Result<Self, EngineError> {
+        let ranks = Rc::new(Ranks::new(collective));
+        if ranks.size() > 1 {
+            let config = hash_of(&self.config.to_json()?);
+            self.run.connect(&ranks, config)?;
+            if let Some(validation) = &self.validation {
+                validation.borrow_mut().ranks = Some(ranks);
+            }
+        }
+        Ok(self)
+    }
+
+    /// Says that the batches of a level are the same on all ranks, so that none is a share of a larger one: for losses that are no
+    /// means over examples. Levels whose batches hold no tensor need not be named.
+    ///
+    /// # Errors
+    /// [`EngineError::UnknownLevel`] when there is no level of this name.
+    pub fn replicated(mut self, level: &str) -> Result<Self, EngineError> {
+        let level = self.run.program.level(level)?;
+        self.run.data.replicated[level] = true;
+        Ok(self)
+    }
+
+    /// Does work together with all other ranks, if there are any, which do the same: what fails on one fails on all.
+    pub(super) fn on_all_ranks<T>(
+        &mut self,
+        what: &str,
+        work: impl FnOnce(&mut Self) -> Result<T, EngineError>,
+    ) -> Result<T, EngineError> {
+        let Some(ranks) = self.run.ranks() else { return work(self) };
+        ranks.begin(self.run.subject(what))?;
+        let outcome = work(self);
+        ranks.end(outcome)
+    }
+}
+
+impl Run {
+    /// Those that share the examples, if there are others.
+    pub(super) fn ranks(&self) -> Option<Rc<Ranks>> {
+        self.program.losses.ranks.clone()
+    }
+
+    /// Whether this is the rank that speaks and writes for all.
+    pub(super) fn is_first(&self) -> bool {
+        self.program.losses.ranks.as_ref().is_none_or(|ranks| ranks.rank() == 0)
+    }
+
+    /// Becomes one of several ranks, with the parameters of the first.
+    fn connect(&mut self, ranks: &Rc<Ranks>, config: u64) -> Result<(), EngineError> {
+        ranks.begin(0)?;
+        let connected = self.agree(ranks, config);
+        ranks.end(connected)?;
+        self.program.losses.ranks = Some(Rc::clone(ranks));
+        self.data.ranks = Some(Rc::clone(ranks));
+        self.watch.is_silent = ranks.rank() > 0;
+        self.stale = true;
+        Ok(())
+    }
+
+    fn agree(&mut self, ranks: &Ranks, config: u64) -> Result<(), EngineError> {
+        ranks.check_same("program", self.outline())?;
+        ranks.check_same("config", config)?;
+        for level in &mut self.program.levels {
+            ranks.check_same("constant tensors", hash_of_values(&level.constants)?)?;
+            adopt(ranks, level)?;
+        }
+        Ok(())
+    }
+
+    /// The names of all levels and tensors, with what tensors look like and which are trained.
+    fn outline(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.program.schedule.name.hash(&mut hasher);
+        for level in &self.program.levels {
+            (level.name, &level.paths, &level.trainable).hash(&mut hasher);
+            level.leaves.iter().for_each(|leaf| (leaf.shape(), leaf.dtype()).hash(&mut hasher));
+        }
+        hasher.finish()
+    }
+
+    /// What is asked where, as all ranks must agree on it.
+    fn subject(&self, what: &str) -> u64 {
+        hash_of(&(what, self.iterations, self.data.seed, &self.data.replicated))
+    }
+
+    /// Whether one of several things holds on any rank.
+    pub(super) fn on_any<const N: usize>(&self, mine: [bool; N]) -> Result<[bool; N], DistributedError> {
+        let Some(ranks) = &self.program.losses.ranks else { return Ok(mine) };
+        let bits = mine.iter().enumerate().map(|(place, &holds)| u64::from(holds) << place).sum();
+        let all = ranks.numbers(bits)?.into_iter().fold(0, |all, bits| all | bits);
+        Ok(std::array::from_fn(|place| all >> place & 1 == 1))
+    }
+
+    /// Makes sure, every so often, that parameters are the same on all ranks.
+    pub(super) fn check_ranks(&self) -> Result<(), EngineError> {
+        let Some(ranks) = self.program.losses.ranks.as_ref().filter(|_| self.iterations.is_multiple_of(EVERY)) else {
+            return Ok(());
+        };
+        let mut hasher = DefaultHasher::new();
+        for level in &self.program.levels {
+            hash_of_values(&level.leaves)?.hash(&mut hasher);
+        }
+        Ok(ranks.check_same("parameters", hasher.finish())?)
+    }
+}
+
+/// Gives all ranks the tensors of the first.
+fn adopt(ranks: &Ranks, level: &mut Level) -> Result<(), EngineError> {
+    let data = level.leaves.iter().map(Value::to_data).collect::<Result<Vec<TensorData>, _>>()?;
+    let mut bytes: Vec<u8> = data.iter().flat_map(|data| data.as_bytes().iter().copied()).collect();
+    ranks.broadcast(&mut bytes)?;
+    if ranks.rank() > 0 {
+        let mut rest = bytes.as_slice();
+        for (leaf, data) in level.leaves.iter_mut().zip(&data) {
+            let (own, others) = rest.split_at(data.as_bytes().len());
+            rest = others;
+            let given = TensorData::from_bytes_vec(own.to_vec(), leaf.shape(), data.dtype());
+            *leaf = Value::from_data(given, &leaf.device());
+        }
+        if !level.initial.is_empty() {
+            level.initial.clone_from(&level.leaves);
+        }
+    }
+    Ok(())
+}
+
+fn hash_of(what: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    what.hash(&mut hasher);
+    hasher.finish()
+}
+
+fn hash_of_values(values: &[Value]) -> Result<u64, EngineError> {
+    let mut hasher = DefaultHasher::new();
+    for value in values {
+        value.to_data()?.as_bytes().hash(&mut hasher);
+    }
+    Ok(hasher.finish())
+}

@@ -1,0 +1,181 @@
+//! Whether ranks may share the examples of a loss: whether the mean of what it is on their shares is what it is on all examples.
+//!
+//! Nothing else tells: a loss that is a sum, or weighs examples by what else is in the batch, looks like any other. So for each
+//! new kind of batch all shares are put together once, and loss and gradients on them are compared with the weighted mean of those
+//! of the ranks, in double precision, with the same random draws, at the parameters as they are and near them.
+
+use std::rc::Rc;
+
+use super::losses::Losses;
+use super::shards::{Joined, join, join_draw};
+use super::subject::Subject;
+use super::verification::Recorded;
+use crate::derivatives::{DoubledLoss, PlacedInputs};
+use crate::distributed::Ranks;
+use crate::error::EngineError;
+use crate::trace::{AnyBatch, LossInput, Part, Trace};
+
+/// How far both may lie apart, relative to the size of what ranks have on their shares: rounding in double precision, and not what
+/// a loss does that is no mean.
+const RELATIVE: f64 = 1e-8;
+/// What a gradient has at least for a size, relative to the largest one: a gradient that vanishes but for rounding is no error.
+const LEAST: f64 = 1e-4;
+/// What both have at least for a size: below, everything is rounding of larger numbers.
+const FLOOR: f64 = 1e-6;
+/// Floating-point operations that one evaluation on all examples may take; more are done with fewer of each rank.
+const OPERATIONS: f64 = 5e10;
+/// Decides where near the parameters both are compared.
+const SEED: u64 = 0;
+
+impl Losses {
+    /// Compares a loss on a shared batch with the loss on all of it, if that was not done for batches like these.
+    ///
+    /// # Errors
+    /// [`EngineError::NotAMean`] where they differ, and [`EngineError::NotJoinable`], [`EngineError::NotReplicated`] where they
+    /// cannot be compared.
+    pub(super) fn compare_joined(&mut self, subject: &Subject<'_>) -> Result<(), EngineError> {
+        let (Some(ranks), Some(shard)) = (self.ranks.clone(), subject.batch.shard()) else { return Ok(()) };
+        let key = (subject.level, shard.kind);
+        if !self.verify.on || self.compared.contains(&key) {
+            return Ok(());
+        }
+        match &shard.examples {
+            None => check_replicated(&ranks, subject)?,
+            Some(examples) => {
+                let comparison = Comparison { ranks: &ranks, subject, losses: self };
+                comparison.compare(examples)?;
+            }
+        }
+        self.compared.insert(key);
+        Ok(())
+    }
+}
+
+/// Whether all ranks have the same batch, as is said of them.
+fn check_replicated(ranks: &Rc<Ranks>, subject: &Subject<'_>) -> Result<(), EngineError> {
+    let mut hash = crc32fast::Hasher::new();
+    for value in subject.batch.tensors() {
+        hash.update(value.to_data()?.as_bytes());
+    }
+    let all = ranks.numbers(u64::from(hash.finalize()))?;
+    match all.iter().position(|of| *of != all[0]) {
+        Some(rank) => Err(EngineError::NotReplicated { level: subject.name().into(), rank }),
+        None => Ok(()),
+    }
+}
+
+struct Comparison<'a> {
+    ranks: &'a Rc<Ranks>,
+    subject: &'a Subject<'a>,
+    losses: &'a Losses,
+}
+
+/// A loss on one batch, ready to be evaluated.
+struct Prepared {
+    loss: DoubledLoss,
+    given: PlacedInputs,
+    near: PlacedInputs,
+}
+
+impl Comparison<'_> {
+    fn compare(&self, examples: &[usize]) -> Result<(), EngineError> {
+        let parts = self.parts(examples)?;
+        let own = &self.subject.batch;
+        let kept = examples[self.ranks.rank()].div_ceil(parts);
+        let Joined { share, whole } = join(self.ranks, self.subject.name(), own, Part::of(own, kept))?;
+        let device = &self.losses.device;
+        let (share, whole) = (share.with_numbers_on(device), whole.with_numbers_on(device));
+        let total: usize = examples.iter().map(|examples| examples.div_ceil(parts)).sum();
+        let weight = kept as f64 / total as f64;
+        let (share, whole) = (self.prepare(&share)?, self.prepare(&whole).map_err(|error| self.not_joinable(error))?);
+        let mut draws = (Vec::new(), Vec::new());
+        if share.loss.draws().len() != whole.loss.draws().len() {
+            return Err(self.not_joinable("the loss draws other random numbers on all examples than on a share"));
+        }
+        for (own, all) in share.loss.draws().iter().zip(whole.loss.draws()) {
+            let (own, all) = join_draw(self.ranks, self.subject, own, all)?;
+            draws.0.push(own);
+            draws.1.push(all);
+        }
+        for (share_at, whole_at) in [(&share.given, &whole.given), (&share.near, &whole.near)] {
+            let of_share = share.loss.at(share_at.values(), &draws.0)?;
+            let of_whole = whole.loss.at(whole_at.values(), &draws.1)?;
+            self.judge(&share.loss, of_share, &of_whole, weight)?;
+        }
+        Ok(())
+    }
+
+    /// Into how many parts the batch has to be cut so that all shares of one are not too much to be looked at together.
+    fn parts(&self, examples: &[usize]) -> Result<usize, EngineError> {
+        let loss = self.doubled(self.subject.record(&self.losses.device)?.trace())?;
+        let (cost, peak) = loss.cost();
+        let size = self.ranks.size() as f64;
+        let excess = (size * cost.operations / OPERATIONS).max(size * peak as f64 / self.losses.verify.memory as f64);
+        let wanted = excess.ceil().clamp(1.0, examples[self.ranks.rank()] as f64) as u64;
+        Ok(self.ranks.numbers(wanted)?.into_iter().max().unwrap_or(1) as usize)
+    }
+
+    fn prepare(&self, batch: &AnyBatch) -> Result<Prepared, EngineError> {
+        let subject = Subject { batch, ..*self.subject };
+        let recorded = subject.record(&self.losses.device)?;
+        let trace = recorded.trace();
+        let source = Recorded { subject: &subject, device: &self.losses.device };
+        let given = PlacedInputs::of(&source, trace, None)?;
+        let near = given.near(&source, SEED).map_err(|error| self.not_joinable(error))?;
+        Ok(Prepared { loss: self.doubled(trace)?, given, near })
+    }
+
+    fn doubled(&self, trace: &Trace) -> Result<DoubledLoss, EngineError> {
+        let levels = self.subject.levels;
+        let is_parameter = |input| match input {
+            LossInput::Leaf { level, index } => levels[level].trainable.contains(&index),
+            LossInput::Constant { .. } | LossInput::Batch { .. } => false,
+        };
+        let level = self.subject.name();
+        DoubledLoss::new(trace, is_parameter).map_err(|source| EngineError::Graph { level: level.into(), source })
+    }
+
+    /// Compares the weighted mean of what ranks have with what there is on all examples.
+    fn judge(
+        &self,
+        loss: &DoubledLoss,
+        share: Vec<Vec<f64>>,
+        whole: &[Vec<f64>],
+        weight: f64,
+    ) -> Result<(), EngineError> {
+        let sizes: Vec<f64> = share.iter().map(|part| weight * norm(part)).collect();
+        let lengths: Vec<usize> = share.iter().map(Vec::len).collect();
+        let mut numbers: Vec<f64> = share.into_iter().flatten().map(|number| weight * number).chain(sizes).collect();
+        self.ranks.sum([], &mut numbers)?;
+        let sizes = numbers.split_off(lengths.iter().sum());
+        if !numbers.iter().all(|number| number.is_finite()) {
+            // Near the parameters there may be nothing to compare; where they are, a step says so itself.
+            return Ok(());
+        }
+        let largest = sizes[1..].iter().copied().fold(0.0, f64::max);
+        let mut rest = numbers.as_slice();
+        let levels = std::iter::once(None).chain(loss.levels().map(Some));
+        for (((length, size), whole), level) in lengths.into_iter().zip(sizes).zip(whole).zip(levels) {
+            let (mean, others) = rest.split_at(length);
+            rest = others;
+            let gap: Vec<f64> = mean.iter().zip(whole).map(|(mean, whole)| mean - whole).collect();
+            let size = if level.is_some() { size.max(LEAST * largest) } else { size };
+            let (gap, size) = (norm(&gap), size.max(FLOOR));
+            if gap.is_nan() || gap > RELATIVE * size {
+                let name = |level: usize| format!("gradient in `{}`", self.subject.levels[level].name);
+                let what = level.map_or_else(|| "loss".to_owned(), name);
+                let difference = gap / size;
+                return Err(EngineError::NotAMean { level: self.subject.name().into(), what, difference });
+            }
+        }
+        Ok(())
+    }
+
+    fn not_joinable(&self, reason: impl ToString) -> EngineError {
+        EngineError::NotJoinable { level: self.subject.name().into(), reason: reason.to_string() }
+    }
+}
+
+fn norm(x: &[f64]) -> f64 {
+    x.iter().map(|x| x * x).sum::<f64>().sqrt()
+}

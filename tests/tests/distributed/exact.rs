@@ -1,0 +1,245 @@
+//! Every method, at every place of programs of two and three levels and of a diamond.
+
+use betty_runtime::{Engine, EngineError, ProgramConfig, multilevel};
+use burn::tensor::Tensor;
+
+use super::problem::{Knobs, Net, Outcome, Samples, View, assert_exact, both};
+
+fn fit(net: &Net, knobs: &Knobs, batch: Samples) -> Tensor<1> {
+    let moved = Samples { x: batch.x + knobs.shift.val().unsqueeze(), y: batch.y };
+    net.error(moved) + net.second.val().powi_scalar(2).sum() * knobs.penalty.val().exp() + net.penalty()
+}
+
+fn choose(_knobs: &Knobs, net: &Net, batch: Samples) -> Tensor<1> {
+    net.error(batch)
+}
+
+fn tune(knobs: &Knobs, top: &Knobs, net: &Net, batch: Samples) -> Tensor<1> {
+    net.error(batch)
+        + (knobs.shift.val() - top.shift.val()).powi_scalar(2).sum()
+        + (knobs.penalty.val() - top.penalty.val()).powi_scalar(2).sum()
+}
+
+fn judge(top: &Knobs, knobs: &Knobs, net: &Net, batch: Samples) -> Tensor<1> {
+    net.error(batch) + (knobs.shift.val() * top.shift.val()).sum()
+}
+
+fn fit_both(net: &Net, left: &Knobs, right: &Knobs, batch: Samples) -> Tensor<1> {
+    let moved = Samples { x: batch.x + left.shift.val().unsqueeze(), y: batch.y };
+    net.error(moved) + net.penalty() * (right.penalty.val().exp() + 1.0)
+}
+
+fn follow(knobs: &Knobs, top: &Knobs, net: &Net, batch: Samples) -> Tensor<1> {
+    tune(knobs, top, net, batch)
+}
+
+fn oversee(top: &Knobs, left: &Knobs, right: &Knobs, net: &Net, batch: Samples) -> Tensor<1> {
+    net.error(batch) + (left.shift.val() * top.shift.val()).sum() + (right.penalty.val() * top.penalty.val()).sum()
+}
+
+multilevel! {
+    struct Two;
+    level knobs: Knobs { lower: [net], batch: Samples, loss: choose, optimizer: adam(lr = 0.01) }
+    level net: Net {
+        upper: [knobs], batch: Samples, loss: fit, optimizer: sgd(lr = 0.1, momentum = 0.5), unroll: 3, hypergradient: cg,
+    }
+}
+
+multilevel! {
+    struct Three;
+    level top: Knobs { lower: [mid, net], batch: Samples, loss: judge, optimizer: sgd(lr = 0.01) }
+    level mid: Knobs {
+        upper: [top], lower: [net], batch: Samples, loss: tune, optimizer: sgd(lr = 0.1), unroll: 2, hypergradient: cg,
+    }
+    level net: Net {
+        upper: [mid], batch: Samples, loss: fit, optimizer: sgd(lr = 0.1), unroll: 3, hypergradient: cg,
+    }
+}
+
+multilevel! {
+    struct Diamond;
+    level top: Knobs { lower: [left, right, net], batch: Samples, loss: oversee, optimizer: sgd(lr = 0.01) }
+    level left: Knobs {
+        upper: [top], lower: [net], batch: Samples, loss: follow, optimizer: sgd(lr = 0.1), hypergradient: cg(damping = 0.1),
+    }
+    level right: Knobs {
+        upper: [top], lower: [net], batch: Samples, loss: follow, optimizer: sgd(lr = 0.1), hypergradient: cg(damping = 0.1),
+    }
+    level net: Net {
+        upper: [left, right], batch: Samples, loss: fit_both, optimizer: sgd(lr = 0.1), unroll: 2,
+        hypergradient: cg(damping = 0.1),
+    }
+}
+
+/// Even, uneven, and changing shares.
+const EVEN: &[&[usize]] = &[&[3, 3]];
+const UNEVEN: &[&[usize]] = &[&[2, 4], &[5, 1], &[3, 3]];
+const THREE: &[&[usize]] = &[&[1, 3, 2], &[4, 1, 1]];
+
+const METHODS: [&str; 14] = [
+    "cg",
+    "minres",
+    "gmres",
+    "neumann",
+    "nystrom",
+    "finite_difference",
+    "penalty",
+    "identity",
+    "sama",
+    "dense",
+    "unrolled",
+    "forward",
+    "forward_gradient",
+    "evolution",
+];
+
+fn two(json: &str) -> impl Fn(View) -> Result<Engine<Two>, EngineError> + Sync {
+    move |view| {
+        let data = TwoData { knobs: view.samples(1), net: view.samples(2) };
+        Engine::new(Two { knobs: Knobs::new(0), net: Net::new(1) }, data, TwoConfig::from_json(json)?)
+    }
+}
+
+fn values_of_two(engine: &mut Engine<Two>) -> Vec<f64> {
+    [engine.problem().knobs.values(), engine.problem().net.values()].concat()
+}
+
+fn run_two(engine: &mut Engine<Two>) -> Outcome {
+    let report = engine.run(4)?;
+    let losses = report.levels.iter().map(|level| level.loss.unwrap_or(f64::NAN));
+    Ok(losses.chain(values_of_two(engine)).collect())
+}
+
+#[test]
+fn every_method_below_one_level() {
+    for method in METHODS {
+        let json = format!(r#"{{ "net": {{ "hypergradient": {{ "method": "{method}" }} }} }}"#);
+        // Differences of gradients lose half of the digits, and small ones more.
+        let tolerance = match method {
+            "finite_difference" | "sama" | "penalty" | "evolution" => 1e-8,
+            _ => 1e-12,
+        };
+        for sizes in [EVEN, UNEVEN, THREE] {
+            let (whole, ranks) = both(sizes, two(&json), run_two);
+            let whole = whole.unwrap_or_else(|error| panic!("{method}: {error}"));
+            assert_exact(&whole, &ranks, tolerance, &format!("{method} on {sizes:?}"));
+        }
+    }
+}
+
+#[test]
+fn what_goes_around_a_gradient_goes_around_the_joined_one() {
+    let options = [
+        r#""net": { "clip": { "norm": 0.05 } }"#,
+        r#""net": { "accumulate": 2 }"#,
+        r#""net": { "start": "initial" }"#,
+        r#""net": { "optimizer": { "name": "adam", "lr": 0.05 }, "hypergradient": { "method": "unrolled", "truncate": 2 } }"#,
+        r#""net": { "unroll": 6, "hypergradient": { "method": "unrolled", "memory": 4 } }"#,
+        r#""net": { "hypergradient": { "method": "cg", "batch": "fresh" } }"#,
+        r#""knobs": { "tasks": 3 }, "net": { "start": "initial", "hypergradient": { "method": "unrolled" } }"#,
+    ];
+    for option in options {
+        let json = format!("{{ {option} }}");
+        let (whole, ranks) = both(UNEVEN, two(&json), run_two);
+        let whole = whole.unwrap_or_else(|error| panic!("{option}: {error}"));
+        assert_exact(&whole, &ranks, 1e-12, option);
+    }
+}
+
+#[test]
+fn questions_have_the_answers_of_the_joined_batch() {
+    let ask = |engine: &mut Engine<Two>| {
+        engine.run(2)?;
+        let before = values_of_two(engine);
+        let found = engine.gradient("knobs")?;
+        let check = engine.verify_hypergradient("knobs")?;
+        engine.explain()?;
+        assert_eq!(values_of_two(engine), before);
+        let mut numbers = vec![found.loss, found.norm, check.norm, check.reference_norm, check.cosine];
+        numbers.extend(found.gradient.to_vec().expect("a gradient in host memory"));
+        Ok(numbers)
+    };
+    let (whole, ranks) = both(UNEVEN, two("{}"), ask);
+    assert_exact(&whole.expect("it runs"), &ranks, 1e-12, "questions");
+}
+
+/// Methods that go through the steps of a level, which are one function where that is differentiated twice.
+fn is_of_steps(method: &str) -> bool {
+    matches!(method, "unrolled" | "forward" | "forward_gradient" | "evolution")
+}
+
+/// Every method at both places, and all pairs with `BETTY_PAIRS=all`.
+#[test]
+fn every_pair_of_methods_in_a_chain_of_three() {
+    let all = std::env::var("BETTY_PAIRS").is_ok_and(|pairs| pairs == "all");
+    let (mut exact, mut refused) = (0, 0);
+    for (number, mid) in METHODS.into_iter().enumerate() {
+        for (other, net) in METHODS.into_iter().enumerate() {
+            if !all && (number + 3 * other) % 14 > 1 {
+                continue;
+            }
+            let of = format!("{mid} above {net}");
+            let json = format!(
+                r#"{{ "mid": {{ "hypergradient": {{ "method": "{mid}" }} }}, "net": {{ "hypergradient": {{ "method": "{net}" }} }} }}"#
+            );
+            let prepare = |view: View| {
+                let data = ThreeData { top: view.samples(1), mid: view.samples(2), net: view.samples(3) };
+                let problem = Three { top: Knobs::new(0), mid: Knobs::new(1), net: Net::new(2) };
+                Ok(Engine::new(problem, data, ThreeConfig::from_json(&json)?)?.verification(mid == "cg"))
+            };
+            let run = |engine: &mut Engine<Three>| {
+                engine.run(2)?;
+                let Three { top, mid, net } = engine.problem();
+                Ok([top.values(), mid.values(), net.values()].concat())
+            };
+            let (whole, ranks) = both(&UNEVEN[..2], prepare, run);
+            match &ranks[0] {
+                Err(EngineError::NotShared { level, .. }) => {
+                    assert!(level == "net" && is_of_steps(net), "{of}: {level} is refused");
+                    assert!(ranks.iter().all(|found| matches!(found, Err(EngineError::NotShared { .. }))), "{of}");
+                    refused += 1;
+                }
+                _ => match whole {
+                    Ok(whole) => {
+                        let rough = ["finite_difference", "sama", "penalty", "evolution"];
+                        let tolerance = if rough.iter().any(|of| [mid, net].contains(of)) { 1e-6 } else { 1e-11 };
+                        assert_exact(&whole, &ranks, tolerance, &of);
+                        exact += 1;
+                    }
+                    Err(error) => {
+                        let is_same =
+                            |found: &Outcome| found.as_ref().is_err_and(|of| of.to_string() == error.to_string());
+                        assert!(ranks.iter().all(is_same), "{of}: {error} is not {ranks:?}");
+                    }
+                },
+            }
+        }
+    }
+    println!("{exact} pairs are exact, {refused} are refused");
+    let least = if all { 130 } else { 18 };
+    assert!(exact >= least && refused <= least, "{exact} are exact, {refused} refused");
+}
+
+#[test]
+fn a_diamond() {
+    for solve in ["", r#""top": { "solve": { "name": "joint" } }"#] {
+        let json = format!("{{ {solve} }}");
+        let prepare = |view: View| {
+            let data = DiamondData {
+                top: view.samples(1),
+                left: view.samples(2),
+                right: view.samples(3),
+                net: view.samples(4),
+            };
+            let [top, left, right] = [0, 1, 2].map(Knobs::new);
+            Engine::new(Diamond { top, left, right, net: Net::new(3) }, data, DiamondConfig::from_json(&json)?)
+        };
+        let run = |engine: &mut Engine<Diamond>| {
+            engine.run(2)?;
+            let Diamond { top, left, right, net } = engine.problem();
+            Ok([top.values(), left.values(), right.values(), net.values()].concat())
+        };
+        let (whole, ranks) = both(THREE, prepare, run);
+        assert_exact(&whole.expect("it runs"), &ranks, 1e-11, solve);
+    }
+}

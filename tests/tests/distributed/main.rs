@@ -1,0 +1,9 @@
+//! Several ranks against one process on the joined batches: the same numbers, whatever the method and the depth, and one error for
+//! all where there is one.
+
+mod draws;
+mod exact;
+mod faults;
+mod means;
+mod problem;
+mod runs;

@@ -1,0 +1,235 @@
+//! Losses that are no means over examples: refused on every rank, unless all ranks have the same batches.
+
+use std::io;
+
+use betty_runtime::distributed::{Collective, Threads};
+use betty_runtime::nn::BatchNorm;
+use betty_runtime::{Batch, Engine, EngineError, Stream, multilevel};
+use burn::module::{Module, Param};
+use burn::nn::BatchNormConfig;
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+
+use super::problem::{Knobs, Net, Samples, View, assert_exact, both, tensor};
+
+fn errors(net: &Net, batch: Samples) -> Tensor<2> {
+    let hidden = (batch.x.matmul(net.first.val()) + net.bias.val().unsqueeze()).tanh();
+    (hidden.matmul(net.second.val()) - batch.y).powi_scalar(2)
+}
+
+fn mean(net: &Net, batch: Samples) -> Tensor<1> {
+    errors(net, batch).mean()
+}
+
+fn sum(net: &Net, batch: Samples) -> Tensor<1> {
+    errors(net, batch).sum()
+}
+
+/// A mean over those that a mask leaves.
+fn masked(net: &Net, batch: Samples) -> Tensor<1> {
+    let mask = batch.x.clone().slice([0..batch.x.dims()[0], 0..1]).greater_scalar(0.0).float().cast(DType::F64);
+    (errors(net, batch) * mask.clone()).sum() / (mask.sum() + 1.0)
+}
+
+/// Weights that are normalised over the batch.
+fn weighted(net: &Net, batch: Samples) -> Tensor<1> {
+    let weights = batch.y.clone().exp();
+    (errors(net, batch) * weights.clone()).sum() / weights.sum()
+}
+
+/// Inputs relative to those of the batch. The loss vanishes with its derivative where the network is zero.
+fn centred(net: &Net, batch: Samples) -> Tensor<1> {
+    let hidden = (batch.x.matmul(net.first.val()) + net.bias.val().unsqueeze()).tanh();
+    let outputs = hidden.matmul(net.second.val());
+    (outputs.clone() - outputs.mean_dim(0)).powi_scalar(2).mean()
+}
+
+fn idle(_knobs: &Knobs, net: &Net, batch: Samples) -> Tensor<1> {
+    mean(net, batch)
+}
+
+macro_rules! program {
+    ($program:ident, $data:ident, $config:ident, $with:ident, $loss:ident) => {
+        fn $with(net: &Net, knobs: &Knobs, batch: Samples) -> Tensor<1> {
+            $loss(net, batch) + net.penalty() * (knobs.penalty.val().exp() + 1.0)
+        }
+
+        multilevel! {
+            struct $program;
+            level knobs: Knobs { lower: [net], batch: Samples, loss: idle, optimizer: sgd(lr = 0.1) }
+            level net: Net { upper: [knobs], batch: Samples, loss: $with, optimizer: sgd(lr = 0.01), hypergradient: minres }
+        }
+    };
+}
+
+program!(Mean, MeanData, MeanConfig, mean_of, mean);
+program!(Sum, SumData, SumConfig, sum_of, sum);
+program!(Masked, MaskedData, MaskedConfig, masked_of, masked);
+program!(Weighted, WeightedData, WeightedConfig, weighted_of, weighted);
+program!(Centred, CentredData, CentredConfig, centred_of, centred);
+
+const SIZES: &[&[usize]] = &[&[3, 5]];
+
+macro_rules! run {
+    ($program:ident, $data:ident, $config:ident, $replicated:expr) => {
+        both(
+            SIZES,
+            |view| {
+                let of_net = if $replicated { View { rank: None, ..view } } else { view };
+                let data = $data { knobs: view.samples(1), net: of_net.samples(2) };
+                let engine =
+                    Engine::new($program { knobs: Knobs::new(0), net: Net::new(1) }, data, $config::default())?;
+                if $replicated { engine.replicated("net") } else { Ok(engine) }
+            },
+            |engine| {
+                engine.run(3)?;
+                Ok([engine.problem().knobs.values(), engine.problem().net.values()].concat())
+            },
+        )
+    };
+}
+
+#[test]
+fn losses_that_are_no_means_are_refused_and_said_to_be_replicated_are_exact() {
+    macro_rules! check {
+        ($program:ident, $data:ident, $config:ident) => {
+            let (_, ranks) = run!($program, $data, $config, false);
+            for found in &ranks {
+                let Err(EngineError::NotAMean { level, difference, .. }) = found else { panic!("{found:?}") };
+                assert!(level == "net" && *difference > 1e-4, "{found:?}");
+                assert!(found.as_ref().is_err_and(|error| error.to_string().contains("engine.replicated(\"net\")")));
+            }
+            let (whole, ranks) = run!($program, $data, $config, true);
+            assert_exact(&whole.expect("it runs"), &ranks, 1e-12, stringify!($program));
+        };
+    }
+    check!(Sum, SumData, SumConfig);
+    check!(Masked, MaskedData, MaskedConfig);
+    check!(Weighted, WeightedData, WeightedConfig);
+    check!(Centred, CentredData, CentredConfig);
+    let (whole, ranks) = run!(Mean, MeanData, MeanConfig, false);
+    assert_exact(&whole.expect("it runs"), &ranks, 1e-12, "a mean");
+}
+
+#[test]
+fn what_vanishes_at_the_start_is_seen_beside_it() {
+    let found = Threads::run(2, |rank| {
+        let view = View { rank: Some(rank.rank()), sizes: SIZES };
+        let data = CentredData { knobs: view.samples(1), net: view.samples(2) };
+        let mut problem = Centred { knobs: Knobs::new(0), net: Net::new(1) };
+        problem.net.second = Param::from_tensor(tensor([4, 2], vec![0.0; 8]));
+        Engine::new(problem, data, CentredConfig::default())?.distributed(rank)?.run(1).map(drop)
+    });
+    assert!(found.iter().all(|found| matches!(found, Err(EngineError::NotAMean { .. }))), "{found:?}");
+}
+
+#[test]
+fn batches_that_are_not_the_same_are_not_replicated() {
+    let found = Threads::run(2, |rank| {
+        let view = View { rank: Some(rank.rank()), sizes: SIZES };
+        let data = SumData { knobs: view.samples(1), net: view.samples(2) };
+        let problem = Sum { knobs: Knobs::new(0), net: Net::new(1) };
+        Engine::new(problem, data, SumConfig::default())?.replicated("net")?.distributed(rank)?.run(1).map(drop)
+    });
+    let refused = |found: &Result<_, EngineError>| matches!(found, Err(EngineError::NotReplicated { rank: 1, .. }));
+    assert!(found.iter().all(refused), "{found:?}");
+}
+
+#[derive(Module, Debug)]
+struct Normed {
+    norm: BatchNorm,
+    weight: Param<Tensor<1>>,
+}
+
+fn normed(net: &Normed, knobs: &Knobs, batch: Tensor<2>) -> Tensor<1> {
+    let shift = knobs.shift.val().unsqueeze().cast(DType::F32);
+    (net.norm.forward(batch + shift) * net.weight.val().unsqueeze() - 1.0).powi_scalar(2).mean()
+}
+
+fn above(_knobs: &Knobs, net: &Normed, _batch: ()) -> Tensor<1> {
+    net.weight.val().powi_scalar(2).sum()
+}
+
+multilevel! {
+    struct Statistics;
+    level knobs: Knobs { lower: [net], batch: (), loss: above, optimizer: sgd(lr = 0.1) }
+    level net: Normed { upper: [knobs], batch: Tensor<2>, loss: normed, optimizer: sgd(lr = 0.01), hypergradient: minres }
+}
+
+#[test]
+fn running_statistics_are_refused() {
+    let found = Threads::run(2, |rank| {
+        let device = Device::flex();
+        let net = Normed {
+            norm: BatchNormConfig::new(3).init(&device).into(),
+            weight: Param::from_tensor(Tensor::ones([3], &device)),
+        };
+        let rows = Tensor::from_data(TensorData::new(vec![0.5_f32, 1.0, -1.0, 2.0, 0.1, 0.3], [2, 3]), &device);
+        let data = StatisticsData { knobs: Stream::constant(()), net: Stream::constant(rows + rank.rank() as f32) };
+        Engine::new(Statistics { knobs: Knobs::new(0), net }, data, StatisticsConfig::default())?
+            .distributed(rank)?
+            .run(1)
+            .map(drop)
+    });
+    assert!(found.iter().all(|found| matches!(found, Err(EngineError::NotShared { .. }))), "{found:?}");
+}
+
+/// Sentences of different lengths, one after the other.
+#[derive(Clone, Batch)]
+struct Ragged {
+    #[batch(examples)]
+    targets: Tensor<1>,
+    words: Tensor<2>,
+    sentence: Tensor<1, Int>,
+}
+
+/// The same without saying what counts.
+#[derive(Clone, Batch)]
+struct Unsaid(Tensor<1>, Tensor<2>);
+
+fn say(point: &Knobs, batch: Unsaid) -> Tensor<1> {
+    (batch.1.sum() * point.shift.val().sum() - batch.0.mean()).powi_scalar(2)
+}
+
+fn read(point: &Knobs, batch: Ragged) -> Tensor<1> {
+    // Each target beside its own first word.
+    let words = batch.words.matmul(point.shift.val().unsqueeze_dim(1)).squeeze_dim::<1>(1);
+    let first = words.narrow(0, 0, batch.targets.dims()[0]);
+    let _ = batch.sentence;
+    (first - batch.targets).powi_scalar(2).mean()
+}
+
+multilevel! {
+    struct Reading;
+    level point: Knobs { batch: Ragged, loss: read, optimizer: sgd(lr = 0.1), train: [shift] }
+}
+
+multilevel! {
+    struct Saying;
+    level point: Knobs { batch: Unsaid, loss: say, optimizer: sgd(lr = 0.1), train: [shift] }
+}
+
+#[test]
+fn a_batch_says_how_many_examples_it_holds() {
+    let found = Threads::run(2, |rank| {
+        let batch = Unsaid(tensor([2], vec![1.0, 2.0]), tensor([3, 1], vec![rank.rank() as f64; 3]));
+        let data = SayingData { point: Stream::constant(batch) };
+        Engine::new(Saying { point: Knobs::new(0) }, data, SayingConfig::default())?.distributed(rank)?.run(1).map(drop)
+    });
+    assert!(found.iter().all(|found| matches!(found, Err(EngineError::UnknownExamples { .. }))), "{found:?}");
+
+    // Where shares cannot be put together without another meaning, the comparison finds it out.
+    let found = Threads::run(2, |rank| {
+        let words = (0..9).map(|word| f64::from(word) - rank.rank() as f64).collect();
+        let batch = Ragged {
+            targets: tensor([2], vec![1.0, 2.0]),
+            words: tensor([3, 3], words),
+            sentence: Tensor::from_data(TensorData::new(vec![0_i64, 1, 1], [3]), &Device::flex()),
+        };
+        let data = ReadingData { point: Stream::batches((0..).map(move |_| Ok::<_, io::Error>(batch.clone()))) };
+        Engine::new(Reading { point: Knobs::new(0) }, data, ReadingConfig::default())?
+            .distributed(rank)?
+            .run(1)
+            .map(drop)
+    });
+    assert!(found.iter().all(|found| matches!(found, Err(EngineError::NotAMean { .. }))), "{found:?}");
+}

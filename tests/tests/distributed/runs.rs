@@ -1,0 +1,142 @@
+//! What surrounds gradients in a run: validation, stopping, metrics, parameters of the first rank, checkpoints.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use betty_runtime::distributed::{Collective, DistributedError, SingleProcess, Threads};
+use betty_runtime::{
+    Engine, EngineError, Event, Goal, Measured, ProgramConfig, StreamPosition, Validation, multilevel,
+};
+use burn::tensor::Tensor;
+
+use super::problem::{Knobs, Net, Samples, View};
+
+fn choose(_knobs: &Knobs, net: &Net, batch: Samples) -> Measured {
+    let scale = batch.x.clone().powi_scalar(2).mean();
+    Measured::new(net.error(batch)).with("scale", scale)
+}
+
+fn fit(net: &Net, knobs: &Knobs, batch: Samples) -> Tensor<1> {
+    net.error(batch) + net.penalty() * (knobs.penalty.val().exp() + 1.0)
+}
+
+multilevel! {
+    struct Two;
+    level knobs: Knobs { lower: [net], batch: Samples, loss: choose, optimizer: adam(lr = 0.01) }
+    level net: Net { upper: [knobs], batch: Samples, loss: fit, optimizer: sgd(lr = 0.1), unroll: 2, hypergradient: cg }
+}
+
+const SIZES: &[&[usize]] = &[&[3, 5], &[4, 2]];
+
+fn engine(view: View, seed: u64) -> Result<Engine<Two>, EngineError> {
+    let data = TwoData { knobs: view.samples(1), net: view.samples(2) };
+    Engine::new(Two { knobs: Knobs::new(seed), net: Net::new(seed + 1) }, data, TwoConfig::default())
+}
+
+fn of_rank(rank: &Threads) -> View {
+    View { rank: Some(rank.rank()), sizes: SIZES }
+}
+
+fn values(engine: &mut Engine<Two>) -> Vec<f64> {
+    [engine.problem().knobs.values(), engine.problem().net.values()].concat()
+}
+
+#[test]
+fn one_rank_is_a_run_as_without_ranks() {
+    let whole = View { rank: None, sizes: SIZES };
+    let run = |mut engine: Engine<Two>| engine.run(3).map(|_| values(&mut engine));
+    let alone = run(engine(whole, 0).expect("an engine")).expect("a run");
+    let single = engine(whole, 0).expect("an engine").distributed(SingleProcess).expect("nobody to differ from");
+    assert_eq!(run(single).expect("a run"), alone);
+}
+
+#[test]
+fn all_begin_with_the_parameters_of_the_first() {
+    let found = Threads::run(3, |rank| {
+        let view = View { rank: Some(rank.rank()), sizes: &[&[2, 3, 1]] };
+        let mut engine = engine(view, 10 * rank.rank() as u64)?.distributed(rank)?;
+        let begun = values(&mut engine);
+        engine.run(2)?;
+        Ok::<_, EngineError>((begun, values(&mut engine)))
+    });
+    let (begun, _) = found[0].as_ref().expect("a run");
+    assert_eq!(*begun, [Knobs::new(0).values(), Net::new(1).values()].concat());
+    assert!(found.iter().all(|rank| rank.as_ref().ok() == found[0].as_ref().ok()));
+}
+
+#[test]
+fn another_config_or_program_is_an_error_of_all() {
+    let found = Threads::run(2, |rank| {
+        let json = if rank.rank() == 0 { "{}" } else { r#"{ "net": { "unroll": 3 } }"# };
+        let data = TwoData { knobs: of_rank(&rank).samples(1), net: of_rank(&rank).samples(2) };
+        Engine::new(Two { knobs: Knobs::new(0), net: Net::new(1) }, data, TwoConfig::from_json(json)?)?
+            .distributed(rank)
+            .map(drop)
+    });
+    let differs = DistributedError::Differs { what: "config", rank: 1 };
+    assert!(found.iter().all(|found| matches!(found, Err(EngineError::Distributed(error)) if *error == differs)));
+}
+
+#[test]
+fn metrics_losses_and_validation_are_means_over_all_examples() {
+    let watch = |engine: Engine<Two>, answer: f64| {
+        let seen = Rc::new(RefCell::new(Vec::new()));
+        let note = Rc::clone(&seen);
+        let validation = Validation::every(1, Goal::Min, move |_: &Two| Ok(answer));
+        let mut engine = engine.validate(validation).observe(move |event| match event {
+            Event::Step { name: "knobs", loss, metrics, gradient_norm, .. } => {
+                note.borrow_mut().extend([*loss, *gradient_norm, metrics[0].1]);
+            }
+            Event::Validation { value, .. } => note.borrow_mut().push(*value),
+            _ => {}
+        });
+        engine.run(2).map(|_| seen.take())
+    };
+    let whole = watch(engine(View { rank: None, sizes: SIZES }, 0).expect("an engine"), 1.5).expect("a run");
+    let ranks = Threads::run(2, |rank| {
+        let answer = [1.0, 2.0][rank.rank()];
+        watch(engine(of_rank(&rank), 0)?.distributed(rank)?, answer)
+    });
+    super::problem::assert_exact(&whole, &ranks, 1e-12, "events");
+}
+
+#[test]
+fn one_rank_ends_the_run_of_all() {
+    let found = Threads::run(2, |rank| {
+        let is_last = rank.rank() == 1;
+        let mut asked = 0;
+        let mut engine = engine(of_rank(&rank), 0)?.distributed(rank)?.stop_when(move || {
+            asked += 1;
+            is_last && asked > 3
+        });
+        let report = engine.run(10)?;
+        Ok::<_, EngineError>((report.iterations, report.interrupted, values(&mut engine)))
+    });
+    let first = found[0].as_ref().expect("a run");
+    assert_eq!((first.0, first.1), (3, true));
+    assert!(found.iter().all(|rank| rank.as_ref().ok() == Some(first)));
+}
+
+#[test]
+fn a_run_that_resumes_goes_on_bit_for_bit() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("run.safetensors");
+    let run = |until: u64| {
+        Threads::run(2, |rank| {
+            let mut engine = engine(of_rank(&rank), 0)?.save_every(1000, &file).distributed(rank)?;
+            engine.resume_if_present(&file, StreamPosition::Start)?;
+            engine.run_until(until)?;
+            Ok::<_, EngineError>(values(&mut engine))
+        })
+    };
+    run(3);
+    let resumed = run(7);
+    let whole = Threads::run(2, |rank| {
+        let mut engine = engine(of_rank(&rank), 0)?.distributed(rank)?;
+        engine.run(7)?;
+        Ok::<_, EngineError>(values(&mut engine))
+    });
+    for (resumed, whole) in resumed.iter().zip(&whole) {
+        assert_eq!(resumed.as_ref().expect("a run"), whole.as_ref().expect("a run"));
+    }
+}
