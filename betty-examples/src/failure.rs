@@ -107,6 +107,9 @@ pub enum Failure {
     /// Numbers of the program that make no sense.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// A solver in the place of the optimizer that all classifiers share.
+    #[error("`--config` gives the classifier a `solver`, but the other classifiers share its `optimizer`; keep that")]
+    NoOptimizer,
     /// Data that cannot be read.
     #[error("`--data`: {0}")]
     Data(#[from] IdxError),
@@ -174,7 +177,8 @@ impl Failure {
             | Failure::Noise(_)
             | Failure::Split(_)
             | Failure::Device(_)
-            | Failure::Config(_) => ExitCode::from(2),
+            | Failure::Config(_)
+            | Failure::NoOptimizer => ExitCode::from(2),
             Failure::Data(_)
             | Failure::Saved(_)
             | Failure::Signals(_)

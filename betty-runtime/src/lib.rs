@@ -14,6 +14,7 @@
 //! | [`derivatives`] | gradients and products with second derivatives of one loss, compiled |
 //! | [`calculus`] | derivatives of one loss by themselves, for any module |
 //! | [`linalg`] | solvers over linear operators |
+//! | [`minimize`] | minimizers of functions that are known by values and gradients |
 //! | [`optimizer`] | optimizer steps as graphs |
 //! | [`hypergradient`] | the methods that differentiate a best response |
 //! | [`distributed`] | many processes that follow one hypergradient |
@@ -38,6 +39,7 @@ pub mod hypergradient;
 mod json;
 pub mod linalg;
 mod loops;
+pub mod minimize;
 pub mod nn;
 pub mod optimizer;
 mod panic;

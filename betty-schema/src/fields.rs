@@ -1,5 +1,6 @@
 //! The fields of a level.
 
+use crate::level_solvers::LEVEL_SOLVERS;
 use crate::methods::METHODS;
 use crate::optimizers::OPTIMIZERS;
 use crate::projections::PROJECTIONS;
@@ -17,6 +18,7 @@ pub enum Key {
     Batch,
     Loss,
     Optimizer,
+    Solver,
     Unroll,
     Warmup,
     Hypergradient,
@@ -84,7 +86,7 @@ impl Field {
 const REQUIRED: &str = "an error";
 
 /// Every field, in the order in which errors and the manual list them.
-pub static FIELDS: [Field; 20] = [
+pub static FIELDS: [Field; 21] = [
     Field {
         key: Key::Upper,
         name: "upper",
@@ -121,9 +123,17 @@ pub static FIELDS: [Field; 20] = [
         key: Key::Optimizer,
         name: "optimizer",
         example: "optimizer: sgd(lr = 0.1)",
-        absent: REQUIRED,
+        absent: "an error, unless there is a `solver`",
         meaning: "how the level takes its steps; see [Optimizers](#optimizers)",
         holds: Holds::Choice(&OPTIMIZERS),
+    },
+    Field {
+        key: Key::Solver,
+        name: "solver",
+        example: "solver: lbfgs(tolerance = 1e-8)",
+        absent: "the `optimizer`",
+        meaning: "what finds the level's best response in the place of steps; see [Solvers of a level](#solvers-of-a-level)",
+        holds: Holds::Choice(&LEVEL_SOLVERS),
     },
     Field {
         key: Key::Unroll,

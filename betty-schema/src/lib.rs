@@ -1,12 +1,13 @@
 //! What may be written in a program of betty, and the graph of its levels.
 //!
-//! No tensors and no tokens. [`METHODS`], [`OPTIMIZERS`], [`PROJECTIONS`], [`SOLVERS`] and [`FIELDS`] are the tables: one row
-//! for each name, with its options, their ranges, defaults and meanings. What `multilevel!` and a config accept and the tables of
+//! No tensors and no tokens. [`METHODS`], [`OPTIMIZERS`], [`LEVEL_SOLVERS`], [`PROJECTIONS`], [`SOLVERS`] and [`FIELDS`] are the
+//! tables: one row for each name, with its options, their ranges, defaults and meanings. What `multilevel!` and a config accept and the tables of
 //! the [`manual`] follow from them. [`Graph`] computes what each hypergradient passes through, and the [`rules`] say what has to
 //! hold between the numbers of its levels.
 
 mod fields;
 mod graph;
+mod level_solvers;
 pub mod manual;
 mod methods;
 mod names;
@@ -20,6 +21,7 @@ mod words;
 
 pub use fields::{FIELDS, Field, Holds, Key, field};
 pub use graph::{Circle, Edges, Graph, Stop};
+pub use level_solvers::LEVEL_SOLVERS;
 pub use methods::METHODS;
 pub use names::{did_you_mean, listed, suggestion};
 pub use optimizers::OPTIMIZERS;

@@ -2,7 +2,7 @@
 
 use crate::table::Family;
 use crate::words::Words;
-use crate::{CURVATURES, FIELDS, METHODS, OPTIMIZERS, PROJECTIONS, SOLVERS, STARTS, TRANSFORMS};
+use crate::{CURVATURES, FIELDS, LEVEL_SOLVERS, METHODS, OPTIMIZERS, PROJECTIONS, SOLVERS, STARTS, TRANSFORMS};
 
 /// The manual with every table between `<!-- table: name -->` and `<!-- end -->` as the rows say it.
 #[must_use]
@@ -23,7 +23,7 @@ pub fn written(manual: &str) -> String {
 const END: &str = "<!-- end -->";
 
 /// The names of all tables, in the order of the manual.
-pub const TABLES: [&str; 12] = [
+pub const TABLES: [&str; 14] = [
     "fields",
     "methods",
     "options of methods",
@@ -33,6 +33,8 @@ pub const TABLES: [&str; 12] = [
     "optimizers",
     "options of optimizers",
     "transforms",
+    "level solvers",
+    "options of level solvers",
     "projections",
     "options of projections",
     "starts",
@@ -43,7 +45,7 @@ fn table(name: &str) -> Option<String> {
         Some(rest) => (options as fn(&Family) -> String, rest),
         None => (names as fn(&Family) -> String, name),
     };
-    let families = [&METHODS, &OPTIMIZERS, &PROJECTIONS, &SOLVERS];
+    let families = [&METHODS, &OPTIMIZERS, &LEVEL_SOLVERS, &PROJECTIONS, &SOLVERS];
     match name {
         "fields" => Some(fields()),
         "curvatures" => Some(words("curvature", "the derivative is taken", &CURVATURES, code)),

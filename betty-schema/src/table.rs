@@ -37,7 +37,7 @@ impl Family {
     }
 }
 
-/// A method, an optimizer or a projection.
+/// A method, an optimizer, a solver or a projection.
 pub struct Row {
     /// The name, in programs and in JSON.
     pub name: &'static str,
@@ -156,12 +156,12 @@ impl Opt {
 mod tests {
     use std::collections::BTreeSet;
 
-    use crate::{Given, METHODS, OPTIMIZERS, PROJECTIONS, SOLVERS};
+    use crate::{Given, LEVEL_SOLVERS, METHODS, OPTIMIZERS, PROJECTIONS, SOLVERS};
 
     #[test]
     fn names_are_given_once_and_defaults_lie_in_their_ranges() {
         let mut names = BTreeSet::new();
-        let families = [&METHODS, &OPTIMIZERS, &PROJECTIONS, &SOLVERS];
+        let families = [&METHODS, &OPTIMIZERS, &LEVEL_SOLVERS, &PROJECTIONS, &SOLVERS];
         for (family, row) in families.into_iter().flat_map(|family| family.rows.iter().map(move |row| (family, row))) {
             assert!(names.insert((family.noun, row.name)), "`{}` has two rows", row.name);
             let mut options = BTreeSet::new();

@@ -2,7 +2,7 @@
 
 use crate::ast::{Count, Level};
 use crate::report::Report;
-use betty_schema::{FIELDS, listed};
+use betty_schema::{FIELDS, Field, Key, listed};
 
 pub(super) fn check(level: &Level, report: &mut Report) {
     check_required(level, report);
@@ -23,14 +23,23 @@ pub(super) fn check(level: &Level, report: &mut Report) {
 }
 
 fn check_required(level: &Level, report: &mut Report) {
-    let missing: Vec<&str> = FIELDS
-        .iter()
-        .filter(|field| field.is_required() && !level.written.contains(&field.key))
-        .map(|field| field.name)
-        .collect();
+    let is_written = |key: Key| level.written.contains(&key);
+    let is_required = |field: &Field| match field.key {
+        Key::Optimizer => !is_written(Key::Solver),
+        _ => field.is_required(),
+    };
+    let missing = FIELDS.iter().filter(|field| is_required(field) && !is_written(field.key));
+    let missing: Vec<&str> = missing.map(|field| field.name).collect();
     if !missing.is_empty() {
         let (name, missing) = (&level.name, listed(missing));
         report.error(name, format!("level `{name}` lacks {missing}; every level has its own"));
+    }
+    if let (Some(solver), true) = (&level.solver, is_written(Key::Optimizer)) {
+        let name = &level.name;
+        report.error(
+            &solver.name,
+            format!("`{name}` has an `optimizer` and a `solver`, which takes its place; keep one of them"),
+        );
     }
 }
 

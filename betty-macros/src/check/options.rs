@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use betty_schema::{
-    BOUNDED, CLIPS, CURVATURES, Family, METHODS, OPTIMIZERS, Opt, PRECISIONS, PROJECTIONS, Range, Row, SOLVERS,
-    TRANSFORMS, Way, Words, did_you_mean, listed, suggestion,
+    BOUNDED, CLIPS, CURVATURES, Family, LEVEL_SOLVERS, METHODS, OPTIMIZERS, Opt, PRECISIONS, PROJECTIONS, Range, Row,
+    SOLVERS, TRANSFORMS, Way, Words, did_you_mean, listed, suggestion,
 };
 
 use crate::ast::{Call, Level, Setting, Value, ValueKind};
@@ -13,6 +13,9 @@ use crate::report::Report;
 pub(super) fn check(level: &Level, report: &mut Report) {
     if let Some(call) = &level.optimizer {
         check_call(call, &OPTIMIZERS, report);
+    }
+    if let Some(call) = &level.solver {
+        check_call(call, &LEVEL_SOLVERS, report);
     }
     if let Some(call) = &level.hypergradient {
         check_call(call, &METHODS, report);

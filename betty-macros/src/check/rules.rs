@@ -1,7 +1,7 @@
 //! The rules between numbers of levels, each broken one told at the number that breaks it.
 
 use betty_schema::Graph;
-use betty_schema::rules::{self, Apart, Idle, Numbers, Obstacle, Violation};
+use betty_schema::rules::{self, Apart, Clash, Idle, Numbers, Obstacle, Violation};
 use proc_macro2::TokenStream;
 use quote::ToTokens;
 use syn::ext::IdentExt;
@@ -29,6 +29,7 @@ pub(super) fn check(program: &Program, links: &Links<'_>, graph: &Graph, is_whol
             .chain(rules::steps(graph, level, &numbers))
             .chain(rules::curvature(graph, level, own))
             .chain(rules::joint(graph, level, &numbers))
+            .chain(rules::solver(graph, level, own))
             .chain(rules::together(graph, level, &numbers));
         broken.for_each(|violation| at.tell(&violation, report));
         if graph.circles().is_empty() && !links.incomplete {
@@ -93,6 +94,7 @@ impl Place<'_> {
                 let mut learned = self.links.hyperparameters[self.level].iter();
                 learned.find(|(entry, _)| entry.level == *from).map(|(entry, _)| entry.token.to_token_stream())
             }
+            Violation::NotSolved(_) => level.solver.as_ref().map(|call| call.name.to_token_stream()),
             Violation::NotTogether(_) => level.vectorize.as_ref().map(ToTokens::to_token_stream),
             Violation::MethodUnused
             | Violation::ReplayOfResponse { .. }
@@ -191,6 +193,9 @@ impl Place<'_> {
             Violation::NotJoint(apart) => {
                 format!("`joint` cannot solve what is below `{name}`: {}", self.apart(apart))
             }
+            Violation::NotSolved(clash) => {
+                format!("no solver can find the best response of `{name}`: {}", self.clash(clash, &method))
+            }
             Violation::NotTogether(obstacle) => {
                 format!("the tasks of `{name}` cannot be computed together: {}", self.reason(obstacle))
             }
@@ -220,6 +225,28 @@ impl Place<'_> {
                     "the tangents of `{stop}` (`{method}`) go along with the steps of the other levels; choose `unrolled` \
                      there"
                 )
+            }
+        }
+    }
+
+    fn clash(&self, clash: Clash, method: &str) -> String {
+        let name = self.name(self.level);
+        match clash {
+            Clash::Waits { below } => format!(
+                "it waits for `{}`, which would have to be solved again wherever the solver looks; choose an `optimizer` for \
+                 `{name}`",
+                self.name(below)
+            ),
+            Clash::NoSteps => format!(
+                "`{method}` follows the steps of an optimizer, and there are none; choose a method that solves a system, such \
+                 as `cg`"
+            ),
+            Clash::Clips => "it follows no gradient that `clip` could limit; take `clip` away".to_owned(),
+            Clash::Projects => "it knows nothing of the set in `project`; take `project` away, or choose an \
+                                `optimizer`"
+                .to_owned(),
+            Clash::Accumulates => {
+                "it solves for one batch, and `accumulate` asks for several; put them into one".to_owned()
             }
         }
     }

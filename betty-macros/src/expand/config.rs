@@ -1,8 +1,8 @@
 //! The config struct, whose default is the numbers written in the program.
 
 use betty_schema::{
-    ALL, BATCHES, CLIPS, CURVATURES, Family, Given, Holds, METHODS, OPTIMIZERS, Opt, PRECISIONS, PROJECTIONS, Range,
-    SOLVERS, STARTS, TRANSFORMS, field,
+    ALL, BATCHES, CLIPS, CURVATURES, Family, Given, Holds, LEVEL_SOLVERS, METHODS, OPTIMIZERS, Opt, PRECISIONS,
+    PROJECTIONS, Range, SOLVERS, STARTS, TRANSFORMS, field,
 };
 use proc_macro2::{Literal, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
@@ -64,7 +64,8 @@ fn level_config(level: &Level) -> TokenStream {
     let rounds = count("rounds", level.rounds.as_ref());
     let vectorize = level.vectorize.as_ref().is_some_and(LitBool::value);
     let start = start(level.start.as_ref());
-    let optimizer = choice(level.optimizer.as_ref(), &OPTIMIZERS);
+    let optimizer = option(level.solver.is_none().then(|| choice(level.optimizer.as_ref(), &OPTIMIZERS)));
+    let solver = option(level.solver.as_ref().map(|call| choice(Some(call), &LEVEL_SOLVERS)));
     let hypergradient = option(level.hypergradient.as_ref().map(|call| choice(Some(call), &METHODS)));
     let curvature = curvature(level.curvature.as_ref());
     let solve = option(level.solve.as_ref().map(|call| choice(Some(call), &SOLVERS)));
@@ -78,6 +79,7 @@ fn level_config(level: &Level) -> TokenStream {
             unroll: #unroll,
             warmup: #warmup,
             optimizer: #optimizer,
+            solver: #solver,
             hypergradient: #hypergradient,
             curvature: #curvature,
             solve: #solve,

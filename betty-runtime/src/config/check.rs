@@ -22,8 +22,17 @@ pub(super) fn level(path: &str, value: &Value) -> Result<(), ConfigError> {
 
 /// Checks what stands in a field.
 fn holds(field: &Field, path: &str, value: &Value) -> Result<(), ConfigError> {
-    let is_optional =
-        matches!(field.key, Key::Hypergradient | Key::Solve | Key::Clip | Key::Project | Key::Train | Key::Precision);
+    let is_optional = matches!(
+        field.key,
+        Key::Optimizer
+            | Key::Solver
+            | Key::Hypergradient
+            | Key::Solve
+            | Key::Clip
+            | Key::Project
+            | Key::Train
+            | Key::Precision
+    );
     if is_optional && value.is_null() {
         return Ok(());
     }

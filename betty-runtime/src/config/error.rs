@@ -345,6 +345,32 @@ pub enum ConfigError {
         /// The other level.
         peer: String,
     },
+    /// A level has neither an optimizer nor a solver.
+    #[error("`{path}` is missing, and `{level}` has no `solver` either, so that nothing moves it; give it one of them")]
+    NeverMoves {
+        /// Where the optimizer belongs.
+        path: String,
+        /// The level.
+        level: String,
+    },
+    /// A level has an optimizer and a solver.
+    #[error("`{path}` is given, but `{level}` has an `optimizer`, whose place it takes; keep one of them")]
+    MovedTwice {
+        /// Where the solver stands.
+        path: String,
+        /// The level.
+        level: String,
+    },
+    /// A solver cannot find the best response of a level.
+    #[error("`{path}` is given, but no solver can find the best response of `{level}`: {reason}")]
+    NotSolved {
+        /// Where the solver stands.
+        path: String,
+        /// The level.
+        level: String,
+        /// Why not, and what to do.
+        reason: String,
+    },
     /// Everything below a level is to be solved by one loop, which cannot be.
     #[error("`{path}` is `joint`, but {reason}")]
     NotJoint {

@@ -4,7 +4,7 @@ use betty_schema::{OPTIMIZERS, Range, TRANSFORMS};
 
 use super::error::ConfigError;
 use super::unknown::unknown;
-use super::{Learned, LevelConfig, OptimizerConfig, Transform};
+use super::{Learned, LevelConfig, Transform};
 use crate::schedule::Schedule;
 
 /// How a number at `path` is written, and that its transform does not leave the range.
@@ -16,15 +16,16 @@ pub(super) fn check_text(text: &str, range: Range, path: &str) -> Result<(), Con
 }
 
 /// The levels that learn numbers of the optimizer of level `level` are among those of the program.
-pub(super) fn check_names(level: &str, optimizer: &OptimizerConfig, levels: &[&str]) -> Result<(), ConfigError> {
+pub(super) fn check_names(level: &str, config: &LevelConfig, levels: &[&str]) -> Result<(), ConfigError> {
     let unknown_level = |learned: &Learned| !levels.contains(&learned.level.as_str());
-    let Some((option, learned)) = optimizer.learned().find(|(_, learned)| unknown_level(learned)) else {
+    let Some((option, learned)) = config.learned().find(|(_, learned)| unknown_level(learned)) else {
         return Ok(());
     };
     let path = format!("{level}.optimizer.{option}");
     // A lone word was probably not meant to be a level.
     let is_word = learned.transform == Transform::Identity && learned.path.is_empty();
-    let known = OPTIMIZERS.find(optimizer.name()).and_then(|row| row.find(option));
+    let row = config.optimizer.as_ref().and_then(|optimizer| OPTIMIZERS.find(optimizer.name()));
+    let known = row.and_then(|row| row.find(option));
     Err(match known.filter(|_| is_word) {
         Some(option) => {
             ConfigError::Value { path, value: format!("{:?}", learned.level), expected: option.range.describe() }
@@ -37,9 +38,9 @@ pub(super) fn check_names(level: &str, optimizer: &OptimizerConfig, levels: &[&s
 pub(super) fn check_levels(schedule: &Schedule, index: usize, config: &LevelConfig) -> Result<(), ConfigError> {
     let spec = &schedule.levels[index];
     let names: Vec<&str> = schedule.levels.iter().map(|level| level.name).collect();
-    check_names(spec.name, &config.optimizer, &names)?;
+    check_names(spec.name, config, &names)?;
     let is_known = |from: &str| schedule.level(from).is_some_and(|above| spec.hyperparameters.contains(&above));
-    let mut learned = config.optimizer.learned();
+    let mut learned = config.learned();
     learned.find(|(_, learned)| !is_known(&learned.level)).map_or(Ok(()), |(option, learned)| {
         Err(ConfigError::LearnedUnknown {
             path: format!("{}.optimizer.{option}", spec.name),

@@ -7,6 +7,7 @@ mod error;
 mod hypergradient;
 mod hyperparameter;
 mod learned;
+mod level_solver;
 mod numbers;
 mod optimizer;
 mod precision;
@@ -27,6 +28,7 @@ pub use self::error::ConfigError;
 
 pub use self::hypergradient::*;
 pub use self::hyperparameter::{Hyperparameter, Learned, Transform};
+pub use self::level_solver::*;
 pub(crate) use self::numbers::accepts;
 pub use self::optimizer::*;
 pub use self::precision::Precision;
@@ -47,8 +49,12 @@ pub struct LevelConfig {
     /// default 0.
     #[serde(default)]
     pub warmup: usize,
-    /// How the level takes its steps.
-    pub optimizer: OptimizerConfig,
+    /// How the level takes its steps; given exactly where there is no `solver`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub optimizer: Option<OptimizerConfig>,
+    /// What finds the level's best response in the place of steps; by default nothing does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub solver: Option<LevelSolverConfig>,
     /// How the level's best response is differentiated; given exactly for the levels that a hypergradient passes
     /// through.
     #[serde(default)]
@@ -127,6 +133,13 @@ pub enum Clip {
     Norm(f64),
     /// Moves every entry of the gradient into [−limit, limit]; greater than zero.
     Value(f64),
+}
+
+impl LevelConfig {
+    /// The numbers of the level's optimizer that levels above learn; a solver has none.
+    pub fn learned(&self) -> impl Iterator<Item = (&'static str, &Learned)> {
+        self.optimizer.iter().flat_map(OptimizerConfig::learned)
+    }
 }
 
 fn one() -> usize {

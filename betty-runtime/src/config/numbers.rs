@@ -1,6 +1,6 @@
 //! The numbers of a level in their ranges, whoever set them.
 
-use betty_schema::{Family, Given, METHODS, OPTIMIZERS, PROJECTIONS, Range, SOLVERS};
+use betty_schema::{Family, Given, LEVEL_SOLVERS, METHODS, OPTIMIZERS, PROJECTIONS, Range, SOLVERS};
 
 use super::error::ConfigError;
 use super::written::Written;
@@ -20,7 +20,12 @@ pub(super) fn check(level: &str, config: &LevelConfig) -> Result<(), ConfigError
     for (name, count, range) in counts {
         in_range(range, Written::from(&count), || format!("{level}.{name}"))?;
     }
-    options(&OPTIMIZERS, config.optimizer.name(), config.optimizer.options(), || format!("{level}.optimizer"))?;
+    if let Some(optimizer) = &config.optimizer {
+        options(&OPTIMIZERS, optimizer.name(), optimizer.options(), || format!("{level}.optimizer"))?;
+    }
+    if let Some(solver) = &config.solver {
+        options(&LEVEL_SOLVERS, solver.name(), solver.options(), || format!("{level}.solver"))?;
+    }
     if let Some(method) = &config.hypergradient {
         options(&METHODS, method.name(), method.options(), || format!("{level}.hypergradient"))?;
     }
@@ -34,11 +39,20 @@ pub(super) fn check(level: &str, config: &LevelConfig) -> Result<(), ConfigError
     if let Some(solver) = &config.solve {
         options(&SOLVERS, solver.name(), solver.options(), || format!("{level}.solve"))?;
     }
-    check_bounds(level, config)
+    check_pairs(level, config)
 }
 
-/// Checks the one pair of options that limit each other.
-pub(super) fn check_bounds(level: &str, config: &LevelConfig) -> Result<(), ConfigError> {
+/// Checks the fields of which a level has one, and the one pair of options that limit each other.
+pub(super) fn check_pairs(level: &str, config: &LevelConfig) -> Result<(), ConfigError> {
+    match (&config.optimizer, &config.solver) {
+        (None, None) => {
+            return Err(ConfigError::NeverMoves { path: format!("{level}.optimizer"), level: level.to_owned() });
+        }
+        (Some(_), Some(_)) => {
+            return Err(ConfigError::MovedTwice { path: format!("{level}.solver"), level: level.to_owned() });
+        }
+        _ => {}
+    }
     match &config.project {
         Some(ProjectionConfig::Clamp(clamp)) if clamp.high <= clamp.low => {
             let (path, value) = (format!("{level}.project.high"), clamp.high.to_string());

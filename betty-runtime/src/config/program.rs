@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use betty_schema::{Family, METHODS, OPTIMIZERS, PROJECTIONS, SOLVERS};
+use betty_schema::{Family, LEVEL_SOLVERS, METHODS, OPTIMIZERS, PROJECTIONS, SOLVERS};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -31,8 +31,9 @@ pub trait ProgramConfig: Clone + Default + Serialize + DeserializeOwned {
 
     /// Reads JSON, which may be partial, over the defaults.
     ///
-    /// An optimizer, a projection or a hypergradient whose `name` or `method` differs from the default's replaces it as a whole, so
-    /// that options of the one do not end up in the other.
+    /// An optimizer, a solver, a projection or a hypergradient whose `name` or `method` differs from the default's replaces it as
+    /// a whole, so that options of the one do not end up in the other. A solver also takes the place of an optimizer, and the
+    /// other way round.
     ///
     /// # Errors
     ///
@@ -46,8 +47,8 @@ pub trait ProgramConfig: Clone + Default + Serialize + DeserializeOwned {
         let names: Vec<&str> = merged.keys().map(String::as_str).collect();
         for (level, value) in &merged {
             let config: LevelConfig = read(value.clone())?;
-            numbers::check_bounds(level, &config)?;
-            learned::check_names(level, &config.optimizer, &names)?;
+            numbers::check_pairs(level, &config)?;
+            learned::check_names(level, &config, &names)?;
         }
         read(Value::Object(merged))
     }
@@ -141,12 +142,19 @@ fn merge_levels(defaults: Map<String, Value>, overrides: Value) -> Result<Map<St
 }
 
 fn merge_level(level: &mut Map<String, Value>, overrides: &Map<String, Value>) {
+    // A level has one of the two, so that what is given takes the place of the other.
+    for (given, other) in [("optimizer", "solver"), ("solver", "optimizer")] {
+        if overrides.get(given).is_some_and(|value| !value.is_null()) && !overrides.contains_key(other) {
+            level.remove(other);
+        }
+    }
     for (name, value) in overrides {
         let family = match name.as_str() {
             "optimizer" => Some(&OPTIMIZERS),
             "hypergradient" => Some(&METHODS),
             "project" => Some(&PROJECTIONS),
             "solve" => Some(&SOLVERS),
+            "solver" => Some(&LEVEL_SOLVERS),
             _ => None,
         };
         match (family, level.get_mut(name), value) {

@@ -45,9 +45,11 @@ pub(crate) fn check_rounded(
     parameters: &[DType],
     wide: &[DType],
 ) -> Result<(), ConfigError> {
-    let optimizer = &config.optimizer;
-    let steps = floats(&OPTIMIZERS, optimizer.name(), optimizer.options(), &format!("{level}.optimizer"));
-    let steps: Vec<Used> = steps.into_iter().chain(clip(level, config)).chain(first_epsilon(level, config)).collect();
+    let optimizer = config.optimizer.as_ref();
+    let steps = optimizer
+        .map(|optimizer| floats(&OPTIMIZERS, optimizer.name(), optimizer.options(), &format!("{level}.optimizer")));
+    let steps: Vec<Used> =
+        steps.into_iter().flatten().chain(clip(level, config)).chain(first_epsilon(level, config)).collect();
     let set = config.project.as_ref();
     let set = set.map(|set| floats(&PROJECTIONS, set.name(), set.options(), &format!("{level}.project")));
     let set = set.unwrap_or_default();
@@ -93,7 +95,7 @@ fn clip(level: &str, config: &LevelConfig) -> Vec<Used> {
 
 /// Adam's `ε` is smallest at the first step: `ε·√(1 − β₂)`.
 fn first_epsilon(level: &str, config: &LevelConfig) -> Option<Used> {
-    let (epsilon, beta_2) = match &config.optimizer {
+    let (epsilon, beta_2) = match config.optimizer.as_ref()? {
         OptimizerConfig::Adam(adam) => (&adam.epsilon, &adam.beta_2),
         OptimizerConfig::AdamW(adam) => (&adam.epsilon, &adam.beta_2),
         _ => return None,

@@ -1,7 +1,7 @@
 //! What has to hold between the numbers of a program's levels, as the errors of a config.
 
 use betty_schema::Graph;
-use betty_schema::rules::{self, Apart, Begins, Idle, Method, Numbers, Obstacle, Violation};
+use betty_schema::rules::{self, Apart, Begins, Clash, Idle, Method, Numbers, Obstacle, Violation};
 
 use super::error::ConfigError;
 use super::{CurvatureOf, HypergradientConfig, LevelConfig, Start};
@@ -27,12 +27,13 @@ pub(super) fn check(
         .chain(rules::steps(graph, level, &numbers))
         .chain(rules::curvature(graph, level, own))
         .chain(rules::joint(graph, level, &numbers))
+        .chain(rules::solver(graph, level, own))
         .next();
     broken.map_or(Ok(()), |violation| Err(at.error(violation)))
 }
 
 fn numbers(schedule: &Schedule, config: &LevelConfig) -> Numbers {
-    let learned = config.optimizer.learned();
+    let learned = config.learned();
     Numbers {
         unroll: Some(config.unroll),
         gives_unroll: config.unroll != 1,
@@ -51,6 +52,8 @@ fn numbers(schedule: &Schedule, config: &LevelConfig) -> Numbers {
         gives_method: config.hypergradient.is_some(),
         is_partial: config.curvature == CurvatureOf::Partial,
         is_joint: config.solve.is_some(),
+        is_solved: config.solver.is_some(),
+        is_clipped: config.clip.is_some(),
         is_projected: config.project.is_some(),
         learned: learned.filter_map(|(option, of)| Some((option, schedule.level(&of.level)?))).collect(),
     }
@@ -152,6 +155,9 @@ impl Place<'_> {
                 ConfigError::CurvatureIdle { path: at("curvature"), reason }
             }
             Violation::NotJoint(apart) => ConfigError::NotJoint { path: at("solve"), reason: self.apart(apart) },
+            Violation::NotSolved(clash) => {
+                ConfigError::NotSolved { path: at("solver"), reason: self.clash(clash, method), level }
+            }
             Violation::NotTogether(obstacle) => {
                 ConfigError::NotTogether { path: at("vectorize"), reason: self.reason(obstacle), level }
             }
@@ -176,6 +182,26 @@ impl Place<'_> {
                 self.name(stop),
                 method(stop)
             ),
+        }
+    }
+
+    fn clash(&self, clash: Clash, method: &str) -> String {
+        match clash {
+            Clash::Waits { below } => format!(
+                "it waits for `{}`, which would have to be solved again wherever the solver looks; choose an optimizer",
+                self.name(below)
+            ),
+            Clash::NoSteps => format!(
+                "`{method}` follows the steps of an optimizer, and there are none; choose a method that solves a system, such \
+                 as `cg`"
+            ),
+            Clash::Clips => "it follows no gradient that `clip` could limit; take `clip` away".to_owned(),
+            Clash::Projects => {
+                "it knows nothing of the set in `project`; take `project` away, or choose an optimizer".to_owned()
+            }
+            Clash::Accumulates => {
+                "it solves for one batch, and `accumulate` asks for several; put them into one".to_owned()
+            }
         }
     }
 

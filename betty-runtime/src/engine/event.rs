@@ -43,12 +43,33 @@ pub enum Event<'a> {
         metrics: &'a [(Rc<str>, f64)],
         /// Norm of the gradient, all terms included, before clipping.
         gradient_norm: f64,
-        /// The step's learning rate; of a scheduler with groups of parameters, that of those in no group, and of rates that
+        /// The step's learning rate, 1 where a solver goes all the way; of a scheduler with groups of parameters, that of those in no group, and of rates that
         /// another level learns, their mean over all parameters of that level that they are made of.
         learning_rate: f64,
         /// Whether the level only looks ahead: the step is undone after the step of the level above, and counts for nothing.
         /// The step that is taken in its place has the same number and a scheduler's same learning rate.
         looks_ahead: bool,
+    },
+    /// A level's solver has found its best response, or what comes next to it. Told before the level's [`Step`](Self::Step) there.
+    Solved {
+        /// Number of the level.
+        level: usize,
+        /// Its name.
+        name: &'a str,
+        /// The solver's name.
+        solver: &'a str,
+        /// The level's step, counted from 1.
+        step: u64,
+        /// Steps of the solver.
+        iterations: usize,
+        /// Gradients that it looked at.
+        evaluations: usize,
+        /// The loss at the answer.
+        loss: f64,
+        /// The norm of the loss's gradient at the answer, which would vanish at a best response.
+        gradient_norm: f64,
+        /// Whether that is as small as the solver's tolerance.
+        converged: bool,
     },
     /// A hypergradient passed through a lower level.
     Hypergradient {

@@ -26,6 +26,7 @@ mod runaway;
 mod savepoint;
 mod saves;
 mod score;
+mod solve;
 mod step;
 mod tasks;
 mod train;

@@ -15,7 +15,11 @@ impl Run {
     pub(super) fn step(&mut self, host: &mut dyn Host, k: usize, gathered: Gathered) -> Result<f64, EngineError> {
         self.tell_news(host);
         let scheduler = self.program.levels[k].scheduler.clone();
-        let stepped = self.guarded(k, |run| run.compute_and_take(host, k, gathered));
+        let solver = self.program.levels[k].config.solver;
+        let stepped = self.guarded(k, |run| match solver {
+            Some(solver) => run.solve_and_take(host, k, solver, gathered),
+            None => run.compute_and_take(host, k, gathered),
+        });
         if stepped.is_err() {
             self.program.levels[k].scheduler = scheduler;
         }
@@ -56,13 +60,22 @@ impl Run {
             program.keep_step(k, Taken { gradient, evaluations, learned, rates: &rates, moves: &moves })?;
         }
         self.tell_of_runaway(host, k, norm);
+        let learning_rate = observed_rate.unwrap_or(rates.base);
         let level = &mut self.program.levels[k];
-        let (name, learning_rate) = (level.name, observed_rate.unwrap_or(rates.base));
         level.arrive(moved, rates, &moves);
-        level.stepped = Some(self.program.clock.tick());
         level.set_statistics(statistics);
+        let gathered = Gathered { loss: gathered.loss / count as f64, norm, ..gathered };
+        Ok(self.taken(host, k, gathered, learning_rate))
+    }
+
+    /// Tells of a step that level `k` has taken; answers the loss before it.
+    pub(super) fn taken(&mut self, host: &mut dyn Host, k: usize, gathered: Gathered, learning_rate: f64) -> f64 {
         self.stale = true;
-        let (loss, metrics) = (gathered.loss / count as f64, gathered.metrics.means());
+        let Gathered { loss, metrics, norm, .. } = gathered;
+        let metrics = metrics.means();
+        let level = &mut self.program.levels[k];
+        level.stepped = Some(self.program.clock.tick());
+        let name = level.name;
         let event = Event::Step {
             level: k,
             name,
@@ -75,7 +88,7 @@ impl Run {
         };
         self.emit(host, &event);
         self.program.levels[k].metrics = metrics;
-        Ok(loss)
+        loss
     }
 
     /// The learned learning rate, if there is one and anybody to be told.

@@ -12,7 +12,7 @@ use super::host::Host;
 use super::multilevel::Multilevel;
 use super::saves::Saves;
 use super::validation::{Validation, listener};
-use crate::config::{Hyperparameter, ProgramConfig};
+use crate::config::{Hyperparameter, OptimizerConfig, ProgramConfig};
 use crate::error::EngineError;
 use crate::program::Own;
 
@@ -114,14 +114,18 @@ impl<P: Multilevel> Engine<P> {
     /// parameters may have rates of their own.
     ///
     /// # Errors
-    /// [`EngineError::UnknownLevel`] when there is no level of this name, and [`EngineError::LearnedRate`] when another level
-    /// learns its learning rate.
+    /// [`EngineError::UnknownLevel`] when there is no level of this name, [`EngineError::LearnedRate`] when another level
+    /// learns its learning rate, and [`EngineError::NoRate`] when a solver takes its steps.
     pub fn scheduler(mut self, level: &str, scheduler: impl Into<ModuleLrScheduler>) -> Result<Self, EngineError> {
         let level = self.run.program.level(level)?;
         let level = &mut self.run.program.levels[level];
-        if let Hyperparameter::Learned(learned) = level.config.optimizer.lr() {
-            let (level, number) = (level.name.into(), learned.to_string());
-            return Err(EngineError::LearnedRate { level, number });
+        match level.config.optimizer.as_ref().map(OptimizerConfig::lr) {
+            Some(Hyperparameter::Fixed(_)) => {}
+            Some(Hyperparameter::Learned(learned)) => {
+                let (level, number) = (level.name.into(), learned.to_string());
+                return Err(EngineError::LearnedRate { level, number });
+            }
+            None => return Err(EngineError::NoRate { level: level.name.into() }),
         }
         level.scheduler = Some(scheduler.into());
         Ok(self)

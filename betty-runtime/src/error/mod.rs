@@ -469,6 +469,14 @@ pub enum EngineError {
         /// The learning rate, as it is written.
         number: String,
     },
+    /// A scheduler for a level that has no learning rate.
+    #[error(
+        "level `{level}` cannot have a scheduler, because its solver has no learning rate; give the level an optimizer"
+    )]
+    NoRate {
+        /// The level.
+        level: String,
+    },
     /// A hypergradient for which there is no reference.
     #[error(
         "the hypergradient of level `{level}` passes through {what} of `{through}`, on which no best response depends, so \

@@ -12,6 +12,7 @@ mod choice;
 mod coefficient;
 mod moments;
 mod projection;
+mod replaced;
 mod rmsprop;
 mod root;
 mod sgd;
@@ -26,6 +27,7 @@ pub use rmsprop::RmsProp;
 pub use sgd::Sgd;
 
 pub(crate) use projection::{bound, norm_ball};
+pub(crate) use replaced::Replaced;
 
 use crate::graph::{Graph, GraphError, NodeId};
 

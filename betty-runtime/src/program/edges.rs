@@ -103,7 +103,7 @@ impl Level {
             Some(HypergradientConfig::Unrolled(of)) => of.truncate.is_some_and(|steps| steps < self.config.unroll),
             _ => false,
         };
-        let mut numbers = self.config.optimizer.learned();
+        let mut numbers = self.config.learned();
         (begin && !is_cut) || numbers.any(|(_, learned)| schedule.level(&learned.level) == Some(other))
     }
 }

@@ -199,7 +199,12 @@ impl Program {
     }
 
     /// Which parameters of level `of` are inputs of the loss of level `k`, and where they stand among them.
-    fn places(&self, k: usize, batch: &AnyBatch, of: usize) -> impl Iterator<Item = (usize, usize)> + use<'_> {
+    pub(super) fn places(
+        &self,
+        k: usize,
+        batch: &AnyBatch,
+        of: usize,
+    ) -> impl Iterator<Item = (usize, usize)> + use<'_> {
         let inputs = &self.losses.get(k, batch).trace().inputs;
         let at =
             move |leaf| inputs.iter().position(|&(source, _)| source == LossInput::Leaf { level: of, index: leaf });

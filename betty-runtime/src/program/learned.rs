@@ -4,7 +4,7 @@ use burn::tensor::DType;
 
 use super::Level;
 use super::selection;
-use crate::config::{self, Learned, LevelConfig, Transform};
+use crate::config::{self, Learned, LevelConfig, OptimizerConfig, Transform};
 use crate::error::EngineError;
 use crate::schedule::Schedule;
 use crate::steps::{LearnedNumber, LearnedNumbers, LearnedPart, LearnedSource};
@@ -19,7 +19,7 @@ pub(crate) fn find(
 ) -> Result<LearnedNumbers, EngineError> {
     let mut found = LearnedNumbers::default();
     let (name, config) = (schedule.levels[level].name, configs[level]);
-    for (option, written) in config.optimizer.learned() {
+    for (option, written) in config.learned() {
         // The config was held against the schedule.
         let Some(from) = schedule.level(&written.level) else { continue };
         let place = format!("{name}.optimizer.{option}");
@@ -43,8 +43,14 @@ pub(crate) fn find(
             LearnedPart::Whole(index) => LearnedPart::Whole(sources[index]),
             LearnedPart::Entry { source, entry } => LearnedPart::Entry { source: sources[source], entry },
         });
-        let (optimizer, written) = (config.optimizer.name(), written.clone());
-        found.numbers.push(LearnedNumber { option, place, optimizer, written, parts: parts.collect() });
+        let optimizer = config.optimizer.as_ref().map_or("", OptimizerConfig::name);
+        found.numbers.push(LearnedNumber {
+            option,
+            place,
+            optimizer,
+            written: written.clone(),
+            parts: parts.collect(),
+        });
     }
     Ok(found)
 }

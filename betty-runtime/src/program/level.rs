@@ -9,7 +9,7 @@ use burn::tensor::{DType, Device};
 
 use super::sample::Seeded;
 use super::selection;
-use crate::config::{CurvatureOf, Hyperparameter, LevelConfig, Start, check_rounded};
+use crate::config::{CurvatureOf, Hyperparameter, LevelConfig, OptimizerConfig, Start, check_rounded};
 use crate::error::EngineError;
 use crate::execute::{ReadError, Value, Vector};
 use crate::graph::accumulator;
@@ -229,9 +229,11 @@ impl Level {
     }
 
     fn configured_rates(&self) -> LearningRates {
-        match self.config.optimizer.lr() {
-            Hyperparameter::Fixed(rate) => LearningRates::one(*rate, self.trainable.len()),
-            Hyperparameter::Learned(_) => LearningRates::learned(),
+        match self.config.optimizer.as_ref().map(OptimizerConfig::lr) {
+            Some(Hyperparameter::Fixed(rate)) => LearningRates::one(*rate, self.trainable.len()),
+            Some(Hyperparameter::Learned(_)) => LearningRates::learned(),
+            // A solver goes all the way.
+            None => LearningRates::one(1.0, self.trainable.len()),
         }
     }
 

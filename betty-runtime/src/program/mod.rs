@@ -31,6 +31,7 @@ mod sample;
 mod selection;
 mod shards;
 mod snapshot;
+mod solve;
 mod start;
 mod stops;
 mod subject;
@@ -55,14 +56,15 @@ pub(crate) use self::passings::{Passings, Use};
 pub(crate) use self::round::Taken;
 pub(crate) use self::sample::{Sample, Seeded};
 pub(crate) use self::snapshot::Snapshot;
+pub(crate) use self::solve::Solved;
 pub(crate) use self::subject::LossFunctions;
 pub(crate) use self::tasks::Round;
 pub(crate) use self::turns::{Turns, Walk};
-use crate::config::{HypergradientConfig, LevelConfig};
+use crate::config::{HypergradientConfig, LevelConfig, LevelSolverConfig};
 use crate::error::EngineError;
 use crate::graph::accumulator;
 use crate::hypergradient::HypergradientMethod;
-use crate::optimizer::Optimizer;
+use crate::optimizer::{Optimizer, Replaced};
 use crate::schedule::Schedule;
 use crate::trace::LevelModule;
 
@@ -99,7 +101,11 @@ impl Program {
         let mut levels = Vec::with_capacity(schedule.levels.len());
         for (index, spec) in schedule.levels.iter().enumerate() {
             let learned = learned::find(&schedule, index, configs, modules)?;
-            let optimizer = configs[index].optimizer.build().or_else(|| (own.optimizer)(index));
+            let replaced = configs[index].solver.as_ref().map_or("none", LevelSolverConfig::name);
+            let optimizer = match &configs[index].optimizer {
+                None => Some(Rc::new(Replaced(replaced)) as Rc<dyn Optimizer>),
+                Some(optimizer) => optimizer.build().or_else(|| (own.optimizer)(index)),
+            };
             let optimizer = optimizer.ok_or_else(|| EngineError::NoCustomOptimizer { level: spec.name.into() })?;
             levels.push(Level::new(index, spec.name, modules[index], configs[index], learned, optimizer)?);
         }

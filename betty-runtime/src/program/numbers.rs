@@ -9,6 +9,7 @@ use crate::execute::{Origin, ReadError, Unread, Value};
 use crate::trace::{AnyBatch, LossInput};
 
 /// The numbers of one total gradient, to be read.
+#[derive(Clone)]
 pub(crate) struct Numbers {
     /// The loss, the sum of squares of its direct derivatives, and the metrics.
     pub(crate) status: Unread,
@@ -129,7 +130,7 @@ impl Program {
         let parameters = parameters.map(|(&index, after)| (quoted(index), &level.leaves[index], after));
         let states = level.states.iter().zip(&moved.states).enumerate().map(|(number, (before, after))| {
             let path = quoted(level.trainable[number / each]);
-            (format!("state {} of `{}` for {path}", number % each, level.config.optimizer.name()), before, after)
+            (format!("state {} of `{}` for {path}", number % each, level.update.optimizer().name()), before, after)
         });
         let statistics = statistics.iter().map(|(index, after)| (quoted(*index), &level.leaves[*index], after));
         for (what, before, after) in parameters.chain(states).chain(statistics) {

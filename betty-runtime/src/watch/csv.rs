@@ -49,7 +49,9 @@ impl CsvFile {
             self.log.push(format!("{HEADER}\n").as_bytes())?;
         }
         match event {
-            Event::Step { .. } | Event::Hypergradient { .. } if self.place.is_due(event, self.every) => {
+            Event::Step { .. } | Event::Solved { .. } | Event::Hypergradient { .. }
+                if self.place.is_due(event, self.every) =>
+            {
                 self.rows(event)
             }
             _ => Ok(()),

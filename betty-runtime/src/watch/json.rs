@@ -44,7 +44,7 @@ impl JsonLines {
             self.log.hear(event)?;
         }
         let is_recorded = match event {
-            Event::Step { .. } | Event::Hypergradient { .. } | Event::Iteration { .. } => {
+            Event::Step { .. } | Event::Solved { .. } | Event::Hypergradient { .. } | Event::Iteration { .. } => {
                 self.place.is_due(event, self.every)
             }
             _ => true,
@@ -96,6 +96,10 @@ fn fields(event: &Event<'_>) -> Map<String, Value> {
         Event::Step { name, step, loss, metrics, gradient_norm, learning_rate, looks_ahead, .. } => json!({
             "event": "step", "level": name, "step": step, "loss": loss, "metrics": named(metrics),
             "gradient_norm": gradient_norm, "learning_rate": learning_rate, "looks_ahead": looks_ahead,
+        }),
+        Event::Solved { name, solver, step, iterations, evaluations, loss, gradient_norm, converged, .. } => json!({
+            "event": "solved", "level": name, "solver": solver, "step": step, "iterations": iterations,
+            "evaluations": evaluations, "loss": loss, "gradient_norm": gradient_norm, "converged": converged,
         }),
         Event::Hypergradient { name, through, products, residual, .. } => json!({
             "event": "hypergradient", "level": name, "through": through, "products": products, "residual": residual,

@@ -15,7 +15,7 @@ pub(super) struct Scalar<'a> {
     pub(super) value: f64,
 }
 
-/// The numbers that an event tells: of steps that count, of hypergradients, and of validation.
+/// The numbers that an event tells: of steps that count, of solvers, of hypergradients, and of validation.
 pub(super) fn scalars<'a>(event: &Event<'a>) -> Vec<Scalar<'a>> {
     let scalar = |of, step, name, value| Scalar { of, step, name, value };
     match *event {
@@ -23,6 +23,10 @@ pub(super) fn scalars<'a>(event: &Event<'a>) -> Vec<Scalar<'a>> {
             let own = [("loss", loss), ("gradient_norm", gradient_norm), ("learning_rate", learning_rate)];
             let own = own.into_iter().chain(metrics.iter().map(|(name, value)| (&**name, *value)));
             own.map(|(name, value)| scalar(of, Some(step), name.into(), value)).collect()
+        }
+        Event::Solved { name: of, solver, step, iterations, gradient_norm, .. } => {
+            let own = [("iterations", iterations as f64), ("gradient_norm", gradient_norm)];
+            own.map(|(name, value)| scalar(of, Some(step), format!("{solver}/{name}").into(), value)).into()
         }
         Event::Hypergradient { name: of, through, products, residual, .. } => {
             let products = scalar(of, None, format!("{through}/products").into(), products as f64);

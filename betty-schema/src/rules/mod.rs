@@ -7,6 +7,7 @@ mod curvature;
 mod joint;
 mod learned;
 mod numbers;
+mod solver;
 mod start;
 mod steps;
 #[cfg(test)]
@@ -18,6 +19,7 @@ pub use curvature::{Idle, curvature};
 pub use joint::{Apart, joint};
 pub use learned::learned;
 pub use numbers::{Begins, Method, Numbers};
+pub use solver::{Clash, solver};
 pub use start::{depends_on_start, start};
 pub use steps::{steps, truncate};
 pub use together::{Obstacle, together};
@@ -115,6 +117,8 @@ pub enum Violation {
     CurvatureIdle(Idle),
     /// One loop cannot solve what is below the level.
     NotJoint(Apart),
+    /// The level's solver cannot find its best response.
+    NotSolved(Clash),
     /// The tasks of the level cannot be computed together.
     NotTogether(Obstacle),
 }

@@ -31,6 +31,10 @@ pub struct Numbers {
     pub is_partial: bool,
     /// Whether everything below it is solved by one loop.
     pub is_joint: bool,
+    /// Whether a solver finds its best response, in the place of steps.
+    pub is_solved: bool,
+    /// Whether its gradient is limited.
+    pub is_clipped: bool,
     /// Whether its parameters are confined to a set.
     pub is_projected: bool,
     /// The numbers of its optimizer that levels above learn, and the levels.

@@ -1,8 +1,8 @@
 //! Every rule broken once and kept once, on chains and pairs.
 
 use super::{
-    Apart, Begins, Idle, Method, Numbers, Obstacle, Violation, curvature, joint, learned, method, start, steps,
-    together, truncate, used,
+    Apart, Begins, Clash, Idle, Method, Numbers, Obstacle, Violation, curvature, joint, learned, method, solver, start,
+    steps, together, truncate, used,
 };
 use crate::{Edges, Graph, METHODS};
 
@@ -212,4 +212,21 @@ fn one_loop_solves_one_system() {
     assert_eq!(of(1, "cg", "unrolled"), Some(Apart::StepsOnly));
     assert_eq!(of(0, "forward", "cg"), Some(Apart::Tangents { stop: 1 }));
     assert_eq!(of(2, "cg", "cg"), Some(Apart::NothingBelow));
+}
+
+#[test]
+fn a_solver_has_no_steps_and_waits_for_nobody() {
+    let broken = |level: usize, numbers: Numbers| {
+        solver(&chain(2), level, &Numbers { is_solved: true, ..numbers }).collect::<Vec<_>>()
+    };
+    let one = |clash: Clash| vec![Violation::NotSolved(clash)];
+    assert_eq!(broken(1, numbers("cg")), []);
+    assert_eq!(broken(0, plain()), one(Clash::Waits { below: 1 }));
+    for method in ["unrolled", "forward", "evolution", "sama"] {
+        assert_eq!(broken(1, numbers(method)), one(Clash::NoSteps), "{method}");
+        assert_eq!(solver(&chain(2), 1, &numbers(method)).next(), None);
+    }
+    assert_eq!(broken(1, Numbers { is_clipped: true, ..numbers("cg") }), one(Clash::Clips));
+    assert_eq!(broken(1, Numbers { is_projected: true, ..numbers("cg") }), one(Clash::Projects));
+    assert_eq!(broken(1, Numbers { accumulate: Some(2), ..numbers("cg") }), one(Clash::Accumulates));
 }

@@ -125,13 +125,13 @@ fn a_scheduler_decides_the_learning_rate() {
 #[test]
 fn groups_of_parameters_have_their_own_rates() {
     let mut config = CleaningConfig::default();
-    config.model.optimizer = OptimizerConfig::Sgd(SgdConfig {
+    config.model.optimizer = Some(OptimizerConfig::Sgd(SgdConfig {
         lr: 1.0.into(),
         momentum: 0.0.into(),
         dampening: 0.0.into(),
         nesterov: false,
         weight_decay: 0.0.into(),
-    });
+    }));
     config.model.unroll = 1;
     let scheduler = ModuleLrScheduler::new(0.5).with_group(ParamGroup::from_predicate("first"), 0.25);
     let engine = Engine::new(problem(0.0), data(), config).unwrap();

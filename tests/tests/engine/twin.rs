@@ -32,7 +32,8 @@ impl Default for TwinConfig {
         let level = |optimizer: &str| LevelConfig {
             unroll: 1,
             warmup: 0,
-            optimizer: serde_json::from_str::<OptimizerConfig>(optimizer).unwrap(),
+            optimizer: Some(serde_json::from_str::<OptimizerConfig>(optimizer).unwrap()),
+            solver: None,
             hypergradient: None,
             curvature: CurvatureOf::Total,
             solve: None,

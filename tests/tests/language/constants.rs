@@ -61,7 +61,7 @@ fn they_are_the_numbers_of_the_program() {
     let config = ConstantConfig::default();
     assert!(config.validate(&Constant::SCHEDULE).is_ok());
     let lambda = &config.lambda;
-    let OptimizerConfig::Sgd(sgd) = &lambda.optimizer else { panic!("{lambda:?}") };
+    let Some(OptimizerConfig::Sgd(sgd)) = &lambda.optimizer else { panic!("{lambda:?}") };
     assert_eq!((sgd.lr.fixed(), sgd.momentum.fixed(), sgd.nesterov), (Some(2.0 * 0.1), Some(0.25), true));
     assert_eq!((lambda.warmup, lambda.accumulate, lambda.clip), (2, 2, Some(Clip::Norm(3.0))));
     let Some(HypergradientConfig::Unrolled(unrolled)) = &config.x.hypergradient else { panic!("{:?}", config.x) };

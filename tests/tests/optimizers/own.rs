@@ -119,10 +119,10 @@ fn a_run_goes_on_with_its_states() {
 #[test]
 fn a_config_names_it() {
     let config = OwnConfig::from_json(r#"{ "x": { "optimizer": { "name": "custom", "lr": 0.2 } } }"#).unwrap();
-    assert_eq!(config.x.optimizer.lr().fixed(), Some(0.2));
+    assert_eq!(config.x.optimizer.as_ref().and_then(|optimizer| optimizer.lr().fixed()), Some(0.2));
     assert!(engine!(Own, OwnData, config).is_ok());
     let mut config = BuiltConfig::default();
-    config.x.optimizer = OptimizerConfig::CustomOptimizer(CustomOptimizerConfig { lr: 0.1.into() });
+    config.x.optimizer = Some(OptimizerConfig::CustomOptimizer(CustomOptimizerConfig { lr: 0.1.into() }));
     let error = engine!(Built, BuiltData, config).map(drop).expect_err("the program names none");
     assert_eq!(
         error.to_string(),

@@ -165,7 +165,10 @@ impl Options {
         let mut config: HyperCleaningConfig = self.run().config()?;
         let program = HyperCleaningConfig::default();
         if self.weighting == WeightingKind::Network && config.weighting.optimizer == program.weighting.optimizer {
-            config.weighting.optimizer = network_optimizer();
+            config.weighting.optimizer = Some(network_optimizer());
+        }
+        if config.classifier.optimizer.is_none() {
+            return Err(Failure::NoOptimizer);
         }
         if let Some(steps) = self.restart {
             (config.classifier.start, config.classifier.unroll) = (Start::Initial, steps);

@@ -242,7 +242,7 @@ impl Experiment<'_> {
             examples,
             weights,
             batches: Batches::new(examples.len(), self.options.batch, seed),
-            optimizer: &config.optimizer,
+            optimizer: config.optimizer.as_ref().expect("a classifier without an optimizer was refused"),
             steps: self.options.steps * config.unroll as u64,
         };
         let every = self.every() * config.unroll as u64;

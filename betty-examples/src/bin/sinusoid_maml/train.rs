@@ -106,7 +106,7 @@ impl Training<'_> {
 
 /// The learning rate of a level of this program, in which no level learns any.
 pub(crate) fn rate_of(level: &LevelConfig) -> f64 {
-    level.optimizer.lr().fixed().unwrap_or(f64::NAN)
+    level.optimizer.as_ref().and_then(|optimizer| optimizer.lr().fixed()).unwrap_or(f64::NAN)
 }
 
 /// A progress bar on standard error, if that is a terminal.

@@ -6,7 +6,7 @@ mod valid;
 use std::fs;
 use std::path::PathBuf;
 
-use betty_schema::{METHODS, OPTIMIZERS, PROJECTIONS, SOLVERS};
+use betty_schema::{LEVEL_SOLVERS, METHODS, OPTIMIZERS, PROJECTIONS, SOLVERS};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -24,13 +24,14 @@ impl Default for Config {
         let level = LevelConfig {
             unroll: 1,
             warmup: 0,
-            optimizer: OptimizerConfig::Adam(AdamConfig {
+            optimizer: Some(OptimizerConfig::Adam(AdamConfig {
                 lr: 1e-3.into(),
                 beta_1: 0.9.into(),
                 beta_2: 0.999.into(),
                 epsilon: 1e-5.into(),
                 weight_decay: 0.0.into(),
-            }),
+            })),
+            solver: None,
             hypergradient: None,
             curvature: CurvatureOf::Total,
             solve: None,
@@ -138,7 +139,7 @@ fn single_numbers_are_overridden() {
     let mut expected = Config::default();
     expected.net.unroll = 3;
     expected.net.hypergradient = Some(HypergradientConfig::Cg(CgConfig { damping: 0.5, ..CgConfig::default() }));
-    let OptimizerConfig::Adam(adam) = &mut expected.net.optimizer else { panic!("the default is adam") };
+    let Some(OptimizerConfig::Adam(adam)) = &mut expected.net.optimizer else { panic!("the default is adam") };
     adam.lr = 1.0.into();
     assert_eq!(config, expected);
 }
@@ -153,8 +154,9 @@ fn another_method_starts_from_its_own_defaults() {
 #[test]
 fn another_optimizer_starts_from_its_own_defaults() {
     let config = read(json!({ "net": { "optimizer": { "name": "sgd", "lr": 0.5 } } }));
-    assert_eq!(config.net.optimizer.name(), "sgd");
-    assert_eq!(config.net.optimizer.lr().fixed(), Some(0.5));
+    let optimizer = config.net.optimizer.expect("it has one");
+    assert_eq!(optimizer.name(), "sgd");
+    assert_eq!(optimizer.lr().fixed(), Some(0.5));
     check_err(
         "`net.optimizer.lr` is missing; it must be a number greater than zero",
         json!({ "net": { "optimizer": { "name": "sgd" } } }),
@@ -233,16 +235,17 @@ fn methods_are_found_by_name() {
 /// The config structs stand beside the tables: options and defaults have to be the same.
 #[test]
 fn options_and_defaults_are_those_of_the_tables() {
-    for family in [&METHODS, &OPTIMIZERS, &PROJECTIONS, &SOLVERS] {
+    for family in [&METHODS, &OPTIMIZERS, &LEVEL_SOLVERS, &PROJECTIONS, &SOLVERS] {
         for row in family.rows {
             let mut text = json!({ family.tag: row.name });
             for required in row.options.iter().filter(|option| option.default.is_none()) {
                 text[required.name] = json!(1.0);
             }
-            let defaults = match family.noun {
-                "method" => serde_json::from_value::<HypergradientConfig>(text).and_then(serde_json::to_value),
-                "solver" => serde_json::from_value::<SolverConfig>(text).and_then(serde_json::to_value),
-                "projection" => serde_json::from_value::<ProjectionConfig>(text).and_then(serde_json::to_value),
+            let defaults = match family.nouns {
+                "methods" => serde_json::from_value::<HypergradientConfig>(text).and_then(serde_json::to_value),
+                "level solvers" => serde_json::from_value::<LevelSolverConfig>(text).and_then(serde_json::to_value),
+                "solvers" => serde_json::from_value::<SolverConfig>(text).and_then(serde_json::to_value),
+                "projections" => serde_json::from_value::<ProjectionConfig>(text).and_then(serde_json::to_value),
                 _ => serde_json::from_value::<OptimizerConfig>(text).and_then(serde_json::to_value),
             };
             let defaults = defaults.expect("all but what is required has a default");

@@ -36,7 +36,7 @@ impl Program {
                 continue;
             }
             let names = self.schedule.levels;
-            let mut learned = lower.config.optimizer.learned();
+            let mut learned = lower.config.learned();
             let learned = learned.find(|(_, learned)| into.iter().any(|&above| names[above].name == learned.level));
             let starts =
                 lower.config.start == Start::From && names[level].start.is_some_and(|from| into.contains(&from));

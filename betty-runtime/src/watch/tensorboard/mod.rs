@@ -66,7 +66,9 @@ impl TensorBoard {
                 self.file = None;
                 Ok(())
             }
-            Event::Step { .. } | Event::Hypergradient { .. } if self.place.is_due(event, self.every) => {
+            Event::Step { .. } | Event::Solved { .. } | Event::Hypergradient { .. }
+                if self.place.is_due(event, self.every) =>
+            {
                 self.numbers
                     .extend(scalars(event).into_iter().map(|number| (tag(number.of, &number.name), number.value)));
                 Ok(())

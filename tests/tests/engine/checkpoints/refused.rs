@@ -62,7 +62,7 @@ fn another_optimizer_is_refused() {
     let with = |optimizer: &'static str| {
         move || {
             let mut config = CleaningConfig::default();
-            config.model.optimizer = serde_json::from_str::<OptimizerConfig>(optimizer).unwrap();
+            config.model.optimizer = Some(serde_json::from_str::<OptimizerConfig>(optimizer).unwrap());
             Engine::new(problem(0.0), data(), config).unwrap()
         }
     };

@@ -1,0 +1,49 @@
+//! A step that a solver takes: read, solved, and taken if all that it leads to is finite.
+
+use super::advance::Gathered;
+use super::event::Event;
+use super::host::Host;
+use super::run::Run;
+use crate::config::LevelSolverConfig;
+use crate::error::EngineError;
+use crate::execute::Unread;
+use crate::minimize::Evaluated;
+use crate::program::{Moved, Program, Solved};
+use crate::steps::LearningRates;
+
+impl Run {
+    /// The step of a level whose best response a solver finds, on the batch of its gradient; answers the loss before it.
+    pub(super) fn solve_and_take(
+        &mut self,
+        host: &mut dyn Host,
+        k: usize,
+        solver: LevelSolverConfig,
+        mut gathered: Gathered,
+    ) -> Result<f64, EngineError> {
+        let statistics = std::mem::take(&mut gathered.statistics);
+        let (numbers, gradient) = (gathered.numbers.take(), gathered.gradients.pop());
+        let (numbers, gradient) = numbers.zip(gradient).expect("a level with a solver has one gradient for a step");
+        let told = self.program.read_numbers(k, numbers.clone())?;
+        let first = Evaluated { value: told.loss, gradient };
+        gathered.add(told);
+        let solved = self.program.solve(k, solver, &numbers, first)?;
+        let level = &self.program.levels[k];
+        let (name, step) = (level.name, level.steps + 1);
+        let moves = level.moves(&gathered.reads.level(k, level.trainable.len()));
+        let Solved { parameters, loss, gradient_norm, iterations, evaluations, converged } = solved;
+        let moved = Moved { parameters, states: Vec::new() };
+        let [finiteness] = Unread::read([Program::finiteness(&moved, &statistics)])?;
+        if !finiteness.iter().all(|number| number.is_finite()) {
+            self.program.check_moved(k, &moved, &statistics, gathered.norm, None)?;
+        }
+        let solver = solver.name();
+        self.emit(
+            host,
+            &Event::Solved { level: k, name, solver, step, iterations, evaluations, loss, gradient_norm, converged },
+        );
+        let level = &mut self.program.levels[k];
+        level.arrive(moved, LearningRates::one(1.0, moves.len()), &moves);
+        level.set_statistics(statistics);
+        Ok(self.taken(host, k, gathered, 1.0))
+    }
+}

@@ -1,0 +1,7 @@
+//! Levels whose best response a solver finds, against closed forms, scikit-learn and differences of whole solves.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
+mod closed_forms;
+mod mistakes;
+mod runs;
+mod scikit_learn;
