@@ -1,0 +1,79 @@
+//! Learns which sources of data to trust, while a model is trained on all of them.
+
+mod data;
+
+use betty_runtime::watch::{Console, CsvFile, KeepBest};
+use betty_runtime::{Engine, Goal, ProgramConfig, Stream, StreamPosition, Validation, multilevel};
+use burn::module::{Module, Param};
+use burn::nn::{Linear, LinearConfig};
+use burn::tensor::activation::sigmoid;
+use burn::tensor::{Device, Tensor};
+
+use crate::data::Examples;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// How far each source is trusted, as the logarithm of odds.
+#[derive(Module, Debug)]
+struct Trust {
+    logits: Param<Tensor<1>>,
+}
+
+multilevel! {
+    /// Learns which sources to trust.
+    struct Reweighting;
+
+    /// Moves the trust so that a model trained under it does well on held-out data.
+    level trust: Trust { lower: [model], batch: Examples, loss: held_out, optimizer: adam(lr = 0.1) }
+
+    /// Fits all sources under the current trust.
+    level model: Linear {
+        upper: [trust], batch: Examples, loss: weighted, optimizer: sgd(lr = 0.2), unroll: 5,
+        hypergradient: cg(iterations = 10, damping = 1e-3),
+    }
+}
+
+fn weighted(model: &Linear, trust: &Trust, batch: Examples) -> Tensor<1> {
+    let weights = sigmoid(trust.logits.val().select(0, batch.sources)).unsqueeze_dim::<2>(1);
+    (weights * (model.forward(batch.inputs) - batch.targets).square()).mean()
+}
+
+fn held_out(_trust: &Trust, model: &Linear, batch: Examples) -> Tensor<1> {
+    (model.forward(batch.inputs) - batch.targets).square().mean()
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let device = Device::flex();
+    device.seed(0);
+    let problem = Reweighting {
+        trust: Trust { logits: Param::from_tensor(Tensor::zeros([data::SOURCES], &device)) },
+        model: LinearConfig::new(data::INPUTS, 1).init(&device),
+    };
+    let data = ReweightingData {
+        trust: data::batch(1000..1040, 0.0, &device).into(),
+        model: Stream::loader(data::loader(0..240, 80, &device)),
+    };
+    // Numbers of the program may be overridden by JSON, the first argument.
+    let overrides = std::env::args().nth(1).unwrap_or("{}".into());
+    let config = ReweightingConfig::from_json(&overrides)?;
+
+    let test = data::batch(2000..2100, 0.0, &device);
+    let error = move |now: &Reweighting| Ok(held_out(&now.trust, &now.model, test.clone()).into_scalar::<f64>());
+    std::fs::create_dir_all("out")?;
+    let mut engine = Engine::new(problem, data, config)?
+        .validate(Validation::every(20, Goal::Min, error))
+        .attach(Console::every(20))
+        .attach(CsvFile::new("out/run.csv"))
+        .attach(KeepBest::in_file("out/best.safetensors"))
+        .save_every(100, "out/run.safetensors");
+    engine.resume_if_present("out/run.safetensors", StreamPosition::Start)?;
+    engine.run_until(200)?;
+    println!("{}", engine.verify_hypergradient("trust")?);
+
+    let trained = engine.into_problem();
+    let trust: Vec<f32> = sigmoid(trained.trust.logits.val()).into_data().try_to_vec()?;
+    println!("trust in each source: {trust:.2?}; those with odd numbers were wrong");
+    trained.model.save_file("out/model.bpk")?;
+    Ok(())
+}
