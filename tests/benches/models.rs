@@ -81,6 +81,9 @@ fn model<M: Module + 'static, B: Batch>(
         b.iter(|| curvature.product(&mut point, &moving, &[MODEL]).expect("a product"));
     });
     group.finish();
+    if !is_compared(name) {
+        return;
+    }
 
     // Ratios of shortest times of turns taken one after the other, so that other load on the machine hits all alike.
     let mut shortest = [[f64::INFINITY; 4]; 2];
@@ -138,6 +141,15 @@ fn processor_time() -> f64 {
     };
     let threads = std::fs::read_dir("/proc/self/task").ok();
     threads.map_or(f64::NAN, |threads| threads.filter_map(time).sum::<f64>() / 1e9)
+}
+
+/// Whether the ratios of a model are asked for: not while one operation is profiled, and where there is a filter, by the part of
+/// it that names a model.
+fn is_compared(name: &str) -> bool {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let filter = arguments.iter().find(|argument| !argument.starts_with('-'));
+    let names_it = filter.is_none_or(|filter| filter.split('/').next().is_some_and(|model| name.contains(model)));
+    names_it && !arguments.iter().any(|argument| argument == "--profile-time")
 }
 
 /// How many turns the ratios are taken from.

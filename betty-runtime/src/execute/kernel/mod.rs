@@ -26,6 +26,7 @@ macro_rules! by_logic {
     }};
 }
 
+mod convolution;
 mod elementwise;
 mod indexing;
 mod ordering;
@@ -44,7 +45,7 @@ use super::random;
 use crate::graph::{Comparison, Node, Op, Range, Scalar, label, type_and_shape};
 use elementwise::{binary, cast, compare, compare_scalar, unary, with_scalar};
 use types::BOOL;
-use window::{avg_pool, avg_pool_adjoint, by_rank, conv1d_weight, max_pool_indices, options};
+use window::{avg_pool, avg_pool_adjoint, by_rank, max_pool_indices};
 
 /// What an instruction executes.
 #[derive(Debug)]
@@ -182,34 +183,10 @@ impl Run<'_> {
                 by_number!(x, float_matmul, int_matmul, y)
             }
             Op::InType(..) => unreachable!("planning turned it into casts around a product"),
-            Op::Conv(o) => {
-                let (x, w) = (next(), next());
-                by_rank!(
-                    o.stride.len(),
-                    B::conv1d(x, w, None, options(o)),
-                    B::conv2d(x, w, None, options(o)),
-                    B::conv3d(x, w, None, options(o))
-                )
-            }
-            Op::ConvInput(o, _) => {
-                let (w, c) = (next(), next());
-                let x = self.stand_in(shape, dtype);
-                by_rank!(
-                    o.stride.len(),
-                    B::conv1d_x_backward(x, w, c, options(o)),
-                    B::conv2d_x_backward(x, w, c, options(o)),
-                    B::conv3d_x_backward(x, w, c, options(o))
-                )
-            }
+            Op::Conv(o) => convolution::forward(next(), next(), o, shape),
+            Op::ConvInput(o, _) => convolution::input_adjoint(next(), next(), o, shape, || self.stand_in(shape, dtype)),
             Op::ConvWeight(o, _) => {
-                let (x, c) = (next(), next());
-                let w = self.stand_in(shape, dtype);
-                by_rank!(
-                    o.stride.len(),
-                    conv1d_weight(x, w, c, o),
-                    B::conv2d_weight_backward(x, w, c, options(o)),
-                    B::conv3d_weight_backward(x, w, c, options(o))
-                )
+                convolution::weight_adjoint(next(), next(), o, shape, || self.stand_in(shape, dtype))
             }
             Op::AvgPool(w) => avg_pool(next(), w),
             Op::AvgPoolAdjoint(w, _) => avg_pool_adjoint(self.stand_in(shape, dtype), next(), w),

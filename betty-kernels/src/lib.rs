@@ -1,0 +1,18 @@
+//! Loops over numbers in host memory: what betty computes itself on the CPU instead of asking Burn for it.
+//!
+//! Nothing here knows of tensors. The crate is apart from betty's runtime so that it is compiled with optimisations also where
+//! the runtime is not, as in tests.
+//!
+//! The order of every sum is fixed by sizes alone: results are the same bits for any number of threads.
+
+mod contraction;
+mod convolution;
+mod number;
+mod tile;
+mod vectorized;
+
+pub use convolution::Convolution;
+pub use number::Number;
+
+#[cfg(test)]
+mod tests;
