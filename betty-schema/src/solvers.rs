@@ -38,6 +38,13 @@ pub static SOLVERS: Family = Family {
             Opt::new("tolerance", NonNegative, "1e-10", "stops a part once ‖v − Jᵀm‖ ≤ tolerance·‖v‖")
                 .seen(Seen::Nothing),
             Opt::new(
+                "warm_start",
+                Flag,
+                "false",
+                "starts from the solution of the step before; with `iterations = 1` a single loop: each step improves the \
+                 solution once",
+            ),
+            Opt::new(
                 "prepare",
                 Flag,
                 "true",

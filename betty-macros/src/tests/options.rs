@@ -275,8 +275,8 @@ fn one_loop_that_cannot_solve_what_is_below() {
         &program("", "cg", "hypergradient: cg, solve: >>>joint<<<"),
     );
     check_err(
-        "`joint` has no option `iteration` (did you mean `iterations`?); it takes `iterations`, `restart`, `tolerance` \
-         and `prepare`",
+        "`joint` has no option `iteration` (did you mean `iterations`?); it takes `iterations`, `restart`, `tolerance`, \
+         `warm_start` and `prepare`",
         &program("solve: joint(>>>iteration<<< = 5),", "cg", "hypergradient: cg"),
     );
     check_err(

@@ -12,7 +12,7 @@ use super::operator::{CurvatureOperator, Which};
 use super::second::{Nothing, Second};
 use super::state::State;
 use super::vector::ParameterVector;
-use crate::trace::{AnyBatch, Batch, LossValue, Measured, Tracer, plain_data};
+use crate::trace::{AnyBatch, Batch, LossValue, Measured, Tracer, output, plain_data};
 
 /// Calls a loss on what a tracer stands in for its arguments.
 pub(super) type Call<'f, M, N> = Box<dyn Fn(&M, &N, &mut Tracer<'_>) -> Measured + 'f>;
@@ -100,7 +100,7 @@ impl<'f, M: Module + 'static, B: Batch> Derivatives<'f, M, B> {
         module: &M,
         batch: &B,
     ) -> Result<Self, DerivativesError> {
-        let loss = move |module: &M, batch: B| crate::output(model(module, batch)).square().sum().mul_scalar(0.5);
+        let loss = move |module: &M, batch: B| output(model(module, batch)).square().sum().mul_scalar(0.5);
         Self::of(loss, module, batch)
     }
 }

@@ -6,8 +6,10 @@ use burn::tensor::{Bytes, TensorData};
 
 use super::archive::{Archive, stored_type};
 use super::state::LevelState;
+use crate::derivatives::Variable;
 use crate::error::CheckpointError;
 use crate::execute::{Value, Vector};
+use crate::hypergradient::Blocks;
 use crate::program::Level;
 
 /// What a level takes over from a checkpoint; made whole before anything of the level is replaced.
@@ -60,7 +62,8 @@ impl Level {
             states: self.states_each(),
             scheduler: self.scheduler.is_some(),
             initial: !self.initial.is_empty(),
-            solutions: self.solutions.keys().copied().collect(),
+            solutions: of_levels(&self.solutions),
+            multipliers: of_multipliers(&self.solutions),
         })
     }
 
@@ -131,30 +134,50 @@ impl Level {
         Ok(Value::from_data(data, &like.device()))
     }
 
-    /// Adds the solution of the system of `stop`, which the next one starts from.
+    /// Adds what the system below was solved to for one variable, which the next solve starts from.
     pub(crate) fn save_solution(
         &self,
-        stop: &Level,
-        solution: &Vector,
+        of: Variable,
+        levels: &[Level],
         archive: &mut Archive,
     ) -> Result<(), CheckpointError> {
-        for (index, value) in solution.0.iter().enumerate() {
-            let tensor = self.solution_name(stop, index);
+        for (part, value) in self.solutions.get(of).into_iter().flat_map(|solution| solution.0.iter().enumerate()) {
+            let tensor = self.solution_name(of, levels, part);
             let data = value.to_data().map_err(|reason| CheckpointError::Device { tensor: tensor.clone(), reason })?;
             archive.insert(tensor, data)?;
         }
         Ok(())
     }
 
-    /// Takes the solution of the system of `stop` out of the archive.
-    pub(crate) fn restored_solution(&self, stop: &Level, archive: &mut Archive) -> Result<Vector, CheckpointError> {
-        let parameters = stop.trainable.iter().map(|&index| &stop.leaves[index]).enumerate();
-        let values = parameters.map(|(index, like)| self.take(archive, self.solution_name(stop, index), like));
-        Ok(Vector(values.collect::<Result<_, _>>()?))
+    /// Takes what the systems below were solved to out of the archive.
+    pub(crate) fn restored_solutions(
+        &self,
+        state: &LevelState,
+        levels: &[Level],
+        archive: &mut Archive,
+    ) -> Result<Blocks, CheckpointError> {
+        let mut solutions = Blocks::default();
+        for &stop in &state.solutions {
+            let of = Variable::Level(stop);
+            let parameters = levels[stop].trainable.iter().map(|&index| &levels[stop].leaves[index]).enumerate();
+            let values = parameters.map(|(part, like)| self.take(archive, self.solution_name(of, levels, part), like));
+            solutions.set(of, Vector(values.collect::<Result<_, _>>()?));
+        }
+        for &(of, index) in &state.multipliers {
+            // What they look like is known with the losses; one that does not fit is no start.
+            let of = Variable::Multiplier { of, index };
+            let taken = (0..).map_while(|part| archive.tensors.remove(&self.solution_name(of, levels, part)));
+            solutions.set(of, Vector(taken.map(|data| Value::from_data(data, &self.device())).collect()));
+        }
+        Ok(solutions)
     }
 
-    fn solution_name(&self, stop: &Level, index: usize) -> String {
-        format!("solution:{}:{}:{index}", self.name, stop.name)
+    fn solution_name(&self, of: Variable, levels: &[Level], part: usize) -> String {
+        let stop = levels[of.owner()].name;
+        match of {
+            Variable::Multiplier { index, .. } => format!("solution:{}:{stop}:multiplier:{index}:{part}", self.name),
+            Variable::Level(_) | Variable::Begun(_) => format!("solution:{}:{stop}:{part}", self.name),
+        }
     }
 
     fn restored_scheduler(
@@ -229,4 +252,16 @@ fn initial_name(leaf: &str) -> String {
 
 fn state_name(leaf: &str, state: usize) -> String {
     format!("optimizer:{leaf}:{state}")
+}
+
+/// The levels among these variables.
+fn of_levels(solutions: &Blocks) -> Vec<usize> {
+    let level = |of| if let Variable::Level(level) = of { Some(level) } else { None };
+    solutions.variables().filter_map(level).collect()
+}
+
+/// The multipliers among these variables: whose they are, and of which condition.
+fn of_multipliers(solutions: &Blocks) -> Vec<(usize, usize)> {
+    let multiplier = |of| if let Variable::Multiplier { of, index } = of { Some((of, index)) } else { None };
+    solutions.variables().filter_map(multiplier).collect()
 }

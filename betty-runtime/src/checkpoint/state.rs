@@ -40,9 +40,12 @@ pub(crate) struct LevelState {
     pub(crate) scheduler: bool,
     /// Whether it starts again at its first parameters, which are saved for that.
     pub(crate) initial: bool,
-    /// The levels below whose systems start from the last solution.
+    /// The levels below whose systems start from the last solution, …
     #[serde(default)]
     pub(crate) solutions: Vec<usize>,
+    /// … and whose multipliers do, of which condition each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) multipliers: Vec<(usize, usize)>,
 }
 
 /// What validation has seen.
@@ -94,7 +97,8 @@ impl RunState {
                 return Err(CheckpointError::Impossible { what, found: seen });
             }
         }
-        match level.solutions.iter().find(|stop| **stop >= self.levels.len()) {
+        let mut solved = level.solutions.iter().chain(level.multipliers.iter().map(|(of, _)| of));
+        match solved.find(|stop| **stop >= self.levels.len()) {
             Some(&stop) => {
                 let what = format!("a level whose system level `{}` has solved", level.name);
                 Err(CheckpointError::Impossible { what, found: stop as u64 })
@@ -145,6 +149,7 @@ mod tests {
             scheduler: false,
             initial: false,
             solutions: lower.iter().map(|_| 1).collect(),
+            multipliers: Vec::new(),
         };
         let validation = ValidationState { best: Some((4, f64::INFINITY.to_bits())), without_improvement: 0 };
         let levels = vec![level("weights", &["model"], 4), level("model", &[], 12)];

@@ -1,7 +1,5 @@
 //! Saving a run and going on with it later, bit for bit.
 
-use std::collections::BTreeMap;
-
 use super::data::seed_of;
 use super::event::Event;
 use super::facts::Facts;
@@ -93,8 +91,8 @@ impl Run {
             let (seen, turns) = (self.turns.seen[k].clone(), self.turns.taken[k]);
             let of_run = OfRun { lower, seen, turns, batches: self.data.taken[k] };
             states.push(level.save_into(&mut archive, of_run)?);
-            for (&stop, solution) in &level.solutions {
-                level.save_solution(&levels[stop], solution, &mut archive)?;
+            for variable in level.solutions.variables() {
+                level.save_solution(variable, levels, &mut archive)?;
             }
         }
         let state = RunState {
@@ -127,13 +125,8 @@ impl Run {
         let mut solutions = Vec::with_capacity(self.program.levels.len());
         for (level, state) in self.program.levels.iter().zip(&state.levels) {
             restored.push(level.restored(state, &mut archive).map_err(refused)?);
-            let mut of_level = BTreeMap::new();
-            for (&stop, below) in
-                state.solutions.iter().filter_map(|stop| Some((stop, self.program.levels.get(*stop)?)))
-            {
-                of_level.insert(stop, level.restored_solution(below, &mut archive).map_err(refused)?);
-            }
-            solutions.push(of_level);
+            let of_level = level.restored_solutions(state, &self.program.levels, &mut archive);
+            solutions.push(of_level.map_err(refused)?);
         }
         if let Some((tensor, _)) = archive.tensors.pop_first() {
             return Err(refused(CheckpointError::Unused { tensor }));

@@ -2,17 +2,15 @@
 //!
 //! Such a turn undoes steps and takes them again, so that a part of it is no place to go on from.
 
-use std::collections::BTreeMap;
-
 use super::data::Mark;
 use super::run::Run;
 use crate::error::EngineError;
-use crate::execute::Vector;
+use crate::hypergradient::Blocks;
 use crate::program::{Clock, Snapshot, Turns};
 
 /// Everything that a turn changes.
 pub(super) struct Savepoint {
-    levels: Vec<(Snapshot, BTreeMap<usize, Vector>)>,
+    levels: Vec<(Snapshot, Blocks)>,
     turns: Turns,
     looks_ahead: Vec<bool>,
     clock: Clock,

@@ -47,6 +47,12 @@ impl Vector {
         Vector(self.0.iter().map(lane).collect())
     }
 
+    /// Whether both are made of tensors of the same shapes and types.
+    pub fn looks_like(&self, other: &Vector) -> bool {
+        let looks = |value: &Value| (value.shape(), value.dtype());
+        self.0.len() == other.0.len() && self.0.iter().zip(&other.0).all(|(one, other)| looks(one) == looks(other))
+    }
+
     /// Whether there is no element.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -58,6 +58,13 @@ impl Blocks {
         self
     }
 
+    /// With these blocks in the place of those there were.
+    #[must_use]
+    pub fn with(mut self, others: Blocks) -> Self {
+        self.0.extend(others.0);
+        self
+    }
+
     /// The blocks of these variables, under other names; the rest is left out.
     #[must_use]
     pub fn renamed(&self, names: impl IntoIterator<Item = (Variable, Variable)>) -> Self {

@@ -55,6 +55,8 @@ impl Response {
                 Some(_) if !joint.prepared => (iterations, 2.0 * iterations as f64 + 2.0),
                 _ => (iterations + iterations.div_ceil(restart), (iterations * (restart.min(iterations) + 2)) as f64),
             };
+            // What the last solution leaves is one product.
+            let products = products + usize::from(joint.warm_start);
             let mut sent = Tally::default();
             for &level in &levels {
                 self.count(level, None, &behind, &mut sent)?;

@@ -47,7 +47,7 @@ impl Response {
     ) -> Result<Vector, HypergradientError> {
         let method = Rc::clone(&self.stops[&level].method);
         let keeps = solve == Solve::Outermost && method.keeps_solution();
-        let guess = if keeps { self.solutions.remove(&level) } else { None };
+        let guess = if keeps { self.last_solution(Variable::Level(level)) } else { None };
         let own: Vec<usize> = lower.iter().copied().filter(|stop| self.stops[&level].below.contains(stop)).collect();
         let solved = if method.needs_symmetry() && self.is_coupled(level, &own, lower, direction, b)? {
             self.coupled_pivot(level, &own, lower, direction, b, &*method)
@@ -57,7 +57,7 @@ impl Response {
         match solved {
             Ok(solved) => {
                 if keeps {
-                    self.solutions.insert(level, solved.x.clone());
+                    self.solutions.set(Variable::Level(level), solved.x.clone());
                 }
                 self.report(level).residual = solved.residual;
                 Ok(solved.x)

@@ -62,6 +62,8 @@ pub struct Joint {
     pub restart: usize,
     /// Relative residual that is small enough.
     pub tolerance: f64,
+    /// Whether to start from the solution of the step before.
+    pub warm_start: bool,
     /// Whether each iteration is prepared by the methods of the levels: see `preparation.rs`.
     pub prepared: bool,
     /// Whether all levels are differentiated with the same parameters, so that one Lagrangian holds the conditions of others.
@@ -88,20 +90,23 @@ impl Response {
         }
         let layout = self.layout(levels);
         let b = layout.join(&right);
+        let guess = if joint.warm_start { self.last_solutions(&layout) } else { None };
         let Joint { iterations, restart, tolerance, .. } = joint;
         let uppermost = self.uppermost(levels).filter(|_| joint.at_one_point);
         let options = GmresOptions { iterations, restart, tolerance, damping: 0.0 };
         let (solved, products) = match uppermost {
             Some(level) if !joint.prepared => {
                 let options = MinresOptions { iterations, tolerance, damping: 0.0 };
+                let guess = guess.map(|guess| layout.join(&self.paired(level, guess)));
                 let mut system = Repaired { response: self, level, layout, products: 0 };
-                let solved = minres(&mut system, &b, None, &options);
+                let solved = minres(&mut system, &b, guess, &options);
                 let Repaired { response, layout, products, .. } = system;
                 let unpaired = |z: &Vector| response.unpaired(level, layout.split(z));
                 (solved.map(|solution| (unpaired(&solution.x), solution.outcome)), products)
             }
             _ => {
                 let direction = Direction::Adjoint;
+                let guess = guess.map(|guess| layout.join(&guess));
                 let mut system = Whole { response: self, uppermost, layout, direction, products: 0 };
                 let prepare = |system: &mut Whole<'_>, v: &Vector| {
                     let right = system.layout.split(v);
@@ -109,8 +114,8 @@ impl Response {
                     Ok(system.layout.join(&x))
                 };
                 let solved = match joint.prepared {
-                    true => flexible_gmres(&mut system, prepare, &b, None, &options),
-                    false => gmres(&mut system, &b, None, &options),
+                    true => flexible_gmres(&mut system, prepare, &b, guess, &options),
+                    false => gmres(&mut system, &b, guess, &options),
                 };
                 (solved.map(|solution| (system.layout.split(&solution.x), solution.outcome)), system.products)
             }
@@ -122,12 +127,22 @@ impl Response {
             report.residual = residual.or(report.residual);
         }
         match solved {
-            Ok((x, _)) => Ok(x),
+            Ok((x, _)) => {
+                if joint.warm_start {
+                    self.solutions = std::mem::take(&mut self.solutions).with(x.clone());
+                }
+                Ok(x)
+            }
             Err(error) => {
                 self.failed = self.failed.or(levels.last().copied());
                 Err(HypergradientError::from(error).innermost())
             }
         }
+    }
+
+    /// What the last solve found for these variables, if all of it was kept and still fits.
+    fn last_solutions(&mut self, layout: &Layout) -> Option<Blocks> {
+        layout.variables().map(|variable| Some((variable, self.last_solution(variable)?))).collect()
     }
 
     /// The Jacobian of the conditions of these levels, damped, or its transpose: on vectors of one block for each

@@ -77,7 +77,7 @@ pub struct Response {
     pub(super) reports: BTreeMap<usize, SolveReport>,
     pub(super) failed: Option<usize>,
     /// What the outermost solves start from, and then what they came to.
-    pub(super) solutions: BTreeMap<usize, Vector>,
+    pub(super) solutions: Blocks,
 }
 
 impl Response {
@@ -105,13 +105,13 @@ impl Response {
         self.failed
     }
 
-    /// Gives the methods that want it a solution to start from, level by level.
-    pub fn start_from(&mut self, solutions: BTreeMap<usize, Vector>) {
+    /// Gives the methods that want it a solution to start from, variable by variable.
+    pub fn start_from(&mut self, solutions: Blocks) {
         self.solutions = solutions;
     }
 
-    /// The blocks of the levels whose methods want to start from them at the next step.
-    pub fn take_solutions(&mut self) -> BTreeMap<usize, Vector> {
+    /// The blocks that methods want to start from at the next step.
+    pub fn take_solutions(&mut self) -> Blocks {
         std::mem::take(&mut self.solutions)
     }
 
@@ -130,6 +130,12 @@ impl Response {
             Variable::Level(_) | Variable::Begun(_) => variable,
         };
         stop.curvature.borrow().zeros(like)
+    }
+
+    /// What the last solve found for a variable, if it was kept and still fits.
+    pub(super) fn last_solution(&mut self, variable: Variable) -> Option<Vector> {
+        let found = self.solutions.take(variable)?;
+        found.looks_like(&self.zeros(variable)).then_some(found)
     }
 
     pub(super) fn report(&mut self, level: usize) -> &mut SolveReport {

@@ -5,13 +5,13 @@ use std::rc::Rc;
 
 use super::Level;
 use crate::derivatives::{Input, Variable};
-use crate::execute::{Value, Vector};
+use crate::execute::Value;
 use crate::graph::Node;
 use crate::hypergradient::{Blocks, Response};
 use crate::steps::{Basis, Condition, Reads, UpperLoss};
 
-/// For each level: solutions of the systems of its stops.
-pub(crate) type Solutions = BTreeMap<usize, BTreeMap<usize, Vector>>;
+/// For each level: solutions of the systems below it.
+pub(crate) type Solutions = BTreeMap<usize, Blocks>;
 
 /// What has been gathered for one hypergradient.
 #[derive(Default)]
@@ -29,7 +29,7 @@ pub(super) struct Context {
     /// What the losses depend on that it goes through.
     pub(super) reads: Reads,
     pub(super) response: Response,
-    /// What systems below were solved to, level by level and stop by stop, for methods that start from there.
+    /// What systems below were solved to, level by level, for methods that start from there.
     pub(super) solutions: Solutions,
 }
 

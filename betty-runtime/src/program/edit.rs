@@ -2,6 +2,7 @@
 
 use super::{Level, Program, learned, start};
 use crate::config::LevelConfig;
+use crate::derivatives::Variable;
 use crate::error::EngineError;
 use crate::execute::{ReadError, Value};
 use crate::trace::LevelModule;
@@ -32,9 +33,8 @@ impl Program {
             return Ok(false);
         }
         for (index, old) in self.levels.iter().enumerate() {
-            let fits = |stop: usize| old.solutions.get(&stop).filter(|_| self.levels[stop].looks_like(&levels[stop]));
-            let kept = old.solutions.keys().filter_map(|&stop| Some((stop, fits(stop)?.clone()))).collect();
-            levels[index].solutions = kept;
+            let fits = |of: Variable| self.levels[of.owner()].looks_like(&levels[of.owner()]);
+            levels[index].solutions = old.solutions.only(fits);
         }
         self.levels = levels;
         Ok(true)

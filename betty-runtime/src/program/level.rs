@@ -1,6 +1,5 @@
 //! The state of one level: its tensors and its optimizer's.
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
@@ -13,7 +12,7 @@ use crate::config::{CurvatureOf, Hyperparameter, LevelConfig, OptimizerConfig, S
 use crate::error::EngineError;
 use crate::execute::{ReadError, Value, Vector};
 use crate::graph::accumulator;
-use crate::hypergradient::NextStep;
+use crate::hypergradient::{Blocks, NextStep};
 use crate::optimizer::Optimizer;
 use crate::panic::caught;
 use crate::steps::{Before, ComingStep, LearnedNumbers, LearningRates, Moves, Record, Restart, Update};
@@ -55,7 +54,7 @@ pub(crate) struct Level {
     /// When the last step was taken, if one was since the engine was made.
     pub(crate) stepped: Option<u64>,
     /// Solutions of the systems below this level, for methods that start from them.
-    pub(crate) solutions: BTreeMap<usize, Vector>,
+    pub(crate) solutions: Blocks,
     /// What is kept of the last steps, if hypergradients go through them.
     pub(crate) trajectory: Option<Record>,
     /// Batch and seed of the last step.
@@ -132,7 +131,7 @@ impl Level {
             taken: 0,
             steps: 0,
             stepped: None,
-            solutions: BTreeMap::new(),
+            solutions: Blocks::default(),
             trajectory,
             last: None,
         })

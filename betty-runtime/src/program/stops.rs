@@ -58,8 +58,8 @@ impl Program {
     /// How the systems below level `k` are solved, if by one loop each.
     pub(super) fn joint(&self, k: usize) -> Option<Joint> {
         let SolverConfig::Joint(config) = self.levels[k].config.solve?;
-        let JointConfig { iterations, restart, tolerance, prepare: prepared } = config;
-        Some(Joint { iterations, restart, tolerance, prepared, at_one_point: true })
+        let JointConfig { iterations, restart, tolerance, warm_start, prepare: prepared } = config;
+        Some(Joint { iterations, restart, tolerance, warm_start, prepared, at_one_point: true })
     }
 
     /// The stops that answer where level `k` is differentiated.

@@ -198,6 +198,18 @@ fn partial(chain: Measure, levels: usize, iterations: usize) -> Taken {
     chain(&configure, true)
 }
 
+/// One iteration from the last solution, prepared by a few of each level: what each step of a single loop takes.
+fn single_loop(chain: Measure) -> Taken {
+    let options = json!({ "name": "joint", "iterations": 1, "tolerance": 0.0, "warm_start": true });
+    let configure = |number: usize, level: &mut LevelConfig| {
+        cg(level, 2, 0.0);
+        if number == 0 {
+            level.solve = Some(serde_json::from_value(options.clone()).unwrap());
+        }
+    };
+    chain(&configure, false)
+}
+
 /// The fewest iterations for which the error is small enough, to a tenth.
 fn fewest(small: f64, error: impl Fn(usize) -> f64) -> usize {
     let mut high = 2;
@@ -240,6 +252,7 @@ fn table() {
     for (&chain, levels) in CHAINS.iter().zip(2..) {
         println!("{levels} | nested | {iterations} | {}", nested(chain, iterations, levels == 2));
         println!("{levels} | partial | {iterations} | {}", partial(chain, levels, iterations));
+        println!("{levels} | single loop | 1 | {}", single_loop(chain));
         for inner in [20, iterations] {
             if levels <= 6 {
                 let at =

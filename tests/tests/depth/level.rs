@@ -16,6 +16,13 @@ impl Vector {
     }
 }
 
+impl Vector {
+    /// The numbers.
+    pub(crate) fn values(&self) -> Vec<f64> {
+        self.x.val().into_data().try_to_vec().unwrap()
+    }
+}
+
 pub(crate) fn matrix(rows: &[Vec<f64>]) -> Tensor<2> {
     let columns = rows.first().map_or(0, Vec::len);
     Tensor::from_data(TensorData::new(rows.concat(), [rows.len(), columns]), (&Device::flex(), DType::F64))

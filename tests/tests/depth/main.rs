@@ -13,6 +13,7 @@ mod reference;
 mod rounds;
 mod run;
 mod selection;
+mod single_loop;
 mod smooth;
 mod twice;
 mod unrolled;

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::level::{Vector, assert_close, matrix, vector};
 use crate::reference::Quadratics;
+use crate::single_loop::single_loop;
 
 /// `Q` and `q` over the parameters that a loss reads, in the order of its arguments.
 type Form = (Tensor<2>, Tensor<1>);
@@ -116,6 +117,20 @@ macro_rules! program {
                     assert_close(&found, &expected[s], $tolerance);
                 }
             }
+            if sizes.len() > 4 {
+                return;
+            }
+            // One iteration for every system at each step comes to the solution of the whole program.
+            let problem = $program { $($level: Vector::new(&z[form.part(level(stringify!($level)))]),)* };
+            let data = $data { $($level: stream(level(stringify!($level))),)* };
+            let config = single_loop::<$program>(true);
+            let mut engine = Engine::new(problem, data, config).unwrap();
+            engine.run(60).unwrap();
+            let problem = engine.problem();
+            let z: Vec<f64> = [$(&problem.$level,)*].iter().flat_map(|level| level.values()).collect();
+            let left = form.total_gradients(&$program::SCHEDULE, &[], &z).concat();
+            let largest = left.iter().fold(0.0, |largest: f64, of| largest.max(of.abs()));
+            assert!(largest < 1e-7, "{largest:e}");
         }
     };
 }

@@ -64,7 +64,7 @@ fn top(_nu: &Vector, lambda: &Vector, x: &Vector, y: &Vector, _: Nothing) -> Ten
 }
 
 multilevel! {
-    struct Chain3;
+    pub(crate) struct Chain3;
     level lambda: Vector { lower: [x, y], batch: Nothing, loss: high, optimizer: sgd(lr = 0.1) }
     level x: Vector {
         upper: [lambda], lower: [y], batch: Nothing, loss: middle, optimizer: sgd(lr = 0.1), hypergradient: dense,
@@ -73,7 +73,7 @@ multilevel! {
 }
 
 multilevel! {
-    struct Chain4;
+    pub(crate) struct Chain4;
     level nu: Vector { lower: [lambda, x, y], batch: Nothing, loss: top, optimizer: sgd(lr = 0.1) }
     level lambda: Vector {
         upper: [nu], lower: [x, y], batch: Nothing, loss: driven_high, optimizer: sgd(lr = 0.1), hypergradient: dense,
@@ -138,7 +138,7 @@ fn high_objective(lambda: &[f64]) -> f64 {
     0.5 * square(&gap) + answer(&x).iter().map(|y| (-y).exp()).sum::<f64>() + 0.75 * square(lambda)
 }
 
-fn high_gradient(lambda: &[f64]) -> Vec<f64> {
+pub(crate) fn high_gradient(lambda: &[f64]) -> Vec<f64> {
     (0..2).map(|k| difference(|by| high_objective(&moved(lambda, k, by)), 2e-3)).collect()
 }
 
@@ -157,7 +157,7 @@ fn top_objective(nu: f64) -> f64 {
     (lambda[1] - 1.0).powi(2) + x.iter().map(|x| x * x).sum::<f64>() + 0.1 * answer(&x).iter().sum::<f64>()
 }
 
-fn methods(config: &mut impl ProgramConfig, json: &str) {
+pub(crate) fn methods(config: &mut impl ProgramConfig, json: &str) {
     for level in config.levels_mut() {
         if level.hypergradient.is_some() {
             level.hypergradient = Some(serde_json::from_str::<HypergradientConfig>(json).unwrap());
@@ -167,7 +167,7 @@ fn methods(config: &mut impl ProgramConfig, json: &str) {
 
 const EXACT: [&str; 2] = [r#"{"method": "dense"}"#, r#"{"method": "cg", "iterations": 8, "tolerance": 1e-14}"#];
 
-fn nothing() -> Stream<Nothing> {
+pub(crate) fn nothing() -> Stream<Nothing> {
     Stream::constant(vector(&[0.0]))
 }
 
