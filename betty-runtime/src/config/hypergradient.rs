@@ -7,7 +7,7 @@
 use std::str::FromStr;
 
 use betty_macros::configs;
-use betty_schema::{Given, METHODS, Row};
+use betty_schema::{Given, METHODS, Row, Way};
 use serde::{Deserialize, Serialize};
 
 use super::error::ConfigError;
@@ -36,6 +36,11 @@ impl HypergradientConfig {
     #[must_use]
     pub fn goes_through_steps(&self) -> bool {
         self.row().is_some_and(|row| row.way.goes_through_steps())
+    }
+
+    /// Whether the method solves the linear system of the best response, as exactly as it is allowed to.
+    pub(crate) fn solves_the_system(&self) -> bool {
+        self.row().is_some_and(|row| row.way == Way::System)
     }
 
     /// What the tables say about the method.

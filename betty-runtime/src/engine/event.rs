@@ -134,6 +134,21 @@ pub enum Event<'a> {
         /// Name of the level that it lists.
         other: &'a str,
     },
+    /// A hypergradient takes more kernels than [`Engine::costly_above`](crate::Engine::costly_above) says, because systems are
+    /// solved within systems. Told once for each level, before its first step.
+    Costly {
+        /// Number of the level.
+        level: usize,
+        /// Its name.
+        name: &'a str,
+        /// Kernels of one hypergradient, at most.
+        kernels: f64,
+        /// The same with `solve: joint` at the level, with its default numbers; none where a level below has a method that
+        /// `joint` cannot take.
+        joint: Option<f64>,
+        /// About the same with `curvature: partial` at the levels in the middle, which is an approximation.
+        partial: f64,
+    },
     /// A level's loss was recorded and planned once more, for another kind of batch: with tensors of other shapes, or other
     /// plain data. Told before the next step.
     Retraced {

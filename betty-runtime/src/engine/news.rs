@@ -29,5 +29,8 @@ pub(crate) fn tell(news: &News, names: &[&str], listener: impl FnOnce(&Event<'_>
         News::ZeroEdge { level, other } => {
             listener(&Event::ZeroEdge { level, name: names[level], other: names[other] })
         }
+        News::Costly { level, kernels, joint, partial } => {
+            listener(&Event::Costly { level, name: names[level], kernels, joint, partial });
+        }
     }
 }

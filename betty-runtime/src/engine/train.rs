@@ -98,6 +98,15 @@ impl<P: Multilevel> Engine<P> {
         self
     }
 
+    /// How many kernels of one hypergradient are a lot: above that, [`Event::Costly`](crate::Event::Costly) tells before the
+    /// level's first step what it takes and what would take less. 100,000 by default, about a second of small ones; with
+    /// infinity nothing is counted.
+    #[must_use]
+    pub fn costly_above(mut self, kernels: f64) -> Self {
+        self.run.program.losses.judged.above = kernels;
+        self
+    }
+
     /// Calls a validation function during the run, and stops early if asked to.
     #[must_use]
     pub fn validate(mut self, mut validation: Validation<P>) -> Self {

@@ -37,6 +37,24 @@ impl Event<'_> {
                 ),
                 &format!("let the loss of `{name}` depend on a trained part of `{other}`, or take it out of the list"),
             ),
+            Event::Costly { name, kernels, joint, partial, .. } => {
+                let joint = match joint.filter(|&joint| joint < kernels) {
+                    Some(joint) => format!("`solve: joint` at `{name}` is as exact and takes at most {joint:.1e}, "),
+                    None => String::new(),
+                };
+                warn(
+                    "costly",
+                    Some(name),
+                    format!(
+                        "one hypergradient of level `{name}` takes up to {kernels:.1e} kernels, because systems are solved \
+                         within systems"
+                    ),
+                    &format!(
+                        "{joint}`curvature: partial` at the levels in the middle is an approximation and takes about \
+                         {partial:.1e}; fewer `iterations` of the methods below take less as well"
+                    ),
+                )
+            }
             Event::Runaway { name, step, norm, ratio, advice, .. } => warn(
                 "runaway",
                 Some(name),

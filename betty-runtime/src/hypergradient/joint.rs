@@ -49,6 +49,7 @@
 
 use super::layout::Layout;
 use super::{Blocks, Direction, HypergradientError, ProductError, Response};
+use crate::config::JointConfig;
 use crate::derivatives::Variable;
 use crate::execute::Vector;
 use crate::linalg::{GmresOptions, LinearOperator, MinresOptions, flexible_gmres, gmres, minres};
@@ -68,6 +69,13 @@ pub struct Joint {
     pub prepared: bool,
     /// Whether all levels are differentiated with the same parameters, so that one Lagrangian holds the conditions of others.
     pub at_one_point: bool,
+}
+
+impl From<JointConfig> for Joint {
+    fn from(config: JointConfig) -> Self {
+        let JointConfig { iterations, restart, tolerance, warm_start, prepare: prepared } = config;
+        Joint { iterations, restart, tolerance, warm_start, prepared, at_one_point: true }
+    }
 }
 
 impl Response {

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use burn::tensor::Device;
 
 use super::edges::Edges;
+use super::judged::Judged;
 use super::keys::{CurvatureKey, TasksKey};
 use super::level::{Level, check_device};
 use super::news::News;
@@ -51,6 +52,8 @@ pub(crate) struct Losses {
     pub(super) compared: HashSet<(usize, u64)>,
     /// What of the program's edges the losses bear out.
     pub(crate) edges: Edges,
+    /// What a hypergradient takes that is a lot.
+    pub(crate) judged: Judged,
     /// What observers are not told yet.
     pub(crate) news: Vec<News>,
 }
@@ -71,6 +74,7 @@ impl Losses {
             ranks: None,
             compared: HashSet::new(),
             edges: Edges::new(levels),
+            judged: Judged::default(),
             news: Vec::new(),
         }
     }
@@ -89,6 +93,7 @@ impl Losses {
         self.curvatures.clear();
         self.tasks.clear();
         self.edges.clear();
+        self.judged.clear();
         self.unchecked.clear();
         self.compared.clear();
         self.recordings.fill_with(Recordings::default);
@@ -98,6 +103,7 @@ impl Losses {
     pub(super) fn set_as(&mut self, others: &Self) {
         (self.verify, self.bound) = (others.verify, others.bound);
         self.edges.later.clone_from(&others.edges.later);
+        self.judged.above = others.judged.above;
     }
 
     /// Losses without rounded products for the same program, none of which has been recorded yet. They are not compared with
@@ -109,7 +115,7 @@ impl Losses {
             ranks: self.ranks.clone(),
             ..Losses::new(self.caches.len(), self.device.clone())
         };
-        (fresh.edges, fresh.bound) = (self.edges.clone(), self.bound);
+        (fresh.edges, fresh.bound, fresh.judged) = (self.edges.clone(), self.bound, Judged::NEVER);
         fresh
     }
 

@@ -15,6 +15,7 @@ mod gradient;
 mod guard;
 mod indirect;
 mod joined;
+mod judged;
 mod keys;
 mod learned;
 mod led;

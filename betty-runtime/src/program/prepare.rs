@@ -34,7 +34,7 @@ impl Program {
                 Passing::Together | Passing::Steps(_) => {}
             }
         }
-        Ok(())
+        self.judge_cost(k, sample, passings)
     }
 
     /// Records the loss of level `k` on a batch, if it is not known on batches like it.

@@ -7,7 +7,7 @@ use super::direct::Derivative;
 use super::passings::{Passing, Passings};
 use super::sample::Sample;
 use super::{Level, Program};
-use crate::config::{JointConfig, SolverConfig};
+use crate::config::SolverConfig;
 use crate::derivatives::{Input, Variable};
 use crate::error::EngineError;
 use crate::execute::Vector;
@@ -58,8 +58,7 @@ impl Program {
     /// How the systems below level `k` are solved, if by one loop each.
     pub(super) fn joint(&self, k: usize) -> Option<Joint> {
         let SolverConfig::Joint(config) = self.levels[k].config.solve?;
-        let JointConfig { iterations, restart, tolerance, warm_start, prepare: prepared } = config;
-        Some(Joint { iterations, restart, tolerance, warm_start, prepared, at_one_point: true })
+        Some(config.into())
     }
 
     /// The stops that answer where level `k` is differentiated.

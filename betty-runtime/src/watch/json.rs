@@ -114,6 +114,9 @@ fn fields(event: &Event<'_>) -> Map<String, Value> {
             json!({"event": "unverified", "level": name, "tries": tries, "reason": reason})
         }
         Event::ZeroEdge { name, other, .. } => json!({"event": "zero_edge", "level": name, "other": other}),
+        Event::Costly { name, kernels, joint, partial, .. } => json!({
+            "event": "costly", "level": name, "kernels": kernels, "joint": joint, "partial": partial,
+        }),
         Event::Retraced { name, count, verified, advice, .. } => json!({
             "event": "retraced", "level": name, "count": count, "verified": verified, "advice": advice,
         }),

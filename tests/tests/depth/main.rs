@@ -4,6 +4,7 @@
 mod adjoint;
 mod chains;
 mod cost;
+mod costly;
 mod joint;
 mod level;
 mod partial;

@@ -27,7 +27,7 @@ impl Program {
         for &stop in &stops {
             let is_function = bases[&stop].steps().is_some();
             if self.levels[stop].trajectory.is_some() && !is_function {
-                passes.insert(stop, self.explain_response(stop, k, bases)?);
+                passes.insert(stop, self.explain_response(stop, k, bases, None)?);
                 continue;
             }
             let curvature = self.losses.prepare_curvature(&self.schedule, &self.levels, stop, bases)?;

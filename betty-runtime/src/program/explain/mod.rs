@@ -1,5 +1,6 @@
 //! What training will take, counted before it starts.
 
+mod costly;
 mod count;
 mod joint;
 mod report;
@@ -10,7 +11,7 @@ use std::rc::Rc;
 use super::Program;
 use super::sample::Seeded;
 use super::subject::LossFunctions;
-use crate::config::Start;
+use crate::config::{CurvatureOf, Start};
 use crate::derivatives::Variable;
 use crate::error::EngineError;
 use crate::execute::Cost;
@@ -89,7 +90,7 @@ impl Program {
             Some(joint) => self.explain_jointly(k, joint, bases)?,
             None => {
                 let stops = spec.sweep.iter().map(|stop| stop.level);
-                stops.map(|stop| self.explain_response(stop, k, bases)).collect::<Result<_, _>>()?
+                stops.map(|stop| self.explain_response(stop, k, bases, None)).collect::<Result<_, _>>()?
             }
         };
         for Pass { response, reads, peak } in passes {
@@ -128,8 +129,16 @@ impl Program {
         points.iter().enumerate().map(basis).collect()
     }
 
-    /// One pass through the best response of `stop` on the way to `k`.
-    fn explain_response(&mut self, stop: usize, k: usize, bases: &BTreeMap<usize, Basis>) -> Result<Pass, EngineError> {
+    /// One pass through the best response of `stop` on the way to `k`, differentiated as the level says unless something else
+    /// is said.
+    fn explain_response(
+        &mut self,
+        stop: usize,
+        k: usize,
+        bases: &BTreeMap<usize, Basis>,
+        curvature: Option<CurvatureOf>,
+    ) -> Result<Pass, EngineError> {
+        let of = curvature.unwrap_or(self.levels[stop].config.curvature);
         let spec = &self.schedule.levels[stop];
         let curvature = self.losses.prepare_curvature(&self.schedule, &self.levels, stop, bases)?;
         let graph = |source| EngineError::Graph { level: spec.name.into(), source };
@@ -165,10 +174,10 @@ impl Program {
         let budget = self.methods[stop].as_ref().and_then(|method| method.budget(size));
         let (mut below, mut once, mut reads, mut peak) = (Cost::default(), Cost::default(), 0.0, product.peak);
         // Levels that stand still answer to nothing.
-        let answering = if self.levels[stop].is_partial() { &[][..] } else { spec.sweep };
+        let answering = if of == CurvatureOf::Partial { &[][..] } else { spec.sweep };
         for level in answering {
             // The product of a nested stop solves what is below it twice.
-            let inner = self.explain_response(level.level, stop, bases)?;
+            let inner = self.explain_response(level.level, stop, bases, None)?;
             below += inner.response.cost * 2.0;
             // It is solved once more for what has arrived there, and once for the multipliers at the point.
             once += inner.response.cost * 2.0;
