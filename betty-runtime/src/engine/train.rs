@@ -19,6 +19,44 @@ use crate::program::Own;
 /// Trains a multilevel program.
 ///
 /// One *iteration* is one step of every uppermost level, with all the steps below it that the schedule asks for.
+///
+/// ```
+/// use betty_runtime::{Engine, Goal, Validation, multilevel};
+/// use burn::module::Param;
+/// use burn::tensor::{Device, Tensor};
+///
+/// type Point = Param<Tensor<1>>;
+///
+/// /// The answer of `x` to `y` is `y` itself …
+/// fn below(x: &Point, y: &Point, _batch: ()) -> Tensor<1> {
+///     (x.val() - y.val()).square().sum()
+/// }
+///
+/// /// … so that this has its minimum at 1.
+/// fn above(y: &Point, x: &Point, _batch: ()) -> Tensor<1> {
+///     (x.val() * y.val() - 1.0).square().sum()
+/// }
+///
+/// multilevel! {
+///     struct Pair;
+///
+///     level y: Point { lower: [x], batch: (), loss: above, optimizer: sgd(lr = 0.1) }
+///     level x: Point { upper: [y], batch: (), loss: below, optimizer: sgd(lr = 0.1), unroll: 10, hypergradient: cg(iterations = 2) }
+/// }
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let point = |at: f32| Param::from_tensor(Tensor::<1>::from_floats([at], &Device::flex()));
+/// let far = |now: &Pair| Ok((now.y.val().into_scalar::<f64>() - 1.0).abs());
+/// let data = PairData { y: ().into(), x: ().into() };
+/// let mut engine = Engine::new(Pair { y: point(0.5), x: point(0.0) }, data, PairConfig::default())?
+///     .seed(0)
+///     .validate(Validation::every(10, Goal::Min, far).patience(3));
+/// let report = engine.run(60)?;
+/// assert!(report.best.is_some_and(|(_, far)| far < 1e-3));
+/// println!("{}", engine.verify_hypergradient("y")?);
+/// # Ok(())
+/// # }
+/// ```
 pub struct Engine<P: Multilevel> {
     pub(super) problem: P,
     pub(super) config: P::Config,
