@@ -6,7 +6,7 @@ use super::run::Run;
 use super::savepoint::Savepoint;
 use crate::error::EngineError;
 use crate::execute::{Value, Vector};
-use crate::program::{Found, Numbers, Program, Snapshot, Told, Turns, Use, Walk};
+use crate::program::{Found, Numbers, Parts, Program, Snapshot, Told, Turns, Use, Walk};
 use crate::steps::{Evaluation, Reads, Record};
 
 /// Gradients gathered for one step.
@@ -17,6 +17,8 @@ pub(super) struct Gathered {
     pub(super) metrics: Metrics,
     /// Norm of the gradient, if it is one.
     pub(super) norm: f64,
+    /// How the direct and the indirect gradient of the last batch stand to each other, if somebody asks.
+    pub(super) parts: Option<Parts>,
     /// What is still to be read of the gradient, if it is one.
     pub(super) numbers: Option<Numbers>,
     pub(super) gradients: Vec<Vector>,
@@ -28,7 +30,8 @@ pub(super) struct Gathered {
 }
 
 impl Gathered {
-    pub(super) fn add(&mut self, Told { loss, metrics, norm }: Told) {
+    pub(super) fn add(&mut self, Told { loss, metrics, norm, parts }: Told) {
+        self.parts = parts;
         self.loss += loss;
         self.metrics.add(metrics);
         self.norm = norm;

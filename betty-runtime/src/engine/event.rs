@@ -84,6 +84,37 @@ pub enum Event<'a> {
         /// Relative residual of the linear system, where the method knows it.
         residual: Option<f64>,
     },
+    /// `solve: joint` used up its iterations above its tolerance. Told of once for a level and each level that is passed; not where
+    /// solves go on from the solution of the step before.
+    Unfinished {
+        /// Number of the upper level.
+        level: usize,
+        /// Its name.
+        name: &'a str,
+        /// Name of the lower level.
+        through: &'a str,
+        /// Iterations that were allowed.
+        iterations: usize,
+        /// Relative residual that is left.
+        residual: f64,
+        /// The one that was asked for.
+        tolerance: f64,
+    },
+    /// What the gradient of a level's coming step is made of, for levels with hypergradients, if an observer
+    /// [asks](crate::Observer::asks_for_parts) for it or [`Engine::parts`](crate::Engine::parts) does; not of tasks that are
+    /// computed together. Of several batches, those of the last one.
+    Parts {
+        /// Number of the level.
+        level: usize,
+        /// Its name.
+        name: &'a str,
+        /// Norm of the direct gradient: the derivative of the level's own loss, what is below standing still.
+        direct: f64,
+        /// Norm of the indirect gradient: what comes up through the levels below.
+        indirect: f64,
+        /// The cosine of the angle between them, from -1 to 1; none where one of them is zero.
+        cosine: Option<f64>,
+    },
     /// The hypergradient of a level's coming step is out of all proportion: more than a thousand times as large as those
     /// before usually were. Told of once while it lasts, and again where it becomes ten times as large.
     Runaway {

@@ -7,6 +7,7 @@ use super::multilevel::Multilevel;
 use super::progress::progress;
 use super::report::Report;
 use super::train::Engine;
+use super::warning::of_error;
 use crate::error::EngineError;
 
 impl<P: Multilevel> Engine<P> {
@@ -79,6 +80,9 @@ impl<P: Multilevel> Engine<P> {
             Ok(Report { interrupted: true, .. }) => Some("it was asked to stop".to_owned()),
             Ok(_) => None,
         };
+        if let Some(warning) = report.as_ref().err().and_then(of_error) {
+            self.emit(&Event::Warning(&warning));
+        }
         self.emit(&Event::Ended { iteration: self.run.iterations, reason: reason.as_deref() });
         let ended = self.run.check_observers();
         report.and_then(|report| ended.map(|()| report))

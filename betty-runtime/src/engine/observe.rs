@@ -47,6 +47,12 @@ pub trait Observer<P: Multilevel>: 'static {
     /// What could not be done; it ends the run after the iteration in hand, with
     /// [`EngineError::ObserverFailed`](crate::EngineError::ObserverFailed).
     fn hear(&mut self, event: &Event<'_>, program: &Current<'_, P>) -> Result<ControlFlow<String>, DataError>;
+
+    /// Whether it wants to hear of [`Event::Parts`]: three inner products for every hypergradient, which are read together with
+    /// all else.
+    fn asks_for_parts(&self) -> bool {
+        false
+    }
 }
 
 impl<P: Multilevel> Engine<P> {
@@ -106,8 +112,16 @@ impl<P: Multilevel> Engine<P> {
 
     /// Attaches an observer that is a value of its own, such as those of [`watch`](crate::watch).
     #[must_use]
-    pub fn attach(self, mut observer: impl Observer<P>) -> Self {
+    pub fn attach(mut self, mut observer: impl Observer<P>) -> Self {
+        self.run.program.tells_parts |= observer.asks_for_parts();
         self.listen(move |event, program| observer.hear(event, program))
+    }
+
+    /// Tells observers of [`Event::Parts`], which closures cannot ask for; off by default.
+    #[must_use]
+    pub fn parts(mut self, tell: bool) -> Self {
+        self.run.program.tells_parts = tell;
+        self
     }
 
     fn listen(

@@ -127,11 +127,17 @@ impl Run {
 
     /// Tells what a hypergradient of level `k` took.
     pub(super) fn tell_solves(&mut self, host: &mut dyn Host, k: usize, reports: &[(usize, SolveReport)]) {
-        for &(stop, SolveReport { products, residual }) in reports {
+        for &(stop, SolveReport { products, residual, unfinished }) in reports {
             self.watch.residuals.insert(stop, residual);
             let levels = &self.program.levels;
             let (name, through) = (levels[k].name, levels[stop].name);
             self.emit(host, &Event::Hypergradient { level: k, name, through, products, residual });
+            if let (Some((iterations, tolerance)), Some(residual)) = (unfinished, residual)
+                && self.watch.unfinished.insert((k, stop))
+            {
+                let (name, through) = (self.program.levels[k].name, self.program.levels[stop].name);
+                self.emit(host, &Event::Unfinished { level: k, name, through, iterations, residual, tolerance });
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use super::run::Run;
 use crate::error::EngineError;
 use crate::execute::Unread;
 use crate::execute::Value;
-use crate::program::{Program, Taken};
+use crate::program::{Parts, Program, Taken};
 use crate::steps::mean;
 
 impl Run {
@@ -60,6 +60,7 @@ impl Run {
             program.keep_step(k, Taken { gradient, evaluations, learned, rates: &rates, moves: &moves })?;
         }
         self.tell_of_runaway(host, k, norm);
+        self.tell_of_parts(host, k, gathered.parts);
         let learning_rate = observed_rate.unwrap_or(rates.base);
         let level = &mut self.program.levels[k];
         level.arrive(moved, rates, &moves);
@@ -89,6 +90,14 @@ impl Run {
         self.emit(host, &event);
         self.program.levels[k].metrics = metrics;
         loss
+    }
+
+    /// Tells what the gradient of a coming step is made of, if somebody asks.
+    fn tell_of_parts(&mut self, host: &mut dyn Host, k: usize, parts: Option<Parts>) {
+        if let Some(Parts { direct, indirect, cosine }) = parts {
+            let name = self.program.levels[k].name;
+            self.emit(host, &Event::Parts { level: k, name, direct, indirect, cosine });
+        }
     }
 
     /// The learned learning rate, if there is one and anybody to be told.

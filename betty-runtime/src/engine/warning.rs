@@ -1,6 +1,9 @@
 //! What a person who supervises a run should know.
 
 use super::event::Event;
+use crate::error::EngineError;
+use crate::hypergradient::HypergradientError;
+use crate::linalg::SolveError;
 
 /// Something that is not as it should be, though the run can go on: what was seen, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +67,16 @@ impl Event<'_> {
                 ),
                 advice,
             ),
+            Event::Unfinished { name, through, iterations, residual, tolerance, .. } => warn(
+                "solver",
+                Some(through),
+                format!(
+                    "`solve: joint` of level `{name}` used up its {iterations} iterations with a residual of {residual:.1e}, above \
+                     its tolerance of {tolerance:.0e}"
+                ),
+                "allow more iterations, leave `prepare` on, raise the damping of the levels below, or start from the last \
+                 solution: `warm_start = true`",
+            ),
             Event::SaveFailed { reason, next, .. } => warn(
                 "save",
                 None,
@@ -81,4 +94,20 @@ impl Event<'_> {
             _ => None,
         }
     }
+}
+
+/// What an error that ends a run says of the health of its program, if it says something of that.
+pub(super) fn of_error(error: &EngineError) -> Option<Warning> {
+    let (rule, level) = match error {
+        EngineError::NonFinite { level, .. } | EngineError::NonFiniteStep { level, .. } => ("non-finite", level),
+        EngineError::Hypergradient { through, source, .. } => match **source {
+            HypergradientError::Solve(SolveError::NotPositiveDefinite { .. }) => ("negative-curvature", through),
+            HypergradientError::Solve(_) | HypergradientError::NotFinite => ("solver", through),
+            _ => return None,
+        },
+        _ => return None,
+    };
+    let said = error.to_string();
+    let (fact, advice) = said.split_once("; ").unwrap_or((&said, "lower the learning rate, or clip gradients"));
+    Some(Warning { rule: rule.into(), level: Some(level.clone()), fact: fact.into(), advice: advice.into() })
 }

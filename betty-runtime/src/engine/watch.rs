@@ -1,6 +1,6 @@
 //! Who is told what happens in a run.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
 use super::event::Event;
@@ -80,6 +80,8 @@ pub(super) struct Watch {
     pub(super) is_silent: bool,
     /// How large the hypergradients of each level usually are.
     pub(super) usual: Vec<Usual>,
+    /// Levels, and those that are passed, whose common solve was told of as unfinished.
+    pub(super) unfinished: BTreeSet<(usize, usize)>,
     /// The residual of every solve of the last hypergradient through a level, where its method knows it.
     pub(super) residuals: BTreeMap<usize, Option<f64>>,
 }

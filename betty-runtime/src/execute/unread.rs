@@ -20,10 +20,16 @@ pub(crate) enum Unread {
 impl Unread {
     /// The square of a vector's norm.
     pub(crate) fn square_norm(vector: &Vector) -> Self {
-        let on_host: Option<f64> = vector.0.iter().map(|x| host::dot(&x.0, &x.0)).sum();
+        Self::dot(vector, vector)
+    }
+
+    /// The inner product of two vectors of the same shapes.
+    pub(crate) fn dot(one: &Vector, other: &Vector) -> Self {
+        let pairs = || one.0.iter().zip(&other.0);
+        let on_host: Option<f64> = pairs().map(|(x, y)| host::dot(&x.0, &y.0)).sum();
         match on_host {
-            Some(square) => Unread::Known(vec![square]),
-            None => Self::sum(vector.0.iter().map(|x| Dispatch::float_sum(Dispatch::float_mul(wide(x), wide(x))))),
+            Some(product) => Unread::Known(vec![product]),
+            None => Self::sum(pairs().map(|(x, y)| Dispatch::float_sum(Dispatch::float_mul(wide(x), wide(y))))),
         }
     }
 

@@ -128,11 +128,14 @@ impl Response {
                 (solved.map(|solution| (system.layout.split(&solution.x), solution.outcome)), system.products)
             }
         };
-        let residual = solved.as_ref().ok().map(|(_, outcome)| outcome.residual);
+        let outcome = solved.as_ref().ok().map(|(_, outcome)| *outcome);
+        let residual = outcome.map(|outcome| outcome.residual);
+        let is_unfinished = !joint.warm_start && outcome.is_some_and(|outcome| !outcome.converged);
         for &level in levels {
             let report = self.report(level);
             report.products += products;
             report.residual = residual.or(report.residual);
+            report.unfinished = is_unfinished.then_some((iterations, tolerance)).or(report.unfinished);
         }
         match solved {
             Ok((x, _)) => {

@@ -177,4 +177,7 @@ pub struct SolveReport {
     pub products: usize,
     /// Relative residual of the last solve, where the method knows it.
     pub residual: Option<f64>,
+    /// The iterations of [one loop for all levels](Joint) that used them up above its tolerance, although it does not go on from
+    /// step to step; and that tolerance.
+    pub unfinished: Option<(usize, f64)>,
 }

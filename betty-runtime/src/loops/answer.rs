@@ -41,7 +41,7 @@ pub struct Solve {
 }
 
 impl Solve {
-    pub(super) fn new(through: &'static str, SolveReport { products, residual }: SolveReport) -> Self {
+    pub(super) fn new(through: &'static str, SolveReport { products, residual, .. }: SolveReport) -> Self {
         Solve { through, products, residual }
     }
 }

@@ -248,7 +248,7 @@ impl<P: Multilevel> Hypergradient<P> {
             let found = question(self, k, program, &mut streams)?;
             let Found { gradient, statistics, reads, numbers, reports, .. } = found;
             let asked = &self.lent.program;
-            let Told { loss, metrics, norm } = asked.read_numbers(k, numbers)?;
+            let Told { loss, metrics, norm, .. } = asked.read_numbers(k, numbers)?;
             let level = &asked.levels[k];
             let is_read = reads.level(k, gradient.0.len());
             let parameters = level.trainable.iter().copied().zip(gradient.0).zip(is_read);

@@ -47,7 +47,7 @@ impl Program {
         let below = parts.collect();
         let statistics = own_statistics(k, advances);
         let reads = Reads::of(self.losses.get(k, batch));
-        let numbers = Numbers { status, total: None, program, batch: Rc::clone(batch), inputs, seed };
+        let numbers = Numbers { status, total: None, parts: None, program, batch: Rc::clone(batch), inputs, seed };
         Ok(Derivative { own, below, statistics, reads, numbers })
     }
 }

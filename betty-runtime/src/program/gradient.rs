@@ -6,7 +6,7 @@ use super::Program;
 use super::context::{Context, Solutions};
 use super::direct::Derivative;
 use super::losses::gather;
-use super::numbers::{Numbers, Told};
+use super::numbers::{Numbers, Parts, Told};
 use super::passings::Passings;
 use super::sample::{Sample, Seeded};
 use crate::error::EngineError;
@@ -64,7 +64,7 @@ impl Program {
     /// [`EngineError`] when one is not finite.
     pub(crate) fn total(&self, k: usize, found: Found) -> Result<TotalGradient, EngineError> {
         let Found { gradient, numbers, .. } = found;
-        let Told { loss, metrics, norm } = self.read_numbers(k, numbers)?;
+        let Told { loss, metrics, norm, .. } = self.read_numbers(k, numbers)?;
         Ok(TotalGradient { loss, metrics, gradient, norm })
     }
 
@@ -145,6 +145,9 @@ impl Program {
             context.loss = self.upper_loss(k, batch, *seed, &below)?;
             self.prepare_stops(k, sample, passings, &mut context)?;
             let (indirect, solution) = self.indirect(k, &mut context, &below)?;
+            if self.tells_parts {
+                numbers.parts = Some(Parts::unread(&gradient, indirect.as_ref()));
+            }
             if let Some(indirect) = indirect {
                 gradient.add_scaled(-1.0, &indirect);
             }

@@ -52,7 +52,7 @@ pub(crate) use self::lent::Lent;
 pub(crate) use self::level::{Level, Moved};
 pub(crate) use self::losses::Losses;
 pub(crate) use self::news::News;
-pub(crate) use self::numbers::{Numbers, Told};
+pub(crate) use self::numbers::{Numbers, Parts, Told};
 pub(crate) use self::passings::{Passings, Use};
 pub(crate) use self::round::Taken;
 pub(crate) use self::sample::{Sample, Seeded};
@@ -77,6 +77,8 @@ pub(crate) struct Program {
     /// How the best response of each level is differentiated.
     pub(crate) methods: Vec<Option<Rc<dyn HypergradientMethod>>>,
     pub(crate) clock: Clock,
+    /// Whether total gradients tell how their direct and their indirect part stand to each other.
+    pub(crate) tells_parts: bool,
 }
 
 /// What the user's program names of its own, by the numbers of levels.
@@ -127,7 +129,7 @@ impl Program {
             });
         }
         let (losses, clock) = (Losses::new(levels.len(), device), Clock::new(levels.len()));
-        Ok(Program { schedule, levels, losses, methods, clock })
+        Ok(Program { schedule, levels, losses, methods, clock, tells_parts: false })
     }
 
     /// The number of the level of that name.

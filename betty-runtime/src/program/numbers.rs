@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::{Moved, Program};
 use crate::derivatives::{GradientProgram, loss_in, square_norm_in};
 use crate::error::EngineError;
-use crate::execute::{Origin, ReadError, Unread, Value};
+use crate::execute::{Origin, ReadError, Unread, Value, Vector};
 use crate::trace::{AnyBatch, LossInput};
 
 /// The numbers of one total gradient, to be read.
@@ -15,6 +15,8 @@ pub(crate) struct Numbers {
     pub(crate) status: Unread,
     /// The sum of squares of the total gradient, where it is more than the direct one.
     pub(crate) total: Option<Unread>,
+    /// What the direct and the indirect gradient are, where somebody asks.
+    pub(crate) parts: Option<Box<[Unread; 3]>>,
     /// What they were computed by, …
     pub(crate) program: Rc<GradientProgram>,
     /// … on which batch, …
@@ -29,6 +31,33 @@ pub(crate) struct Told {
     pub(crate) loss: f64,
     pub(crate) metrics: Vec<(Rc<str>, f64)>,
     pub(crate) norm: f64,
+    pub(crate) parts: Option<Parts>,
+}
+
+/// How the direct and the indirect gradient of a level stand to each other.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Parts {
+    pub(crate) direct: f64,
+    pub(crate) indirect: f64,
+    /// Of the angle between them, unless one of them is zero.
+    pub(crate) cosine: Option<f64>,
+}
+
+impl Parts {
+    /// What is to be read for them, the indirect gradient being the negative of what is taken off the direct one.
+    pub(crate) fn unread(direct: &Vector, taken_off: Option<&Vector>) -> Box<[Unread; 3]> {
+        let none = || Unread::Known(vec![0.0]);
+        let indirect = taken_off.map_or_else(none, Unread::square_norm);
+        let product = taken_off.map_or_else(none, |off| Unread::dot(direct, off));
+        Box::new([Unread::square_norm(direct), indirect, product])
+    }
+
+    fn of(direct: f64, indirect: f64, product: f64) -> Self {
+        let (direct, indirect) = (direct.sqrt(), indirect.sqrt());
+        // Each divided by itself, for squares of small norms are smaller than there are numbers.
+        let cosine = -(product / direct) / indirect;
+        Parts { direct, indirect, cosine: cosine.is_finite().then_some(cosine.clamp(-1.0, 1.0)) }
+    }
 }
 
 impl Program {
@@ -66,8 +95,13 @@ impl Program {
     ) -> Result<(Told, Vec<f64>), EngineError> {
         let status = std::mem::replace(&mut numbers.status, Unread::Known(Vec::new()));
         let total = numbers.total.take().unwrap_or(Unread::Known(Vec::new()));
-        let [status, total, other] = Unread::read([status, total, other])?;
-        let told = self.check_numbers(k, &numbers, &status, total.first().copied())?;
+        let is_asked = numbers.parts.is_some();
+        let none = || Box::new([const { Unread::Known(Vec::new()) }; 3]);
+        let [direct, indirect, product] = *numbers.parts.take().unwrap_or_else(none);
+        let all = Unread::read([status, total, other, direct, indirect, product])?;
+        let [status, total, other, direct, indirect, product] = all;
+        let mut told = self.check_numbers(k, &numbers, &status, total.first().copied())?;
+        told.parts = is_asked.then(|| Parts::of(direct[0], indirect[0], product[0]));
         Ok((told, other))
     }
 
@@ -92,7 +126,7 @@ impl Program {
             self.check_finite(k, "hypergradient", total)?;
         }
         let norm = total.unwrap_or(direct).sqrt();
-        Ok(Told { loss, metrics: numbers.program.metrics(status), norm })
+        Ok(Told { loss, metrics: numbers.program.metrics(status), norm, parts: None })
     }
 
     /// What made a loss or gradient that is not finite, and what to do, for messages.

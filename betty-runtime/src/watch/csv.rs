@@ -14,7 +14,8 @@ const HEADER: &str = "iteration,level,step,quantity,value";
 
 /// Writes every number that events tell into a CSV file, one in a row: the iteration, the level (or `validation`), the level's
 /// step, what it is, and its value. Quantities are `loss`, `gradient_norm`, `learning_rate`, the names of metrics, and for
-/// hypergradients `lower/products` and `lower/residual`, without a step; of validation, `value` and the names of its metrics.
+/// hypergradients `lower/products` and `lower/residual`, without a step, as are `direct`, `indirect` and `angle` (in degrees) where
+/// an observer asks for [`Event::Parts`]; of validation, `value` and the names of its metrics.
 ///
 /// Spreadsheets and data frames make columns of quantities: in pandas, `table.pivot_table(index="iteration",
 /// columns=["level", "quantity"], values="value")`.
@@ -49,7 +50,7 @@ impl CsvFile {
             self.log.push(format!("{HEADER}\n").as_bytes())?;
         }
         match event {
-            Event::Step { .. } | Event::Solved { .. } | Event::Hypergradient { .. }
+            Event::Step { .. } | Event::Solved { .. } | Event::Hypergradient { .. } | Event::Parts { .. }
                 if self.place.is_due(event, self.every) =>
             {
                 self.rows(event)

@@ -44,9 +44,11 @@ impl JsonLines {
             self.log.hear(event)?;
         }
         let is_recorded = match event {
-            Event::Step { .. } | Event::Solved { .. } | Event::Hypergradient { .. } | Event::Iteration { .. } => {
-                self.place.is_due(event, self.every)
-            }
+            Event::Step { .. }
+            | Event::Solved { .. }
+            | Event::Hypergradient { .. }
+            | Event::Parts { .. }
+            | Event::Iteration { .. } => self.place.is_due(event, self.every),
             _ => true,
         };
         if is_recorded {
@@ -103,6 +105,13 @@ fn fields(event: &Event<'_>) -> Map<String, Value> {
         }),
         Event::Hypergradient { name, through, products, residual, .. } => json!({
             "event": "hypergradient", "level": name, "through": through, "products": products, "residual": residual,
+        }),
+        Event::Unfinished { name, through, iterations, residual, tolerance, .. } => json!({
+            "event": "unfinished", "level": name, "through": through, "iterations": iterations, "residual": residual,
+            "tolerance": tolerance,
+        }),
+        Event::Parts { name, direct, indirect, cosine, .. } => json!({
+            "event": "parts", "level": name, "direct": direct, "indirect": indirect, "cosine": cosine,
         }),
         Event::Runaway { name, step, norm, ratio, advice, .. } => json!({
             "event": "runaway", "level": name, "step": step, "norm": norm, "ratio": ratio, "advice": advice,

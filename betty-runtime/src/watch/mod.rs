@@ -1,5 +1,5 @@
-//! Observers that ship with the library: lines for people, tables and events for programs, TensorBoard, what was best, and the
-//! last checkpoints. Each is [attached](crate::Engine::attach) to an engine, and uses what every observer can use.
+//! Observers that ship with the library: lines for people, tables and events for programs, TensorBoard, a report, health, what
+//! was best, and the last checkpoints. Each is [attached](crate::Engine::attach) to an engine, and uses what every observer can use.
 //!
 //! ```
 //! # use betty_runtime::{EngineError, Multilevel, Stream, multilevel};
@@ -48,10 +48,13 @@ mod best;
 mod console;
 mod csv;
 mod error;
+mod health;
 mod json;
 mod last;
 mod log;
 mod place;
+mod report;
+mod retry;
 mod scalars;
 mod tensorboard;
 
@@ -59,6 +62,9 @@ pub use best::KeepBest;
 pub use console::Console;
 pub use csv::CsvFile;
 pub use error::WatchError;
+pub use health::{Health, OnUnhealthy};
 pub use json::JsonLines;
 pub use last::KeepLast;
+pub use report::ReportFile;
+pub use retry::Retry;
 pub use tensorboard::TensorBoard;

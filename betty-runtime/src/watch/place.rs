@@ -26,9 +26,12 @@ impl Place {
     pub(super) fn of(&self, event: &Event<'_>) -> u64 {
         match event {
             // Those come up within an iteration, which is not completed.
-            Event::Step { .. } | Event::Solved { .. } | Event::Hypergradient { .. } | Event::Runaway { .. } => {
-                self.completed + 1
-            }
+            Event::Step { .. }
+            | Event::Solved { .. }
+            | Event::Hypergradient { .. }
+            | Event::Parts { .. }
+            | Event::Unfinished { .. }
+            | Event::Runaway { .. } => self.completed + 1,
             _ => self.completed,
         }
     }

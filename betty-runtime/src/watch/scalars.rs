@@ -33,6 +33,11 @@ pub(super) fn scalars<'a>(event: &Event<'a>) -> Vec<Scalar<'a>> {
             let residual = residual.map(|residual| scalar(of, None, format!("{through}/residual").into(), residual));
             [products].into_iter().chain(residual).collect()
         }
+        Event::Parts { name: of, direct, indirect, cosine, .. } => {
+            let angle = cosine.map(|cosine| ("angle", cosine.acos().to_degrees()));
+            let all = [("direct", direct), ("indirect", indirect)].into_iter().chain(angle);
+            all.map(|(name, value)| scalar(of, None, name.into(), value)).collect()
+        }
         Event::Validation { value, metrics, .. } => {
             let all = [("value", value)].into_iter().chain(metrics.iter().map(|(name, value)| (&**name, *value)));
             all.map(|(name, value)| scalar("validation", None, name.into(), value)).collect()

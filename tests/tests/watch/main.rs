@@ -3,7 +3,9 @@
 
 mod answers;
 mod files;
+mod health;
 mod lines;
 mod problem;
+mod report;
 mod saved;
 mod tensorboard;

@@ -66,7 +66,7 @@ impl TensorBoard {
                 self.file = None;
                 Ok(())
             }
-            Event::Step { .. } | Event::Solved { .. } | Event::Hypergradient { .. }
+            Event::Step { .. } | Event::Solved { .. } | Event::Hypergradient { .. } | Event::Parts { .. }
                 if self.place.is_due(event, self.every) =>
             {
                 self.numbers

@@ -1,0 +1,145 @@
+//! Whether a run is healthy: rules that say what is wrong, and what to do.
+
+mod bounds;
+mod movement;
+mod norms;
+mod pace;
+mod solves;
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+
+use self::bounds::Bounds;
+use self::movement::Movement;
+use self::norms::Norms;
+use self::pace::Pace;
+use self::solves::Solves;
+use super::place::Place;
+use crate::engine::DataError;
+use crate::{Current, Event, Multilevel, Observer, Warning};
+
+/// What becomes of a run that is not healthy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnUnhealthy {
+    /// It goes on, and everybody is warned.
+    #[default]
+    Warn,
+    /// It ends after the iteration in hand, saved if it shall be, with the warning as the reason.
+    Stop,
+}
+
+/// Looks after a run: warns, or ends it, when something is not as it should be. Each rule speaks once of each level.
+///
+/// | rule | it speaks when |
+/// |---|---|
+/// | `runaway` | a hypergradient is a thousand times as large as usual |
+/// | `vanishing` | nothing comes up through the levels below in 20 steps in a row: less than 1e-7 of the direct gradient |
+/// | `solver` | 20 solves in a row leave 0.95 of the right-hand side or more, or `solve: joint` ends above its tolerance |
+/// | `negative-curvature` | a solver meets a direction along which the Hessian does not curve upwards, which ends the run |
+/// | `non-finite` | a number is not finite, which ends the run before anything of it is kept |
+/// | `far` | a level below, differentiated at its best response, has after 200 steps twice the gradient it began with, and no smaller loss |
+/// | `still` | parameters of a level above do not move over 100 iterations though their gradient is at least half of what it was at first |
+/// | `bound` | 95 of 100 entries of a level above are at a bound of its projection |
+/// | `retracing` | a loss is recorded for the fourth time |
+/// | `slowing` | iterations take three times as long as they did |
+/// | `rounding` | 16 bits change a gradient by more than a fifth |
+/// | `zero-edge`, `unverified`, `costly` | as the events say |
+///
+/// The rules listen to what is told in any case. Only `vanishing` asks for [`Event::Parts`], and `still` and `bound` look at
+/// parameters every 100 iterations.
+///
+/// ```
+/// use betty_runtime::watch::{Health, OnUnhealthy};
+///
+/// let strict = Health::default().on_unhealthy(OnUnhealthy::Stop).without("slowing");
+/// ```
+#[derive(Debug, Default)]
+pub struct Health {
+    on_unhealthy: OnUnhealthy,
+    silent: BTreeSet<String>,
+    place: Place,
+    told: BTreeSet<(String, Option<String>)>,
+    norms: Norms,
+    solves: Solves,
+    movement: Movement,
+    bounds: Bounds,
+    pace: Pace,
+}
+
+impl Health {
+    /// Decides what becomes of a run that is not healthy.
+    #[must_use]
+    pub fn on_unhealthy(mut self, then: OnUnhealthy) -> Self {
+        self.on_unhealthy = then;
+        self
+    }
+
+    /// Leaves out a rule.
+    #[must_use]
+    pub fn without(mut self, rule: impl Into<String>) -> Self {
+        self.silent.insert(rule.into());
+        self
+    }
+
+    /// What the rules say to an event.
+    fn judge<P: Multilevel>(&mut self, event: &Event<'_>, program: &Current<'_, P>) -> Result<Vec<Warning>, DataError> {
+        if let Event::Started { .. } = event {
+            let config = serde_json::from_str(program.facts().config)?;
+            self.norms.begin(&config, &P::SCHEDULE);
+            self.bounds.begin(&config, &P::SCHEDULE);
+            self.pace.begin();
+        }
+        let mut found = Vec::new();
+        found.extend(self.norms.hear(event));
+        found.extend(self.solves.hear(event));
+        found.extend(self.pace.hear(event));
+        self.movement.note(event);
+        if let Event::Iteration { iteration } = *event
+            && iteration.is_multiple_of(movement::EVERY)
+        {
+            let modules = Multilevel::modules(&**program);
+            for (level, spec) in P::SCHEDULE.levels.iter().enumerate().filter(|(_, spec)| !spec.sweep.is_empty()) {
+                let leaves = modules[level].leaves();
+                let values = leaves.iter().filter(|leaf| leaf.trainable).map(|leaf| leaf.value.to_vec());
+                let values = values.collect::<Result<Vec<_>, _>>()?.concat();
+                found.extend(self.bounds.look(spec.name, &values));
+                found.extend(self.movement.look(spec.name, values));
+            }
+        }
+        Ok(found)
+    }
+}
+
+impl<P: Multilevel> Observer<P> for Health {
+    fn hear(&mut self, event: &Event<'_>, program: &Current<'_, P>) -> Result<ControlFlow<String>, DataError> {
+        self.place.hear(event);
+        if !self.place.is_running {
+            return Ok(ControlFlow::Continue(()));
+        }
+        for warning in self.judge(event, program)? {
+            let is_news = self.told.insert((warning.rule.clone(), warning.level.clone()));
+            if is_news && !self.silent.contains(&warning.rule) {
+                program.warn(warning);
+            }
+        }
+        // One's own warnings come back as events, and so do those of others.
+        match event.warning() {
+            // That a file could not be written says nothing of the program.
+            Some(warning) if self.on_unhealthy == OnUnhealthy::Stop && warning.rule != "save" => {
+                let is_silent = self.silent.contains(&warning.rule);
+                let reason = format!("{}; {}", warning.fact, warning.advice);
+                Ok(if is_silent { ControlFlow::Continue(()) } else { ControlFlow::Break(reason) })
+            }
+            _ => Ok(ControlFlow::Continue(())),
+        }
+    }
+
+    fn asks_for_parts(&self) -> bool {
+        !self.silent.contains("vanishing")
+    }
+}
+
+/// A warning of a rule about a level.
+fn warning(rule: &str, level: &str, fact: String, advice: String) -> Option<Warning> {
+    Some(Warning { rule: rule.into(), level: Some(level.into()), fact, advice })
+}

@@ -1,0 +1,141 @@
+//! Norms of gradients: hypergradients that vanish, and levels below that get away from their best response.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::warning;
+use crate::{Event, Schedule, Warning};
+
+/// So many steps in a row are no accident.
+const IN_A_ROW: u32 = 20;
+/// Less than this share of the direct gradient is nothing.
+const NOTHING: f64 = 1e-7;
+/// Steps whose means are compared.
+const WINDOW: u64 = 20;
+/// Steps before a level is judged.
+const STEPS: u64 = 200;
+/// A level whose gradient is this many times what it was at first does not come closer.
+const GROWTH: f64 = 2.0;
+
+/// Methods that go through the level's own steps, wherever those lead.
+const THROUGH_STEPS: [&str; 4] = ["unrolled", "forward", "forward_gradient", "evolution"];
+
+/// What is known of the gradients of all levels.
+#[derive(Debug, Default)]
+pub(super) struct Norms {
+    /// Steps in a row with nothing from below.
+    nothing: BTreeMap<String, u32>,
+    /// Levels that are differentiated at their best response.
+    answering: BTreeSet<String>,
+    steps: BTreeMap<String, Steps>,
+}
+
+/// Sums of loss and gradient norm over the first steps of a level, and over the last ones.
+#[derive(Debug, Default)]
+struct Steps {
+    count: u64,
+    first: (f64, f64),
+    last: (f64, f64),
+}
+
+impl Norms {
+    pub(super) fn begin(&mut self, config: &Value, schedule: &Schedule) {
+        let passed = schedule.levels.iter().enumerate().filter(|(level, _)| schedule.is_passed(*level));
+        let answers = |name: &&str| {
+            let method = config[name]["hypergradient"]["method"].as_str();
+            method.is_some_and(|method| !THROUGH_STEPS.contains(&method))
+                && config[name]["start"].as_str().is_none_or(|start| start == "kept")
+        };
+        self.answering = passed.map(|(_, spec)| spec.name).filter(answers).map(str::to_owned).collect();
+    }
+
+    pub(super) fn hear(&mut self, event: &Event<'_>) -> Option<Warning> {
+        match *event {
+            Event::Parts { name, direct, indirect, .. } => self.compare(name, direct, indirect),
+            Event::Step { name, loss, gradient_norm, looks_ahead: false, .. } if self.answering.contains(name) => {
+                self.step(name, loss, gradient_norm)
+            }
+            _ => None,
+        }
+    }
+
+    fn compare(&mut self, name: &str, direct: f64, indirect: f64) -> Option<Warning> {
+        let nothing = self.nothing.entry(name.into()).or_default();
+        let is_nothing = indirect == 0.0 || indirect < NOTHING * direct;
+        *nothing = if is_nothing { *nothing + 1 } else { 0 };
+        if *nothing < IN_A_ROW {
+            return None;
+        }
+        warning(
+            "vanishing",
+            name,
+            format!(
+                "nothing comes up to level `{name}` through the levels below: {IN_A_ROW} indirect gradients in a row are at most \
+                 {NOTHING:.0e} of the direct ones, the last one {indirect:.1e} beside {direct:.1e}"
+            ),
+            format!(
+                "see that the losses below depend on `{name}` where they are now (saturated sigmoids and dead units hide it), that \
+                 nothing is detached, and that damping is no larger than the Hessian; `verify_hypergradient(\"{name}\")` tells more"
+            ),
+        )
+    }
+
+    fn step(&mut self, name: &str, loss: f64, norm: f64) -> Option<Warning> {
+        let steps = self.steps.entry(name.into()).or_default();
+        let add = |sum: &mut (f64, f64)| *sum = (sum.0 + loss, sum.1 + norm);
+        if steps.count < WINDOW {
+            add(&mut steps.first);
+        }
+        add(&mut steps.last);
+        steps.count += 1;
+        if !steps.count.is_multiple_of(WINDOW) {
+            return None;
+        }
+        let (first, last) = (steps.first, std::mem::take(&mut steps.last));
+        if steps.count < STEPS || last.1 < GROWTH * first.1 || last.0 < first.0 {
+            return None;
+        }
+        let ratio = last.1 / first.1;
+        warning(
+            "far",
+            name,
+            format!(
+                "level `{name}` is differentiated at its best response, but gets away from it: after {} steps its gradient is \
+                 {ratio:.1} times what it was at first, and its loss no smaller",
+                steps.count
+            ),
+            format!(
+                "lower the learning rate of `{name}` or raise its `unroll`, or let hypergradients go through its steps: \
+                 `hypergradient: unrolled`"
+            ),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_in_a_row_is_noticed_and_convergence_is_not() {
+        let mut norms = Norms::default();
+        let mut told = |direct: f64, indirect: f64| norms.compare("y", direct, indirect).is_some();
+        // Both vanish together, and between there is something now and then.
+        assert!((0..400).all(|step| !told(0.9_f64.powi(step), 1e-3 * 0.9_f64.powi(step))));
+        assert!((0..400).all(|step| !told(1.0, if step % 19 == 0 { 1e-3 } else { 0.0 })));
+        let first = (0..40).position(|_| told(0.0, 0.0));
+        assert!(first.is_some_and(|first| first <= 19), "{first:?}");
+    }
+
+    #[test]
+    fn a_level_that_gets_away_is_noticed_and_a_noisy_one_is_not() {
+        let noisy = |step: u32| 1.0 + 0.9 * f64::from(step * 7919 % 100) / 100.0;
+        let mut norms = Norms::default();
+        assert!((0..3000).all(|step| norms.step("x", noisy(step), noisy(step)).is_none()));
+        // A larger gradient on the way to a smaller loss.
+        assert!((0..3000).all(|step| norms.step("z", 1.0 / f64::from(step + 1), f64::from(step)).is_none()));
+        let away = (0..3000).position(|step| norms.step("w", f64::from(step), 1.01_f64.powi(step)).is_some());
+        assert_eq!(away, Some(199));
+    }
+}

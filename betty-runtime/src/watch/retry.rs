@@ -1,0 +1,182 @@
+//! Trying again: back to the last checkpoint, with smaller steps or more damping.
+
+use std::cell::RefCell;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use serde_json::Value;
+
+use super::last::KeepLast;
+use crate::{Checkpoint, Engine, EngineError, Event, Multilevel, ProgramConfig, Report, StreamPosition, Warning};
+
+/// The damping that a system gets that had none.
+const DAMPING: f64 = 1e-3;
+/// What tells of the solves below a level.
+const OF_SOLVES: [&str; 4] = ["runaway", "solver", "negative-curvature", "vanishing"];
+
+/// Runs a program to its end, and where that fails goes back to the last checkpoint and tries again with other numbers, a bounded
+/// number of times: with more damping of the levels below after a solver failed, or a hypergradient ran away, and with a smaller
+/// learning rate of the level after a number became infinite, or another rule of [`Health`](super::Health) ended the run. What
+/// fails for another reason is not tried again. Every try is told of, as a warning `retry` when the next run starts.
+///
+/// ```
+/// # use betty_runtime::{EngineError, Stream, multilevel};
+/// use betty_runtime::watch::Retry;
+/// use betty_runtime::Engine;
+/// # use burn::module::Param;
+/// # use burn::tensor::{Device, Tensor};
+/// # type Point = Param<Tensor<1>>;
+/// # fn loss(x: &Point, _batch: ()) -> Tensor<1> { x.val().square().square().sum() }
+/// # multilevel! {
+/// #     struct Descent;
+/// #     level x: Point { batch: (), loss: loss, optimizer: sgd(lr = 1.0) }
+/// # }
+/// # fn main() -> Result<(), EngineError> {
+/// # let folder = tempfile::tempdir().expect("a temporary folder");
+/// # let file = folder.path().join("run.safetensors");
+/// // `x⁴` from 2 on: steps of 1.0 lead to infinity, and so do those of 0.25, but 0.0625 is small enough.
+/// let retry = Retry { tries: 2, rate: 0.25, ..Retry::new(&file) };
+/// let (mut engine, _) = retry.run(DescentConfig::default(), 50, |config| {
+///     let problem = Descent { x: Param::from_tensor(Tensor::from_floats([2.0], &Device::flex())) };
+///     Ok(Engine::new(problem, DescentData { x: Stream::constant(()) }, config)?.save_every(10, &file))
+/// })?;
+/// let rate = engine.config().x.optimizer.as_ref().and_then(|optimizer| optimizer.lr().fixed());
+/// assert_eq!(rate, Some(0.0625));
+/// assert!(engine.problem().x.val().into_scalar::<f32>().abs() < 0.5);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Retry {
+    /// Where the engine saves itself: what [`Engine::save_every`](crate::Engine::save_every) is given, too.
+    pub file: PathBuf,
+    /// How often it is tried again at the most; 3 by default.
+    pub tries: u32,
+    /// What a learning rate is multiplied with; 0.5 by default.
+    pub rate: f64,
+    /// What a damping is multiplied with; 10 by default. One that is zero becomes 1e-3.
+    pub damping: f64,
+}
+
+/// A number of a config that is changed.
+struct Change {
+    /// Where it stands.
+    path: String,
+    from: f64,
+    to: f64,
+}
+
+/// What another try runs with, and in what that differs.
+struct Another<C> {
+    config: C,
+    changes: Vec<Change>,
+}
+
+impl Retry {
+    /// Tries again with half the learning rate or ten times the damping, three times at the most.
+    #[must_use]
+    pub fn new(file: impl Into<PathBuf>) -> Self {
+        Retry { file: file.into(), tries: 3, rate: 0.5, damping: 10.0 }
+    }
+
+    /// Runs the engines that `build` makes of configs until there are this many iterations in all; answers the one that came
+    /// there, and its report. A checkpoint in the file is gone on with; where there is none, a run begins anew. A run that
+    /// [`Health`](super::Health) ended is gone back from to the last checkpoint before that, if [`KeepLast`] keeps one.
+    ///
+    /// # Errors
+    /// What the last try failed with, or what cannot be tried again.
+    pub fn run<P: Multilevel>(
+        &self,
+        mut config: P::Config,
+        until: u64,
+        mut build: impl FnMut(P::Config) -> Result<Engine<P>, EngineError>,
+    ) -> Result<(Engine<P>, Report), EngineError> {
+        let mut tries = 0;
+        let (mut told, mut back): (Option<Warning>, Option<PathBuf>) = (None, None);
+        loop {
+            let last = Rc::new(RefCell::new(None));
+            let mut engine = build(config.clone())?.watch(listener(told.take(), Rc::clone(&last)));
+            if let Some(checkpoint) =
+                back.take().map_or_else(|| Checkpoint::find(&self.file), |file| Checkpoint::open(file).map(Some))?
+            {
+                engine.resume(&checkpoint, StreamPosition::Start)?;
+            }
+            let ended = engine.run_until(until);
+            let why = ended.as_ref().map_or_else(|error| Some(error.to_string()), |report| report.reason.clone());
+            // Ended by that warning, and by nothing else.
+            let is_cause = |warning: &Warning| why.is_some_and(|why| why.starts_with(&warning.fact));
+            let Some(warning) = last.take().filter(is_cause).filter(|_| tries < self.tries) else {
+                return ended.map(|report| (engine, report));
+            };
+            let Some(Another { config: changed, changes }) = self.change::<P>(&config, &warning)? else {
+                return ended.map(|report| (engine, report));
+            };
+            tries += 1;
+            if ended.is_ok() {
+                // Saved as it was when it ended, which is no place to go on from, if there is one before.
+                let kept = KeepLast::list(&self.file).unwrap_or_default();
+                back = kept.into_iter().rfind(|(iteration, _)| *iteration < engine.iterations()).map(|(_, file)| file);
+            }
+            let changes: Vec<String> = changes
+                .iter()
+                .map(|Change { path, from, to }| format!("{path} is {to:e} in the place of {from:e}"))
+                .collect();
+            told = Some(Warning {
+                rule: "retry".into(),
+                level: warning.level.clone(),
+                fact: format!("try {tries} of {} after this: {}", self.tries, warning.fact),
+                advice: format!("{} from here on; begin with that the next time", changes.join(", ")),
+            });
+            config = changed;
+        }
+    }
+
+    /// The config for another try after a warning, if there is something to change.
+    fn change<P: Multilevel>(
+        &self,
+        config: &P::Config,
+        warning: &Warning,
+    ) -> Result<Option<Another<P::Config>>, EngineError> {
+        let mut all: Value = serde_json::from_str(&config.to_json()?).unwrap_or_default();
+        let Some(level) = warning.level.as_deref().and_then(|name| P::SCHEDULE.level(name)) else { return Ok(None) };
+        let spec = &P::SCHEDULE.levels[level];
+        let is_own = ["solver", "negative-curvature"].contains(&warning.rule.as_str());
+        let below = spec.sweep.iter().map(|stop| stop.level).chain(is_own.then_some(level));
+        let mut changes = Vec::new();
+        if OF_SOLVES.contains(&warning.rule.as_str()) {
+            for level in below {
+                let name = P::SCHEDULE.levels[level].name;
+                if let Some(damping) = all[name]["hypergradient"]["damping"].as_f64() {
+                    let more = if damping == 0.0 { DAMPING } else { damping * self.damping };
+                    all[name]["hypergradient"]["damping"] = more.into();
+                    changes.push(Change { path: format!("{name}.hypergradient.damping"), from: damping, to: more });
+                }
+            }
+        }
+        if changes.is_empty()
+            && let Some(rate) = all[spec.name]["optimizer"]["lr"].as_f64()
+        {
+            all[spec.name]["optimizer"]["lr"] = (rate * self.rate).into();
+            changes.push(Change { path: format!("{}.optimizer.lr", spec.name), from: rate, to: rate * self.rate });
+        }
+        if changes.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(Another { config: P::Config::from_json(&all.to_string())?, changes }))
+    }
+}
+
+/// Tells of the try when a run starts, and notes the last warning.
+fn listener<P: Multilevel>(
+    mut tell: Option<Warning>,
+    last: Rc<RefCell<Option<Warning>>>,
+) -> impl FnMut(&Event<'_>, &crate::Current<'_, P>) {
+    move |event, program| {
+        if let Event::Started { .. } = event {
+            tell.take().into_iter().for_each(|warning| program.warn(warning));
+        }
+        if let Some(warning) = event.warning().filter(|warning| !["save", "retry"].contains(&warning.rule.as_str())) {
+            last.replace(Some(warning));
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! The report. `tools/report/check.py` looks at one in a browser.
+
+use std::env;
+use std::fs;
+use std::path::Path;
+
+use betty_runtime::watch::{ReportFile, WatchError};
+use betty_runtime::{Engine, EngineError, Event, StreamPosition, Warning};
+use serde_json::Value;
+
+use crate::problem::{Pair, engine, text};
+
+fn reported(file: &Path) -> Engine<Pair> {
+    engine().attach(ReportFile::new(file)).watch(|event, program| {
+        if let Event::Iteration { iteration: 3 } = event {
+            let (rule, level, fact) = ("mine".into(), Some("x".into()), "it is three <of all>".into());
+            program.warn(Warning { rule, level, fact, advice: "count again".into() });
+        }
+    })
+}
+
+fn record(file: &Path) -> Value {
+    let page = text(file);
+    let (_, rest) = page.split_once(r#"id="record">"#).unwrap();
+    serde_json::from_str(rest.split_once("</script>").unwrap().0).unwrap()
+}
+
+#[test]
+fn the_page_shows_what_was_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("report.html");
+    let file = env::var_os("BETTY_REPORT").map_or(file, Into::into);
+    reported(&file).run(60).unwrap();
+    let page = text(&file);
+    for part in [
+        "complete",
+        "<b>60</b> of 60",
+        "it is three &lt;of all&gt;",
+        "Level y",
+        "Level x",
+        "norms of the gradient",
+        "angle between direct and indirect",
+        "residuals of the solves",
+        "learning rate",
+        "worst, by far",
+        "Validation",
+        "step of x",
+        "hypergradient of y through x",
+        "Config",
+        "x × 2",
+        "y × 1",
+    ] {
+        assert!(page.contains(part), "no `{part}`");
+    }
+    assert!(!page.contains("http-equiv=\"refresh\""));
+    assert!(
+        !page.contains("http://")
+            || page.matches("http://").count() == page.matches("http://www.w3.org/2000/svg").count()
+    );
+    let record = record(&file);
+    assert_eq!(record["warnings"][0]["iteration"], 3);
+    assert_eq!(record["series"]["y/direct"]["points"].as_array().unwrap().len(), 60);
+    assert_eq!(record["seed"], 11);
+}
+
+#[test]
+fn it_is_there_while_the_run_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("report.html");
+    let seen = file.clone();
+    reported(&file)
+        .watch(move |event, _| {
+            if let Event::Iteration { iteration: 2 } = event {
+                assert!(text(&seen).contains("http-equiv=\"refresh\""));
+            }
+        })
+        .run(2)
+        .unwrap();
+    assert!(!text(&file).contains("http-equiv=\"refresh\""));
+}
+
+#[test]
+fn the_parts_of_a_hypergradient_add_up() {
+    let mut told = Vec::new();
+    let file = tempfile::tempdir().unwrap();
+    let lines = file.path().join("run.jsonl");
+    let mut engine = engine().parts(true).attach(betty_runtime::watch::JsonLines::new(&lines));
+    engine.run(5).unwrap();
+    drop(engine);
+    for line in text(&lines).lines() {
+        let line: Value = serde_json::from_str(line).unwrap();
+        let number = |name: &str| line[name].as_f64().unwrap();
+        if line["event"] == "parts" {
+            told.push((number("direct"), number("indirect"), number("cosine"), f64::NAN));
+        } else if line["event"] == "step" && line["level"] == "y" {
+            told.last_mut().unwrap().3 = number("gradient_norm");
+        }
+    }
+    assert_eq!(told.len(), 5);
+    for (direct, indirect, cosine, total) in told {
+        // The law of cosines; the numbers are of vectors in single precision.
+        let square = direct * direct + indirect * indirect + 2.0 * direct * indirect * cosine;
+        assert!((square.sqrt() - total).abs() < 1e-5 * (direct + indirect), "{direct} {indirect} {cosine} {total}");
+        assert!(indirect > 1e-3 && direct > 1e-3 && cosine.abs() < 0.999);
+    }
+}
+
+#[test]
+fn nothing_is_told_of_parts_that_nobody_asks_for() {
+    let mut engine = engine().observe(|event| assert!(!matches!(event, Event::Parts { .. }), "{event:?}"));
+    engine.run(2).unwrap();
+}
+
+#[test]
+fn a_run_that_goes_on_goes_on_with_its_report() {
+    let (whole, broken) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let [whole, broken] = [whole.path(), broken.path()].map(|folder| folder.join("report.html"));
+    for file in [&whole, &broken] {
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+    }
+    reported(&whole).run(9).unwrap();
+    let mut first = reported(&broken);
+    first.run(4).unwrap();
+    let checkpoint = first.checkpoint().unwrap();
+    first.run(2).unwrap();
+    drop(first);
+    let mut second = reported(&broken);
+    second.resume(&checkpoint, StreamPosition::Start).unwrap();
+    second.run_until(9).unwrap();
+    let (mut whole, mut broken) = (record(&whole), record(&broken));
+    for record in [&mut whole, &mut broken] {
+        let series = record["series"].as_object_mut().unwrap();
+        series.retain(|tag, _| !tag.starts_with("run/"));
+    }
+    for same in ["series", "warnings", "iteration", "until", "turns", "levels", "config"] {
+        assert_eq!(whole[same], broken[same], "{same}");
+    }
+}
+
+#[test]
+fn a_page_of_somebody_else_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("report.html");
+    fs::write(&file, "<p>mine</p>").unwrap();
+    let mut first = engine();
+    first.run(1).unwrap();
+    let mut second = reported(&file);
+    second.resume(&first.checkpoint().unwrap(), StreamPosition::Start).unwrap();
+    let error = second.run(1).unwrap_err();
+    let EngineError::ObserverFailed { source, .. } = &error else { panic!("{error}") };
+    assert!(matches!(source.downcast_ref(), Some(WatchError::Foreign { .. })), "{source}");
+    assert_eq!(text(&file), "<p>mine</p>");
+}
