@@ -7,7 +7,7 @@ use burn_backend::ops::FloatTensorOps;
 use burn_dispatch::Dispatch;
 
 use super::wide::wide;
-use super::{ReadError, Value, Vector, host, rows};
+use super::{ReadError, Unread, Value, Vector, host, rows};
 use crate::linalg::{Coordinates, InnerProductSpace};
 
 impl InnerProductSpace for Vector {
@@ -15,14 +15,13 @@ impl InnerProductSpace for Vector {
     type Error = ReadError;
 
     fn dot(&self, other: &Self) -> Result<f64, ReadError> {
-        let mut total = 0.0;
-        for (x, y) in self.0.iter().zip(&other.0) {
-            total += match host::dot(&x.0, &y.0) {
-                Some(product) => product,
-                None => Value(Dispatch::float_sum(Dispatch::float_mul(wide(x), wide(y)))).to_f64()?,
-            };
-        }
-        Ok(total)
+        // One part a tensor, summed in order in f64: those that are on a device come over together.
+        let parts = self.0.iter().zip(&other.0).map(|(x, y)| match host::dot(&x.0, &y.0) {
+            Some(product) => Unread::Known(vec![product]),
+            None => Unread::OnDevice(Value(Dispatch::float_sum(Dispatch::float_mul(wide(x), wide(y))))),
+        });
+        let parts = Unread::read_all(parts.collect())?;
+        Ok(parts.into_iter().flatten().fold(0.0, |total, part| total + part))
     }
 
     fn read(scalar: &f64) -> Result<f64, ReadError> {
@@ -100,6 +99,7 @@ mod tests {
     use burn::tensor::{DType, Device};
 
     use super::*;
+    use crate::execute::reads;
 
     fn vector(values: &[f64], dtype: DType) -> Vector {
         let data = TensorData::new(values.to_vec(), [values.len()]).convert_dtype(dtype);
@@ -146,6 +146,22 @@ mod tests {
         part.add_scaled(1.0, &vector(&[10.0, 20.0], DType::F32));
         assert_eq!(part.to_vec().ok(), Some(vec![12.0, 23.0]));
         assert_eq!(part.dot(&vector(&[1.0, 1.0], DType::F32)).ok(), Some(35.0));
+    }
+
+    #[test]
+    fn an_inner_product_is_read_once_however_many_tensors_there_are() {
+        let tensors = |dtype: DType| (1..=60).map(move |k| vector(&[f64::from(k), 1.0], dtype).0.remove(0));
+        let expected: f64 = (1..=60).map(|k| f64::from(k * k) + 1.0).sum();
+        // There is no loop of ours over numbers of 16 bits, which are added up by Burn as they are on any device.
+        let x = Vector(tensors(DType::F16).collect());
+        let before = reads();
+        assert_eq!(x.dot(&x).ok(), Some(expected));
+        assert_eq!(reads() - before, 1);
+        // What is in host memory is not read at all, and comes in its place.
+        let x = Vector(tensors(DType::F32).chain(tensors(DType::BF16)).chain(tensors(DType::F64)).collect());
+        let before = reads();
+        assert_eq!(x.dot(&x).ok(), Some(3.0 * expected));
+        assert_eq!(reads() - before, 1);
     }
 
     #[test]

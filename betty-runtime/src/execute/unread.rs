@@ -55,15 +55,22 @@ impl Unread {
 
     /// Reads all, in one transfer for each device type of numbers.
     pub(crate) fn read<const N: usize>(all: [Self; N]) -> Result<[Vec<f64>; N], ReadError> {
-        let mut read = all.each_ref().map(|unread| match unread {
-            Unread::Known(numbers) => numbers.clone(),
-            Unread::OnDevice(_) => Vec::new(),
-        });
+        let mut read = Self::read_all(all.into())?.into_iter();
+        Ok(std::array::from_fn(|_| read.next().unwrap_or_default()))
+    }
+
+    /// As [`read`](Self::read), for any number of them.
+    pub(super) fn read_all(all: Vec<Self>) -> Result<Vec<Vec<f64>>, ReadError> {
+        let mut read = Vec::with_capacity(all.len());
         let mut waiting: Vec<(usize, Value)> = Vec::new();
         for (place, unread) in all.into_iter().enumerate() {
-            if let Unread::OnDevice(value) = unread {
-                waiting.push((place, value));
-            }
+            read.push(match unread {
+                Unread::Known(numbers) => numbers,
+                Unread::OnDevice(value) => {
+                    waiting.push((place, value));
+                    Vec::new()
+                }
+            });
         }
         while let Some((_, first)) = waiting.first() {
             let dtype = first.dtype();

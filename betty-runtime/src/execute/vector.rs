@@ -4,7 +4,7 @@ use burn_backend::TensorMetadata as _;
 use burn_backend::ops::FloatTensorOps;
 use burn_dispatch::Dispatch;
 
-use super::{ReadError, Value};
+use super::{ReadError, Unread, Value};
 use crate::linalg::InnerProductSpace;
 
 /// The direct sum of the spaces of several float tensors.
@@ -58,16 +58,13 @@ impl Vector {
         self.len() == 0
     }
 
-    /// All elements as `f64`, tensor after tensor.
+    /// All elements as `f64`, tensor after tensor, in one transfer for each type of numbers.
     ///
     /// # Errors
     /// [`ReadError`] when the device cannot deliver a tensor.
     pub fn to_vec(&self) -> Result<Vec<f64>, ReadError> {
-        let mut all = Vec::with_capacity(self.len());
-        for value in &self.0 {
-            all.extend(value.to_vec()?);
-        }
-        Ok(all)
+        let parts = Unread::read_all(self.0.iter().cloned().map(Unread::OnDevice).collect())?;
+        Ok(parts.concat())
     }
 }
 

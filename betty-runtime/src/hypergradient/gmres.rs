@@ -45,8 +45,11 @@ impl HypergradientMethod for Gmres {
     }
 
     fn budget(&self, _unknowns: usize) -> Option<Budget> {
-        let (products, basis) = (self.options.iterations, self.options.restart.min(self.options.iterations));
-        // Every new vector is held against all before it, twice.
-        Some(Budget { products, reads: products as f64 * (basis as f64 + 2.0) })
+        let (products, restart) = (self.options.iterations, self.options.restart.max(1));
+        // The k-th vector is held against the k before it, twice, with its length before and after; then comes the residual.
+        let cycle = |length: usize| (1..=length).map(|k| 2 * k + 3).sum::<usize>() + 1;
+        let last = if products.is_multiple_of(restart) { 0 } else { cycle(products % restart) };
+        let reads = 1 + products / restart * cycle(restart) + last;
+        Some(Budget { products, reads: reads as f64 })
     }
 }

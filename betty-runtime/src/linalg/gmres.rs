@@ -82,14 +82,14 @@ fn run<A: LinearOperator + ?Sized>(
     if scale == 0.0 {
         return Ok(Solution { x: b.zero(), outcome: Outcome::TRIVIAL });
     }
-    let (mut x, mut r) = match guess {
-        None => (b.zero(), b.clone()),
+    let (mut x, mut r, mut norm) = match guess {
+        None => (b.zero(), b.clone(), scale),
         Some(x) => {
             let r = residual(operator, damping, b, &x)?;
-            (x, r)
+            let norm = dot::<A>(&r, &r, 0, Quantity::Residual)?.sqrt();
+            (x, r, norm)
         }
     };
-    let mut norm = dot::<A>(&r, &r, 0, Quantity::Residual)?.sqrt();
     let mut iterations = 0;
     loop {
         let converged = norm <= tolerance * scale;

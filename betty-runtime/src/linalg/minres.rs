@@ -49,15 +49,15 @@ pub fn minres<A: LinearOperator + ?Sized>(
         return Ok(Solution { x: b.zero(), outcome: Outcome::TRIVIAL });
     }
     let mut v = b.clone();
-    let mut x = match guess {
-        None => b.zero(),
+    // What is left of the residual's norm has a sign.
+    let (mut x, mut eta) = match guess {
+        None => (b.zero(), scale),
         Some(x) => {
             v.add_scaled((-1.0).into(), &apply_damped(operator, damping, &x)?);
-            x
+            let eta = dot::<A>(&v, &v, 0, Quantity::Residual)?.sqrt();
+            (x, eta)
         }
     };
-    // What is left of the residual's norm, with a sign.
-    let mut eta = dot::<A>(&v, &v, 0, Quantity::Residual)?.sqrt();
     if eta > 0.0 {
         v.scale((1.0 / eta).into());
     }

@@ -16,6 +16,7 @@ mod of_program;
 mod older_files;
 mod panics;
 mod problem;
+mod reading;
 mod recordings;
 mod runs;
 mod saving;

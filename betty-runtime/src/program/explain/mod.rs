@@ -93,6 +93,10 @@ impl Program {
                 stops.map(|stop| self.explain_response(stop, k, bases, None)).collect::<Result<_, _>>()?
             }
         };
+        if !passes.is_empty() {
+            // The norm of each whole gradient, after its loss.
+            cost.reads += evaluations as u64;
+        }
         for Pass { response, reads, peak } in passes {
             cost.responses.push(ResponseCost { cost: response.cost * evaluations, ..response });
             cost.reads += (reads * evaluations) as u64;
