@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use betty_runtime::{CheckpointError, ConfigError, DerivativesError, EngineError};
 
-use crate::data::{IdxError, NoiseError, SplitError};
+use crate::data::{IdxError, NoiseError, SplitError, TableError};
 use crate::device::DeviceError;
 use crate::output::OutputError;
 use crate::plot::PlotError;
@@ -113,6 +113,12 @@ pub enum Failure {
     /// Data that cannot be read.
     #[error("`--data`: {0}")]
     Data(#[from] IdxError),
+    /// A table that is of no use.
+    #[error("`--data`: {0}")]
+    Table(#[from] TableError),
+    /// A run that was ended because it is not healthy.
+    #[error("the run was ended, because it is not healthy: {0}")]
+    Unhealthy(String),
     /// A file that cannot be written.
     #[error("`--out`: {0}")]
     Output(#[from] OutputError),
@@ -182,6 +188,8 @@ impl Failure {
             Failure::Data(_)
             | Failure::Saved(_)
             | Failure::Signals(_)
+            | Failure::Table(_)
+            | Failure::Unhealthy(_)
             | Failure::Output(_)
             | Failure::Training(_)
             | Failure::Derivatives(_)

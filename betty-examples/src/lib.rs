@@ -12,3 +12,4 @@ pub mod penalized;
 pub mod plot;
 pub mod saved;
 pub mod stop;
+pub mod watching;

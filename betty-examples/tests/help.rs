@@ -3,17 +3,19 @@
 use std::collections::BTreeMap;
 use std::process::Command;
 
-const PROGRAMS: [(&str, &str); 6] = [
+const PROGRAMS: [(&str, &str); 7] = [
     ("choosing", env!("CARGO_BIN_EXE_choosing")),
     ("hyper_cleaning", env!("CARGO_BIN_EXE_hyper_cleaning")),
     ("penalties", env!("CARGO_BIN_EXE_penalties")),
     ("sinusoid_maml", env!("CARGO_BIN_EXE_sinusoid_maml")),
     ("influence", env!("CARGO_BIN_EXE_influence")),
     ("plain_loop", env!("CARGO_BIN_EXE_plain_loop")),
+    ("pilot", env!("CARGO_BIN_EXE_pilot")),
 ];
 
 /// Options that mean the same wherever they are.
-const SHARED: [&str; 6] = ["--seeds", "--out", "--config", "--print-config", "--device", "--quiet"];
+const SHARED: [&str; 8] =
+    ["--seeds", "--out", "--config", "--print-config", "--device", "--quiet", "--log", "--on-unhealthy"];
 
 /// Each long option with its whole description.
 fn options(program: &str) -> BTreeMap<String, String> {
@@ -61,7 +63,7 @@ fn programs_list_what_they_can_do_and_nothing_else() {
     for option in ["--seed", "--seeds", "--out", "--config", "--print-config", "--resume", "--save-every"] {
         assert!(!has(0, option) && has(1, option), "{option}");
     }
-    for program in [2, 3, 4, 5] {
+    for program in [2, 3, 4, 5, 6] {
         for option in ["--resume", "--save-every"] {
             assert!(!has(program, option), "{option}");
         }

@@ -76,3 +76,67 @@ fn a_perceptron_over_several_seeds_is_repeatable() {
     let read = |folder: &Path| fs::read_to_string(folder.join("report.json")).expect("a report");
     assert_eq!(read(first.path()), read(second.path()));
 }
+
+/// A table in which `shape` and `size` tell the class, and a hundred columns say nothing.
+fn table(folder: &Path) -> String {
+    let mut text: String = "size,shape,kind".into();
+    (0..40).for_each(|column| text += &format!(",noise {column}"));
+    text.push('\n');
+    let mut state = 7_u64;
+    let mut draw = || {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (state >> 33) as f64 / f64::from(1_u32 << 31)
+    };
+    for row in 0..150 {
+        let (size, round) = (draw(), draw() < 0.5);
+        let large = size + if round { 0.3 } else { -0.3 } > 0.5;
+        let shape = if row % 31 == 0 {
+            "?"
+        } else if round {
+            "round"
+        } else {
+            "flat"
+        };
+        text += &format!("{size},{shape},{}", if large { "a <large>" } else { "small" });
+        (0..40).for_each(|_| text += &format!(",{}", draw()));
+        text.push('\n');
+    }
+    let file = folder.join("table.csv");
+    fs::write(&file, text).expect("writable");
+    file.to_string_lossy().into_owned()
+}
+
+#[test]
+fn a_pilot_compares_what_is_learned_with_the_plain_workflow() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let data = table(folder.path());
+    let pilot = |arguments: &[&str]| {
+        let out = folder.path().join("out").to_string_lossy().into_owned();
+        let all = [&["--data", &data, "--out", &out][..], arguments].concat();
+        Command::new(env!("CARGO_BIN_EXE_pilot")).args(all).output().expect("the program starts")
+    };
+    let missing = pilot(&["--target", "weight"]);
+    assert!(String::from_utf8_lossy(&missing.stderr).contains("has no column `weight`; its columns are `size`"));
+    let short =
+        ["--target", "kind", "--steps", "8", "--fit-steps", "120", "--log", "report,csv", "--on-unhealthy", "warn"];
+    let output = pilot(&short);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    for part in ["67 training, 33 validation and 50 test rows, 43 inputs", "one learned penalty", "one learned weight"]
+    {
+        assert!(text.contains(part), "no `{part}` in\n{text}");
+    }
+    let read = |name: &str| fs::read_to_string(folder.path().join("out").join(name)).expect("there");
+    let found: serde_json::Value = serde_json::from_str(&read("pilot.json")).expect("JSON");
+    for way in found["ways"].as_array().expect("ways") {
+        assert!(way["accuracy"].as_f64().expect("a number") > 0.6, "{way}");
+        assert!(way["memory"].as_f64().expect("a number") > 0.0, "{way}");
+    }
+    let page = read("pilot.html");
+    for part in ["penalties.report.html", "plain workflow", "Inputs that are suppressed most"] {
+        assert!(page.contains(part), "no `{part}`");
+    }
+    for name in ["penalties.report.html", "weights.report.html", "penalties.numbers.csv", "weights.numbers.csv"] {
+        assert!(read(name).len() > 1000, "{name}");
+    }
+}

@@ -1,4 +1,4 @@
-//! Labelled images: where they come from, and how they are split, corrupted and batched.
+//! Labelled images: where they come from, and how they are split, corrupted and batched; and tables.
 
 mod batches;
 mod dataset;
@@ -6,6 +6,7 @@ mod digits;
 mod idx;
 mod noise;
 mod split;
+mod table;
 
 pub use batches::Batches;
 pub use dataset::{Dataset, DatasetError, DeviceDataset};
@@ -13,3 +14,4 @@ pub use digits::digits;
 pub use idx::{IdxError, load_idx};
 pub use noise::{NoiseError, Noisy, WrongLabel};
 pub use split::{Split, SplitError};
+pub use table::{Column, Inputs, Table, TableError, Values};

@@ -7,6 +7,7 @@ use betty_examples::command::{Repeated, Run};
 use betty_examples::data::{NoiseError, WrongLabel};
 use betty_examples::failure::{Failure, check_positive};
 use betty_examples::saved::Choices;
+use betty_examples::watching::Watching;
 use betty_runtime::{
     AdamConfig, CgConfig, CheckpointError, DenseConfig, FiniteDifferenceConfig, GmresConfig, HypergradientConfig,
     IdentityConfig, MinresConfig, NeumannConfig, NystromConfig, OptimizerConfig, PenaltyConfig, SamaConfig, Start,
@@ -71,6 +72,9 @@ pub(crate) struct Options {
     /// are those of a run that was never interrupted. Options that decide them have to be the same, but `--steps` may be more.
     #[arg(long)]
     pub(crate) resume: bool,
+    /// How the run is watched.
+    #[command(flatten)]
+    pub(crate) watching: Watching,
     /// What all examples have.
     #[command(flatten)]
     pub(crate) repeated: Repeated,

@@ -144,6 +144,7 @@ impl Experiment<'_> {
             choices: self.choices()?,
             save_every: self.options.save_every,
             resume: self.options.resume,
+            watching: (&self.options.watching, self.output),
             progress: !self.options.run().setting.machine.quiet,
             stop: self.stop.clone(),
             config: self.config.clone(),

@@ -6,11 +6,14 @@ use std::rc::Rc;
 
 use betty_examples::data::{Batches, Dataset, DeviceDataset};
 use betty_examples::failure::Failure;
+use betty_examples::output::OutputFolder;
 use betty_examples::saved::{Choices, Point, SavedRun};
 use betty_examples::stop::Stop;
+use betty_examples::watching::Watching;
 use betty_runtime::{Checkpoint, Engine, Event, Goal, Stream, StreamPosition, Validation};
 use burn::tensor::Device;
 
+use crate::cli::Options;
 use crate::model::Mlp;
 use crate::problem::{CleanBatch, HyperCleaning, HyperCleaningConfig, HyperCleaningData, NoisyBatch};
 use crate::weighting::Weighting;
@@ -39,6 +42,8 @@ pub(crate) struct HyperCleaningRun<'a> {
     pub(crate) save_every: Option<u64>,
     /// Whether to go on from a saved run, if there is one.
     pub(crate) resume: bool,
+    /// How it is watched, and where the records go.
+    pub(crate) watching: (&'a Watching, &'a OutputFolder),
     /// Whether to show a progress bar.
     pub(crate) progress: bool,
     /// Whether to stop.
@@ -95,6 +100,8 @@ impl HyperCleaningRun<'_> {
             .progress(self.progress)
             .validate(Validation::every(self.every, Goal::Max, accuracy))
             .stop_when(move || self.stop.is_asked());
+        let (watching, folder) = self.watching;
+        engine = watching.attach(engine, folder, &Options::run_name(self.seed));
         let mut before = Vec::new();
         let is_new = saved.is_none();
         if let Some((checkpoint, curves)) = saved {
@@ -107,6 +114,7 @@ impl HyperCleaningRun<'_> {
             engine = engine.save_every(every, self.saved.checkpoint());
         }
         let report = engine.run_until(self.steps)?;
+        watching.check(&report)?;
 
         let (iterations, checkpoint) = (engine.iterations(), engine.checkpoint()?);
         let is_saved = !is_new || self.save_every.is_some() && report.iterations > 0;

@@ -3,6 +3,7 @@
 use betty_examples::command::{Repeated, Run};
 use betty_examples::data::digits;
 use betty_examples::failure::{Failure, check_positive};
+use betty_examples::watching::Watching;
 use clap::Parser;
 
 /// Learns an L2 penalty for every single parameter of a classifier, so that it does well on validation data.
@@ -33,6 +34,9 @@ pub(crate) struct Options {
     /// Steps in which a classifier is trained anew under given penalties, to compare them.
     #[arg(long, default_value_t = 1000, value_name = "N")]
     pub(crate) fit_steps: usize,
+    /// How the run is watched.
+    #[command(flatten)]
+    pub(crate) watching: Watching,
     /// What all examples have.
     #[command(flatten)]
     pub(crate) repeated: Repeated,

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use betty_examples::data::digits;
 use betty_examples::failure::Failure;
+use betty_examples::output::OutputFolder;
 use betty_examples::penalized::{Classifier, Examples, Penalized, PenalizedConfig, PenalizedData};
 use betty_runtime::{Engine, Goal, Stream, Validation};
 use burn::tensor::Device;
@@ -83,6 +84,8 @@ pub(crate) struct Experiment<'a> {
     pub(crate) config: &'a PenalizedConfig,
     /// Where to compute.
     pub(crate) device: Device,
+    /// Where records of runs go.
+    pub(crate) output: &'a OutputFolder,
 }
 
 /// Examples of one seed.
@@ -119,7 +122,7 @@ impl Experiment<'_> {
         let best = fitted.into_iter().min_by(|(a, _), (b, _)| loss(a).total_cmp(&loss(b)));
         let (common, classifier) = best.expect("the grid is not empty");
 
-        let (penalties, curve) = self.learn(classifier, all(common.log10_penalty), &parts)?;
+        let (penalties, curve) = self.learn(classifier, all(common.log10_penalty), &parts, seed)?;
         let learned = parts.scores(&self.fit(&start, penalties.clone(), parts.data())?);
         let both = PenalizedData { classifier: Stream::constant(parts.train.join(&parts.validation)), ..parts.data() };
         let on_both = parts.scores(&self.fit(&start, all(common.log10_penalty), both)?);
@@ -159,6 +162,7 @@ impl Experiment<'_> {
         classifier: Classifier,
         penalties: Classifier,
         parts: &Parts,
+        seed: u64,
     ) -> Result<(Classifier, Vec<Point>), Failure> {
         let curve = Rc::new(RefCell::new(Vec::new()));
         let (seen, validation, test) = (Rc::clone(&curve), parts.validation.clone(), parts.test.clone());
@@ -170,10 +174,12 @@ impl Experiment<'_> {
             seen.borrow_mut().push(point);
             Ok(point.validation_loss)
         };
-        let mut engine = Engine::new(Penalized { penalties, classifier }, parts.data(), self.config.clone())?
+        let engine = Engine::new(Penalized { penalties, classifier }, parts.data(), self.config.clone())?
             .progress(!self.options.run().setting.machine.quiet)
             .validate(Validation::every(every, Goal::Min, look));
-        engine.run(self.options.steps)?;
+        let watching = &self.options.watching;
+        let mut engine = watching.attach(engine, self.output, &format!("seed-{seed}"));
+        watching.check(&engine.run(self.options.steps)?)?;
         Ok((engine.into_problem().penalties, curve.take()))
     }
 }

@@ -36,7 +36,7 @@ fn run(options: &Options) -> Result<(), Failure> {
     }
     let device = options.run().setting.machine.device.open()?;
     let output = OutputFolder::open(&options.run().setting.out)?;
-    let experiment = Experiment { options, config: &config, device };
+    let experiment = Experiment { options, config: &config, device, output: &output };
     let outcomes = options.repeated.seeds().map(|seed| experiment.run(seed)).collect::<Result<Vec<_>, _>>()?;
     let report = Report { options, config: &config, outcomes: &outcomes };
     report.write(&output)?;

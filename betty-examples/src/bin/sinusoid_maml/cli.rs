@@ -2,6 +2,7 @@
 
 use betty_examples::command::Run;
 use betty_examples::failure::{Failure, check_positive};
+use betty_examples::watching::Watching;
 use betty_runtime::{CgConfig, HypergradientConfig, IdentityConfig, MinresConfig, UnrolledConfig};
 use clap::{Parser, ValueEnum};
 
@@ -36,6 +37,9 @@ pub(crate) struct Options {
     /// Number of fresh tasks for the test.
     #[arg(long, default_value_t = 600, value_name = "N")]
     pub(crate) test_tasks: usize,
+    /// How the run is watched.
+    #[command(flatten)]
+    pub(crate) watching: Watching,
     /// What all examples have.
     #[command(flatten)]
     pub(crate) run: Run,

@@ -1,6 +1,7 @@
 //! One comparison, from one seed.
 
 use betty_examples::failure::Failure;
+use betty_examples::output::OutputFolder;
 use burn::tensor::{Device, Tensor};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -51,7 +52,12 @@ pub(crate) struct Outcome {
 }
 
 /// Trains in both ways from the same parameters, and tests on the same tasks.
-pub(crate) fn run(options: &Options, config: &MamlConfig, device: &Device) -> Result<Outcome, Failure> {
+pub(crate) fn run(
+    options: &Options,
+    config: &MamlConfig,
+    device: &Device,
+    output: &OutputFolder,
+) -> Result<Outcome, Failure> {
     // The seeds of training, validation and test differ, and so do those of neighbouring runs.
     let seed = |part: u64| options.run.setting.seed.wrapping_mul(4).wrapping_add(part);
     let start = Regressor::new(&mut StdRng::seed_from_u64(seed(0)), device);
@@ -65,6 +71,7 @@ pub(crate) fn run(options: &Options, config: &MamlConfig, device: &Device) -> Re
         proximity: options.proximity(),
         config,
         device,
+        watching: (&options.watching, output),
         progress: !options.run.setting.machine.quiet,
     };
 

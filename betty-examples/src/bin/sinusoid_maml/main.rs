@@ -39,7 +39,7 @@ fn run(options: &Options) -> Result<(), Failure> {
     }
     let device = options.run.setting.machine.device.open()?;
     let output = OutputFolder::open(&options.run.setting.out)?;
-    let outcome = experiment::run(options, &config, &device)?;
+    let outcome = experiment::run(options, &config, &device, &output)?;
     outcome.write(&config, &output)?;
     options.run.setting.show(&outcome, &output)
 }

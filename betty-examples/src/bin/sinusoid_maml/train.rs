@@ -4,6 +4,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use betty_examples::failure::Failure;
+use betty_examples::output::OutputFolder;
+use betty_examples::watching::Watching;
 use betty_runtime::{Engine, Event, Goal, LevelConfig, Validation};
 use burn::module::Module;
 use burn::optim::{AdamConfig, GradientsParams};
@@ -34,6 +36,8 @@ pub(crate) struct Training<'a> {
     pub(crate) config: &'a MamlConfig,
     /// Where to compute.
     pub(crate) device: &'a Device,
+    /// How it is watched, and where the records go.
+    pub(crate) watching: (&'a Watching, &'a OutputFolder),
     /// Whether to show a progress bar.
     pub(crate) progress: bool,
 }
@@ -56,7 +60,7 @@ impl Training<'_> {
         let (adaptation, tasks, device) = (self.adaptation(), self.validation.to_vec(), self.device.clone());
         let error = move |problem: &Maml| Ok(adaptation.mean_error(&problem.meta, &tasks, &device));
         let problem = Maml { adapted: start.clone(), meta: start };
-        let mut engine = Engine::new(problem, data, self.config.clone())?
+        let engine = Engine::new(problem, data, self.config.clone())?
             .seed(self.seed)
             .progress(self.progress)
             .validate(Validation::every(self.every(), Goal::Min, error))
@@ -65,7 +69,9 @@ impl Training<'_> {
                     seen.borrow_mut().push((iteration, value));
                 }
             });
-        engine.run(self.iterations)?;
+        let (watching, folder) = self.watching;
+        let mut engine = watching.attach(engine, folder, "meta-training");
+        watching.check(&engine.run(self.iterations)?)?;
         Ok(Trained { network: engine.into_problem().meta, curve: curve.take() })
     }
 

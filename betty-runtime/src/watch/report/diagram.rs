@@ -16,7 +16,7 @@ pub(super) fn levels(levels: &[LevelRecord]) -> String {
     let of_row = |row: usize| (0..levels.len()).filter(|&level| depths[level] == row).collect::<Vec<_>>();
     let widest = (0..rows).map(|row| of_row(row).len()).max().unwrap_or(1);
     let width = widest * (BOX.0 + GAP.0) + GAP.0;
-    let height = rows * (BOX.1 + GAP.1) + 8;
+    let height = (rows * (BOX.1 + GAP.1) + 16).saturating_sub(GAP.1);
     let place = |level: usize| {
         let row = of_row(depths[level]);
         let index = row.iter().position(|&other| other == level).unwrap_or(0);

@@ -1,0 +1,41 @@
+//! A pilot: what learned penalties and learned weights of examples are worth on a table of one's own, beside the plain workflow.
+
+mod cli;
+mod experiment;
+mod page;
+mod weights;
+
+use std::process::ExitCode;
+
+use betty_examples::data::Table;
+use betty_examples::failure::{Failure, finish, show};
+use betty_examples::output::OutputFolder;
+use clap::Parser;
+use peak_alloc::PeakAlloc;
+
+use cli::Options;
+use experiment::Experiment;
+use page::Page;
+
+/// Counts the most bytes that were held at once.
+#[global_allocator]
+static ALLOCATOR: PeakAlloc = PeakAlloc;
+
+fn main() -> ExitCode {
+    finish(run(&Options::parse()))
+}
+
+fn run(options: &Options) -> Result<(), Failure> {
+    options.check()?;
+    let table = Table::open(&options.data, &options.target)?;
+    let device = options.setting.machine.device.open()?;
+    let output = OutputFolder::open(&options.setting.out)?;
+    let outcome = Experiment { options, table: &table, device, output: &output }.run()?;
+    let page = Page { options, table: &table, outcome: &outcome };
+    output.write("pilot.json", serde_json::to_string_pretty(&outcome)? + "\n")?;
+    output.write("pilot.html", page.html())?;
+    if options.setting.machine.quiet {
+        return Ok(());
+    }
+    show(&format!("{page}\nthe report is {}\n", output.path().join("pilot.html").display()))
+}

@@ -1,0 +1,236 @@
+//! A table with a header: columns of numbers and of words, and one that names classes.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Words of a column that get an input of their own at the most; all others share none.
+const WORDS: usize = 30;
+
+/// Classes at the most.
+const CLASSES: usize = 50;
+
+/// What stands for nothing.
+const MISSING: [&str; 5] = ["", "?", "na", "nan", "null"];
+
+/// A table, read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Table {
+    /// The columns that are no target.
+    pub columns: Vec<Column>,
+    /// The names of the classes, in the order of the alphabet.
+    pub classes: Vec<String>,
+    /// The class of each row.
+    pub labels: Vec<usize>,
+    /// Rows whose class is missing, which are left out.
+    pub unlabelled: usize,
+}
+
+/// A column.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// Its values.
+    pub values: Values,
+}
+
+/// The values of a column; what is missing is `None`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Values {
+    /// All of them are numbers.
+    Numbers(Vec<Option<f64>>),
+    /// Words, of which there are a few, and which of them each value is; rare ones are as good as missing.
+    Words(Vec<String>, Vec<Option<usize>>),
+}
+
+/// Inputs of a model, made of a table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Inputs {
+    /// What each input is: a column, or `column = word`, or `column is missing`.
+    pub names: Vec<String>,
+    /// A row for each of the table's.
+    pub rows: Vec<Vec<f64>>,
+}
+
+/// Why a table is of no use.
+#[derive(thiserror::Error)]
+pub enum TableError {
+    /// It cannot be read.
+    #[error("cannot read `{}`: {reason}", file.display())]
+    Read {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        reason: csv::Error,
+    },
+    /// It has no such column.
+    #[error("`{}` has no column `{target}`; its columns are {columns}", file.display())]
+    NoTarget {
+        /// The file.
+        file: PathBuf,
+        /// The column.
+        target: String,
+        /// Those that there are.
+        columns: String,
+    },
+    /// The target names no classes.
+    #[error(
+        "column `{target}` has {found} different values, but a class needs a name: 2 to {CLASSES} of them; bring numbers into \
+         ranges first"
+    )]
+    NoClasses {
+        /// The column.
+        target: String,
+        /// How many values.
+        found: usize,
+    },
+    /// There is too little.
+    #[error("{rows} rows with a class and {columns} columns beside it are too few; 40 rows and 1 column are needed")]
+    TooSmall {
+        /// Rows.
+        rows: usize,
+        /// Columns.
+        columns: usize,
+    },
+}
+
+betty_runtime::debug_as_report!(TableError);
+
+impl Table {
+    /// Reads a CSV file with a header.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    pub fn open(file: &Path, target: &str) -> Result<Self, TableError> {
+        let unreadable = |reason| TableError::Read { file: file.into(), reason };
+        let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_path(file).map_err(unreadable)?;
+        let names: Vec<String> = reader.headers().map_err(unreadable)?.iter().map(str::to_owned).collect();
+        let Some(at) = names.iter().position(|name| name == target) else {
+            let columns = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+            return Err(TableError::NoTarget { file: file.into(), target: target.into(), columns });
+        };
+        let records = reader.into_records().collect::<Result<Vec<_>, _>>().map_err(unreadable)?;
+        let all = records.len();
+        let records: Vec<_> = records.into_iter().filter(|record| !is_missing(&record[at])).collect();
+        let cells = |column: usize| records.iter().map(move |record| &record[column]);
+        let classes = counted(cells(at)).into_keys().collect::<Vec<_>>();
+        if !(2..=CLASSES).contains(&classes.len()) {
+            return Err(TableError::NoClasses { target: target.into(), found: classes.len() });
+        }
+        if records.len() < 40 || names.len() < 2 {
+            return Err(TableError::TooSmall { rows: records.len(), columns: names.len() - 1 });
+        }
+        let labels = cells(at).filter_map(|cell| classes.iter().position(|class| class == cell)).collect();
+        let others = names.iter().enumerate().filter(|(column, _)| *column != at);
+        let columns = others.map(|(column, name)| Column { name: name.clone(), values: Values::of(cells(column)) });
+        Ok(Table { columns: columns.collect(), unlabelled: all - records.len(), classes, labels })
+    }
+
+    /// Numbers with mean 0 and deviation 1 over the rows `fit`, and an input for each word; of what is missing, an input says so
+    /// where there is such a thing.
+    pub fn inputs(&self, fit: &[usize]) -> Inputs {
+        let (mut names, mut rows) = (Vec::new(), vec![Vec::new(); self.labels.len()]);
+        for Column { name, values } in &self.columns {
+            let is_missing: Vec<bool> = match values {
+                Values::Numbers(values) => {
+                    let known: Vec<f64> = fit.iter().filter_map(|&row| values[row]).collect();
+                    let (mean, deviation) = moments(&known);
+                    names.push(name.clone());
+                    for (row, value) in rows.iter_mut().zip(values) {
+                        row.push(value.map_or(0.0, |value| (value - mean) / deviation));
+                    }
+                    values.iter().map(Option::is_none).collect()
+                }
+                Values::Words(words, values) => {
+                    names.extend(words.iter().map(|word| format!("{name} = {word}")));
+                    for (row, value) in rows.iter_mut().zip(values) {
+                        row.extend((0..words.len()).map(|word| f64::from(u8::from(*value == Some(word)))));
+                    }
+                    vec![false; values.len()]
+                }
+            };
+            if is_missing.contains(&true) {
+                names.push(format!("{name} is missing"));
+                rows.iter_mut().zip(is_missing).for_each(|(row, missing)| row.push(f64::from(u8::from(missing))));
+            }
+        }
+        Inputs { names, rows }
+    }
+}
+
+impl Values {
+    fn of<'a>(cells: impl Iterator<Item = &'a str> + Clone) -> Self {
+        let number = |cell: &str| cell.parse::<f64>().ok().filter(|number| number.is_finite());
+        if cells.clone().all(|cell| is_missing(cell) || number(cell).is_some()) {
+            return Values::Numbers(cells.map(|cell| number(cell).filter(|_| !is_missing(cell))).collect());
+        }
+        let mut words: Vec<_> = counted(cells.clone().filter(|cell| !is_missing(cell))).into_iter().collect();
+        words.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        let words: Vec<String> = words.into_iter().take(WORDS).map(|(word, _)| word).collect();
+        let values = cells.map(|cell| words.iter().position(|word| word == cell)).collect();
+        Values::Words(words, values)
+    }
+}
+
+fn is_missing(cell: &str) -> bool {
+    MISSING.iter().any(|missing| cell.eq_ignore_ascii_case(missing))
+}
+
+fn counted<'a>(cells: impl Iterator<Item = &'a str>) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    cells.for_each(|cell| *counts.entry(cell.to_owned()).or_default() += 1);
+    counts
+}
+
+/// Mean and standard deviation, which is 1 where there is none.
+fn moments(values: &[f64]) -> (f64, f64) {
+    let count = values.len().max(1) as f64;
+    let mean = values.iter().sum::<f64>() / count;
+    let deviation = (values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / count).sqrt();
+    (mean, if deviation > 0.0 { deviation } else { 1.0 })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn table(text: &str, target: &str) -> Result<Table, TableError> {
+        let file = tempfile::NamedTempFile::new().expect("a temporary file");
+        fs::write(file.path(), text).expect("writable");
+        Table::open(file.path(), target)
+    }
+
+    #[test]
+    fn numbers_words_and_gaps_become_inputs() {
+        let rows: String = (0..50)
+            .map(|row| {
+                let size = if row == 7 { "NA".to_owned() } else { row.to_string() };
+                format!(
+                    "{size}, {}, {}\n",
+                    ["red", "blue"][row % 2],
+                    if row == 3 { "?" } else { ["no", "yes"][row / 25] }
+                )
+            })
+            .collect();
+        let table = table(&format!("size,colour,good\n{rows}"), "good").expect("a table");
+        assert_eq!((table.classes.join(" "), table.labels.len(), table.unlabelled), ("no yes".into(), 49, 1));
+        let fit: Vec<usize> = (0..49).collect();
+        let Inputs { names, rows } = table.inputs(&fit);
+        assert_eq!(names, ["size", "size is missing", "colour = red", "colour = blue"]);
+        assert_eq!((rows.len(), &rows[6][..]), (49, &[0.0, 1.0, 0.0, 1.0][..]));
+        let known: Vec<f64> = rows.iter().filter(|row| row[1] == 0.0).map(|row| row[0]).collect();
+        let (mean, deviation) = moments(&known);
+        assert!(mean.abs() < 1e-12 && (deviation - 1.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn what_is_of_no_use_is_refused() {
+        let error = |text: &str, target| table(text, target).expect_err("of no use").to_string();
+        assert!(error("a,b\n1,2\n", "c").ends_with("has no column `c`; its columns are `a`, `b`"));
+        assert!(error("a,b\n1,2\n", "b").contains("column `b` has 1 different values"));
+        assert!(error("a,b\n1,2\n2,3\n", "b").starts_with("2 rows with a class"));
+        assert!(error("a,b\n1\n", "b").contains("cannot read"));
+    }
+}
