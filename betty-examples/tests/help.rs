@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 use std::process::Command;
 
-const PROGRAMS: [(&str, &str); 7] = [
+const PROGRAMS: [(&str, &str); 10] = [
     ("choosing", env!("CARGO_BIN_EXE_choosing")),
     ("hyper_cleaning", env!("CARGO_BIN_EXE_hyper_cleaning")),
     ("penalties", env!("CARGO_BIN_EXE_penalties")),
     ("sinusoid_maml", env!("CARGO_BIN_EXE_sinusoid_maml")),
     ("influence", env!("CARGO_BIN_EXE_influence")),
+    ("quadratic", env!("CARGO_BIN_EXE_quadratic")),
+    ("distillation", env!("CARGO_BIN_EXE_distillation")),
+    ("schedule", env!("CARGO_BIN_EXE_schedule")),
     ("plain_loop", env!("CARGO_BIN_EXE_plain_loop")),
     ("pilot", env!("CARGO_BIN_EXE_pilot")),
 ];
@@ -63,7 +66,7 @@ fn programs_list_what_they_can_do_and_nothing_else() {
     for option in ["--seed", "--seeds", "--out", "--config", "--print-config", "--resume", "--save-every"] {
         assert!(!has(0, option) && has(1, option), "{option}");
     }
-    for program in [2, 3, 4, 5, 6] {
+    for program in 2..PROGRAMS.len() {
         for option in ["--resume", "--save-every"] {
             assert!(!has(program, option), "{option}");
         }
@@ -76,7 +79,7 @@ fn programs_list_what_they_can_do_and_nothing_else() {
 
 #[test]
 fn results_go_into_a_folder_of_the_program() {
-    for (name, path) in &PROGRAMS[1..5] {
+    for (name, path) in &PROGRAMS[1..8] {
         let options = options(path);
         assert!(options["--out"].contains(&format!("[default: out/{name}]")), "{}", options["--out"]);
         assert!(options["--seed"].starts_with("Seed of ") && options["--seed"].contains("[default: 0]"));

@@ -1,0 +1,261 @@
+//! A learning rate for each of fifty steps, learned through all of them (Maclaurin, Duvenaud and Adams, 2015, arXiv:1502.03492).
+//!
+//! ```text
+//! min_ρ ℓ_validation(θ₅₀)          θ₀ fixed,   θ_{k+1} = θ_k − exp(ρ_k)·∇ℓ_training(θ_k)
+//! ```
+//!
+//! The lower level is a perceptron that takes fifty steps of plain descent; the loss of step `k` is multiplied by `exp(ρ_k)`, which
+//! is the rate. `unrolled` goes back through all of them, keeping as many as `memory` says. Against it: the best constant rate of a
+//! grid, and the best cosine.
+
+use std::convert::Infallible;
+use std::f64::consts::PI;
+use std::fmt;
+use std::process::ExitCode;
+
+use betty_examples::command::Repeated;
+use betty_examples::data::{Dataset, Split, digits};
+use betty_examples::failure::{Failure, check_positive, finish, show};
+use betty_examples::init::linear;
+use betty_examples::metrics::{Summary, csv_table};
+use betty_examples::output::OutputFolder;
+use betty_examples::plot::{Curve, Curves};
+use betty_runtime::{Batch, Engine, EngineError, Multilevel, ProgramConfig, Stream, multilevel};
+use burn::module::{Module, Param};
+use burn::nn::Linear;
+use burn::tensor::activation::{log_softmax, tanh};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use clap::Parser;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use serde::Serialize;
+
+/// Steps of the lower level.
+const STEPS: usize = 50;
+/// Units of the hidden layer.
+const HIDDEN: usize = 16;
+/// Rates that the baselines choose from.
+const RATES: [f64; 8] = [0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4];
+/// The rate that learning begins at.
+const FIRST: f64 = 0.4;
+/// Validation examples.
+const VALIDATION: usize = 500;
+
+/// Many small tensors come and go in every step; this allocator hands them out faster than the system's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// The logarithm of a rate for each step.
+type Rates = Param<Tensor<1>>;
+
+/// A perceptron.
+#[derive(Module, Debug)]
+struct Classifier {
+    hidden: Linear,
+    output: Linear,
+}
+
+/// Images, and the class of each.
+#[derive(Clone, Debug, Batch)]
+struct Examples {
+    images: Tensor<2>,
+    labels: Tensor<1, Int>,
+}
+
+multilevel! {
+    /// Fifty rates for fifty steps.
+    struct Schedule;
+
+    /// Moves the rates so that the steps end well.
+    level rates: Rates { lower: [classifier], batch: Examples, loss: reached, optimizer: adam(lr = 0.02) }
+
+    /// Takes the steps, each time from the same parameters.
+    level classifier: Classifier {
+        upper: [rates], batch: (Examples, Tensor<1>), loss: scaled, optimizer: sgd(lr = 1.0), unroll: STEPS, start: initial,
+        hypergradient: unrolled,
+    }
+}
+
+fn reached(_rates: &Rates, classifier: &Classifier, examples: Examples) -> Tensor<1> {
+    classifier.loss(examples)
+}
+
+/// `step` is 1 at the number of the step and 0 elsewhere.
+fn scaled(classifier: &Classifier, rates: &Rates, (examples, step): (Examples, Tensor<1>)) -> Tensor<1> {
+    (rates.val().exp() * step).sum() * classifier.loss(examples)
+}
+
+impl Classifier {
+    fn loss(&self, examples: Examples) -> Tensor<1> {
+        let scores = self.output.forward(tanh(self.hidden.forward(examples.images)));
+        -log_softmax(scores, 1).gather(1, examples.labels.unsqueeze_dim(1)).mean()
+    }
+}
+
+/// Learns a learning rate for each of fifty steps, against the best constant rate and the best cosine.
+#[derive(Debug, Parser)]
+#[command(name = "schedule", version)]
+#[command(mut_arg("seed", |seed| seed.help("Seed of the split, and of initial parameters")))]
+#[command(mut_arg("out", |out| out.default_value("out/schedule")))]
+struct Options {
+    /// Steps of the rates, each of which takes fifty of the classifier.
+    #[arg(long, default_value_t = 100, value_name = "N")]
+    steps: u64,
+    /// What all examples have.
+    #[command(flatten)]
+    repeated: Repeated,
+}
+
+/// Test losses of a seed after fifty steps.
+#[derive(Serialize)]
+struct Outcome {
+    seed: u64,
+    learned: f64,
+    best_constant: f64,
+    best_cosine: f64,
+}
+
+/// A seed's data and initial parameters.
+struct Experiment<'a> {
+    train: Examples,
+    validation: Examples,
+    test: Examples,
+    classifier: Classifier,
+    config: &'a ScheduleConfig,
+    device: &'a Device,
+}
+
+impl<'a> Experiment<'a> {
+    fn new(seed: u64, config: &'a ScheduleConfig, device: &'a Device) -> Result<Self, Failure> {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let split = Split::thirds(&digits(), VALIDATION, &mut rng)?;
+        let pixels = split.train.pixels();
+        let classifier = Classifier {
+            hidden: linear(pixels, HIDDEN, &mut rng, device),
+            output: linear(HIDDEN, 10, &mut rng, device),
+        };
+        let on_device = |examples: &Dataset| {
+            let examples = examples.to_device(device);
+            Examples { images: examples.images, labels: examples.labels }
+        };
+        let [train, validation, test] = [&split.train, &split.clean, &split.test].map(on_device);
+        Ok(Experiment { train, validation, test, classifier, config, device })
+    }
+
+    /// An engine at these rates.
+    fn engine(&self, rates: &[f64], config: ScheduleConfig) -> Result<Engine<Schedule>, EngineError> {
+        let logarithms: Vec<f32> = rates.iter().map(|rate| rate.ln() as f32).collect();
+        let rates = Tensor::from_data(TensorData::new(logarithms, [STEPS]), self.device);
+        let program = Schedule { rates: Param::from_tensor(rates), classifier: self.classifier.clone() };
+        let (train, device) = (self.train.clone(), self.device.clone());
+        let batches = (0..).map(move |number: usize| {
+            let step = (0..STEPS).map(|step| f32::from(u8::from(step == number % STEPS))).collect::<Vec<_>>();
+            Ok::<_, Infallible>((train.clone(), Tensor::from_data(TensorData::new(step, [STEPS]), &device)))
+        });
+        let data = ScheduleData { rates: self.validation.clone().into(), classifier: Stream::batches(batches) };
+        Engine::new(program, data, config)
+    }
+
+    /// Validation and test loss after fifty steps at these rates; infinite where they diverge.
+    fn losses(&self, rates: &[f64]) -> Result<(f64, f64), EngineError> {
+        let mut config = self.config.clone();
+        config.rates.warmup = usize::MAX;
+        let mut engine = self.engine(rates, config)?;
+        match engine.run(1) {
+            Err(EngineError::NonFinite { .. } | EngineError::NonFiniteStep { .. }) => {
+                return Ok((f64::INFINITY, f64::INFINITY));
+            }
+            done => done?,
+        };
+        let classifier = engine.into_problem().classifier;
+        let loss = |examples: &Examples| classifier.loss(examples.clone()).into_scalar();
+        Ok((loss(&self.validation), loss(&self.test)))
+    }
+
+    /// Of several schedules, the one with the best validation loss: its rates and its test loss.
+    fn best(&self, schedules: impl IntoIterator<Item = Vec<f64>>) -> Result<(Vec<f64>, f64), EngineError> {
+        let mut best = (Vec::new(), f64::INFINITY, f64::INFINITY);
+        for rates in schedules {
+            let (validation, test) = self.losses(&rates)?;
+            if validation < best.1 {
+                best = (rates, validation, test);
+            }
+        }
+        Ok((best.0, best.2))
+    }
+
+    /// The rates that are learned in so many steps.
+    fn learned(&self, steps: u64) -> Result<Vec<f64>, EngineError> {
+        let mut engine = self.engine(&[FIRST; STEPS], self.config.clone())?;
+        engine.run(steps)?;
+        Ok(engine.into_problem().rates.val().exp().into_data().iter::<f64>().collect())
+    }
+}
+
+struct Report<'a>(&'a [Outcome]);
+
+impl fmt::Display for Report<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        type Column = (&'static str, fn(&Outcome) -> f64);
+        let columns: [Column; 3] = [
+            ("learned, one for each step", |outcome| outcome.learned),
+            ("best constant of 8", |outcome| outcome.best_constant),
+            ("best cosine of 8", |outcome| outcome.best_cosine),
+        ];
+        writeln!(f, "{:30}test loss after {STEPS} steps", "learning rate")?;
+        for (name, of) in columns {
+            let numbers: Vec<f64> = self.0.iter().map(of).collect();
+            if let Some(summary) = Summary::of(&numbers) {
+                writeln!(f, "{name:30}{summary}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn main() -> ExitCode {
+    finish(run(&Options::parse()))
+}
+
+fn run(options: &Options) -> Result<(), Failure> {
+    let run = &options.repeated.run;
+    options.repeated.check()?;
+    check_positive(&[("steps", options.steps)])?;
+    let config: ScheduleConfig = run.config()?;
+    config.validate(&Schedule::SCHEDULE)?;
+    if run.print_config {
+        return show(&(config.to_json()? + "\n"));
+    }
+    let device = run.setting.machine.device.open()?;
+    let output = OutputFolder::open(&run.setting.out)?;
+    let mut outcomes = Vec::new();
+    for seed in options.repeated.seeds() {
+        let experiment = Experiment::new(seed, &config, &device)?;
+        let learned = experiment.learned(options.steps)?;
+        let cosine = |first: f64| (0..STEPS).map(move |k| first * 0.5 * (1.0 + (PI * k as f64 / STEPS as f64).cos()));
+        let (constant, best_constant) = experiment.best(RATES.map(|rate| vec![rate; STEPS]))?;
+        let (falling, best_cosine) = experiment.best(RATES.map(|rate| cosine(rate).collect()))?;
+        if outcomes.is_empty() {
+            let curve = |name: &str, rates: &[f64]| {
+                let points = rates.iter().enumerate().map(|(step, rate)| (step as f64, *rate)).collect();
+                Curve { name: name.into(), points }
+            };
+            let plot = Curves {
+                title: "Learning rates of fifty steps".into(),
+                x: "step".into(),
+                y: "rate".into(),
+                curves: vec![
+                    curve("learned", &learned),
+                    curve("best constant", &constant),
+                    curve("best cosine", &falling),
+                ],
+                dots: None,
+            };
+            output.write("rates.svg", plot.to_svg()?)?;
+        }
+        outcomes.push(Outcome { seed, learned: experiment.losses(&learned)?.1, best_constant, best_cosine });
+    }
+    output.write("config.json", config.to_json()? + "\n")?;
+    output.write("losses.csv", csv_table(&outcomes)?)?;
+    run.setting.show(&Report(&outcomes), &output)
+}
