@@ -116,7 +116,7 @@ pub use calculus::{
 pub use config::*;
 pub use engine::{
     BatchStream, Checkpoint, CheckpointError, Current, Engine, EngineError, Event, Explanation, Facts, Goal,
-    HypergradientCheck, LevelCost, Multilevel, Observer, Report, ResponseCheck, ResponseCost, Score, Stream,
+    HypergradientCheck, LevelCost, Multilevel, Observer, Report, ResponseCheck, ResponseCost, Score, Shards, Stream,
     StreamError, StreamPosition, Unverified, Validation, Verdict, Warning,
 };
 pub use hypergradient::HypergradientMethod;

@@ -2,6 +2,7 @@
 
 mod combine;
 mod program;
+mod shards;
 mod source;
 
 use std::any::Any;
@@ -12,6 +13,7 @@ use std::thread::JoinHandle;
 use burn::data::dataloader::DataLoader;
 
 pub use self::combine::StreamError;
+pub use self::shards::Shards;
 use self::source::{Ask, Past, Plain, Source};
 use crate::error::DataError;
 use crate::trace::{AnyBatch, Batch};

@@ -163,7 +163,15 @@ impl Curvature {
     pub fn cost(&mut self, moving: &[Variable], outputs: &[Variable]) -> Result<(Cost, usize), GraphError> {
         self.prepare(moving, outputs)?;
         let product = &self.products[&(moving.to_vec(), outputs.to_vec())];
-        Ok((product.program.cost(), product.program.peak()))
+        Ok((product.program.cost() + self.sent(&product.nodes), product.program.peak()))
+    }
+
+    /// What is summed over ranks of such a product, if there are others.
+    fn sent(&self, nodes: &[NodeId]) -> Cost {
+        match self.ranks.is_some() && !nodes.is_empty() {
+            true => Cost::message(&self.lagrangian.graph, nodes),
+            false => Cost::NONE,
+        }
     }
 
     /// The most bytes that one of the programs made so far holds at once.
@@ -316,7 +324,9 @@ impl Curvature {
         moving: &[Variable],
         outputs: &[Variable],
     ) -> Result<(Cost, Cost, usize), GraphError> {
-        Ok(self.perturbation((moving.to_vec(), outputs.to_vec()))?.cost())
+        let (unmoved, product, peak) = self.perturbation((moving.to_vec(), outputs.to_vec()))?.cost();
+        let nodes: Vec<NodeId> = outputs.iter().flat_map(|of| self.gradients[of].iter().copied()).collect();
+        Ok((unmoved, product + self.sent(&nodes), peak))
     }
 
     fn perturbation(&mut self, key: Key) -> Result<&Perturbation, GraphError> {

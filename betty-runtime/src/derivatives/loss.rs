@@ -5,8 +5,9 @@ use std::rc::Rc;
 
 use burn::tensor::{DType, Device};
 
+use super::LossError;
 use crate::distributed::{DistributedError, Ranks};
-use crate::execute::{Origin, Program, ReadError, Unread, Value, Vector};
+use crate::execute::{Cost, Origin, Program, ReadError, Unread, Value, Vector};
 use crate::graph::{
     Graph, GraphError, NodeId, Op, accumulator, dependents, differentiated, products_as_given, products_in, reachable,
     vjp,
@@ -38,20 +39,9 @@ pub struct GradientProgram {
     /// The levels whose parameters the gradients depend on.
     depends: BTreeSet<usize>,
     ranks: Option<Rc<Ranks>>,
+    /// What is summed over ranks, if there are others.
+    sent: Cost,
 }
-
-/// A loss or its gradient could not be computed.
-#[derive(thiserror::Error)]
-pub enum LossError {
-    /// A number could not be read from the device.
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    /// The ranks that share its examples could not go on together.
-    #[error(transparent)]
-    Distributed(#[from] DistributedError),
-}
-
-crate::report::debug_as_report!(LossError);
 
 /// A loss and its gradients at one point.
 pub struct Gradients {
@@ -239,10 +229,12 @@ impl Loss {
         let (metrics, measured): (Vec<Rc<str>>, Vec<NodeId>) = self.trace.metrics.iter().cloned().unzip();
         let status = status(&mut graph, self.trace.loss, &flat, &measured)?;
         let (advances, moved): (Vec<LossInput>, Vec<NodeId>) = self.trace.advances.iter().copied().unzip();
+        let numbers = flat.len();
         let outputs: Vec<NodeId> = std::iter::once(status).chain(flat).chain(moved).collect();
         let program = Program::new(&graph, &self.input_nodes(), &outputs, &self.device);
         let (counts, ranks) = (gradients.iter().map(Vec::len).collect(), self.ranks.clone());
-        Ok(GradientProgram { program, counts, metrics, advances, depends, ranks })
+        let sent = ranks.as_ref().map_or(Cost::NONE, |_| Cost::message(&graph, &outputs[..=numbers]));
+        Ok(GradientProgram { program, counts, metrics, advances, depends, ranks, sent })
     }
 
     /// The graph's inputs, in order.
@@ -320,6 +312,11 @@ impl GradientProgram {
     /// The levels whose parameters move any of the gradients, be it without a derivative.
     pub fn depends_on(&self) -> &BTreeSet<usize> {
         &self.depends
+    }
+
+    /// What one run takes, with what is summed over ranks.
+    pub fn cost(&self) -> Cost {
+        self.program.cost() + self.sent
     }
 
     /// The planned program.

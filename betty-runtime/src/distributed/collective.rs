@@ -1,5 +1,6 @@
 //! What ranks ask of whatever carries messages between them.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 /// A group of processes, or threads, that send messages to all others at once.
@@ -91,5 +92,36 @@ fn named(ranks: &[usize]) -> String {
         [] => "the others".into(),
         [one] => format!("rank {one}"),
         several => format!("ranks {}", several.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
+    }
+}
+
+/// One rank of several runs, one after the other.
+impl<C: Collective + ?Sized> Collective for Rc<C> {
+    fn rank(&self) -> usize {
+        (**self).rank()
+    }
+
+    fn size(&self) -> usize {
+        (**self).size()
+    }
+
+    fn gather(&self, mine: &[u8]) -> Result<Vec<u8>, CollectiveError> {
+        (**self).gather(mine)
+    }
+
+    fn broadcast(&self, buffer: &mut [u8], root: usize) -> Result<(), CollectiveError> {
+        (**self).broadcast(buffer, root)
+    }
+
+    fn sum_f32(&self, numbers: &mut [f32]) -> Result<(), CollectiveError> {
+        (**self).sum_f32(numbers)
+    }
+
+    fn sum_f64(&self, numbers: &mut [f64]) -> Result<(), CollectiveError> {
+        (**self).sum_f64(numbers)
+    }
+
+    fn barrier(&self) -> Result<(), CollectiveError> {
+        (**self).barrier()
     }
 }

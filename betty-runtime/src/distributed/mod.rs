@@ -18,6 +18,7 @@
 //! | `collective` | [`Collective`]: what a transport of messages has to do |
 //! | `single`, `threads` | transports: none, and one between threads of a process |
 //! | `header`, `ranks` | the protocol over a transport: every message is announced, so that an error of one rank is one of all |
+//! | `launch` | which of how many processes this is, as the environment says |
 //! | `sum` | vectors and numbers summed over ranks, in one message |
 //!
 //! Here no level is known, and no loss.
@@ -25,6 +26,7 @@
 mod collective;
 mod error;
 mod header;
+mod launch;
 mod ranks;
 mod single;
 mod sum;
@@ -32,6 +34,7 @@ mod threads;
 
 pub use self::collective::{Collective, CollectiveError};
 pub use self::error::DistributedError;
+pub use self::launch::{Launch, LaunchError};
 pub(crate) use self::ranks::Ranks;
 pub use self::single::SingleProcess;
 pub use self::threads::Threads;

@@ -4,7 +4,7 @@ use burn::tensor::{DType, TensorData};
 
 use super::header::Kind;
 use super::{DistributedError, Ranks};
-use crate::execute::{ReadError, Value, Vector};
+use crate::execute::{Cost, ReadError, Value, Vector, count};
 
 /// What is summed, in the widest type that is in it. Half precision is summed in single.
 enum Packed {
@@ -27,6 +27,7 @@ impl Ranks {
         let bytes = packed.bytes();
         self.announce(Kind::Sum, bytes)?;
         let summed = self.carried(bytes, |collective| packed.summed(collective))?;
+        count(Cost::sent(bytes));
         summed.unpack(&mut values, numbers);
         Ok(())
     }

@@ -72,6 +72,10 @@ impl Standing for Run {
         Facts { schedule: self.program.schedule, config: &self.config, seed: self.data.seed }
     }
 
+    fn is_first(&self) -> bool {
+        Run::is_first(self)
+    }
+
     fn save(&self) -> Result<Checkpoint, CheckpointError> {
         match self.within_iteration {
             true => Err(CheckpointError::WithinIteration),

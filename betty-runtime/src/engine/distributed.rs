@@ -148,7 +148,7 @@ impl Run {
 
     /// What is asked where, as all ranks must agree on it.
     fn subject(&self, what: &str) -> u64 {
-        hash_of(&(what, self.iterations, self.data.seed, &self.data.replicated))
+        hash_of(&(what, self.iterations, self.data.seed, &self.data.replicated, self.program.tells_parts))
     }
 
     /// Whether one of several things holds on any rank.

@@ -31,6 +31,9 @@ pub(super) trait Standing {
     /// What it is a run of.
     fn facts(&self) -> Facts<'_>;
 
+    /// Whether this is the rank that speaks and writes for all.
+    fn is_first(&self) -> bool;
+
     /// All of it, to be saved.
     ///
     /// # Errors

@@ -53,6 +53,6 @@ pub use verdict::Verdict;
 pub use warning::Warning;
 
 pub use crate::checkpoint::Checkpoint;
-pub use crate::data::{BatchStream, Stream, StreamError};
+pub use crate::data::{BatchStream, Shards, Stream, StreamError};
 pub use crate::error::{CheckpointError, DataError, EngineError, Unverified};
 pub use crate::program::{Explanation, HypergradientCheck, LevelCost, ResponseCheck, ResponseCost, TotalGradient};

@@ -107,14 +107,15 @@ impl<P: Multilevel> Engine<P> {
     /// ```
     #[must_use]
     pub fn watch<V: Verdict>(self, mut observer: impl FnMut(&Event<'_>, &Current<'_, P>) -> V + 'static) -> Self {
-        self.listen(move |event, program| observer(event, program).verdict())
+        self.listen(false, move |event, program| observer(event, program).verdict())
     }
 
-    /// Attaches an observer that is a value of its own, such as those of [`watch`](crate::watch).
+    /// Attaches an observer that is a value of its own, such as those of [`watch`](crate::watch). Of several ranks only
+    /// the first one tells it anything, so that one of them prints and writes for all.
     #[must_use]
     pub fn attach(mut self, mut observer: impl Observer<P>) -> Self {
         self.run.program.tells_parts |= observer.asks_for_parts();
-        self.listen(move |event, program| observer.hear(event, program))
+        self.listen(true, move |event, program| observer.hear(event, program))
     }
 
     /// Tells observers of [`Event::Parts`], which closures cannot ask for; off by default.
@@ -126,9 +127,13 @@ impl<P: Multilevel> Engine<P> {
 
     fn listen(
         mut self,
+        first: bool,
         mut observer: impl FnMut(&Event<'_>, &Current<'_, P>) -> Result<ControlFlow<String>, DataError> + 'static,
     ) -> Self {
         let listener = move |event: &Event<'_>, present: &mut Present<'_>| {
+            if first && !present.run.is_first() {
+                return Answer::default();
+            }
             let program = Current::new(present);
             let verdict = observer(event, &program);
             let tell = program.into_warnings().into_iter().map(Told::Warning).collect();

@@ -1,6 +1,8 @@
-//! What running a program takes: kernels, floating-point operations, bytes moved, memory.
+//! What running a program takes: kernels, floating-point operations, bytes moved, memory, and what ranks exchange for it.
 
 use std::ops::{Add, AddAssign, Mul};
+
+use burn::tensor::DType;
 
 use crate::graph::{Graph, NodeId, Op};
 
@@ -13,6 +15,27 @@ pub struct Cost {
     pub operations: f64,
     /// Bytes read and written by kernels; views move nothing.
     pub bytes: f64,
+    /// Sums over the ranks of a distributed run, each of which is one message and a header of 32 bytes.
+    pub messages: f64,
+    /// Bytes of those, without headers.
+    pub sent: f64,
+}
+
+impl Cost {
+    /// Nothing at all.
+    pub(crate) const NONE: Cost = Cost { kernels: 0.0, operations: 0.0, bytes: 0.0, messages: 0.0, sent: 0.0 };
+
+    /// One message of these tensors, in the widest type that is among them, and no narrower than single precision.
+    pub(crate) fn message(graph: &Graph, nodes: &[NodeId]) -> Self {
+        let elements: usize = nodes.iter().map(|&node| graph.node(node).elements()).sum();
+        let is_double = nodes.iter().any(|&node| graph.dtype(node) == DType::F64);
+        Self::sent(elements * if is_double { size_of::<f64>() } else { size_of::<f32>() })
+    }
+
+    /// One message of so many bytes.
+    pub(crate) fn sent(bytes: usize) -> Self {
+        Cost { messages: 1.0, sent: bytes as f64, ..Cost::NONE }
+    }
 }
 
 impl Add for Cost {
@@ -23,6 +46,8 @@ impl Add for Cost {
             kernels: self.kernels + other.kernels,
             operations: self.operations + other.operations,
             bytes: self.bytes + other.bytes,
+            messages: self.messages + other.messages,
+            sent: self.sent + other.sent,
         }
     }
 }
@@ -37,7 +62,13 @@ impl Mul<f64> for Cost {
     type Output = Cost;
 
     fn mul(self, times: f64) -> Cost {
-        Cost { kernels: self.kernels * times, operations: self.operations * times, bytes: self.bytes * times }
+        Cost {
+            kernels: self.kernels * times,
+            operations: self.operations * times,
+            bytes: self.bytes * times,
+            messages: self.messages * times,
+            sent: self.sent * times,
+        }
     }
 }
 
@@ -75,5 +106,5 @@ pub(super) fn of(graph: &Graph, id: NodeId) -> Cost {
         _ => node.inputs.iter().map(|&input| elements(input)).fold(output, f64::max),
     };
     let read: usize = node.inputs.iter().map(|&input| size(graph, input)).sum();
-    Cost { kernels: 1.0, operations, bytes: (read + size(graph, id)) as f64 }
+    Cost { kernels: 1.0, operations, bytes: (read + size(graph, id)) as f64, ..Cost::NONE }
 }

@@ -18,6 +18,7 @@ mod vector;
 mod wide;
 
 pub use cost::Cost;
+pub(crate) use launched::count;
 pub use launched::launched;
 pub use origin::Origin;
 pub use program::Program;

@@ -46,6 +46,14 @@ multilevel! {
 }
 
 multilevel! {
+    struct Solved;
+    level knobs: Knobs { lower: [net], batch: Samples, loss: choose, optimizer: adam(lr = 0.01) }
+    level net: Net {
+        upper: [knobs], batch: Samples, loss: fit, solver: lbfgs(iterations = 5), hypergradient: cg(damping = 1.0),
+    }
+}
+
+multilevel! {
     struct Three;
     level top: Knobs { lower: [mid, net], batch: Samples, loss: judge, optimizer: sgd(lr = 0.01) }
     level mid: Knobs {
@@ -144,6 +152,20 @@ fn what_goes_around_a_gradient_goes_around_the_joined_one() {
         let whole = whole.unwrap_or_else(|error| panic!("{option}: {error}"));
         assert_exact(&whole, &ranks, 1e-12, option);
     }
+}
+
+#[test]
+fn a_level_that_a_solver_takes_to_its_best_response() {
+    let prepare = |view: View| {
+        let data = SolvedData { knobs: view.samples(1), net: view.samples(2) };
+        Engine::new(Solved { knobs: Knobs::new(0), net: Net::new(1) }, data, SolvedConfig::default())
+    };
+    let run = |engine: &mut Engine<Solved>| {
+        engine.run(3)?;
+        Ok([engine.problem().knobs.values(), engine.problem().net.values()].concat())
+    };
+    let (whole, ranks) = both(UNEVEN, prepare, run);
+    assert_exact(&whole.expect("it runs"), &ranks, 1e-10, "lbfgs");
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use betty_runtime::distributed::{Collective, DistributedError, SingleProcess, Threads};
+use betty_runtime::execute::launched;
 use betty_runtime::{
     Engine, EngineError, Event, Goal, Measured, ProgramConfig, StreamPosition, Validation, multilevel,
 };
@@ -139,4 +140,66 @@ fn a_run_that_resumes_goes_on_bit_for_bit() {
     for (resumed, whole) in resumed.iter().zip(&whole) {
         assert_eq!(resumed.as_ref().expect("a run"), whole.as_ref().expect("a run"));
     }
+}
+
+#[test]
+fn messages_are_foretold() {
+    for (method, exactly) in [(r#""neumann", "terms": 4"#, true), (r#""dense""#, true), (r#""cg""#, false)] {
+        let json = format!(r#"{{ "net": {{ "hypergradient": {{ "method": {method} }} }} }}"#);
+        let found = Threads::run(2, |rank| {
+            let data = TwoData { knobs: of_rank(&rank).samples(1), net: of_rank(&rank).samples(2) };
+            let config = TwoConfig::from_json(&json)?;
+            let mut engine =
+                Engine::new(Two { knobs: Knobs::new(0), net: Net::new(1) }, data, config)?.distributed(rank)?;
+            // The first iterations compare shares with what they are shares of.
+            engine.run(2)?;
+            let foretold = engine.explain()?.total();
+            let before = launched();
+            engine.run(1)?;
+            let after = launched();
+            Ok::<_, EngineError>((foretold, after.messages - before.messages, after.sent - before.sent))
+        });
+        for found in found {
+            let (foretold, messages, sent) = found.expect("a run");
+            assert!(messages > 0.0 && messages <= foretold.messages && sent <= foretold.sent, "{method}: {foretold:?}");
+            assert!(
+                !exactly || (messages, sent) == (foretold.messages, foretold.sent),
+                "{method}: {messages}, {sent}, {foretold:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn another_number_of_ranks_goes_on_from_the_same_parameters() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("run.safetensors");
+    let part = |sizes: &'static [&'static [usize]], until: u64| {
+        Threads::run(sizes[0].len(), |rank| {
+            let view = View { rank: Some(rank.rank()), sizes };
+            let mut engine = engine(view, 0)?.save_every(1000, &file).distributed(rank)?;
+            engine.resume_if_present(&file, StreamPosition::Start)?;
+            let begun = values(&mut engine);
+            engine.run_until(until)?;
+            Ok::<_, EngineError>((begun, values(&mut engine)))
+        })
+    };
+    let two = part(SIZES, 3);
+    // The same batches, divided among more: what follows is what would have followed, but for rounding.
+    let three = part(&[&[3, 4, 1], &[1, 3, 2]], 6);
+    let whole = part(&[&[8], &[6]], 6);
+    let whole_run = Threads::run(2, |rank| {
+        let mut engine = engine(of_rank(&rank), 0)?.distributed(rank)?;
+        engine.run(6)?;
+        Ok::<_, EngineError>(values(&mut engine))
+    });
+    let (_, ended) = two[0].as_ref().expect("a run");
+    for found in &three {
+        let (begun, after) = found.as_ref().expect("a run");
+        assert_eq!(begun, ended);
+        let expected = whole_run[0].as_ref().expect("a run");
+        let gap = after.iter().zip(expected).map(|(x, y)| (x - y).abs()).fold(0.0, f64::max);
+        assert!(gap < 1e-12, "{gap:e}");
+    }
+    assert_eq!(whole[0].as_ref().expect("a run").0, three[0].as_ref().expect("a run").1);
 }

@@ -49,7 +49,7 @@ impl Program {
                 // Its multipliers are part of its point, and rest on the derivative of its loss.
                 let (graph, of) = (self.graph_error(stop), self.schedule.differentiates(stop));
                 let gradient = self.losses.get_mut(stop, batch).gradient(&of).map_err(&graph)?;
-                pass.response.cost += gradient.program().cost();
+                pass.response.cost += gradient.cost();
                 pass.reads += 1.0;
                 let parts = response.cost_of_parts(joint, &below, Variable::Level(stop)).map_err(&graph)?;
                 parts.into_iter().for_each(|part| pass.add(&part));

@@ -75,7 +75,7 @@ impl Program {
             parameters: parameters.len(),
             steps,
             within: None,
-            step: gradient.program().cost() * evaluations + level.update.cost(),
+            step: gradient.cost() * evaluations + level.update.cost(),
             responses: Vec::new(),
             peak: gradient.program().peak().max(level.update.peak()),
             kept: level
@@ -168,7 +168,7 @@ impl Program {
             {
                 let gradient = self.losses.get_mut(stop, batch).gradient(&[stop]).map_err(graph)?;
                 let loss = self.losses.get_mut(k, above).gradient(&[]).map_err(graph)?;
-                (parts.gradient, parts.loss) = (gradient.program().cost(), loss.program().cost());
+                (parts.gradient, parts.loss) = (gradient.cost(), loss.cost());
             }
             let (unroll, each) = (level.config.unroll, level.evaluations());
             let (products, cost, reads) = record.cost(unroll, each, self.parameters_above(stop), &parts);
@@ -190,7 +190,7 @@ impl Program {
         }
         if let (false, Basis::Loss { batch, .. }) = (answering.is_empty(), &bases[&stop]) {
             let of = self.schedule.differentiates(stop);
-            once += self.losses.get_mut(stop, batch).gradient(&of).map_err(graph)?.program().cost();
+            once += self.losses.get_mut(stop, batch).gradient(&of).map_err(graph)?.cost();
             // What the solution does below is one more product.
             once += product.own + below;
         }

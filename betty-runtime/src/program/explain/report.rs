@@ -49,6 +49,18 @@ pub struct ResponseCost {
     pub cost: Cost,
 }
 
+impl Explanation {
+    /// All of one iteration.
+    #[must_use]
+    pub fn total(&self) -> Cost {
+        let level = |level: &LevelCost| {
+            let responses = level.responses.iter().map(|response| response.cost);
+            responses.fold(level.step, |sum, cost| sum + cost) * level.steps as f64
+        };
+        self.levels.iter().filter(|level| level.within.is_none()).map(level).fold(Cost::NONE, |sum, cost| sum + cost)
+    }
+}
+
 /// `1.23 G`
 fn scaled(number: f64) -> String {
     let units = ["", " k", " M", " G", " T", " P"];
@@ -60,11 +72,14 @@ fn scaled(number: f64) -> String {
 impl Display for Explanation {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let line = |f: &mut Formatter<'_>, cost: Cost| {
-            let Cost { kernels, operations, bytes } = cost;
-            writeln!(f, "{} kernels, {}FLOP, {}B moved", scaled(kernels), scaled(operations), scaled(bytes))
+            let Cost { kernels, operations, bytes, messages, sent } = cost;
+            write!(f, "{} kernels, {}FLOP, {}B moved", scaled(kernels), scaled(operations), scaled(bytes))?;
+            if messages > 0.0 {
+                write!(f, ", {}B summed over ranks in {} messages", scaled(sent), scaled(messages))?;
+            }
+            writeln!(f)
         };
         writeln!(f, "one iteration of {}", self.program)?;
-        let mut total = Cost::default();
         for level in &self.levels {
             let plural = if level.steps == 1 { "step" } else { "steps" };
             write!(f, "  {}: {} {plural} of {} parameters", level.level, level.steps, level.parameters)?;
@@ -75,12 +90,10 @@ impl Display for Explanation {
             writeln!(f)?;
             write!(f, "    a step: ")?;
             line(f, level.step)?;
-            total += level.step * level.steps as f64;
             for response in &level.responses {
                 let products = response.products.map_or("?".to_owned(), |products| products.to_string());
                 write!(f, "    through {} by {} (at most {products} products): ", response.through, response.method)?;
                 line(f, response.cost)?;
-                total += response.cost * level.steps as f64;
             }
             write!(f, "    at most {}B at once", scaled(level.peak as f64))?;
             if level.kept > 0 {
@@ -89,6 +102,6 @@ impl Display for Explanation {
             writeln!(f, ", {} reads of the device a step", level.reads)?;
         }
         write!(f, "  in all: ")?;
-        line(f, total)
+        line(f, self.total())
     }
 }
