@@ -8,6 +8,7 @@
 mod contraction;
 mod convolution;
 mod number;
+pub mod random;
 mod tile;
 mod vectorized;
 

@@ -1,14 +1,12 @@
 //! Random draws as a function of a seed: the `n`-th draw of a run is the same in whichever program asks for it.
 //!
 //! A gradient, the Hessian-vector products at the same point and a replay of an earlier step all see one dropout mask when
-//! they run under one seed, on every thread and whatever else the process draws.
+//! they run under one seed, on every device and thread, and whatever else the process draws.
 
-use burn::tensor::{DType, Device, TensorData};
+use betty_kernels::random::{normal, uniform};
+use burn::tensor::{DType, Device, DispatchTensor, TensorData};
 use burn_backend::ops::{FloatTensorOps, IntTensorOps};
-use burn_backend::{Backend, TensorMetadata as _};
 use burn_dispatch::{Dispatch, DispatchDevice};
-use rand::SeedableRng;
-use rand::rngs::StdRng;
 
 use super::Value;
 use crate::graph::Distribution;
@@ -28,6 +26,7 @@ impl Value {
     }
 }
 
+/// Drawn on the host, and so the same on every device.
 pub(super) fn draw(
     shape: &[usize],
     dtype: DType,
@@ -35,43 +34,29 @@ pub(super) fn draw(
     seed: u64,
     number: usize,
     device: &DispatchDevice,
-) -> burn::tensor::DispatchTensor {
-    let seed = mix(seed, number as u64);
-    let distribution = match distribution {
-        Distribution::Bernoulli(p) => burn::tensor::Distribution::Bernoulli(p),
-        Distribution::Uniform(low, high) => burn::tensor::Distribution::Uniform(low, high),
-        Distribution::Normal(mean, deviation) => burn::tensor::Distribution::Normal(mean, deviation),
+) -> DispatchTensor {
+    let (seed, count) = (mix(seed, number as u64), shape.iter().product());
+    let mut numbers = match distribution {
+        Distribution::Bernoulli(_) | Distribution::Uniform(..) => uniform(seed, count),
+        Distribution::Normal(..) => normal(seed, count),
     };
-    if !dtype.is_float() {
-        return integers(shape, dtype, distribution, seed, device);
-    }
-    if matches!(device, DispatchDevice::Flex(_)) {
-        // Burn's CPU generator is one for the whole process; our own keeps draws independent of other threads.
-        let mut generator = StdRng::seed_from_u64(seed);
-        let data = if dtype == DType::F64 {
-            TensorData::random::<f64, _, _>(shape.to_vec(), distribution, &mut generator)
-        } else {
-            TensorData::random::<f32, _, _>(shape.to_vec(), distribution, &mut generator).convert_dtype(dtype)
-        };
-        return Dispatch::float_from_data(data, device);
-    }
-    Dispatch::seed(device, seed);
-    let tensor = Dispatch::float_random(shape.to_vec().into(), distribution, device, dtype.into());
-    debug_assert_eq!(tensor.dtype(), dtype);
-    tensor
+    let is_float = dtype.is_float();
+    numbers.iter_mut().for_each(|x| {
+        *x = match distribution {
+            Distribution::Bernoulli(p) => f64::from(u8::from(*x < p)),
+            Distribution::Uniform(low, high) if is_float => below(low + (high - low) * *x, high, dtype),
+            Distribution::Uniform(low, high) => (low + (high - low) * *x).floor(),
+            Distribution::Normal(mean, deviation) => mean + deviation * *x,
+        }
+    });
+    let data = TensorData::new(numbers, shape.to_vec()).convert_dtype(dtype);
+    if is_float { Dispatch::float_from_data(data, device) } else { Dispatch::int_from_data(data, device) }
 }
 
-/// Integers drawn on the host: the same on every device.
-fn integers(
-    shape: &[usize],
-    dtype: DType,
-    distribution: burn::tensor::Distribution,
-    seed: u64,
-    device: &DispatchDevice,
-) -> burn::tensor::DispatchTensor {
-    let mut generator = StdRng::seed_from_u64(seed);
-    let data = TensorData::random::<i64, _, _>(shape.to_vec(), distribution, &mut generator).convert_dtype(dtype);
-    Dispatch::int_from_data(data, device)
+/// `x < high`, also when it is rounded to 32 bits.
+fn below(x: f64, high: f64, dtype: DType) -> f64 {
+    let rounded = x as f32;
+    if dtype == DType::F32 && f64::from(rounded) >= high { f64::from(rounded.next_down()) } else { x }
 }
 
 /// Mixes a seed with a counter (the finaliser of SplitMix64, Steele, Lea and Flood 2014).
@@ -80,4 +65,48 @@ pub(crate) fn mix(seed: u64, counter: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     z ^ (z >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn drawn(distribution: Distribution, dtype: DType, seed: u64) -> Vec<f64> {
+        Value::draw(&[50, 200], dtype, distribution, seed, 3, &Device::flex()).to_vec().expect("host memory")
+    }
+
+    #[test]
+    fn draws_have_the_moments_of_their_distributions_in_every_type() {
+        for dtype in [DType::F32, DType::F64, DType::BF16, DType::I64] {
+            // The deviation of an integer is that of what was rounded down.
+            for (distribution, mean, variance) in [
+                (Distribution::Bernoulli(0.3), 0.3, 0.21),
+                (Distribution::Uniform(-4.0, 6.0), if dtype.is_float() { 1.0 } else { 0.5 }, 100.0 / 12.0),
+                (Distribution::Normal(0.0, 3.0), 0.0, 9.0),
+            ] {
+                let numbers = drawn(distribution, dtype, 5);
+                let found = numbers.iter().sum::<f64>() / numbers.len() as f64;
+                // Five deviations of a mean of 10,000, and the rounding to 8 bits.
+                assert!((found - mean).abs() < 0.05 * f64::sqrt(variance) + 4e-3, "{distribution:?} {dtype:?} {found}");
+                if let Distribution::Uniform(low, high) = distribution {
+                    assert!(numbers.iter().all(|&x| low <= x && (x < high || dtype == DType::BF16 && x == high)));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_draw_is_a_function_of_its_seed() {
+        let distribution = Distribution::Normal(0.0, 1.0);
+        assert_eq!(drawn(distribution, DType::F32, 1), drawn(distribution, DType::F32, 1));
+        assert_ne!(drawn(distribution, DType::F32, 1), drawn(distribution, DType::F32, 2));
+        let wide = drawn(distribution, DType::F64, 1);
+        assert!(drawn(distribution, DType::F32, 1).iter().zip(wide).all(|(&x, wide)| x == f64::from(wide as f32)));
+    }
+
+    #[test]
+    fn a_number_that_is_rounded_up_stays_below_the_end() {
+        assert!(below(2.0 - f64::EPSILON, 2.0, DType::F32) < 2.0);
+        assert_eq!(below(1.5, 2.0, DType::F32), 1.5);
+    }
 }

@@ -8,7 +8,7 @@ use burn::nn::DropoutConfig;
 use burn::tensor::Tensor;
 
 use crate::level::{Vector, assert_close};
-use crate::unrolled::{LAMBDA, Nothing, check, check_to, iteration, nothing, outer, square};
+use crate::unrolled::{LAMBDA, Nothing, check, check_over, check_to, iteration, nothing, outer, square};
 
 /// Follows `sin x`, steeper far from it, where a mask lets it, another one at every step.
 fn follow(y: &Vector, x: &Vector, _: Nothing) -> Tensor<1> {
@@ -125,7 +125,8 @@ pub(crate) fn start_y() -> Vector {
 
 #[test]
 fn steps_that_rest_on_steps() {
-    check(|lambda| {
+    // Adam's steps bend where a mask leaves little of a gradient: over 3e-4 the differences are 3e-9 off.
+    check_over(1e-4, 1e-9, |lambda| {
         let problem = Steps { lambda: Vector::new(lambda), x: start_x(), y: start_y() };
         iteration(problem, StepsData { lambda: nothing(), x: nothing(), y: nothing() }, |problem| problem.lambda)
     });

@@ -218,20 +218,20 @@ fn a_finite_difference_holds_stopped_values_and_masks() {
         engine.gradient("weights").unwrap().gradient.to_vec().unwrap()
     };
     let exact = gradient(r#"{"method": "identity", "scale": 1.0}"#);
-    let quotient = gradient(r#"{"method": "finite_difference", "perturbation": 0.03}"#);
+    let quotient = gradient(r#"{"method": "finite_difference", "perturbation": 0.01}"#);
     let norm = exact.iter().map(|x| x * x).sum::<f64>().sqrt();
     let gap = exact.iter().zip(&quotient).map(|(x, y)| (x - y).powi(2)).sum::<f64>().sqrt();
-    // f32 loses half of its digits in the quotient; relu has kinks.
-    assert!(norm > 0.0 && gap / norm < 0.02, "{exact:?} {quotient:?}");
+    // f32 loses half of its digits in the quotient; relu has kinks, which a short difference does not meet.
+    assert!(norm > 0.0 && gap / norm < 0.002, "{exact:?} {quotient:?}");
 
     let exact = gradient(r#"{"method": "neumann", "terms": 4, "step_size": 0.5}"#);
     let norm = exact.iter().map(|x| x * x).sum::<f64>().sqrt();
     // With the larger multiplier the copies would be equal in f32.
-    for multiplier in ["30.0", "1e12"] {
+    for multiplier in ["300.0", "1e12"] {
         let json = format!(r#""method": "penalty", "steps": 4, "step_size": 0.5, "multiplier": {multiplier}"#);
         let displaced = gradient(&format!(r#"{{ {json}, "warm_start": false }}"#));
         let gap = exact.iter().zip(&displaced).map(|(x, y)| (x - y).powi(2)).sum::<f64>().sqrt();
-        assert!(norm > 0.0 && gap / norm < 0.02, "{exact:?} {displaced:?}");
+        assert!(norm > 0.0 && gap / norm < 0.002, "{exact:?} {displaced:?}");
     }
 }
 
