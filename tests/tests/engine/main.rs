@@ -15,6 +15,7 @@ mod metrics;
 mod of_program;
 mod older_files;
 mod panics;
+mod plans;
 mod problem;
 mod reading;
 mod recordings;
