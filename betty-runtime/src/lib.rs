@@ -75,6 +75,7 @@
 //! | [`linalg`] | solvers over linear operators |
 //! | [`minimize`] | minimizers of functions that are known by values and gradients |
 //! | [`optimizer`] | optimizer steps as graphs |
+//! | [`solver`] | solvers of the user's own |
 //! | [`hypergradient`] | the methods that differentiate a best response |
 //! | [`distributed`] | many processes that follow one hypergradient |
 //! | [`schedule`] | what runs in which order, and what each hypergradient passes through |
@@ -105,6 +106,7 @@ mod panic;
 mod program;
 mod report;
 pub mod schedule;
+pub mod solver;
 mod steps;
 pub mod trace;
 pub mod watch;
@@ -123,6 +125,7 @@ pub use hypergradient::HypergradientMethod;
 pub use loops::{Hypergradient, LevelGradient, Solve, Statistics};
 pub use optimizer::Optimizer;
 pub use schedule::{LevelSpec, Schedule, ScheduleError, Through};
+pub use solver::{AnySolver, Solver};
 pub use trace::{
     Batch, BatchMapper, LevelModule, LossValue, Measured, Number, Tracer, gradient, output, stop_gradient, untied,
 };

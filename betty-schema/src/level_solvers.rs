@@ -11,27 +11,45 @@ pub static LEVEL_SOLVERS: Family = Family {
     expected: "`null`, or an object with the `name` of a solver",
     column: "what a turn of the level leads to",
     config: "LevelSolverConfig",
-    own: ("", ""),
+    own: ("Solver", "custom(MySolver)"),
     learnable: false,
-    rows: &[Row {
-        name: "lbfgs",
-        variant: "Lbfgs",
-        title: "The quasi-Newton method of limited memory",
-        formula: "a point with ‖g‖ ≤ `tolerance`: θ ← θ + t·d with d = −B⁻¹g, where B follows the last `memory` steps, and t from \
-                  a line search for the conditions of Wolfe",
-        about: "All evaluations of a turn are on one batch, with one draw of what is random. See [On the limited memory BFGS method \
-                for large scale optimization](https://doi.org/10.1007/BF01589116).",
-        way: Way::System,
-        options: &[
-            Opt::new("memory", Count, "10", "how many of the last steps B is made of, two vectors each"),
-            Opt::new("iterations", Count, "100", "the most steps of a turn, one or two gradients each"),
-            Opt::new(
+    rows: &[
+        Row {
+            name: "lbfgs",
+            variant: "Lbfgs",
+            title: "The quasi-Newton method of limited memory",
+            formula: "a point with ‖g‖ ≤ `tolerance`: θ ← θ + t·d with d = −B⁻¹g, where B follows the last `memory` steps, and t \
+                      from a line search for the conditions of Wolfe",
+            about: "All evaluations of a turn are on one batch, with one draw of what is random. See [On the limited memory BFGS \
+                    method for large scale optimization](https://doi.org/10.1007/BF01589116).",
+            way: Way::System,
+            options: &[
+                Opt::new("memory", Count, "10", "how many of the last steps B is made of, two vectors each"),
+                Opt::new("iterations", Count, "100", "the most steps of a turn, one or two gradients each"),
+                Opt::new(
+                    "tolerance",
+                    NonNegative,
+                    "1e-6",
+                    "ends a turn once ‖g‖ is no larger; with 0 it goes on as far as rounding lets it",
+                )
+                .seen(Seen::Nothing),
+            ],
+        },
+        Row {
+            name: "custom",
+            variant: "CustomSolver",
+            title: "The user's own solver, which the program names",
+            formula: "what your own `Solver` answers: `custom(MySolver)` takes a value of any type that implements it, or a function \
+                      of program and batch",
+            about: "",
+            way: Way::Given,
+            options: &[Opt::new(
                 "tolerance",
                 NonNegative,
-                "1e-6",
-                "ends a turn once ‖g‖ is no larger; with 0 it goes on as far as rounding lets it",
+                "1e-4",
+                "the largest ‖g‖ at an answer; a larger one is an error",
             )
-            .seen(Seen::Nothing),
-        ],
-    }],
+            .seen(Seen::Nothing)],
+        },
+    ],
 };

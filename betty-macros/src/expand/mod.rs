@@ -2,17 +2,17 @@
 
 mod config;
 mod constant;
+mod custom;
 mod loss;
 mod schedule;
 
-use betty_schema::{Family, METHODS, OPTIMIZERS, Way};
-use proc_macro2::{Literal, Span, TokenStream};
+use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::{Attribute, Ident};
 
-use crate::ast::{Call, Header, Level, Program};
+use crate::ast::{Header, Level, Program};
 use crate::check::Checked;
 
 pub(crate) use self::config::literal;
@@ -94,7 +94,7 @@ fn multilevel_impl(names: &Names, levels: &[Level], checked: &Checked) -> TokenS
     let Names { program, data, config } = names;
     let schedule = schedule::expand(names, levels, &checked.graph);
     let loss = loss::expand(levels, checked);
-    let custom = custom(levels);
+    let custom = custom::expand(names, levels);
     let modules = levels.iter().map(
         |Level { name, module, .. }| quote_spanned!(at(module)=> &self.#name as &dyn ::betty_runtime::LevelModule),
     );
@@ -142,45 +142,6 @@ fn multilevel_impl(names: &Names, levels: &[Level], checked: &Checked) -> TokenS
             #loss
 
             #custom
-        }
-    }
-}
-
-/// `fn custom_method` and `fn custom_optimizer`, if a level has one.
-fn custom(levels: &[Level]) -> TokenStream {
-    let methods = own(levels, &METHODS, |level| level.hypergradient.as_ref(), "custom_method");
-    let optimizers = own(levels, &OPTIMIZERS, |level| level.optimizer.as_ref(), "custom_optimizer");
-    quote!(#methods #optimizers)
-}
-
-/// The function that gives the values of the user's own that levels have in one field.
-fn own(levels: &[Level], family: &Family, call: impl Fn(&Level) -> Option<&Call>, function: &str) -> TokenStream {
-    let (function, of) = (format_ident!("{function}"), format_ident!("{}", family.own.0));
-    let kind = quote_spanned!(Span::mixed_site()=> ::std::rc::Rc<dyn ::betty_runtime::#of>);
-    let arms = levels.iter().enumerate().filter_map(|(index, level)| {
-        let call = call(level)?;
-        family.find(&call.name.to_string()).filter(|row| row.way == Way::Given)?;
-        let value = call.unnamed()?;
-        let number = Literal::usize_unsuffixed(index);
-        // At the value, so that a type that does not implement it is an error there.
-        let coerced = quote_spanned!(at(value)=> let own: #kind = ::std::rc::Rc::new(#value););
-        Some(quote_spanned! {Span::mixed_site()=>
-            #number => {
-                #coerced
-                ::core::option::Option::Some(own)
-            }
-        })
-    });
-    let arms: Vec<_> = arms.collect();
-    if arms.is_empty() {
-        return TokenStream::new();
-    }
-    quote_spanned! {Span::mixed_site()=>
-        fn #function(level: usize) -> ::core::option::Option<#kind> {
-            match level {
-                #(#arms)*
-                _ => ::core::option::Option::None,
-            }
         }
     }
 }

@@ -53,7 +53,12 @@ fn setting(input: ParseStream<'_>) -> Result<Setting> {
     if input.is_empty() || input.peek(Token![,]) {
         return Err(input.error("expected a value"));
     }
-    let tokens = rest_of_setting(input);
+    // The parameters of a closure have commas between them.
+    let tokens = if input.peek(Token![|]) || input.peek(Token![move]) {
+        input.parse::<Expr>()?.to_token_stream()
+    } else {
+        rest_of_setting(input)
+    };
     let kind = syn::parse2::<Kind>(tokens.clone()).ok().map(|kind| kind.0);
     let kind = match kind {
         Some(ValueKind::Word(_)) if is_constant(&tokens) => ValueKind::Constant,

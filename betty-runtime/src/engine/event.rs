@@ -60,7 +60,7 @@ pub enum Event<'a> {
         solver: &'a str,
         /// The level's step, counted from 1.
         step: u64,
-        /// Steps of the solver.
+        /// Steps of the solver; 1 of one of the user's own.
         iterations: usize,
         /// Gradients that it looked at.
         evaluations: usize,

@@ -8,6 +8,7 @@ use crate::hypergradient::HypergradientMethod;
 use crate::optimizer::Optimizer;
 use crate::program::LossFunctions;
 use crate::schedule::Schedule;
+use crate::solver::AnySolver;
 use crate::trace::{LevelModule, Measured, Tracer};
 
 /// A multilevel program: a struct with one module a level, and what the engine must know to train it.
@@ -39,6 +40,11 @@ pub trait Multilevel: Sized + 'static {
 
     /// The user's own optimizer of level number `level`, if the program names one.
     fn custom_optimizer(_level: usize) -> Option<Rc<dyn Optimizer>> {
+        None
+    }
+
+    /// The user's own solver of level number `level`, if the program names one.
+    fn custom_solver(_level: usize) -> Option<Rc<AnySolver>> {
         None
     }
 

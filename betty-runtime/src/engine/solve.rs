@@ -26,7 +26,13 @@ impl Run {
         let told = self.program.read_numbers(k, numbers.clone())?;
         let first = Evaluated { value: told.loss, gradient };
         gathered.add(told);
-        let solved = self.program.solve(k, solver, &numbers, first)?;
+        let solved = match solver {
+            LevelSolverConfig::Lbfgs(config) => self.program.minimized(k, config, &numbers, first)?,
+            LevelSolverConfig::CustomSolver(config) => {
+                let program = host.at(&self.program.levels);
+                self.program.answered(k, config, &numbers, program)?
+            }
+        };
         let level = &self.program.levels[k];
         let (name, step) = (level.name, level.steps + 1);
         let moves = level.moves(&gathered.reads.level(k, level.trainable.len()));

@@ -77,7 +77,7 @@ impl<P: Multilevel> Engine<P> {
     /// [`EngineError`] when a number is out of range, tensors are on different devices, or a level has nothing to train.
     pub fn new(problem: P, data: P::Data, config: P::Config) -> Result<Self, EngineError> {
         config.validate(&P::SCHEDULE)?;
-        let own = Own { method: P::custom_method, optimizer: P::custom_optimizer };
+        let own = Own { method: P::custom_method, optimizer: P::custom_optimizer, solver: P::custom_solver };
         let levels = config.levels();
         let numbers = (config.to_json()?, &levels[..]);
         Ok(Engine {

@@ -308,6 +308,6 @@ fn made_of<P: Multilevel>(program: &P, config: &P::Config) -> Result<Program, En
         P::SCHEDULE,
         &program.modules(),
         &config.levels(),
-        Own { method: P::custom_method, optimizer: P::custom_optimizer },
+        Own { method: P::custom_method, optimizer: P::custom_optimizer, solver: P::custom_solver },
     )
 }

@@ -67,6 +67,7 @@ use crate::graph::accumulator;
 use crate::hypergradient::HypergradientMethod;
 use crate::optimizer::{Optimizer, Replaced};
 use crate::schedule::Schedule;
+use crate::solver::AnySolver;
 use crate::trace::LevelModule;
 
 /// A program at a point.
@@ -76,6 +77,8 @@ pub(crate) struct Program {
     pub(crate) losses: Losses,
     /// How the best response of each level is differentiated.
     pub(crate) methods: Vec<Option<Rc<dyn HypergradientMethod>>>,
+    /// What finds the best response of a level, where that is the user's own.
+    pub(crate) solvers: Vec<Option<Rc<AnySolver>>>,
     pub(crate) clock: Clock,
     /// Whether total gradients tell how their direct and their indirect part stand to each other.
     pub(crate) tells_parts: bool,
@@ -87,6 +90,8 @@ pub(crate) struct Own {
     pub(crate) method: fn(usize) -> Option<Rc<dyn HypergradientMethod>>,
     /// The optimizer of a level.
     pub(crate) optimizer: fn(usize) -> Option<Rc<dyn Optimizer>>,
+    /// The solver of a level.
+    pub(crate) solver: fn(usize) -> Option<Rc<AnySolver>>,
 }
 
 impl Program {
@@ -128,8 +133,18 @@ impl Program {
                 method => method.as_ref().and_then(HypergradientConfig::build),
             });
         }
+        let mut solvers = Vec::with_capacity(levels.len());
+        for (index, level) in configs.iter().enumerate() {
+            let name = || schedule.levels[index].name.to_owned();
+            solvers.push(match level.solver {
+                Some(LevelSolverConfig::CustomSolver(_)) => {
+                    Some((own.solver)(index).ok_or_else(|| EngineError::NoCustomSolver { level: name() })?)
+                }
+                Some(LevelSolverConfig::Lbfgs(_)) | None => None,
+            });
+        }
         let (losses, clock) = (Losses::new(levels.len(), device), Clock::new(levels.len()));
-        Ok(Program { schedule, levels, losses, methods, clock, tells_parts: false })
+        Ok(Program { schedule, levels, losses, methods, solvers, clock, tells_parts: false })
     }
 
     /// The number of the level of that name.

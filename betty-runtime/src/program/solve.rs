@@ -1,12 +1,16 @@
 //! A turn of a level with a solver: its best response on one batch, found from where the level stands.
 
-use super::Program;
+use std::any::Any;
+
 use super::numbers::Numbers;
-use crate::config::{LbfgsConfig, LevelSolverConfig};
+use super::{Level, Program};
+use crate::config::{CustomSolverConfig, LbfgsConfig};
 use crate::derivatives::{GradientProgram, loss_in};
 use crate::error::EngineError;
 use crate::execute::{Unread, Value, Vector};
+use crate::linalg::InnerProductSpace;
 use crate::minimize::{Evaluated, Halt, LbfgsOptions, Minimum, Objective, lbfgs};
+use crate::trace::Place;
 
 /// What a solver found.
 pub(crate) struct Solved {
@@ -22,26 +26,74 @@ pub(crate) struct Solved {
 }
 
 impl Program {
-    /// The best response of level `k` on the batch of these numbers, whose gradient and loss at the start are known and finite.
+    /// Where the loss of level `k` leads down to on the batch of these numbers, which are known and finite at the start.
     ///
     /// # Errors
     /// [`EngineError`] when a number cannot be read.
-    pub(crate) fn solve(
+    pub(crate) fn minimized(
         &self,
         k: usize,
-        solver: LevelSolverConfig,
+        LbfgsConfig { memory, iterations, tolerance }: LbfgsConfig,
         numbers: &Numbers,
         first: Evaluated<Vector>,
     ) -> Result<Solved, EngineError> {
-        let Numbers { program, batch, inputs, seed, .. } = numbers;
-        let places = self.places(k, batch, k).collect();
-        let mut loss = LevelLoss { program, inputs: inputs.clone(), places, seed: *seed };
-        let LevelSolverConfig::Lbfgs(LbfgsConfig { memory, iterations, tolerance }) = solver;
+        let mut loss = self.level_loss(k, numbers);
         let options = LbfgsOptions { memory, iterations, tolerance };
         let found = lbfgs(&mut loss, self.levels[k].parameters(), first, &options)?;
         let Minimum { x: parameters, value: loss, gradient_norm, iterations, evaluations, halt } = found;
         let converged = halt == Halt::Converged;
         Ok(Solved { parameters, loss, gradient_norm, iterations, evaluations: evaluations + 1, converged })
+    }
+
+    /// What the user's own solver of level `k` answers on the batch of these numbers, if the loss is stationary there; `program` is
+    /// the user's, with the current parameters.
+    ///
+    /// # Errors
+    /// [`EngineError::SolverFailed`], [`EngineError::SolverAnswer`] and [`EngineError::NotStationary`].
+    pub(crate) fn answered(
+        &self,
+        k: usize,
+        CustomSolverConfig { tolerance }: CustomSolverConfig,
+        numbers: &Numbers,
+        program: &dyn Any,
+    ) -> Result<Solved, EngineError> {
+        let level = &self.levels[k];
+        let (name, step) = (|| level.name.to_owned(), level.steps + 1);
+        let solver = self.solvers[k].as_ref().ok_or_else(|| EngineError::NoCustomSolver { level: name() })?;
+        let places = solver.solve(program, &numbers.batch);
+        let places = places.map_err(|source| EngineError::SolverFailed { level: name(), step, source })?;
+        let parameters = level.answer(&places);
+        let parameters = parameters.map_err(|reason| EngineError::SolverAnswer { level: name(), step, reason })?;
+        let Evaluated { value: loss, gradient } = self.level_loss(k, numbers).evaluate(&parameters)?;
+        let gradient_norm = gradient.dot(&gradient)?.sqrt();
+        if !(loss.is_finite() && gradient_norm <= tolerance) {
+            return Err(EngineError::NotStationary { level: name(), step, norm: gradient_norm, tolerance });
+        }
+        Ok(Solved { parameters, loss, gradient_norm, iterations: 1, evaluations: 2, converged: true })
+    }
+
+    fn level_loss<'a>(&self, k: usize, Numbers { program, batch, inputs, seed, .. }: &'a Numbers) -> LevelLoss<'a> {
+        LevelLoss { program, inputs: inputs.clone(), places: self.places(k, batch, k).collect(), seed: *seed }
+    }
+}
+
+impl Level {
+    /// The level's parameters among what a solver answered, or what is wrong with them.
+    fn answer(&self, places: &[Place]) -> Result<Vector, String> {
+        let parameter = |&index: &usize| {
+            let (path, like) = (&self.paths[index], &self.leaves[index]);
+            let kind =
+                |value: &Value| format!("{:?} of shape {:?} on {:?}", value.dtype(), value.shape(), value.device());
+            let place = places.iter().find(|place| place.path == *path);
+            let value = &place.ok_or_else(|| format!("no parameter `{path}`"))?.value;
+            let (found, expected) = (kind(value), kind(like));
+            if found == expected {
+                Ok(value.clone())
+            } else {
+                Err(format!("`{path}` as {found} in the place of {expected}"))
+            }
+        };
+        self.trainable.iter().map(parameter).collect::<Result<_, _>>().map(Vector)
     }
 }
 

@@ -83,13 +83,19 @@ fn normal(batch: &Examples) -> ([[f64; 2]; 2], [f64; 2]) {
     (square, product)
 }
 
+/// (XᵀX + shift·I)⁻¹Xᵀy
+pub(crate) fn ridge_answer(batch: &Examples, shift: f64) -> [f64; 2] {
+    let (mut square, product) = normal(batch);
+    (0..2).for_each(|i| square[i][i] += shift);
+    times(inverse(square), product)
+}
+
 /// (XᵀX + e^λI)⁻¹Xᵀy, and the derivative of the held-out error there in λ: w* answers with −(XᵀX + e^λI)⁻¹e^λw*.
 pub(crate) fn solution(lambda: f64) -> ([f64; 2], f64) {
-    let (mut square, product) = normal(&train());
+    let (mut square, _) = normal(&train());
     (0..2).for_each(|i| square[i][i] += lambda.exp());
-    let inverse = inverse(square);
-    let best = times(inverse, product);
-    let answer = times(inverse, best.map(|w| -lambda.exp() * w));
+    let best = ridge_answer(&train(), lambda.exp());
+    let answer = times(inverse(square), best.map(|w| -lambda.exp() * w));
     let (square, product) = normal(&held_out());
     let gradient = times(square, best);
     (best, (0..2).map(|i| (gradient[i] - product[i]) * answer[i]).sum())

@@ -3,5 +3,6 @@
 
 mod closed_forms;
 mod mistakes;
+mod own;
 mod runs;
 mod scikit_learn;

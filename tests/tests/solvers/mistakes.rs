@@ -69,7 +69,7 @@ fn numbers_and_names() {
     );
     assert_eq!(
         refused(r#"{ "weights": { "solver": { "name": "lbgfs" } } }"#).to_string(),
-        "`weights.solver.name`: unknown solver `lbgfs` (did you mean `lbfgs`?); known are `lbfgs`"
+        "`weights.solver.name`: unknown solver `lbgfs` (did you mean `lbfgs`?); known are `lbfgs` and `custom`"
     );
 }
 

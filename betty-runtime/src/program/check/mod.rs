@@ -109,7 +109,15 @@ impl Program {
         // Nor does it share the way to solve them.
         levels.iter_mut().for_each(|level| level.config.solve = None);
         let (losses, clock) = (self.losses.unrounded(), self.clock.clone());
-        Program { schedule: self.schedule, levels, losses, methods, clock, tells_parts: false }
+        Program {
+            schedule: self.schedule,
+            levels,
+            losses,
+            methods,
+            solvers: self.solvers.clone(),
+            clock,
+            tells_parts: false,
+        }
     }
 
     /// The best response of one level, by its reference method.
