@@ -6,8 +6,8 @@ use super::event::Event;
 use super::multilevel::Multilevel;
 use super::progress::progress;
 use super::report::Report;
+use super::told::of_error;
 use super::train::Engine;
-use super::warning::of_error;
 use crate::error::EngineError;
 
 impl<P: Multilevel> Engine<P> {

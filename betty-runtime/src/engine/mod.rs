@@ -29,6 +29,7 @@ mod score;
 mod solve;
 mod step;
 mod tasks;
+mod told;
 mod train;
 mod usual;
 mod validation;

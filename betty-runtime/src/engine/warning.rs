@@ -1,10 +1,5 @@
 //! What a person who supervises a run should know.
 
-use super::event::Event;
-use crate::error::EngineError;
-use crate::hypergradient::HypergradientError;
-use crate::linalg::SolveError;
-
 /// Something that is not as it should be, though the run can go on: what was seen, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {
@@ -16,98 +11,4 @@ pub struct Warning {
     pub fact: String,
     /// What to do, likewise.
     pub advice: String,
-}
-
-impl Event<'_> {
-    /// What the event says to a person who supervises the run, if that is something to know: the fact, and then what to do.
-    pub fn warning(&self) -> Option<Warning> {
-        let warn = |rule: &str, level: Option<&str>, fact: String, advice: &str| {
-            let (rule, level, advice) = (rule.to_owned(), level.map(str::to_owned), advice.to_owned());
-            Some(Warning { rule, level, fact, advice })
-        };
-        match *self {
-            Event::Warning(warning) => Some(warning.clone()),
-            Event::Retraced { name, advice: Some(text), .. } => {
-                let (fact, advice) = text.split_once("; ").unwrap_or((text, "let batches have few kinds"));
-                warn("retracing", Some(name), fact.to_owned(), advice)
-            }
-            Event::ZeroEdge { name, other, .. } => warn(
-                "zero-edge",
-                Some(name),
-                format!(
-                    "the loss of level `{name}` only adds what it reads of `{other}`, or reads only what stands still there, \
-                     so that every hypergradient between them is zero"
-                ),
-                &format!("let the loss of `{name}` depend on a trained part of `{other}`, or take it out of the list"),
-            ),
-            Event::Costly { name, kernels, joint, partial, .. } => {
-                let joint = match joint.filter(|&joint| joint < kernels) {
-                    Some(joint) => format!("`solve: joint` at `{name}` is as exact and takes at most {joint:.1e}, "),
-                    None => String::new(),
-                };
-                warn(
-                    "costly",
-                    Some(name),
-                    format!(
-                        "one hypergradient of level `{name}` takes up to {kernels:.1e} kernels, because systems are solved \
-                         within systems"
-                    ),
-                    &format!(
-                        "{joint}`curvature: partial` at the levels in the middle is an approximation and takes about \
-                         {partial:.1e}; fewer `iterations` of the methods below take less as well"
-                    ),
-                )
-            }
-            Event::Runaway { name, step, norm, ratio, advice, .. } => warn(
-                "runaway",
-                Some(name),
-                format!(
-                    "the hypergradient of level `{name}` runs away: its norm is {norm:.1e} at step {step}, {ratio:.0e} times as \
-                     large as usual"
-                ),
-                advice,
-            ),
-            Event::Unfinished { name, through, iterations, residual, tolerance, .. } => warn(
-                "solver",
-                Some(through),
-                format!(
-                    "`solve: joint` of level `{name}` used up its {iterations} iterations with a residual of {residual:.1e}, above \
-                     its tolerance of {tolerance:.0e}"
-                ),
-                "allow more iterations, leave `prepare` on, raise the damping of the levels below, or start from the last \
-                 solution: `warm_start = true`",
-            ),
-            Event::SaveFailed { reason, next, .. } => warn(
-                "save",
-                None,
-                format!("a checkpoint could not be written: {reason}"),
-                &format!("make room or let the folder be written; it is tried again after iteration {next}"),
-            ),
-            Event::Unverified { name, tries, reason, .. } => warn(
-                "unverified",
-                Some(name),
-                format!(
-                    "the gradient of level `{name}` could not be compared with Burn's autodiff (try {tries}): {reason}"
-                ),
-                "begin where the loss is finite, or allow it with `Engine::allow_unverified`",
-            ),
-            _ => None,
-        }
-    }
-}
-
-/// What an error that ends a run says of the health of its program, if it says something of that.
-pub(super) fn of_error(error: &EngineError) -> Option<Warning> {
-    let (rule, level) = match error {
-        EngineError::NonFinite { level, .. } | EngineError::NonFiniteStep { level, .. } => ("non-finite", level),
-        EngineError::Hypergradient { through, source, .. } => match **source {
-            HypergradientError::Solve(SolveError::NotPositiveDefinite { .. }) => ("negative-curvature", through),
-            HypergradientError::Solve(_) | HypergradientError::NotFinite => ("solver", through),
-            _ => return None,
-        },
-        _ => return None,
-    };
-    let said = error.to_string();
-    let (fact, advice) = said.split_once("; ").unwrap_or((&said, "lower the learning rate, or clip gradients"));
-    Some(Warning { rule: rule.into(), level: Some(level.clone()), fact: fact.into(), advice: advice.into() })
 }

@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::page::escaped;
 use super::record::{LevelRecord, Record};
+use super::text::escaped;
 
 const BOX: (usize, usize) = (180, 52);
 const GAP: (usize, usize) = (40, 64);

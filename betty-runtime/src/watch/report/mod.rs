@@ -5,6 +5,7 @@ mod diagram;
 mod page;
 mod record;
 mod series;
+mod text;
 
 use std::fs;
 use std::io::ErrorKind;

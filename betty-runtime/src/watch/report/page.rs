@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::chart::{Chart, Scale};
 use super::diagram::{levels, turns};
 use super::record::{LevelRecord, Record};
+use super::text::escaped;
 use crate::json;
 
 const STYLE: &str = include_str!("style.css");
@@ -43,11 +44,6 @@ pub(super) fn record_in(page: &str) -> Option<Record> {
     let (_, rest) = page.split_once(OPENING)?;
     // Numbers as they were written, so that a run that goes on from here goes on from the same curves.
     serde_json::from_value(json::parse(rest.split_once(CLOSING)?.0.as_bytes()).ok()?).ok()
-}
-
-/// A text as it stands in a page.
-pub(super) fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 fn section(html: &mut String, title: &str, content: &str) {
