@@ -3,7 +3,7 @@
 //! At the parameters alone a comparison can say too little: where a head or a factor is zero, everything behind it has gradient
 //! zero in both, and a `detach` there is not seen. So both gradients are compared at displaced parameters as well.
 
-use super::point::{Point, Way};
+use super::point::{FRACTION, Point, Way};
 use super::source::Source;
 use super::{Agreement, Unverified, Verification, VerificationError};
 use crate::execute::{Value, mix};
@@ -14,8 +14,6 @@ use crate::trace::{LossInput, Part, Trace};
 /// part of it. At the second, tiny tensors are moved as far as if they were not, because behind them as much is hidden as
 /// behind zeros.
 const POINTS: [f64; 2] = [0.0, 1.0];
-/// How far entries are moved at first, as a part of their tensor's size.
-pub(super) const FRACTION: f64 = 0.1;
 /// What that is multiplied by when a loss or gradient is not finite there.
 const SHRINK: f64 = 0.25;
 /// How often it is.

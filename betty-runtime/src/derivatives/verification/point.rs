@@ -22,6 +22,9 @@ pub(super) enum Way {
     Down,
 }
 
+/// How far entries are moved at first, as a part of their tensor's size.
+pub(super) const FRACTION: f64 = 0.1;
+
 /// A value for every input of a trace.
 pub(crate) struct Point {
     sources: Vec<LossInput>,
@@ -49,7 +52,7 @@ impl Point {
     /// # Errors
     /// [`VerificationError`] if what is confined cannot be moved back.
     pub(crate) fn near(&self, source: &dyn Source, seed: u64) -> Result<Self, VerificationError> {
-        self.displaced(source, Way::Around, super::comparison::FRACTION, 1.0, seed)
+        self.displaced(source, Way::Around, FRACTION, 1.0, seed)
     }
 
     /// A point near this one, as `seed` decides: every float of a module is moved, as far as if its tensor had at least the length
