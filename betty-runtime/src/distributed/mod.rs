@@ -20,11 +20,13 @@
 //! | `header`, `ranks` | the protocol over a transport: every message is announced, so that an error of one rank is one of all |
 //! | `launch` | which of how many processes this is, as the environment says |
 //! | `sum` | vectors and numbers summed over ranks, in one message |
+//! | `first` | tensors of the first rank, given to all |
 //!
 //! Here no level is known, and no loss.
 
 mod collective;
 mod error;
+mod first;
 mod header;
 mod launch;
 mod ranks;

@@ -3,8 +3,6 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
 
-use burn::tensor::TensorData;
-
 use super::multilevel::Multilevel;
 use super::run::Run;
 use super::train::Engine;
@@ -27,7 +25,9 @@ impl<P: Multilevel> Engine<P> {
     /// ranks when one of them is asked to end it, and only rank 0 logs, shows progress and writes checkpoints.
     ///
     /// A share weighs as much as it has examples. What is a mean over examples on shares is one on all of them; for every new kind
-    /// of batch that is put to the test, and a loss that is none is refused. Dropout masks are each rank's own.
+    /// of batch that is put to the test, and a loss that is none is refused. Dropout masks are each rank's own. A
+    /// [solver of your own](crate::Solver) sees the batch of its rank; all ranks take the answer of rank 0, at which the gradient
+    /// of the whole has to vanish.
     ///
     /// ```
     /// use betty_runtime::distributed::{Collective, Threads};
@@ -174,20 +174,9 @@ impl Run {
 
 /// Gives all ranks the tensors of the first.
 fn adopt(ranks: &Ranks, level: &mut Level) -> Result<(), EngineError> {
-    let data = level.leaves.iter().map(Value::to_data).collect::<Result<Vec<TensorData>, _>>()?;
-    let mut bytes: Vec<u8> = data.iter().flat_map(|data| data.as_bytes().iter().copied()).collect();
-    ranks.broadcast(&mut bytes)?;
-    if ranks.rank() > 0 {
-        let mut rest = bytes.as_slice();
-        for (leaf, data) in level.leaves.iter_mut().zip(&data) {
-            let (own, others) = rest.split_at(data.as_bytes().len());
-            rest = others;
-            let given = TensorData::from_bytes_vec(own.to_vec(), leaf.shape(), data.dtype());
-            *leaf = Value::from_data(given, &leaf.device());
-        }
-        if !level.initial.is_empty() {
-            level.initial.clone_from(&level.leaves);
-        }
+    ranks.adopt(&mut level.leaves)?;
+    if ranks.rank() > 0 && !level.initial.is_empty() {
+        level.initial.clone_from(&level.leaves);
     }
     Ok(())
 }

@@ -553,7 +553,8 @@ pub enum EngineError {
     #[error(
         "the solver of level `{level}` answered a point that is not stationary at step {step}: the gradient of the level's loss \
          has norm {norm:.1e} there, which may be {tolerance:.1e}; solve for the same loss on the same batch, and more precisely, \
-         or raise `tolerance` of `custom`"
+         or raise `tolerance` of `custom`; a solver on several ranks has to solve for the batch of all, which it sees with \
+         `engine.replicated(\"{level}\")`"
     )]
     NotStationary {
         /// The level.

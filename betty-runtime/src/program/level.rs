@@ -192,9 +192,12 @@ impl Level {
         Ok(())
     }
 
-    /// `level.path.of.leaf`, for messages.
+    /// `level.path.of.leaf`, for messages; a level that is one parameter has the level's name alone.
     pub(crate) fn path(&self, index: usize) -> String {
-        format!("{}.{}", self.name, self.paths.get(index).map_or("?", String::as_str))
+        match self.paths.get(index).map_or("?", String::as_str) {
+            "" => self.name.into(),
+            path => format!("{}.{path}", self.name),
+        }
     }
 
     /// A tensor that the module holds as a plain field, for messages: fields have no paths.

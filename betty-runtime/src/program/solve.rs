@@ -63,7 +63,11 @@ impl Program {
         let places = solver.solve(program, &numbers.batch);
         let places = places.map_err(|source| EngineError::SolverFailed { level: name(), step, source })?;
         let parameters = level.answer(&places);
-        let parameters = parameters.map_err(|reason| EngineError::SolverAnswer { level: name(), step, reason })?;
+        let mut parameters = parameters.map_err(|reason| EngineError::SolverAnswer { level: name(), step, reason })?;
+        // What a rank has seen is its own. At different points, gradients of shares may vanish where that of the whole does not.
+        if let Some(ranks) = &self.losses.ranks {
+            ranks.adopt(&mut parameters.0)?;
+        }
         let Evaluated { value: loss, gradient } = self.level_loss(k, numbers).evaluate(&parameters)?;
         let gradient_norm = gradient.dot(&gradient)?.sqrt();
         if !(loss.is_finite() && gradient_norm <= tolerance) {
@@ -81,16 +85,16 @@ impl Level {
     /// The level's parameters among what a solver answered, or what is wrong with them.
     fn answer(&self, places: &[Place]) -> Result<Vector, String> {
         let parameter = |&index: &usize| {
-            let (path, like) = (&self.paths[index], &self.leaves[index]);
+            let (path, named, like) = (&self.paths[index], self.path(index), &self.leaves[index]);
             let kind =
                 |value: &Value| format!("{:?} of shape {:?} on {:?}", value.dtype(), value.shape(), value.device());
             let place = places.iter().find(|place| place.path == *path);
-            let value = &place.ok_or_else(|| format!("no parameter `{path}`"))?.value;
+            let value = &place.ok_or_else(|| format!("no parameter `{named}`"))?.value;
             let (found, expected) = (kind(value), kind(like));
             if found == expected {
                 Ok(value.clone())
             } else {
-                Err(format!("`{path}` as {found} in the place of {expected}"))
+                Err(format!("`{named}` as {found} in the place of {expected}"))
             }
         };
         self.trainable.iter().map(parameter).collect::<Result<_, _>>().map(Vector)

@@ -7,3 +7,4 @@ mod faults;
 mod means;
 mod problem;
 mod runs;
+mod solvers;

@@ -118,7 +118,10 @@ fn what_is_no_answer_is_an_error_and_changes_nothing() {
     let error = refused!(Short, ShortData, ShortConfig);
     assert!(matches!(error, EngineError::SolverAnswer { .. }));
     let text = error.to_string();
-    assert!(text.contains("F64 of shape [1]") && text.contains("in the place of F64 of shape [2]"), "{text}");
+    assert!(
+        text.contains("answered `weights` as F64 of shape [1]") && text.contains("in the place of F64 of shape [2]"),
+        "{text}"
+    );
     let error = refused!(Lost, LostData, LostConfig);
     assert!(matches!(error, EngineError::NotStationary { norm, .. } if norm.is_nan()), "{error}");
     let error = refused!(Fails, FailsData, FailsConfig);

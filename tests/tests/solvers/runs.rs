@@ -49,6 +49,18 @@ fn a_config_chooses_between_steps_and_a_solver() {
     assert_eq!((lbfgs.memory, lbfgs.tolerance), (3, 1e-12));
 }
 
+/// Where the weights are zero, the penalty moves nothing: two gradients that vanish agree.
+#[test]
+fn gradients_that_vanish_are_not_said_to_differ() {
+    let check = engine(RidgeConfig::default()).verify_hypergradient("penalty").unwrap();
+    assert_eq!((check.norm, check.reference_norm), (0.0, 0.0));
+    let text = check.to_string();
+    assert!(
+        text.starts_with("the hypergradient of `penalty` vanishes, as the reference does\n  norm 0.000e0"),
+        "{text}"
+    );
+}
+
 /// Lines of a log have the iteration that a turn belongs to.
 #[test]
 fn a_log_tells_of_every_turn() {

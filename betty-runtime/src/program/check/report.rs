@@ -13,7 +13,7 @@ pub struct HypergradientCheck {
     pub norm: f64,
     /// Norm of the total gradient by the reference.
     pub reference_norm: f64,
-    /// `‖chosen − reference‖ / ‖reference‖`
+    /// `‖chosen − reference‖ / ‖reference‖`; not a number where both vanish, as the cosine.
     pub relative_error: f64,
     /// Cosine of the angle between both: 1 where they point the same way.
     pub cosine: f64,
@@ -77,6 +77,10 @@ impl ResponseCheck {
 impl Display for HypergradientCheck {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self.responses.iter().find(|response| !response.has_reference()) {
+            None if self.norm == 0.0 && self.reference_norm == 0.0 => {
+                writeln!(f, "the hypergradient of `{}` vanishes, as the reference does", self.level)?;
+                write!(f, "  ")?;
+            }
             None => {
                 writeln!(f, "the hypergradient of `{}` {}", self.level, self.verdict())?;
                 write!(f, "  relative error {:.1e}, cosine {:.4}, ", self.relative_error, self.cosine)?;
