@@ -161,9 +161,12 @@ impl Run {
 
     /// Makes sure, every so often, that parameters are the same on all ranks.
     pub(super) fn check_ranks(&self) -> Result<(), EngineError> {
-        let Some(ranks) = self.program.losses.ranks.as_ref().filter(|_| self.iterations.is_multiple_of(EVERY)) else {
-            return Ok(());
-        };
+        if self.iterations.is_multiple_of(EVERY) { self.check_same() } else { Ok(()) }
+    }
+
+    /// Makes sure that parameters are the same on all ranks.
+    pub(super) fn check_same(&self) -> Result<(), EngineError> {
+        let Some(ranks) = &self.program.losses.ranks else { return Ok(()) };
         let mut hasher = DefaultHasher::new();
         for level in &self.program.levels {
             hash_of_values(&level.leaves)?.hash(&mut hasher);

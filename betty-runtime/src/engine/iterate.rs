@@ -64,6 +64,11 @@ impl<P: Multilevel> Engine<P> {
         self.run.losses.fill(None);
         let mut started = false;
         let report = self.on_all_ranks("run", |engine| engine.iterate_until(until, stopped_early, &mut started));
+        // When all ranks have ended it.
+        let report = match report {
+            Ok(_) if started => self.on_all_ranks("ended", |engine| engine.run.check_same()).and(report),
+            report => report,
+        };
         self.run.watch.progress = None;
         match started {
             true => self.end(report),

@@ -168,6 +168,12 @@ fn ranks_that_ask_different_things_are_told_so() {
 
 #[test]
 fn parameters_that_went_apart_are_found() {
+    // In a long run every so often, and at the end of a short one.
+    parameters_that_went_apart_are_found_within(200);
+    parameters_that_went_apart_are_found_within(2);
+}
+
+fn parameters_that_went_apart_are_found_within(iterations: u64) {
     let found = Threads::run(2, |rank| {
         let number = rank.rank();
         let view = View { rank: Some(number), sizes: &[&[1, 1]] };
@@ -181,7 +187,7 @@ fn parameters_that_went_apart_are_found() {
                 problem.net = Net::new(3);
             }
         })?;
-        engine.run(200).map(drop)
+        engine.run(iterations).map(drop)
     });
     let differs = DistributedError::Differs { what: "parameters", rank: 1 };
     assert!(
