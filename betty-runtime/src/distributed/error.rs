@@ -31,7 +31,10 @@ pub enum DistributedError {
         ours: String,
     },
     /// Ranks do not run the same program.
-    #[error("the {what} of rank {rank} is not that of rank 0; start all ranks with the same one")]
+    #[error(
+        "rank {rank} does not have the {what} of rank 0; give all ranks the same program, config, schedulers and edits, or resume \
+         all of them from the last checkpoint"
+    )]
     Differs {
         /// What differs.
         what: &'static str,

@@ -345,7 +345,8 @@ pub enum EngineError {
     },
     /// The batches of a level are said to be the same on all ranks, and are not.
     #[error(
-        "the batches of level `{level}` are said to be the same on all ranks, but that of rank {rank} is not that of rank 0; give          all ranks the same stream, or take `replicated` away so that they count as shares of one batch"
+        "the batches of level `{level}` are said to be the same on all ranks, but that of rank {rank} is not that of rank 0; give \
+         all ranks the same stream, or take `replicated` away so that they count as shares of one batch"
     )]
     NotReplicated {
         /// The level.
