@@ -92,6 +92,7 @@ pub mod derivatives;
 pub mod distributed;
 pub mod engine;
 mod error;
+mod event;
 pub mod execute;
 pub mod file;
 pub mod graph;

@@ -41,6 +41,14 @@ struct InOperation {
 
 /// Runs `f`; a panic becomes a value and is not printed. Other threads' panics are reported as always.
 pub(crate) fn caught<T>(f: impl FnOnce() -> T) -> Result<T, Panic> {
+    let before = be_quiet();
+    let result = catch_unwind(AssertUnwindSafe(f));
+    QUIET.set(before);
+    result.map_err(from_payload)
+}
+
+/// Prints no more panics of this thread; whether that was so before.
+fn be_quiet() -> bool {
     static INSTALL: Once = Once::new();
     INSTALL.call_once(|| {
         let previous = take_hook();
@@ -52,20 +60,19 @@ pub(crate) fn caught<T>(f: impl FnOnce() -> T) -> Result<T, Panic> {
             }
         }));
     });
-    let before = QUIET.replace(true);
     CALL_SITE.take();
-    let result = catch_unwind(AssertUnwindSafe(f));
-    QUIET.set(before);
-    result.map_err(|payload| {
-        let site = CALL_SITE.take();
-        match payload.downcast::<InOperation>() {
-            Ok(of) => Panic { message: of.message, operation: Some(of.operation), line: None },
-            Err(payload) => {
-                let operation = site.called.map(|called| format!("`{called}`"));
-                Panic { message: message(&*payload), operation, line: site.line }
-            }
+    QUIET.replace(true)
+}
+
+fn from_payload(payload: Box<dyn Any + Send>) -> Panic {
+    let site = CALL_SITE.take();
+    match payload.downcast::<InOperation>() {
+        Ok(of) => Panic { message: of.message, operation: Some(of.operation), line: None },
+        Err(payload) => {
+            let operation = site.called.map(|called| format!("`{called}`"));
+            Panic { message: message(&*payload), operation, line: site.line }
         }
-    })
+    }
 }
 
 /// Runs `f`; a panic in it goes on with the name of the operation that it ended.

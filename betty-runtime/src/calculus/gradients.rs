@@ -96,6 +96,7 @@ fn get(gradients: &GradientsParams, id: ParamId, rank: usize) -> Option<Value> {
 pub(super) struct Active(Vec<bool>);
 
 impl Active {
+    #[inline(never)]
     fn erased(&mut self) -> &mut dyn AnyVisitor {
         self
     }
@@ -122,6 +123,7 @@ impl ModuleVisitor for Active {
 struct Restore(std::vec::IntoIter<bool>);
 
 impl Restore {
+    #[inline(never)]
     fn erased(&mut self) -> &mut dyn AnyMapper {
         self
     }

@@ -68,21 +68,22 @@ impl Ranks {
     /// # Errors
     /// As `outcome`, or [`DistributedError`].
     pub(crate) fn end<T, E: From<DistributedError> + ToString>(&self, outcome: Result<T, E>) -> Result<T, E> {
+        let told = self.tell(outcome.as_ref().err().map(ToString::to_string))?;
+        told.map_or(outcome, |other| Err(other.into()))
+    }
+
+    /// Ends what was begun, which came to this error here, if to any; the error of another rank that takes the place of the
+    /// outcome here, if one does.
+    fn tell(&self, error: Option<String>) -> Result<Option<DistributedError>, DistributedError> {
         if let Some(failure) = self.failure() {
-            return Err(failure.into());
+            return Err(failure);
         }
         let Traffic { messages, bytes } = self.state.borrow().traffic;
         tracing::debug!(messages, bytes, "exchanged with the other ranks so far");
-        let error = match outcome {
-            Ok(value) => return self.announce(Kind::End, 0).map(|_| value).map_err(E::from),
-            Err(error) => error,
-        };
-        let message = error.to_string().into_bytes();
+        let Some(error) = error else { return self.announce(Kind::End, 0).map(|_| None) };
+        let message = error.into_bytes();
         let headers = self.exchange(Header { failed: true, ..self.header(Kind::End, message.len()) })?;
-        if headers.iter().all(|header| header.failed) {
-            return Err(error);
-        }
-        Err(self.failed(&headers, message).into())
+        Ok((!headers.iter().all(|header| header.failed)).then(|| self.failed(&headers, message)))
     }
 
     /// Why ranks do not go on with what they have begun.

@@ -1,14 +1,13 @@
 //! Saving a run and going on with it later, bit for bit.
 
 use super::data::seed_of;
-use super::event::Event;
-use super::facts::Facts;
 use super::host::Standing;
 use super::multilevel::Multilevel;
 use super::run::Run;
 use super::train::Engine;
 use crate::checkpoint::{Archive, Checkpoint, OfRun, RunState, outline_of};
 use crate::error::{CheckpointError, EngineError};
+use crate::event::{Event, Facts};
 use crate::program::{Level, Program, Seeded};
 
 /// Where the streams of an engine stand that resumes a run.

@@ -3,11 +3,10 @@
 use std::cell::{Cell, OnceCell, RefCell};
 use std::ops::Deref;
 
-use super::facts::Facts;
 use super::host::{Look, Present, Standing};
-use super::warning::Warning;
 use crate::checkpoint::Checkpoint;
 use crate::error::CheckpointError;
+use crate::event::{Facts, Warning};
 
 /// The program as it is now: reads like a `&P`. Parameters are put into its modules when it is first looked at, so that an
 /// observer that looks away costs nothing.

@@ -2,9 +2,9 @@
 
 use super::multilevel::Multilevel;
 use super::train::Engine;
-use super::usual::Usual;
 use crate::config::ProgramConfig;
 use crate::error::EngineError;
+use crate::event::Usual;
 
 impl<P: Multilevel> Engine<P> {
     /// Changes the program between runs: parameters, or settings of its modules such as a dropout rate.

@@ -2,10 +2,10 @@
 
 use std::any::Any;
 
-use super::facts::Facts;
 use super::multilevel::Multilevel;
 use crate::checkpoint::Checkpoint;
 use crate::error::CheckpointError;
+use crate::event::Facts;
 use crate::program::{Level, LossFunctions};
 
 /// A program.

@@ -2,13 +2,11 @@
 
 use std::time::Instant;
 
-use super::event::Event;
 use super::multilevel::Multilevel;
 use super::progress::progress;
-use super::report::Report;
-use super::told::of_error;
 use super::train::Engine;
 use crate::error::EngineError;
+use crate::event::{Event, Report, of_error};
 
 impl<P: Multilevel> Engine<P> {
     /// Runs the schedule for a number of iterations. Can be called again to go on.

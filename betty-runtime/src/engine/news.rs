@@ -1,8 +1,8 @@
 //! What turned out while losses were recorded, told to observers before the next step.
 
-use super::event::Event;
 use super::host::Host;
 use super::run::Run;
+use crate::event::Event;
 use crate::program::News;
 
 impl Run {

@@ -3,13 +3,12 @@
 use std::ops::ControlFlow;
 
 use super::current::Current;
-use super::event::Event;
 use super::host::Present;
 use super::multilevel::Multilevel;
 use super::train::Engine;
-use super::verdict::Verdict;
 use super::watch::{Answer, Stop, Told};
 use crate::error::DataError;
+use crate::event::{Event, Verdict};
 
 /// An observer that is a value of its own, for [`Engine::attach`]: what serves many programs, or has a state to be asked for.
 /// Closures are given to [`Engine::watch`].

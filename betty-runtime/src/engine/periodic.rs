@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use super::checkpoint::StreamPosition;
-use super::event::Event;
 use super::multilevel::Multilevel;
 use super::saves::Saves;
 use super::train::Engine;
 use super::watch::{Answer, Listener};
 use crate::checkpoint::Checkpoint;
 use crate::error::{CheckpointError, EngineError};
+use crate::event::Event;
 use crate::file;
 
 impl<P: Multilevel> Engine<P> {

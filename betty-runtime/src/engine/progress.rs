@@ -2,8 +2,8 @@
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::event::Event;
 use super::watch::{Answer, Listener};
+use crate::event::Event;
 
 struct Progress {
     bar: ProgressBar,

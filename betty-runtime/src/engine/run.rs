@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::data::Data;
-use super::event::Event;
 use super::host::{Host, Present};
-use super::report::LevelReport;
 use super::watch::Watch;
 use crate::checkpoint::ValidationState;
 use crate::config::{HypergradientConfig, LowerBatch};
 use crate::error::EngineError;
+use crate::event::{Event, LevelReport};
 use crate::hypergradient::SolveReport;
 use crate::program::{Level, Passings, Program, Sample, Seeded, Turns, Use};
 

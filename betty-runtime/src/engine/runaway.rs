@@ -1,8 +1,8 @@
 //! What is said of a hypergradient that runs away: how far it is out of proportion, and what can be done.
 
-use super::event::Event;
 use super::host::Host;
 use super::run::Run;
+use crate::event::Event;
 
 impl Run {
     /// Tells of the hypergradient of a level's coming step, if it runs away.

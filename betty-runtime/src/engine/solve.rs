@@ -1,11 +1,11 @@
 //! A step that a solver takes: read, solved, and taken if all that it leads to is finite.
 
 use super::advance::Gathered;
-use super::event::Event;
 use super::host::Host;
 use super::run::Run;
 use crate::config::LevelSolverConfig;
 use crate::error::EngineError;
+use crate::event::Event;
 use crate::execute::Unread;
 use crate::minimize::Evaluated;
 use crate::program::{Moved, Program, Solved};

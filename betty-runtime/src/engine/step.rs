@@ -1,10 +1,10 @@
 //! One step: computed as a whole, read in one transfer, and taken if all that it leads to is finite.
 
 use super::advance::Gathered;
-use super::event::Event;
 use super::host::Host;
 use super::run::Run;
 use crate::error::EngineError;
+use crate::event::Event;
 use crate::execute::Unread;
 use crate::execute::Value;
 use crate::program::{Parts, Program, Taken};

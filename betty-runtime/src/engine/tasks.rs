@@ -3,12 +3,12 @@
 use std::rc::Rc;
 
 use super::advance::Gathered;
-use super::event::Event;
 use super::host::Host;
 use super::metrics::Metrics;
 use super::run::Run;
 use crate::derivatives::{LossFound, TasksFound};
 use crate::error::EngineError;
+use crate::event::Event;
 use crate::program::{Round, Seeded};
 
 impl Run {

@@ -6,7 +6,6 @@ use std::rc::Rc;
 use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
 
 use super::advance::Advance;
-use super::event::Event;
 use super::held::Held;
 use super::host::Host;
 use super::multilevel::Multilevel;
@@ -14,6 +13,7 @@ use super::saves::Saves;
 use super::validation::{Validation, listener};
 use crate::config::{Hyperparameter, OptimizerConfig, ProgramConfig};
 use crate::error::EngineError;
+use crate::event::Event;
 use crate::program::Own;
 
 /// Trains a multilevel program.

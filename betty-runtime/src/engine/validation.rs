@@ -4,13 +4,12 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::current::Current;
-use super::event::Event;
 use super::multilevel::Multilevel;
-use super::score::Score;
 use super::watch::{Answer, Listener, Stop, Told};
 use crate::checkpoint::ValidationState;
 use crate::distributed::Ranks;
 use crate::error::{DataError, EngineError};
+use crate::event::{Event, Score};
 use crate::panic::caught;
 
 type Function<P> = dyn FnMut(&P) -> Result<Score, DataError>;

@@ -3,12 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
-use super::event::Event;
 use super::host::Present;
-use super::log::log;
-use super::usual::Usual;
-use super::warning::Warning;
 use crate::error::{CheckpointError, DataError, EngineError};
+use crate::event::{Event, Usual, Warning, log};
 use crate::panic::{Panic, caught};
 
 /// What somebody who was told something answers.

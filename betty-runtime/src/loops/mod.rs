@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 pub use self::answer::{LevelGradient, Solve, Statistics};
 use crate::config::{HypergradientConfig, LowerBatch, ProgramConfig};
 use crate::data::BatchStream;
-use crate::engine::{Multilevel, log, next_of, seed_of, tell};
+use crate::engine::{Multilevel, next_of, seed_of, tell};
 use crate::error::EngineError;
+use crate::event::log;
 use crate::panic::caught;
 use crate::program::{Found, Lent, Own, Program, Sample, Seeded, Told, Use};
 

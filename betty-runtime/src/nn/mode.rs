@@ -16,6 +16,7 @@ pub fn inference<M: Module>(module: &M) -> M {
 struct Disable;
 
 impl Disable {
+    #[inline(never)]
     fn erased(&mut self) -> &mut dyn AnyMapper {
         self
     }

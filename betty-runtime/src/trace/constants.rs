@@ -100,6 +100,7 @@ struct Hollow<'a> {
 }
 
 impl Hollow<'_> {
+    #[inline(never)]
     fn erased(&mut self) -> &mut dyn AnyMapper {
         self
     }
@@ -131,6 +132,7 @@ impl ModuleMapper for Hollow<'_> {
 struct Flags(Vec<bool>);
 
 impl Flags {
+    #[inline(never)]
     fn erased(&mut self) -> &mut dyn AnyVisitor {
         self
     }
@@ -145,6 +147,7 @@ impl ModuleVisitor for Flags {
 struct Restore(IntoIter<bool>);
 
 impl Restore {
+    #[inline(never)]
     fn erased(&mut self) -> &mut dyn AnyMapper {
         self
     }

@@ -18,7 +18,7 @@ pub(crate) fn map_module<M: Module>(module: M, mapper: &mut dyn AnyMapper) -> M 
     module.map(&mut Map(mapper))
 }
 
-/// A visitor. It becomes one in a function without type parameters, which decides where it is compiled.
+/// A visitor. It becomes one in a function without type parameters that is never inlined, which decides where it is compiled.
 pub(crate) trait AnyVisitor {
     fn enter(&mut self, name: &str, container: &str);
     fn exit(&mut self, name: &str, container: &str);

@@ -25,6 +25,7 @@ pub(super) struct Register {
 }
 
 impl Register {
+    #[inline(never)]
     pub(super) fn erased(&mut self) -> &mut dyn AnyVisitor {
         self
     }
@@ -54,6 +55,7 @@ pub(super) struct Advance {
 }
 
 impl Advance {
+    #[inline(never)]
     pub(super) fn erased(&mut self) -> &mut dyn AnyMapper {
         self
     }

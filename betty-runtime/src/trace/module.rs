@@ -133,6 +133,7 @@ struct Assign {
 }
 
 impl Assign {
+    #[inline(never)]
     fn erased(&mut self) -> &mut dyn AnyMapper {
         self
     }

@@ -134,6 +134,7 @@ struct Collect {
 }
 
 impl Collect {
+    #[inline(never)]
     fn erased(&mut self) -> &mut dyn AnyVisitor {
         self
     }
@@ -170,6 +171,7 @@ impl ModuleVisitor for Collect {
 struct RequireGrad(Vec<bool>);
 
 impl RequireGrad {
+    #[inline(never)]
     fn erased(&mut self) -> &mut dyn AnyVisitor {
         self
     }
@@ -192,6 +194,7 @@ impl ModuleVisitor for RequireGrad {
 struct Activate;
 
 impl Activate {
+    #[inline(never)]
     fn erased(&mut self) -> &mut dyn AnyMapper {
         self
     }
@@ -206,6 +209,7 @@ impl ModuleMapper for Activate {
 struct Rename;
 
 impl Rename {
+    #[inline(never)]
     fn erased(&mut self) -> &mut dyn AnyMapper {
         self
     }

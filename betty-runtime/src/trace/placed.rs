@@ -43,6 +43,7 @@ struct PlaceModule<'t, 'a, 'p> {
 }
 
 impl PlaceModule<'_, '_, '_> {
+    #[inline(never)]
     fn erased(&mut self) -> &mut dyn AnyMapper {
         self
     }

@@ -29,6 +29,7 @@ pub(crate) fn plain_data<M: Module>(module: &M) -> u64 {
 struct Hash(DefaultHasher);
 
 impl Hash {
+    #[inline(never)]
     fn erased(&mut self) -> &mut dyn AnyVisitor {
         self
     }
@@ -52,6 +53,7 @@ impl ModuleVisitor for Hash {
 struct Hollow;
 
 impl Hollow {
+    #[inline(never)]
     fn erased(&mut self) -> &mut dyn AnyMapper {
         self
     }

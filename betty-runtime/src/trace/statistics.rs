@@ -62,6 +62,7 @@ struct Plain {
 }
 
 impl Plain {
+    #[inline(never)]
     fn erased(&mut self) -> &mut dyn AnyMapper {
         self
     }

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use crate::engine::DataError;
+use crate::schedule::Schedule;
 use crate::{Current, Event, Multilevel, Observer};
 
 /// Writes a line every few iterations, with the last loss and the metrics of every level and the rate, and one for every
@@ -49,14 +50,14 @@ impl Console {
         drop(writeln!(self.out, "{text}").and_then(|()| self.out.flush()));
     }
 
-    fn say(&mut self, event: &Event<'_>, levels: impl FnOnce() -> Vec<&'static str>) {
+    fn say(&mut self, event: &Event<'_>, schedule: &Schedule) {
         if let Some(warning) = event.warning() {
             let (on, off) = if self.styled { ("\x1b[1;33m", "\x1b[0m") } else { ("", "") };
             self.line(&format!("{on}warning:{off} {}; {}", warning.fact, warning.advice));
         }
         match *event {
             Event::Started { iteration: first, until } => {
-                let levels = levels().into_iter().map(|name| (name, String::new())).collect();
+                let levels = schedule.levels.iter().map(|level| (level.name, String::new())).collect();
                 self.run = Some(Run { first, until, start: Instant::now(), levels });
             }
             Event::Resumed { iteration } => self.line(&format!("going on after iteration {iteration}")),
@@ -100,7 +101,7 @@ impl Run {
 
 impl<P: Multilevel> Observer<P> for Console {
     fn hear(&mut self, event: &Event<'_>, _program: &Current<'_, P>) -> Result<ControlFlow<String>, DataError> {
-        self.say(event, || P::SCHEDULE.levels.iter().map(|level| level.name).collect());
+        self.say(event, &P::SCHEDULE);
         Ok(ControlFlow::Continue(()))
     }
 }

@@ -1,9 +1,25 @@
-//! What a run tells its observers.
+//! What a run tells its observers, and what they answer.
+
+mod facts;
+mod log;
+mod report;
+mod score;
+mod told;
+mod usual;
+mod verdict;
+mod warning;
 
 use std::path::Path;
 use std::rc::Rc;
 
-use super::warning::Warning;
+pub use facts::Facts;
+pub(crate) use log::log;
+pub use report::{LevelReport, Report};
+pub use score::Score;
+pub(crate) use told::of_error;
+pub(crate) use usual::Usual;
+pub use verdict::Verdict;
+pub use warning::Warning;
 
 /// Something that happened in a run.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,6 +1,6 @@
 //! The observer that is always there: tells the log what should not be.
 
-use super::event::Event;
+use super::Event;
 
 /// Tells the log of an event, if that is something that the user should know of.
 pub(crate) fn log(event: &Event<'_>) {

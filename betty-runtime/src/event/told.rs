@@ -1,7 +1,6 @@
 //! What events, and errors that end a run, say to a person who supervises it.
 
-use super::event::Event;
-use super::warning::Warning;
+use super::{Event, Warning};
 use crate::error::EngineError;
 use crate::hypergradient::HypergradientError;
 use crate::linalg::SolveError;
@@ -85,7 +84,7 @@ impl Event<'_> {
 }
 
 /// What an error that ends a run says of the health of its program, if it says something of that.
-pub(super) fn of_error(error: &EngineError) -> Option<Warning> {
+pub(crate) fn of_error(error: &EngineError) -> Option<Warning> {
     let (rule, level) = match error {
         EngineError::NonFinite { level, .. } | EngineError::NonFiniteStep { level, .. } => ("non-finite", level),
         EngineError::Hypergradient { through, source, .. } => match **source {

@@ -15,7 +15,7 @@ const NEWS: f64 = 10.0;
 
 /// The norms of a level's hypergradients so far.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Usual {
+pub(crate) struct Usual {
     count: u64,
     /// How many there were between each power of two and the next.
     by_exponent: BTreeMap<i32, u64>,
@@ -27,7 +27,7 @@ pub(super) struct Usual {
 
 impl Usual {
     /// Takes note of a norm, which is finite; answers how many times the usual one it is, if that is to be told.
-    pub(super) fn note(&mut self, norm: f64) -> Option<f64> {
+    pub(crate) fn note(&mut self, norm: f64) -> Option<f64> {
         // Nothing comes through, which says nothing of what would.
         if norm == 0.0 {
             return None;
