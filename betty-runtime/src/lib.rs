@@ -119,8 +119,9 @@ pub use calculus::{
 pub use config::*;
 pub use engine::{
     BatchStream, Checkpoint, CheckpointError, Current, Engine, EngineError, Event, Explanation, Facts, Goal,
-    HypergradientCheck, LevelCost, Multilevel, Observer, Report, ResponseCheck, ResponseCost, Score, Shards, Stream,
-    StreamError, StreamPosition, Unverified, Validation, Verdict, Warning,
+    HypergradientCheck, LearnedError, LevelCost, ModuleError, Multilevel, Observer, Report, ResponseCheck,
+    ResponseCost, Score, ShardError, Shards, SolverError, StartError, StepsError, Stream, StreamError, StreamPosition,
+    Unverified, Validation, Verdict, Warning,
 };
 pub use hypergradient::HypergradientMethod;
 pub use loops::{Hypergradient, LevelGradient, Solve, Statistics};

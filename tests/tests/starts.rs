@@ -4,6 +4,8 @@
 //! `a + λ + (1 − α)ᵀ(θ₀ − a − λ)` and everything has a closed form.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
+use betty_runtime::ConflictError;
+use betty_runtime::StartError;
 use betty_tests::vectors::tensor;
 use std::io;
 
@@ -108,7 +110,10 @@ fn truncated_steps_that_do_not_reach_back_to_the_start_are_refused() {
     let problem = Meta { meta: Point::new(&META), point: Point::new(&META) };
     let config = MetaConfig::from_json(r#"{ "point": { "hypergradient": { "truncate": 3 } } }"#).unwrap();
     let error = Engine::new(problem, data, config).err().unwrap();
-    assert!(matches!(error, EngineError::Config(ConfigError::StartCut { truncate: 3, .. })), "{error}");
+    assert!(
+        matches!(error, EngineError::Config(ConfigError::Conflict(ConflictError::StartCut { truncate: 3, .. }))),
+        "{error}"
+    );
 }
 
 const SHIFT: [f64; 2] = [0.2, -0.3];
@@ -248,7 +253,7 @@ fn modules_that_differ() {
     let problem = Meta { meta: Point::new(&META), point: Point::new(&[0.0, 0.0, 0.0]) };
     let data = MetaData { meta: Stream::constant(tensor(&A)), point: Stream::constant(tensor(&A)) };
     let error = Engine::new(problem, data, MetaConfig::default()).err().unwrap();
-    assert!(matches!(&error, EngineError::StartMismatch { level, .. } if level == "point"), "{error}");
+    assert!(matches!(&error, EngineError::Start(StartError::Mismatch { level, .. }) if level == "point"), "{error}");
     assert!(error.to_string().contains("[3]") && error.to_string().contains("[2]"), "{error}");
 }
 
@@ -258,7 +263,7 @@ fn a_start_that_the_program_does_not_name() {
     let data = ShiftedData { shift: Stream::constant(tensor(&B)), point: Stream::constant(tensor(&A)) };
     let config = ShiftedConfig::from_json(r#"{ "point": { "start": "from" } }"#).unwrap();
     let error = Engine::new(problem, data, config).err().unwrap();
-    assert!(matches!(error, EngineError::Config(ConfigError::StartUnknown { .. })), "{error}");
+    assert!(matches!(error, EngineError::Config(ConfigError::Conflict(ConflictError::StartUnknown { .. }))), "{error}");
 }
 
 #[test]
@@ -267,5 +272,5 @@ fn a_method_that_does_not_see_the_start() {
     let data = MetaData { meta: Stream::constant(tensor(&A)), point: Stream::constant(tensor(&A)) };
     let config = MetaConfig::from_json(r#"{ "point": { "hypergradient": { "method": "cg" } } }"#).unwrap();
     let error = Engine::new(problem, data, config).err().unwrap();
-    assert!(matches!(error, EngineError::Config(ConfigError::StartUnseen { .. })), "{error}");
+    assert!(matches!(error, EngineError::Config(ConfigError::Conflict(ConflictError::StartUnseen { .. }))), "{error}");
 }

@@ -1,6 +1,8 @@
 //! Tasks of one step, one after the other and computed together: the same parameters and the same events.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
+use betty_runtime::ConflictError;
+use betty_runtime::StepsError;
 use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
@@ -319,7 +321,7 @@ fn there_are_no_single_steps_to_look_back_on() {
     engine.run(1).unwrap();
     let error = engine.gradient("meta").unwrap_err();
     assert!(
-        matches!(&error, EngineError::StepsTogether { level, above } if level == "net" && above == "meta"),
+        matches!(&error, EngineError::Steps(StepsError::Together { level, above }) if level == "net" && above == "meta"),
         "{error}"
     );
 }
@@ -330,7 +332,10 @@ fn what_cannot_be_computed_together_says_why() {
         let data = MetaData { meta: samples(1, |_| 4), net: samples(2, |_| 4) };
         let config = MetaConfig::from_json(json).unwrap();
         let error = Engine::new(Meta { meta: Net::new(0), net: Net::new(1) }, data, config).err().unwrap();
-        assert!(matches!(&error, EngineError::Config(ConfigError::NotTogether { .. })), "{error}");
+        assert!(
+            matches!(&error, EngineError::Config(ConfigError::Conflict(ConflictError::NotTogether { .. }))),
+            "{error}"
+        );
         assert!(error.to_string().contains(text), "{error}");
     };
     refused(r#"{ "meta": { "vectorize": true, "accumulate": 2 } }"#, "`accumulate` takes several batches");

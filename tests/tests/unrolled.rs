@@ -1,6 +1,8 @@
 //! Unrolled differentiation against central differences of the whole inner run, in double precision.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
+use betty_runtime::ConflictError;
+use betty_runtime::StepsError;
 use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
@@ -283,7 +285,7 @@ fn there_is_nothing_to_look_back_on_before_the_first_step() {
     let problem = Tuning { knobs: Knobs::new(&knobs()), net: Net::new(0.0) };
     let mut engine = Engine::new(problem, data(), TuningConfig::default()).unwrap();
     let error = engine.gradient("knobs").unwrap_err();
-    assert!(matches!(&error, EngineError::NoSteps { level } if level == "net"), "{error}");
+    assert!(matches!(&error, EngineError::Steps(StepsError::NotTaken { level }) if level == "net"), "{error}");
 }
 
 #[test]
@@ -292,7 +294,10 @@ fn more_steps_than_are_taken() {
     let problem = Tuning { knobs: Knobs::new(&knobs()), net: Net::new(0.0) };
     let error = Engine::new(problem, data(), config).err().unwrap();
     assert!(
-        matches!(&error, EngineError::Config(ConfigError::TruncateTooLong { truncate: 8, unroll: 7, .. })),
+        matches!(
+            &error,
+            EngineError::Config(ConfigError::Conflict(ConflictError::TruncateTooLong { truncate: 8, unroll: 7, .. }))
+        ),
         "{error}"
     );
 }
@@ -304,6 +309,12 @@ fn steps_that_are_not_there_when_the_level_above_begins() {
         Engine::new(problem, data(), TuningConfig::from_json(json).unwrap())
     };
     let error = engine(r#"{ "net": { "warmup": 2 }, "knobs": { "warmup": 1 } }"#).err().unwrap();
-    assert!(matches!(&error, EngineError::Config(ConfigError::WarmupTooLong { warmup: 2, begins: 1, .. })), "{error}");
+    assert!(
+        matches!(
+            &error,
+            EngineError::Config(ConfigError::Conflict(ConflictError::WarmupTooLong { warmup: 2, begins: 1, .. }))
+        ),
+        "{error}"
+    );
     engine(r#"{ "net": { "warmup": 1 }, "knobs": { "warmup": 1 } }"#).unwrap().run(3).unwrap();
 }

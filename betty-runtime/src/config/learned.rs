@@ -1,5 +1,6 @@
 //! What can be wrong with learned numbers: how they are written, and which level learns them.
 
+use super::conflict::ConflictError;
 use betty_schema::{OPTIMIZERS, Range, TRANSFORMS};
 
 use super::error::ConfigError;
@@ -42,11 +43,12 @@ pub(super) fn check_levels(schedule: &Schedule, index: usize, config: &LevelConf
     let is_known = |from: &str| schedule.level(from).is_some_and(|above| spec.hyperparameters.contains(&above));
     let mut learned = config.learned();
     learned.find(|(_, learned)| !is_known(&learned.level)).map_or(Ok(()), |(option, learned)| {
-        Err(ConfigError::LearnedUnknown {
+        Err(ConflictError::LearnedUnknown {
             path: format!("{}.optimizer.{option}", spec.name),
             number: learned.to_string(),
             level: spec.name.to_owned(),
             from: learned.level.clone(),
-        })
+        }
+        .into())
     })
 }

@@ -2,6 +2,7 @@
 
 mod all;
 mod check;
+mod conflict;
 mod curvature;
 mod error;
 mod hypergradient;
@@ -23,6 +24,7 @@ mod written;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::conflict::ConflictError;
 pub use self::curvature::CurvatureOf;
 pub use self::error::ConfigError;
 

@@ -1,5 +1,6 @@
 //! The numbers of a level in their ranges, whoever set them.
 
+use super::conflict::ConflictError;
 use betty_schema::{Family, Given, LEVEL_SOLVERS, METHODS, OPTIMIZERS, PROJECTIONS, Range, SOLVERS};
 
 use super::error::ConfigError;
@@ -46,10 +47,12 @@ pub(super) fn check(level: &str, config: &LevelConfig) -> Result<(), ConfigError
 pub(super) fn check_pairs(level: &str, config: &LevelConfig) -> Result<(), ConfigError> {
     match (&config.optimizer, &config.solver) {
         (None, None) => {
-            return Err(ConfigError::NeverMoves { path: format!("{level}.optimizer"), level: level.to_owned() });
+            return Err(
+                ConflictError::NeverMoves { path: format!("{level}.optimizer"), level: level.to_owned() }.into()
+            );
         }
         (Some(_), Some(_)) => {
-            return Err(ConfigError::MovedTwice { path: format!("{level}.solver"), level: level.to_owned() });
+            return Err(ConflictError::MovedTwice { path: format!("{level}.solver"), level: level.to_owned() }.into());
         }
         _ => {}
     }

@@ -1,9 +1,9 @@
-//! What has to hold between the numbers of a program's levels, as the errors of a config.
+//! What has to hold between the numbers of a program's levels, as conflicts of a config.
 
 use betty_schema::Graph;
 use betty_schema::rules::{self, Apart, Begins, Clash, Idle, Method, Numbers, Obstacle, Violation};
 
-use super::error::ConfigError;
+use super::conflict::ConflictError;
 use super::{CurvatureOf, HypergradientConfig, LevelConfig, Start};
 use crate::schedule::Schedule;
 
@@ -13,7 +13,7 @@ pub(super) fn check(
     graph: &Graph,
     level: usize,
     configs: &[&LevelConfig],
-) -> Result<(), ConfigError> {
+) -> Result<(), ConflictError> {
     let numbers: Vec<Numbers> = configs.iter().map(|config| numbers(schedule, config)).collect();
     let own = &numbers[level];
     let at = Place { schedule, level, config: configs[level], configs };
@@ -81,65 +81,65 @@ impl Place<'_> {
     }
 
     /// A level starts from one that the program names, and keeps to that where it is all that it has of it.
-    fn check_start(&self, graph: &Graph, own: &Numbers) -> Result<(), ConfigError> {
+    fn check_start(&self, graph: &Graph, own: &Numbers) -> Result<(), ConflictError> {
         let (path, level) = (format!("{}.start", self.name(self.level)), self.name(self.level));
         let start = match (self.config.start, graph.start(self.level)) {
-            (Start::From, None) => return Err(ConfigError::StartUnknown { path, level }),
+            (Start::From, None) => return Err(ConflictError::StartUnknown { path, level }),
             (Start::From, Some(_)) | (_, None) => return Ok(()),
             (Start::Kept, _) => "kept",
             (Start::Initial, _) => "initial",
             (Start::LookAhead, _) => "look_ahead",
         };
         match graph.start(self.level).filter(|_| rules::depends_on_start(graph, self.level, own)) {
-            Some(from) => Err(ConfigError::StartLeft { path, start, level, from: self.name(from) }),
+            Some(from) => Err(ConflictError::StartLeft { path, start, level, from: self.name(from) }),
             None => Ok(()),
         }
     }
 
-    fn error(&self, violation: Violation) -> ConfigError {
+    fn error(&self, violation: Violation) -> ConflictError {
         let level = self.name(self.level);
         let at = |field: &str| format!("{level}.{field}");
         let method = self.config.hypergradient.as_ref().map_or("", HypergradientConfig::name);
         let name = |level: usize| self.name(level);
         match violation {
-            Violation::MethodMissing => ConfigError::HypergradientMissing { path: at("hypergradient"), level },
-            Violation::MethodUnused => ConfigError::HypergradientUnused { path: at("hypergradient"), level },
-            Violation::UnrollUnused => ConfigError::NeverUsed { path: at("unroll"), level },
-            Violation::StartUnused => ConfigError::NeverUsed { path: at("start"), level },
-            Violation::NoTasks { tasks } => ConfigError::NoTasks { path: at("tasks"), level, tasks },
-            Violation::NoRounds { rounds } => ConfigError::NoRounds { path: at("rounds"), level, rounds },
+            Violation::MethodMissing => ConflictError::HypergradientMissing { path: at("hypergradient"), level },
+            Violation::MethodUnused => ConflictError::HypergradientUnused { path: at("hypergradient"), level },
+            Violation::UnrollUnused => ConflictError::NeverUsed { path: at("unroll"), level },
+            Violation::StartUnused => ConflictError::NeverUsed { path: at("start"), level },
+            Violation::NoTasks { tasks } => ConflictError::NoTasks { path: at("tasks"), level, tasks },
+            Violation::NoRounds { rounds } => ConflictError::NoRounds { path: at("rounds"), level, rounds },
             Violation::TruncateTooLong { truncate, unroll } => {
-                ConfigError::TruncateTooLong { path: at("hypergradient.truncate"), level, truncate, unroll }
+                ConflictError::TruncateTooLong { path: at("hypergradient.truncate"), level, truncate, unroll }
             }
             Violation::ReplayOfResponse { below } => {
-                ConfigError::ReplayOfResponse { path: at("hypergradient"), level, below: name(below) }
+                ConflictError::ReplayOfResponse { path: at("hypergradient"), level, below: name(below) }
             }
             Violation::StepsBelow { above } => {
-                ConfigError::StepsBelow { path: at("hypergradient"), method, level, above: name(above) }
+                ConflictError::StepsBelow { path: at("hypergradient"), method, level, above: name(above) }
             }
             Violation::StepsBetween { above, below } => {
                 let (above, below) = (name(above), name(below));
-                ConfigError::UnrolledBetween { path: at("hypergradient"), level, above, below }
+                ConflictError::UnrolledBetween { path: at("hypergradient"), level, above, below }
             }
             Violation::MemoryUnused { above } => {
-                ConfigError::MemoryUnused { path: at("hypergradient.memory"), level, above: name(above) }
+                ConflictError::MemoryUnused { path: at("hypergradient.memory"), level, above: name(above) }
             }
             Violation::StepsInCircle { peer } => {
-                ConfigError::UnrolledInCircle { path: at("hypergradient"), method, level, peer: name(peer) }
+                ConflictError::UnrolledInCircle { path: at("hypergradient"), method, level, peer: name(peer) }
             }
             Violation::WarmupTooLong { warmup, above, begins } => {
-                ConfigError::WarmupTooLong { path: at("warmup"), level, warmup, above: name(above), begins }
+                ConflictError::WarmupTooLong { path: at("warmup"), level, warmup, above: name(above), begins }
             }
-            Violation::ProjectedResponse => ConfigError::ProjectedResponse { path: at("project"), level },
+            Violation::ProjectedResponse => ConflictError::ProjectedResponse { path: at("project"), level },
             Violation::StartUnseen { from } => {
-                ConfigError::StartUnseen { path: at("hypergradient"), method, level, from: name(from) }
+                ConflictError::StartUnseen { path: at("hypergradient"), method, level, from: name(from) }
             }
             Violation::StartCut { from, truncate, unroll } => {
                 let path = at("hypergradient.truncate");
-                ConfigError::StartCut { path, level, from: name(from), truncate, unroll }
+                ConflictError::StartCut { path, level, from: name(from), truncate, unroll }
             }
             Violation::LearnedUnseen { option, from } => {
-                ConfigError::LearnedUnseen { path: at("hypergradient"), method, level, option, from: name(from) }
+                ConflictError::LearnedUnseen { path: at("hypergradient"), method, level, option, from: name(from) }
             }
             Violation::CurvatureIdle(idle) => {
                 let reason = match idle {
@@ -152,14 +152,14 @@ impl Place<'_> {
                          that solves a system, such as `cg`"
                     ),
                 };
-                ConfigError::CurvatureIdle { path: at("curvature"), reason }
+                ConflictError::CurvatureIdle { path: at("curvature"), reason }
             }
-            Violation::NotJoint(apart) => ConfigError::NotJoint { path: at("solve"), reason: self.apart(apart) },
+            Violation::NotJoint(apart) => ConflictError::NotJoint { path: at("solve"), reason: self.apart(apart) },
             Violation::NotSolved(clash) => {
-                ConfigError::NotSolved { path: at("solver"), reason: self.clash(clash, method), level }
+                ConflictError::NotSolved { path: at("solver"), reason: self.clash(clash, method), level }
             }
             Violation::NotTogether(obstacle) => {
-                ConfigError::NotTogether { path: at("vectorize"), reason: self.reason(obstacle), level }
+                ConflictError::NotTogether { path: at("vectorize"), reason: self.reason(obstacle), level }
             }
         }
     }

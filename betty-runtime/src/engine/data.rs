@@ -1,5 +1,6 @@
 //! The batches of a run: taken from the streams, and given back where they were only looked at.
 
+use crate::error::ShardError;
 use std::any::Any;
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -120,7 +121,9 @@ impl Data {
         let is_replicated = self.replicated[level.number] || batch.tensors().next().is_none();
         let examples = match is_replicated {
             true => 1,
-            false => batch.examples().ok_or_else(|| EngineError::UnknownExamples { level: name() })?,
+            false => {
+                batch.examples().ok_or_else(|| EngineError::Shard(ShardError::UnknownExamples { level: name() }))?
+            }
         };
         let mut hasher = DefaultHasher::new();
         batch.signature().hash(&mut hasher);
@@ -128,7 +131,7 @@ impl Data {
         let all = ranks.gather(&told.map(u64::to_le_bytes).concat())?;
         let examples: Vec<usize> = all.iter().map(|of| word(of, 0) as usize).collect();
         if let Some(rank) = examples.iter().position(|&examples| examples == 0) {
-            return Err(EngineError::NoExamples { level: name(), rank });
+            return Err(ShardError::NoExamples { level: name(), rank }.into());
         }
         let share = examples[ranks.rank()] as f64 / examples.iter().sum::<usize>() as f64;
         let mut hasher = DefaultHasher::new();

@@ -1,5 +1,6 @@
 //! The engine: runs a program's schedule on data.
 
+use crate::error::LearnedError;
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -161,7 +162,7 @@ impl<P: Multilevel> Engine<P> {
     /// parameters may have rates of their own.
     ///
     /// # Errors
-    /// [`EngineError::UnknownLevel`] when there is no level of this name, [`EngineError::LearnedRate`] when another level
+    /// [`EngineError::UnknownLevel`] when there is no level of this name, [`LearnedError::Scheduled`] when another level
     /// learns its learning rate, and [`EngineError::NoRate`] when a solver takes its steps.
     pub fn scheduler(mut self, level: &str, scheduler: impl Into<ModuleLrScheduler>) -> Result<Self, EngineError> {
         let level = self.run.program.level(level)?;
@@ -170,7 +171,7 @@ impl<P: Multilevel> Engine<P> {
             Some(Hyperparameter::Fixed(_)) => {}
             Some(Hyperparameter::Learned(learned)) => {
                 let (level, number) = (level.name.into(), learned.to_string());
-                return Err(EngineError::LearnedRate { level, number });
+                return Err(LearnedError::Scheduled { level, number }.into());
             }
             None => return Err(EngineError::NoRate { level: level.name.into() }),
         }

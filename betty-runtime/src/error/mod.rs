@@ -1,10 +1,22 @@
 //! Everything that can stop a training run.
 
 mod checkpoint;
+mod learned;
+mod module;
+mod shard;
+mod solver;
+mod start;
+mod steps;
 
 use std::error::Error;
 
 pub use checkpoint::CheckpointError;
+pub use learned::LearnedError;
+pub use module::ModuleError;
+pub use shard::ShardError;
+pub use solver::SolverError;
+pub use start::StartError;
+pub use steps::StepsError;
 
 use crate::config::ConfigError;
 use crate::derivatives::LossError;
@@ -13,7 +25,6 @@ use crate::distributed::DistributedError;
 use crate::execute::ReadError;
 use crate::graph::GraphError;
 use crate::hypergradient::HypergradientError;
-use crate::solver::SolverFailure;
 use crate::trace::TraceError;
 
 /// Any error of a user's data source.
@@ -82,43 +93,6 @@ pub enum EngineError {
         precision: String,
         /// The device.
         device: String,
-    },
-    /// A level without trainable parameters.
-    #[error(
-        "level `{level}` has no trainable parameter: every parameter of its module is frozen or left out by `train` and \
-         `freeze`, or there is none"
-    )]
-    NothingToTrain {
-        /// The level.
-        level: String,
-    },
-    /// Places that are one parameter hold different tensors.
-    #[error(
-        "`{one}` and `{other}` of level `{level}` are one parameter, because they have one identifier, but they differ in \
-         {differ}; put the same tensor in both, or make two parameters of them with `betty_runtime::untied`"
-    )]
-    TiedApart {
-        /// The level.
-        level: String,
-        /// Path of the first place.
-        one: String,
-        /// Path of the other.
-        other: String,
-        /// In what they differ.
-        differ: &'static str,
-    },
-    /// `train` or `freeze` name only some of the places of one parameter.
-    #[error(
-        "`{moved}` and `{still}` of level `{level}` are one parameter, because they have one identifier, but `train` and \
-         `freeze` let only `{moved}` move; say the same of both, or make two parameters of them with `betty_runtime::untied`"
-    )]
-    TiedSelection {
-        /// The level.
-        level: String,
-        /// Path of the place that would move.
-        moved: String,
-        /// Path of the place that would stand still.
-        still: String,
     },
     /// Our gradient is not Burn's.
     #[error(
@@ -280,114 +254,9 @@ pub enum EngineError {
         /// Why.
         source: Box<HypergradientError>,
     },
-    /// A gradient through steps that have not been taken.
-    #[error(
-        "the hypergradient passes through the steps of level `{level}`, but it has not taken any since the engine was \
-         made, edited or resumed; run an iteration first"
-    )]
-    NoSteps {
-        /// The level.
-        level: String,
-    },
-    /// A gradient through steps of tasks that are computed together.
-    #[error(
-        "the hypergradient of level `{above}` passes through the steps of `{level}`, which are computed together for all tasks, \
-         so that none is kept to look back on; set `vectorize` of `{above}` to `false` to look at single hypergradients"
-    )]
-    StepsTogether {
-        /// The level.
-        level: String,
-        /// The level whose tasks they are.
-        above: String,
-    },
-    /// A gradient that passes through a level by a method that needs what somebody else's loop does.
-    #[error(
-        "level `{level}` is differentiated by `{method}`, which needs {needs}, and your own loop keeps those for itself; choose a \
-         method that needs its parameters only, `hypergradient: cg` for instance, also by the config, or let `Engine` take the \
-         steps"
-    )]
-    StepsElsewhere {
-        /// The level.
-        level: String,
-        /// Its method.
-        method: &'static str,
-        /// What the method needs.
-        needs: &'static str,
-    },
-    /// Running statistics that do not belong to a module.
-    #[error(
-        "the module has no running statistic `{path}` of shape {shape:?}; give the module of the level whose loss moved it"
-    )]
-    OtherModule {
-        /// Where the statistic is in the level's module.
-        path: String,
-        /// Its shape.
-        shape: Vec<usize>,
-    },
     /// The ranks of a distributed run cannot go on together.
     #[error(transparent)]
     Distributed(#[from] DistributedError),
-    /// A batch of a distributed run that does not say how many examples it holds.
-    #[error(
-        "how many examples a batch of level `{level}` holds is not known, because its tensors have different leading dimensions:          mark the field whose first dimension counts them with `#[batch(examples)]`, or say that all ranks have the same batches:          `engine.replicated(\"{level}\")`"
-    )]
-    UnknownExamples {
-        /// The level.
-        level: String,
-    },
-    /// A rank of a distributed run whose share of a batch is empty.
-    #[error("the batch of level `{level}` holds no example on rank {rank}; give every rank at least one")]
-    NoExamples {
-        /// The level.
-        level: String,
-        /// The first rank without any.
-        rank: usize,
-    },
-    /// The batches of a level are said to be the same on all ranks, and are not.
-    #[error(
-        "the batches of level `{level}` are said to be the same on all ranks, but that of rank {rank} is not that of rank 0; give \
-         all ranks the same stream, or take `replicated` away so that they count as shares of one batch"
-    )]
-    NotReplicated {
-        /// The level.
-        level: String,
-        /// The first rank with another batch.
-        rank: usize,
-    },
-    /// The shares of a batch cannot be put together.
-    #[error(
-        "the shares of the batch of level `{level}` cannot be joined to compare its loss with: {reason}; let the first dimension of \
-         every tensor count examples, or say that all ranks have the same batches: `engine.replicated(\"{level}\")`"
-    )]
-    NotJoinable {
-        /// The level.
-        level: String,
-        /// Why.
-        reason: String,
-    },
-    /// A loss is not the mean of the losses of the shares of its batch.
-    #[error(
-        "the {what} of level `{level}` on a batch of all ranks differs by {difference:.1e} from the mean of what ranks have on their \
-         shares, so that ranks cannot share its examples: let the loss be a mean over examples (no sum, no weights that are \
-         normalised over the batch, no mean over what is left by a mask), or let all ranks have the same batches: \
-         `engine.replicated(\"{level}\")`"
-    )]
-    NotAMean {
-        /// The level.
-        level: String,
-        /// The loss, or the gradient in the parameters of a level.
-        what: String,
-        /// The difference, relative to the size of what ranks have.
-        difference: f64,
-    },
-    /// Something that ranks cannot share, because it is not linear in a loss.
-    #[error("ranks cannot share the examples of level `{level}`, because {reason}")]
-    NotShared {
-        /// The level.
-        level: String,
-        /// What is not linear, and what to do.
-        reason: String,
-    },
     /// Batches that depend on the program, for tasks that are computed together.
     #[error(
         "the batches of level `{level}` depend on the program as it is when they are drawn, but level `{above}` computes all its \
@@ -398,78 +267,6 @@ pub enum EngineError {
         level: String,
         /// The level whose tasks they are.
         above: String,
-    },
-    /// A level cannot start from another because their modules differ.
-    #[error(
-        "level `{level}` cannot start from `{from}`: {ours} would get the value of {theirs}; give both the same module"
-    )]
-    StartMismatch {
-        /// The level.
-        level: String,
-        /// The level that it starts from.
-        from: String,
-        /// The first tensor that does not fit, of the level.
-        ours: String,
-        /// The first tensor that does not fit, of the other.
-        theirs: String,
-    },
-    /// A level starts from another that has other parameters, so that copying them could not be differentiated.
-    #[error(
-        "level `{level}` cannot start from `{from}`: `{parameter}` is trained in `{trained}` only; give both the same \
-         parameters, by `train` and `freeze` for instance"
-    )]
-    StartSelection {
-        /// The level.
-        level: String,
-        /// The level that it starts from.
-        from: String,
-        /// Path of the first tensor that only one of them trains.
-        parameter: String,
-        /// The one that does.
-        trained: String,
-    },
-    /// The parameters that a number of an optimizer is made of are not there, or do not fit the level's parameters.
-    #[error(
-        "`{place}` is `{number}`, but {found}; it takes one parameter of shape [1], or one of its shape, or of shape [1], \
-         for each parameter of `{level}`: {wanted}"
-    )]
-    LearnedMismatch {
-        /// Where the number stands.
-        place: String,
-        /// The number, as it is written.
-        number: String,
-        /// What there is at its path, or which paths there are.
-        found: String,
-        /// The level.
-        level: String,
-        /// Its parameters.
-        wanted: String,
-    },
-    /// A learned number that begins out of its range.
-    #[error(
-        "`{place}` is `{number}`, which begins at {value}; it must be {expected}: begin elsewhere, or use a transform that \
-         stays in the range: `exp`, `softplus` or `sigmoid`"
-    )]
-    LearnedOutOfRange {
-        /// Where the number stands.
-        place: String,
-        /// The number, as it is written.
-        number: String,
-        /// The first value that is out of range.
-        value: f64,
-        /// What is allowed.
-        expected: &'static str,
-    },
-    /// A scheduler for a learning rate that is learned.
-    #[error(
-        "level `{level}` cannot have a scheduler, because its learning rate is learned: `{number}`; schedule the level that \
-         learns it, or fix the rate"
-    )]
-    LearnedRate {
-        /// The level.
-        level: String,
-        /// The learning rate, as it is written.
-        number: String,
     },
     /// A scheduler for a level that has no learning rate.
     #[error(
@@ -518,55 +315,6 @@ pub enum EngineError {
         /// The level.
         level: String,
     },
-    /// The config asks for a solver of the user's own that the program does not name.
-    #[error(
-        "the config of level `{level}` asks for the solver `custom`, but the program does not say which: `solver: \
-         custom(MySolver)`"
-    )]
-    NoCustomSolver {
-        /// The level.
-        level: String,
-    },
-    /// A solver of the user's own found no best response.
-    #[error("the solver of level `{level}` failed at step {step}: {source}")]
-    SolverFailed {
-        /// The level.
-        level: String,
-        /// The step, counted from 1.
-        step: u64,
-        /// What the solver said.
-        source: SolverFailure,
-    },
-    /// A solver of the user's own answered another module.
-    #[error(
-        "the solver of level `{level}` answered {reason} at step {step}; let it answer the level's module with other values in \
-         its parameters"
-    )]
-    SolverAnswer {
-        /// The level.
-        level: String,
-        /// The step, counted from 1.
-        step: u64,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// A solver of the user's own answered a point that is no best response.
-    #[error(
-        "the solver of level `{level}` answered a point that is not stationary at step {step}: the gradient of the level's loss \
-         has norm {norm:.1e} there, which may be {tolerance:.1e}; solve for the same loss on the same batch, and more precisely, \
-         or raise `tolerance` of `custom`; a solver on several ranks has to solve for the batch of all, which it sees with \
-         `engine.replicated(\"{level}\")`"
-    )]
-    NotStationary {
-        /// The level.
-        level: String,
-        /// The step, counted from 1.
-        step: u64,
-        /// The norm of the gradient.
-        norm: f64,
-        /// The largest norm that is accepted.
-        tolerance: f64,
-    },
     /// A level without a hypergradient.
     #[error("the gradient of level `{level}` is only direct: it reads no best response that depends on it")]
     NoHypergradient {
@@ -603,6 +351,24 @@ pub enum EngineError {
         /// What it said.
         source: DataError,
     },
+    /// A module cannot be the parameters of a level.
+    #[error(transparent)]
+    Module(#[from] ModuleError),
+    /// A level cannot start from another level.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// A number of an optimizer cannot be learned by the level above as the program says.
+    #[error(transparent)]
+    Learned(#[from] LearnedError),
+    /// A solver of the user's own did not find the best response of its level.
+    #[error(transparent)]
+    Solver(#[from] SolverError),
+    /// Ranks of a distributed run cannot share the examples of a batch.
+    #[error(transparent)]
+    Shard(#[from] ShardError),
+    /// A hypergradient passes through steps that are not at hand.
+    #[error(transparent)]
+    Steps(#[from] StepsError),
 }
 
 crate::report::debug_as_report!(EngineError);

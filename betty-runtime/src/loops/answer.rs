@@ -1,5 +1,6 @@
 //! What a training loop is answered: a gradient, and what came with it.
 
+use crate::error::ModuleError;
 use std::rc::Rc;
 
 use burn::optim::GradientsParams;
@@ -78,7 +79,7 @@ impl Statistics {
     /// Puts them into the level's module; its parameters stay as they are.
     ///
     /// # Errors
-    /// [`EngineError::OtherModule`] if one of them is not there. The module is then left as it was.
+    /// [`ModuleError::OtherModule`] if one of them is not there. The module is then left as it was.
     pub fn put_into(&self, module: &mut impl LevelModule) -> Result<(), EngineError> {
         if self.is_empty() {
             return Ok(());
@@ -87,7 +88,7 @@ impl Statistics {
         let place = |(path, value): &(String, Value)| {
             let is_it = |leaf: &crate::trace::Leaf| leaf.path == *path && leaf.value.shape() == value.shape();
             let number = leaves.iter().position(is_it);
-            let missing = || EngineError::OtherModule { path: path.clone(), shape: value.shape() };
+            let missing = || EngineError::Module(ModuleError::OtherModule { path: path.clone(), shape: value.shape() });
             Ok((number.ok_or_else(missing)?, value.clone()))
         };
         let placed = self.0.iter().map(place).collect::<Result<_, EngineError>>()?;

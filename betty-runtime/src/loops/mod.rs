@@ -2,6 +2,7 @@
 
 mod answer;
 
+use crate::error::StepsError;
 use std::collections::BTreeMap;
 
 pub use self::answer::{LevelGradient, Solve, Statistics};
@@ -118,7 +119,7 @@ impl<P: Multilevel> Hypergradient<P> {
     /// Prepares a program for being asked: checks its numbers, the devices, what is trainable, and its methods.
     ///
     /// # Errors
-    /// [`EngineError`] as [`Engine::new`](crate::Engine::new), and [`EngineError::StepsElsewhere`] for a method that needs the
+    /// [`EngineError`] as [`Engine::new`](crate::Engine::new), and [`StepsError::Elsewhere`] for a method that needs the
     /// steps of a level.
     pub fn new(program: &P, config: P::Config) -> Result<Self, EngineError> {
         config.validate(&P::SCHEDULE)?;
@@ -130,7 +131,7 @@ impl<P: Multilevel> Hypergradient<P> {
                 _ => continue,
             };
             let method = method.map_or("", HypergradientConfig::name);
-            return Err(EngineError::StepsElsewhere { level: spec.name.into(), method, needs });
+            return Err(StepsError::Elsewhere { level: spec.name.into(), method, needs }.into());
         }
         let count = P::SCHEDULE.levels.len();
         Ok(Hypergradient {

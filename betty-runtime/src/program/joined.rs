@@ -4,6 +4,7 @@
 //! new kind of batch all shares are put together once, and loss and gradients on them are compared with the weighted mean of those
 //! of the ranks, in double precision, with the same random draws, at the parameters as they are and near them.
 
+use crate::error::ShardError;
 use std::rc::Rc;
 
 use super::losses::Losses;
@@ -31,7 +32,7 @@ impl Losses {
     /// Compares a loss on a shared batch with the loss on all of it, if that was not done for batches like these.
     ///
     /// # Errors
-    /// [`EngineError::NotAMean`] where they differ, and [`EngineError::NotJoinable`], [`EngineError::NotReplicated`] where they
+    /// [`ShardError::NotAMean`] where they differ, and [`ShardError::NotJoinable`], [`ShardError::NotReplicated`] where they
     /// cannot be compared.
     pub(super) fn compare_joined(&mut self, subject: &Subject<'_>) -> Result<(), EngineError> {
         let (Some(ranks), Some(shard)) = (self.ranks.clone(), subject.batch.shard()) else { return Ok(()) };
@@ -59,7 +60,7 @@ fn check_replicated(ranks: &Rc<Ranks>, subject: &Subject<'_>) -> Result<(), Engi
     }
     let all = ranks.numbers(u64::from(hash.finalize()))?;
     match all.iter().position(|of| *of != all[0]) {
-        Some(rank) => Err(EngineError::NotReplicated { level: subject.name().into(), rank }),
+        Some(rank) => Err(ShardError::NotReplicated { level: subject.name().into(), rank }.into()),
         None => Ok(()),
     }
 }
@@ -165,14 +166,14 @@ impl Comparison<'_> {
                 let name = |level: usize| format!("gradient in `{}`", self.subject.levels[level].name);
                 let what = level.map_or_else(|| "loss".to_owned(), name);
                 let difference = gap / size;
-                return Err(EngineError::NotAMean { level: self.subject.name().into(), what, difference });
+                return Err(ShardError::NotAMean { level: self.subject.name().into(), what, difference }.into());
             }
         }
         Ok(())
     }
 
     fn not_joinable(&self, reason: impl ToString) -> EngineError {
-        EngineError::NotJoinable { level: self.subject.name().into(), reason: reason.to_string() }
+        EngineError::Shard(ShardError::NotJoinable { level: self.subject.name().into(), reason: reason.to_string() })
     }
 }
 

@@ -1,5 +1,6 @@
 //! Numbers of an optimizer that other levels learn, looked up in the modules of those levels.
 
+use crate::error::LearnedError;
 use burn::tensor::DType;
 
 use super::Level;
@@ -30,13 +31,14 @@ pub(crate) fn find(
         let chosen: Vec<usize> = (0..leaves.len()).filter(|&index| lies_there(&leaves[index])).collect();
         let shapes: Vec<Vec<usize>> = chosen.iter().map(|&index| leaves[index].value.shape()).collect();
         let Some(parts) = arrange(&shapes, &own) else {
-            return Err(EngineError::LearnedMismatch {
+            return Err(LearnedError::Mismatch {
                 place,
                 number: written.to_string(),
                 found: describe_choice(&leaves, &chosen, written, modules[from].leaves().iter().any(lies_there)),
                 level: name.into(),
                 wanted: listed(name, &own),
-            });
+            }
+            .into());
         };
         let sources: Vec<usize> = chosen.iter().map(|&index| found.add(from, index, &numbers, &leaves)).collect();
         let parts = parts.into_iter().map(|part| match part {
@@ -75,7 +77,7 @@ pub(crate) fn check_first_values(learned: &LearnedNumbers, levels: &[Level], dty
                 };
                 found.map_err(|(value, expected)| {
                     let (place, number) = (number.place.clone(), number.written.to_string());
-                    EngineError::LearnedOutOfRange { place, number, value, expected }
+                    EngineError::Learned(LearnedError::OutOfRange { place, number, value, expected })
                 })?;
             }
         }

@@ -1,5 +1,6 @@
 //! The state of one level: its tensors and its optimizer's.
 
+use crate::error::ModuleError;
 use std::rc::Rc;
 
 use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
@@ -312,11 +313,13 @@ impl Level {
 /// The tensors of a level's module.
 ///
 /// # Errors
-/// [`EngineError::TiedApart`] where places that are one parameter hold different tensors.
+/// [`ModuleError::TiedApart`] where places that are one parameter hold different tensors.
 pub(super) fn whole_leaves(level: &str, module: &dyn LevelModule) -> Result<Vec<Leaf>, EngineError> {
     let places = module.places();
     match apart(&places)? {
-        Some(Apart { one, other, differ }) => Err(EngineError::TiedApart { level: level.into(), one, other, differ }),
+        Some(Apart { one, other, differ }) => {
+            Err(ModuleError::TiedApart { level: level.into(), one, other, differ }.into())
+        }
         None => Ok(leaves(places)),
     }
 }

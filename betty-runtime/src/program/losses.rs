@@ -1,5 +1,6 @@
 //! Compiled losses: traced at the first batch of a shape, verified once, kept for all later ones.
 
+use crate::error::ShardError;
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
@@ -187,12 +188,12 @@ impl Losses {
         }
         let (Some(ranks), Some(share)) = (&self.ranks, subject.batch.share()) else { return Ok(loss) };
         if loss.moves_statistics() {
-            return Err(EngineError::NotShared {
+            return Err(ShardError::NotShared {
                 level: level.name.into(),
                 reason: "its loss moves running statistics, which each rank would form of its own examples: use a norm that goes by \
                          example, such as a group norm or layer norm, or an inactive batch norm"
                     .into(),
-            });
+            }.into());
         }
         let dtype = subject.batch.values()[share].dtype();
         loss.shared(Rc::clone(ranks), share, dtype).map_err(graph)

@@ -41,6 +41,7 @@ mod together;
 mod turns;
 mod verification;
 
+use crate::error::SolverError;
 use std::rc::Rc;
 
 pub use self::check::{HypergradientCheck, ResponseCheck};
@@ -137,9 +138,9 @@ impl Program {
         for (index, level) in configs.iter().enumerate() {
             let name = || schedule.levels[index].name.to_owned();
             solvers.push(match level.solver {
-                Some(LevelSolverConfig::CustomSolver(_)) => {
-                    Some((own.solver)(index).ok_or_else(|| EngineError::NoCustomSolver { level: name() })?)
-                }
+                Some(LevelSolverConfig::CustomSolver(_)) => Some(
+                    (own.solver)(index).ok_or_else(|| EngineError::Solver(SolverError::NotNamed { level: name() }))?,
+                ),
                 Some(LevelSolverConfig::Lbfgs(_)) | None => None,
             });
         }

@@ -1,5 +1,7 @@
 //! How a hypergradient passes through the levels below: which are solved, and which are gone through step by step.
 
+use crate::error::ShardError;
+use crate::error::StepsError;
 use std::rc::Rc;
 
 use super::Program;
@@ -88,19 +90,19 @@ impl Program {
     /// Refuses steps that are one function where ranks share their examples: a step is not linear in the loss.
     fn check_shared_steps(&self, level: usize) -> Result<(), EngineError> {
         let Some(_) = self.losses.ranks.as_ref().filter(|ranks| ranks.size() > 1) else { return Ok(()) };
-        Err(EngineError::NotShared {
+        Err(ShardError::NotShared {
             level: self.levels[level].name.into(),
             reason: "its steps are differentiated twice, and a step is not linear in the loss: differentiate it by a method that \
                      solves, `hypergradient: cg` for instance"
                 .into(),
-        })
+        }.into())
     }
 
     pub(super) fn no_steps(&self, k: usize, level: usize) -> EngineError {
         let (level, above) = (self.levels[level].name.into(), self.levels[k].name.into());
         match self.levels[k].config.vectorize {
-            true => EngineError::StepsTogether { level, above },
-            false => EngineError::NoSteps { level },
+            true => EngineError::Steps(StepsError::Together { level, above }),
+            false => EngineError::Steps(StepsError::NotTaken { level }),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Which tensors of a module are a level's parameters: those that can be trained, less what the config leaves out.
 
+use crate::error::ModuleError;
 use std::collections::BTreeSet;
 
 use betty_schema::suggestion;
@@ -29,14 +30,14 @@ pub(crate) fn parameters(name: &str, leaves: &[Leaf], config: &LevelConfig) -> R
         match (moved.first(), still.first()) {
             (Some(moved), Some(still)) => {
                 let (level, moved, still) = (name.into(), (*moved).into(), (*still).into());
-                return Err(EngineError::TiedSelection { level, moved, still });
+                return Err(ModuleError::TiedSelection { level, moved, still }.into());
             }
             (Some(_), None) => selected.push(index),
             (None, _) => {}
         }
     }
     if selected.is_empty() {
-        return Err(EngineError::NothingToTrain { level: name.into() });
+        return Err(ModuleError::NothingToTrain { level: name.into() }.into());
     }
     Ok(selected)
 }
@@ -113,7 +114,9 @@ mod tests {
     #[test]
     fn nothing_is_left() {
         for fields in [r#""train": []"#, r#""train": ["head"], "freeze": ["head.0"]"#] {
-            assert!(matches!(select(fields), Err(EngineError::NothingToTrain { level }) if level == "net"));
+            assert!(
+                matches!(select(fields), Err(EngineError::Module(ModuleError::NothingToTrain { level })) if level == "net")
+            );
         }
     }
 

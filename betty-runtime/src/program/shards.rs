@@ -1,5 +1,6 @@
 //! Shares of a batch, put together: what each rank has, one after the other.
 
+use crate::error::ShardError;
 use burn::tensor::{Device, TensorData};
 
 use super::subject::Subject;
@@ -18,7 +19,7 @@ pub(super) struct Joined {
 /// Joins what every rank keeps of its share: along the first dimension, but for tensors that count no examples and are the same on
 /// all ranks.
 pub(super) fn join(ranks: &Ranks, level: &str, batch: &AnyBatch, part: Option<Part>) -> Result<Joined, EngineError> {
-    let refused = |reason: String| EngineError::NotJoinable { level: level.into(), reason };
+    let refused = |reason: String| EngineError::Shard(ShardError::NotJoinable { level: level.into(), reason });
     let examples = batch.examples();
     let (mut share, mut whole) = (Vec::new(), Vec::new());
     for (index, value) in batch.tensors().enumerate() {
@@ -65,7 +66,7 @@ pub(super) fn join_draw(
 ) -> Result<(Value, Value), EngineError> {
     let refused = |reason: &str| {
         let reason = format!("a random draw of shape {:?} {reason}", all.shape);
-        EngineError::NotJoinable { level: subject.name().into(), reason }
+        EngineError::Shard(ShardError::NotJoinable { level: subject.name().into(), reason })
     };
     let data = own.value(subject.seed).to_data()?;
     let parts = ranks.gather(data.as_bytes())?;

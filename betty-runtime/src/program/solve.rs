@@ -1,5 +1,6 @@
 //! A turn of a level with a solver: its best response on one batch, found from where the level stands.
 
+use crate::error::SolverError;
 use std::any::Any;
 
 use super::numbers::Numbers;
@@ -49,7 +50,7 @@ impl Program {
     /// the user's, with the current parameters.
     ///
     /// # Errors
-    /// [`EngineError::SolverFailed`], [`EngineError::SolverAnswer`] and [`EngineError::NotStationary`].
+    /// [`SolverError::Failed`], [`SolverError::Answer`] and [`SolverError::NotStationary`].
     pub(crate) fn answered(
         &self,
         k: usize,
@@ -59,11 +60,14 @@ impl Program {
     ) -> Result<Solved, EngineError> {
         let level = &self.levels[k];
         let (name, step) = (|| level.name.to_owned(), level.steps + 1);
-        let solver = self.solvers[k].as_ref().ok_or_else(|| EngineError::NoCustomSolver { level: name() })?;
+        let solver =
+            self.solvers[k].as_ref().ok_or_else(|| EngineError::Solver(SolverError::NotNamed { level: name() }))?;
         let places = solver.solve(program, &numbers.batch);
-        let places = places.map_err(|source| EngineError::SolverFailed { level: name(), step, source })?;
+        let places =
+            places.map_err(|source| EngineError::Solver(SolverError::Failed { level: name(), step, source }))?;
         let parameters = level.answer(&places);
-        let mut parameters = parameters.map_err(|reason| EngineError::SolverAnswer { level: name(), step, reason })?;
+        let mut parameters =
+            parameters.map_err(|reason| EngineError::Solver(SolverError::Answer { level: name(), step, reason }))?;
         // What a rank has seen is its own. At different points, gradients of shares may vanish where that of the whole does not.
         if let Some(ranks) = &self.losses.ranks {
             ranks.adopt(&mut parameters.0)?;
@@ -71,7 +75,7 @@ impl Program {
         let Evaluated { value: loss, gradient } = self.level_loss(k, numbers).evaluate(&parameters)?;
         let gradient_norm = gradient.dot(&gradient)?.sqrt();
         if !(loss.is_finite() && gradient_norm <= tolerance) {
-            return Err(EngineError::NotStationary { level: name(), step, norm: gradient_norm, tolerance });
+            return Err(SolverError::NotStationary { level: name(), step, norm: gradient_norm, tolerance }.into());
         }
         Ok(Solved { parameters, loss, gradient_norm, iterations: 1, evaluations: 2, converged: true })
     }

@@ -1,6 +1,7 @@
 //! What the levels' modules must have in common: a device, and where one level starts from another, its parameters; and no
 //! more parameters above a level than its method follows.
 
+use crate::error::StartError;
 use burn::tensor::Device;
 
 use super::Level;
@@ -38,12 +39,13 @@ impl Level {
             .find(|&i| !self.leaves.get(i).zip(from.leaves.get(i)).is_some_and(|(a, b)| same(a, b)));
         match misfit {
             None => self.check_start_selection(from),
-            Some(index) => Err(EngineError::StartMismatch {
+            Some(index) => Err(StartError::Mismatch {
                 level: self.name.into(),
                 from: from.name.into(),
                 ours: describe(self, index),
                 theirs: describe(from, index),
-            }),
+            }
+            .into()),
         }
     }
 
@@ -53,12 +55,13 @@ impl Level {
         let differs = (0..self.leaves.len()).find(|&index| trains(self, index) != trains(from, index));
         match differs {
             None => Ok(()),
-            Some(index) => Err(EngineError::StartSelection {
+            Some(index) => Err(StartError::Selection {
                 level: self.name.into(),
                 from: from.name.into(),
                 parameter: self.paths[index].clone(),
                 trained: if trains(self, index) { self.name } else { from.name }.into(),
-            }),
+            }
+            .into()),
         }
     }
 }

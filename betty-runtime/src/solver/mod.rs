@@ -15,7 +15,7 @@ pub type SolverFailure = Box<dyn Error + Send + Sync>;
 /// start, and those of the levels above. It answers the level's module `M` with other parameters, at which the gradient of the
 /// level's loss on the batch has to vanish: the level's method differentiates the answer by that, whatever led there (the implicit
 /// function theorem, as `custom_root` in JAXopt). The gradient is looked at after every answer, and one that is not small is
-/// [`EngineError::NotStationary`](crate::EngineError::NotStationary). What of the module stands still is not looked at, nor are
+/// [`SolverError::NotStationary`](crate::SolverError::NotStationary). What of the module stands still is not looked at, nor are
 /// running statistics.
 ///
 /// Functions and closures of program and batch are solvers.

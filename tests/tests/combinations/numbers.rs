@@ -1,5 +1,6 @@
 //! Any value at any place of a config is taken or refused by name; none makes a run panic.
 
+use betty_runtime::LearnedError;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use betty_runtime::{ConfigError, Engine, EngineError, ProgramConfig, multilevel};
@@ -103,7 +104,7 @@ fn any_value_at_any_place() {
 #[test]
 fn a_number_made_of_what_stands_still() {
     let error = run(r#"{ "net": { "optimizer": { "lr": "exp(knobs.shift)" } } }"#).unwrap_err();
-    assert!(matches!(&error, EngineError::LearnedMismatch { .. }), "{error}");
+    assert!(matches!(&error, EngineError::Learned(LearnedError::Mismatch { .. })), "{error}");
     let text = "but what is there stands still in `knobs`, which trains `knobs.penalty` [1]; it takes";
     assert!(error.to_string().contains(text), "{error}");
 }

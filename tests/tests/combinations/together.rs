@@ -1,5 +1,6 @@
 //! Tasks that are computed together, beside everything else that levels can do.
 
+use betty_runtime::ConflictError;
 use betty_runtime::{ConfigError, Engine, EngineError, ProgramConfig, StreamPosition, multilevel};
 use burn::nn::DropoutConfig;
 use burn::tensor::Tensor;
@@ -136,7 +137,10 @@ fn tasks_of_a_level_that_is_differentiated_go_one_after_the_other() {
         let problem = Three { top: Net::new(1), meta: Net::new(2), net: Net::new(3) };
         let json = format!(r#"{{ "meta": {{ "vectorize": true, "hypergradient": {{ "method": "{method}" }} }} }}"#);
         let error = Engine::new(problem, data, ThreeConfig::from_json(&json).unwrap()).err().unwrap();
-        assert!(matches!(&error, EngineError::Config(ConfigError::NotTogether { .. })), "{error}");
+        assert!(
+            matches!(&error, EngineError::Config(ConfigError::Conflict(ConflictError::NotTogether { .. }))),
+            "{error}"
+        );
         assert!(error.to_string().contains("a hypergradient passes through `meta`"), "{error}");
     }
 }

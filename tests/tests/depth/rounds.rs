@@ -1,5 +1,6 @@
 //! Rounds of the levels below: one is a sweep over them, many lead to the equilibrium.
 
+use betty_runtime::ConflictError;
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -152,14 +153,14 @@ fn rounds_that_cannot_be() {
     let refused = |json: &str| pair(PairConfig::from_json(json)?).map(|_| ());
     let error = refused(r#"{ "low": { "rounds": 2 } }"#).unwrap_err();
     assert!(
-        matches!(&error, EngineError::Config(ConfigError::NoRounds { level, rounds: 2, .. }) if level == "low"),
+        matches!(&error, EngineError::Config(ConfigError::Conflict(ConflictError::NoRounds { level, rounds: 2, .. })) if level == "low"),
         "{error}"
     );
     let error = refused(r#"{ "top": { "rounds": 0 } }"#).unwrap_err();
     assert!(matches!(&error, EngineError::Config(ConfigError::Value { path, .. }) if path == "top.rounds"), "{error}");
     let error = refused(r#"{ "top": { "rounds": 2, "tasks": 2, "vectorize": true }, "low": { "start": "initial" } }"#)
         .unwrap_err();
-    assert!(matches!(&error, EngineError::Config(ConfigError::NotTogether { .. })), "{error}");
+    assert!(matches!(&error, EngineError::Config(ConfigError::Conflict(ConflictError::NotTogether { .. }))), "{error}");
     assert!(error.to_string().contains("raise their `unroll` instead"), "{error}");
 }
 

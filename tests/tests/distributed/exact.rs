@@ -1,5 +1,6 @@
 //! Every method, at every place of programs of two and three levels and of a diamond.
 
+use betty_runtime::ShardError;
 use betty_runtime::{Engine, EngineError, ProgramConfig, multilevel};
 use burn::tensor::Tensor;
 
@@ -216,9 +217,14 @@ fn every_pair_of_methods_in_a_chain_of_three() {
             };
             let (whole, ranks) = both(&UNEVEN[..2], prepare, run);
             match &ranks[0] {
-                Err(EngineError::NotShared { level, .. }) => {
+                Err(EngineError::Shard(ShardError::NotShared { level, .. })) => {
                     assert!(level == "net" && is_of_steps(net), "{of}: {level} is refused");
-                    assert!(ranks.iter().all(|found| matches!(found, Err(EngineError::NotShared { .. }))), "{of}");
+                    assert!(
+                        ranks
+                            .iter()
+                            .all(|found| matches!(found, Err(EngineError::Shard(ShardError::NotShared { .. })))),
+                        "{of}"
+                    );
                     refused += 1;
                 }
                 _ => match whole {

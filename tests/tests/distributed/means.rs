@@ -1,5 +1,6 @@
 //! Losses that are no means over examples: refused on every rank, unless all ranks have the same batches.
 
+use betty_runtime::ShardError;
 use std::io;
 
 use betty_runtime::distributed::{Collective, Threads};
@@ -94,7 +95,9 @@ fn losses_that_are_no_means_are_refused_and_said_to_be_replicated_are_exact() {
         ($program:ident, $data:ident, $config:ident) => {
             let (_, ranks) = run!($program, $data, $config, false);
             for found in &ranks {
-                let Err(EngineError::NotAMean { level, difference, .. }) = found else { panic!("{found:?}") };
+                let Err(EngineError::Shard(ShardError::NotAMean { level, difference, .. })) = found else {
+                    panic!("{found:?}")
+                };
                 assert!(level == "net" && *difference > 1e-4, "{found:?}");
                 assert!(found.as_ref().is_err_and(|error| error.to_string().contains("engine.replicated(\"net\")")));
             }
@@ -119,7 +122,10 @@ fn what_vanishes_at_the_start_is_seen_beside_it() {
         problem.net.second = Param::from_tensor(tensor([4, 2], vec![0.0; 8]));
         Engine::new(problem, data, CentredConfig::default())?.distributed(rank)?.run(1).map(drop)
     });
-    assert!(found.iter().all(|found| matches!(found, Err(EngineError::NotAMean { .. }))), "{found:?}");
+    assert!(
+        found.iter().all(|found| matches!(found, Err(EngineError::Shard(ShardError::NotAMean { .. })))),
+        "{found:?}"
+    );
 }
 
 #[test]
@@ -130,7 +136,9 @@ fn batches_that_are_not_the_same_are_not_replicated() {
         let problem = Sum { knobs: Knobs::new(0), net: Net::new(1) };
         Engine::new(problem, data, SumConfig::default())?.replicated("net")?.distributed(rank)?.run(1).map(drop)
     });
-    let refused = |found: &Result<_, EngineError>| matches!(found, Err(EngineError::NotReplicated { rank: 1, .. }));
+    let refused = |found: &Result<_, EngineError>| {
+        matches!(found, Err(EngineError::Shard(ShardError::NotReplicated { rank: 1, .. })))
+    };
     assert!(found.iter().all(refused), "{found:?}");
 }
 
@@ -170,7 +178,10 @@ fn running_statistics_are_refused() {
             .run(1)
             .map(drop)
     });
-    assert!(found.iter().all(|found| matches!(found, Err(EngineError::NotShared { .. }))), "{found:?}");
+    assert!(
+        found.iter().all(|found| matches!(found, Err(EngineError::Shard(ShardError::NotShared { .. })))),
+        "{found:?}"
+    );
 }
 
 /// Sentences of different lengths, one after the other.
@@ -215,7 +226,10 @@ fn a_batch_says_how_many_examples_it_holds() {
         let data = SayingData { point: Stream::constant(batch) };
         Engine::new(Saying { point: Knobs::new(0) }, data, SayingConfig::default())?.distributed(rank)?.run(1).map(drop)
     });
-    assert!(found.iter().all(|found| matches!(found, Err(EngineError::UnknownExamples { .. }))), "{found:?}");
+    assert!(
+        found.iter().all(|found| matches!(found, Err(EngineError::Shard(ShardError::UnknownExamples { .. })))),
+        "{found:?}"
+    );
 
     // Where shares cannot be put together without another meaning, the comparison finds it out.
     let found = Threads::run(2, |rank| {
@@ -231,5 +245,8 @@ fn a_batch_says_how_many_examples_it_holds() {
             .run(1)
             .map(drop)
     });
-    assert!(found.iter().all(|found| matches!(found, Err(EngineError::NotAMean { .. }))), "{found:?}");
+    assert!(
+        found.iter().all(|found| matches!(found, Err(EngineError::Shard(ShardError::NotAMean { .. })))),
+        "{found:?}"
+    );
 }

@@ -1,5 +1,6 @@
 //! Solvers of the user's own, which see what a rank has: one answer for all, that of the first, held against the loss of all.
 
+use betty_runtime::SolverError;
 use std::convert::Infallible;
 
 use betty_runtime::distributed::{Collective, Threads};
@@ -65,7 +66,9 @@ fn an_answer_for_a_share_is_none() {
     });
     for found in found {
         let (error, values) = found.expect("an engine");
-        let Err(EngineError::NotStationary { norm, step: 1, .. }) = error else { panic!("{error:?}") };
+        let Err(EngineError::Solver(SolverError::NotStationary { norm, step: 1, .. })) = error else {
+            panic!("{error:?}")
+        };
         // At 1.5/(1 + e^λ), where 2.5/(1 + e^λ) is the minimum: the gradient is twice the difference times 1 + e^λ.
         assert!((norm - 2.0).abs() < 1e-12, "{norm}");
         assert_eq!(values, [0.2, 0.0]);

@@ -1,5 +1,6 @@
 //! Questions between steps, and edits that change nothing, leave a run as it was, bit for bit.
 
+use betty_runtime::ModuleError;
 use std::cell::Cell;
 use std::fs;
 use std::rc::Rc;
@@ -120,7 +121,7 @@ fn after_an_edit_that_failed_nothing_runs_until_the_next() {
     let before = saved(&edited);
     let good = edited.problem().model.clone();
     let error = edited.edit(|problem| problem.model = problem.model.clone().no_grad()).unwrap_err();
-    assert!(matches!(error, EngineError::NothingToTrain { .. }), "{error}");
+    assert!(matches!(error, EngineError::Module(ModuleError::NothingToTrain { .. })), "{error}");
     let refused = |answer: Result<(), EngineError>| {
         let error = answer.unwrap_err();
         assert!(matches!(error, EngineError::EditFailed { .. }), "{error}");

@@ -1,5 +1,6 @@
 //! Mistakes a user can make, each with the error that names it.
 
+use betty_runtime::ModuleError;
 use std::io;
 
 use betty_runtime::{ConfigError, Engine, EngineError, ProgramConfig, Stream, multilevel};
@@ -97,7 +98,10 @@ fn an_unknown_level() {
 fn a_frozen_module() {
     let problem = Cleaning { model: Mlp::new(&Device::flex(), 0.0).no_grad(), ..problem(0.0) };
     let error = Engine::new(problem, data(), CleaningConfig::default()).err().unwrap();
-    assert!(matches!(&error, EngineError::NothingToTrain { level } if level == "model"), "{error}");
+    assert!(
+        matches!(&error, EngineError::Module(ModuleError::NothingToTrain { level }) if level == "model"),
+        "{error}"
+    );
 }
 
 macro_rules! variant {

@@ -1,5 +1,6 @@
 //! Steps that would end in infinities or NaN, and numbers that a float type does not hold.
 
+use betty_runtime::LearnedError;
 use std::fs;
 
 use betty_runtime::execute::reads;
@@ -194,7 +195,7 @@ fn so_is_a_number_that_another_level_learns() {
     for log in [100.0, -200.0] {
         let error = engine(log, DType::F32).err().unwrap();
         assert!(
-            matches!(&error, EngineError::LearnedOutOfRange { place, .. } if place == "low.optimizer.lr"),
+            matches!(&error, EngineError::Learned(LearnedError::OutOfRange { place, .. }) if place == "low.optimizer.lr"),
             "{error}"
         );
         assert!(engine(log, DType::F64).is_ok());

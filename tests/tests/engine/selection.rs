@@ -1,5 +1,7 @@
 //! Frozen and selected parameters: what stands still is read as before and is no variable of its level.
 
+use betty_runtime::ModuleError;
+use betty_runtime::StartError;
 use betty_runtime::nn::BatchNorm;
 use betty_runtime::{
     Batch, CheckpointError, ConfigError, Engine, EngineError, Multilevel, ProgramConfig, Stream, StreamPosition,
@@ -222,7 +224,10 @@ fn what_cannot_be_selected() {
     assert_eq!(error.to_string(), text);
     for nothing in [r#"{ "pair": { "train": [] } }"#, r#"{ "pair": { "train": ["y"] } }"#] {
         let error = whole(pairs(), nothing).err().unwrap();
-        assert!(matches!(&error, EngineError::NothingToTrain { level } if level == "pair"), "{error}");
+        assert!(
+            matches!(&error, EngineError::Module(ModuleError::NothingToTrain { level }) if level == "pair"),
+            "{error}"
+        );
     }
     let error = WholeConfig::from_json(r#"{ "pair": { "train": "x" } }"#).unwrap_err();
     assert!(error.to_string().starts_with("`pair.train` is \"x\"; it must be a list of paths"), "{error}");
@@ -289,7 +294,7 @@ fn a_selected_part_starts_from_that_of_another_level() {
 #[test]
 fn a_level_that_starts_from_another_trains_what_that_trains() {
     let error = meta(r#"{ "meta": { "freeze": [] } }"#).err().unwrap();
-    assert!(matches!(error, EngineError::StartSelection { .. }));
+    assert!(matches!(error, EngineError::Start(StartError::Selection { .. })));
     let text = error.to_string();
     assert!(text.contains("level `pair` cannot start from `meta`: `y` is trained in `meta` only"), "{text}");
     let error = meta(r#"{ "pair": { "freeze": [] } }"#).err().unwrap();

@@ -2,6 +2,7 @@
 
 mod statistics;
 
+use betty_runtime::ModuleError;
 use betty_runtime::nn::{BatchNorm, BatchNormConfig};
 use betty_runtime::{
     Checkpoint, CheckpointError, Engine, EngineError, ProgramConfig, Stream, StreamPosition, multilevel, untied,
@@ -249,7 +250,7 @@ fn parts_name_all_places_or_none() {
              `train` and `freeze` let only `body.weight` move; say the same of both, or make two parameters of them with \
              `betty_runtime::untied`"
         );
-        assert!(matches!(error, EngineError::TiedSelection { .. }));
+        assert!(matches!(error, EngineError::Module(ModuleError::TiedSelection { .. })));
         let mut apart = engine(untied(three()), &format!(r#"{{ "net": {{ {part} }} }}"#)).unwrap();
         apart.run(2).unwrap();
         let [body, _, head] = places(&apart.problem().net);
@@ -276,7 +277,7 @@ fn places_that_hold_different_numbers_are_no_one_parameter() {
     let head = Body { weight: net.head.weight.clone().map(|tensor| tensor + 1.0) };
     let error = engine(Three { head: head.clone(), ..net.clone() }, "{}").err().unwrap();
     assert!(
-        matches!(&error, EngineError::TiedApart { one, other, .. } if one == "body.weight" && other == "head.weight")
+        matches!(&error, EngineError::Module(ModuleError::TiedApart { one, other, .. }) if one == "body.weight" && other == "head.weight")
     );
     assert!(error.to_string().contains("they differ in their numbers"), "{error}");
     let longer = Body { weight: net.head.weight.clone().map(|_| tensor(&[1.0])) };
@@ -304,7 +305,7 @@ fn an_edit_of_all_places_is_an_edit_of_the_parameter() {
     assert!(body == list && list == head, "{body:?} {list:?} {head:?}");
     let error =
         engine.edit(|program| program.net.head = Body { weight: program.net.head.weight.clone().map(|x| x + 1.0) });
-    assert!(matches!(error, Err(EngineError::TiedApart { .. })));
+    assert!(matches!(error, Err(EngineError::Module(ModuleError::TiedApart { .. }))));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Forward mode against the sweep in reverse, and against central differences of the whole run.
 
+use betty_runtime::StepsError;
 use betty_runtime::{Engine, EngineError, ProgramConfig};
 use burn::lr_scheduler::exponential::ExponentialLrSchedulerConfig;
 use burn::lr_scheduler::module_lr_scheduler::ModuleLrSchedulerConfig;
@@ -116,14 +117,14 @@ fn nothing_to_follow_before_the_first_step() {
         let config = format!(r#"{{ "net": {{ "hypergradient": {{ "method": "{method}" }} }} }}"#);
         let mut engine = engine(&config, 0.0, &knobs());
         let error = engine.gradient("knobs").unwrap_err();
-        assert!(matches!(&error, EngineError::NoSteps { level } if level == "net"), "{error}");
+        assert!(matches!(&error, EngineError::Steps(StepsError::NotTaken { level }) if level == "net"), "{error}");
         engine.run(1).unwrap();
         assert!(engine.gradient("knobs").unwrap().norm.is_finite());
         engine.edit(|_| {}).unwrap();
         assert!(engine.gradient("knobs").unwrap().norm.is_finite());
         // Changed modules begin anew.
         engine.edit(|problem| problem.net.halve()).unwrap();
-        assert!(matches!(engine.gradient("knobs").unwrap_err(), EngineError::NoSteps { .. }));
+        assert!(matches!(engine.gradient("knobs").unwrap_err(), EngineError::Steps(StepsError::NotTaken { .. })));
     }
 }
 

@@ -1,5 +1,6 @@
 //! Programs of more than two levels: several levels above, starts at other parameters, steps that rest on best responses.
 
+use betty_runtime::ConflictError;
 use betty_runtime::{
     ConfigError, Engine, EngineError, HypergradientConfig, Multilevel, ProgramConfig, Stream, multilevel,
 };
@@ -214,7 +215,7 @@ fn steps_that_rest_on_best_responses_are_not_taken_again() {
     let json = r#"{ "x": { "hypergradient": { "method": "evolution" } } }"#;
     let error = Engine::new(problem, data, AboveImplicitConfig::from_json(json).unwrap()).err().unwrap();
     assert!(
-        matches!(&error, EngineError::Config(ConfigError::ReplayOfResponse { below, .. }) if below == "y"),
+        matches!(&error, EngineError::Config(ConfigError::Conflict(ConflictError::ReplayOfResponse { below, .. })) if below == "y"),
         "{error}"
     );
 }
@@ -228,7 +229,7 @@ fn steps_below_a_level_that_is_differentiated_itself() {
         );
         let error = Engine::new(problem, data, AboveImplicitConfig::from_json(&json).unwrap()).err().unwrap();
         assert!(
-            matches!(&error, EngineError::Config(ConfigError::StepsBelow { method: named, .. }) if *named == method),
+            matches!(&error, EngineError::Config(ConfigError::Conflict(ConflictError::StepsBelow { method: named, .. })) if *named == method),
             "{error}"
         );
     }
@@ -243,7 +244,10 @@ fn tasks_of_a_level_whose_steps_are_followed_are_not_computed_together() {
                   "y": {{ "hypergradient": {{ "method": "unrolled" }}, "start": "initial" }} }}"#
         );
         let error = Engine::new(problem, data, AboveImplicitConfig::from_json(&json).unwrap()).err().unwrap();
-        assert!(matches!(&error, EngineError::Config(ConfigError::NotTogether { .. })), "{error}");
+        assert!(
+            matches!(&error, EngineError::Config(ConfigError::Conflict(ConflictError::NotTogether { .. }))),
+            "{error}"
+        );
         assert!(
             error.to_string().contains("a hypergradient passes through `x`, and needs the steps below it one by one"),
             "{error}"

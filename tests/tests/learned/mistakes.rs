@@ -1,5 +1,7 @@
 //! What a config and a module can get wrong about learned numbers, and what the errors say.
 
+use betty_runtime::ConflictError;
+use betty_runtime::LearnedError;
 use betty_runtime::{ConfigError, Engine, EngineError, ProgramConfig};
 
 use crate::problem::{Knobs, Net, Tuning, TuningConfig, data};
@@ -60,7 +62,9 @@ fn what_is_written_in_json_is_read_back() {
 #[test]
 fn a_level_that_the_program_does_not_let_learn() {
     let error = refused(r#"{ "knobs": { "optimizer": { "lr": "exp(net.first)" } } }"#);
-    let EngineError::Config(ConfigError::LearnedUnknown { path, from, .. }) = &error else { panic!("{error}") };
+    let EngineError::Config(ConfigError::Conflict(ConflictError::LearnedUnknown { path, from, .. })) = &error else {
+        panic!("{error}")
+    };
     assert_eq!((path.as_str(), from.as_str()), ("knobs.optimizer.lr", "net"));
     assert!(error.to_string().contains("`exp(net.first)`"), "{error}");
 }
@@ -68,7 +72,9 @@ fn a_level_that_the_program_does_not_let_learn() {
 #[test]
 fn a_method_that_does_not_see_the_steps() {
     let error = refused(r#"{ "net": { "hypergradient": { "method": "cg" } } }"#);
-    let EngineError::Config(ConfigError::LearnedUnseen { method, option, .. }) = &error else { panic!("{error}") };
+    let EngineError::Config(ConfigError::Conflict(ConflictError::LearnedUnseen { method, option, .. })) = &error else {
+        panic!("{error}")
+    };
     assert_eq!((*method, *option), ("cg", "lr"));
     // A fixed number is none of the method's business.
     let config = r#"{ "net": { "optimizer": { "lr": 0.1 }, "hypergradient": { "method": "cg" } } }"#;
@@ -80,7 +86,10 @@ fn a_method_that_does_not_see_the_steps() {
 #[test]
 fn parameters_that_are_not_there_or_do_not_fit() {
     let error = refused(&json(r#""lr": "exp(knobs.two)""#));
-    assert!(matches!(&error, EngineError::LearnedMismatch { place, .. } if place == "net.optimizer.lr"), "{error}");
+    assert!(
+        matches!(&error, EngineError::Learned(LearnedError::Mismatch { place, .. }) if place == "net.optimizer.lr"),
+        "{error}"
+    );
     let text = error.to_string();
     assert!(text.contains("there is no parameter; there are `knobs.one` [1], `knobs.other` [1]"), "{text}");
     let error = refused(&json(r#""momentum": "sigmoid(knobs.entries.first)""#));
@@ -97,9 +106,11 @@ fn parameters_that_are_not_there_or_do_not_fit() {
 #[test]
 fn a_plain_number_begins_in_its_range() {
     let error = refused(&json(r#""lr": "knobs.one""#));
-    let EngineError::LearnedOutOfRange { place, value, expected, .. } = &error else { panic!("{error}") };
+    let EngineError::Learned(LearnedError::OutOfRange { place, value, expected, .. }) = &error else {
+        panic!("{error}")
+    };
     assert_eq!((place.as_str(), *value), ("net.optimizer.lr", Knobs::first_values()[0]));
     assert_eq!(*expected, "a number greater than zero");
     let error = refused(&json(r#""momentum": "knobs.entries.second.x""#));
-    assert!(matches!(error, EngineError::LearnedMismatch { .. }), "{error}");
+    assert!(matches!(error, EngineError::Learned(LearnedError::Mismatch { .. })), "{error}");
 }

@@ -1,5 +1,6 @@
 //! Runs in which numbers are learned: bits, checkpoints, schedulers, what observers see, and the tools around training.
 
+use betty_runtime::LearnedError;
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -121,7 +122,7 @@ fn observers_see_the_rate_that_a_step_was_taken_with() {
 fn a_scheduler_cannot_rule_a_learned_rate() {
     let schedule = |config: &str| engine(config, &Knobs::first_values()).scheduler("net", ModuleLrScheduler::new(0.5));
     let error = schedule("{}").err().unwrap();
-    assert!(matches!(&error, EngineError::LearnedRate { level, .. } if level == "net"), "{error}");
+    assert!(matches!(&error, EngineError::Learned(LearnedError::Scheduled { level, .. }) if level == "net"), "{error}");
     assert!(error.to_string().contains("`exp(knobs.one)`"), "{error}");
     // The other numbers may be learned beside a schedule.
     let fixed = r#"{ "net": { "optimizer": { "lr": 0.1, "momentum": "sigmoid(knobs.other)" } } }"#;

@@ -1,5 +1,7 @@
 //! What cannot be answered is an error with its remedy, and leaves nothing behind.
 
+use betty_runtime::ModuleError;
+use betty_runtime::StepsError;
 use std::io;
 
 use betty_runtime::{EngineError, Hypergradient, ProgramConfig, Stream};
@@ -20,7 +22,7 @@ fn methods_that_need_steps_are_refused_with_the_reason() {
     ] {
         let config = CleaningConfig::from_json(&format!(r#"{{ "model": {{ "hypergradient": {method} }} }}"#)).unwrap();
         let error = Hypergradient::new(&problem(0.0, &Device::flex()), config).err().unwrap();
-        assert!(matches!(error, EngineError::StepsElsewhere { .. }), "{error}");
+        assert!(matches!(error, EngineError::Steps(StepsError::Elsewhere { .. })), "{error}");
         let text = error.to_string();
         assert!(text.contains("`model`") && text.contains(needs) && text.contains("`hypergradient: cg`"), "{text}");
     }
@@ -61,7 +63,10 @@ fn a_question_that_fails_leaves_no_trace() {
     let mut frozen = all.clone();
     frozen.model = frozen.model.no_grad();
     let error = hypergradient.direct("model", &frozen, good()).unwrap_err();
-    assert!(matches!(&error, EngineError::NothingToTrain { level } if level == "model"), "{error}");
+    assert!(
+        matches!(&error, EngineError::Module(ModuleError::NothingToTrain { level }) if level == "model"),
+        "{error}"
+    );
 
     // It goes on as if nobody had asked.
     let fresh = Hypergradient::new(&all, CleaningConfig::default()).unwrap().seed(3);
@@ -80,5 +85,5 @@ fn tied_weights_that_an_optimizer_has_taken_apart_are_told() {
     let id = all.model.second.weight.id;
     all.model.second.weight = Param::initialized(id, Tensor::ones([8, 8], &device).require_grad());
     let error = hypergradient.direct("model", &all, data(held_out(0, &device), noisy(0, &device))).unwrap_err();
-    assert!(matches!(&error, EngineError::TiedApart { level, .. } if level == "model"), "{error}");
+    assert!(matches!(&error, EngineError::Module(ModuleError::TiedApart { level, .. }) if level == "model"), "{error}");
 }

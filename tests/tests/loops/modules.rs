@@ -1,5 +1,6 @@
 //! Modules between two calls: parts that stand still, other shapes, settings, running statistics, a tape in use.
 
+use betty_runtime::ModuleError;
 use betty_runtime::nn::{BatchNorm, BatchNormConfig};
 use betty_runtime::{Engine, EngineError, Hypergradient, LevelModule, ProgramConfig, Stream, multilevel};
 use burn::module::{Module, Param};
@@ -157,7 +158,11 @@ fn running_statistics_are_answered_and_can_be_put_into_the_module() {
         .direct("normed", &all, StatisticsData { scale: inputs(0, &device).into(), normed: inputs(0, &device).into() })
         .unwrap();
     let error = direct.statistics.put_into(&mut all.scale).unwrap_err();
-    assert!(matches!(error, EngineError::OtherModule { .. }) && error.to_string().contains("running_mean"), "{error}");
+    assert!(
+        matches!(error, EngineError::Module(ModuleError::OtherModule { .. }))
+            && error.to_string().contains("running_mean"),
+        "{error}"
+    );
 }
 
 fn bits(module: &impl LevelModule) -> Vec<u64> {

@@ -1,5 +1,6 @@
 //! What a solver cannot be beside, said by configs and engines.
 
+use betty_runtime::ConflictError;
 use betty_runtime::{ConfigError, Engine, EngineError, Multilevel, ProgramConfig};
 use betty_tests::vectors::parameter;
 
@@ -58,7 +59,7 @@ fn a_level_has_one_of_both() {
     let problem = Ridge { penalty: parameter(&[0.2]), weights: parameter(&[0.0, 0.0]) };
     let data = RidgeData { penalty: held_out().into(), weights: train().into() };
     let error = Engine::new(problem, data, config).map(drop).expect_err("both");
-    assert!(matches!(error, EngineError::Config(ConfigError::MovedTwice { .. })), "{error}");
+    assert!(matches!(error, EngineError::Config(ConfigError::Conflict(ConflictError::MovedTwice { .. }))), "{error}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Solvers of the user's own: answers in closed form and with an active set, and what is wrong with others.
 
+use betty_runtime::SolverError;
 use std::cell::RefCell;
 use std::convert::Infallible;
 use std::rc::Rc;
@@ -109,21 +110,23 @@ fn what_is_no_answer_is_an_error_and_changes_nothing() {
         }};
     }
     let error = refused!(Wrong, WrongData, WrongConfig);
-    let EngineError::NotStationary { norm, tolerance, step: 1, .. } = error else { panic!("{error}") };
+    let EngineError::Solver(SolverError::NotStationary { norm, tolerance, step: 1, .. }) = error else {
+        panic!("{error}")
+    };
     // The gradient there is what was left out: a tenth of e^λw.
     let answer = ridge_answer(&train(), 0.9 * 0.2_f64.exp());
     assert_near(&[norm, tolerance], &[0.1 * 0.2_f64.exp() * answer[0].hypot(answer[1]), 1e-4], 1e-12);
     let text = error.to_string();
     assert!(text.contains("not stationary at step 1") && text.contains("raise `tolerance` of `custom`"), "{text}");
     let error = refused!(Short, ShortData, ShortConfig);
-    assert!(matches!(error, EngineError::SolverAnswer { .. }));
+    assert!(matches!(error, EngineError::Solver(SolverError::Answer { .. })));
     let text = error.to_string();
     assert!(
         text.contains("answered `weights` as F64 of shape [1]") && text.contains("in the place of F64 of shape [2]"),
         "{text}"
     );
     let error = refused!(Lost, LostData, LostConfig);
-    assert!(matches!(error, EngineError::NotStationary { norm, .. } if norm.is_nan()), "{error}");
+    assert!(matches!(error, EngineError::Solver(SolverError::NotStationary { norm, .. }) if norm.is_nan()), "{error}");
     let error = refused!(Fails, FailsData, FailsConfig);
     assert_eq!(error.to_string(), "the solver of level `weights` failed at step 1: the matrix is singular");
     let error = refused!(Panics, PanicsData, PanicsConfig);

@@ -1,0 +1,52 @@
+//! A number of an optimizer cannot be learned by the level above as the program says.
+
+/// A number of an optimizer cannot be learned by the level above as the program says.
+#[derive(thiserror::Error)]
+#[non_exhaustive]
+pub enum LearnedError {
+    /// The parameters that a number of an optimizer is made of are not there, or do not fit the level's parameters.
+    #[error(
+        "`{place}` is `{number}`, but {found}; it takes one parameter of shape [1], or one of its shape, or of shape [1], \
+         for each parameter of `{level}`: {wanted}"
+    )]
+    Mismatch {
+        /// Where the number stands.
+        place: String,
+        /// The number, as it is written.
+        number: String,
+        /// What there is at its path, or which paths there are.
+        found: String,
+        /// The level.
+        level: String,
+        /// Its parameters.
+        wanted: String,
+    },
+    /// A learned number that begins out of its range.
+    #[error(
+        "`{place}` is `{number}`, which begins at {value}; it must be {expected}: begin elsewhere, or use a transform that \
+         stays in the range: `exp`, `softplus` or `sigmoid`"
+    )]
+    OutOfRange {
+        /// Where the number stands.
+        place: String,
+        /// The number, as it is written.
+        number: String,
+        /// The first value that is out of range.
+        value: f64,
+        /// What is allowed.
+        expected: &'static str,
+    },
+    /// A scheduler for a learning rate that is learned.
+    #[error(
+        "level `{level}` cannot have a scheduler, because its learning rate is learned: `{number}`; schedule the level that \
+         learns it, or fix the rate"
+    )]
+    Scheduled {
+        /// The level.
+        level: String,
+        /// The learning rate, as it is written.
+        number: String,
+    },
+}
+
+crate::report::debug_as_report!(LearnedError);

@@ -1,0 +1,60 @@
+//! A solver of the user's own did not find the best response of its level.
+
+use crate::solver::SolverFailure;
+
+/// A solver of the user's own did not find the best response of its level.
+#[derive(thiserror::Error)]
+#[non_exhaustive]
+pub enum SolverError {
+    /// The config asks for a solver of the user's own that the program does not name.
+    #[error(
+        "the config of level `{level}` asks for the solver `custom`, but the program does not say which: `solver: \
+         custom(MySolver)`"
+    )]
+    NotNamed {
+        /// The level.
+        level: String,
+    },
+    /// A solver of the user's own found no best response.
+    #[error("the solver of level `{level}` failed at step {step}: {source}")]
+    Failed {
+        /// The level.
+        level: String,
+        /// The step, counted from 1.
+        step: u64,
+        /// What the solver said.
+        source: SolverFailure,
+    },
+    /// A solver of the user's own answered another module.
+    #[error(
+        "the solver of level `{level}` answered {reason} at step {step}; let it answer the level's module with other values in \
+         its parameters"
+    )]
+    Answer {
+        /// The level.
+        level: String,
+        /// The step, counted from 1.
+        step: u64,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A solver of the user's own answered a point that is no best response.
+    #[error(
+        "the solver of level `{level}` answered a point that is not stationary at step {step}: the gradient of the level's loss \
+         has norm {norm:.1e} there, which may be {tolerance:.1e}; solve for the same loss on the same batch, and more precisely, \
+         or raise `tolerance` of `custom`; a solver on several ranks has to solve for the batch of all, which it sees with \
+         `engine.replicated(\"{level}\")`"
+    )]
+    NotStationary {
+        /// The level.
+        level: String,
+        /// The step, counted from 1.
+        step: u64,
+        /// The norm of the gradient.
+        norm: f64,
+        /// The largest norm that is accepted.
+        tolerance: f64,
+    },
+}
+
+crate::report::debug_as_report!(SolverError);
