@@ -92,6 +92,11 @@ impl Coordinates for Vector {
         });
         Vector(values.collect())
     }
+
+    fn entrywise(&self, other: &Self) -> Result<Self, ReadError> {
+        let products = self.0.iter().zip(&other.0).map(|(x, y)| Value(Dispatch::float_mul(x.0.clone(), y.0.clone())));
+        Ok(Vector(products.collect()))
+    }
 }
 
 #[cfg(test)]

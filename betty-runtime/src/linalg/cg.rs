@@ -7,10 +7,14 @@
 //! α = ⟨r, r⟩ / ⟨p, A·p⟩      x ← x + α·p      r ← r − α·A·p
 //! β = ⟨r′, r′⟩ / ⟨r, r⟩      p ← r′ + β·p
 //! ```
+//!
+//! With a preconditioner `P` the direction follows `z = P⁻¹·r` instead of `r`, and `⟨r, z⟩` stands for `⟨r, r⟩` in `α` and `β`:
+//! the same iteration in the inner product of `P`.
 
 use super::definite::Suspect;
 use super::operator::{apply_damped, dot, read, unread};
-use super::{InnerProductSpace, LinearOperator, Outcome, Quantity, Scalar, Solution, SolveError};
+use super::preconditioner::Checked;
+use super::{InnerProductSpace, LinearOperator, Outcome, Preconditioner, Quantity, Scalar, Solution, SolveError};
 
 /// When to stop, and how much to regularise.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -38,6 +42,81 @@ pub fn conjugate_gradient<A: LinearOperator + ?Sized>(
     guess: Option<A::Vector>,
     options: &CgOptions,
 ) -> Result<Solution<A::Vector>, SolveError<A::Error>> {
+    run(operator, None, b, guess, options)
+}
+
+/// As [`conjugate_gradient`], with a [preconditioner](Preconditioner) that is linear, symmetric and positive definite; each
+/// iteration takes one product with its inverse and one inner product more, and the first one more of each.
+///
+/// # Errors
+/// As [`conjugate_gradient`], and [`SolveError::PreconditionerNotPositiveDefinite`],
+/// [`SolveError::PreconditionerNotSymmetric`] and [`SolveError::PreconditionerNotLinear`]: the first is noticed at any residual, the
+/// others at the first two.
+pub fn preconditioned_conjugate_gradient<A: LinearOperator + ?Sized>(
+    operator: &mut A,
+    preconditioner: &mut dyn Preconditioner<A>,
+    b: &A::Vector,
+    guess: Option<A::Vector>,
+    options: &CgOptions,
+) -> Result<Solution<A::Vector>, SolveError<A::Error>> {
+    run(operator, Some(Checked::new(preconditioner)), b, guess, options)
+}
+
+/// What preconditioning adds to the state of the iteration.
+struct Prepared<V: InnerProductSpace> {
+    /// `P⁻¹·r`
+    z: V,
+    /// `⟨r, z⟩`
+    rz: V::Scalar,
+    /// The smallest since the last question.
+    lowest: Option<V::Scalar>,
+    /// The largest `⟨r, z⟩/⟨r, r⟩` that was read.
+    largest: f64,
+}
+
+impl<V: InnerProductSpace> Prepared<V> {
+    fn at<A: LinearOperator<Vector = V> + ?Sized>(
+        operator: &mut A,
+        preconditioner: &mut Checked<'_, A>,
+        r: &V,
+        iteration: usize,
+        last: Option<&Self>,
+    ) -> Result<Self, SolveError<A::Error>> {
+        let z = preconditioner.precondition(operator, r, iteration)?;
+        let rz = unread::<A>(r, &z)?;
+        let lowest = last.and_then(|last| last.lowest.as_ref());
+        let lowest = Some(lowest.map_or_else(|| rz.clone(), |lowest| lowest.smaller(&rz)));
+        Ok(Prepared { z, rz, lowest, largest: last.map_or(0.0, |last| last.largest) })
+    }
+
+    /// Refuses a preconditioner that has not been positive since the last question; `square` is that of the residual.
+    fn check<A: LinearOperator<Vector = V> + ?Sized>(
+        &mut self,
+        square: f64,
+        iteration: usize,
+    ) -> Result<(), SolveError<A::Error>> {
+        let Some(lowest) = self.lowest.take() else { return Ok(()) };
+        let lowest = read::<A>(&lowest, iteration, Quantity::Preconditioned)?;
+        // Where nothing is left of the residual, there is nothing to be positive.
+        if square == 0.0 && lowest == 0.0 {
+            return Ok(());
+        }
+        let curvature = lowest / square;
+        self.largest = self.largest.max(curvature);
+        if curvature > f64::EPSILON * self.largest {
+            return Ok(());
+        }
+        Err(SolveError::PreconditionerNotPositiveDefinite { iteration, curvature })
+    }
+}
+
+fn run<A: LinearOperator + ?Sized>(
+    operator: &mut A,
+    mut preconditioner: Option<Checked<'_, A>>,
+    b: &A::Vector,
+    guess: Option<A::Vector>,
+    options: &CgOptions,
+) -> Result<Solution<A::Vector>, SolveError<A::Error>> {
     let CgOptions { damping, .. } = *options;
     let tolerance = options.tolerance.max(f64::EPSILON);
     let squared = unread::<A>(b, b)?;
@@ -54,7 +133,11 @@ pub fn conjugate_gradient<A: LinearOperator + ?Sized>(
             (x, rr)
         }
     };
-    let mut p = r.clone();
+    let mut prepared = match &mut preconditioner {
+        None => None,
+        Some(preconditioner) => Some(Prepared::at(operator, preconditioner, &r, 0, None)?),
+    };
+    let mut p = prepared.as_ref().map_or_else(|| r.clone(), |prepared| prepared.z.clone());
     let mut iterations = 0;
     // The smallest curvature since the last question.
     let mut lowest: Option<<A::Vector as InnerProductSpace>::Scalar> = None;
@@ -64,10 +147,14 @@ pub fn conjugate_gradient<A: LinearOperator + ?Sized>(
     };
     loop {
         if is_asked(iterations) {
-            let residual = (read::<A>(&rr, iterations, Quantity::Residual)? / scale).sqrt();
+            let square = read::<A>(&rr, iterations, Quantity::Residual)?;
+            let residual = (square / scale).sqrt();
             let converged = residual <= tolerance;
             if converged || iterations == options.iterations {
                 return Ok(Solution { x, outcome: Outcome { iterations, residual, converged } });
+            }
+            if let Some(prepared) = &mut prepared {
+                prepared.check::<A>(square, iterations)?;
             }
         }
         iterations += 1;
@@ -87,13 +174,23 @@ pub fn conjugate_gradient<A: LinearOperator + ?Sized>(
         } else {
             lowest = Some(smallest);
         }
-        let alpha = rr.over(&curvature);
+        let alpha = prepared.as_ref().map_or(&rr, |prepared| &prepared.rz).over(&curvature);
         x.add_scaled(alpha.clone(), &p);
         r.add_scaled(-alpha, &product);
         let previous = rr;
         rr = unread::<A>(&r, &r)?;
         if iterations < options.iterations {
-            p.combine(rr.over(&previous), (1.0).into(), &r);
+            match (&mut preconditioner, prepared) {
+                (Some(preconditioner), Some(last)) => {
+                    let next = Prepared::at(operator, preconditioner, &r, iterations, Some(&last))?;
+                    p.combine(next.rz.over(&last.rz), (1.0).into(), &next.z);
+                    prepared = Some(next);
+                }
+                _ => {
+                    prepared = None;
+                    p.combine(rr.over(&previous), (1.0).into(), &r);
+                }
+            }
         }
     }
 }

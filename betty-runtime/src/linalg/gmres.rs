@@ -12,7 +12,7 @@
 
 use super::operator::{apply_damped, dot};
 use super::orthogonal::{Parts, orthogonalize};
-use super::{InnerProductSpace, LinearOperator, Outcome, Quantity, Solution, SolveError};
+use super::{InnerProductSpace, LinearOperator, Outcome, Preconditioner, Quantity, Solution, SolveError};
 
 /// When to stop, how much to remember, and how much to regularise.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -59,14 +59,37 @@ pub fn flexible_gmres<A: LinearOperator + ?Sized>(
     guess: Option<A::Vector>,
     options: &GmresOptions,
 ) -> Result<Solution<A::Vector>, SolveError<A::Error>> {
-    run(operator, &mut |operator, v| precondition(operator, v).map(Some), b, guess, options)
+    let prepare = &mut |operator: &mut A, v: &_| precondition(operator, v).map(Some).map_err(SolveError::Operator);
+    run(operator, prepare, b, guess, options)
+}
+
+/// As [`gmres`], with a [preconditioner](Preconditioner) on the right, which may be any: it need not be symmetric, definite, or
+/// the same in each iteration. That is [`flexible_gmres`], with the answers of the preconditioner checked.
+///
+/// # Errors
+/// As [`gmres`], and [`SolveError::NotFinite`] for what the preconditioner returned.
+pub fn preconditioned_gmres<A: LinearOperator + ?Sized>(
+    operator: &mut A,
+    preconditioner: &mut dyn Preconditioner<A>,
+    b: &A::Vector,
+    guess: Option<A::Vector>,
+    options: &GmresOptions,
+) -> Result<Solution<A::Vector>, SolveError<A::Error>> {
+    let mut iteration = 0;
+    let prepare = &mut |operator: &mut A, v: &A::Vector| {
+        iteration += 1;
+        let z = preconditioner.precondition(operator, v).map_err(SolveError::Operator)?;
+        dot::<A>(&z, &z, iteration, Quantity::Preconditioned)?;
+        Ok(Some(z))
+    };
+    run(operator, prepare, b, guess, options)
 }
 
 /// What a vector of the basis is prepared to; none for itself.
 type Prepare<'p, A> = dyn FnMut(
         &mut A,
         &<A as LinearOperator>::Vector,
-    ) -> Result<Option<<A as LinearOperator>::Vector>, <A as LinearOperator>::Error>
+    ) -> Result<Option<<A as LinearOperator>::Vector>, SolveError<<A as LinearOperator>::Error>>
     + 'p;
 
 fn run<A: LinearOperator + ?Sized>(
@@ -169,7 +192,7 @@ impl<V: InnerProductSpace> Cycle<V> {
         iteration: usize,
     ) -> Result<(), SolveError<A::Error>> {
         let k = self.len();
-        let prepared = prepare(operator, &self.basis[k]).map_err(SolveError::Operator)?;
+        let prepared = prepare(operator, &self.basis[k])?;
         let mut w = apply_damped(operator, damping, prepared.as_ref().unwrap_or(&self.basis[k]))?;
         self.prepared.push(prepared);
         let Parts { along: mut column, before, left: length, .. } = orthogonalize::<A>(&mut w, &self.basis, iteration)?;

@@ -8,11 +8,16 @@
 //! β′·v′ = M·v − α·v − β·v₋₁,   α = ⟨v, M·v⟩        ρ₁·w = v − ρ₂·w₋₁ − ρ₃·w₋₂        x ← x + c·η·w        η ← −s·η
 //! ```
 //!
+//! With a preconditioner `P` the vectors are orthonormal in the inner product of `P⁻¹`, and `z = P⁻¹·v` is what is multiplied and
+//! what directions are made of; the norm that is minimised is that of `P⁻¹`. The residual itself is then kept beside it,
+//! `r ← s²·r − s·η·c·v′`, to be measured by its own norm.
+//!
 //! It is what conjugate gradients are for definite operators, at two more vectors of memory: where the Hessian of a network
 //! away from its minimum curves downwards, conjugate gradients stop and this goes on.
 
 use super::operator::{apply_damped, dot};
-use super::{InnerProductSpace, LinearOperator, Outcome, Quantity, Solution, SolveError};
+use super::preconditioner::Checked;
+use super::{InnerProductSpace, LinearOperator, Outcome, Preconditioner, Quantity, Solution, SolveError};
 
 /// When to stop, and how much to regularise.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -42,6 +47,94 @@ pub fn minres<A: LinearOperator + ?Sized>(
     guess: Option<A::Vector>,
     options: &MinresOptions,
 ) -> Result<Solution<A::Vector>, SolveError<A::Error>> {
+    run(operator, None, b, guess, options)
+}
+
+/// As [`minres`], with a [preconditioner](Preconditioner) that is linear, symmetric and positive definite, though the operator need
+/// not be; each iteration takes one product with its inverse and one inner product more, and the first one more of each.
+///
+/// # Errors
+/// As [`minres`], and [`SolveError::PreconditionerNotPositiveDefinite`], [`SolveError::PreconditionerNotSymmetric`] and
+/// [`SolveError::PreconditionerNotLinear`]: the first is noticed at any residual, the others at the first two.
+pub fn preconditioned_minres<A: LinearOperator + ?Sized>(
+    operator: &mut A,
+    preconditioner: &mut dyn Preconditioner<A>,
+    b: &A::Vector,
+    guess: Option<A::Vector>,
+    options: &MinresOptions,
+) -> Result<Solution<A::Vector>, SolveError<A::Error>> {
+    run(operator, Some(Checked::new(preconditioner)), b, guess, options)
+}
+
+/// What preconditioning adds to the state of the iteration.
+struct Prepared<'p, A: LinearOperator + ?Sized> {
+    preconditioner: Checked<'p, A>,
+    /// `P⁻¹·v`
+    z: A::Vector,
+    r: A::Vector,
+    /// `‖r‖`
+    norm: f64,
+    /// `‖v‖`
+    length: f64,
+    /// The largest `⟨v, P⁻¹·v⟩/⟨v, v⟩` so far.
+    largest: f64,
+}
+
+impl<'p, A: LinearOperator + ?Sized> Prepared<'p, A> {
+    /// At a residual of this norm, with `√⟨r, P⁻¹·r⟩`.
+    fn new(
+        operator: &mut A,
+        preconditioner: Checked<'p, A>,
+        r: &A::Vector,
+        norm: f64,
+    ) -> Result<(Self, f64), SolveError<A::Error>> {
+        let (z, r) = (r.clone(), r.clone());
+        let mut prepared = Prepared { preconditioner, z, r: r.clone(), norm, length: norm, largest: 0.0 };
+        let (z, eta) = prepared.precondition(operator, &r, norm, 0)?;
+        prepared.take(z, eta);
+        Ok((prepared, eta))
+    }
+
+    /// `P⁻¹·v` with `√⟨v, P⁻¹·v⟩`, for the next vector of the basis before it is scaled.
+    fn precondition(
+        &mut self,
+        operator: &mut A,
+        v: &A::Vector,
+        size: f64,
+        iteration: usize,
+    ) -> Result<(A::Vector, f64), SolveError<A::Error>> {
+        let z = self.preconditioner.precondition(operator, v, iteration)?;
+        let product = dot::<A>(v, &z, iteration, Quantity::Preconditioned)?;
+        let square = dot::<A>(v, v, iteration, Quantity::Entry)?;
+        self.length = square.sqrt();
+        if self.length <= NEGLIGIBLE * size {
+            return Ok((z, 0.0));
+        }
+        let curvature = product / square;
+        self.largest = self.largest.max(curvature);
+        if curvature <= f64::EPSILON * self.largest {
+            return Err(SolveError::PreconditionerNotPositiveDefinite { iteration, curvature });
+        }
+        Ok((z, product.sqrt()))
+    }
+
+    /// Takes `P⁻¹·v` over, `v` being scaled by one over this.
+    fn take(&mut self, mut z: A::Vector, length: f64) {
+        if length > 0.0 {
+            z.scale((1.0 / length).into());
+            self.length /= length;
+        }
+        self.z = z;
+    }
+}
+
+fn run<A: LinearOperator + ?Sized>(
+    operator: &mut A,
+    preconditioner: Option<Checked<'_, A>>,
+    b: &A::Vector,
+    guess: Option<A::Vector>,
+    options: &MinresOptions,
+) -> Result<Solution<A::Vector>, SolveError<A::Error>> {
     let MinresOptions { damping, .. } = *options;
     let tolerance = options.tolerance.max(f64::EPSILON);
     let scale = dot::<A>(b, b, 0, Quantity::RightHandSide)?.sqrt();
@@ -58,6 +151,12 @@ pub fn minres<A: LinearOperator + ?Sized>(
             (x, eta)
         }
     };
+    let mut prepared = None;
+    if let Some(preconditioner) = preconditioner.filter(|_| eta > 0.0) {
+        let first = Prepared::new(operator, preconditioner, &v, eta)?;
+        eta = first.1;
+        prepared = Some(first.0);
+    }
     if eta > 0.0 {
         v.scale((1.0 / eta).into());
     }
@@ -68,18 +167,28 @@ pub fn minres<A: LinearOperator + ?Sized>(
     let mut largest = 0.0_f64;
     let mut iterations = 0;
     loop {
-        let residual = eta.abs() / scale;
+        let residual = prepared.as_ref().map_or(eta.abs(), |prepared| prepared.norm) / scale;
         let converged = residual <= tolerance;
         if converged || iterations == options.iterations {
             return Ok(Solution { x, outcome: Outcome { iterations, residual, converged } });
         }
         iterations += 1;
         // What is known to be along the vector before goes first: its rounding errors would be taken for a part along v.
-        let mut next = apply_damped(operator, damping, &v)?;
+        let along = prepared.as_ref().map_or(&v, |prepared| &prepared.z);
+        let mut next = apply_damped(operator, damping, along)?;
         next.add_scaled((-beta).into(), &previous);
-        let alpha = dot::<A>(&v, &next, iterations, Quantity::Curvature)?;
+        let alpha = dot::<A>(along, &next, iterations, Quantity::Curvature)?;
         next.add_scaled((-alpha).into(), &v);
-        let mut length = dot::<A>(&next, &next, iterations, Quantity::Entry)?.sqrt();
+        // The directions are made of what is multiplied.
+        let mut direction = along.clone();
+        let (z, mut length) = match &mut prepared {
+            None => (None, dot::<A>(&next, &next, iterations, Quantity::Entry)?.sqrt()),
+            Some(prepared) => {
+                let size = alpha.abs().max(beta) * prepared.length;
+                let (z, length) = prepared.precondition(operator, &next, size, iterations)?;
+                (Some(z), length)
+            }
+        };
         largest = largest.max(alpha.abs()).max(length).max(beta);
         if length <= NEGLIGIBLE * largest {
             length = 0.0;
@@ -95,7 +204,6 @@ pub fn minres<A: LinearOperator + ?Sized>(
         }
         (rotation_previous, rotation) = (rotation, (delta / rho_1, length / rho_1));
 
-        let mut direction = v.clone();
         direction.add_scaled((-rho_3).into(), &w_previous);
         direction.add_scaled((-rho_2).into(), &w);
         direction.scale((1.0 / rho_1).into());
@@ -105,6 +213,11 @@ pub fn minres<A: LinearOperator + ?Sized>(
 
         if length > 0.0 {
             next.scale((1.0 / length).into());
+        }
+        if let (Some(prepared), Some(z)) = (&mut prepared, z) {
+            prepared.take(z, length);
+            prepared.r.combine(rotation.1.powi(2).into(), (eta * rotation.0).into(), &next);
+            prepared.norm = dot::<A>(&prepared.r, &prepared.r, iterations, Quantity::Residual)?.sqrt();
         }
         (previous, v) = (v, next);
         beta = length;

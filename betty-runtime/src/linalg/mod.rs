@@ -13,18 +13,24 @@
 //! All of them solve the damped system `(A + δI)·x = b`. Those that iterate can go on from a guess, such as the solution of
 //! the system before; that takes one more product. [`extreme_eigenvalues`] helps to choose damping and step sizes;
 //! [`lanczos`] shows more of a spectrum.
+//!
+//! [`preconditioned_conjugate_gradient`] and [`preconditioned_minres`] take a [`Preconditioner`] that is symmetric and positive
+//! definite, [`preconditioned_gmres`] takes any: [`Diagonal`], [`LowRank`], or one of your own.
 
 mod cg;
 mod cholesky;
 mod definite;
 mod dense;
+mod diagonal;
 mod gmres;
 mod lanczos;
+mod low_rank;
 mod minres;
 mod neumann;
 mod nystrom;
 mod operator;
 mod orthogonal;
+mod preconditioner;
 mod remedy;
 mod scalar;
 mod solution;
@@ -34,14 +40,17 @@ mod symmetric;
 #[cfg(test)]
 mod tests;
 
-pub use cg::{CgOptions, conjugate_gradient};
+pub use cg::{CgOptions, conjugate_gradient, preconditioned_conjugate_gradient};
 pub use dense::{DenseOptions, dense};
-pub use gmres::{GmresOptions, flexible_gmres, gmres};
+pub use diagonal::{Diagonal, DiagonalOptions};
+pub use gmres::{GmresOptions, flexible_gmres, gmres, preconditioned_gmres};
 pub use lanczos::{Krylov, RitzValue, lanczos};
-pub use minres::{MinresOptions, minres};
+pub use low_rank::LowRank;
+pub use minres::{MinresOptions, minres, preconditioned_minres};
 pub use neumann::{NeumannOptions, neumann};
 pub use nystrom::{NystromOptions, nystrom};
 pub use operator::{Coordinates, InnerProductSpace, LinearOperator};
+pub use preconditioner::Preconditioner;
 pub use remedy::Remedy;
 pub use scalar::Scalar;
 pub use solution::{Outcome, Quantity, Solution, SolveError};

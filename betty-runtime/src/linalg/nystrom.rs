@@ -94,7 +94,7 @@ where
 }
 
 /// Orthonormal vectors of the space that `like` lives in, with directions that are uniformly distributed.
-fn orthonormal<A>(like: &A::Vector, rank: usize, seed: u64) -> Result<Vec<A::Vector>, SolveError<A::Error>>
+pub(super) fn orthonormal<A>(like: &A::Vector, rank: usize, seed: u64) -> Result<Vec<A::Vector>, SolveError<A::Error>>
 where
     A: LinearOperator<Vector: Coordinates> + ?Sized,
 {
@@ -121,7 +121,7 @@ where
 }
 
 /// `Aₖ = B·Bᵀ − νP`
-struct Approximation<V> {
+pub(super) struct Approximation<V> {
     /// The columns of `B`.
     factor: Vec<V>,
     /// `ν`
@@ -132,7 +132,7 @@ struct Approximation<V> {
 
 impl<V: InnerProductSpace> Approximation<V> {
     /// The approximation from orthonormal vectors and their products with an operator.
-    fn from_sketch(vectors: Vec<V>, mut products: Vec<V>, core: Core) -> Self {
+    pub(super) fn from_sketch(vectors: Vec<V>, mut products: Vec<V>, core: Core) -> Self {
         let Core { eigenvalues, eigenvectors, smallest, asymmetry, norm } = core;
         // Of a symmetric operator asymmetry is rounding error; and what curves downwards a little is lifted by twice that.
         let shift = (f64::EPSILON * norm).max(asymmetry).max(-2.0 * smallest);
@@ -179,8 +179,34 @@ impl<V: InnerProductSpace> Approximation<V> {
     }
 }
 
+impl<V: InnerProductSpace> Approximation<V> {
+    /// The eigenvalues of `Aₖ`, and a vector of length about 1 for each.
+    pub(super) fn eigen<A>(&self) -> Result<Eigenpairs<V>, SolveError<A::Error>>
+    where
+        A: LinearOperator<Vector = V> + ?Sized,
+    {
+        let Approximation { factor, shift, smallest } = self;
+        if factor.is_empty() {
+            return Ok(Eigenpairs { values: Vec::new(), vectors: Vec::new() });
+        }
+        let (squares, mut weights) = eigen(inner_products::<A>(factor, factor, factor.len())?);
+        let squares: Vec<f64> = squares.into_iter().map(|square| square.max(*smallest)).collect();
+        for (weights, square) in weights.iter_mut().zip(&squares) {
+            weights.iter_mut().for_each(|weight| *weight /= square.sqrt());
+        }
+        let values = squares.iter().map(|square| square - shift).collect();
+        Ok(Eigenpairs { values, vectors: V::combinations(&weights, factor) })
+    }
+}
+
+/// Eigenvalues, and a vector for each.
+pub(super) struct Eigenpairs<V> {
+    pub(super) values: Vec<f64>,
+    pub(super) vectors: Vec<V>,
+}
+
 /// What an operator does within the span of some vectors.
-struct Core {
+pub(super) struct Core {
     /// Those of the symmetric part of `Ωᵀ·Y`.
     eigenvalues: Vec<f64>,
     eigenvectors: Vec<Vec<f64>>,
@@ -193,7 +219,7 @@ struct Core {
 }
 
 impl Core {
-    fn of<A: LinearOperator + ?Sized>(
+    pub(super) fn of<A: LinearOperator + ?Sized>(
         vectors: &[A::Vector],
         products: &[A::Vector],
     ) -> Result<Self, SolveError<A::Error>> {
@@ -214,5 +240,15 @@ impl Core {
         let (eigenvalues, eigenvectors) = eigen(matrix(|x, y| 0.5 * (x + y)));
         let smallest = eigenvalues.iter().copied().fold(f64::INFINITY, f64::min);
         Ok(Core { eigenvalues, eigenvectors, smallest, asymmetry, norm })
+    }
+
+    /// Whether the operator curves downwards, by more than rounding errors of its products.
+    pub(super) fn curves_downwards(&self) -> bool {
+        self.smallest < -2.0 * self.asymmetry.max(f64::EPSILON * self.norm)
+    }
+
+    /// The eigenvalues, and for each an eigenvector in the basis.
+    pub(super) fn into_eigen(self) -> (Vec<f64>, Vec<Vec<f64>>) {
+        (self.eigenvalues, self.eigenvectors)
     }
 }

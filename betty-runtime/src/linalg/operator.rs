@@ -70,6 +70,15 @@ pub trait Coordinates: InnerProductSpace {
 
     /// The vector with these coordinates in the space that `self` lives in; there are `dimension` of them.
     fn with_coordinates(&self, coordinates: &[f64]) -> Self;
+
+    /// The product with `other`, coordinate by coordinate; on the host unless the space does it where the numbers are.
+    ///
+    /// # Errors
+    /// When the numbers cannot be read.
+    fn entrywise(&self, other: &Self) -> Result<Self, Self::Error> {
+        let (x, y) = (self.coordinates()?, other.coordinates()?);
+        Ok(self.with_coordinates(&x.iter().zip(y).map(|(x, y)| x * y).collect::<Vec<_>>()))
+    }
 }
 
 /// A linear map from a space to itself, known by what it does to vectors.

@@ -59,6 +59,8 @@ pub enum Quantity {
     Term,
     /// An entry of the operator's matrix.
     Entry,
+    /// The norm of what a preconditioner made of a residual.
+    Preconditioned,
 }
 
 impl fmt::Display for Quantity {
@@ -69,6 +71,7 @@ impl fmt::Display for Quantity {
             Quantity::Curvature => "the curvature along the search direction",
             Quantity::Term => "the norm of the term",
             Quantity::Entry => "an entry of the matrix",
+            Quantity::Preconditioned => "what the preconditioner returned",
         })
     }
 }
@@ -165,6 +168,35 @@ pub enum SolveError<E> {
     Undamped {
         /// The damping given.
         damping: f64,
+    },
+    /// A preconditioner does not answer to a residual with a vector that points the same way.
+    #[error(
+        "the preconditioner is not positive definite: ⟨r, P⁻¹r⟩/⟨r, r⟩ is {curvature:.1e} for the residual r of iteration \
+         {iteration}; make P⁻¹ positive definite, with the absolute values of a diagonal say, or use gmres, which takes any"
+    )]
+    PreconditionerNotPositiveDefinite {
+        /// Iteration whose residual it was, from 0.
+        iteration: usize,
+        /// `⟨r, P⁻¹·r⟩ / ⟨r, r⟩ ≤ 0`.
+        curvature: f64,
+    },
+    /// A preconditioner is not symmetric, but the solver needs it to be.
+    #[error(
+        "the preconditioner is not symmetric: ⟨r, P⁻¹s⟩ and ⟨s, P⁻¹r⟩ differ by {asymmetry:.1e} of their size for two residuals; \
+         precondition with a symmetric matrix, or use gmres, which takes any"
+    )]
+    PreconditionerNotSymmetric {
+        /// The difference over what the products could be at most.
+        asymmetry: f64,
+    },
+    /// What a preconditioner makes of a sum is not the sum of what it makes of its parts.
+    #[error(
+        "the preconditioner is not linear: P⁻¹(r + s) and P⁻¹r + P⁻¹s differ by {nonlinearity:.1e} of their size; let it return the \
+         product with one matrix, the same in each iteration, or use gmres, which takes any"
+    )]
+    PreconditionerNotLinear {
+        /// The difference over the size of the parts.
+        nonlinearity: f64,
     },
     /// A product with the operator, or a number, could not be had.
     #[error("a product with the operator could not be formed")]

@@ -12,6 +12,7 @@ mod krylov;
 mod lanczos;
 mod nystrom;
 mod opaque;
+mod preconditioned;
 mod rounding;
 
 /// Coordinate vectors, the plainest space there is.

@@ -10,7 +10,7 @@ fn options(rank: usize, damping: f64) -> NystromOptions {
 }
 
 /// `Σ λₖ·uₖ·uₖᵀ` for orthonormal cosines `u`.
-fn with_spectrum(eigenvalues: &[f64]) -> Matrix {
+pub(super) fn with_spectrum(eigenvalues: &[f64]) -> Matrix {
     let n = eigenvalues.len();
     let u = |k: usize, i: usize| {
         let norm = (if k == 0 { 1.0 } else { 2.0 } / n as f64).sqrt();
@@ -20,7 +20,7 @@ fn with_spectrum(eigenvalues: &[f64]) -> Matrix {
     Matrix::new((0..n).map(|i| (0..n).map(|j| entry(i, j)).collect()).collect())
 }
 
-fn right_hand_side(n: usize) -> Column {
+pub(super) fn right_hand_side(n: usize) -> Column {
     Column((0..n).map(|i| (1.3 * i as f64).sin() + 0.2).collect())
 }
 

@@ -136,3 +136,38 @@ fn a_downward_curve_between_two_questions_is_not_overlooked() {
     let refused = conjugate_gradient(&mut indefinite, &b, None, &cg(8, 0.0, 0.0)).map(|solution| solution.x.0);
     assert!(matches!(refused, Err(SolveError::NotPositiveDefinite { .. })), "{refused:?}");
 }
+
+#[test]
+fn a_preconditioner_that_turns_away_between_two_questions_is_not_overlooked() {
+    let mut times = 0;
+    let mut turning = |_: &mut FarMatrix, r: &Far| {
+        times += 1;
+        let mut answer = r.clone();
+        answer.scale(Sealed(if times == 4 { -1.0 } else { 1.0 }));
+        Ok(answer)
+    };
+    let far = Far(right());
+    let refused =
+        preconditioned_conjugate_gradient(&mut FarMatrix(matrix()), &mut turning, &far, None, &cg(10, 0.0, 0.5));
+    let refused = refused.map(|solution| solution.x.0);
+    assert!(
+        matches!(refused, Err(SolveError::PreconditionerNotPositiveDefinite { iteration: 4, curvature }) if curvature < 0.0),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn a_preconditioned_iteration_reads_no_more_often() {
+    let mut halves = |_: &mut FarMatrix, r: &Far| {
+        let mut half = r.clone();
+        half.scale(Sealed(0.5));
+        Ok(half)
+    };
+    READS.set(0);
+    let (a, far) = (&mut FarMatrix(matrix()), Far(right()));
+    let solved = preconditioned_conjugate_gradient(a, &mut halves, &far, None, &cg(10, 0.0, 0.5)).expect("definite");
+    let near = conjugate_gradient(&mut matrix(), &right(), None, &cg(10, 0.0, 0.5)).expect("definite");
+    assert!(distance(&solved.x.0, &near.x) < 1e-14);
+    // As without; how positive the preconditioner is before iteration 1 and after 4 and 8; and seven that it is checked by.
+    assert_eq!(READS.get(), 8 + 3 + 7);
+}
