@@ -1,5 +1,6 @@
 //! Where a level's batches come from.
 
+mod ahead;
 mod combine;
 mod program;
 mod shards;
@@ -7,11 +8,10 @@ mod source;
 
 use std::any::Any;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, sync_channel};
-use std::thread::JoinHandle;
 
 use burn::data::dataloader::DataLoader;
 
+use self::ahead::Ahead;
 pub use self::combine::StreamError;
 pub use self::shards::Shards;
 use self::source::{Ask, Past, Plain, Source};
@@ -59,7 +59,7 @@ impl<B: Batch> Stream<B> {
 
     /// The batches of a Burn data loader, epoch after epoch, prepared one batch ahead on a thread of its own.
     pub fn loader(loader: Arc<dyn DataLoader<B>>) -> Self {
-        Self::epochs(move |_| Epoch::start(Arc::clone(&loader)))
+        Self::epochs(move |_| pass(&loader))
     }
 
     /// A source that knows nothing of programs.
@@ -81,37 +81,16 @@ impl<B: Batch> From<B> for Stream<B> {
 }
 
 /// One pass over a data loader. Its iterator borrows the loader, so it lives on the thread that owns a share of it.
-struct Epoch<B> {
-    batches: Receiver<Result<B, DataError>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl<B: Batch> Epoch<B> {
-    fn start(loader: Arc<dyn DataLoader<B>>) -> Self {
-        let (send, batches) = sync_channel(1);
-        let thread = std::thread::spawn(move || {
-            for batch in loader.iter() {
-                if send.send(batch.map_err(Into::into)).is_err() {
-                    // The stream is gone.
-                    return;
-                }
+fn pass<B: Batch>(loader: &Arc<dyn DataLoader<B>>) -> impl Iterator<Item = Result<B, DataError>> + use<B> {
+    let loader = Arc::clone(loader);
+    let ahead = Ahead::start(move |take| {
+        for batch in loader.iter() {
+            if !take(batch.map(|batch| Box::new(batch) as _).map_err(Into::into)) {
+                return;
             }
-        });
-        Epoch { batches, thread: Some(thread) }
-    }
-}
-
-impl<B> Iterator for Epoch<B> {
-    type Item = Result<B, DataError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if let Ok(batch) = self.batches.recv() {
-            return Some(batch);
         }
-        // The channel closes at the end of the epoch, and when the loader panics.
-        let thread = self.thread.take()?;
-        thread.join().err().map(|_| Err("the data loader panicked; its message stands above".into()))
-    }
+    });
+    ahead.map(|batch| Ok(*batch?.downcast().map_err(|_| "the data loader gave a batch of another type")?))
 }
 
 /// A [`Stream`] whose batch type is known to the program only.
