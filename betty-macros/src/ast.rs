@@ -35,6 +35,7 @@ pub(crate) struct Level {
     pub(crate) batch: Option<Type>,
     pub(crate) loss: Option<ExprPath>,
     pub(crate) optimizer: Option<Call>,
+    pub(crate) groups: Vec<Group>,
     pub(crate) solver: Option<Call>,
     pub(crate) unroll: Option<Count>,
     pub(crate) warmup: Option<Count>,
@@ -65,6 +66,7 @@ impl Level {
             batch: None,
             loss: None,
             optimizer: None,
+            groups: Vec::new(),
             solver: None,
             unroll: None,
             warmup: None,
@@ -83,6 +85,35 @@ impl Level {
             precision: None,
         }
     }
+}
+
+impl Level {
+    /// The optimizers of the level and of its groups.
+    pub(crate) fn optimizers(&self) -> impl Iterator<Item = &Call> {
+        self.optimizer.iter().chain(self.groups.iter().filter_map(|group| group.optimizer.as_ref()))
+    }
+
+    /// The limits on gradients of the level and of its groups.
+    pub(crate) fn clips(&self) -> impl Iterator<Item = &Call> {
+        self.clip.iter().chain(self.groups.iter().filter_map(|group| group.clip.as_ref()))
+    }
+
+    /// The projections of the level and of its groups.
+    pub(crate) fn projections(&self) -> impl Iterator<Item = &Call> {
+        self.project.iter().chain(self.groups.iter().filter_map(|group| group.project.as_ref()))
+    }
+}
+
+/// `log_lr: { optimizer: sgd(lr = 0.1), … }`
+pub(crate) struct Group {
+    /// Where its parameters are in the level's module, and where that is written.
+    pub(crate) path: String,
+    pub(crate) token: TokenStream,
+    /// The fields that were written, whether or not their values could be read.
+    pub(crate) written: Vec<Key>,
+    pub(crate) optimizer: Option<Call>,
+    pub(crate) clip: Option<Call>,
+    pub(crate) project: Option<Call>,
 }
 
 /// `unroll: 10` or `unroll: STEPS`

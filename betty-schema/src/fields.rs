@@ -18,6 +18,7 @@ pub enum Key {
     Batch,
     Loss,
     Optimizer,
+    Groups,
     Solver,
     Unroll,
     Warmup,
@@ -67,6 +68,8 @@ pub enum Holds {
     Clip(&'static Words),
     /// Parts of a module.
     Parts,
+    /// Parts of a module, each with [`fields`](OF_A_GROUP) of its own.
+    Groups,
 }
 
 impl Field {
@@ -86,7 +89,7 @@ impl Field {
 const REQUIRED: &str = "an error";
 
 /// Every field, in the order in which errors and the manual list them.
-pub static FIELDS: [Field; 21] = [
+pub static FIELDS: [Field; 22] = [
     Field {
         key: Key::Upper,
         name: "upper",
@@ -123,9 +126,18 @@ pub static FIELDS: [Field; 21] = [
         key: Key::Optimizer,
         name: "optimizer",
         example: "optimizer: sgd(lr = 0.1)",
-        absent: "an error, unless there is a `solver`",
+        absent: "an error, unless there is a `solver`, or `groups` have all",
         meaning: "how the level takes its steps; see [Optimizers](#optimizers)",
         holds: Holds::Choice(&OPTIMIZERS),
+    },
+    Field {
+        key: Key::Groups,
+        name: "groups",
+        example: "groups: { log_lr: { optimizer: sgd(lr = 0.1) } }",
+        absent: "none",
+        meaning: "parts of the module with an `optimizer`, a `clip` and a `project` of their own; see \
+                  [Groups of parameters](#groups-of-parameters)",
+        holds: Holds::Groups,
     },
     Field {
         key: Key::Solver,
@@ -258,6 +270,14 @@ pub static FIELDS: [Field; 21] = [
         holds: Holds::Word(&PRECISIONS),
     },
 ];
+
+/// The fields that a group of parameters has of its own, the first of which it has to have.
+pub static OF_A_GROUP: [Key; 3] = [Key::Optimizer, Key::Clip, Key::Project];
+
+/// The fields of a group, in order.
+pub fn of_a_group() -> impl Iterator<Item = &'static Field> + Clone {
+    FIELDS.iter().filter(|field| OF_A_GROUP.contains(&field.key))
+}
 
 /// The field of that name.
 #[must_use]

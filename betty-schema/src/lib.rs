@@ -7,6 +7,7 @@
 
 mod fields;
 mod graph;
+mod groups;
 mod level_solvers;
 pub mod manual;
 mod methods;
@@ -19,8 +20,9 @@ mod solvers;
 mod table;
 mod words;
 
-pub use fields::{FIELDS, Field, Holds, Key, field};
+pub use fields::{FIELDS, Field, Holds, Key, OF_A_GROUP, field, of_a_group};
 pub use graph::{Circle, Edges, Graph, Stop};
+pub use groups::{lies_in, overlap};
 pub use level_solvers::LEVEL_SOLVERS;
 pub use methods::METHODS;
 pub use names::{did_you_mean, listed, suggestion};

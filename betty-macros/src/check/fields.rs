@@ -1,11 +1,12 @@
 //! Fields of one level on their own: all that are needed, and counts in their range.
 
-use crate::ast::{Count, Level};
+use crate::ast::{Count, Group, Level};
 use crate::report::Report;
-use betty_schema::{FIELDS, Field, Key, listed};
+use betty_schema::{FIELDS, Field, Key, lies_in, listed};
 
 pub(super) fn check(level: &Level, report: &mut Report) {
     check_required(level, report);
+    check_groups(level, report);
     let name = &level.name;
     check_count(level.unroll.as_ref(), report, || {
         format!("`unroll` is the number of steps `{name}` takes before the levels above it; it must be at least 1")
@@ -25,7 +26,7 @@ pub(super) fn check(level: &Level, report: &mut Report) {
 fn check_required(level: &Level, report: &mut Report) {
     let is_written = |key: Key| level.written.contains(&key);
     let is_required = |field: &Field| match field.key {
-        Key::Optimizer => !is_written(Key::Solver),
+        Key::Optimizer => !is_written(Key::Solver) && !is_written(Key::Groups),
         _ => field.is_required(),
     };
     let missing = FIELDS.iter().filter(|field| is_required(field) && !is_written(field.key));
@@ -40,6 +41,52 @@ fn check_required(level: &Level, report: &mut Report) {
             &solver.name,
             format!("`{name}` has an `optimizer` and a `solver`, which takes its place; keep one of them"),
         );
+    }
+}
+
+/// Each group has an optimizer, and each parameter one group at the most.
+fn check_groups(level: &Level, report: &mut Report) {
+    let name = &level.name;
+    if let (Some(solver), Some(_)) = (&level.solver, level.groups.first()) {
+        report.error(
+            &solver.name,
+            format!("`{name}` has `groups` and a `solver`, which takes no steps of theirs; keep one of them"),
+        );
+    }
+    if !level.groups.is_empty() && !level.written.contains(&Key::Optimizer) {
+        for (field, call) in [("clip", &level.clip), ("project", &level.project)] {
+            if let Some(call) = call {
+                report.error(
+                    &call.name,
+                    format!(
+                        "`{name}` has no optimizer of its own that its `{field}` could go with; give each group its own"
+                    ),
+                );
+            }
+        }
+    }
+    for (index, group) in level.groups.iter().enumerate() {
+        let path = &group.path;
+        if !group.written.contains(&Key::Optimizer) {
+            report.error(
+                &group.token,
+                format!("group `{path}` of level `{name}` lacks `optimizer`; every group has its own"),
+            );
+        }
+        let earlier = level.groups[..index].iter();
+        let shares = |other: &&Group| lies_in(path, &other.path) || lies_in(&other.path, path);
+        if let Some(other) = earlier.into_iter().find(shares) {
+            let other = &other.path;
+            let message = if path == other {
+                format!("`{path}` is a group of level `{name}` twice; keep one of them")
+            } else {
+                format!(
+                    "`{path}` and `{other}` are both groups of level `{name}`, and one is a part of the other; a parameter is in \
+                     one group: name parts that have nothing in common"
+                )
+            };
+            report.error(&group.token, message);
+        }
     }
 }
 

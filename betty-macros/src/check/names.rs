@@ -6,7 +6,7 @@ use proc_macro2::{TokenStream, TokenTree};
 use syn::Ident;
 use syn::ext::IdentExt;
 
-use crate::ast::{Call, Program, Setting, ValueKind};
+use crate::ast::{Call, Level, Program, Setting, ValueKind};
 use crate::report::Report;
 
 /// Keeps the first of several levels of the same name.
@@ -30,7 +30,7 @@ pub(super) struct Links<'a> {
     pub(super) lower: Vec<Vec<Entry<'a>>>,
     /// The level that each level starts from, if it is another one.
     pub(super) start: Vec<Option<Entry<'a>>>,
-    /// The levels that learn numbers of each level's optimizer, and the first setting in which each stands.
+    /// The levels that learn numbers of each level's optimizers, and the first setting in which each stands.
     pub(super) hyperparameters: Vec<Vec<(Entry<'a>, &'a Setting)>>,
     /// Whether the lists of a level resolved without an error.
     pub(super) sound: Vec<bool>,
@@ -76,7 +76,7 @@ impl<'a> Links<'a> {
             let from = level.start.as_ref().and_then(Call::start_level).map_or(&[][..], std::slice::from_ref);
             let start = links.list(&owner, from, &names, report).pop();
             links.start.push(start);
-            let hyperparameters = links.hyperparameters(&owner, level.optimizer.as_ref(), &names, report);
+            let hyperparameters = links.hyperparameters(&owner, level, &names, report);
             links.hyperparameters.push(hyperparameters);
             links.upper.push(upper);
             links.lower.push(lower);
@@ -95,17 +95,16 @@ impl<'a> Links<'a> {
         Graph::new(Edges { upper: indices(&self.upper), lower: indices(&self.lower), start, hyperparameters })
     }
 
-    /// The levels that learn numbers of an optimizer, in order of declaration.
+    /// The levels that learn numbers of the optimizers of a level, in order of declaration.
     fn hyperparameters(
         &mut self,
         owner: &Owner<'_>,
-        optimizer: Option<&'a Call>,
+        level: &'a Level,
         names: &IndexMap<String, usize>,
         report: &mut Report,
     ) -> Vec<(Entry<'a>, &'a Setting)> {
         let mut found: Vec<(Entry<'a>, &'a Setting)> = Vec::new();
-        let Some(call) = optimizer else { return found };
-        for (setting, level) in call.learned() {
+        for (setting, level) in level.optimizers().flat_map(Call::learned) {
             let entries = self.list(owner, std::slice::from_ref(level), names, report);
             let is_new = |entry: &Entry<'_>| found.iter().all(|(known, _)| known.level != entry.level);
             let new: Vec<Entry<'a>> = entries.into_iter().filter(is_new).collect();
@@ -115,7 +114,7 @@ impl<'a> Links<'a> {
         let names_level = |setting: &Setting| {
             matches!(setting.value.kind, ValueKind::Other) && mentions(setting.value.tokens.clone(), names)
         };
-        self.incomplete |= call.incomplete || call.settings.iter().any(names_level);
+        self.incomplete |= level.optimizers().any(|call| call.incomplete || call.settings.iter().any(names_level));
         found.sort_by_key(|(entry, _)| entry.level);
         found
     }

@@ -31,8 +31,8 @@ fn of_level(level: &Level, index: usize, links: &Links<'_>) -> Numbers {
         is_partial: level.curvature.as_ref().is_some_and(is_partial),
         is_joint: level.solve.as_ref().is_some_and(|call| SOLVERS.find(&call.name.to_string()).is_some()),
         is_solved: level.solver.is_some(),
-        is_clipped: level.clip.is_some(),
-        is_projected: level.project.is_some(),
+        is_clipped: level.clips().next().is_some(),
+        is_projected: level.projections().next().is_some(),
         learned: links.hyperparameters[index].iter().map(|(entry, setting)| (setting.option(), entry.level)).collect(),
     }
 }

@@ -11,7 +11,7 @@ use crate::ast::{Call, Level, Setting, Value, ValueKind};
 use crate::report::Report;
 
 pub(super) fn check(level: &Level, report: &mut Report) {
-    if let Some(call) = &level.optimizer {
+    for call in level.optimizers() {
         check_call(call, &OPTIMIZERS, report);
     }
     if let Some(call) = &level.solver {
@@ -20,11 +20,11 @@ pub(super) fn check(level: &Level, report: &mut Report) {
     if let Some(call) = &level.hypergradient {
         check_call(call, &METHODS, report);
     }
-    if let Some(call) = &level.project {
+    for call in level.projections() {
         check_call(call, &PROJECTIONS, report);
         check_bounds(call, report);
     }
-    if let Some(call) = &level.clip {
+    for call in level.clips() {
         check_clip(call, report);
     }
     if let Some(call) = &level.solve {

@@ -84,7 +84,7 @@ impl Place<'_> {
             Violation::TruncateTooLong { .. } | Violation::StartCut { .. } => option("truncate"),
             Violation::MemoryUnused { .. } => option("memory"),
             Violation::WarmupTooLong { .. } => level.warmup.as_ref().map(ToTokens::to_token_stream),
-            Violation::ProjectedResponse => level.project.as_ref().map(|call| call.name.to_token_stream()),
+            Violation::ProjectedResponse => level.projections().next().map(|call| call.name.to_token_stream()),
             Violation::CurvatureIdle(_) => level.curvature.as_ref().map(|call| call.name.to_token_stream()),
             Violation::NotJoint(_) => level.solve.as_ref().map(|call| call.name.to_token_stream()),
             Violation::StartUnseen { .. } => {

@@ -11,7 +11,7 @@ use syn::ext::IdentExt;
 
 use super::Names;
 use super::constant::{checked, checked_count};
-use crate::ast::{Call, Count, Header, Level, Value, ValueKind};
+use crate::ast::{Call, Count, Group, Header, Level, Value, ValueKind};
 
 pub(super) fn expand(header: &Header, names: &Names, levels: &[Level]) -> TokenStream {
     let vis = &header.vis;
@@ -64,7 +64,10 @@ fn level_config(level: &Level) -> TokenStream {
     let rounds = count("rounds", level.rounds.as_ref());
     let vectorize = level.vectorize.as_ref().is_some_and(LitBool::value);
     let start = start(level.start.as_ref());
-    let optimizer = option(level.solver.is_none().then(|| choice(level.optimizer.as_ref(), &OPTIMIZERS)));
+    // A level that names none has made a mistake, unless something else moves it.
+    let steps = level.solver.is_none() && (level.optimizer.is_some() || level.groups.is_empty());
+    let optimizer = option(steps.then(|| choice(level.optimizer.as_ref(), &OPTIMIZERS)));
+    let groups = groups(&level.groups);
     let solver = option(level.solver.as_ref().map(|call| choice(Some(call), &LEVEL_SOLVERS)));
     let hypergradient = option(level.hypergradient.as_ref().map(|call| choice(Some(call), &METHODS)));
     let curvature = curvature(level.curvature.as_ref());
@@ -79,6 +82,7 @@ fn level_config(level: &Level) -> TokenStream {
             unroll: #unroll,
             warmup: #warmup,
             optimizer: #optimizer,
+            groups: #groups,
             solver: #solver,
             hypergradient: #hypergradient,
             curvature: #curvature,
@@ -95,6 +99,23 @@ fn level_config(level: &Level) -> TokenStream {
             precision: #precision,
         }
     }
+}
+
+fn groups(groups: &[Group]) -> TokenStream {
+    if groups.is_empty() {
+        return quote!(::std::collections::BTreeMap::new());
+    }
+    let groups = groups.iter().map(|group| {
+        let path = &group.path;
+        let optimizer = choice(group.optimizer.as_ref(), &OPTIMIZERS);
+        let clip = option(group.clip.as_ref().and_then(clip));
+        let project = option(group.project.as_ref().map(|call| choice(Some(call), &PROJECTIONS)));
+        quote!((
+            ::std::string::String::from(#path),
+            ::betty_runtime::GroupConfig { optimizer: #optimizer, clip: #clip, project: #project },
+        ))
+    });
+    quote!(::std::collections::BTreeMap::from([#(#groups),*]))
 }
 
 fn option(value: Option<TokenStream>) -> TokenStream {

@@ -7,53 +7,78 @@ use quote::{format_ident, quote, quote_spanned};
 use super::{Names, at};
 use crate::ast::{Call, Level};
 
-/// `fn custom_method`, `fn custom_optimizer` and `fn custom_solver`, if a level has one.
+/// `fn custom_method`, `fn custom_optimizer`, `fn custom_group_optimizer` and `fn custom_solver`, if a level has one.
 pub(super) fn expand(names: &Names, levels: &[Level]) -> TokenStream {
-    let methods = Own { family: &METHODS, function: "custom_method", call: |level| level.hypergradient.as_ref() };
-    let optimizers = Own { family: &OPTIMIZERS, function: "custom_optimizer", call: |level| level.optimizer.as_ref() };
-    let solvers = Own { family: &LEVEL_SOLVERS, function: "custom_solver", call: |level| level.solver.as_ref() };
-    let (methods, optimizers) = (methods.coerced(levels), optimizers.coerced(levels));
+    let own = |function, family, call: fn(&Level) -> Option<&Call>| Own {
+        function,
+        family,
+        asked: Asked::Level,
+        places: levels.iter().enumerate().filter_map(|(index, level)| Some((index, level, "", call(level)?))).collect(),
+    };
+    let of_groups =
+        Own { function: "custom_group_optimizer", family: &OPTIMIZERS, asked: Asked::Group, places: of_groups(levels) };
+    let methods = own("custom_method", &METHODS, |level| level.hypergradient.as_ref()).coerced();
+    let optimizers = own("custom_optimizer", &OPTIMIZERS, |level| level.optimizer.as_ref()).coerced();
+    let of_groups = of_groups.coerced();
     let (program, any) = (&names.program, quote!(::betty_runtime::AnySolver));
-    let solvers = solvers.made(levels, &any, |level, value| {
+    let solvers = own("custom_solver", &LEVEL_SOLVERS, |level| level.solver.as_ref()).made(&any, |level, value| {
         let (batch, module) = (level.batch.as_ref()?, &level.module);
         Some(quote_spanned!(at(value)=> ::betty_runtime::AnySolver::new::<#program, #batch, #module, _>(#value)))
     });
-    quote!(#methods #optimizers #solvers)
+    quote!(#methods #optimizers #of_groups #solvers)
 }
 
 /// The values of the user's own that levels have in one field.
-struct Own {
-    family: &'static Family,
+struct Own<'a> {
     function: &'static str,
-    call: fn(&Level) -> Option<&Call>,
+    family: &'static Family,
+    asked: Asked,
+    places: Vec<Place<'a>>,
 }
 
-impl Own {
+/// The number of a level, the level, the path of a group of its parameters, and what stands there.
+type Place<'a> = (usize, &'a Level, &'a str, &'a Call);
+
+fn of_groups(levels: &[Level]) -> Vec<Place<'_>> {
+    let mut places = Vec::new();
+    for (index, level) in levels.iter().enumerate() {
+        for group in &level.groups {
+            places.extend(group.optimizer.iter().map(|call| (index, level, group.path.as_str(), call)));
+        }
+    }
+    places
+}
+
+/// By what a value is asked for.
+enum Asked {
+    Level,
+    Group,
+}
+
+impl Own<'_> {
     /// Values behind the family's trait.
-    fn coerced(&self, levels: &[Level]) -> TokenStream {
+    fn coerced(&self) -> TokenStream {
         let of = format_ident!("{}", self.family.own.0);
-        self.made(levels, &quote!(dyn ::betty_runtime::#of), |_, value| Some(value.clone()))
+        self.made(&quote!(dyn ::betty_runtime::#of), |_, value| Some(value.clone()))
     }
 
     /// The function that gives them, each made of what stands in the program.
-    fn made(
-        &self,
-        levels: &[Level],
-        of: &TokenStream,
-        made: impl Fn(&Level, &TokenStream) -> Option<TokenStream>,
-    ) -> TokenStream {
+    fn made(&self, of: &TokenStream, made: impl Fn(&Level, &TokenStream) -> Option<TokenStream>) -> TokenStream {
         let function = format_ident!("{}", self.function);
         let kind = quote_spanned!(Span::mixed_site()=> ::std::rc::Rc<#of>);
-        let arms = levels.iter().enumerate().filter_map(|(index, level)| {
-            let call = (self.call)(level)?;
+        let arms = self.places.iter().filter_map(|&(index, level, group, call)| {
             self.family.find(&call.name.to_string()).filter(|row| row.way == Way::Given)?;
             let value = call.unnamed()?;
             let made = made(level, value)?;
             let number = Literal::usize_unsuffixed(index);
+            let place = match self.asked {
+                Asked::Level => quote_spanned!(Span::mixed_site()=> #number),
+                Asked::Group => quote_spanned!(Span::mixed_site()=> (#number, #group)),
+            };
             // At the value, so that a type that does not implement it is an error there.
             let coerced = quote_spanned!(at(value)=> let own: #kind = ::std::rc::Rc::new(#made););
             Some(quote_spanned! {Span::mixed_site()=>
-                #number => {
+                #place => {
                     #coerced
                     ::core::option::Option::Some(own)
                 }
@@ -63,9 +88,18 @@ impl Own {
         if arms.is_empty() {
             return TokenStream::new();
         }
+        let (parameters, place) = match self.asked {
+            Asked::Level => {
+                (quote_spanned!(Span::mixed_site()=> level: usize), quote_spanned!(Span::mixed_site()=> level))
+            }
+            Asked::Group => (
+                quote_spanned!(Span::mixed_site()=> level: usize, group: &str),
+                quote_spanned!(Span::mixed_site()=> (level, group)),
+            ),
+        };
         quote_spanned! {Span::mixed_site()=>
-            fn #function(level: usize) -> ::core::option::Option<#kind> {
-                match level {
+            fn #function(#parameters) -> ::core::option::Option<#kind> {
+                match #place {
                     #(#arms)*
                     _ => ::core::option::Option::None,
                 }

@@ -8,6 +8,7 @@ use syn::punctuated::Punctuated;
 use syn::{Attribute, Expr, ExprPath, Ident, LitBool, LitInt, Result, Token, Type, braced, bracketed, token};
 
 use super::constant::is_constant;
+use super::groups::groups;
 use super::keyword;
 use super::value::{call, rest_of_setting, rest_of_value, skip_value, starts_field};
 use crate::ast::{Count, Level};
@@ -126,6 +127,7 @@ fn value_of(field: &Field, input: ParseStream<'_>, level: &mut Level, report: &m
         Key::Vectorize => level.vectorize = Some(flag(input)?),
         Key::Start => level.start = Some(call(field, input, report)?),
         Key::Optimizer => level.optimizer = Some(call(field, input, report)?),
+        Key::Groups => level.groups = groups(field, input, report)?,
         Key::Solver => level.solver = Some(call(field, input, report)?),
         Key::Hypergradient => level.hypergradient = Some(call(field, input, report)?),
         Key::Curvature => level.curvature = Some(call(field, input, report)?),
@@ -173,10 +175,7 @@ fn parts(field: &Field, input: ParseStream<'_>, report: &mut Report) -> Result<V
     let mut parts = Vec::new();
     while !content.is_empty() {
         let tokens = rest_of_setting(&content);
-        // `layers.0.1` holds a number with a point.
-        let part: String = tokens.clone().into_iter().map(|token| token.to_string()).collect();
-        let is_name = |name: &str| !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_');
-        if part.split('.').all(is_name) {
+        if let Some(part) = part(&tokens) {
             parts.push(part);
         } else if tokens.is_empty() {
             report.push(content.error("expected the path of a part of the module"));
@@ -188,6 +187,14 @@ fn parts(field: &Field, input: ParseStream<'_>, report: &mut Report) -> Result<V
         }
     }
     Ok(parts)
+}
+
+/// The path that these tokens are, if they are one.
+pub(super) fn part(tokens: &TokenStream) -> Option<String> {
+    // `layers.0.1` holds a number with a point.
+    let part: String = tokens.clone().into_iter().map(|token| token.to_string()).collect();
+    let is_name = |name: &str| !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_');
+    part.split('.').all(is_name).then_some(part)
 }
 
 fn integer(input: ParseStream<'_>) -> Result<Count> {

@@ -1,6 +1,7 @@
 //! Tokens to [`ast`](crate::ast): reads as much as it can, reports the rest, and goes on behind it.
 
 mod constant;
+mod groups;
 mod level;
 mod value;
 

@@ -4,6 +4,7 @@ mod derive;
 mod edges;
 mod expansion;
 mod fields;
+mod groups;
 mod learned;
 mod options;
 mod recovery;

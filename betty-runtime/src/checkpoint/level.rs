@@ -1,8 +1,6 @@
 //! The tensors of one level in a checkpoint: parameters, optimizer states, the scheduler's record.
 
-use burn::lr_scheduler::LrSchedulerRecord;
 use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
-use burn::tensor::{Bytes, TensorData};
 
 use super::archive::{Archive, stored_type};
 use super::state::LevelState;
@@ -17,7 +15,7 @@ pub(crate) struct Restored {
     pub(crate) leaves: Vec<Value>,
     pub(crate) initial: Vec<Value>,
     pub(crate) states: Vec<Value>,
-    pub(crate) scheduler: Option<ModuleLrScheduler>,
+    pub(crate) schedulers: Vec<Option<ModuleLrScheduler>>,
 }
 
 /// What a run knows of a level: see [`LevelState`].
@@ -44,10 +42,8 @@ impl Level {
         for (number, state) in self.states.iter().enumerate() {
             insert(self.state_name(number), state)?;
         }
-        if let Some(scheduler) = &self.scheduler {
-            let bytes = self.record_bytes(scheduler)?;
-            archive.insert(self.scheduler_name(), TensorData::new(bytes.clone(), [bytes.len()]))?;
-        }
+        self.save_schedulers(archive)?;
+        let (own, groups) = self.save_groups();
         Ok(LevelState {
             name: self.name.into(),
             lower: of_run.lower,
@@ -58,9 +54,10 @@ impl Level {
             turns: of_run.turns,
             batches: of_run.batches,
             last_seed: self.last.as_ref().map(|(_, seed)| *seed),
-            optimizer: self.update.optimizer().name().into(),
-            states: self.states_each(),
-            scheduler: self.scheduler.is_some(),
+            optimizer: own.optimizer,
+            states: own.states,
+            scheduler: own.scheduler,
+            groups,
             initial: !self.initial.is_empty(),
             solutions: of_levels(&self.solutions),
             multipliers: of_multipliers(&self.solutions),
@@ -69,14 +66,7 @@ impl Level {
 
     /// Takes the level's tensors out of the archive, on the level's device, and checks that they fit.
     pub(crate) fn restored(&self, state: &LevelState, archive: &mut Archive) -> Result<Restored, CheckpointError> {
-        if (state.optimizer.as_str(), state.states) != (self.update.optimizer().name(), self.states_each()) {
-            let describe = |name: &str, states: usize| format!("`{name}` ({states} states for each parameter)");
-            return Err(CheckpointError::OtherOptimizer {
-                level: self.name.into(),
-                saved: describe(&state.optimizer, state.states),
-                running: describe(self.update.optimizer().name(), self.states_each()),
-            });
-        }
+        self.check_groups(state)?;
         self.drop_copies(archive)?;
         let mut take = |tensor: String, like: &Value| self.take(archive, tensor, like);
         let leaves = self.leaves.iter().enumerate().map(|(index, leaf)| take(self.leaf_name(index), leaf));
@@ -91,8 +81,8 @@ impl Level {
         if !both {
             (0..self.leaves.len()).for_each(|index| drop(archive.tensors.remove(&self.initial_name(index))));
         }
-        let scheduler = self.restored_scheduler(state, archive)?;
-        Ok(Restored { leaves, initial, states, scheduler })
+        let schedulers = self.restored_schedulers(state, archive)?;
+        Ok(Restored { leaves, initial, states, schedulers })
     }
 
     /// Releases before this one saved a tensor that is tied once for each place, and trained each by itself. Where they are
@@ -101,7 +91,9 @@ impl Level {
         let tied = self.also.iter().enumerate().flat_map(|(index, also)| also.iter().map(move |path| (index, path)));
         for (index, path) in tied {
             let (one, other) = (self.leaf_name(index), self.name_of(path));
-            let states = (0..self.states_each()).map(|state| (state_name(&one, state), state_name(&other, state)));
+            let parameter = self.trainable.iter().position(|&of| of == index);
+            let states = parameter.map_or(0, |parameter| self.update.groups().states(parameter).len());
+            let states = (0..states).map(|state| (state_name(&one, state), state_name(&other, state)));
             let pairs = [(one.clone(), other.clone()), (initial_name(&one), initial_name(&other))];
             for (tensor, copy) in pairs.into_iter().chain(states) {
                 match archive.tensors.remove(&copy) {
@@ -180,45 +172,6 @@ impl Level {
         }
     }
 
-    fn restored_scheduler(
-        &self,
-        state: &LevelState,
-        archive: &mut Archive,
-    ) -> Result<Option<ModuleLrScheduler>, CheckpointError> {
-        let (scheduler, tensor) = match (&self.scheduler, state.scheduler) {
-            (None, false) => return Ok(None),
-            (Some(scheduler), true) => (scheduler.clone(), self.scheduler_name()),
-            (None, true) => return Err(self.other_scheduler("it was saved with one; give it to the engine first")),
-            (Some(_), false) => {
-                return Err(self.other_scheduler("it was saved without one; give it to the engine after resuming"));
-            }
-        };
-        let saved = archive
-            .tensors
-            .remove(&tensor)
-            .ok_or_else(|| CheckpointError::Missing { level: self.name.into(), tensor })?
-            .into_bytes()
-            .to_vec();
-        let record = LrSchedulerRecord::from_bytes(Bytes::from_bytes_vec(saved.clone()));
-        let record = record.map_err(|reason| self.other_scheduler(&reason.to_string()))?;
-        let scheduler = scheduler.load_record(record);
-        // A Burn scheduler ignores a record of another kind; then it says something else than what was saved.
-        if self.record_bytes(&scheduler)? == saved {
-            Ok(Some(scheduler))
-        } else {
-            Err(self.other_scheduler("it is of another kind than the one it was saved with"))
-        }
-    }
-
-    fn record_bytes(&self, scheduler: &ModuleLrScheduler) -> Result<Vec<u8>, CheckpointError> {
-        let bytes = scheduler.to_record().into_bytes();
-        Ok(bytes.map_err(|reason| self.other_scheduler(&reason.to_string()))?.to_vec())
-    }
-
-    fn other_scheduler(&self, reason: &str) -> CheckpointError {
-        CheckpointError::OtherScheduler { level: self.name.into(), reason: reason.into() }
-    }
-
     /// A tensor that is tied has the name of its first place.
     fn leaf_name(&self, index: usize) -> String {
         self.name_of(&self.paths[index])
@@ -237,12 +190,8 @@ impl Level {
     }
 
     fn state_name(&self, number: usize) -> String {
-        let (parameter, state) = (number / self.states_each(), number % self.states_each());
+        let (parameter, state) = self.update.groups().owner(number);
         state_name(&self.leaf_name(self.trainable[parameter]), state)
-    }
-
-    fn scheduler_name(&self) -> String {
-        format!("scheduler:{}", self.name)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Where a run stands, as a file: named tensors, counters, a version and a checksum.
 
 mod archive;
+mod groups;
 mod level;
 mod state;
 

@@ -38,6 +38,9 @@ pub(crate) struct LevelState {
     /// Optimizer states for each parameter.
     pub(crate) states: usize,
     pub(crate) scheduler: bool,
+    /// The same of groups of parameters that have an optimizer of their own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) groups: Vec<GroupState>,
     /// Whether it starts again at its first parameters, which are saved for that.
     pub(crate) initial: bool,
     /// The levels below whose systems start from the last solution, …
@@ -46,6 +49,16 @@ pub(crate) struct LevelState {
     /// … and whose multipliers do, of which condition each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) multipliers: Vec<(usize, usize)>,
+}
+
+/// What is saved of a group of parameters.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct GroupState {
+    pub(crate) path: String,
+    pub(crate) optimizer: String,
+    /// Optimizer states for each parameter.
+    pub(crate) states: usize,
+    pub(crate) scheduler: bool,
 }
 
 /// What validation has seen.
@@ -147,6 +160,7 @@ mod tests {
             optimizer: "sgd".into(),
             states: 0,
             scheduler: false,
+            groups: Vec::new(),
             initial: false,
             solutions: lower.iter().map(|_| 1).collect(),
             multipliers: Vec::new(),

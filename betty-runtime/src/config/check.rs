@@ -1,12 +1,14 @@
 //! The check of a config that is read as text against the tables of what may be written.
 
-use betty_schema::{FIELDS, Family, Field, Given, Holds, Key, Range, Words};
+use betty_schema::{FIELDS, Family, Field, Given, Holds, Key, Range, Words, of_a_group};
 use serde_json::{Map, Value};
 
 use super::error::ConfigError;
 use super::learned;
 use super::unknown::{unknown, unknown_in};
 
+const GROUPS: &str =
+    "an object with a group for each path in the level's module, such as `{\"log_lr\": {\"optimizer\": …}}`";
 const PATHS: &str = "a list of paths in the level's module, such as `[\"encoder.norm\"]`";
 
 /// Checks the numbers of a level, whose path is its name.
@@ -43,8 +45,30 @@ fn holds(field: &Field, path: &str, value: &Value) -> Result<(), ConfigError> {
         Holds::Clip(ways) => clip(ways, path, value),
         Holds::Parts if value.as_array().is_some_and(|paths| paths.iter().all(Value::is_string)) => Ok(()),
         Holds::Parts => Err(refused(path.to_owned(), value, PATHS)),
+        Holds::Groups => groups(path, value),
         Holds::Structure => Ok(()),
     }
+}
+
+fn groups(path: &str, value: &Value) -> Result<(), ConfigError> {
+    for (name, group) in object(path, value, GROUPS)? {
+        let path = format!("{path}.{name}");
+        let fields = object(&path, group, "an object with the `optimizer`, the `clip` and the `project` of the group")?;
+        known_keys(&path, fields, "field", of_a_group().map(|field| field.name))?;
+        for field in of_a_group() {
+            let path = format!("{path}.{}", field.name);
+            match (fields.get(field.name), field.key, field.holds) {
+                // Every group has its own.
+                (Some(value), Key::Optimizer, Holds::Choice(family)) => choice(family, &path, value)?,
+                (None, Key::Optimizer, Holds::Choice(family)) => {
+                    return Err(ConfigError::Missing { path, expected: family.expected });
+                }
+                (Some(value), ..) => holds(field, &path, value)?,
+                (None, ..) => {}
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Checks that all keys of an object are among the known.

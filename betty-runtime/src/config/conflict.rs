@@ -258,13 +258,21 @@ pub enum ConflictError {
         /// The level.
         level: String,
     },
-    /// A level has an optimizer and a solver.
-    #[error("`{path}` is given, but `{level}` has an `optimizer`, whose place it takes; keep one of them")]
+    /// A level has an optimizer, or groups, and a solver.
+    #[error("`{path}` is given, but `{level}` has an `optimizer` or `groups`, whose place it takes; keep one of them")]
     MovedTwice {
         /// Where the solver stands.
         path: String,
         /// The level.
         level: String,
+    },
+    /// Parameters of a level are in no group, or in none that steps them.
+    #[error("`{path}`: {reason}")]
+    NotGrouped {
+        /// Where the group, or the optimizer, stands.
+        path: String,
+        /// What is wrong with it, and what to do.
+        reason: String,
     },
     /// A solver cannot find the best response of a level.
     #[error("`{path}` is given, but no solver can find the best response of `{level}`: {reason}")]

@@ -5,6 +5,7 @@ mod check;
 mod conflict;
 mod curvature;
 mod error;
+mod group;
 mod hypergradient;
 mod hyperparameter;
 mod learned;
@@ -22,12 +23,15 @@ mod tests;
 mod unknown;
 mod written;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 pub use self::conflict::ConflictError;
 pub use self::curvature::CurvatureOf;
 pub use self::error::ConfigError;
-
+pub(crate) use self::group::Group;
+pub use self::group::GroupConfig;
 pub use self::hypergradient::*;
 pub use self::hyperparameter::{Hyperparameter, Learned, Transform};
 pub use self::level_solver::*;
@@ -51,9 +55,14 @@ pub struct LevelConfig {
     /// default 0.
     #[serde(default)]
     pub warmup: usize,
-    /// How the level takes its steps; given exactly where there is no `solver`.
+    /// How the level takes its steps: all of them, or those of parameters that are in no group. Given exactly where there is
+    /// no `solver`, and something that is in no group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub optimizer: Option<OptimizerConfig>,
+    /// Parts of the level's module that take their steps in their own way, by their paths, which have nothing in common. The
+    /// level's own `optimizer`, `clip` and `project` are for parameters in no group. By default there is none.
+    #[serde(default, skip_serializing_if = "group::is_none")]
+    pub groups: BTreeMap<String, GroupConfig>,
     /// What finds the level's best response in the place of steps; by default nothing does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub solver: Option<LevelSolverConfig>,
@@ -135,13 +144,6 @@ pub enum Clip {
     Norm(f64),
     /// Moves every entry of the gradient into [−limit, limit]; greater than zero.
     Value(f64),
-}
-
-impl LevelConfig {
-    /// The numbers of the level's optimizer that levels above learn; a solver has none.
-    pub fn learned(&self) -> impl Iterator<Item = (&'static str, &Learned)> {
-        self.optimizer.iter().flat_map(OptimizerConfig::learned)
-    }
 }
 
 fn one() -> usize {

@@ -1,11 +1,11 @@
 //! The numbers of a level in their ranges, whoever set them.
 
-use super::conflict::ConflictError;
-use betty_schema::{Family, Given, LEVEL_SOLVERS, METHODS, OPTIMIZERS, PROJECTIONS, Range, SOLVERS};
+use betty_schema::{Family, Given, LEVEL_SOLVERS, METHODS, OPTIMIZERS, PROJECTIONS, Range, SOLVERS, overlap};
 
+use super::conflict::ConflictError;
 use super::error::ConfigError;
 use super::written::Written;
-use super::{Clip, LevelConfig, ProjectionConfig};
+use super::{Clip, Group, LevelConfig, ProjectionConfig};
 
 type Options<'a> = Vec<(&'static str, Written<'a>)>;
 
@@ -21,8 +21,8 @@ pub(super) fn check(level: &str, config: &LevelConfig) -> Result<(), ConfigError
     for (name, count, range) in counts {
         in_range(range, Written::from(&count), || format!("{level}.{name}"))?;
     }
-    if let Some(optimizer) = &config.optimizer {
-        options(&OPTIMIZERS, optimizer.name(), optimizer.options(), || format!("{level}.optimizer"))?;
+    for group in config.all_groups() {
+        check_group(level, group)?;
     }
     if let Some(solver) = &config.solver {
         options(&LEVEL_SOLVERS, solver.name(), solver.options(), || format!("{level}.solver"))?;
@@ -30,39 +30,66 @@ pub(super) fn check(level: &str, config: &LevelConfig) -> Result<(), ConfigError
     if let Some(method) = &config.hypergradient {
         options(&METHODS, method.name(), method.options(), || format!("{level}.hypergradient"))?;
     }
-    if let Some(clip) = config.clip {
-        let (name, limit) = clip.limit();
-        in_range(Range::Positive, Written::from(&limit), || format!("{level}.clip.{name}"))?;
-    }
-    if let Some(set) = &config.project {
-        options(&PROJECTIONS, set.name(), set.options(), || format!("{level}.project"))?;
-    }
     if let Some(solver) = &config.solve {
         options(&SOLVERS, solver.name(), solver.options(), || format!("{level}.solve"))?;
     }
     check_pairs(level, config)
 }
 
-/// Checks the fields of which a level has one, and the one pair of options that limit each other.
+/// Checks how parameters are stepped.
+fn check_group(level: &str, group: Group<'_>) -> Result<(), ConfigError> {
+    if let Some(optimizer) = group.optimizer {
+        options(&OPTIMIZERS, optimizer.name(), optimizer.options(), || group.place(level, "optimizer"))?;
+    }
+    if let Some(clip) = group.clip {
+        let (name, limit) = clip.limit();
+        in_range(Range::Positive, Written::from(&limit), || format!("{}.{name}", group.place(level, "clip")))?;
+    }
+    match group.project {
+        Some(set) => options(&PROJECTIONS, set.name(), set.options(), || group.place(level, "project")),
+        None => Ok(()),
+    }
+}
+
+/// Checks the fields of which a level has one, groups that have parameters in common, and the one pair of options that limit each
+/// other.
 pub(super) fn check_pairs(level: &str, config: &LevelConfig) -> Result<(), ConfigError> {
-    match (&config.optimizer, &config.solver) {
-        (None, None) => {
+    let has_steps = config.optimizer.is_some() || !config.groups.is_empty();
+    match (has_steps, &config.solver) {
+        (false, None) => {
             return Err(
                 ConflictError::NeverMoves { path: format!("{level}.optimizer"), level: level.to_owned() }.into()
             );
         }
-        (Some(_), Some(_)) => {
+        (true, Some(_)) => {
             return Err(ConflictError::MovedTwice { path: format!("{level}.solver"), level: level.to_owned() }.into());
         }
         _ => {}
     }
-    match &config.project {
-        Some(ProjectionConfig::Clamp(clamp)) if clamp.high <= clamp.low => {
-            let (path, value) = (format!("{level}.project.high"), clamp.high.to_string());
-            Err(ConfigError::Value { path, value, expected: "greater than `low`" })
-        }
-        _ => Ok(()),
+    let paths: Vec<&str> = config.groups.keys().map(String::as_str).collect();
+    if let Some((path, part)) = overlap(&paths) {
+        let reason = format!("it is a part of the group `{part}`, and a parameter is in one group");
+        return Err(ConflictError::NotGrouped { path: format!("{level}.groups.{path}"), reason }.into());
     }
+    if config.optimizer.is_none() && !paths.is_empty() {
+        for (field, is_given) in [("clip", config.clip.is_some()), ("project", config.project.is_some())] {
+            if is_given {
+                let reason = "the level has no optimizer of its own that it could go with; give each group its own";
+                return Err(
+                    ConflictError::NotGrouped { path: format!("{level}.{field}"), reason: reason.to_owned() }.into()
+                );
+            }
+        }
+    }
+    for group in config.all_groups() {
+        if let Some(ProjectionConfig::Clamp(clamp)) = group.project
+            && clamp.high <= clamp.low
+        {
+            let (path, value) = (format!("{}.high", group.place(level, "project")), clamp.high.to_string());
+            return Err(ConfigError::Value { path, value, expected: "greater than `low`" });
+        }
+    }
+    Ok(())
 }
 
 fn options(family: &Family, name: &str, given: Options<'_>, path: impl Fn() -> String) -> Result<(), ConfigError> {

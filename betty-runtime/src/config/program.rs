@@ -31,9 +31,9 @@ pub trait ProgramConfig: Clone + Default + Serialize + DeserializeOwned {
 
     /// Reads JSON, which may be partial, over the defaults.
     ///
-    /// An optimizer, a solver, a projection or a hypergradient whose `name` or `method` differs from the default's replaces it as
-    /// a whole, so that options of the one do not end up in the other. A solver also takes the place of an optimizer, and the
-    /// other way round.
+    /// An optimizer, a solver, a projection or a hypergradient, of a level or of a group, whose `name` or `method` differs from the default's replaces it as
+    /// a whole, so that options of the one do not end up in the other. A solver also takes the place of an optimizer and of
+    /// groups, and the other way round; a group that is `null` is taken away.
     ///
     /// # Errors
     ///
@@ -143,12 +143,19 @@ fn merge_levels(defaults: Map<String, Value>, overrides: Value) -> Result<Map<St
 
 fn merge_level(level: &mut Map<String, Value>, overrides: &Map<String, Value>) {
     // A level has one of the two, so that what is given takes the place of the other.
-    for (given, other) in [("optimizer", "solver"), ("solver", "optimizer")] {
+    for (given, other) in [("optimizer", "solver"), ("groups", "solver"), ("solver", "optimizer"), ("solver", "groups")]
+    {
         if overrides.get(given).is_some_and(|value| !value.is_null()) && !overrides.contains_key(other) {
             level.remove(other);
         }
     }
     for (name, value) in overrides {
+        if let ("groups", Some(Value::Object(groups)), Value::Object(given)) =
+            (name.as_str(), level.get_mut(name), value)
+        {
+            merge_groups(groups, given);
+            continue;
+        }
         let family = match name.as_str() {
             "optimizer" => Some(&OPTIMIZERS),
             "hypergradient" => Some(&METHODS),
@@ -166,6 +173,17 @@ fn merge_level(level: &mut Map<String, Value>, overrides: &Map<String, Value>) {
             _ => {
                 level.insert(name.clone(), value.clone());
             }
+        }
+    }
+}
+
+/// A group that is `null` is none.
+fn merge_groups(groups: &mut Map<String, Value>, overrides: &Map<String, Value>) {
+    for (path, group) in overrides {
+        match (groups.get_mut(path), group) {
+            (Some(Value::Object(fields)), Value::Object(given)) => merge_level(fields, given),
+            (_, Value::Null) => drop(groups.remove(path)),
+            _ => drop(groups.insert(path.clone(), group.clone())),
         }
     }
 }

@@ -5,7 +5,7 @@ use burn::tensor::{DType, TensorData};
 
 use super::error::ConfigError;
 use super::written::Written;
-use super::{Clip, Hyperparameter, LevelConfig, OptimizerConfig};
+use super::{Clip, Group, Hyperparameter, LevelConfig, OptimizerConfig};
 
 /// A number as it is used.
 struct Used {
@@ -45,17 +45,15 @@ pub(crate) fn check_rounded(
     parameters: &[DType],
     wide: &[DType],
 ) -> Result<(), ConfigError> {
-    let optimizer = config.optimizer.as_ref();
-    let steps = optimizer
-        .map(|optimizer| floats(&OPTIMIZERS, optimizer.name(), optimizer.options(), &format!("{level}.optimizer")));
-    let steps: Vec<Used> =
-        steps.into_iter().flatten().chain(clip(level, config)).chain(first_epsilon(level, config)).collect();
-    let set = config.project.as_ref();
-    let set = set.map(|set| floats(&PROJECTIONS, set.name(), set.options(), &format!("{level}.project")));
-    let set = set.unwrap_or_default();
-    for (all, dtypes) in [(&steps, wide), (&set, wide), (&set, parameters)] {
-        for &dtype in dtypes {
-            all.iter().try_for_each(|used| used.check(dtype))?;
+    for group in config.all_groups() {
+        let steps = optimizer(level, group).chain(clip(level, group)).chain(first_epsilon(level, group)).collect();
+        let set = group.project;
+        let set = set.map(|set| floats(&PROJECTIONS, set.name(), set.options(), &group.place(level, "project")));
+        let set = set.unwrap_or_default();
+        for (all, dtypes) in [(&steps, wide), (&set, wide), (&set, parameters)] {
+            for &dtype in dtypes {
+                all.iter().try_for_each(|used: &Used| used.check(dtype))?;
+            }
         }
     }
     let method = config.hypergradient.as_ref();
@@ -86,21 +84,26 @@ fn uses(path: &str, number: f64, seen: Seen) -> Vec<Used> {
     [Some(("which", number)), derived].into_iter().flatten().map(use_of).collect()
 }
 
-fn clip(level: &str, config: &LevelConfig) -> Vec<Used> {
-    let Some(clip) = config.clip else { return Vec::new() };
+fn optimizer(level: &str, group: Group<'_>) -> impl Iterator<Item = Used> {
+    let floats = |of: &OptimizerConfig| floats(&OPTIMIZERS, of.name(), of.options(), &group.place(level, "optimizer"));
+    group.optimizer.map(floats).into_iter().flatten()
+}
+
+fn clip(level: &str, group: Group<'_>) -> Vec<Used> {
+    let Some(clip) = group.clip else { return Vec::new() };
     let (name, limit) = clip.limit();
     let seen = if matches!(clip, Clip::Norm(_)) { Seen::Square } else { Seen::Number };
-    uses(&format!("{level}.clip.{name}"), limit, seen)
+    uses(&format!("{}.{name}", group.place(level, "clip")), limit, seen)
 }
 
 /// Adam's `ε` is smallest at the first step: `ε·√(1 − β₂)`.
-fn first_epsilon(level: &str, config: &LevelConfig) -> Option<Used> {
-    let (epsilon, beta_2) = match config.optimizer.as_ref()? {
+fn first_epsilon(level: &str, group: Group<'_>) -> Option<Used> {
+    let (epsilon, beta_2) = match group.optimizer? {
         OptimizerConfig::Adam(adam) => (&adam.epsilon, &adam.beta_2),
         OptimizerConfig::AdamW(adam) => (&adam.epsilon, &adam.beta_2),
         _ => return None,
     };
     let (Hyperparameter::Fixed(number), Some(beta_2)) = (epsilon, beta_2.fixed()) else { return None };
-    let (path, used) = (format!("{level}.optimizer.epsilon"), number * (1.0 - beta_2).sqrt());
+    let (path, used) = (format!("{}.epsilon", group.place(level, "optimizer")), number * (1.0 - beta_2).sqrt());
     Some(Used { path, number: *number, what: "√(1 − β₂) times which", used })
 }

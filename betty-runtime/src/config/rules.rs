@@ -53,8 +53,8 @@ fn numbers(schedule: &Schedule, config: &LevelConfig) -> Numbers {
         is_partial: config.curvature == CurvatureOf::Partial,
         is_joint: config.solve.is_some(),
         is_solved: config.solver.is_some(),
-        is_clipped: config.clip.is_some(),
-        is_projected: config.project.is_some(),
+        is_clipped: config.all_groups().any(|group| group.clip.is_some()),
+        is_projected: config.all_groups().any(|group| group.project.is_some()),
         learned: learned.filter_map(|(option, of)| Some((option, schedule.level(&of.level)?))).collect(),
     }
 }

@@ -39,11 +39,16 @@ impl UnrolledSteps<'_> {
     /// Which of the parameters and states a step on these losses leaves alone: those of parameters that no loss depends on.
     fn still(&self, losses: &[&Loss]) -> Vec<usize> {
         let parameters = self.trainable.len();
-        let each = (self.update.moved.len() - parameters) / parameters;
         let is_read = |index: usize| losses.iter().any(|loss| loss.reached_in(self.level)[index]);
-        let still = (0..parameters).filter(|&index| !is_read(index));
-        let tensors = |index: usize| (0..each).map(move |state| parameters + index * each + state).chain([index]);
-        still.flat_map(tensors).collect()
+        let mut still = Vec::new();
+        let mut first = parameters;
+        for (index, &states) in self.update.states.iter().enumerate() {
+            if !is_read(index) {
+                still.extend((first..first + states).chain([index]));
+            }
+            first += states;
+        }
+        still
     }
 }
 
@@ -54,6 +59,8 @@ pub struct StepGraph<'a> {
     pub graph: &'a Graph,
     /// Its inputs: all parameters, then all gradients, then all states of the optimizer.
     pub tensors: &'a [NodeId],
+    /// How many states each parameter has.
+    pub states: Vec<usize>,
     /// Inputs that are numbers of the step.
     pub numbers: &'a [NodeId],
     /// Inputs that are parameters of other levels, of which further numbers are made.

@@ -144,7 +144,7 @@ impl Run {
             self.program.levels.iter_mut().zip(&state.levels).zip(restored.into_iter().zip(last))
         {
             (level.leaves, level.initial, level.states) = (restored.leaves, restored.initial, restored.states);
-            (level.scheduler, level.last) = (restored.scheduler, last);
+            (level.schedulers, level.last) = (restored.schedulers, last);
             (level.steps, level.taken) = (state.steps, state.taken);
             let rests = state.rests.iter().copied().chain(std::iter::repeat(0));
             level.rests.iter_mut().zip(rests).for_each(|(level, saved)| *level = saved);

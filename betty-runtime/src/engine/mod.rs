@@ -32,6 +32,7 @@ pub use checkpoint::StreamPosition;
 pub use current::Current;
 pub(crate) use data::{next_of, seed_of};
 pub use multilevel::Multilevel;
+pub(crate) use multilevel::own;
 pub(crate) use news::tell;
 pub use observe::Observer;
 pub use train::Engine;

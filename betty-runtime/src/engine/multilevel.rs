@@ -6,7 +6,7 @@ use crate::config::ProgramConfig;
 use crate::data::BatchStream;
 use crate::hypergradient::HypergradientMethod;
 use crate::optimizer::Optimizer;
-use crate::program::LossFunctions;
+use crate::program::{LossFunctions, Own};
 use crate::schedule::Schedule;
 use crate::solver::AnySolver;
 use crate::trace::{LevelModule, Measured, Tracer};
@@ -43,6 +43,11 @@ pub trait Multilevel: Sized + 'static {
         None
     }
 
+    /// The user's own optimizer of a group of parameters of level number `level`, if the program names one.
+    fn custom_group_optimizer(_level: usize, _group: &str) -> Option<Rc<dyn Optimizer>> {
+        None
+    }
+
     /// The user's own solver of level number `level`, if the program names one.
     fn custom_solver(_level: usize) -> Option<Rc<AnySolver>> {
         None
@@ -50,6 +55,16 @@ pub trait Multilevel: Sized + 'static {
 
     /// Calls the loss function of level number `level` on what the tracer stands in for its arguments.
     fn loss(&self, level: usize, tracer: &mut Tracer<'_>) -> Measured;
+}
+
+/// What a program names of its own.
+pub(crate) fn own<P: Multilevel>() -> Own {
+    Own {
+        method: P::custom_method,
+        optimizer: P::custom_optimizer,
+        group_optimizer: P::custom_group_optimizer,
+        solver: P::custom_solver,
+    }
 }
 
 impl<P: Multilevel> LossFunctions for P {

@@ -14,14 +14,14 @@ impl Run {
     /// One optimizer step of level `k`; answers the loss before it.
     pub(super) fn step(&mut self, host: &mut dyn Host, k: usize, gathered: Gathered) -> Result<f64, EngineError> {
         self.tell_news(host);
-        let scheduler = self.program.levels[k].scheduler.clone();
+        let schedulers = self.program.levels[k].schedulers.clone();
         let solver = self.program.levels[k].config.solver;
         let stepped = self.guarded(k, |run| match solver {
             Some(solver) => run.solve_and_take(host, k, solver, gathered),
             None => run.compute_and_take(host, k, gathered),
         });
         if stepped.is_err() {
-            self.program.levels[k].scheduler = scheduler;
+            self.program.levels[k].schedulers = schedulers;
         }
         stepped
     }
@@ -52,7 +52,7 @@ impl Run {
             None => Unread::read([square_norm, finiteness])?.into(),
         };
         let norm = square_norm.first().map_or(gathered.norm, |square| square.sqrt());
-        let rate = rates.each.first().map(|_| rates.base);
+        let rate = rates.base;
         if !finiteness.iter().all(|number| number.is_finite()) {
             program.check_moved(k, &moved, &statistics, norm, rate)?;
         }
@@ -61,7 +61,7 @@ impl Run {
         }
         self.tell_of_runaway(host, k, norm);
         self.tell_of_parts(host, k, gathered.parts);
-        let learning_rate = observed_rate.unwrap_or(rates.base);
+        let learning_rate = observed_rate.or(rates.base).unwrap_or_default();
         let level = &mut self.program.levels[k];
         level.arrive(moved, rates, &moves);
         level.set_statistics(statistics);

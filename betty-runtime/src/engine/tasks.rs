@@ -26,7 +26,7 @@ impl Run {
             self.give_back_all(k, rounds, own);
             return Ok(None);
         }
-        let schedulers: Vec<_> = lower.iter().map(|&level| self.program.levels[level].scheduler.clone()).collect();
+        let schedulers: Vec<_> = lower.iter().map(|&level| self.program.levels[level].schedulers.clone()).collect();
         for round in &mut rounds {
             self.program.plan_round(round, own.len());
         }
@@ -34,8 +34,8 @@ impl Run {
             Ok(found) => self.take_over(host, k, rounds, own, found).map(Some),
             Err(error) => {
                 // No step was taken.
-                for (&level, scheduler) in lower.iter().zip(schedulers) {
-                    self.program.levels[level].scheduler = scheduler;
+                for (&level, of_level) in lower.iter().zip(schedulers) {
+                    self.program.levels[level].schedulers = of_level;
                 }
                 Err(error)
             }
@@ -109,7 +109,7 @@ impl Run {
                         loss,
                         metrics: &metrics,
                         gradient_norm: found.square_norm.sqrt(),
-                        learning_rate: learned.unwrap_or(round.rates[task][step].base),
+                        learning_rate: learned.or(round.rates[task][step].base).unwrap_or_default(),
                         looks_ahead: false,
                     };
                     self.emit(host, &event);

@@ -9,13 +9,12 @@ use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
 use super::advance::Advance;
 use super::held::Held;
 use super::host::Host;
-use super::multilevel::Multilevel;
+use super::multilevel::{Multilevel, own};
 use super::saves::Saves;
 use super::validation::{Validation, listener};
 use crate::config::{Hyperparameter, OptimizerConfig, ProgramConfig};
 use crate::error::EngineError;
 use crate::event::Event;
-use crate::program::Own;
 
 /// Trains a multilevel program.
 ///
@@ -78,11 +77,10 @@ impl<P: Multilevel> Engine<P> {
     /// [`EngineError`] when a number is out of range, tensors are on different devices, or a level has nothing to train.
     pub fn new(problem: P, data: P::Data, config: P::Config) -> Result<Self, EngineError> {
         config.validate(&P::SCHEDULE)?;
-        let own = Own { method: P::custom_method, optimizer: P::custom_optimizer, solver: P::custom_solver };
         let levels = config.levels();
         let numbers = (config.to_json()?, &levels[..]);
         Ok(Engine {
-            run: Held::new(P::SCHEDULE, &problem.modules(), numbers, own, P::streams(data))?,
+            run: Held::new(P::SCHEDULE, &problem.modules(), numbers, own::<P>(), P::streams(data))?,
             problem,
             config,
             validation: None,
@@ -158,24 +156,27 @@ impl<P: Multilevel> Engine<P> {
         self
     }
 
-    /// Lets a Burn scheduler decide the learning rate of each step of a level, in the place of the configured one. Groups of
-    /// parameters may have rates of their own.
+    /// Lets a Burn scheduler decide the learning rate of each step of a level, in the place of the configured one. Groups of the
+    /// scheduler may have rates of their own. A group of parameters with an optimizer of its own keeps the rate of that, or
+    /// follows a scheduler that it is given by its path, as in `"net.log_lr"`.
     ///
     /// # Errors
-    /// [`EngineError::UnknownLevel`] when there is no level of this name, [`LearnedError::Scheduled`] when another level
+    /// [`EngineError::UnknownLevel`] when there is no level or group of this name, [`LearnedError::Scheduled`] when another level
     /// learns its learning rate, and [`EngineError::NoRate`] when a solver takes its steps.
     pub fn scheduler(mut self, level: &str, scheduler: impl Into<ModuleLrScheduler>) -> Result<Self, EngineError> {
-        let level = self.run.program.level(level)?;
-        let level = &mut self.run.program.levels[level];
-        match level.config.optimizer.as_ref().map(OptimizerConfig::lr) {
-            Some(Hyperparameter::Fixed(_)) => {}
-            Some(Hyperparameter::Learned(learned)) => {
-                let (level, number) = (level.name.into(), learned.to_string());
+        let (k, group) = self.run.program.level_and_group(level)?;
+        let of_level = &mut self.run.program.levels[k];
+        let found = of_level.config.all_groups().enumerate().find(|(_, of)| of.path == group);
+        let rate = found.and_then(|(number, of)| Some((number, of.optimizer.map(OptimizerConfig::lr)?)));
+        let number = match rate {
+            Some((number, Hyperparameter::Fixed(_))) => number,
+            Some((_, Hyperparameter::Learned(learned))) => {
+                let (level, number) = (level.into(), learned.to_string());
                 return Err(LearnedError::Scheduled { level, number }.into());
             }
-            None => return Err(EngineError::NoRate { level: level.name.into() }),
-        }
-        level.scheduler = Some(scheduler.into());
+            None => return Err(EngineError::NoRate { level: level.into() }),
+        };
+        of_level.schedulers[number] = Some(scheduler.into());
         Ok(self)
     }
 

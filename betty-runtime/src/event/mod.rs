@@ -59,8 +59,9 @@ pub enum Event<'a> {
         metrics: &'a [(Rc<str>, f64)],
         /// Norm of the gradient, all terms included, before clipping.
         gradient_norm: f64,
-        /// The step's learning rate, 1 where a solver goes all the way; of a scheduler with groups of parameters, that of those in no group, and of rates that
-        /// another level learns, their mean over all parameters of that level that they are made of.
+        /// The step's learning rate, 1 where a solver goes all the way. Where groups of parameters have rates of their own, that
+        /// of those in no group, or of the first group where all are in one; of rates that another level learns, their mean
+        /// over all parameters of that level that they are made of.
         learning_rate: f64,
         /// Whether the level only looks ahead: the step is undone after the step of the level above, and counts for nothing.
         /// The step that is taken in its place has the same number and a scheduler's same learning rate.

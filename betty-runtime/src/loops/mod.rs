@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 pub use self::answer::{LevelGradient, Solve, Statistics};
 use crate::config::{HypergradientConfig, LowerBatch, ProgramConfig};
 use crate::data::BatchStream;
-use crate::engine::{Multilevel, next_of, seed_of, tell};
+use crate::engine::{Multilevel, next_of, own, seed_of, tell};
 use crate::error::EngineError;
 use crate::event::log;
 use crate::panic::caught;
-use crate::program::{Found, Lent, Own, Program, Sample, Seeded, Told, Use};
+use crate::program::{Found, Lent, Program, Sample, Seeded, Told, Use};
 
 /// The gradients of a program's levels, for a training loop of your own.
 ///
@@ -306,10 +306,5 @@ impl<P: Multilevel> Hypergradient<P> {
 
 /// The program at its current modules.
 fn made_of<P: Multilevel>(program: &P, config: &P::Config) -> Result<Program, EngineError> {
-    Program::new(
-        P::SCHEDULE,
-        &program.modules(),
-        &config.levels(),
-        Own { method: P::custom_method, optimizer: P::custom_optimizer, solver: P::custom_solver },
-    )
+    Program::new(P::SCHEDULE, &program.modules(), &config.levels(), own::<P>())
 }

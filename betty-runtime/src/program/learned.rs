@@ -1,12 +1,11 @@
 //! Numbers of an optimizer that other levels learn, looked up in the modules of those levels.
 
-use crate::error::LearnedError;
+use betty_schema::lies_in;
 use burn::tensor::DType;
 
-use super::Level;
-use super::selection;
+use super::{Level, groups, selection};
 use crate::config::{self, Learned, LevelConfig, OptimizerConfig, Transform};
-use crate::error::EngineError;
+use crate::error::{EngineError, LearnedError};
 use crate::schedule::Schedule;
 use crate::steps::{LearnedNumber, LearnedNumbers, LearnedPart, LearnedSource};
 use crate::trace::{Leaf, LevelModule};
@@ -20,14 +19,23 @@ pub(crate) fn find(
 ) -> Result<LearnedNumbers, EngineError> {
     let mut found = LearnedNumbers::default();
     let (name, config) = (schedule.levels[level].name, configs[level]);
-    for (option, written) in config.learned() {
+    if config.learned().next().is_none() {
+        return Ok(found);
+    }
+    let all = modules[level].leaves();
+    let parameters: Vec<&Leaf> =
+        selection::parameters(name, &all, config)?.into_iter().map(|index| &all[index]).collect();
+    let members = groups::members(name, &all, &parameters, config)?;
+    let learned = config.all_groups().enumerate().flat_map(|(number, group)| {
+        group.learned().into_iter().map(move |(option, written)| (number, group, option, written))
+    });
+    for (number, group, option, written) in learned {
         // The config was held against the schedule.
         let Some(from) = schedule.level(&written.level) else { continue };
-        let place = format!("{name}.optimizer.{option}");
-        let (_, own) = selection::chosen(name, modules[level], config)?;
+        let place = format!("{}.{option}", group.place(name, "optimizer"));
+        let own: Vec<Leaf> = members[number].iter().map(|&member| parameters[member].clone()).collect();
         let (numbers, leaves) = selection::chosen(&written.level, modules[from], configs[from])?;
-        let lies_there =
-            |leaf: &Leaf| written.path.is_empty() || leaf.paths().any(|path| selection::lies_in(path, &written.path));
+        let lies_there = |leaf: &Leaf| written.path.is_empty() || leaf.paths().any(|path| lies_in(path, &written.path));
         let chosen: Vec<usize> = (0..leaves.len()).filter(|&index| lies_there(&leaves[index])).collect();
         let shapes: Vec<Vec<usize>> = chosen.iter().map(|&index| leaves[index].value.shape()).collect();
         let Some(parts) = arrange(&shapes, &own) else {
@@ -45,8 +53,9 @@ pub(crate) fn find(
             LearnedPart::Whole(index) => LearnedPart::Whole(sources[index]),
             LearnedPart::Entry { source, entry } => LearnedPart::Entry { source: sources[source], entry },
         });
-        let optimizer = config.optimizer.as_ref().map_or("", OptimizerConfig::name);
+        let optimizer = group.optimizer.map_or("", OptimizerConfig::name);
         found.numbers.push(LearnedNumber {
+            group: number,
             option,
             place,
             optimizer,

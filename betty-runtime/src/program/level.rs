@@ -3,20 +3,20 @@
 use crate::error::ModuleError;
 use std::rc::Rc;
 
-use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
+use burn::lr_scheduler::module_lr_scheduler::{ModuleLearningRate, ModuleLrScheduler};
 use burn::module::ParamId;
 use burn::tensor::{DType, Device};
 
 use super::sample::Seeded;
-use super::selection;
-use crate::config::{CurvatureOf, Hyperparameter, LevelConfig, OptimizerConfig, Start, check_rounded};
+use super::{groups, selection};
+use crate::config::{CurvatureOf, LevelConfig, Start, check_rounded};
 use crate::error::EngineError;
 use crate::execute::{ReadError, Value, Vector};
 use crate::graph::accumulator;
 use crate::hypergradient::{Blocks, NextStep};
 use crate::optimizer::Optimizer;
 use crate::panic::caught;
-use crate::steps::{Before, ComingStep, LearnedNumbers, LearningRates, Moves, Record, Restart, Update};
+use crate::steps::{Before, ComingStep, LearnedNumbers, LearningRates, Moves, Record, Restart, Update, scheduled_rate};
 use crate::trace::{Apart, Leaf, LevelModule, apart, leaves};
 
 /// One level of a program: what it is made of, and where it stands.
@@ -39,7 +39,8 @@ pub(crate) struct Level {
     pub(crate) update: Rc<Update>,
     /// Optimizer states, parameter by parameter.
     pub(crate) states: Vec<Value>,
-    pub(crate) scheduler: Option<ModuleLrScheduler>,
+    /// What decides the learning rates of each group, if anything does.
+    pub(crate) schedulers: Vec<Option<ModuleLrScheduler>>,
     /// The first values of all tensors, if the level's steps begin there.
     pub(crate) initial: Vec<Value>,
     /// Steps of the optimizer since the level last started.
@@ -75,7 +76,7 @@ impl Level {
         module: &dyn LevelModule,
         config: &LevelConfig,
         learned: LearnedNumbers,
-        optimizer: Rc<dyn Optimizer>,
+        optimizers: Vec<Rc<dyn Optimizer>>,
     ) -> Result<Self, EngineError> {
         let mut leaves = whole_leaves(name, module)?;
         for leaf in leaves.iter().filter(|leaf| !leaf.also.is_empty()) {
@@ -92,8 +93,12 @@ impl Level {
         if let Some(precision) = config.precision {
             check_precision(name, precision.dtype(), &parameters[0].value.device())?;
         }
+        let members = groups::members(name, &leaves, &parameters, config)?;
         // The optimizer may be the user's own.
-        let planned = caught(|| Update::new(&parameters, config, learned, optimizer));
+        let planned = caught(|| {
+            let groups = groups::of(config, optimizers, members, parameters.len());
+            Update::new(&parameters, groups, learned)
+        });
         let planned = planned.map_err(|panic| EngineError::Panicked {
             level: name.into(),
             step: 1,
@@ -125,7 +130,7 @@ impl Level {
             trainable,
             update,
             states,
-            scheduler: None,
+            schedulers: vec![None; config.all_groups().count()],
             last_rates: None,
             metrics: Vec::new(),
             initial,
@@ -146,7 +151,7 @@ impl Level {
         config: &LevelConfig,
         learned: LearnedNumbers,
     ) -> Result<Self, EngineError> {
-        let mut fresh = Level::new(self.number, self.name, module, config, learned, self.update.optimizer())?;
+        let mut fresh = Level::new(self.number, self.name, module, config, learned, self.optimizers())?;
         let shapes = |states: &[Value]| states.iter().map(|state| (state.shape(), state.dtype())).collect::<Vec<_>>();
         if self.trainable == fresh.trainable && shapes(&self.states) == shapes(&fresh.states) {
             fresh.states.clone_from(&self.states);
@@ -159,7 +164,7 @@ impl Level {
                 initial.clone_from(first);
             }
         }
-        fresh.scheduler.clone_from(&self.scheduler);
+        fresh.schedulers.clone_from(&self.schedulers);
         (fresh.steps, fresh.last) = (self.steps, self.last.clone());
         fresh.metrics.clone_from(&self.metrics);
         Ok(fresh)
@@ -173,11 +178,6 @@ impl Level {
     /// Whether the levels below stand still where this one is differentiated.
     pub(crate) fn is_partial(&self) -> bool {
         self.config.curvature == CurvatureOf::Partial
-    }
-
-    /// Optimizer states for each parameter.
-    pub(crate) fn states_each(&self) -> usize {
-        self.states.len() / self.trainable.len()
     }
 
     /// Where the parameters are.
@@ -211,15 +211,11 @@ impl Level {
         std::iter::once(self.paths[index].as_str()).chain(self.also[index].iter().map(String::as_str))
     }
 
-    /// The scheduler's rates for the coming step, or the configured one.
+    /// The schedulers' rates for the coming step, or the configured ones.
     pub(crate) fn learning_rates(&mut self) -> LearningRates {
-        match self.scheduler.as_mut().map(|scheduler| scheduler.step()) {
-            None => self.configured_rates(),
-            Some(rates) => {
-                let parameters = self.trainable.iter().map(|&i| (self.ids[i], self.paths_of(i)));
-                LearningRates::scheduled(&rates, parameters)
-            }
-        }
+        let step = |scheduler: &mut Option<ModuleLrScheduler>| scheduler.as_mut().map(ModuleLrScheduler::step);
+        let scheduled: Vec<Option<ModuleLearningRate>> = self.schedulers.iter_mut().map(step).collect();
+        self.rates(&scheduled)
     }
 
     pub(crate) fn set_last_rates(&mut self, rates: Option<LearningRates>) {
@@ -231,13 +227,27 @@ impl Level {
         self.config.tasks * self.config.accumulate
     }
 
-    fn configured_rates(&self) -> LearningRates {
-        match self.config.optimizer.as_ref().map(OptimizerConfig::lr) {
-            Some(Hyperparameter::Fixed(rate)) => LearningRates::one(*rate, self.trainable.len()),
-            Some(Hyperparameter::Learned(_)) => LearningRates::learned(),
-            // A solver goes all the way.
-            None => LearningRates::one(1.0, self.trainable.len()),
-        }
+    /// The rates of what schedulers say for each group, where there is one.
+    fn rates(&self, scheduled: &[Option<ModuleLearningRate>]) -> LearningRates {
+        let configured: Vec<Option<f64>> = self
+            .config
+            .all_groups()
+            .map(|group| match group.optimizer {
+                Some(optimizer) => optimizer.lr().fixed(),
+                // A solver goes all the way.
+                None => Some(1.0),
+            })
+            .collect();
+        let of_group = |group: usize| scheduled.get(group).and_then(Option::as_ref);
+        let rate = |(parameter, &leaf): (usize, &usize)| {
+            let group = self.update.groups().number(parameter);
+            match of_group(group) {
+                Some(rates) => Some(scheduled_rate(rates, self.ids[leaf], self.paths_of(leaf))),
+                None => configured[group],
+            }
+        };
+        let base = of_group(0).map_or(configured[0], |rates| Some(rates.base()));
+        LearningRates { base, each: self.trainable.iter().enumerate().filter_map(rate).collect() }
     }
 
     /// What the coming step moves, if that is what is read.
@@ -267,7 +277,7 @@ impl Level {
     /// The step that the level would take along `gradient`, at the learning rates of its last step.
     pub(crate) fn next_step(&self, gradient: Vector, learned: Vec<Value>, read: &[bool]) -> Rc<dyn NextStep> {
         let (before, moves) = (self.before(gradient, learned), self.moves(read));
-        let rates = self.last_rates.clone().unwrap_or_else(|| self.configured_rates());
+        let rates = self.last_rates.clone().unwrap_or_else(|| self.rates(&[]));
         Rc::new(ComingStep { update: Rc::clone(&self.update), before, rates, moves })
     }
 

@@ -12,6 +12,7 @@ mod edges;
 mod edit;
 mod explain;
 mod gradient;
+mod groups;
 mod guard;
 mod indirect;
 mod joined;
@@ -49,6 +50,7 @@ pub(crate) use self::clock::Clock;
 pub use self::explain::{Explanation, LevelCost, ResponseCost};
 pub(crate) use self::gradient::Found;
 pub use self::gradient::TotalGradient;
+pub(crate) use self::groups::place;
 pub(crate) use self::lent::Lent;
 pub(crate) use self::level::{Level, Moved};
 pub(crate) use self::losses::Losses;
@@ -66,7 +68,7 @@ use crate::config::{HypergradientConfig, LevelConfig, LevelSolverConfig};
 use crate::error::EngineError;
 use crate::graph::accumulator;
 use crate::hypergradient::HypergradientMethod;
-use crate::optimizer::{Optimizer, Replaced};
+use crate::optimizer::Optimizer;
 use crate::schedule::Schedule;
 use crate::solver::AnySolver;
 use crate::trace::LevelModule;
@@ -91,6 +93,8 @@ pub(crate) struct Own {
     pub(crate) method: fn(usize) -> Option<Rc<dyn HypergradientMethod>>,
     /// The optimizer of a level.
     pub(crate) optimizer: fn(usize) -> Option<Rc<dyn Optimizer>>,
+    /// The optimizer of a group of its parameters.
+    pub(crate) group_optimizer: fn(usize, &str) -> Option<Rc<dyn Optimizer>>,
     /// The solver of a level.
     pub(crate) solver: fn(usize) -> Option<Rc<AnySolver>>,
 }
@@ -110,13 +114,8 @@ impl Program {
         let mut levels = Vec::with_capacity(schedule.levels.len());
         for (index, spec) in schedule.levels.iter().enumerate() {
             let learned = learned::find(&schedule, index, configs, modules)?;
-            let replaced = configs[index].solver.as_ref().map_or("none", LevelSolverConfig::name);
-            let optimizer = match &configs[index].optimizer {
-                None => Some(Rc::new(Replaced(replaced)) as Rc<dyn Optimizer>),
-                Some(optimizer) => optimizer.build().or_else(|| (own.optimizer)(index)),
-            };
-            let optimizer = optimizer.ok_or_else(|| EngineError::NoCustomOptimizer { level: spec.name.into() })?;
-            levels.push(Level::new(index, spec.name, modules[index], configs[index], learned, optimizer)?);
+            let optimizers = groups::optimizers(index, spec.name, configs[index], &own)?;
+            levels.push(Level::new(index, spec.name, modules[index], configs[index], learned, optimizers)?);
         }
         let device = levels[0].device();
         start::check_together(&schedule, &levels, &device)?;

@@ -158,13 +158,14 @@ impl Program {
         rate: Option<f64>,
     ) -> Result<(), EngineError> {
         let level = &self.levels[k];
-        let each = level.states.len() / level.trainable.len();
         let parameters = level.trainable.iter().zip(&moved.parameters.0);
         let quoted = |index: usize| format!("`{}`", level.path(index));
         let parameters = parameters.map(|(&index, after)| (quoted(index), &level.leaves[index], after));
         let states = level.states.iter().zip(&moved.states).enumerate().map(|(number, (before, after))| {
-            let path = quoted(level.trainable[number / each]);
-            (format!("state {} of `{}` for {path}", number % each, level.update.optimizer().name()), before, after)
+            let groups = level.update.groups();
+            let (parameter, state) = groups.owner(number);
+            let (path, optimizer) = (quoted(level.trainable[parameter]), groups.of(parameter).optimizer.name());
+            (format!("state {state} of `{optimizer}` for {path}"), before, after)
         });
         let statistics = statistics.iter().map(|(index, after)| (quoted(*index), &level.leaves[*index], after));
         for (what, before, after) in parameters.chain(states).chain(statistics) {

@@ -3,7 +3,7 @@
 use crate::error::ModuleError;
 use std::collections::BTreeSet;
 
-use betty_schema::suggestion;
+use betty_schema::{lies_in, suggestion};
 
 use crate::config::{ConfigError, LevelConfig};
 use crate::error::EngineError;
@@ -54,13 +54,8 @@ pub(crate) fn chosen(
     Ok((numbers, chosen))
 }
 
-/// Whether `path` is `part` or inside of it.
-pub(crate) fn lies_in(path: &str, part: &str) -> bool {
-    path.strip_prefix(part).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-}
-
 /// Lists what there is as deep as the path is right, and the part of the module that it resembles most.
-fn no_such_part(path: String, name: &str, leaves: &[Leaf]) -> ConfigError {
+pub(super) fn no_such_part(path: String, name: &str, leaves: &[Leaf]) -> ConfigError {
     let ends = |path: &str| path.match_indices('.').map(|(end, _)| end).chain([path.len()]).collect::<Vec<_>>();
     let parts: BTreeSet<&str> =
         leaves.iter().flat_map(Leaf::paths).flat_map(|path| ends(path).into_iter().map(|end| &path[..end])).collect();

@@ -15,7 +15,7 @@ pub(crate) struct Snapshot {
     time: u64,
     leaves: Vec<Value>,
     states: Vec<Value>,
-    scheduler: Option<ModuleLrScheduler>,
+    schedulers: Vec<Option<ModuleLrScheduler>>,
     last_rates: Option<LearningRates>,
     metrics: Vec<(Rc<str>, f64)>,
     steps: u64,
@@ -33,7 +33,7 @@ impl Level {
             time,
             leaves: self.leaves.clone(),
             states: self.states.clone(),
-            scheduler: self.scheduler.clone(),
+            schedulers: self.schedulers.clone(),
             last_rates: self.last_rates.clone(),
             metrics: self.metrics.clone(),
             steps: self.steps,
@@ -52,7 +52,7 @@ impl Level {
             time: undone,
             leaves,
             states,
-            scheduler,
+            schedulers,
             last_rates,
             metrics,
             steps,
@@ -62,7 +62,7 @@ impl Level {
             last,
             trajectory,
         } = snapshot;
-        (self.leaves, self.states, self.scheduler) = (leaves, states, scheduler);
+        (self.leaves, self.states, self.schedulers) = (leaves, states, schedulers);
         (self.last_rates, self.metrics) = (last_rates, metrics);
         (self.steps, self.stepped, self.taken, self.rests, self.last) = (steps, stepped, taken, rests, last);
         match (read, &self.trajectory) {

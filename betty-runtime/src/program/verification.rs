@@ -98,12 +98,18 @@ impl Source for Recorded<'_> {
         trace_part(self.device, self.subject.name(), batch, part, |tracer| functions.loss(level, tracer))
     }
 
-    /// Moves the parameters of each level to the set that its config names.
+    /// Moves the parameters of each level to the sets that its config names.
     fn confine(&self, inputs: &[LossInput], values: &mut [Value]) -> Result<(), GraphError> {
-        for (number, level) in self.subject.levels.iter().enumerate() {
-            let Some(set) = &level.config.project else { continue };
-            let is_own = |input: &LossInput| matches!(input, LossInput::Leaf { level, .. } if *level == number);
-            let is_confined = |&place: &usize| is_own(&inputs[place]) && self.is_parameter(inputs[place]);
+        let levels = self.subject.levels.iter();
+        let groups = levels.flat_map(|level| level.update.groups().iter().map(|group| (level.number, group)));
+        for (number, group) in groups {
+            let Some(set) = &group.project else { continue };
+            let leaf = |&member: &usize| self.subject.levels[number].trainable[member];
+            let confined: Vec<usize> = group.members.iter().map(leaf).collect();
+            let is_confined = |&place: &usize| match inputs[place] {
+                LossInput::Leaf { level, index } => level == number && confined.contains(&index),
+                LossInput::Constant { .. } | LossInput::Batch { .. } => false,
+            };
             let places: Vec<usize> = (0..inputs.len()).filter(is_confined).collect();
             let mut graph = Graph::new();
             let nodes: Vec<NodeId> =

@@ -15,7 +15,7 @@ use crate::trace::Leaf;
 pub(crate) struct LearnedNumbers {
     /// The tensors they are made of, each once.
     sources: Vec<LearnedSource>,
-    /// In the order in which the optimizer has them.
+    /// Group by group, in the order in which the optimizer has them.
     pub(crate) numbers: Vec<LearnedNumber>,
     /// The levels that learn them.
     levels: Vec<LevelAbove>,
@@ -32,14 +32,16 @@ pub(crate) struct LearnedSource {
     pub(crate) dtype: DType,
 }
 
-/// A number of the level's optimizer.
+/// A number of one of the level's optimizers.
 pub(crate) struct LearnedNumber {
+    /// The number of the group whose optimizer it is.
+    pub(crate) group: usize,
     pub(crate) option: &'static str,
     /// `level.optimizer.option`
     pub(crate) place: String,
     pub(crate) optimizer: &'static str,
     pub(crate) written: Learned,
-    /// What it is for each parameter of the level.
+    /// What it is for each parameter of the group.
     pub(crate) parts: Vec<LearnedPart>,
 }
 
@@ -94,20 +96,26 @@ impl LearnedNumbers {
         &self.levels
     }
 
-    /// Which of the numbers is the learning rate.
-    pub(crate) fn learning_rate(&self) -> Option<usize> {
-        self.numbers.iter().position(|number| number.option == "lr")
+    /// The numbers of a group's optimizer.
+    fn of_group(&self, group: usize) -> impl Iterator<Item = &LearnedNumber> {
+        self.numbers.iter().filter(move |number| number.group == group)
     }
 
-    /// Adds the numbers for one parameter of the level, given the nodes of the sources.
+    /// Which of the numbers of a group is the learning rate.
+    pub(crate) fn learning_rate(&self, group: usize) -> Option<usize> {
+        self.of_group(group).position(|number| number.option == "lr")
+    }
+
+    /// Adds the numbers for the parameter at this place of a group, given the nodes of the sources.
     pub(crate) fn of_parameter(
         &self,
         graph: &mut Graph,
         sources: &[NodeId],
-        parameter: usize,
+        group: usize,
+        place: usize,
     ) -> Result<Vec<NodeId>, GraphError> {
         let node = |number: &LearnedNumber| {
-            let part = number.parts[parameter];
+            let part = number.parts[place];
             let source = sources[part.source()];
             // In 32 bits at least, like the step.
             let wide = graph.cast(source, accumulator(graph.dtype(source)))?;
@@ -117,12 +125,12 @@ impl LearnedNumbers {
                 LearnedPart::Entry { entry, .. } => graph.narrow(all, 0, entry, entry + 1),
             }
         };
-        self.numbers.iter().map(node).collect()
+        self.of_group(group).map(node).collect()
     }
 
-    /// The mean of the learned learning rates, if they are learned.
+    /// The mean of the learned learning rates of the first group, if they are learned.
     pub(crate) fn mean_rate(&self, values: &[Value]) -> Result<Option<f64>, ReadError> {
-        let Some(number) = self.learning_rate().map(|index| &self.numbers[index]) else { return Ok(None) };
+        let Some(number) = self.of_group(0).find(|number| number.option == "lr") else { return Ok(None) };
         let mut sources: Vec<usize> = number.parts.iter().map(|part| part.source()).collect();
         sources.dedup();
         let (mut sum, mut count) = (0.0, 0);

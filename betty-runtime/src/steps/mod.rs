@@ -3,6 +3,7 @@
 mod basis;
 mod carried;
 mod coming;
+mod groups;
 mod kept;
 mod learned;
 mod passage;
@@ -17,10 +18,11 @@ mod update;
 
 pub(crate) use basis::{Basis, Shape, StepsBasis};
 pub(crate) use coming::ComingStep;
+pub(crate) use groups::{Group, Groups};
 pub(crate) use kept::{KeptSteps, Needed};
 pub(crate) use learned::{LearnedNumber, LearnedNumbers, LearnedPart, LearnedSource};
 pub(crate) use passage::{Member, Passage};
-pub(crate) use rates::LearningRates;
+pub(crate) use rates::{LearningRates, scheduled_rate};
 pub(crate) use reads::{Moves, Reads};
 pub(crate) use record::{Parts, Record};
 pub(crate) use replays::UpperLoss;

@@ -126,12 +126,12 @@ impl Record {
         }
     }
 
-    /// How many vectors like the level's parameters are kept, an optimizer with `states` of them being part of it.
-    pub(crate) fn vectors(&self, states: usize, above: usize) -> usize {
+    /// How many bytes are kept, if the level's parameters and the states of its optimizers have so many.
+    pub(crate) fn bytes(&self, parameters: usize, states: usize, above: usize) -> usize {
         match self {
-            Self::Steps(steps) => steps.borrow().capacity() * (2 + states),
-            Self::Tangents(_) => self.directions(above).unwrap_or(0) * (1 + states),
-            Self::Replays(_) => 2 + states,
+            Self::Steps(steps) => steps.borrow().capacity() * (2 * parameters + states),
+            Self::Tangents(_) => self.directions(above).unwrap_or(0) * (parameters + states),
+            Self::Replays(_) => 2 * parameters + states,
         }
     }
 

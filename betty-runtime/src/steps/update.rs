@@ -3,22 +3,22 @@
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::rc::Rc;
 
 use burn::tensor::DType;
 
+use super::groups::Groups;
 use super::learned::LearnedNumbers;
 use super::rates::LearningRates;
-use crate::config::{Clip, LevelConfig, ProjectionConfig};
+use crate::config::{Clip, ProjectionConfig};
 use crate::derivatives::StepGraph;
 use crate::execute::{Cost, Program, Value, Vector};
 use crate::graph::{Graph, GraphError, NodeId, Vectorized, WithScalar, accumulator, for_each, jvp, vjp};
-use crate::optimizer::{Optimizer, UpdateInputs, bound, norm_ball};
+use crate::optimizer::{UpdateInputs, bound, norm_ball};
 use crate::trace::Leaf;
 
 /// The planned update of a level's parameters.
 pub(crate) struct Update {
-    optimizer: Rc<dyn Optimizer>,
+    groups: Groups,
     graph: Graph,
     /// All parameters, all gradients, all states, all tensors of learned numbers.
     tensors: Vec<NodeId>,
@@ -31,8 +31,6 @@ pub(crate) struct Update {
     forward: RefCell<HashMap<usize, Program>>,
     reverse: OnceCell<Program>,
     parameters: usize,
-    /// Whether the parameters that move are projected together, so that the step is told which those are.
-    joint: bool,
     learned: LearnedNumbers,
     dtype: DType,
 }
@@ -49,81 +47,76 @@ pub(crate) struct Before {
 
 impl Update {
     /// Plans the update of these parameters. It is computed, and its states are kept, in 32 bits at least.
-    pub(crate) fn new(
-        parameters: &[&Leaf],
-        config: &LevelConfig,
-        learned: LearnedNumbers,
-        optimizer: Rc<dyn Optimizer>,
-    ) -> Result<Self, GraphError> {
+    pub(crate) fn new(parameters: &[&Leaf], groups: Groups, learned: LearnedNumbers) -> Result<Self, GraphError> {
         let mut graph = Graph::new();
         let like = |graph: &mut Graph, leaf: &Leaf| graph.input(&leaf.value.shape(), leaf.value.dtype());
         let state = |graph: &mut Graph, leaf: &Leaf| graph.input(&leaf.value.shape(), accumulator(leaf.value.dtype()));
         let thetas: Vec<NodeId> = parameters.iter().map(|leaf| like(&mut graph, leaf)).collect();
         let gradients: Vec<NodeId> = parameters.iter().map(|leaf| like(&mut graph, leaf)).collect();
-        let per_parameter = optimizer.states();
-        let repeated = parameters.iter().flat_map(|leaf| std::iter::repeat_n(leaf, per_parameter));
+        let places = || 0..parameters.len();
+        let repeated = places().flat_map(|i| std::iter::repeat_n(parameters[i], groups.states(i).len()));
         let states: Vec<NodeId> = repeated.map(|leaf| state(&mut graph, leaf)).collect();
         let dtype = accumulator(parameters[0].value.dtype());
         let sources: Vec<NodeId> = learned.like().map(|(shape, dtype)| graph.input(shape, dtype)).collect();
-        let fixed_rates = if learned.learning_rate().is_some() { 0 } else { parameters.len() };
-        let rates: Vec<NodeId> = (0..fixed_rates).map(|_| graph.input(&[1], dtype)).collect();
-        let scalars_each = optimizer.scalars(1).len();
-        let scalars: Vec<NodeId> = (0..scalars_each * parameters.len()).map(|_| graph.input(&[1], dtype)).collect();
-        let joint = matches!(config.project, Some(ProjectionConfig::NormBall(_)));
-        let shares: Vec<NodeId> =
-            (0..if joint { parameters.len() } else { 0 }).map(|_| graph.input(&[1], dtype)).collect();
+        let mut number = || graph.input(&[1], dtype);
+        let rate = |i: usize| learned.learning_rate(groups.number(i)).is_none();
+        let rates: Vec<Option<NodeId>> = places().map(|i| rate(i).then(&mut number)).collect();
+        let scalars_of = |i: usize| 0..groups.of(i).optimizer.scalars(1).len();
+        let scalars: Vec<Vec<NodeId>> = places().map(|i| scalars_of(i).map(|_| number()).collect()).collect();
+        let shares: Vec<Option<NodeId>> = places().map(|i| groups.of(i).is_joint().then(&mut number)).collect();
 
         let wide = |graph: &mut Graph, nodes: &[NodeId]| -> Result<Vec<NodeId>, GraphError> {
             nodes.iter().map(|&node| graph.cast(node, accumulator(graph.dtype(node)))).collect()
         };
         let gradients_wide = wide(&mut graph, &gradients)?;
-        let clipped = clip(&mut graph, &gradients_wide, config.clip)?;
+        let mut clipped = gradients_wide.clone();
+        for group in groups.iter() {
+            group.put(clip(&mut graph, &group.of(&gradients_wide), group.clip)?, &mut clipped);
+        }
         let (mut moved, mut kept) = (Vec::new(), Vec::new());
         for (i, (parameter, &gradient)) in wide(&mut graph, &thetas)?.into_iter().zip(&clipped).enumerate() {
-            let states = &states[i * per_parameter..(i + 1) * per_parameter];
-            let numbers = learned.of_parameter(&mut graph, &sources, i)?;
-            let learning_rate = learned.learning_rate().map_or_else(|| rates[i], |number| numbers[number]);
-            let (scalars, learned) = (&scalars[i * scalars_each..(i + 1) * scalars_each], &numbers);
+            let (states, optimizer) = (&states[groups.states(i)], &*groups.of(i).optimizer);
+            let (group, place) = (groups.number(i), groups.place(i));
+            let numbers = learned.of_parameter(&mut graph, &sources, group, place)?;
+            let learned_rate = learned.learning_rate(group).map(|number| numbers[number]);
+            let learning_rate = rates[i].or(learned_rate).expect("a rate is a number, or learned");
+            let (scalars, learned) = (&scalars[i], &numbers);
             let inputs = UpdateInputs { parameter, gradient, states, learning_rate, scalars, learned };
             let updated = optimizer.update(&mut graph, &inputs)?;
-            inputs.check_updated(&graph, &*optimizer, &updated)?;
+            inputs.check_updated(&graph, optimizer, &updated)?;
             moved.push(updated.parameter);
             kept.extend(updated.states);
         }
-        moved = match &config.project {
-            None => moved,
-            Some(ProjectionConfig::NormBall(ball)) => norm_ball(&mut graph, &moved, &shares, ball.radius)?,
-            Some(set) => set.project(&mut graph, &moved)?,
-        };
+        for group in groups.iter() {
+            let members = group.of(&moved);
+            let projected = match &group.project {
+                None => members,
+                Some(ProjectionConfig::NormBall(ball)) => {
+                    let shares: Vec<NodeId> = group.of(&shares).into_iter().flatten().collect();
+                    norm_ball(&mut graph, &members, &shares, ball.radius)?
+                }
+                Some(set) => set.project(&mut graph, &members)?,
+            };
+            group.put(projected, &mut moved);
+        }
         for (moved, &theta) in moved.iter_mut().zip(&thetas) {
             *moved = graph.cast(*moved, graph.dtype(theta))?;
         }
         moved.extend(kept);
         let tensors = [thetas, gradients, states, sources].concat();
-        let numbers = [rates, scalars, shares].concat();
+        let optional = |nodes: Vec<Option<NodeId>>| nodes.into_iter().flatten();
+        let numbers: Vec<NodeId> =
+            optional(rates).chain(scalars.into_iter().flatten()).chain(optional(shares)).collect();
         let inputs = [tensors.as_slice(), &numbers].concat();
         let program = Program::new(&graph, &inputs, &moved, &parameters[0].value.device());
         let (forward, reverse) = (RefCell::default(), OnceCell::new());
         let parameters = parameters.len();
-        Ok(Update {
-            optimizer,
-            graph,
-            tensors,
-            numbers,
-            moved,
-            program,
-            forward,
-            reverse,
-            parameters,
-            joint,
-            learned,
-            dtype,
-        })
+        Ok(Update { groups, graph, tensors, numbers, moved, program, forward, reverse, parameters, learned, dtype })
     }
 
-    /// The optimizer.
-    pub(crate) fn optimizer(&self) -> Rc<dyn Optimizer> {
-        Rc::clone(&self.optimizer)
+    /// In which groups the parameters are stepped.
+    pub(crate) fn groups(&self) -> &Groups {
+        &self.groups
     }
 
     /// How many parameters there are.
@@ -148,10 +141,11 @@ impl Update {
 
     /// Zeros for every state of every parameter.
     pub(crate) fn initial_states<'a>(&self, parameters: impl Iterator<Item = &'a Value>) -> Vec<Value> {
-        let per_parameter = self.optimizer.states();
         let zeros =
             |parameter: &Value| Value::zeros(&parameter.shape(), accumulator(parameter.dtype()), self.program.device());
-        parameters.flat_map(|parameter| std::iter::repeat_n(zeros(parameter), per_parameter)).collect()
+        let count = |index: usize| self.groups.states(index).len();
+        let states = |(index, parameter): (usize, &Value)| std::iter::repeat_n(zeros(parameter), count(index));
+        parameters.enumerate().flat_map(states).collect()
     }
 
     /// The parameters and states after a step. Memory of the arguments is reused.
@@ -166,10 +160,10 @@ impl Update {
 
     /// Which of the tensors after a step are those before it: parameters that the step does not move, and their states.
     fn still(&self, moves: &[Option<u64>]) -> impl Iterator<Item = usize> {
-        let (parameters, each) = (self.parameters, self.optimizer.states());
+        let parameters = self.parameters;
         let still: Vec<usize> = (0..parameters).filter(|&index| moves[index].is_none()).collect();
-        let tensors = move |index: usize| (0..each).map(move |state| parameters + index * each + state).chain([index]);
-        still.into_iter().flat_map(tensors)
+        let states = move |index: usize| self.groups.states(index).map(move |state| parameters + state);
+        still.into_iter().flat_map(move |index| states(index).chain([index]))
     }
 
     /// The tensor before a step that has this place after it.
@@ -271,14 +265,17 @@ impl Update {
         let (tensors, sources) = self.tensors.split_at(self.tensors.len() - self.learned.like().count());
         let learned = self.learned.inputs().zip(sources.iter().copied()).collect();
         let above = self.learned.levels();
-        StepGraph { graph: &self.graph, tensors, numbers: &self.numbers, learned, above, moved: &self.moved }
+        let states = (0..self.parameters).map(|parameter| self.groups.states(parameter).len()).collect();
+        StepGraph { graph: &self.graph, tensors, states, numbers: &self.numbers, learned, above, moved: &self.moved }
     }
 
-    /// The learning rate of each parameter, unless it is learned, and the optimizer's other numbers of each; where parameters are
+    /// The learning rate of each parameter, unless it is learned, and its optimizer's other numbers; where parameters are
     /// projected together, 1 for those that are and 0 for the others. Equal numbers share one tensor.
     pub(crate) fn numbers(&self, rates: &LearningRates, moves: &[Option<u64>]) -> impl Iterator<Item = Value> {
-        let scalars = moves.iter().flat_map(|moves| self.optimizer.scalars(moves.unwrap_or(1)));
-        let shares = moves.iter().filter(|_| self.joint).map(|moves| f64::from(u8::from(moves.is_some())));
+        let optimizer = |index: usize| &self.groups.of(index).optimizer;
+        let scalars = moves.iter().enumerate().flat_map(|(index, of)| optimizer(index).scalars(of.unwrap_or(1)));
+        let joint = moves.iter().enumerate().filter(|&(index, _)| self.groups.of(index).is_joint());
+        let shares = joint.map(|(_, moves)| f64::from(u8::from(moves.is_some())));
         let mut known: Vec<(f64, Value)> = Vec::new();
         let mut tensor = |number: f64| match known.iter().find(|(of, _)| of.to_bits() == number.to_bits()) {
             Some((_, tensor)) => tensor.clone(),

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::last::KeepLast;
 use crate::{Checkpoint, Engine, EngineError, Event, Multilevel, ProgramConfig, Report, StreamPosition, Warning};
@@ -16,7 +16,7 @@ const OF_SOLVES: [&str; 4] = ["runaway", "solver", "negative-curvature", "vanish
 
 /// Runs a program to its end, and where that fails goes back to the last checkpoint and tries again with other numbers, a bounded
 /// number of times: with more damping of the levels below after a solver failed, or a hypergradient ran away, and with a smaller
-/// learning rate of the level after a number became infinite, or another rule of [`Health`](super::Health) ended the run. What
+/// learning rate of the level, and of its groups of parameters, after a number became infinite, or another rule of [`Health`](super::Health) ended the run. What
 /// fails for another reason is not tried again. Every try is told of, as a warning `retry` when the next run starts.
 ///
 /// ```
@@ -153,11 +153,17 @@ impl Retry {
                 }
             }
         }
-        if changes.is_empty()
-            && let Some(rate) = all[spec.name]["optimizer"]["lr"].as_f64()
-        {
-            all[spec.name]["optimizer"]["lr"] = (rate * self.rate).into();
-            changes.push(Change { path: format!("{}.optimizer.lr", spec.name), from: rate, to: rate * self.rate });
+        if changes.is_empty() {
+            let level = &mut all[spec.name];
+            let groups: Vec<String> = level["groups"].as_object().into_iter().flat_map(Map::keys).cloned().collect();
+            let groups = groups.into_iter().map(|group| (format!("/groups/{group}"), format!(".groups.{group}")));
+            for (group, place) in [(String::new(), String::new())].into_iter().chain(groups) {
+                let Some(lr) = level.pointer_mut(&format!("{group}/optimizer/lr")) else { continue };
+                let Some(rate) = lr.as_f64() else { continue };
+                *lr = (rate * self.rate).into();
+                let path = format!("{}{place}.optimizer.lr", spec.name);
+                changes.push(Change { path, from: rate, to: rate * self.rate });
+            }
         }
         if changes.is_empty() {
             return Ok(None);

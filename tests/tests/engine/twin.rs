@@ -1,5 +1,7 @@
 //! The program that `multilevel!` writes, written by hand: it must be the same program.
 
+use std::collections::BTreeMap;
+
 use betty_runtime::{
     BatchStream, ConfigError, CurvatureOf, Engine, EngineError, HypergradientConfig, LevelConfig, LevelModule,
     LevelSpec, Measured, Multilevel, OptimizerConfig, ProgramConfig, Schedule, Start, Stream, Through, Tracer,
@@ -33,6 +35,7 @@ impl Default for TwinConfig {
             unroll: 1,
             warmup: 0,
             optimizer: Some(serde_json::from_str::<OptimizerConfig>(optimizer).unwrap()),
+            groups: BTreeMap::new(),
             solver: None,
             hypergradient: None,
             curvature: CurvatureOf::Total,

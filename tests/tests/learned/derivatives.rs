@@ -104,6 +104,24 @@ fn check_all(name: &str, options: &[(&str, &str, &str)]) {
     }
 }
 
+/// Groups with optimizers of their own: numbers that are learned in one of them, or in both, also for each entry.
+#[test]
+fn numbers_of_groups() {
+    let sgd = r#""optimizer": { "name": "sgd", "lr": 0.1, "momentum": 0.5 }"#;
+    check(&format!(
+        r#"{sgd}, "groups": {{ "second": {{ "clip": {{ "norm": 0.3 }}, "optimizer": {{ "name": "adam", "lr": "exp(knobs.one)",
+            "epsilon": 0.05, "beta_1": "sigmoid(knobs.other)" }} }} }}"#
+    ));
+    check(
+        r#""optimizer": { "name": "sgd", "lr": "exp(knobs.one)", "momentum": "sigmoid(knobs.other)" }, "groups": {
+            "second": { "optimizer": { "name": "rmsprop", "lr": 0.02, "epsilon": 0.1 } } }"#,
+    );
+    check(
+        r#""optimizer": { "name": "sgd", "lr": "exp(knobs.entries.first)" }, "groups": { "second": { "optimizer": {
+            "name": "adamw", "lr": "exp(knobs.entries.second)", "epsilon": 0.05 } } }"#,
+    );
+}
+
 /// Every number of an optimizer at once, from knobs of all kinds.
 #[test]
 fn all_numbers_together() {

@@ -1,6 +1,7 @@
 //! Every optimizer's graph against `burn-optim`, step after step, and its derivatives against closed forms and differences.
 
 mod derivatives;
+mod groups;
 mod own;
 mod paths;
 mod projections;

@@ -15,9 +15,9 @@ type Vector = Param<Tensor<1>>;
 
 /// v ← momentum·v + g + decay·θ; θ ← θ − lr·v
 #[derive(Debug)]
-struct Heavy {
-    momentum: f64,
-    decay: f64,
+pub(crate) struct Heavy {
+    pub(crate) momentum: f64,
+    pub(crate) decay: f64,
 }
 
 impl Optimizer for Heavy {

@@ -47,7 +47,7 @@ fn a_level_has_one_of_both() {
     let both = r#"{ "weights": { "solver": { "memory": 3 }, "optimizer": { "name": "sgd", "lr": 0.1 } } }"#;
     assert_eq!(
         refused(both).to_string(),
-        "`weights.solver` is given, but `weights` has an `optimizer`, whose place it takes; keep one of them"
+        "`weights.solver` is given, but `weights` has an `optimizer` or `groups`, whose place it takes; keep one of them"
     );
     let none = r#"{ "weights": { "solver": null } }"#;
     assert_eq!(

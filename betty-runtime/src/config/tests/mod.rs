@@ -3,6 +3,7 @@
 mod refused;
 mod valid;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
@@ -31,6 +32,7 @@ impl Default for Config {
                 epsilon: 1e-5.into(),
                 weight_decay: 0.0.into(),
             })),
+            groups: BTreeMap::new(),
             solver: None,
             hypergradient: None,
             curvature: CurvatureOf::Total,

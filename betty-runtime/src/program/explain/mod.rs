@@ -67,8 +67,13 @@ impl Program {
         let gradient = self.losses.get_mut(k, &points[k].0).gradient(&of).map_err(graph)?;
         let level = &self.levels[k];
         let parameters = level.parameters();
-        let bytes: usize =
-            parameters.0.iter().map(|value| value.shape().iter().product::<usize>() * value.dtype().size()).sum();
+        let of = |index: usize| {
+            let value = &parameters.0[index];
+            value.shape().iter().product::<usize>() * value.dtype().size()
+        };
+        let bytes = (0..level.trainable.len()).map(of).sum();
+        let states =
+            (0..level.trainable.len()).map(|index| of(index) * level.update.groups().states(index).len()).sum();
         let evaluations = (level.config.tasks * level.config.accumulate) as f64;
         let mut cost = LevelCost {
             level: spec.name,
@@ -78,10 +83,7 @@ impl Program {
             step: gradient.cost() * evaluations + level.update.cost(),
             responses: Vec::new(),
             peak: gradient.program().peak().max(level.update.peak()),
-            kept: level
-                .trajectory
-                .as_ref()
-                .map_or(0, |record| record.vectors(level.states_each(), self.parameters_above(k)) * bytes)
+            kept: level.trajectory.as_ref().map_or(0, |record| record.bytes(bytes, states, self.parameters_above(k)))
                 * self.rounds_kept(k, steps),
             reads: evaluations as u64,
         };

@@ -27,7 +27,7 @@ impl Program {
             let moved = Moved { parameters: parameters.clone(), states: states.clone() };
             let last = found.tasks.last().and_then(|task| task.lower[place].last());
             let rates = round.rates.last().and_then(|task| task.last());
-            let rate = rates.and_then(|rates| rates.each.first().map(|_| rates.base));
+            let rate = rates.and_then(|rates| rates.base);
             self.check_moved(round.level, &moved, &[], last.map_or(f64::NAN, |step| step.square_norm.sqrt()), rate)?;
         }
         Ok(())

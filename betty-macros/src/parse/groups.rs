@@ -1,0 +1,112 @@
+//! `groups: { path: { field: value, … }, … }`
+
+use betty_schema::{Field, Key, did_you_mean, listed, of_a_group, suggestion};
+use proc_macro2::{TokenStream, TokenTree};
+use quote::ToTokens;
+use syn::ext::IdentExt;
+use syn::parse::ParseStream;
+use syn::{Ident, Result, Token, braced, token};
+
+use super::level::part;
+use super::value::{call, rest_of_value, skip_value};
+use crate::ast::Group;
+use crate::report::Report;
+
+/// All groups of a level; those that could not be read are reported and left out.
+pub(super) fn groups(field: &Field, input: ParseStream<'_>, report: &mut Report) -> Result<Vec<Group>> {
+    if !input.peek(token::Brace) {
+        let value = rest_of_value(input)?;
+        let message = format!("`{}` takes parts of the module in curly braces: `{}`", field.name, field.example);
+        return Err(syn::Error::new_spanned(value, message));
+    }
+    let content;
+    braced!(content in input);
+    let mut groups = Vec::new();
+    while !content.is_empty() {
+        match group(field, &content, report) {
+            Ok(group) => groups.push(group),
+            Err(error) => {
+                report.push(error);
+                skip_value(&content);
+            }
+        }
+        if !content.is_empty() {
+            content.parse::<Token![,]>()?;
+        }
+    }
+    Ok(groups)
+}
+
+fn group(field: &Field, input: ParseStream<'_>, report: &mut Report) -> Result<Group> {
+    let mut token = TokenStream::new();
+    while !input.is_empty() && !input.peek(Token![,]) {
+        match input.peek(Token![::]) {
+            true => input.parse::<Token![::]>()?.to_tokens(&mut token),
+            false if input.peek(Token![:]) => break,
+            false => input.parse::<TokenTree>()?.to_tokens(&mut token),
+        }
+    }
+    let Some(path) = part(&token) else {
+        let message = format!("`{}` takes paths in the level's module: `{}`", field.name, field.example);
+        return Err(if token.is_empty() { input.error(message) } else { syn::Error::new_spanned(token, message) });
+    };
+    input.parse::<Token![:]>()?;
+    if !input.peek(token::Brace) {
+        return Err(input.error("expected the fields of the group in curly braces"));
+    }
+    let content;
+    braced!(content in input);
+    let mut group = Group { path, token, written: Vec::new(), optimizer: None, clip: None, project: None };
+    while !content.is_empty() {
+        if let Err(error) = one_field(&content, &mut group, report) {
+            report.push(error);
+            skip_value(&content);
+        }
+        if !content.is_empty() {
+            content.parse::<Token![,]>()?;
+        }
+    }
+    Ok(group)
+}
+
+fn one_field(input: ParseStream<'_>, group: &mut Group, report: &mut Report) -> Result<()> {
+    let key = input.call(Ident::parse_any)?;
+    let Some(field) = known_field(&key, group, report) else {
+        skip_value(input);
+        return Ok(());
+    };
+    if group.written.contains(&field.key) {
+        report.error(&key, format!("`{}` is given twice for group `{}`", field.name, group.path));
+        skip_value(input);
+        return Ok(());
+    }
+    group.written.push(field.key);
+    input.parse::<Token![:]>()?;
+    let value = Some(call(field, input, report)?);
+    match field.key {
+        Key::Optimizer => group.optimizer = value,
+        Key::Clip => group.clip = value,
+        _ => group.project = value,
+    }
+    Ok(())
+}
+
+/// The field that a key names, or was meant to name; the latter is reported.
+fn known_field(key: &Ident, group: &Group, report: &mut Report) -> Option<&'static Field> {
+    let name = key.to_string();
+    let find = |name: &str| of_a_group().find(|field| field.name == name);
+    if let Some(field) = find(&name) {
+        return Some(field);
+    }
+    let names = || of_a_group().map(|field| field.name);
+    let meant = suggestion(&name, names());
+    report.error(
+        key,
+        format!(
+            "`{name}` is no field of a group{}; a group has {}, and the level has the rest",
+            did_you_mean(meant),
+            listed(names())
+        ),
+    );
+    meant.and_then(find).filter(|field| !group.written.contains(&field.key))
+}

@@ -1,0 +1,102 @@
+//! Groups of parameters with an optimizer, a clip and a projection of their own.
+
+use super::{check_err, check_errs, check_ok};
+
+/// A program of one level with these fields.
+fn program(fields: &str) -> String {
+    format!("struct P; level net: M {{ batch: B, loss: f, {fields} }}")
+}
+
+#[test]
+fn every_way_to_write_them() {
+    check_ok(&program("optimizer: sgd(lr = 0.1), groups: { log_lr: { optimizer: adam(lr = LR) } }"));
+    check_ok(&program(
+        "groups: {
+            layers.0.1.x: { optimizer: sgd(lr = 0.1), clip: norm(1.0), project: clamp(low = 0.0, high = 1.0), },
+            layers.0.10: { project: simplex, optimizer: custom(Mine { x: 1 }, lr = 0.1) },
+        }",
+    ));
+}
+
+#[test]
+fn a_parameter_is_in_one_group() {
+    check_err(
+        "`encoder` is a group of level `net` twice; keep one of them",
+        &program("groups: { encoder: { optimizer: sgd(lr = 1) }, >>>encoder<<<: { optimizer: sgd(lr = 1) } }"),
+    );
+    let text = "`encoder` and `encoder.norm` are both groups of level `net`, and one is a part of the other; a parameter is in one \
+                group: name parts that have nothing in common";
+    check_err(
+        text,
+        &program("groups: { encoder.norm: { optimizer: sgd(lr = 1) }, >>>encoder<<<: { optimizer: sgd(lr = 1) } }"),
+    );
+}
+
+#[test]
+fn what_a_group_has() {
+    check_err(
+        "group `head` of level `net` lacks `optimizer`; every group has its own",
+        &program("optimizer: sgd(lr = 1), groups: { >>>head<<<: { clip: norm(1.0) } }"),
+    );
+    check_err(
+        "`clap` is no field of a group (did you mean `clip`?); a group has `optimizer`, `clip` and `project`, and the level has \
+         the rest",
+        &program("optimizer: sgd(lr = 1), groups: { head: { optimizer: sgd(lr = 1), >>>clap<<<: norm(1.0) } }"),
+    );
+    check_err(
+        "`unroll` is no field of a group; a group has `optimizer`, `clip` and `project`, and the level has the rest",
+        &program("optimizer: sgd(lr = 1), groups: { head: { optimizer: sgd(lr = 1), >>>unroll<<<: 5 } }"),
+    );
+    check_err(
+        "`clip` is given twice for group `head`",
+        &program(
+            "optimizer: sgd(lr = 1), groups: { head: { clip: norm(1), optimizer: sgd(lr = 1), >>>clip<<<: norm(2) } }",
+        ),
+    );
+    check_errs(
+        &["`sgd` needs `lr`: `sgd(lr = …)`", "`norm` takes one number greater than zero: `clip: norm(1.0)`"],
+        &program("optimizer: sgd(lr = 1), groups: { head: { optimizer: >>>sgd<<<, clip: norm(>>>0.0<<<) } }"),
+    );
+}
+
+#[test]
+fn what_is_no_group() {
+    let example = "`groups: { log_lr: { optimizer: sgd(lr = 0.1) } }`";
+    check_err(
+        &format!("`groups` takes parts of the module in curly braces: {example}"),
+        &program("optimizer: sgd(lr = 1), groups: >>>[head]<<<"),
+    );
+    check_err(
+        &format!("`groups` takes paths in the level's module: {example}"),
+        &program("optimizer: sgd(lr = 1), groups: { >>>head::norm<<<: { optimizer: sgd(lr = 1) } }"),
+    );
+    check_err(
+        "expected the fields of the group in curly braces",
+        &program("optimizer: sgd(lr = 1), groups: { head: >>>sgd<<<(lr = 1) }"),
+    );
+}
+
+#[test]
+fn what_would_be_ignored() {
+    check_err(
+        "`net` has no optimizer of its own that its `clip` could go with; give each group its own",
+        &program("groups: { head: { optimizer: sgd(lr = 1) } }, clip: >>>norm<<<(1.0)"),
+    );
+    check_err(
+        "`net` has `groups` and a `solver`, which takes no steps of theirs; keep one of them",
+        &program("solver: >>>lbfgs<<<, groups: { head: { optimizer: sgd(lr = 1) } }"),
+    );
+}
+
+#[test]
+fn levels_that_learn_their_numbers() {
+    let program = |lr: &str| {
+        format!(
+            "struct P;
+             level rates: M {{ lower: [net], .. }}
+             level net: M {{ .., groups: {{ head: {{ optimizer: sgd(lr = {lr}) }} }}, unroll: 5, hypergradient: unrolled }}"
+        )
+    };
+    check_ok(&program("exp(rates.log_lr)"));
+    check_err("no level named `rats` (did you mean `rates`?)", &program("exp(>>>rats<<<.log_lr)"));
+}

@@ -1,0 +1,74 @@
+//! Groups of a level's parameters that are stepped in their own way.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Clip, Learned, LevelConfig, OptimizerConfig, ProjectionConfig};
+
+/// How the parameters at one path of a level's module take their steps.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GroupConfig {
+    /// The group's optimizer, with states of its own.
+    pub optimizer: OptimizerConfig,
+    /// A limit on the gradient of the group's parameters, applied before the optimizer sees it; by default none.
+    #[serde(default)]
+    pub clip: Option<Clip>,
+    /// A set that the group's parameters do not leave; by default none.
+    #[serde(default)]
+    pub project: Option<ProjectionConfig>,
+}
+
+/// Parameters of a level that are stepped in one way: a group, or all those that are in none.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Group<'a> {
+    /// Its path; none for the parameters that are in no group.
+    pub(crate) path: Option<&'a str>,
+    /// None where a solver moves them, or nothing does.
+    pub(crate) optimizer: Option<&'a OptimizerConfig>,
+    pub(crate) clip: Option<Clip>,
+    pub(crate) project: Option<&'a ProjectionConfig>,
+}
+
+impl<'a> Group<'a> {
+    /// The path of one of its fields in the config of a level.
+    pub(crate) fn place(&self, level: &str, field: &str) -> String {
+        match self.path {
+            None => format!("{level}.{field}"),
+            Some(path) => format!("{level}.groups.{path}.{field}"),
+        }
+    }
+
+    /// The numbers of its optimizer that levels above learn.
+    pub(crate) fn learned(&self) -> Vec<(&'static str, &'a Learned)> {
+        self.optimizer.into_iter().flat_map(OptimizerConfig::learned).collect()
+    }
+}
+
+impl LevelConfig {
+    /// The parameters that are in no group, if anything moves them, and then all groups in order.
+    pub(crate) fn all_groups(&self) -> impl Iterator<Item = Group<'_>> {
+        let has_own = self.optimizer.is_some() || self.solver.is_some() || self.groups.is_empty();
+        let own =
+            Group { path: None, optimizer: self.optimizer.as_ref(), clip: self.clip, project: self.project.as_ref() };
+        let groups = self.groups.iter().map(|(path, group)| Group {
+            path: Some(path),
+            optimizer: Some(&group.optimizer),
+            clip: group.clip,
+            project: group.project.as_ref(),
+        });
+        has_own.then_some(own).into_iter().chain(groups)
+    }
+
+    /// The numbers of the level's optimizers that levels above learn; a solver has none.
+    pub fn learned(&self) -> impl Iterator<Item = (&'static str, &Learned)> {
+        let own = self.optimizer.iter();
+        own.chain(self.groups.values().map(|group| &group.optimizer)).flat_map(OptimizerConfig::learned)
+    }
+}
+
+/// Files that do not use them are as they were before there were groups.
+pub(super) fn is_none(groups: &BTreeMap<String, GroupConfig>) -> bool {
+    groups.is_empty()
+}
