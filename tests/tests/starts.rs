@@ -4,8 +4,7 @@
 //! `a + λ + (1 − α)ᵀ(θ₀ − a − λ)` and everything has a closed form.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
-use betty_runtime::ConflictError;
-use betty_runtime::StartError;
+use betty_runtime::{ConflictError, StartError};
 use betty_tests::vectors::tensor;
 use std::io;
 

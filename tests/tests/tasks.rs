@@ -1,8 +1,7 @@
 //! Tasks of one step, one after the other and computed together: the same parameters and the same events.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
-use betty_runtime::ConflictError;
-use betty_runtime::StepsError;
+use betty_runtime::{ConflictError, StepsError};
 use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;

@@ -1,8 +1,7 @@
 //! Unrolled differentiation against central differences of the whole inner run, in double precision.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
-use betty_runtime::ConflictError;
-use betty_runtime::StepsError;
+use betty_runtime::{ConflictError, StepsError};
 use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;

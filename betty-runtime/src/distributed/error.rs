@@ -17,17 +17,17 @@ pub enum DistributedError {
         /// What it said.
         message: String,
     },
-    /// Ranks want to exchange different things.
+    /// Ranks work on different things, or exchange different things for the same.
     #[error(
-        "rank {rank} wants to exchange {theirs} where rank 0 wants {ours}: ranks must run the same program with the same config and \
-         ask the same questions in the same order"
+        "rank {rank} is at {theirs} where rank 0 is at {ours}: ranks must run the same program with the same config and ask the same \
+         questions in the same order"
     )]
     OutOfStep {
-        /// The first rank that wants something else than rank 0.
+        /// The first rank that is somewhere else than rank 0.
         rank: usize,
-        /// What that is.
+        /// What it works on, or which message it is at.
         theirs: String,
-        /// What rank 0 wants.
+        /// The same of rank 0.
         ours: String,
     },
     /// Ranks do not run the same program.

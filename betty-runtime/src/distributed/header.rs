@@ -32,15 +32,15 @@ pub(super) struct Header {
     pub(super) sequence: u64,
     /// How many bytes follow.
     pub(super) bytes: u64,
-    /// What the message is about: the program, or the question that is asked.
-    pub(super) subject: u64,
+    /// A hash of what the message is about: the program, or the question that is asked.
+    pub(super) topic: u64,
 }
 
 impl Header {
     pub(super) fn to_bytes(self) -> Vec<u8> {
         let kind = KINDS.iter().position(|&kind| kind == self.kind).unwrap_or_default() as u64;
         let first = kind | (u64::from(self.failed) << 8);
-        [first, self.sequence, self.bytes, self.subject].iter().flat_map(|word| word.to_le_bytes()).collect()
+        [first, self.sequence, self.bytes, self.topic].iter().flat_map(|word| word.to_le_bytes()).collect()
     }
 
     /// The headers of all ranks.
@@ -53,7 +53,7 @@ impl Header {
         let (words, _) = bytes.as_chunks::<8>();
         let word = |index: usize| u64::from_le_bytes(words[index]);
         let kind = KINDS.get((word(0) & 0xff) as usize).copied().unwrap_or(Kind::End);
-        Header { kind, failed: word(0) >> 8 != 0, sequence: word(1), bytes: word(2), subject: word(3) }
+        Header { kind, failed: word(0) >> 8 != 0, sequence: word(1), bytes: word(2), topic: word(3) }
     }
 
     /// Whether both announce the same message; what each rank gathers may have a length of its own.
@@ -66,13 +66,13 @@ impl Header {
 
 impl fmt::Display for Header {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Header { sequence, bytes, subject, .. } = self;
+        let Header { sequence, bytes, .. } = self;
         match self.kind {
-            Kind::Begin => write!(f, "message {sequence}, the beginning of question {subject:016x}"),
+            Kind::Begin => write!(f, "message {sequence}, the beginning"),
             Kind::Sum => write!(f, "message {sequence}, a sum of {bytes} bytes"),
             Kind::Gather => write!(f, "message {sequence}, something of each"),
             Kind::Broadcast => write!(f, "message {sequence}, {bytes} bytes of rank 0"),
-            Kind::End => write!(f, "message {sequence}, the end of question {subject:016x}"),
+            Kind::End => write!(f, "message {sequence}, the end"),
         }
     }
 }
@@ -85,7 +85,7 @@ mod tests {
     fn what_is_announced_arrives() {
         for kind in KINDS {
             for failed in [false, true] {
-                let header = Header { kind, failed, sequence: 1 << 40, bytes: 12_345, subject: u64::MAX - 3 };
+                let header = Header { kind, failed, sequence: 1 << 40, bytes: 12_345, topic: u64::MAX - 3 };
                 let twice = [header.to_bytes(), header.to_bytes()].concat();
                 assert_eq!(Header::all(&twice), [header, header]);
             }
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn only_what_is_gathered_may_differ_in_length() {
-        let header = |kind, bytes| Header { kind, failed: false, sequence: 3, bytes, subject: 7 };
+        let header = |kind, bytes| Header { kind, failed: false, sequence: 3, bytes, topic: 7 };
         assert!(header(Kind::Gather, 1).agrees(header(Kind::Gather, 2)));
         assert!(!header(Kind::Sum, 1).agrees(header(Kind::Sum, 2)));
         assert!(!header(Kind::Sum, 1).agrees(header(Kind::Broadcast, 1)));

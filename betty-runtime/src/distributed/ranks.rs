@@ -2,9 +2,13 @@
 //! that has failed, stop all of them with one error, and numbers are never mixed up.
 
 use std::cell::RefCell;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::header::{Header, Kind};
 use super::{Collective, DistributedError};
+
+/// So many bytes of what ranks work on are told when it is not the same.
+const TOPIC: usize = 256;
 
 /// All ranks, as one of them sees them.
 pub(crate) struct Ranks {
@@ -17,7 +21,7 @@ struct State {
     /// Messages so far.
     sequence: u64,
     /// What they are about.
-    subject: u64,
+    topic: String,
     /// Why ranks do not go on with what they have begun.
     failure: Option<DistributedError>,
     traffic: Traffic,
@@ -47,16 +51,16 @@ impl Ranks {
         self.collective.size()
     }
 
-    /// Begins to work on something together; `subject` says on what, and must be the same on all ranks.
+    /// Begins to work on something together; `topic` says on what, and must be the same on all ranks.
     ///
     /// # Errors
     /// [`DistributedError`] when a rank begins something else, or does not answer, and always once one did not.
-    pub(crate) fn begin(&self, subject: u64) -> Result<(), DistributedError> {
+    pub(crate) fn begin(&self, topic: String) -> Result<(), DistributedError> {
         {
             let mut state = self.state.borrow_mut();
             match &state.failure {
                 Some(lost @ DistributedError::Collective(_)) => return Err(lost.clone()),
-                _ => (state.failure, state.subject) = (None, subject),
+                _ => (state.failure, state.topic) = (None, topic),
             }
         }
         self.announce(Kind::Begin, 0).map(drop)
@@ -167,7 +171,10 @@ impl Ranks {
             return Err(self.failed(&headers, Vec::new()));
         }
         if let Some(rank) = headers.iter().position(|header| !header.agrees(headers[0])) {
-            let (ours, theirs) = (headers[0].to_string(), headers[rank].to_string());
+            let (ours, theirs) = match headers[rank].topic == headers[0].topic {
+                true => (headers[0].to_string(), headers[rank].to_string()),
+                false => self.topics(rank)?,
+            };
             return Err(self.fails(DistributedError::OutOfStep { rank, theirs, ours }));
         }
         Ok(headers)
@@ -187,8 +194,19 @@ impl Ranks {
     }
 
     fn header(&self, kind: Kind, bytes: usize) -> Header {
-        let State { sequence, subject, .. } = *self.state.borrow();
-        Header { kind, failed: false, sequence, bytes: bytes as u64, subject }
+        let State { sequence, topic, .. } = &*self.state.borrow();
+        Header { kind, failed: false, sequence: *sequence, bytes: bytes as u64, topic: hash_of(topic) }
+    }
+
+    /// What rank 0 and another one work on, which all ranks ask when they see that it is not the same.
+    fn topics(&self, other: usize) -> Result<(String, String), DistributedError> {
+        let mut mine = self.state.borrow().topic.clone().into_bytes();
+        mine.resize(TOPIC, 0);
+        let all = self.collective.gather(&mine).map_err(|error| self.fails(error.into()))?;
+        let of = |rank: usize| {
+            String::from_utf8_lossy(&all[rank * TOPIC..][..TOPIC]).trim_end_matches(['\0', '\u{fffd}']).to_owned()
+        };
+        Ok((of(0), of(other)))
     }
 
     fn exchange(&self, header: Header) -> Result<Vec<Header>, DistributedError> {
@@ -212,4 +230,10 @@ impl Ranks {
         self.state.borrow_mut().failure = Some(error.clone());
         error
     }
+}
+
+fn hash_of(topic: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    topic.hash(&mut hasher);
+    hasher.finish()
 }

@@ -1,6 +1,5 @@
 //! The batches of a run: taken from the streams, and given back where they were only looked at.
 
-use crate::error::ShardError;
 use std::any::Any;
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -9,7 +8,7 @@ use std::rc::Rc;
 use super::host::Host;
 use crate::data::BatchStream;
 use crate::distributed::Ranks;
-use crate::error::{DataError, EngineError};
+use crate::error::{DataError, EngineError, ShardError};
 use crate::execute::{Value, mix};
 use crate::graph::accumulator;
 use crate::panic::caught;

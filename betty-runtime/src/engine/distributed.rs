@@ -96,7 +96,7 @@ impl<P: Multilevel> Engine<P> {
         work: impl FnOnce(&mut Self) -> Result<T, EngineError>,
     ) -> Result<T, EngineError> {
         let Some(ranks) = self.run.ranks() else { return work(self) };
-        ranks.begin(self.run.subject(what))?;
+        ranks.begin(self.run.topic(what))?;
         let outcome = work(self);
         ranks.end(outcome)
     }
@@ -115,13 +115,13 @@ impl Run {
 
     /// Becomes one of several ranks, with the parameters of the first.
     fn connect(&mut self, ranks: &Rc<Ranks>, config: u64) -> Result<(), EngineError> {
-        ranks.begin(0)?;
+        ranks.begin("`Engine::distributed`".to_owned())?;
         let connected = self.agree(ranks, config);
         ranks.end(connected)?;
         self.program.losses.ranks = Some(Rc::clone(ranks));
         self.data.ranks = Some(Rc::clone(ranks));
         self.watch.is_silent = ranks.rank() > 0;
-        self.stale = true;
+        (self.stale, self.compared) = (true, None);
         Ok(())
     }
 
@@ -147,8 +147,11 @@ impl Run {
     }
 
     /// What is asked where, as all ranks must agree on it.
-    fn subject(&self, what: &str) -> u64 {
-        hash_of(&(what, self.iterations, self.data.seed, &self.data.replicated, self.program.tells_parts))
+    fn topic(&self, what: &str) -> String {
+        let replicated = self.data.replicated.iter().enumerate().filter(|(_, replicated)| **replicated);
+        let replicated: Vec<&str> = replicated.map(|(level, _)| self.program.levels[level].name).collect();
+        let parts = if self.program.tells_parts { ", with parts of gradients" } else { "" };
+        format!("a {what} (iteration {}, seed {}, replicated {replicated:?}{parts})", self.iterations, self.data.seed)
     }
 
     /// Whether one of several things holds on any rank.
@@ -160,18 +163,26 @@ impl Run {
     }
 
     /// Makes sure, every so often, that parameters are the same on all ranks.
-    pub(super) fn check_ranks(&self) -> Result<(), EngineError> {
+    pub(super) fn check_ranks(&mut self) -> Result<(), EngineError> {
         if self.iterations.is_multiple_of(EVERY) { self.check_same() } else { Ok(()) }
     }
 
+    /// Makes sure of it at the end of a run, unless that was done a short while ago, as in a loop of short runs.
+    pub(super) fn check_at_end(&mut self) -> Result<(), EngineError> {
+        let is_due = |compared: u64| self.iterations.saturating_sub(compared) >= compared.clamp(1, EVERY);
+        if self.compared.is_none_or(is_due) { self.check_same() } else { Ok(()) }
+    }
+
     /// Makes sure that parameters are the same on all ranks.
-    pub(super) fn check_same(&self) -> Result<(), EngineError> {
+    fn check_same(&mut self) -> Result<(), EngineError> {
         let Some(ranks) = &self.program.losses.ranks else { return Ok(()) };
         let mut hasher = DefaultHasher::new();
         for level in &self.program.levels {
             hash_of_values(&level.leaves)?.hash(&mut hasher);
         }
-        Ok(ranks.check_same("parameters", hasher.finish())?)
+        ranks.check_same("parameters", hasher.finish())?;
+        self.compared = Some(self.iterations);
+        Ok(())
     }
 }
 

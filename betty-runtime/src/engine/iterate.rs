@@ -64,7 +64,9 @@ impl<P: Multilevel> Engine<P> {
         let report = self.on_all_ranks("run", |engine| engine.iterate_until(until, stopped_early, &mut started));
         // When all ranks have ended it.
         let report = match report {
-            Ok(_) if started => self.on_all_ranks("ended", |engine| engine.run.check_same()).and(report),
+            Ok(_) if started => {
+                self.on_all_ranks("comparison of parameters", |engine| engine.run.check_at_end()).and(report)
+            }
             report => report,
         };
         self.run.watch.progress = None;

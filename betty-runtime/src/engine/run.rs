@@ -31,6 +31,8 @@ pub(super) struct Run {
     pub(super) losses: Vec<Option<f64>>,
     /// Whether the modules hold older values than the levels.
     pub(super) stale: bool,
+    /// The iteration after which ranks last found that they have the same parameters, since these were given.
+    pub(super) compared: Option<u64>,
 }
 
 /// On which batches levels are differentiated that have taken a step.
@@ -57,6 +59,7 @@ impl Run {
             validation: None,
             losses: vec![None; count],
             stale: false,
+            compared: None,
         }
     }
 

@@ -1,6 +1,5 @@
 //! The engine: runs a program's schedule on data.
 
-use crate::error::LearnedError;
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -13,7 +12,7 @@ use super::multilevel::{Multilevel, own};
 use super::saves::Saves;
 use super::validation::{Validation, listener};
 use crate::config::{Hyperparameter, OptimizerConfig, ProgramConfig};
-use crate::error::EngineError;
+use crate::error::{EngineError, LearnedError};
 use crate::event::Event;
 
 /// Trains a multilevel program.

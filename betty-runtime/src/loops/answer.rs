@@ -1,11 +1,10 @@
 //! What a training loop is answered: a gradient, and what came with it.
 
-use crate::error::ModuleError;
 use std::rc::Rc;
 
 use burn::optim::GradientsParams;
 
-use crate::error::EngineError;
+use crate::error::{EngineError, ModuleError};
 use crate::execute::Value;
 use crate::hypergradient::SolveReport;
 use crate::program::Level;

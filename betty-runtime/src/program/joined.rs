@@ -4,7 +4,6 @@
 //! new kind of batch all shares are put together once, and loss and gradients on them are compared with the weighted mean of those
 //! of the ranks, in double precision, with the same random draws, at the parameters as they are and near them.
 
-use crate::error::ShardError;
 use std::rc::Rc;
 
 use super::losses::Losses;
@@ -13,7 +12,7 @@ use super::subject::Subject;
 use super::verification::Recorded;
 use crate::derivatives::{DoubledLoss, PlacedInputs};
 use crate::distributed::Ranks;
-use crate::error::EngineError;
+use crate::error::{EngineError, ShardError};
 use crate::trace::{AnyBatch, LossInput, Part, Trace};
 
 /// How far both may lie apart, relative to the size of what ranks have on their shares: rounding in double precision, and not what

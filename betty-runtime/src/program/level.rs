@@ -1,6 +1,5 @@
 //! The state of one level: its tensors and its optimizer's.
 
-use crate::error::ModuleError;
 use std::rc::Rc;
 
 use burn::lr_scheduler::module_lr_scheduler::{ModuleLearningRate, ModuleLrScheduler};
@@ -10,7 +9,7 @@ use burn::tensor::{DType, Device};
 use super::sample::Seeded;
 use super::{groups, selection};
 use crate::config::{CurvatureOf, LevelConfig, Start, check_rounded};
-use crate::error::EngineError;
+use crate::error::{EngineError, ModuleError};
 use crate::execute::{ReadError, Value, Vector};
 use crate::graph::accumulator;
 use crate::hypergradient::{Blocks, NextStep};

@@ -1,6 +1,5 @@
 //! Compiled losses: traced at the first batch of a shape, verified once, kept for all later ones.
 
-use crate::error::ShardError;
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
@@ -17,7 +16,7 @@ use super::subject::Subject;
 use super::verification::{self, Outcome, TRIES, Verify};
 use crate::derivatives::{Bound, Cache, Curvature, Loss, Tasks};
 use crate::distributed::Ranks;
-use crate::error::EngineError;
+use crate::error::{EngineError, ShardError};
 use crate::execute::Value;
 use crate::trace::{AnyBatch, LossInput, Signature, Trace};
 

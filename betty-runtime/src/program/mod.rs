@@ -42,7 +42,6 @@ mod together;
 mod turns;
 mod verification;
 
-use crate::error::SolverError;
 use std::rc::Rc;
 
 pub use self::check::{HypergradientCheck, ResponseCheck};
@@ -65,7 +64,7 @@ pub(crate) use self::subject::LossFunctions;
 pub(crate) use self::tasks::Round;
 pub(crate) use self::turns::{Turns, Walk};
 use crate::config::{HypergradientConfig, LevelConfig, LevelSolverConfig};
-use crate::error::EngineError;
+use crate::error::{EngineError, SolverError};
 use crate::graph::accumulator;
 use crate::hypergradient::HypergradientMethod;
 use crate::optimizer::Optimizer;

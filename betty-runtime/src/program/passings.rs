@@ -1,11 +1,9 @@
 //! How a hypergradient passes through the levels below: which are solved, and which are gone through step by step.
 
-use crate::error::ShardError;
-use crate::error::StepsError;
 use std::rc::Rc;
 
 use super::Program;
-use crate::error::EngineError;
+use crate::error::{EngineError, ShardError, StepsError};
 use crate::schedule::Through;
 use crate::steps::{Record, StepsBasis};
 

@@ -1,12 +1,11 @@
 //! Which tensors of a module are a level's parameters: those that can be trained, less what the config leaves out.
 
-use crate::error::ModuleError;
 use std::collections::BTreeSet;
 
 use betty_schema::{lies_in, suggestion};
 
 use crate::config::{ConfigError, LevelConfig};
-use crate::error::EngineError;
+use crate::error::{EngineError, ModuleError};
 use crate::trace::{Leaf, LevelModule};
 
 /// The numbers of the leaves that the level moves, in the module's order.

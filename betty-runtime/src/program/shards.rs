@@ -1,12 +1,11 @@
 //! Shares of a batch, put together: what each rank has, one after the other.
 
-use crate::error::ShardError;
 use burn::tensor::{Device, TensorData};
 
 use super::subject::Subject;
 use crate::derivatives::Draw;
 use crate::distributed::Ranks;
-use crate::error::EngineError;
+use crate::error::{EngineError, ShardError};
 use crate::execute::Value;
 use crate::trace::{AnyBatch, Part};
 
@@ -53,7 +52,10 @@ pub(super) fn join(ranks: &Ranks, level: &str, batch: &AnyBatch, part: Option<Pa
             return Err(refused(format!("number {index} differs from rank to rank")));
         }
     }
-    Ok(Joined { share: batch.with_tensors(share), whole: batch.with_tensors(whole) })
+    match (batch.with_tensors(share), batch.with_tensors(whole)) {
+        (Some(share), Some(whole)) => Ok(Joined { share, whole }),
+        _ => Err(refused("its `map` visits other tensors every time that it is called".to_owned())),
+    }
 }
 
 /// A random draw on a share, and on all examples: that of every rank along the dimension that grows with the examples, or that of

@@ -1,13 +1,12 @@
 //! A turn of a level with a solver: its best response on one batch, found from where the level stands.
 
-use crate::error::SolverError;
 use std::any::Any;
 
 use super::numbers::Numbers;
 use super::{Level, Program};
 use crate::config::{CustomSolverConfig, LbfgsConfig};
 use crate::derivatives::{GradientProgram, loss_in};
-use crate::error::EngineError;
+use crate::error::{EngineError, SolverError};
 use crate::execute::{Unread, Value, Vector};
 use crate::linalg::InnerProductSpace;
 use crate::minimize::{Evaluated, Halt, LbfgsOptions, Minimum, Objective, lbfgs};

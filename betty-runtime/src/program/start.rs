@@ -1,12 +1,11 @@
 //! What the levels' modules must have in common: a device, and where one level starts from another, its parameters; and no
 //! more parameters above a level than its method follows.
 
-use crate::error::StartError;
 use burn::tensor::Device;
 
 use super::Level;
 use crate::config::Start;
-use crate::error::EngineError;
+use crate::error::{EngineError, StartError};
 use crate::execute::Value;
 use crate::schedule::Schedule;
 

@@ -4,6 +4,7 @@ use std::any::Any;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 
+use burn::tensor::kind::Basic;
 use burn::tensor::{Bool, DType, Device, Int, Tensor};
 
 use super::batch::{Batch, BatchMapper};
@@ -43,7 +44,7 @@ pub struct AnyBatch {
     numbers: Vec<(usize, f64)>,
     signature: Signature,
     leaves: fn(&(dyn Any + Send)) -> Vec<BatchLeaf>,
-    with_tensors: fn(&(dyn Any + Send), Vec<Value>) -> AnyBatch,
+    with_tensors: fn(&(dyn Any + Send), Vec<Value>) -> Option<AnyBatch>,
     examples: Option<usize>,
     shard: Option<Shard>,
 }
@@ -73,8 +74,9 @@ impl AnyBatch {
         AnyBatch { typed: Box::new(typed), values, numbers, signature, leaves, with_tensors, examples, shard: None }
     }
 
-    /// A batch of the same type with other tensors, in the same order; numbers stay.
-    pub(crate) fn with_tensors(&self, tensors: Vec<Value>) -> Self {
+    /// A batch of the same type with other tensors, in the same order; numbers stay. None where the batch has other tensors every
+    /// time that it is asked.
+    pub(crate) fn with_tensors(&self, tensors: Vec<Value>) -> Option<Self> {
         (self.with_tensors)(&*self.typed, tensors)
     }
 
@@ -159,32 +161,39 @@ impl AnyBatch {
     }
 }
 
-/// A batch with other tensors.
-fn with_tensors<B: Batch>(typed: &(dyn Any + Send), tensors: Vec<Value>) -> AnyBatch {
-    let batch = typed.downcast_ref::<B>().expect("the function belongs to the type").clone();
-    AnyBatch::new(batch.map(&mut Replace(tensors.into_iter())))
+/// A batch with other tensors, one for each of its own.
+fn with_tensors<B: Batch>(typed: &(dyn Any + Send), tensors: Vec<Value>) -> Option<AnyBatch> {
+    let mut replace = Replace { values: tensors.into_iter(), fits: true };
+    let batch = typed.downcast_ref::<B>()?.clone().map(&mut replace);
+    (replace.fits && replace.values.len() == 0).then(|| AnyBatch::new(batch))
 }
 
 /// Puts one tensor after the other.
-struct Replace(std::vec::IntoIter<Value>);
+struct Replace {
+    values: std::vec::IntoIter<Value>,
+    /// Whether there was one for each.
+    fits: bool,
+}
 
 impl Replace {
-    fn next<const D: usize, K: burn::tensor::kind::Basic>(&mut self) -> Tensor<D, K> {
-        self.0.next().expect("there is a tensor for each").into_tensor()
+    fn next<const D: usize, K: Basic>(&mut self, tensor: Tensor<D, K>) -> Tensor<D, K> {
+        let fitting = self.values.next().filter(|value| value.shape().len() == D && value.dtype() == tensor.dtype());
+        self.fits &= fitting.is_some();
+        fitting.map_or(tensor, Value::into_tensor)
     }
 }
 
 impl BatchMapper for Replace {
-    fn float<const D: usize>(&mut self, _tensor: Tensor<D>) -> Tensor<D> {
-        self.next()
+    fn float<const D: usize>(&mut self, tensor: Tensor<D>) -> Tensor<D> {
+        self.next(tensor)
     }
 
-    fn int<const D: usize>(&mut self, _tensor: Tensor<D, Int>) -> Tensor<D, Int> {
-        self.next()
+    fn int<const D: usize>(&mut self, tensor: Tensor<D, Int>) -> Tensor<D, Int> {
+        self.next(tensor)
     }
 
-    fn bool<const D: usize>(&mut self, _tensor: Tensor<D, Bool>) -> Tensor<D, Bool> {
-        self.next()
+    fn bool<const D: usize>(&mut self, tensor: Tensor<D, Bool>) -> Tensor<D, Bool> {
+        self.next(tensor)
     }
 
     fn number(&mut self, number: Number) -> Number {

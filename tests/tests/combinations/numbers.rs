@@ -1,9 +1,8 @@
 //! Any value at any place of a config is taken or refused by name; none makes a run panic.
 
-use betty_runtime::LearnedError;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use betty_runtime::{ConfigError, Engine, EngineError, ProgramConfig, multilevel};
+use betty_runtime::{ConfigError, Engine, EngineError, LearnedError, ProgramConfig, multilevel};
 use burn::tensor::Tensor;
 use serde_json::{Value, json};
 

@@ -1,7 +1,6 @@
 //! Tasks that are computed together, beside everything else that levels can do.
 
-use betty_runtime::ConflictError;
-use betty_runtime::{ConfigError, Engine, EngineError, ProgramConfig, StreamPosition, multilevel};
+use betty_runtime::{ConfigError, ConflictError, Engine, EngineError, ProgramConfig, StreamPosition, multilevel};
 use burn::nn::DropoutConfig;
 use burn::tensor::Tensor;
 use burn::tensor::activation::softmax;

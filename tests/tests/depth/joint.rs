@@ -1,9 +1,10 @@
 //! Everything below a level solved by one loop: the same as exact nested solves, with damping, with steps, and between levels
 //! whose system is not symmetric.
 
-use betty_runtime::ConflictError;
 use betty_runtime::execute::launched;
-use betty_runtime::{ConfigError, Engine, EngineError, HypergradientConfig, Multilevel, ProgramConfig, multilevel};
+use betty_runtime::{
+    ConfigError, ConflictError, Engine, EngineError, HypergradientConfig, Multilevel, ProgramConfig, multilevel,
+};
 use burn::tensor::Tensor;
 use serde_json::json;
 

@@ -1,7 +1,6 @@
 //! Levels that are differentiated with the levels below standing still: what is told of it, and what it takes.
 
-use betty_runtime::ConflictError;
-use betty_runtime::{ConfigError, CurvatureOf, Engine, EngineError, ProgramConfig};
+use betty_runtime::{ConfigError, ConflictError, CurvatureOf, Engine, EngineError, ProgramConfig};
 
 use crate::chains::{
     Five, FiveConfig, FiveData, Four, FourConfig, FourData, Six, SixConfig, SixData, Three, ThreeConfig, ThreeData,

@@ -1,10 +1,9 @@
 //! Rounds of the levels below: one is a sweep over them, many lead to the equilibrium.
 
-use betty_runtime::ConflictError;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use betty_runtime::{ConfigError, Engine, EngineError, Event, ProgramConfig, Start, multilevel};
+use betty_runtime::{ConfigError, ConflictError, Engine, EngineError, Event, ProgramConfig, Start, multilevel};
 use burn::tensor::Tensor;
 
 use crate::level::{Vector, assert_close};

@@ -3,8 +3,7 @@
 //! Middle levels are unrolled too, or take so many steps of a contraction that they are solved to rounding errors, so that
 //! the uppermost loss is a function of the uppermost parameters that can be differentiated by differences.
 
-use betty_runtime::ConflictError;
-use betty_runtime::{ConfigError, Engine, EngineError, ProgramConfig, multilevel};
+use betty_runtime::{ConfigError, ConflictError, Engine, EngineError, ProgramConfig, multilevel};
 use burn::nn::DropoutConfig;
 use burn::tensor::Tensor;
 

@@ -1,7 +1,6 @@
 //! Every method, at every place of programs of two and three levels and of a diamond.
 
-use betty_runtime::ShardError;
-use betty_runtime::{Engine, EngineError, ProgramConfig, multilevel};
+use betty_runtime::{Engine, EngineError, ProgramConfig, ShardError, multilevel};
 use burn::tensor::Tensor;
 
 use super::problem::{Knobs, Net, Outcome, Samples, View, assert_exact, both};

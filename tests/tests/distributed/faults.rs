@@ -157,9 +157,11 @@ fn ranks_that_ask_different_things_are_told_so() {
         .into_iter()
         .map(|found| {
             let (first, values) = found.expect("it goes on");
-            let is_refused =
-                matches!(first, Err(EngineError::Distributed(DistributedError::OutOfStep { rank: 1, .. })));
-            assert!(is_refused, "{first:?}");
+            let Err(EngineError::Distributed(DistributedError::OutOfStep { rank: 1, theirs, ours })) = first else {
+                panic!("{first:?}")
+            };
+            assert_eq!(theirs, "a run (iteration 0, seed 0, replicated [])");
+            assert_eq!(ours, "a question (iteration 0, seed 0, replicated [])");
             values
         })
         .collect();

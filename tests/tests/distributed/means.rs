@@ -1,11 +1,12 @@
 //! Losses that are no means over examples: refused on every rank, unless all ranks have the same batches.
 
-use betty_runtime::ShardError;
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use betty_runtime::distributed::{Collective, Threads};
 use betty_runtime::nn::BatchNorm;
-use betty_runtime::{Batch, Engine, EngineError, Stream, multilevel};
+use betty_runtime::{Batch, BatchMapper, Engine, EngineError, ShardError, Stream, multilevel};
 use burn::module::{Module, Param};
 use burn::nn::BatchNormConfig;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
@@ -249,4 +250,46 @@ fn a_batch_says_how_many_examples_it_holds() {
         found.iter().all(|found| matches!(found, Err(EngineError::Shard(ShardError::NotAMean { .. })))),
         "{found:?}"
     );
+}
+
+/// Rows that are shown once to those who ask first, and twice to those who ask later.
+#[derive(Clone)]
+struct Moody {
+    rows: Tensor<2>,
+    asked: Arc<AtomicUsize>,
+}
+
+impl Batch for Moody {
+    fn map<M: BatchMapper>(self, mapper: &mut M) -> Self {
+        let mut rows = mapper.float(self.rows);
+        if self.asked.fetch_add(1, Ordering::Relaxed) > 0 {
+            rows = mapper.float(rows);
+        }
+        Moody { rows, asked: self.asked }
+    }
+}
+
+type Vector = Param<Tensor<1>>;
+
+fn fit(vector: &Vector, batch: Moody) -> Tensor<1> {
+    (batch.rows - vector.val().unsqueeze()).square().mean()
+}
+
+multilevel! {
+    struct Fitted;
+    level vector: Vector { batch: Moody, loss: fit, optimizer: sgd(lr = 0.1) }
+}
+
+#[test]
+fn a_batch_that_shows_other_tensors_later_is_refused() {
+    let found = Threads::run(2, |rank| {
+        let batch = || Moody { rows: Tensor::ones([2, 2], &Device::flex()), asked: Arc::default() };
+        let data = FittedData { vector: Stream::batches((0..3).map(move |_| Ok::<_, io::Error>(batch()))) };
+        let problem = Fitted { vector: Param::from_tensor(Tensor::zeros([2], &Device::flex())) };
+        Engine::new(problem, data, FittedConfig::default())?.distributed(rank)?.run(1).map(drop)
+    });
+    for found in found {
+        let error = found.expect_err("it is refused");
+        assert!(error.to_string().contains("`map`"), "{error}");
+    }
 }

@@ -1,10 +1,9 @@
 //! Solvers of the user's own, which see what a rank has: one answer for all, that of the first, held against the loss of all.
 
-use betty_runtime::SolverError;
 use std::convert::Infallible;
 
 use betty_runtime::distributed::{Collective, Threads};
-use betty_runtime::{Engine, EngineError, Stream, multilevel};
+use betty_runtime::{Engine, EngineError, SolverError, Stream, multilevel};
 use burn::module::Param;
 use burn::tensor::Tensor;
 

@@ -1,11 +1,12 @@
 //! Questions between steps, and edits that change nothing, leave a run as it was, bit for bit.
 
-use betty_runtime::ModuleError;
 use std::cell::Cell;
 use std::fs;
 use std::rc::Rc;
 
-use betty_runtime::{Checkpoint, Engine, EngineError, Goal, ProgramConfig, Stream, StreamPosition, Validation};
+use betty_runtime::{
+    Checkpoint, Engine, EngineError, Goal, ModuleError, ProgramConfig, Stream, StreamPosition, Validation,
+};
 use burn::lr_scheduler::exponential::ExponentialLrSchedulerConfig;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};

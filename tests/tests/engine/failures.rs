@@ -1,9 +1,8 @@
 //! Mistakes a user can make, each with the error that names it.
 
-use betty_runtime::ModuleError;
 use std::io;
 
-use betty_runtime::{ConfigError, Engine, EngineError, ProgramConfig, Stream, multilevel};
+use betty_runtime::{ConfigError, Engine, EngineError, ModuleError, ProgramConfig, Stream, multilevel};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 

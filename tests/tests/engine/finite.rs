@@ -1,11 +1,11 @@
 //! Steps that would end in infinities or NaN, and numbers that a float type does not hold.
 
-use betty_runtime::LearnedError;
 use std::fs;
 
 use betty_runtime::execute::reads;
 use betty_runtime::{
-    Batch, CheckpointError, ConfigError, Engine, EngineError, LevelModule, ProgramConfig, Stream, multilevel,
+    Batch, CheckpointError, ConfigError, Engine, EngineError, LearnedError, LevelModule, ProgramConfig, Stream,
+    multilevel,
 };
 use burn::module::{Module, Param};
 use burn::tensor::activation::relu;

@@ -1,12 +1,11 @@
 //! Frozen and selected parameters: what stands still is read as before and is no variable of its level.
 
-use betty_runtime::ModuleError;
-use betty_runtime::StartError;
 use betty_runtime::nn::BatchNorm;
 use betty_runtime::{
     Batch, CheckpointError, ConfigError, Engine, EngineError, Multilevel, ProgramConfig, Stream, StreamPosition,
     multilevel,
 };
+use betty_runtime::{ModuleError, StartError};
 use betty_tests::vectors::{parameter, tensor, values};
 use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
 use burn::module::{Module, Param, ParamGroup};

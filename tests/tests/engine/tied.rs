@@ -2,10 +2,10 @@
 
 mod statistics;
 
-use betty_runtime::ModuleError;
 use betty_runtime::nn::{BatchNorm, BatchNormConfig};
 use betty_runtime::{
-    Checkpoint, CheckpointError, Engine, EngineError, ProgramConfig, Stream, StreamPosition, multilevel, untied,
+    Checkpoint, CheckpointError, Engine, EngineError, ModuleError, ProgramConfig, Stream, StreamPosition, multilevel,
+    untied,
 };
 use betty_tests::vectors::{parameter, tensor, values};
 use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;

@@ -1,7 +1,6 @@
 //! Forward mode against the sweep in reverse, and against central differences of the whole run.
 
-use betty_runtime::StepsError;
-use betty_runtime::{Engine, EngineError, ProgramConfig};
+use betty_runtime::{Engine, EngineError, ProgramConfig, StepsError};
 use burn::lr_scheduler::exponential::ExponentialLrSchedulerConfig;
 use burn::lr_scheduler::module_lr_scheduler::ModuleLrSchedulerConfig;
 use burn::module::ParamGroup;

@@ -1,8 +1,7 @@
 //! Programs of more than two levels: several levels above, starts at other parameters, steps that rest on best responses.
 
-use betty_runtime::ConflictError;
 use betty_runtime::{
-    ConfigError, Engine, EngineError, HypergradientConfig, Multilevel, ProgramConfig, Stream, multilevel,
+    ConfigError, ConflictError, Engine, EngineError, HypergradientConfig, Multilevel, ProgramConfig, Stream, multilevel,
 };
 use burn::nn::DropoutConfig;
 use burn::tensor::Tensor;

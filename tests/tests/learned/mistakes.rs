@@ -1,8 +1,7 @@
 //! What a config and a module can get wrong about learned numbers, and what the errors say.
 
-use betty_runtime::ConflictError;
-use betty_runtime::LearnedError;
 use betty_runtime::{ConfigError, Engine, EngineError, ProgramConfig};
+use betty_runtime::{ConflictError, LearnedError};
 
 use crate::problem::{Knobs, Net, Tuning, TuningConfig, data};
 

@@ -1,10 +1,9 @@
 //! Runs in which numbers are learned: bits, checkpoints, schedulers, what observers see, and the tools around training.
 
-use betty_runtime::LearnedError;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use betty_runtime::{Checkpoint, Engine, EngineError, Event, ProgramConfig, StreamPosition, multilevel};
+use betty_runtime::{Checkpoint, Engine, EngineError, Event, LearnedError, ProgramConfig, StreamPosition, multilevel};
 use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
 use burn::tensor::Tensor;
 

@@ -1,7 +1,6 @@
 //! What cannot be answered is an error with its remedy, and leaves nothing behind.
 
-use betty_runtime::ModuleError;
-use betty_runtime::StepsError;
+use betty_runtime::{ModuleError, StepsError};
 use std::io;
 
 use betty_runtime::{EngineError, Hypergradient, ProgramConfig, Stream};

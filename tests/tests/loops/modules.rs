@@ -1,8 +1,7 @@
 //! Modules between two calls: parts that stand still, other shapes, settings, running statistics, a tape in use.
 
-use betty_runtime::ModuleError;
 use betty_runtime::nn::{BatchNorm, BatchNormConfig};
-use betty_runtime::{Engine, EngineError, Hypergradient, LevelModule, ProgramConfig, Stream, multilevel};
+use betty_runtime::{Engine, EngineError, Hypergradient, LevelModule, ModuleError, ProgramConfig, Stream, multilevel};
 use burn::module::{Module, Param};
 use burn::nn::{DropoutConfig, Linear};
 use burn::optim::{GradientsParams, SgdConfig};

@@ -1,7 +1,6 @@
 //! What a solver cannot be beside, said by configs and engines.
 
-use betty_runtime::ConflictError;
-use betty_runtime::{ConfigError, Engine, EngineError, Multilevel, ProgramConfig};
+use betty_runtime::{ConfigError, ConflictError, Engine, EngineError, Multilevel, ProgramConfig};
 use betty_tests::vectors::parameter;
 
 use crate::closed_forms::{Ridge, RidgeConfig, RidgeData, engine, held_out, train};

@@ -1,14 +1,13 @@
 //! Solvers of the user's own: answers in closed form and with an active set, and what is wrong with others.
 
-use betty_runtime::SolverError;
 use std::cell::RefCell;
 use std::convert::Infallible;
 use std::rc::Rc;
 
 use betty_runtime::solver::SolverFailure;
 use betty_runtime::{
-    CustomSolverConfig, Engine, EngineError, Event, LevelSolverConfig, ProgramConfig, Solver, Stream, StreamPosition,
-    multilevel,
+    CustomSolverConfig, Engine, EngineError, Event, LevelSolverConfig, ProgramConfig, Solver, SolverError, Stream,
+    StreamPosition, multilevel,
 };
 use betty_tests::vectors::{parameter, tensor, values};
 use burn::tensor::Tensor;
