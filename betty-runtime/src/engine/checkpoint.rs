@@ -158,7 +158,7 @@ impl Run {
         self.turns.seen = state.levels.iter().map(|level| level.seen.clone()).collect();
         self.turns.taken = state.levels.iter().map(|level| level.turns).collect();
         self.data.taken = state.levels.iter().map(|level| level.batches).collect();
-        (self.data.seed, self.iterations) = (state.seed, state.iterations);
+        (self.data.seed, self.iterations, self.compared) = (state.seed, state.iterations, None);
         self.stale = true;
         Ok(())
     }
