@@ -123,7 +123,7 @@ pub use engine::{
     ResponseCost, Score, ShardError, Shards, SolverError, StartError, StepsError, Stream, StreamError, StreamPosition,
     Unverified, Validation, Verdict, Warning,
 };
-pub use hypergradient::HypergradientMethod;
+pub use hypergradient::{HypergradientMethod, Preconditioning};
 pub use loops::{Hypergradient, LevelGradient, Solve, Statistics};
 pub use optimizer::Optimizer;
 pub use schedule::{LevelSpec, Schedule, ScheduleError, Through};

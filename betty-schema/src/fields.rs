@@ -3,6 +3,7 @@
 use crate::level_solvers::LEVEL_SOLVERS;
 use crate::methods::METHODS;
 use crate::optimizers::OPTIMIZERS;
+use crate::preconditioners::PRECONDITIONERS;
 use crate::projections::PROJECTIONS;
 use crate::range::Range;
 use crate::solvers::SOLVERS;
@@ -23,6 +24,7 @@ pub enum Key {
     Unroll,
     Warmup,
     Hypergradient,
+    Preconditioner,
     Curvature,
     Solve,
     Clip,
@@ -89,7 +91,7 @@ impl Field {
 const REQUIRED: &str = "an error";
 
 /// Every field, in the order in which errors and the manual list them.
-pub static FIELDS: [Field; 22] = [
+pub static FIELDS: [Field; 23] = [
     Field {
         key: Key::Upper,
         name: "upper",
@@ -170,6 +172,14 @@ pub static FIELDS: [Field; 22] = [
         absent: "an error where a hypergradient passes through",
         meaning: "how the level's best response is differentiated; see [Methods](#methods)",
         holds: Holds::Choice(&METHODS),
+    },
+    Field {
+        key: Key::Preconditioner,
+        name: "preconditioner",
+        example: "preconditioner: nystrom(rank = 20)",
+        absent: "none",
+        meaning: "what `cg`, `minres` and `gmres` multiply residuals by; see [Preconditioners](#preconditioners)",
+        holds: Holds::Choice(&PRECONDITIONERS),
     },
     Field {
         key: Key::Curvature,

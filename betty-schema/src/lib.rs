@@ -1,6 +1,6 @@
 //! What may be written in a program of betty, and the graph of its levels.
 //!
-//! No tensors and no tokens. [`METHODS`], [`OPTIMIZERS`], [`LEVEL_SOLVERS`], [`PROJECTIONS`], [`SOLVERS`] and [`FIELDS`] are the
+//! No tensors and no tokens. [`METHODS`], [`OPTIMIZERS`], [`LEVEL_SOLVERS`], [`PRECONDITIONERS`], [`PROJECTIONS`], [`SOLVERS`] and [`FIELDS`] are the
 //! tables: one row for each name, with its options, their ranges, defaults and meanings. What `multilevel!` and a config accept and the tables of
 //! the [`manual`] follow from them. [`Graph`] computes what each hypergradient passes through, and the [`rules`] say what has to
 //! hold between the numbers of its levels.
@@ -13,6 +13,7 @@ pub mod manual;
 mod methods;
 mod names;
 mod optimizers;
+mod preconditioners;
 mod projections;
 mod range;
 pub mod rules;
@@ -27,6 +28,7 @@ pub use level_solvers::LEVEL_SOLVERS;
 pub use methods::METHODS;
 pub use names::{did_you_mean, listed, suggestion};
 pub use optimizers::OPTIMIZERS;
+pub use preconditioners::PRECONDITIONERS;
 pub use projections::PROJECTIONS;
 pub use range::{ALL, BOUNDED, Given, Range};
 pub use solvers::SOLVERS;

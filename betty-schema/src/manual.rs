@@ -2,7 +2,9 @@
 
 use crate::table::Family;
 use crate::words::Words;
-use crate::{CURVATURES, FIELDS, LEVEL_SOLVERS, METHODS, OPTIMIZERS, PROJECTIONS, SOLVERS, STARTS, TRANSFORMS};
+use crate::{
+    CURVATURES, FIELDS, LEVEL_SOLVERS, METHODS, OPTIMIZERS, PRECONDITIONERS, PROJECTIONS, SOLVERS, STARTS, TRANSFORMS,
+};
 
 /// The manual with every table between `<!-- table: name -->` and `<!-- end -->` as the rows say it.
 #[must_use]
@@ -23,10 +25,12 @@ pub fn written(manual: &str) -> String {
 const END: &str = "<!-- end -->";
 
 /// The names of all tables, in the order of the manual.
-pub const TABLES: [&str; 14] = [
+pub const TABLES: [&str; 16] = [
     "fields",
     "methods",
     "options of methods",
+    "preconditioners",
+    "options of preconditioners",
     "curvatures",
     "solvers",
     "options of solvers",
@@ -45,7 +49,7 @@ fn table(name: &str) -> Option<String> {
         Some(rest) => (options as fn(&Family) -> String, rest),
         None => (names as fn(&Family) -> String, name),
     };
-    let families = [&METHODS, &OPTIMIZERS, &LEVEL_SOLVERS, &PROJECTIONS, &SOLVERS];
+    let families = [&METHODS, &OPTIMIZERS, &LEVEL_SOLVERS, &PRECONDITIONERS, &PROJECTIONS, &SOLVERS];
     match name {
         "fields" => Some(fields()),
         "curvatures" => Some(words("curvature", "the derivative is taken", &CURVATURES, code)),

@@ -41,7 +41,7 @@ pub static METHODS: Family = Family {
             formula: "the result of conjugate gradients on (H + δI)x = v",
             about: "Exact after as many iterations as H has distinct eigenvalues, and needs H + δI to be positive \
                     definite.",
-            way: Way::System,
+            way: Way::Krylov,
             options: &[ITERATIONS, TOLERANCE, DAMPING, WARM_START, BATCH],
         },
         Row {
@@ -51,7 +51,7 @@ pub static METHODS: Family = Family {
             formula: "the result of minimal residuals on (H + δI)x = v",
             about: "The iterate of smallest residual, also where H + δI has eigenvalues of both signs, so that conjugate \
                     gradients may break down.",
-            way: Way::System,
+            way: Way::Krylov,
             options: &[ITERATIONS, TOLERANCE, DAMPING, WARM_START, BATCH],
         },
         Row {
@@ -60,7 +60,7 @@ pub static METHODS: Family = Family {
             title: "Generalised minimal residuals",
             formula: "the result of generalised minimal residuals on (H + δI)x = v, with a basis of `restart` vectors",
             about: "The iterate of smallest residual, for conditions whose derivative H is not symmetric as well.",
-            way: Way::System,
+            way: Way::Krylov,
             options: &[
                 Opt::new(
                     "iterations",

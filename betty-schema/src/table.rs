@@ -79,6 +79,8 @@ impl Row {
 pub enum Way {
     /// The linear system that the best response solves. Rows that are no methods have this as well.
     System,
+    /// That system, in its Krylov space: a preconditioner can make that smaller.
+    Krylov,
     /// That system too, but its answer is not the solution, however much it is allowed: parts of the matrix, or gradients,
     /// stand in its place.
     Approximation,
@@ -98,7 +100,13 @@ impl Way {
     /// Whether the method is shown the linear system of the best response.
     #[must_use]
     pub fn looks_at_system(self) -> bool {
-        matches!(self, Self::System | Self::Approximation)
+        self.solves_system() || self == Self::Approximation
+    }
+
+    /// Whether the method solves that system, as exactly as it is allowed to.
+    #[must_use]
+    pub fn solves_system(self) -> bool {
+        matches!(self, Self::System | Self::Krylov)
     }
 
     /// Whether the method goes through the level's own steps, and so sees where they begin and what they are projected to.
@@ -156,12 +164,12 @@ impl Opt {
 mod tests {
     use std::collections::BTreeSet;
 
-    use crate::{Given, LEVEL_SOLVERS, METHODS, OPTIMIZERS, PROJECTIONS, SOLVERS};
+    use crate::{Given, LEVEL_SOLVERS, METHODS, OPTIMIZERS, PRECONDITIONERS, PROJECTIONS, SOLVERS};
 
     #[test]
     fn names_are_given_once_and_defaults_lie_in_their_ranges() {
         let mut names = BTreeSet::new();
-        let families = [&METHODS, &OPTIMIZERS, &LEVEL_SOLVERS, &PROJECTIONS, &SOLVERS];
+        let families = [&METHODS, &OPTIMIZERS, &LEVEL_SOLVERS, &PRECONDITIONERS, &PROJECTIONS, &SOLVERS];
         for (family, row) in families.into_iter().flat_map(|family| family.rows.iter().map(move |row| (family, row))) {
             assert!(names.insert((family.noun, row.name)), "`{}` has two rows", row.name);
             let mut options = BTreeSet::new();

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use betty_schema::{
-    BOUNDED, CLIPS, CURVATURES, Family, LEVEL_SOLVERS, METHODS, OPTIMIZERS, Opt, PRECISIONS, PROJECTIONS, Range, Row,
-    SOLVERS, TRANSFORMS, Way, Words, did_you_mean, listed, suggestion,
+    BOUNDED, CLIPS, CURVATURES, Family, LEVEL_SOLVERS, METHODS, OPTIMIZERS, Opt, PRECISIONS, PRECONDITIONERS,
+    PROJECTIONS, Range, Row, SOLVERS, TRANSFORMS, Way, Words, did_you_mean, listed, suggestion,
 };
 
 use crate::ast::{Call, Level, Setting, Value, ValueKind};
@@ -19,6 +19,9 @@ pub(super) fn check(level: &Level, report: &mut Report) {
     }
     if let Some(call) = &level.hypergradient {
         check_call(call, &METHODS, report);
+    }
+    if let Some(call) = &level.preconditioner {
+        check_call(call, &PRECONDITIONERS, report);
     }
     for call in level.projections() {
         check_call(call, &PROJECTIONS, report);

@@ -27,6 +27,7 @@ pub(super) fn check(program: &Program, links: &Links<'_>, graph: &Graph, is_whol
         let broken = method.into_iter().filter(is_told).chain(used).chain(rules::truncate(own));
         let broken = broken
             .chain(rules::steps(graph, level, &numbers))
+            .chain(rules::preconditioner(own).filter(|_| is_whole && !is_alone(level)))
             .chain(rules::curvature(graph, level, own))
             .chain(rules::joint(graph, level, &numbers))
             .chain(rules::solver(graph, level, own))
@@ -86,6 +87,7 @@ impl Place<'_> {
             Violation::WarmupTooLong { .. } => level.warmup.as_ref().map(ToTokens::to_token_stream),
             Violation::ProjectedResponse => level.projections().next().map(|call| call.name.to_token_stream()),
             Violation::CurvatureIdle(_) => level.curvature.as_ref().map(|call| call.name.to_token_stream()),
+            Violation::NotPreconditioned => level.preconditioner.as_ref().map(|call| call.name.to_token_stream()),
             Violation::NotJoint(_) => level.solve.as_ref().map(|call| call.name.to_token_stream()),
             Violation::StartUnseen { .. } => {
                 self.links.start[self.level].as_ref().map(|entry| entry.token.to_token_stream())
@@ -190,6 +192,13 @@ impl Place<'_> {
                 };
                 format!("`partial` changes nothing here: {reason}")
             }
+            Violation::NotPreconditioned if method.is_empty() => {
+                format!("no hypergradient passes through `{name}`, so its `preconditioner` is never used")
+            }
+            Violation::NotPreconditioned => format!(
+                "`{method}` applies no preconditioner; choose `cg`, `minres` or `gmres` for `{name}`, or take \
+                 `preconditioner` away"
+            ),
             Violation::NotJoint(apart) => {
                 format!("`joint` cannot solve what is below `{name}`: {}", self.apart(apart))
             }

@@ -2,7 +2,7 @@
 
 use betty_schema::{
     ALL, BATCHES, CLIPS, CURVATURES, Family, Given, Holds, LEVEL_SOLVERS, METHODS, OPTIMIZERS, Opt, PRECISIONS,
-    PROJECTIONS, Range, SOLVERS, STARTS, TRANSFORMS, field,
+    PRECONDITIONERS, PROJECTIONS, Range, SOLVERS, STARTS, TRANSFORMS, field,
 };
 use proc_macro2::{Literal, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
@@ -70,6 +70,7 @@ fn level_config(level: &Level) -> TokenStream {
     let groups = groups(&level.groups);
     let solver = option(level.solver.as_ref().map(|call| choice(Some(call), &LEVEL_SOLVERS)));
     let hypergradient = option(level.hypergradient.as_ref().map(|call| choice(Some(call), &METHODS)));
+    let preconditioner = option(level.preconditioner.as_ref().map(|call| choice(Some(call), &PRECONDITIONERS)));
     let curvature = curvature(level.curvature.as_ref());
     let solve = option(level.solve.as_ref().map(|call| choice(Some(call), &SOLVERS)));
     let clip = option(level.clip.as_ref().and_then(clip));
@@ -85,6 +86,7 @@ fn level_config(level: &Level) -> TokenStream {
             groups: #groups,
             solver: #solver,
             hypergradient: #hypergradient,
+            preconditioner: #preconditioner,
             curvature: #curvature,
             solve: #solve,
             clip: #clip,

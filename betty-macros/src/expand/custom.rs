@@ -1,13 +1,13 @@
-//! What levels name of the user's own: methods, optimizers and solvers, each made by a function of the level's number.
+//! What levels name of the user's own: methods, preconditioners, optimizers and solvers, each made by a function of the level's number.
 
-use betty_schema::{Family, LEVEL_SOLVERS, METHODS, OPTIMIZERS, Way};
+use betty_schema::{Family, LEVEL_SOLVERS, METHODS, OPTIMIZERS, PRECONDITIONERS, Way};
 use proc_macro2::{Literal, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 
 use super::{Names, at};
 use crate::ast::{Call, Level};
 
-/// `fn custom_method`, `fn custom_optimizer`, `fn custom_group_optimizer` and `fn custom_solver`, if a level has one.
+/// `fn custom_method`, `fn custom_preconditioner`, `fn custom_optimizer`, `fn custom_group_optimizer` and `fn custom_solver`, if a level has one.
 pub(super) fn expand(names: &Names, levels: &[Level]) -> TokenStream {
     let own = |function, family, call: fn(&Level) -> Option<&Call>| Own {
         function,
@@ -18,6 +18,8 @@ pub(super) fn expand(names: &Names, levels: &[Level]) -> TokenStream {
     let of_groups =
         Own { function: "custom_group_optimizer", family: &OPTIMIZERS, asked: Asked::Group, places: of_groups(levels) };
     let methods = own("custom_method", &METHODS, |level| level.hypergradient.as_ref()).coerced();
+    let preconditioners =
+        own("custom_preconditioner", &PRECONDITIONERS, |level| level.preconditioner.as_ref()).coerced();
     let optimizers = own("custom_optimizer", &OPTIMIZERS, |level| level.optimizer.as_ref()).coerced();
     let of_groups = of_groups.coerced();
     let (program, any) = (&names.program, quote!(::betty_runtime::AnySolver));
@@ -25,7 +27,7 @@ pub(super) fn expand(names: &Names, levels: &[Level]) -> TokenStream {
         let (batch, module) = (level.batch.as_ref()?, &level.module);
         Some(quote_spanned!(at(value)=> ::betty_runtime::AnySolver::new::<#program, #batch, #module, _>(#value)))
     });
-    quote!(#methods #optimizers #of_groups #solvers)
+    quote!(#methods #preconditioners #optimizers #of_groups #solvers)
 }
 
 /// The values of the user's own that levels have in one field.

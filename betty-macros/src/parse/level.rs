@@ -130,6 +130,7 @@ fn value_of(field: &Field, input: ParseStream<'_>, level: &mut Level, report: &m
         Key::Groups => level.groups = groups(field, input, report)?,
         Key::Solver => level.solver = Some(call(field, input, report)?),
         Key::Hypergradient => level.hypergradient = Some(call(field, input, report)?),
+        Key::Preconditioner => level.preconditioner = Some(call(field, input, report)?),
         Key::Curvature => level.curvature = Some(call(field, input, report)?),
         Key::Solve => level.solve = Some(call(field, input, report)?),
         Key::Clip => level.clip = Some(call(field, input, report)?),

@@ -284,3 +284,34 @@ fn one_loop_that_cannot_solve_what_is_below() {
         &program("solve: >>>jont<<<,", "cg", "hypergradient: cg"),
     );
 }
+
+#[test]
+fn preconditioners() {
+    let check = |text: &str, fields: &str| check_net(text, &format!("optimizer: sgd(lr = 0.1), {fields}"));
+    let check_cg = |text: &str, written: &str| check(text, &format!("hypergradient: cg, preconditioner: {written}"));
+    check_cg(
+        "unknown preconditioner `nystrem` (did you mean `nystrom`?); the preconditioners are `diagonal`, `nystrom` and `custom`",
+        ">>>nystrem<<<(rank = 20)",
+    );
+    check_cg("`rank` of `nystrom` must be an integer greater than zero", "nystrom(rank = >>>0<<<)");
+    check_cg("the options of `nystrom` have names: `nystrom(rank = …)`", "nystrom(>>>20<<<)");
+    check_cg(
+        "`custom` takes one value whose type implements `Preconditioning`: `custom(MyPreconditioner)`",
+        ">>>custom<<<",
+    );
+    check(
+        "`neumann` applies no preconditioner; choose `cg`, `minres` or `gmres` for `net`, or take `preconditioner` away",
+        "hypergradient: neumann, preconditioner: >>>diagonal<<<",
+    );
+    check_err(
+        "no hypergradient passes through `weights`, so its `preconditioner` is never used",
+        "struct P;
+         level weights: M { lower: [net], preconditioner: >>>diagonal<<<, .. }
+         level net: M { upper: [weights], hypergradient: cg, .. }",
+    );
+    check_ok(
+        "struct P;
+         level weights: M { lower: [net], .. }
+         level net: M { upper: [weights], hypergradient: gmres, preconditioner: custom(Mine { a: 1 }), .. }",
+    );
+}

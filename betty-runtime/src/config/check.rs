@@ -29,6 +29,7 @@ fn holds(field: &Field, path: &str, value: &Value) -> Result<(), ConfigError> {
         Key::Optimizer
             | Key::Solver
             | Key::Hypergradient
+            | Key::Preconditioner
             | Key::Solve
             | Key::Clip
             | Key::Project

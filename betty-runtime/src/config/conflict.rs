@@ -292,6 +292,14 @@ pub enum ConflictError {
         /// Why it cannot be, and what to do.
         reason: String,
     },
+    /// A preconditioner that nobody applies.
+    #[error("`{path}` is given, but {reason}")]
+    NotPreconditioned {
+        /// Where the preconditioner stands.
+        path: String,
+        /// Why nobody does, and what to do.
+        reason: String,
+    },
     /// A level is to be differentiated with the levels below standing still, where that changes nothing.
     #[error("`{path}` is `partial`, but {reason}")]
     CurvatureIdle {

@@ -7,7 +7,7 @@
 use std::str::FromStr;
 
 use betty_macros::configs;
-use betty_schema::{Given, METHODS, Row, Way};
+use betty_schema::{Given, METHODS, Row};
 use serde::{Deserialize, Serialize};
 
 use super::error::ConfigError;
@@ -40,7 +40,7 @@ impl HypergradientConfig {
 
     /// Whether the method solves the linear system of the best response, as exactly as it is allowed to.
     pub(crate) fn solves_the_system(&self) -> bool {
-        self.row().is_some_and(|row| row.way == Way::System)
+        self.row().is_some_and(|row| row.way.solves_system())
     }
 
     /// What the tables say about the method.

@@ -13,6 +13,7 @@ mod level_solver;
 mod numbers;
 mod optimizer;
 mod precision;
+mod preconditioner;
 mod program;
 mod projection;
 mod rounded;
@@ -38,6 +39,7 @@ pub use self::level_solver::*;
 pub(crate) use self::numbers::accepts;
 pub use self::optimizer::*;
 pub use self::precision::Precision;
+pub use self::preconditioner::*;
 pub use self::program::ProgramConfig;
 pub use self::projection::*;
 pub(crate) use self::rounded::{check_rounded, rounded};
@@ -70,6 +72,9 @@ pub struct LevelConfig {
     /// through.
     #[serde(default)]
     pub hypergradient: Option<HypergradientConfig>,
+    /// What `cg`, `minres` and `gmres` multiply the residuals of the level's system by; by default nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preconditioner: Option<PreconditionerConfig>,
     /// Of which gradient of the level hypergradients take the derivative, where levels below answer to it; by default of its
     /// total one.
     #[serde(default, skip_serializing_if = "is_total")]

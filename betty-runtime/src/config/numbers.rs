@@ -1,6 +1,8 @@
 //! The numbers of a level in their ranges, whoever set them.
 
-use betty_schema::{Family, Given, LEVEL_SOLVERS, METHODS, OPTIMIZERS, PROJECTIONS, Range, SOLVERS, overlap};
+use betty_schema::{
+    Family, Given, LEVEL_SOLVERS, METHODS, OPTIMIZERS, PRECONDITIONERS, PROJECTIONS, Range, SOLVERS, overlap,
+};
 
 use super::conflict::ConflictError;
 use super::error::ConfigError;
@@ -29,6 +31,10 @@ pub(super) fn check(level: &str, config: &LevelConfig) -> Result<(), ConfigError
     }
     if let Some(method) = &config.hypergradient {
         options(&METHODS, method.name(), method.options(), || format!("{level}.hypergradient"))?;
+    }
+    if let Some(preconditioner) = &config.preconditioner {
+        let path = || format!("{level}.preconditioner");
+        options(&PRECONDITIONERS, preconditioner.name(), preconditioner.options(), path)?;
     }
     if let Some(solver) = &config.solve {
         options(&SOLVERS, solver.name(), solver.options(), || format!("{level}.solve"))?;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use betty_schema::{Family, LEVEL_SOLVERS, METHODS, OPTIMIZERS, PROJECTIONS, SOLVERS};
+use betty_schema::{Family, LEVEL_SOLVERS, METHODS, OPTIMIZERS, PRECONDITIONERS, PROJECTIONS, SOLVERS};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -159,6 +159,7 @@ fn merge_level(level: &mut Map<String, Value>, overrides: &Map<String, Value>) {
         let family = match name.as_str() {
             "optimizer" => Some(&OPTIMIZERS),
             "hypergradient" => Some(&METHODS),
+            "preconditioner" => Some(&PRECONDITIONERS),
             "project" => Some(&PROJECTIONS),
             "solve" => Some(&SOLVERS),
             "solver" => Some(&LEVEL_SOLVERS),

@@ -25,6 +25,7 @@ pub(super) fn check(
         .chain(rules::method(graph, level, own))
         .chain(rules::truncate(own))
         .chain(rules::steps(graph, level, &numbers))
+        .chain(rules::preconditioner(own))
         .chain(rules::curvature(graph, level, own))
         .chain(rules::joint(graph, level, &numbers))
         .chain(rules::solver(graph, level, own))
@@ -50,6 +51,7 @@ fn numbers(schedule: &Schedule, config: &LevelConfig) -> Numbers {
         gives_start: config.start != Start::Kept,
         method: config.hypergradient.as_ref().and_then(method),
         gives_method: config.hypergradient.is_some(),
+        gives_preconditioner: config.preconditioner.is_some(),
         is_partial: config.curvature == CurvatureOf::Partial,
         is_joint: config.solve.is_some(),
         is_solved: config.solver.is_some(),
@@ -153,6 +155,15 @@ impl Place<'_> {
                     ),
                 };
                 ConflictError::CurvatureIdle { path: at("curvature"), reason }
+            }
+            Violation::NotPreconditioned if method.is_empty() => {
+                let reason = format!("no hypergradient passes through `{level}`");
+                ConflictError::NotPreconditioned { path: at("preconditioner"), reason }
+            }
+            Violation::NotPreconditioned => {
+                let reason =
+                    format!("`{method}` applies none; choose `cg`, `minres` or `gmres` for `{level}`, or take it away");
+                ConflictError::NotPreconditioned { path: at("preconditioner"), reason }
             }
             Violation::NotJoint(apart) => ConflictError::NotJoint { path: at("solve"), reason: self.apart(apart) },
             Violation::NotSolved(clash) => {

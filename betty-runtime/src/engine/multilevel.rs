@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use crate::config::ProgramConfig;
 use crate::data::BatchStream;
-use crate::hypergradient::HypergradientMethod;
+use crate::hypergradient::{HypergradientMethod, Preconditioning};
 use crate::optimizer::Optimizer;
 use crate::program::{LossFunctions, Own};
 use crate::schedule::Schedule;
@@ -38,6 +38,11 @@ pub trait Multilevel: Sized + 'static {
         None
     }
 
+    /// The user's own preconditioner for the best response of level number `level`, if the program names one.
+    fn custom_preconditioner(_level: usize) -> Option<Rc<dyn Preconditioning>> {
+        None
+    }
+
     /// The user's own optimizer of level number `level`, if the program names one.
     fn custom_optimizer(_level: usize) -> Option<Rc<dyn Optimizer>> {
         None
@@ -61,6 +66,7 @@ pub trait Multilevel: Sized + 'static {
 pub(crate) fn own<P: Multilevel>() -> Own {
     Own {
         method: P::custom_method,
+        preconditioner: P::custom_preconditioner,
         optimizer: P::custom_optimizer,
         group_optimizer: P::custom_group_optimizer,
         solver: P::custom_solver,

@@ -2,13 +2,19 @@
 
 use std::rc::Rc;
 
-use super::{Evolution, Forward, ForwardGradient, HypergradientMethod, Mode, NextStep, Sama};
+use super::preconditioned::{Krylov, Preconditioned};
+use super::{Evolution, Forward, ForwardGradient, HypergradientMethod, Mode, NextStep, Preconditioning, Sama};
 use crate::config::{HypergradientConfig, for_systems};
 
 /// The numbers of a method that looks at the linear system of a best response, and the method with these numbers.
 pub(super) trait Configured {
     /// The method.
     fn method(&self) -> Rc<dyn HypergradientMethod>;
+
+    /// The same, if it can be preconditioned.
+    fn krylov(&self) -> Option<Rc<dyn Krylov>> {
+        None
+    }
 }
 
 impl HypergradientConfig {
@@ -17,6 +23,13 @@ impl HypergradientConfig {
     #[must_use]
     pub fn build(&self) -> Option<Rc<dyn HypergradientMethod>> {
         for_systems!(self, config => config.method())
+    }
+
+    /// The method with these numbers and a preconditioner; none for one that applies none.
+    #[must_use]
+    pub fn build_preconditioned(&self, preconditioner: Rc<dyn Preconditioning>) -> Option<Rc<dyn HypergradientMethod>> {
+        let method = for_systems!(self, config => config.krylov())??;
+        Some(Rc::new(Preconditioned { method, preconditioner }))
     }
 
     /// Whether the method looks at the step that the level would take next.
@@ -98,7 +111,8 @@ mod tests {
                 texts.iter().filter(|(_, text)| names(text, &row.config())).map(|(file, _)| file.as_path()).collect();
             let [file] = naming[..] else { panic!("`{}` is named in {naming:?}", row.config()) };
             assert!(file.starts_with(root.join("betty-runtime/src/hypergradient")), "{}", file.display());
-            let rows = texts.iter().filter(|(_, text)| text.contains(&format!("name: \"{}\"", row.name))).count();
+            let tables = texts.iter().filter(|(_, text)| text.contains("static METHODS"));
+            let rows = tables.filter(|(_, text)| text.contains(&format!("name: \"{}\"", row.name))).count();
             assert_eq!(rows, 1, "`{}`", row.name);
         }
     }

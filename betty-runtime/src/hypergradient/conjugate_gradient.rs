@@ -7,10 +7,11 @@
 use std::rc::Rc;
 
 use super::choice::Configured;
+use super::preconditioned::Krylov;
 use super::{Budget, HypergradientError, HypergradientMethod, Solved, System};
 use crate::config::CgConfig;
 use crate::execute::Vector;
-use crate::linalg::{CgOptions, conjugate_gradient};
+use crate::linalg::{CgOptions, Preconditioner, conjugate_gradient, preconditioned_conjugate_gradient};
 
 /// `(H + damping·I) q = v` by conjugate gradients.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -23,8 +24,18 @@ pub struct ConjugateGradient {
 
 impl Configured for CgConfig {
     fn method(&self) -> Rc<dyn HypergradientMethod> {
+        Rc::new(self.made())
+    }
+
+    fn krylov(&self) -> Option<Rc<dyn Krylov>> {
+        Some(Rc::new(self.made()))
+    }
+}
+
+impl CgConfig {
+    fn made(&self) -> ConjugateGradient {
         let options = CgOptions { iterations: self.iterations, tolerance: self.tolerance, damping: self.damping };
-        Rc::new(ConjugateGradient { options, warm_start: self.warm_start })
+        ConjugateGradient { options, warm_start: self.warm_start }
     }
 }
 
@@ -51,5 +62,17 @@ impl HypergradientMethod for ConjugateGradient {
     fn budget(&self, _unknowns: usize) -> Option<Budget> {
         let products = self.options.iterations;
         Some(Budget { products, reads: 2.0 * products as f64 + 1.0 })
+    }
+}
+
+impl Krylov for ConjugateGradient {
+    fn solve_preconditioned<'s>(
+        &self,
+        system: &mut System<'s>,
+        preconditioner: &mut dyn Preconditioner<System<'s>>,
+        v: &Vector,
+        guess: Option<Vector>,
+    ) -> Result<Solved, HypergradientError> {
+        Ok(preconditioned_conjugate_gradient(system, preconditioner, v, guess, &self.options)?.into())
     }
 }

@@ -19,6 +19,12 @@ pub enum ProductError {
     /// The ranks that share the examples could not go on together.
     #[error(transparent)]
     Distributed(#[from] DistributedError),
+    /// What a preconditioner answers is no vector of the system.
+    #[error(
+        "the preconditioner returned tensors of other shapes or types than those of the residual that it was given; let it return \
+         a vector of the same space, as `entrywise` and `with_coordinates` do"
+    )]
+    Preconditioner,
     /// A system below the level could not be solved.
     #[error("{0}")]
     Below(Box<HypergradientError>),

@@ -6,10 +6,11 @@
 use std::rc::Rc;
 
 use super::choice::Configured;
+use super::preconditioned::Krylov;
 use super::{Budget, HypergradientError, HypergradientMethod, Solved, System};
 use crate::config::GmresConfig;
 use crate::execute::Vector;
-use crate::linalg::{GmresOptions, gmres};
+use crate::linalg::{GmresOptions, Preconditioner, gmres, preconditioned_gmres};
 
 /// `(H + damping·I) q = v` by generalised minimal residuals.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -22,8 +23,18 @@ pub struct Gmres {
 
 impl Configured for GmresConfig {
     fn method(&self) -> Rc<dyn HypergradientMethod> {
+        Rc::new(self.made())
+    }
+
+    fn krylov(&self) -> Option<Rc<dyn Krylov>> {
+        Some(Rc::new(self.made()))
+    }
+}
+
+impl GmresConfig {
+    fn made(&self) -> Gmres {
         let GmresConfig { iterations, restart, tolerance, damping, warm_start, .. } = *self;
-        Rc::new(Gmres { options: GmresOptions { iterations, restart, tolerance, damping }, warm_start })
+        Gmres { options: GmresOptions { iterations, restart, tolerance, damping }, warm_start }
     }
 }
 
@@ -51,5 +62,17 @@ impl HypergradientMethod for Gmres {
         let last = if products.is_multiple_of(restart) { 0 } else { cycle(products % restart) };
         let reads = 1 + products / restart * cycle(restart) + last;
         Some(Budget { products, reads: reads as f64 })
+    }
+}
+
+impl Krylov for Gmres {
+    fn solve_preconditioned<'s>(
+        &self,
+        system: &mut System<'s>,
+        preconditioner: &mut dyn Preconditioner<System<'s>>,
+        v: &Vector,
+        guess: Option<Vector>,
+    ) -> Result<Solved, HypergradientError> {
+        Ok(preconditioned_gmres(system, preconditioner, v, guess, &self.options)?.into())
     }
 }

@@ -6,10 +6,11 @@
 use std::rc::Rc;
 
 use super::choice::Configured;
+use super::preconditioned::Krylov;
 use super::{Budget, HypergradientError, HypergradientMethod, Solved, System};
 use crate::config::MinresConfig;
 use crate::execute::Vector;
-use crate::linalg::{MinresOptions, minres};
+use crate::linalg::{MinresOptions, Preconditioner, minres, preconditioned_minres};
 
 /// `(H + damping·I) q = v` by minimal residuals.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -22,8 +23,18 @@ pub struct Minres {
 
 impl Configured for MinresConfig {
     fn method(&self) -> Rc<dyn HypergradientMethod> {
+        Rc::new(self.made())
+    }
+
+    fn krylov(&self) -> Option<Rc<dyn Krylov>> {
+        Some(Rc::new(self.made()))
+    }
+}
+
+impl MinresConfig {
+    fn made(&self) -> Minres {
         let options = MinresOptions { iterations: self.iterations, tolerance: self.tolerance, damping: self.damping };
-        Rc::new(Minres { options, warm_start: self.warm_start })
+        Minres { options, warm_start: self.warm_start }
     }
 }
 
@@ -50,5 +61,17 @@ impl HypergradientMethod for Minres {
     fn budget(&self, _unknowns: usize) -> Option<Budget> {
         let products = self.options.iterations;
         Some(Budget { products, reads: 2.0 * products as f64 + 1.0 })
+    }
+}
+
+impl Krylov for Minres {
+    fn solve_preconditioned<'s>(
+        &self,
+        system: &mut System<'s>,
+        preconditioner: &mut dyn Preconditioner<System<'s>>,
+        v: &Vector,
+        guess: Option<Vector>,
+    ) -> Result<Solved, HypergradientError> {
+        Ok(preconditioned_minres(system, preconditioner, v, guess, &self.options)?.into())
     }
 }

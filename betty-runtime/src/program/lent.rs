@@ -131,7 +131,13 @@ mod tests {
     fn made_of(model: &Model) -> Result<Program, EngineError> {
         let momentum = r#"{ "optimizer": { "name": "sgd", "lr": 0.1, "momentum": 0.9 }, "start": "initial" }"#;
         let config: LevelConfig = serde_json::from_str(momentum).expect("a config");
-        let own = Own { method: |_| None, optimizer: |_| None, group_optimizer: |_, _| None, solver: |_| None };
+        let own = Own {
+            method: |_| None,
+            preconditioner: |_| None,
+            optimizer: |_| None,
+            group_optimizer: |_, _| None,
+            solver: |_| None,
+        };
         Program::new(SCHEDULE, &[model], &[&config], own)
     }
 

@@ -66,7 +66,7 @@ pub(crate) use self::turns::{Turns, Walk};
 use crate::config::{HypergradientConfig, LevelConfig, LevelSolverConfig};
 use crate::error::{EngineError, SolverError};
 use crate::graph::accumulator;
-use crate::hypergradient::HypergradientMethod;
+use crate::hypergradient::{HypergradientMethod, Preconditioning};
 use crate::optimizer::Optimizer;
 use crate::schedule::Schedule;
 use crate::solver::AnySolver;
@@ -90,6 +90,8 @@ pub(crate) struct Program {
 pub(crate) struct Own {
     /// The method of a level's best response.
     pub(crate) method: fn(usize) -> Option<Rc<dyn HypergradientMethod>>,
+    /// The preconditioner of the system of a level's best response.
+    pub(crate) preconditioner: fn(usize) -> Option<Rc<dyn Preconditioning>>,
     /// The optimizer of a level.
     pub(crate) optimizer: fn(usize) -> Option<Rc<dyn Optimizer>>,
     /// The optimizer of a group of its parameters.
@@ -129,6 +131,13 @@ impl Program {
                     (own.method)(index)
                         .ok_or_else(|| EngineError::NoCustomMethod { level: schedule.levels[index].name.into() })?,
                 ),
+                Some(method) if let Some(preconditioner) = &level.preconditioner => {
+                    let preconditioner = preconditioner.build().or_else(|| (own.preconditioner)(index));
+                    let level = || schedule.levels[index].name.into();
+                    method.build_preconditioned(
+                        preconditioner.ok_or_else(|| EngineError::NoCustomPreconditioner { level: level() })?,
+                    )
+                }
                 method => method.as_ref().and_then(HypergradientConfig::build),
             });
         }

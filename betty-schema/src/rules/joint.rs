@@ -36,7 +36,7 @@ pub fn joint(graph: &Graph, level: usize, numbers: &[Numbers]) -> Option<Violati
         Some(Apart::NothingBelow)
     } else if let Some(stop) = of(&[Way::Approximation, Way::NextStep, Way::Given]) {
         Some(Apart::Replaced { stop })
-    } else if of(&[Way::System]).is_none() {
+    } else if of(&[Way::System, Way::Krylov]).is_none() {
         Some(Apart::StepsOnly)
     } else {
         of(&[Way::Tangents]).map(|stop| Apart::Tangents { stop })

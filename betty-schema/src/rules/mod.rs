@@ -7,6 +7,7 @@ mod curvature;
 mod joint;
 mod learned;
 mod numbers;
+mod preconditioner;
 mod solver;
 mod start;
 mod steps;
@@ -19,6 +20,7 @@ pub use curvature::{Idle, curvature};
 pub use joint::{Apart, joint};
 pub use learned::learned;
 pub use numbers::{Begins, Method, Numbers};
+pub use preconditioner::preconditioner;
 pub use solver::{Clash, solver};
 pub use start::{depends_on_start, start};
 pub use steps::{steps, truncate};
@@ -115,6 +117,8 @@ pub enum Violation {
     },
     /// A curvature that changes nothing.
     CurvatureIdle(Idle),
+    /// A preconditioner that nobody applies.
+    NotPreconditioned,
     /// One loop cannot solve what is below the level.
     NotJoint(Apart),
     /// The level's solver cannot find its best response.

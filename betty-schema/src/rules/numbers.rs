@@ -27,6 +27,8 @@ pub struct Numbers {
     pub method: Option<Method>,
     /// Whether there is one, known or not.
     pub gives_method: bool,
+    /// Whether its system is preconditioned.
+    pub gives_preconditioner: bool,
     /// Whether it is differentiated with the levels below standing still.
     pub is_partial: bool,
     /// Whether everything below it is solved by one loop.

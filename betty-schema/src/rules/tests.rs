@@ -1,8 +1,8 @@
 //! Every rule broken once and kept once, on chains and pairs.
 
 use super::{
-    Apart, Begins, Clash, Idle, Method, Numbers, Obstacle, Violation, curvature, joint, learned, method, solver, start,
-    steps, together, truncate, used,
+    Apart, Begins, Clash, Idle, Method, Numbers, Obstacle, Violation, curvature, joint, learned, method,
+    preconditioner, solver, start, steps, together, truncate, used,
 };
 use crate::{Edges, Graph, METHODS};
 
@@ -229,4 +229,18 @@ fn a_solver_has_no_steps_and_waits_for_nobody() {
     assert_eq!(broken(1, Numbers { is_clipped: true, ..numbers("cg") }), one(Clash::Clips));
     assert_eq!(broken(1, Numbers { is_projected: true, ..numbers("cg") }), one(Clash::Projects));
     assert_eq!(broken(1, Numbers { accumulate: Some(2), ..numbers("cg") }), one(Clash::Accumulates));
+}
+
+#[test]
+fn a_preconditioner_stands_beside_a_krylov_method() {
+    let given = |numbers: Numbers| preconditioner(&Numbers { gives_preconditioner: true, ..numbers });
+    for method in ["cg", "minres", "gmres"] {
+        assert_eq!(given(numbers(method)), None, "{method}");
+    }
+    for method in ["neumann", "dense", "nystrom", "identity", "unrolled", "sama", "custom"] {
+        assert_eq!(given(numbers(method)), Some(Violation::NotPreconditioned), "{method}");
+        assert_eq!(preconditioner(&numbers(method)), None);
+    }
+    assert_eq!(given(plain()), Some(Violation::NotPreconditioned));
+    assert_eq!(given(Numbers { gives_method: true, ..plain() }), None, "an unknown method was refused already");
 }

@@ -38,6 +38,7 @@ impl Default for TwinConfig {
             groups: BTreeMap::new(),
             solver: None,
             hypergradient: None,
+            preconditioner: None,
             curvature: CurvatureOf::Total,
             solve: None,
             clip: None,

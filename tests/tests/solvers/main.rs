@@ -4,5 +4,6 @@
 mod closed_forms;
 mod mistakes;
 mod own;
+mod preconditioned;
 mod runs;
 mod scikit_learn;

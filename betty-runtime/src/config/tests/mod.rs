@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
-use betty_schema::{LEVEL_SOLVERS, METHODS, OPTIMIZERS, PROJECTIONS, SOLVERS};
+use betty_schema::{LEVEL_SOLVERS, METHODS, OPTIMIZERS, PRECONDITIONERS, PROJECTIONS, SOLVERS};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -35,6 +35,7 @@ impl Default for Config {
             groups: BTreeMap::new(),
             solver: None,
             hypergradient: None,
+            preconditioner: None,
             curvature: CurvatureOf::Total,
             solve: None,
             clip: None,
@@ -237,7 +238,7 @@ fn methods_are_found_by_name() {
 /// The config structs stand beside the tables: options and defaults have to be the same.
 #[test]
 fn options_and_defaults_are_those_of_the_tables() {
-    for family in [&METHODS, &OPTIMIZERS, &LEVEL_SOLVERS, &PROJECTIONS, &SOLVERS] {
+    for family in [&METHODS, &OPTIMIZERS, &LEVEL_SOLVERS, &PRECONDITIONERS, &PROJECTIONS, &SOLVERS] {
         for row in family.rows {
             let mut text = json!({ family.tag: row.name });
             for required in row.options.iter().filter(|option| option.default.is_none()) {
@@ -246,6 +247,9 @@ fn options_and_defaults_are_those_of_the_tables() {
             let defaults = match family.nouns {
                 "methods" => serde_json::from_value::<HypergradientConfig>(text).and_then(serde_json::to_value),
                 "level solvers" => serde_json::from_value::<LevelSolverConfig>(text).and_then(serde_json::to_value),
+                "preconditioners" => {
+                    serde_json::from_value::<PreconditionerConfig>(text).and_then(serde_json::to_value)
+                }
                 "solvers" => serde_json::from_value::<SolverConfig>(text).and_then(serde_json::to_value),
                 "projections" => serde_json::from_value::<ProjectionConfig>(text).and_then(serde_json::to_value),
                 _ => serde_json::from_value::<OptimizerConfig>(text).and_then(serde_json::to_value),

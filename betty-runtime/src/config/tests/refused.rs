@@ -37,7 +37,7 @@ fn unknown_names() {
     );
     check_err(
         "`net`: unknown field `unrol` (did you mean `unroll`?); known are `optimizer`, `groups`, `solver`, `unroll`, `warmup`, `hypergradient`, \
-         `curvature`, `solve`, `clip`, `project`, `accumulate`, `start`, `tasks`, `rounds`, `vectorize`, `train`, `freeze` and \
+         `preconditioner`, `curvature`, `solve`, `clip`, `project`, `accumulate`, `start`, `tasks`, `rounds`, `vectorize`, `train`, `freeze` and \
          `precision`",
         json!({ "net": { "unrol": 5 } }),
     );
