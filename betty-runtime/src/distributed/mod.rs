@@ -19,6 +19,7 @@
 //! | `single`, `threads` | transports: none, and one between threads of a process |
 //! | `header`, `ranks` | the protocol over a transport: every message is announced, so that an error of one rank is one of all |
 //! | `launch` | which of how many processes this is, as the environment says |
+//! | `link` | what messages take, from the latency and the bandwidth of a [`Link`], given or [measured](measure) |
 //! | `sum` | vectors and numbers summed over ranks, in one message |
 //! | `first` | tensors of the first rank, given to all |
 //!
@@ -29,6 +30,7 @@ mod error;
 mod first;
 mod header;
 mod launch;
+mod link;
 mod ranks;
 mod single;
 mod sum;
@@ -37,6 +39,7 @@ mod threads;
 pub use self::collective::{Collective, CollectiveError};
 pub use self::error::DistributedError;
 pub use self::launch::{Launch, LaunchError};
+pub use self::link::{Link, measure};
 pub(crate) use self::ranks::Ranks;
 pub use self::single::SingleProcess;
 pub use self::threads::Threads;
