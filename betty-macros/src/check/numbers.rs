@@ -30,7 +30,7 @@ fn of_level(level: &Level, index: usize, links: &Links<'_>) -> Numbers {
         gives_method: level.written.contains(&betty_schema::Key::Hypergradient),
         gives_preconditioner: level.preconditioner.is_some(),
         is_partial: level.curvature.as_ref().is_some_and(is_partial),
-        is_joint: level.solve.as_ref().is_some_and(|call| SOLVERS.find(&call.name.to_string()).is_some()),
+        gives_solve: level.solve.as_ref().is_some_and(|call| SOLVERS.find(&call.name.to_string()).is_some()),
         is_solved: level.solver.is_some(),
         is_clipped: level.clips().next().is_some(),
         is_projected: level.projections().next().is_some(),

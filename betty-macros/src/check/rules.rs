@@ -29,7 +29,7 @@ pub(super) fn check(program: &Program, links: &Links<'_>, graph: &Graph, is_whol
             .chain(rules::steps(graph, level, &numbers))
             .chain(rules::preconditioner(own).filter(|_| is_whole && !is_alone(level)))
             .chain(rules::curvature(graph, level, own))
-            .chain(rules::joint(graph, level, &numbers))
+            .chain(rules::system(graph, level, &numbers))
             .chain(rules::solver(graph, level, own))
             .chain(rules::together(graph, level, &numbers));
         broken.for_each(|violation| at.tell(&violation, report));
@@ -88,7 +88,7 @@ impl Place<'_> {
             Violation::ProjectedResponse => level.projections().next().map(|call| call.name.to_token_stream()),
             Violation::CurvatureIdle(_) => level.curvature.as_ref().map(|call| call.name.to_token_stream()),
             Violation::NotPreconditioned => level.preconditioner.as_ref().map(|call| call.name.to_token_stream()),
-            Violation::NotJoint(_) => level.solve.as_ref().map(|call| call.name.to_token_stream()),
+            Violation::NoSystem(_) => level.solve.as_ref().map(|call| call.name.to_token_stream()),
             Violation::StartUnseen { .. } => {
                 self.links.start[self.level].as_ref().map(|entry| entry.token.to_token_stream())
             }
@@ -199,8 +199,10 @@ impl Place<'_> {
                 "`{method}` applies no preconditioner; choose `cg`, `minres` or `gmres` for `{name}`, or take \
                  `preconditioner` away"
             ),
-            Violation::NotJoint(apart) => {
-                format!("`joint` cannot solve what is below `{name}`: {}", self.apart(apart))
+            Violation::NoSystem(apart) => {
+                let solver = self.program.levels[self.level].solve.as_ref().map(|call| call.name.to_string());
+                let solver = solver.unwrap_or_default();
+                format!("`{solver}` cannot solve what is below `{name}`: {}", self.apart(apart))
             }
             Violation::NotSolved(clash) => {
                 format!("no solver can find the best response of `{name}`: {}", self.clash(clash, &method))

@@ -264,11 +264,16 @@ fn one_loop_that_cannot_solve_what_is_below() {
         )
     };
     check_ok(&program("solve: joint,", "cg", "hypergradient: minres"));
+    check_ok(&program("solve: inexact(tolerance = 1e-6),", "cg", "hypergradient: minres"));
     check_ok(&program("solve: joint(iterations = 20, tolerance = 1e-6),", "cg", "hypergradient: unrolled"));
     check_err(
         "`joint` cannot solve what is below `top`: `penalty` of `bottom` puts something of its own in the place of the \
          level's part of the system; choose `cg`, `minres` or `gmres` there",
         &program("solve: >>>joint<<<,", "cg", "hypergradient: penalty"),
+    );
+    check_err(
+        "`inexact` cannot solve what is below `bottom`: no best response answers to `bottom`, so there is no system",
+        &program("", "cg", "hypergradient: cg, solve: >>>inexact<<<"),
     );
     check_err(
         "`joint` cannot solve what is below `bottom`: no best response answers to `bottom`, so there is no system",
@@ -280,7 +285,7 @@ fn one_loop_that_cannot_solve_what_is_below() {
         &program("solve: joint(>>>iteration<<< = 5),", "cg", "hypergradient: cg"),
     );
     check_err(
-        "unknown solver `jont` (did you mean `joint`?); the solvers are `joint`",
+        "unknown solver `jont` (did you mean `joint`?); the solvers are `joint` and `inexact`",
         &program("solve: >>>jont<<<,", "cg", "hypergradient: cg"),
     );
 }

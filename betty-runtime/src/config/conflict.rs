@@ -300,6 +300,14 @@ pub enum ConflictError {
         /// Why nobody does, and what to do.
         reason: String,
     },
+    /// Everything below a level is to be solved no more exactly than needed, and is no system that could be.
+    #[error("`{path}` is `inexact`, but {reason}")]
+    NotInexact {
+        /// Where the solver stands.
+        path: String,
+        /// Why it cannot be, and what to do.
+        reason: String,
+    },
     /// A level is to be differentiated with the levels below standing still, where that changes nothing.
     #[error("`{path}` is `partial`, but {reason}")]
     CurvatureIdle {

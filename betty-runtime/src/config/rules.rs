@@ -4,7 +4,7 @@ use betty_schema::Graph;
 use betty_schema::rules::{self, Apart, Begins, Clash, Idle, Method, Numbers, Obstacle, Violation};
 
 use super::conflict::ConflictError;
-use super::{CurvatureOf, HypergradientConfig, LevelConfig, Start};
+use super::{CurvatureOf, HypergradientConfig, LevelConfig, SolverConfig, Start};
 use crate::schedule::Schedule;
 
 /// The first rule that a level breaks.
@@ -27,7 +27,7 @@ pub(super) fn check(
         .chain(rules::steps(graph, level, &numbers))
         .chain(rules::preconditioner(own))
         .chain(rules::curvature(graph, level, own))
-        .chain(rules::joint(graph, level, &numbers))
+        .chain(rules::system(graph, level, &numbers))
         .chain(rules::solver(graph, level, own))
         .next();
     broken.map_or(Ok(()), |violation| Err(at.error(violation)))
@@ -53,7 +53,7 @@ fn numbers(schedule: &Schedule, config: &LevelConfig) -> Numbers {
         gives_method: config.hypergradient.is_some(),
         gives_preconditioner: config.preconditioner.is_some(),
         is_partial: config.curvature == CurvatureOf::Partial,
-        is_joint: config.solve.is_some(),
+        gives_solve: config.solve.is_some(),
         is_solved: config.solver.is_some(),
         is_clipped: config.all_groups().any(|group| group.clip.is_some()),
         is_projected: config.all_groups().any(|group| group.project.is_some()),
@@ -165,7 +165,13 @@ impl Place<'_> {
                     format!("`{method}` applies none; choose `cg`, `minres` or `gmres` for `{level}`, or take it away");
                 ConflictError::NotPreconditioned { path: at("preconditioner"), reason }
             }
-            Violation::NotJoint(apart) => ConflictError::NotJoint { path: at("solve"), reason: self.apart(apart) },
+            Violation::NoSystem(apart) => {
+                let (path, reason) = (at("solve"), self.apart(apart));
+                match self.config.solve {
+                    Some(SolverConfig::Inexact(_)) => ConflictError::NotInexact { path, reason },
+                    _ => ConflictError::NotJoint { path, reason },
+                }
+            }
             Violation::NotSolved(clash) => {
                 ConflictError::NotSolved { path: at("solver"), reason: self.clash(clash, method), level }
             }

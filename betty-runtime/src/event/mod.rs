@@ -101,8 +101,8 @@ pub enum Event<'a> {
         /// Relative residual of the linear system, where the method knows it.
         residual: Option<f64>,
     },
-    /// `solve: joint` used up its iterations above its tolerance. Told of once for a level and each level that is passed; not where
-    /// solves go on from the solution of the step before.
+    /// `solve: joint` or `solve: inexact` used up its iterations above its tolerance. Told of once for a level and each level that
+    /// is passed; not where solves go on from the solution of the step before.
     Unfinished {
         /// Number of the upper level.
         level: usize,

@@ -58,11 +58,11 @@ impl Event<'_> {
                 "solver",
                 Some(through),
                 format!(
-                    "`solve: joint` of level `{name}` used up its {iterations} iterations with a residual of {residual:.1e}, above \
+                    "`solve` of level `{name}` used up its {iterations} iterations with a residual of {residual:.1e}, above \
                      its tolerance of {tolerance:.0e}"
                 ),
                 "allow more iterations, leave `prepare` on, raise the damping of the levels below, or start from the last \
-                 solution: `warm_start = true`",
+                 solution: `joint(warm_start = true)`",
             ),
             Event::SaveFailed { reason, next, .. } => warn(
                 "save",

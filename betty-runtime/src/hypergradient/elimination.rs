@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::reduced::Reduced;
-use super::response::Solve;
+use super::response::{Residual, Solve};
 use super::{Blocks, Direction, HypergradientError, Response};
 use crate::derivatives::Variable;
 use crate::execute::Vector;
@@ -21,7 +21,7 @@ impl Response {
     ) -> Result<Blocks, HypergradientError> {
         let Some((&level, lower)) = levels.split_last() else { return Ok(Blocks::default()) };
         let variable = Variable::Level(level);
-        let mut x = self.respond(level, lower, direction, None, right, solve)?;
+        let mut x = self.respond(level, lower, direction, None, right, solve.part())?;
         let mut b = right.only(|of| of == variable);
         b = b.plus(-1.0, self.apply(direction, &x, &[variable])?);
         let Some(b) = b.take(variable) else { return Ok(x) };
@@ -29,6 +29,9 @@ impl Response {
             // The loop corrects what the level's answer does to those before it.
             x.set(variable, self.own_part(level, &b)?);
             return Ok(x);
+        }
+        if let Solve::Inexact(inexact, Residual::AtMost(most)) = solve {
+            return Ok(x.plus(1.0, self.inexact_pivot(inexact, (level, lower), direction, &b, most)?));
         }
         let pivot = self.pivot(level, lower, direction, &b, solve)?;
         x = x.plus(1.0, self.respond(level, lower, direction, Some(&pivot), &Blocks::default(), Solve::Nested)?);
@@ -110,7 +113,10 @@ impl Response {
         let rows: Vec<Variable> = lower.iter().flat_map(|&stop| self.variables(stop)).collect();
         let right = right.only(|variable| rows.contains(&variable));
         let right = right.plus(-1.0, self.apply(direction, known, &rows)?);
-        if right.is_zero() { Ok(right) } else { self.eliminate(lower, direction, &right, solve) }
+        match self.needed(solve, &right)? {
+            Some(solve) => self.eliminate(lower, direction, &right, solve),
+            None => Ok(Blocks::default()),
+        }
     }
 
     /// The blocks of `level`'s multipliers, when `known` are given: a system of the other direction, below `level`.
@@ -128,9 +134,7 @@ impl Response {
         let pairs = || multipliers.iter().copied().zip(own[1..].iter().copied());
         // ∂²ℓ/∂Y∂μ = −(∂F/∂Y)ᵀ
         let right = self.apply(direction, known, &multipliers)?.plus(-1.0, right.only(|of| multipliers.contains(&of)));
-        if right.is_zero() {
-            return Ok(right);
-        }
+        let Some(solve) = self.needed(solve, &right)? else { return Ok(Blocks::default()) };
         let solution = self.eliminate(&below, direction.other(), &right.renamed(pairs()), solve.within())?;
         Ok(solution.renamed(pairs().map(|(multiplier, variable)| (variable, multiplier))))
     }

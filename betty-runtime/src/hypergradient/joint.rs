@@ -48,6 +48,7 @@
 //! and its re-paired form `K + P·diag(d)` has `−d(Yᵢ)` at `(μᵢ, Yᵢ)` and at `(Yᵢ, μᵢ)`: it stays symmetric.
 
 use super::layout::Layout;
+use super::response::Solver;
 use super::{Blocks, Direction, HypergradientError, ProductError, Response};
 use crate::config::JointConfig;
 use crate::derivatives::Variable;
@@ -82,7 +83,7 @@ impl Response {
     /// From now on, solves systems that are [asked for](Self::solve) part by part, all levels of a part in one loop. Methods
     /// of the levels have to form exact products; of what they do, nothing but their damping changes the answer.
     pub fn solve_jointly(&mut self, joint: Joint) {
-        self.joint = Some(joint);
+        self.solver = Some(Solver::Joint(joint));
     }
 
     /// Solves the adjoint system of the levels of one part.
@@ -199,6 +200,23 @@ impl Response {
         }
     }
 
+    /// The damped system times `x`: the equations named by `rows`.
+    pub(super) fn apply_damped(
+        &mut self,
+        direction: Direction,
+        x: Blocks,
+        rows: &[Variable],
+    ) -> Result<Blocks, HypergradientError> {
+        let mut product = self.apply(direction, &x, rows)?;
+        for (variable, block) in x {
+            let damping = self.damping(variable);
+            if damping != 0.0 {
+                product.add(variable, damping, block);
+            }
+        }
+        Ok(product)
+    }
+
     /// Each multiplier of `level`, with the variable whose condition it multiplies.
     fn pairs(&self, level: usize) -> Vec<(Variable, Variable)> {
         self.variables(level).zip(self.stops[&level].own.iter().copied()).skip(1).collect()
@@ -275,14 +293,7 @@ impl LinearOperator for Whole<'_> {
             let z = response.paired(level, x);
             return Ok(layout.join(&response.hessian(level, &z, &rows).map_err(ProductError::below)?));
         }
-        let mut product = response.apply(*direction, &x, &rows).map_err(ProductError::below)?;
-        for (variable, block) in x {
-            let damping = response.damping(variable);
-            if damping != 0.0 {
-                product.add(variable, damping, block);
-            }
-        }
-        Ok(layout.join(&product))
+        Ok(layout.join(&response.apply_damped(*direction, x, &rows).map_err(ProductError::below)?))
     }
 }
 

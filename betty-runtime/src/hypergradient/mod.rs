@@ -52,6 +52,7 @@ mod forward;
 mod forward_gradient;
 mod gmres;
 mod identity;
+mod inexact;
 mod joint;
 mod layout;
 mod minres;
@@ -86,6 +87,7 @@ pub use forward::Forward;
 pub use forward_gradient::ForwardGradient;
 pub use gmres::Gmres;
 pub use identity::Identity;
+pub use inexact::Inexact;
 pub use joint::Joint;
 pub use minres::Minres;
 pub use mode::Mode;
@@ -180,7 +182,7 @@ pub struct SolveReport {
     pub products: usize,
     /// Relative residual of the last solve, where the method knows it.
     pub residual: Option<f64>,
-    /// The iterations of [one loop for all levels](Joint) that used them up above its tolerance, although it does not go on from
-    /// step to step; and that tolerance.
+    /// The iterations of [one loop for all levels](Joint) or [inexact nested solves](Inexact) that used them up above their
+    /// tolerance, although they do not go on from step to step; and that tolerance.
     pub unfinished: Option<(usize, f64)>,
 }

@@ -51,7 +51,7 @@ impl Response {
     }
 
     /// Whether the conditions or steps of `from` depend on a variable of `to`.
-    fn sends(&self, from: usize, to: usize) -> bool {
+    pub(super) fn sends(&self, from: usize, to: usize) -> bool {
         match (self.steps.get(&from), self.stops.get(&from)) {
             (Some(steps), _) => steps.into.contains(&Variable::Level(to)),
             (None, Some(stop)) => {

@@ -23,16 +23,28 @@ impl LinearOperator for Reduced<'_> {
 
     fn apply(&mut self, x: &Vector) -> Result<Vector, ProductError> {
         let Reduced { response, level, lower, direction } = self;
-        let variable = Variable::Level(*level);
-        response.report(*level).products += 1;
-        let answer = response.respond(*level, lower, *direction, Some(x), &Blocks::default(), Solve::Nested);
-        let all = answer.map_err(ProductError::below)?.plus(1.0, Blocks::from_iter([(variable, x.clone())]));
-        let mut product = response.apply(*direction, &all, &[variable]).map_err(ProductError::below)?;
-        Ok(product.take(variable).unwrap_or_else(|| x.zero()))
+        let (_, product) = response.reduced_product((*level, lower), *direction, x, Solve::Nested)?;
+        Ok(product)
     }
 }
 
 impl Response {
+    /// How a level's condition changes along `x`, and how everything that answers to the level does.
+    pub(super) fn reduced_product(
+        &mut self,
+        (level, lower): (usize, &[usize]),
+        direction: Direction,
+        x: &Vector,
+        solve: Solve,
+    ) -> Result<(Blocks, Vector), ProductError> {
+        let variable = Variable::Level(level);
+        self.report(level).products += 1;
+        let answer = self.respond(level, lower, direction, Some(x), &Blocks::default(), solve);
+        let all = answer.map_err(ProductError::below)?.plus(1.0, Blocks::from_iter([(variable, x.clone())]));
+        let mut product = self.apply(direction, &all, &[variable]).map_err(ProductError::below)?;
+        Ok((all, product.take(variable).unwrap_or_else(|| x.zero())))
+    }
+
     /// The reduced Hessian of a level: how its total gradient changes with its parameters, its stops answering.
     pub fn reduced(&mut self, level: usize) -> impl LinearOperator<Vector = Vector, Error = ProductError> {
         let below = self.stops.get(&level).map_or_else(|| Rc::from([]), |stop| Rc::clone(&stop.below));

@@ -11,7 +11,7 @@
 //!
 //! Steps that are gone through stand beside the system: they take one cotangent and send it on, once
 //! (`substitution.rs`). What is left is solved by one loop over everything ([`Joint`]) or by block elimination, lowest stop
-//! first. The pivot of stop `r` is its *reduced Hessian*: how the total
+//! first, exactly or [no more exactly than needed](Inexact). The pivot of stop `r` is its *reduced Hessian*: how the total
 //! gradient of `r` changes with `θ_r` while everything that answers to `r` answers. The method of `r` solves it, and sees
 //! only products; each product of a nested stop solves the systems below it, with the methods of the stops there. For a
 //! stop with nothing below, the pivot is the Hessian of its loss, and nothing of this costs anything.
@@ -19,7 +19,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::best_response::{Answer, Stationary, Steps};
-use super::{BestResponse, Blocks, Joint, SolveReport};
+use super::{BestResponse, Blocks, Inexact, Joint, SolveReport};
 use crate::derivatives::Variable;
 use crate::execute::Vector;
 
@@ -41,8 +41,17 @@ impl Direction {
     }
 }
 
+/// How systems are solved, where it is not by exact nested solves.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Solver {
+    /// By one loop over each part.
+    Joint(Joint),
+    /// By nested solves that are no more exact than needed.
+    Inexact(Inexact),
+}
+
 /// Which solve of a level's system it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Solve {
     /// One that was asked for from outside, or that such a one rests on: it may start from the solution of the step before.
     Outermost,
@@ -50,6 +59,17 @@ pub(super) enum Solve {
     Nested,
     /// One that only prepares a loop over the whole system: see `preparation.rs`.
     Preparing,
+    /// One that may leave a residual: see `inexact.rs`.
+    Inexact(Inexact, Residual),
+}
+
+/// What a solve may leave of its right-hand side.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Residual {
+    /// So much.
+    AtMost(f64),
+    /// This part of its norm.
+    Relative(f64),
 }
 
 impl Solve {
@@ -57,7 +77,7 @@ impl Solve {
     pub(super) fn within(self) -> Self {
         match self {
             Solve::Outermost | Solve::Nested => Solve::Nested,
-            Solve::Preparing => Solve::Preparing,
+            Solve::Preparing | Solve::Inexact(..) => self,
         }
     }
 }
@@ -70,8 +90,7 @@ pub struct Response {
     pub(super) steps: BTreeMap<usize, Steps>,
     /// … and what those that have been sent on.
     pub(super) sent: BTreeMap<usize, Blocks>,
-    /// Whether systems are solved by one loop for all levels, and how.
-    pub(super) joint: Option<Joint>,
+    pub(super) solver: Option<Solver>,
     /// Levels whose own part their method could not solve while a loop was prepared.
     pub(super) unprepared: BTreeSet<usize>,
     pub(super) reports: BTreeMap<usize, SolveReport>,

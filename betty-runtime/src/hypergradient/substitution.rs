@@ -4,7 +4,7 @@
 //! that are gone through are parts by themselves.
 
 use super::parts::Part;
-use super::response::Solve;
+use super::response::{Solve, Solver};
 use super::{Blocks, Direction, HypergradientError, Response};
 use crate::derivatives::Variable;
 
@@ -25,8 +25,9 @@ impl Response {
                     self.go_back(*level, &mut right)?;
                     Blocks::default()
                 }
-                Part::System(part) => match self.joint {
-                    Some(joint) => self.solve_part(joint, part, &right)?,
+                Part::System(part) => match self.solver {
+                    Some(Solver::Joint(joint)) => self.solve_part(joint, part, &right)?,
+                    Some(Solver::Inexact(inexact)) => self.solve_within(inexact, part, &right)?,
                     None => self.eliminate(part, Direction::Adjoint, &right, Solve::Outermost)?,
                 },
             };
@@ -65,7 +66,7 @@ impl Response {
     /// The parts, as large as the way to solve them allows: elimination takes all levels together that no steps stand between.
     fn parts_to_solve(&self, levels: &[usize]) -> Vec<Part> {
         let parts = self.parts(levels);
-        if self.joint.is_some() {
+        if self.solver.is_some() {
             return parts;
         }
         let mut joined: Vec<Part> = Vec::new();

@@ -9,8 +9,15 @@
 //!
 //! and plane rotations, one a column, keep the Hessenberg matrix `H̄` triangular, so that the residual is known at every
 //! step. A basis of `restart` vectors is kept; when it is full, the process starts again from the `x` found.
+//!
+//! Products may be the less exact the smaller the residual is: what an error in the product with `vₖ` does to the residual in
+//! the end is that error times `yₖ`, and `|yₖ|` is at most about the residual before it (Simoncini and Szyld, *Theory of inexact
+//! Krylov subspace methods and applications to scientific computing*, 2003; van den Eshof and Sleijpen, *Inexact Krylov
+//! subspace methods for linear systems*, 2004). So operators are told how exact is enough; products that measure a residual
+//! are asked for as they are. How much is "about" depends on the operator: where a measured residual is larger than the one that
+//! was expected, the products after it are asked for that much more exactly.
 
-use super::operator::{apply_damped, dot};
+use super::operator::{apply_damped, damped, dot};
 use super::orthogonal::{Parts, orthogonalize};
 use super::{InnerProductSpace, LinearOperator, Outcome, Preconditioner, Quantity, Solution, SolveError};
 
@@ -114,6 +121,8 @@ fn run<A: LinearOperator + ?Sized>(
         }
     };
     let mut iterations = 0;
+    // How exact products have to be where the residual is what it should be in the end.
+    let mut exactness = 1.0;
     loop {
         let converged = norm <= tolerance * scale;
         if converged || iterations == options.iterations {
@@ -123,7 +132,8 @@ fn run<A: LinearOperator + ?Sized>(
         let mut cycle = Cycle::new(r, norm);
         while cycle.len() < most && cycle.residual > tolerance * scale {
             iterations += 1;
-            cycle.extend(operator, prepare, damping, iterations)?;
+            let accuracy = exactness * tolerance * scale / cycle.residual;
+            cycle.extend(operator, prepare, (damping, accuracy), iterations)?;
         }
         let expected = cycle.residual;
         cycle.improve(&mut x);
@@ -134,6 +144,10 @@ fn run<A: LinearOperator + ?Sized>(
         if norm > 0.5 * previous && expected <= tolerance * scale {
             let outcome = Outcome { iterations, residual: norm / scale, converged: norm <= tolerance * scale };
             return Ok(Solution { x, outcome });
+        }
+        if norm > tolerance * scale && expected <= tolerance * scale {
+            // Errors of products added up to the rest.
+            exactness *= 0.5 * tolerance * scale / norm;
         }
     }
 }
@@ -188,12 +202,13 @@ impl<V: InnerProductSpace> Cycle<V> {
         &mut self,
         operator: &mut A,
         prepare: &mut Prepare<'_, A>,
-        damping: f64,
+        (damping, accuracy): (f64, f64),
         iteration: usize,
     ) -> Result<(), SolveError<A::Error>> {
         let k = self.len();
         let prepared = prepare(operator, &self.basis[k])?;
-        let mut w = apply_damped(operator, damping, prepared.as_ref().unwrap_or(&self.basis[k]))?;
+        let z = prepared.as_ref().unwrap_or(&self.basis[k]);
+        let mut w = damped(operator.apply_within(z, accuracy).map_err(SolveError::Operator)?, damping, z);
         self.prepared.push(prepared);
         let Parts { along: mut column, before, left: length, .. } = orthogonalize::<A>(&mut w, &self.basis, iteration)?;
         self.largest = self.largest.max(before);

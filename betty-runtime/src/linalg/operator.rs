@@ -93,6 +93,15 @@ pub trait LinearOperator {
     /// # Errors
     /// When the product cannot be formed.
     fn apply(&mut self, x: &Self::Vector) -> Result<Self::Vector, Self::Error>;
+
+    /// The product `A·x`, where an error of `accuracy` times its length does no harm: for operators whose products are
+    /// cheaper when they are less exact. All others form the product as it is.
+    ///
+    /// # Errors
+    /// When the product cannot be formed.
+    fn apply_within(&mut self, x: &Self::Vector, _accuracy: f64) -> Result<Self::Vector, Self::Error> {
+        self.apply(x)
+    }
 }
 
 /// The product `(A + damping·I)·x`.
@@ -101,11 +110,15 @@ pub(super) fn apply_damped<A: LinearOperator + ?Sized>(
     damping: f64,
     x: &A::Vector,
 ) -> Result<A::Vector, SolveError<A::Error>> {
-    let mut product = operator.apply(x).map_err(SolveError::Operator)?;
+    Ok(damped(operator.apply(x).map_err(SolveError::Operator)?, damping, x))
+}
+
+/// `product + damping·x`
+pub(super) fn damped<V: InnerProductSpace>(mut product: V, damping: f64, x: &V) -> V {
     if damping != 0.0 {
         product.add_scaled(damping.into(), x);
     }
-    Ok(product)
+    product
 }
 
 /// The inner product `⟨x, y⟩`, which nobody reads yet.

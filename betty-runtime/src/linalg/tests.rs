@@ -8,6 +8,7 @@ use super::*;
 
 mod advice;
 mod guesses;
+mod inexact;
 mod krylov;
 mod lanczos;
 mod nystrom;

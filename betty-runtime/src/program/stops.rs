@@ -11,7 +11,7 @@ use crate::config::SolverConfig;
 use crate::derivatives::{Input, Variable};
 use crate::error::EngineError;
 use crate::execute::Vector;
-use crate::hypergradient::{BestResponse, Blocks, Joint};
+use crate::hypergradient::{BestResponse, Blocks, Inexact, Joint};
 use crate::linalg::InnerProductSpace;
 use crate::schedule::Through;
 use crate::steps::{Basis, Condition, Reads};
@@ -31,6 +31,9 @@ impl Program {
             // A level that is solved between steps of others is looked at where those stood then.
             let at_one_point = context.together.is_empty();
             context.response.solve_jointly(Joint { at_one_point, ..joint });
+        }
+        if let Some(inexact) = self.inexact(k) {
+            context.response.solve_inexactly(inexact);
         }
         for (Through { level, into }, passing) in stops {
             if let Some(steps) = &self.levels[level].trajectory {
@@ -57,8 +60,18 @@ impl Program {
 
     /// How the systems below level `k` are solved, if by one loop each.
     pub(super) fn joint(&self, k: usize) -> Option<Joint> {
-        let SolverConfig::Joint(config) = self.levels[k].config.solve?;
-        Some(config.into())
+        match self.levels[k].config.solve? {
+            SolverConfig::Joint(config) => Some(config.into()),
+            SolverConfig::Inexact(_) => None,
+        }
+    }
+
+    /// How the systems below level `k` are solved, if no more exactly than needed.
+    pub(super) fn inexact(&self, k: usize) -> Option<Inexact> {
+        match self.levels[k].config.solve? {
+            SolverConfig::Inexact(config) => Some(config.into()),
+            SolverConfig::Joint(_) => None,
+        }
     }
 
     /// The stops that answer where level `k` is differentiated.

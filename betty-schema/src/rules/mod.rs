@@ -4,26 +4,26 @@
 //! config. A number that is not known, because what stands in its place was refused already, breaks no rule.
 
 mod curvature;
-mod joint;
 mod learned;
 mod numbers;
 mod preconditioner;
 mod solver;
 mod start;
 mod steps;
+mod system;
 #[cfg(test)]
 mod tests;
 mod together;
 mod used;
 
 pub use curvature::{Idle, curvature};
-pub use joint::{Apart, joint};
 pub use learned::learned;
 pub use numbers::{Begins, Method, Numbers};
 pub use preconditioner::preconditioner;
 pub use solver::{Clash, solver};
 pub use start::{depends_on_start, start};
 pub use steps::{steps, truncate};
+pub use system::{Apart, system};
 pub use together::{Obstacle, together};
 pub use used::{method, used};
 
@@ -119,8 +119,8 @@ pub enum Violation {
     CurvatureIdle(Idle),
     /// A preconditioner that nobody applies.
     NotPreconditioned,
-    /// One loop cannot solve what is below the level.
-    NotJoint(Apart),
+    /// What is below the level is no system that a solver could solve.
+    NoSystem(Apart),
     /// The level's solver cannot find its best response.
     NotSolved(Clash),
     /// The tasks of the level cannot be computed together.

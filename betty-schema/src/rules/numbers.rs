@@ -31,8 +31,8 @@ pub struct Numbers {
     pub gives_preconditioner: bool,
     /// Whether it is differentiated with the levels below standing still.
     pub is_partial: bool,
-    /// Whether everything below it is solved by one loop.
-    pub is_joint: bool,
+    /// Whether it says how everything below it is solved.
+    pub gives_solve: bool,
     /// Whether a solver finds its best response, in the place of steps.
     pub is_solved: bool,
     /// Whether its gradient is limited.

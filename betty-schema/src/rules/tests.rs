@@ -1,8 +1,8 @@
 //! Every rule broken once and kept once, on chains and pairs.
 
 use super::{
-    Apart, Begins, Clash, Idle, Method, Numbers, Obstacle, Violation, curvature, joint, learned, method,
-    preconditioner, solver, start, steps, together, truncate, used,
+    Apart, Begins, Clash, Idle, Method, Numbers, Obstacle, Violation, curvature, learned, method, preconditioner,
+    solver, start, steps, system, together, truncate, used,
 };
 use crate::{Edges, Graph, METHODS};
 
@@ -192,13 +192,13 @@ fn a_curvature_that_is_said_makes_a_difference() {
 }
 
 #[test]
-fn one_loop_solves_one_system() {
+fn a_solver_of_what_is_below_solves_a_system() {
     let graph = chain(3);
     let of = |level: usize, middle: &str, bottom: &str| {
         let mut levels = [plain(), numbers(middle), numbers(bottom)];
-        levels[level].is_joint = true;
-        match joint(&graph, level, &levels) {
-            Some(Violation::NotJoint(apart)) => Some(apart),
+        levels[level].gives_solve = true;
+        match system(&graph, level, &levels) {
+            Some(Violation::NoSystem(apart)) => Some(apart),
             _ => None,
         }
     };

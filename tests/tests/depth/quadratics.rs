@@ -38,7 +38,7 @@ fn five(a: &Vector, b: &Vector, c: &Vector, d: &Vector, e: &Vector, f: Form) -> 
 }
 
 /// How best responses are differentiated; `dense` in those for which nothing else is said.
-const WAYS: [&str; 6] = ["dense", "joint", "prepared", "partial", "cg", "penalty"];
+const WAYS: [&str; 8] = ["dense", "joint", "prepared", "partial", "inexact", "relaxed", "cg", "penalty"];
 
 /// One test: the total gradient of every level of a program equals the closed form, for each list of methods.
 macro_rules! program {
@@ -73,7 +73,7 @@ macro_rules! program {
                 Stream::constant((matrix(&q), vector(&linear)))
             };
             // Nested solves of many levels by iterations take their time.
-            let ways = if sizes.len() > 5 { &WAYS[..4] } else { &WAYS };
+            let ways = if sizes.len() > 5 { &WAYS[..5] } else { &WAYS };
             for &method in ways {
                 let problem = $program { $($level: Vector::new(&z[form.part(level(stringify!($level)))]),)* };
                 let data = $data { $($level: stream(level(stringify!($level))),)* };
@@ -94,6 +94,12 @@ macro_rules! program {
                             "name": "joint", "iterations": 400, "restart": 200, "tolerance": 1e-13, "prepare": prepare,
                         });
                         level.solve = (!spec.sweep.is_empty()).then(|| serde_json::from_value(joint).unwrap());
+                    }
+                }
+                if method == "inexact" || method == "relaxed" {
+                    for (level, spec) in config.levels_mut().into_iter().zip($program::SCHEDULE.levels) {
+                        let inexact = json!({ "name": "inexact", "tolerance": 1e-12, "prepare": method == "inexact" });
+                        level.solve = (!spec.sweep.is_empty()).then(|| serde_json::from_value(inexact).unwrap());
                     }
                 }
                 if method == "partial" {

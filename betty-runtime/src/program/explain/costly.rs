@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::Pass;
+use super::{Pass, Way};
 use crate::config::{CurvatureOf, HypergradientConfig, JointConfig};
 use crate::error::EngineError;
 use crate::hypergradient::Joint;
@@ -21,7 +21,10 @@ impl Program {
         let is_solved = |(_, passing): &(_, Passing)| matches!(passing, Passing::Solved);
         let is_nested = |&stop: &usize| !self.answering_below(stop).is_empty();
         let stops = passings.solved();
-        if !passings.stops.iter().all(is_solved) || !stops.iter().any(is_nested) || self.joint(k).is_some() {
+        if !passings.stops.iter().all(is_solved)
+            || !stops.iter().any(is_nested)
+            || self.levels[k].config.solve.is_some()
+        {
             return Ok(());
         }
         if !self.losses.judged.is_due(k) {
@@ -34,7 +37,8 @@ impl Program {
         let kernels = |passes: &[Pass]| passes.iter().map(|pass| pass.response.cost.kernels).sum::<f64>();
         let above = self.losses.judged.above;
         let mut one_by_one = |curvature: Option<CurvatureOf>| {
-            let passes = stops.iter().map(|&stop| self.explain_response(stop, k, &bases, curvature));
+            let passes =
+                stops.iter().map(|&stop| self.explain_response(stop, k, &bases, Way { curvature, inexact: None }));
             Ok::<_, EngineError>(kernels(&passes.collect::<Result<Vec<_>, _>>()?))
         };
         let nested = one_by_one(None)?;

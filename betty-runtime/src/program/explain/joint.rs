@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::{Pass, ResponseCost};
+use super::{Pass, ResponseCost, Way};
 use crate::derivatives::{Point, Variable};
 use crate::error::EngineError;
 use crate::execute::Cost;
@@ -27,7 +27,7 @@ impl Program {
         for &stop in &stops {
             let is_function = bases[&stop].steps().is_some();
             if self.levels[stop].trajectory.is_some() && !is_function {
-                passes.insert(stop, self.explain_response(stop, k, bases, None)?);
+                passes.insert(stop, self.explain_response(stop, k, bases, Way::PLAIN)?);
                 continue;
             }
             let curvature = self.losses.prepare_curvature(&self.schedule, &self.levels, stop, bases)?;

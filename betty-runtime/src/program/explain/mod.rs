@@ -15,9 +15,23 @@ use crate::config::{CurvatureOf, Start};
 use crate::derivatives::Variable;
 use crate::error::EngineError;
 use crate::execute::Cost;
-use crate::hypergradient::Products;
+use crate::hypergradient::{Inexact, Products};
 use crate::steps::{Basis, Parts, Record, StepsBasis};
 pub use report::{Explanation, LevelCost, ResponseCost};
+
+/// How the systems of a pass are solved.
+#[derive(Clone, Copy)]
+struct Way {
+    /// Of which gradient the derivative is taken, if not of the one that the level says.
+    curvature: Option<CurvatureOf>,
+    /// Whether solves are no more exact than needed.
+    inexact: Option<Inexact>,
+}
+
+impl Way {
+    /// As the levels say.
+    const PLAIN: Way = Way { curvature: None, inexact: None };
+}
 
 /// One pass through a best response.
 struct Pass {
@@ -92,7 +106,8 @@ impl Program {
             Some(joint) => self.explain_jointly(k, joint, bases)?,
             None => {
                 let stops = spec.sweep.iter().map(|stop| stop.level);
-                stops.map(|stop| self.explain_response(stop, k, bases, None)).collect::<Result<_, _>>()?
+                let way = Way { curvature: None, inexact: self.inexact(k) };
+                stops.map(|stop| self.explain_response(stop, k, bases, way)).collect::<Result<_, _>>()?
             }
         };
         if !passes.is_empty() {
@@ -135,16 +150,15 @@ impl Program {
         points.iter().enumerate().map(basis).collect()
     }
 
-    /// One pass through the best response of `stop` on the way to `k`, differentiated as the level says unless something else
-    /// is said.
+    /// One pass through the best response of `stop` on the way to `k`.
     fn explain_response(
         &mut self,
         stop: usize,
         k: usize,
         bases: &BTreeMap<usize, Basis>,
-        curvature: Option<CurvatureOf>,
+        way: Way,
     ) -> Result<Pass, EngineError> {
-        let of = curvature.unwrap_or(self.levels[stop].config.curvature);
+        let of = way.curvature.unwrap_or(self.levels[stop].config.curvature);
         let spec = &self.schedule.levels[stop];
         let curvature = self.losses.prepare_curvature(&self.schedule, &self.levels, stop, bases)?;
         let graph = |source| EngineError::Graph { level: spec.name.into(), source };
@@ -178,12 +192,22 @@ impl Program {
         }
         let size = level.parameters().len();
         let budget = self.methods[stop].as_ref().and_then(|method| method.budget(size));
+        let mut own = Cost::default();
+        let budget = match way.inexact {
+            Some(inexact) => {
+                if let Some(budget) = budget.filter(|_| inexact.prepared) {
+                    own = product.own * budget.products as f64;
+                }
+                Some(inexact.budget())
+            }
+            None => budget,
+        };
         let (mut below, mut once, mut reads, mut peak) = (Cost::default(), Cost::default(), 0.0, product.peak);
         // Levels that stand still answer to nothing.
         let answering = if of == CurvatureOf::Partial { &[][..] } else { spec.sweep };
         for level in answering {
             // The product of a nested stop solves what is below it twice.
-            let inner = self.explain_response(level.level, stop, bases, None)?;
+            let inner = self.explain_response(level.level, stop, bases, Way { curvature: None, ..way })?;
             below += inner.response.cost * 2.0;
             // It is solved once more for what has arrived there, and once for the multipliers at the point.
             once += inner.response.cost * 2.0;
@@ -198,7 +222,7 @@ impl Program {
         }
         let known = budget.unwrap_or_default();
         let count = known.products as f64;
-        let cost = product.point + (product.own + below) * count + once + product.mixed;
+        let cost = product.point + (product.own + own + below) * count + once + product.mixed;
         Ok(pass(budget.map(|of| of.products), cost, known.reads + reads * count, peak))
     }
 

@@ -1,10 +1,10 @@
-//! One loop over everything below a level: whether there is a system that it can solve.
+//! A solver of everything below a level: whether there is a system that it can solve.
 
 use super::{Method, Numbers, Violation};
 use crate::graph::Graph;
 use crate::table::Way;
 
-/// Why everything below a level cannot be solved by one loop.
+/// Why everything below a level is no system that can be solved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Apart {
     /// No best response answers to the level.
@@ -23,9 +23,9 @@ pub enum Apart {
     },
 }
 
-/// What is below a level that is solved by one loop is one system.
-pub fn joint(graph: &Graph, level: usize, numbers: &[Numbers]) -> Option<Violation> {
-    if !numbers[level].is_joint {
+/// What is below a level that says how it is solved is a system.
+pub fn system(graph: &Graph, level: usize, numbers: &[Numbers]) -> Option<Violation> {
+    if !numbers[level].gives_solve {
         return None;
     }
     let stops = graph.sweep(level).iter().map(|stop| Some((stop.level, numbers[stop.level].method?)));
@@ -41,5 +41,5 @@ pub fn joint(graph: &Graph, level: usize, numbers: &[Numbers]) -> Option<Violati
     } else {
         of(&[Way::Tangents]).map(|stop| Apart::Tangents { stop })
     };
-    apart.map(Violation::NotJoint)
+    apart.map(Violation::NoSystem)
 }
