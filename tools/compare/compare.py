@@ -61,11 +61,11 @@ def main():
     median["torch"] = {name: min(ms, passive[name]) for name, ms in median["torch"].items()}
 
     print(f"milliseconds, {rounds} interleaved rounds, 2 threads; ratios are ours to theirs\n")
-    print(f"{'':28}{'betty':>8}{'PyTorch':>9}{'ratio':>7}{'JAX':>8}{'ratio':>7}")
+    print(f"{'':36}{'betty':>8}{'PyTorch':>9}{'ratio':>7}{'JAX':>8}{'ratio':>7}")
     for name, ms in median["betty"].items():
         if name == "peak memory":
             continue
-        row = f"{name:28}{ms:8.2f}"
+        row = f"{name:36}{ms:8.2f}"
         for side, width in (("torch", 9), ("jax", 8)):
             theirs = median[side].get(name)
             row += f"{theirs:{width}.2f}{ms / theirs:7.2f}" if theirs else ""
@@ -74,7 +74,7 @@ def main():
     for name in median["betty"]:
         if name != "peak memory":
             peaks = [measure(sides[side] + [name], "passive")["peak memory"] / 1024 for side in ("betty", "torch")]
-            print(f"{name:28}{peaks[0]:8.0f}{peaks[1]:9.0f}{peaks[0] / peaks[1]:7.2f}")
+            print(f"{name:36}{peaks[0]:8.0f}{peaks[1]:9.0f}{peaks[0] / peaks[1]:7.2f}")
 
 
 if __name__ == "__main__":

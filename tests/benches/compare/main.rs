@@ -1,11 +1,13 @@
-//! Our half of `tools/compare`: the operations of the MLP benchmark, each timed for itself, in a form that a script reads.
+//! Our half of `tools/compare`: the operations of the MLP benchmark and of whole models, each timed for itself, in a form that a
+//! script reads.
 //!
 //! Prints `name<TAB>milliseconds` for each, and the process's peak memory. Of all repetitions it is the time that a tenth
 //! stays below: what the machine does when nothing disturbs it. An argument chooses one operation, so that its peak memory
 //! is its own.
 #![allow(missing_docs, reason = "a program, not a library")]
 
-#[path = "mlp/problem.rs"]
+mod models;
+#[path = "../mlp/problem.rs"]
 mod problem;
 
 use std::time::{Duration, Instant};
@@ -22,6 +24,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// As long as each operation is repeated.
 const TIME: Duration = Duration::from_millis(1500);
+
+/// How often at least, and how many of the first repetitions do not count.
+const LEAST: usize = 8;
+const FIRST: usize = 2;
 
 /// As `tools/compare/reference.py` names them. An untrained network's Hessian is indefinite, hence the damping, which costs
 /// one vector update a product; Betty runs on without.
@@ -68,6 +74,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         engine.run(1)?;
         report(name, || engine.gradient("weights").map(drop))?;
     }
+    models::time(&wanted, &device)?;
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).map_or("", str::trim);
     println!("peak memory\t{}", peak.trim_end_matches(" kB"));
@@ -89,13 +96,13 @@ fn report<E: std::error::Error + 'static>(
 ) -> Result<(), Box<dyn std::error::Error>> {
     let mut times = Vec::new();
     let end = Instant::now() + TIME;
-    while Instant::now() < end || times.len() < 20 {
+    while Instant::now() < end || times.len() < LEAST {
         let start = Instant::now();
         run()?;
         times.push(start.elapsed().as_secs_f64());
     }
     // The first runs trace, plan, and fill the allocator.
-    times.drain(..5);
+    times.drain(..FIRST);
     times.sort_by(f64::total_cmp);
     println!("{name}\t{:.4}", 1e3 * times[times.len() / 10]);
     Ok(())
