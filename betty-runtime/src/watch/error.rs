@@ -17,7 +17,7 @@ pub enum WatchError {
         /// The system's answer.
         reason: io::Error,
     },
-    /// A file that a run would go on with was written by something else.
+    /// A file that is there was written by something else.
     #[error("`{}` was not written by this observer, because {what}; take it away, or choose another file", file.display())]
     Foreign {
         /// The file.

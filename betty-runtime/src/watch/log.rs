@@ -39,7 +39,10 @@ impl Log {
         let kept = |bytes: &[u8]| keep(bytes, iteration).map_err(Refused::Foreign);
         let opened = match (open.take(), iteration) {
             (Some(mut opened), _) => opened.retain(kept).map(|()| opened),
-            (None, 0) => Appended::begin(file).map_err(Refused::System),
+            // Only what such an observer has written is begun anew.
+            (None, 0) => {
+                Appended::go_on(file, |bytes| keep(bytes, u64::MAX).map_err(Refused::Foreign).map(|_| Vec::new()))
+            }
             (None, _) => Appended::go_on(file, kept),
         };
         let opened = opened.map_err(|refused| match refused {

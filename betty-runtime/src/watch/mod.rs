@@ -41,8 +41,9 @@
 //! ```
 //!
 //! What is written into files is never behind a checkpoint, and a run that goes on from one goes on with its files: what was
-//! written after that checkpoint is taken out first. A run that begins at iteration 0 begins them anew. While a run writes a
-//! file, others are refused. A file that cannot be written ends the run after the iteration in hand, with a [`WatchError`].
+//! written after that checkpoint is taken out first. A run that begins at iteration 0 begins its files anew, unless there is one that
+//! no such observer has written: that is left as it is ([`WatchError::Foreign`]). While a run writes a file, others are refused. A
+//! file that cannot be written ends the run after the iteration in hand, with a [`WatchError`].
 
 mod best;
 mod console;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::rc::Rc;
 
-use betty_runtime::watch::{CsvFile, JsonLines, WatchError};
+use betty_runtime::watch::{CsvFile, JsonLines, ReportFile, WatchError};
 use betty_runtime::{Engine, EngineError, Event, StreamPosition};
 use serde_json::Value;
 
@@ -158,4 +158,23 @@ fn a_folder_that_is_not_there_is_a_typed_error() {
     let error = recorded(&folder.path().join("nowhere")).run(1).unwrap_err();
     let EngineError::ObserverFailed { iteration: 0, source } = error else { panic!("{error}") };
     assert!(matches!(source.downcast_ref(), Some(WatchError::Write { .. })), "{source}");
+}
+
+#[test]
+fn a_run_that_begins_anew_takes_the_place_of_a_run_and_of_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let watched = || recorded(folder.path()).attach(ReportFile::new(at("run.html")));
+    watched().run(2).unwrap();
+    watched().run(1).unwrap();
+    assert!(!text(&at("run.csv")).contains("\n2,"));
+    for (name, theirs) in [("run.csv", "my,own\n"), ("run.jsonl", "{\"mine\": 1}\n"), ("run.html", "<p>mine</p>")] {
+        let before = fs::read(at(name)).unwrap();
+        fs::write(at(name), theirs).unwrap();
+        let error = watched().run(1).unwrap_err();
+        let EngineError::ObserverFailed { iteration: 0, source } = &error else { panic!("{error}") };
+        assert!(matches!(source.downcast_ref(), Some(WatchError::Foreign { .. })), "{source}");
+        assert_eq!(text(&at(name)), theirs);
+        fs::write(at(name), before).unwrap();
+    }
 }

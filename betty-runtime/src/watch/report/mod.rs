@@ -120,8 +120,8 @@ impl ReportFile {
     fn start(&mut self, iteration: u64, until: u64, facts: &Facts<'_>) -> Result<(), WatchError> {
         let mut record = match self.record.take() {
             Some(record) => record,
-            None if iteration > 0 => self.read()?.unwrap_or_default(),
-            None => Record::default(),
+            // Only a report is begun anew.
+            None => self.read()?.filter(|_| iteration > 0).unwrap_or_default(),
         };
         record.of(facts);
         record.cut(iteration);
@@ -138,6 +138,7 @@ impl ReportFile {
     /// The record in the file, if there is one.
     fn read(&self) -> Result<Option<Record>, WatchError> {
         match fs::read_to_string(&self.file) {
+            Ok(text) if text.is_empty() => Ok(None),
             Ok(text) => match record_in(&text) {
                 Some(record) => Ok(Some(record)),
                 None => {
