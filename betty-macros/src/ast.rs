@@ -34,6 +34,8 @@ pub(crate) struct Level {
     pub(crate) lower: Vec<Ident>,
     pub(crate) batch: Option<Type>,
     pub(crate) loss: Option<ExprPath>,
+    /// The map in `fixed_point(my_map)`.
+    pub(crate) condition: Option<ExprPath>,
     pub(crate) optimizer: Option<Call>,
     pub(crate) groups: Vec<Group>,
     pub(crate) solver: Option<Call>,
@@ -66,6 +68,7 @@ impl Level {
             lower: Vec::new(),
             batch: None,
             loss: None,
+            condition: None,
             optimizer: None,
             groups: Vec::new(),
             solver: None,

@@ -18,6 +18,7 @@ pub enum Key {
     Lower,
     Batch,
     Loss,
+    Condition,
     Optimizer,
     Groups,
     Solver,
@@ -91,7 +92,7 @@ impl Field {
 const REQUIRED: &str = "an error";
 
 /// Every field, in the order in which errors and the manual list them.
-pub static FIELDS: [Field; 23] = [
+pub static FIELDS: [Field; 24] = [
     Field {
         key: Key::Upper,
         name: "upper",
@@ -122,6 +123,14 @@ pub static FIELDS: [Field; 23] = [
         example: "loss: my_loss",
         absent: REQUIRED,
         meaning: "the function that the level minimises; see [Losses](#losses)",
+        holds: Holds::Structure,
+    },
+    Field {
+        key: Key::Condition,
+        name: "condition",
+        example: "condition: fixed_point(my_map)",
+        absent: "the gradient of the loss vanishes",
+        meaning: "what holds at the level's best response instead, for its derivative; see [Fixed points](#fixed-points)",
         holds: Holds::Structure,
     },
     Field {

@@ -5,17 +5,22 @@
 """
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import Lasso, LogisticRegression
 
 EXAMPLES, FEATURES = 40, 4
 
 
-def data(examples, shift):
+def scores(examples, shift):
     """Numbers that a formula gives, so that the tests need no file."""
     i, j = np.arange(examples)[:, None], np.arange(FEATURES)[None, :]
     x = np.sin(3.0 * i + 7.0 * j + shift) + 0.3 * np.cos(0.5 * i * (j + 1.0))
-    y = (x @ np.array([1.0, -0.5, 0.25, 0.0]) + 0.4 * np.sin(11.0 * i[:, 0] + shift) > 0.0).astype(float)
-    return x, y
+    return x, x @ np.array([1.0, -0.5, 0.25, 0.0]) + 0.4 * np.sin(11.0 * i[:, 0] + shift)
+
+
+def data(examples, shift):
+    """The same with the signs of the scores for labels."""
+    x, score = scores(examples, shift)
+    return x, (score > 0.0).astype(float)
 
 
 def logistic(strength):
@@ -33,6 +38,18 @@ def held_out(strength):
     return np.sum(np.logaddexp(0.0, logits) - y * logits)
 
 
+def lasso(strength):
+    """Minimises half the sum of squares plus strength times the sum of the weights' sizes, without an intercept."""
+    x, y = scores(EXAMPLES, 1.0)
+    return Lasso(alpha=strength / EXAMPLES, fit_intercept=False, tol=1e-15, max_iter=1000000).fit(x, y).coef_
+
+
+def lasso_held_out(strength):
+    """Half the sum of squares on other examples."""
+    x, y = scores(20, 2.0)
+    return 0.5 * np.sum((x @ lasso(strength) - y) ** 2)
+
+
 def show(name, numbers):
     print(f"{name}: {', '.join(repr(float(number)) for number in np.atleast_1d(numbers))}")
 
@@ -43,3 +60,9 @@ for strength in [0.1, 1.0, 10.0]:
     step = 1e-4
     slope = (held_out(strength * np.exp(step)) - held_out(strength * np.exp(-step))) / (2.0 * step)
     show(f"logistic, strength {strength}, slope of the held-out loss in the logarithm of the strength", slope)
+
+for strength in [0.05, 0.5, 3.0]:
+    show(f"lasso, strength {strength}, weights", lasso(strength))
+    step = 1e-5
+    slope = (lasso_held_out(strength * np.exp(step)) - lasso_held_out(strength * np.exp(-step))) / (2.0 * step)
+    show(f"lasso, strength {strength}, slope of the held-out error in the logarithm of the strength", slope)

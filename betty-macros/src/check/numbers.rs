@@ -1,7 +1,7 @@
 //! The numbers of a level as the rules look at them.
 
 use betty_schema::rules::{Begins, Method, Numbers};
-use betty_schema::{CURVATURES, SOLVERS};
+use betty_schema::{CURVATURES, LEVEL_SOLVERS, SOLVERS, Way};
 
 use super::names::Links;
 use super::start::FROM;
@@ -32,10 +32,17 @@ fn of_level(level: &Level, index: usize, links: &Links<'_>) -> Numbers {
         is_partial: level.curvature.as_ref().is_some_and(is_partial),
         gives_solve: level.solve.as_ref().is_some_and(|call| SOLVERS.find(&call.name.to_string()).is_some()),
         is_solved: level.solver.is_some(),
+        searches: level.solver.as_ref().is_some_and(searches),
+        is_fixed_point: level.condition.is_some(),
         is_clipped: level.clips().next().is_some(),
         is_projected: level.projections().next().is_some(),
         learned: links.hyperparameters[index].iter().map(|(entry, setting)| (setting.option(), entry.level)).collect(),
     }
+}
+
+/// Whether the solver is one that is known, and not the user's own.
+fn searches(call: &Call) -> bool {
+    LEVEL_SOLVERS.find(&call.name.to_string()).is_some_and(|row| row.way != Way::Given)
 }
 
 fn is_partial(call: &Call) -> bool {

@@ -1,7 +1,7 @@
 //! The rules between numbers of levels, each broken one told at the number that breaks it.
 
 use betty_schema::Graph;
-use betty_schema::rules::{self, Apart, Clash, Idle, Numbers, Obstacle, Violation};
+use betty_schema::rules::{self, Apart, Clash, Idle, Numbers, Obstacle, Unfixed, Violation};
 use proc_macro2::TokenStream;
 use quote::ToTokens;
 use syn::ext::IdentExt;
@@ -28,6 +28,7 @@ pub(super) fn check(program: &Program, links: &Links<'_>, graph: &Graph, is_whol
         let broken = broken
             .chain(rules::steps(graph, level, &numbers))
             .chain(rules::preconditioner(own).filter(|_| is_whole && !is_alone(level)))
+            .chain(rules::condition(graph, level, own).filter(|_| is_whole && !is_alone(level)))
             .chain(rules::curvature(graph, level, own))
             .chain(rules::system(graph, level, &numbers))
             .chain(rules::solver(graph, level, own))
@@ -87,6 +88,7 @@ impl Place<'_> {
             Violation::WarmupTooLong { .. } => level.warmup.as_ref().map(ToTokens::to_token_stream),
             Violation::ProjectedResponse => level.projections().next().map(|call| call.name.to_token_stream()),
             Violation::CurvatureIdle(_) => level.curvature.as_ref().map(|call| call.name.to_token_stream()),
+            Violation::NotFixed(_) => level.condition.as_ref().map(ToTokens::to_token_stream),
             Violation::NotPreconditioned => level.preconditioner.as_ref().map(|call| call.name.to_token_stream()),
             Violation::NoSystem(_) => level.solve.as_ref().map(|call| call.name.to_token_stream()),
             Violation::StartUnseen { .. } => {
@@ -192,6 +194,9 @@ impl Place<'_> {
                 };
                 format!("`partial` changes nothing here: {reason}")
             }
+            Violation::NotFixed(unfixed) => {
+                format!("`{name}` is not differentiated as a fixed point: {}", self.unfixed(unfixed, &method))
+            }
             Violation::NotPreconditioned if method.is_empty() => {
                 format!("no hypergradient passes through `{name}`, so its `preconditioner` is never used")
             }
@@ -236,6 +241,30 @@ impl Place<'_> {
                     "the tangents of `{stop}` (`{method}`) go along with the steps of the other levels; choose `unrolled` \
                      there"
                 )
+            }
+        }
+    }
+
+    fn unfixed(&self, unfixed: Unfixed, method: &str) -> String {
+        match unfixed {
+            Unfixed::NotPassed => "no hypergradient passes through it; take `condition` away".to_owned(),
+            Unfixed::Waits { below } => format!(
+                "it waits for `{}`, whose answers the map does not see; let the loss of another level read that",
+                self.name(below)
+            ),
+            Unfixed::Asymmetric => format!(
+                "`{method}` needs a symmetric matrix, and I − ∂T/∂θ is none; choose `gmres`, `neumann` or `dense`"
+            ),
+            Unfixed::Replaced => format!(
+                "`{method}` puts gradients of the loss in the place of the matrix; choose `gmres`, `neumann`, `dense` or \
+                 `identity`"
+            ),
+            Unfixed::Steps => format!(
+                "`{method}` follows the level's steps, whatever they lead to; take `condition` away, or choose `gmres`, `neumann` \
+                 or `dense`"
+            ),
+            Unfixed::Searches => {
+                "its solver looks for a point where the gradient of the loss vanishes; choose `custom(…)`, or an `optimizer`".to_owned()
             }
         }
     }

@@ -1,4 +1,4 @@
-//! `fn loss`: hands each level's loss its modules and its batch, traced.
+//! `fn loss`, and `fn condition` where levels have one: each hands a function of a level its modules and its batch, traced.
 
 use proc_macro2::{Literal, Span, TokenStream};
 use quote::{format_ident, quote_spanned};
@@ -8,10 +8,26 @@ use crate::ast::Level;
 use crate::check::Checked;
 
 pub(super) fn expand(levels: &[Level], checked: &Checked) -> TokenStream {
-    let arms = (0..levels.len())
-        // A level with a mistake in its lists would also disagree with its loss.
-        .filter(|&index| checked.sound[index])
-        .filter_map(|index| arm(index, levels, checked));
+    let arms = |of: Function| {
+        // A level with a mistake in its lists would also disagree with its functions.
+        let sound = (0..levels.len()).filter(|&index| checked.sound[index]);
+        sound.filter_map(move |index| arm(of, index, levels, checked)).collect::<Vec<_>>()
+    };
+    let (losses, conditions) = (arms(Function::Loss), arms(Function::Condition));
+    let conditions = (!conditions.is_empty()).then(|| {
+        quote_spanned! {Span::mixed_site()=>
+            fn condition(
+                &self,
+                level: usize,
+                tracer: &mut ::betty_runtime::Tracer<'_>,
+            ) -> ::core::option::Option<::betty_runtime::Measured> {
+                match level {
+                    #(#conditions)*
+                    _ => ::core::option::Option::None,
+                }
+            }
+        }
+    });
     quote_spanned! {Span::mixed_site()=>
         fn loss(
             &self,
@@ -19,17 +35,30 @@ pub(super) fn expand(levels: &[Level], checked: &Checked) -> TokenStream {
             tracer: &mut ::betty_runtime::Tracer<'_>,
         ) -> ::betty_runtime::Measured {
             match level {
-                #(#arms)*
+                #(#losses)*
                 _ => ::core::unreachable!("levels are numbered by the schedule, which has no level {level}"),
             }
         }
+
+        #conditions
     }
 }
 
-fn arm(index: usize, levels: &[Level], checked: &Checked) -> Option<TokenStream> {
+/// Which function of a level.
+#[derive(Clone, Copy)]
+enum Function {
+    Loss,
+    Condition,
+}
+
+fn arm(of: Function, index: usize, levels: &[Level], checked: &Checked) -> Option<TokenStream> {
     let level = &levels[index];
     let number = Literal::usize_unsuffixed(index);
-    let (batch, path) = (level.batch.as_ref()?, level.loss.as_ref()?);
+    let path = match of {
+        Function::Loss => level.loss.as_ref()?,
+        Function::Condition => level.condition.as_ref()?,
+    };
+    let batch = level.batch.as_ref()?;
     let graph = &checked.graph;
     let arguments: Vec<usize> = [index].iter().chain(graph.upper(index)).chain(graph.lower(index)).copied().collect();
     let locals: Vec<_> =
@@ -45,7 +74,12 @@ fn arm(index: usize, levels: &[Level], checked: &Checked) -> Option<TokenStream>
     let coerced = quote_spanned!(at(path)=>
         let loss: fn(#(&#modules,)* #batch) -> _ = #path;
     );
-    let measured = quote_spanned!(at(path)=> ::betty_runtime::LossValue::into_measured(value));
+    let measured = match of {
+        Function::Loss => quote_spanned!(at(path)=> ::betty_runtime::LossValue::into_measured(value)),
+        Function::Condition => quote_spanned!(at(path)=>
+            ::core::option::Option::Some(::betty_runtime::trace::NextParameters::into_measured(value))
+        ),
+    };
     let traced_batch = quote_spanned!(at(batch)=> let batch = tracer.batch::<#batch>(););
     Some(quote_spanned! {Span::mixed_site()=>
         #number => {

@@ -16,6 +16,10 @@ pub(super) fn expand(names: &Names, levels: &[Level], graph: &Graph) -> TokenStr
         let module = written(&level.module);
         let batch = level.batch.as_ref().map(written).unwrap_or_default();
         let loss = level.loss.as_ref().map(written).unwrap_or_default();
+        let condition = match level.condition.as_ref().map(written) {
+            Some(map) => quote_spanned!(Span::mixed_site()=> ::core::option::Option::Some(#map)),
+            None => quote_spanned!(Span::mixed_site()=> ::core::option::Option::None),
+        };
         let upper = numbers(graph.upper(index));
         let lower = numbers(graph.lower(index));
         let start = match graph.start(index) {
@@ -39,6 +43,7 @@ pub(super) fn expand(names: &Names, levels: &[Level], graph: &Graph) -> TokenStr
                 module: #module,
                 batch: #batch,
                 loss: #loss,
+                condition: #condition,
                 upper: #upper,
                 lower: #lower,
                 start: #start,

@@ -5,7 +5,7 @@ use proc_macro2::TokenStream;
 use syn::ext::IdentExt;
 use syn::parse::ParseStream;
 use syn::punctuated::Punctuated;
-use syn::{Attribute, Expr, ExprPath, Ident, LitBool, LitInt, Result, Token, Type, braced, bracketed, token};
+use syn::{Attribute, Expr, ExprCall, ExprPath, Ident, LitBool, LitInt, Result, Token, Type, braced, bracketed, token};
 
 use super::constant::is_constant;
 use super::groups::groups;
@@ -119,6 +119,7 @@ fn value_of(field: &Field, input: ParseStream<'_>, level: &mut Level, report: &m
         Key::Lower => level.lower = list(field, input, report)?,
         Key::Batch => level.batch = Some(input.parse()?),
         Key::Loss => level.loss = Some(path(input)?),
+        Key::Condition => level.condition = Some(condition(input)?),
         Key::Unroll => level.unroll = Some(integer(input)?),
         Key::Warmup => level.warmup = Some(integer(input)?),
         Key::Accumulate => level.accumulate = Some(integer(input)?),
@@ -212,6 +213,19 @@ fn integer(input: ParseStream<'_>) -> Result<Count> {
 fn flag(input: ParseStream<'_>) -> Result<LitBool> {
     let value = rest_of_value(input)?;
     syn::parse2(value.clone()).map_err(|_| syn::Error::new_spanned(value, "expected `true` or `false`"))
+}
+
+/// The path in `fixed_point(my_map)`.
+fn condition(input: ParseStream<'_>) -> Result<ExprPath> {
+    let value = rest_of_value(input)?;
+    let expected = "`condition` takes the path of a function in `fixed_point`: `condition: fixed_point(my_map)`";
+    let refused = || syn::Error::new_spanned(&value, expected);
+    let call: ExprCall = syn::parse2(value.clone()).map_err(|_| refused())?;
+    let is_known = matches!(&*call.func, Expr::Path(name) if name.path.is_ident("fixed_point"));
+    match call.args.first() {
+        Some(Expr::Path(path)) if is_known && call.args.len() == 1 => Ok(path.clone()),
+        _ => Err(refused()),
+    }
 }
 
 fn path(input: ParseStream<'_>) -> Result<ExprPath> {

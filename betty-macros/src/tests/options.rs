@@ -320,3 +320,50 @@ fn preconditioners() {
          level net: M { upper: [weights], hypergradient: gmres, preconditioner: custom(Mine { a: 1 }), .. }",
     );
 }
+
+#[test]
+fn fixed_points() {
+    let check = |text: &str, fields: &str| check_net(text, &format!("optimizer: sgd(lr = 0.1), {fields}"));
+    let expected = "`condition` takes the path of a function in `fixed_point`: `condition: fixed_point(my_map)`";
+    for condition in ["map", "stationary(map)", "fixed_point()", "fixed_point(a, b)", "fixed_point(|x| x)"] {
+        check(expected, &format!("hypergradient: gmres, condition: >>>{condition}<<<"));
+    }
+    for (method, reason) in [
+        ("cg", "`cg` needs a symmetric matrix, and I − ∂T/∂θ is none; choose `gmres`, `neumann` or `dense`"),
+        ("minres", "`minres` needs a symmetric matrix, and I − ∂T/∂θ is none; choose `gmres`, `neumann` or `dense`"),
+        (
+            "penalty",
+            "`penalty` puts gradients of the loss in the place of the matrix; choose `gmres`, `neumann`, `dense` or `identity`",
+        ),
+        (
+            "unrolled",
+            "`unrolled` follows the level's steps, whatever they lead to; take `condition` away, or choose `gmres`, `neumann` or \
+             `dense`",
+        ),
+    ] {
+        check(
+            &format!("`net` is not differentiated as a fixed point: {reason}"),
+            &format!("hypergradient: {method}, condition: fixed_point(>>>map<<<)"),
+        );
+    }
+    check_net(
+        "`net` is not differentiated as a fixed point: its solver looks for a point where the gradient of the loss vanishes; choose \
+         `custom(…)`, or an `optimizer`",
+        "solver: lbfgs, hypergradient: gmres, condition: fixed_point(>>>map<<<)",
+    );
+    check_err(
+        "`weights` is not differentiated as a fixed point: no hypergradient passes through it; take `condition` away",
+        "struct P;
+         level weights: M { lower: [net], condition: fixed_point(>>>map<<<), .. }
+         level net: M { upper: [weights], hypergradient: cg, .. }",
+    );
+    for hypergradient in ["gmres", "neumann(step_size = 1.0)", "dense", "identity", "custom(Mine)"] {
+        check_ok(&format!(
+            "struct P;
+             level weights: M {{ lower: [net], .. }}
+             level net: M {{
+                 upper: [weights], hypergradient: {hypergradient}, condition: fixed_point(maps::map), project: simplex, ..
+             }}"
+        ));
+    }
+}

@@ -292,6 +292,16 @@ pub enum ConflictError {
         /// Why it cannot be, and what to do.
         reason: String,
     },
+    /// The answer of a level cannot be differentiated as the fixed point that the program says it is.
+    #[error("`{path}` does not go with the `condition` of `{level}`, whose answer is a fixed point: {reason}")]
+    NotFixed {
+        /// Where what does not go with it stands.
+        path: String,
+        /// The level.
+        level: String,
+        /// Why not, and what to do.
+        reason: String,
+    },
     /// A preconditioner that nobody applies.
     #[error("`{path}` is given, but {reason}")]
     NotPreconditioned {

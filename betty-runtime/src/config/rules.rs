@@ -1,11 +1,11 @@
 //! What has to hold between the numbers of a program's levels, as conflicts of a config.
 
 use betty_schema::Graph;
-use betty_schema::rules::{self, Apart, Begins, Clash, Idle, Method, Numbers, Obstacle, Violation};
+use betty_schema::rules::{self, Apart, Begins, Clash, Idle, Method, Numbers, Obstacle, Unfixed, Violation};
 
 use super::conflict::ConflictError;
-use super::{CurvatureOf, HypergradientConfig, LevelConfig, SolverConfig, Start};
-use crate::schedule::Schedule;
+use super::{CurvatureOf, HypergradientConfig, LevelConfig, LevelSolverConfig, SolverConfig, Start};
+use crate::schedule::{LevelSpec, Schedule};
 
 /// The first rule that a level breaks.
 pub(super) fn check(
@@ -14,7 +14,8 @@ pub(super) fn check(
     level: usize,
     configs: &[&LevelConfig],
 ) -> Result<(), ConflictError> {
-    let numbers: Vec<Numbers> = configs.iter().map(|config| numbers(schedule, config)).collect();
+    let numbers: Vec<Numbers> =
+        configs.iter().zip(schedule.levels).map(|(config, spec)| numbers(schedule, spec, config)).collect();
     let own = &numbers[level];
     let at = Place { schedule, level, config: configs[level], configs };
     at.check_start(graph, own)?;
@@ -26,6 +27,7 @@ pub(super) fn check(
         .chain(rules::truncate(own))
         .chain(rules::steps(graph, level, &numbers))
         .chain(rules::preconditioner(own))
+        .chain(rules::condition(graph, level, own))
         .chain(rules::curvature(graph, level, own))
         .chain(rules::system(graph, level, &numbers))
         .chain(rules::solver(graph, level, own))
@@ -33,7 +35,7 @@ pub(super) fn check(
     broken.map_or(Ok(()), |violation| Err(at.error(violation)))
 }
 
-fn numbers(schedule: &Schedule, config: &LevelConfig) -> Numbers {
+fn numbers(schedule: &Schedule, spec: &LevelSpec, config: &LevelConfig) -> Numbers {
     let learned = config.learned();
     Numbers {
         unroll: Some(config.unroll),
@@ -55,6 +57,8 @@ fn numbers(schedule: &Schedule, config: &LevelConfig) -> Numbers {
         is_partial: config.curvature == CurvatureOf::Partial,
         gives_solve: config.solve.is_some(),
         is_solved: config.solver.is_some(),
+        searches: matches!(config.solver, Some(LevelSolverConfig::Lbfgs(_))),
+        is_fixed_point: spec.condition.is_some(),
         is_clipped: config.all_groups().any(|group| group.clip.is_some()),
         is_projected: config.all_groups().any(|group| group.project.is_some()),
         learned: learned.filter_map(|(option, of)| Some((option, schedule.level(&of.level)?))).collect(),
@@ -156,6 +160,10 @@ impl Place<'_> {
                 };
                 ConflictError::CurvatureIdle { path: at("curvature"), reason }
             }
+            Violation::NotFixed(unfixed) => {
+                let path = at(if matches!(unfixed, Unfixed::Searches) { "solver" } else { "hypergradient" });
+                ConflictError::NotFixed { path, reason: self.unfixed(unfixed, method), level }
+            }
             Violation::NotPreconditioned if method.is_empty() => {
                 let reason = format!("no hypergradient passes through `{level}`");
                 ConflictError::NotPreconditioned { path: at("preconditioner"), reason }
@@ -199,6 +207,26 @@ impl Place<'_> {
                 self.name(stop),
                 method(stop)
             ),
+        }
+    }
+
+    fn unfixed(&self, unfixed: Unfixed, method: &str) -> String {
+        match unfixed {
+            Unfixed::NotPassed => "no hypergradient passes through it".to_owned(),
+            Unfixed::Waits { below } => format!("it waits for `{}`, whose answers the map does not see", self.name(below)),
+            Unfixed::Asymmetric => format!(
+                "`{method}` needs a symmetric matrix, and I − ∂T/∂θ is none; choose `gmres`, `neumann` or `dense`"
+            ),
+            Unfixed::Replaced => format!(
+                "`{method}` puts gradients of the loss in the place of the matrix; choose `gmres`, `neumann`, `dense` or \
+                 `identity`"
+            ),
+            Unfixed::Steps => format!(
+                "`{method}` follows the level's steps, whatever they lead to; choose `gmres`, `neumann` or `dense`"
+            ),
+            Unfixed::Searches => {
+                "its solver looks for a point where the gradient of the loss vanishes; choose `custom`, or an `optimizer`".to_owned()
+            }
         }
     }
 

@@ -28,7 +28,8 @@ pub enum Variable {
     /// The parameters of a level, determined by the level's total gradient.
     Level(usize),
     /// The multiplier of the `index`-th condition below level `of`, determined by the derivative of the level's
-    /// Lagrangian in the `index`-th variable below it.
+    /// Lagrangian in the `index`-th variable below it. Of a level whose answer is a fixed point, below which nothing is solved,
+    /// number 0 is the multiplier of its own condition.
     Multiplier {
         /// The level.
         of: usize,
@@ -200,7 +201,7 @@ impl Lagrangian {
     }
 
     /// A loss below which nothing is solved.
-    fn without_conditions(level: usize, loss: &Loss) -> Self {
+    pub(super) fn without_conditions(level: usize, loss: &Loss) -> Self {
         let trace = loss.trace();
         Lagrangian {
             graph: trace.graph.clone(),

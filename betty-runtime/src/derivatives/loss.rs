@@ -17,12 +17,14 @@ use crate::trace::{LossInput, Trace};
 /// A traced loss with everything compiled from it so far.
 pub struct Loss {
     trace: Trace,
-    device: Device,
+    pub(super) device: Device,
     /// For each level the loss reads: its trainable leaves.
     parameters: BTreeMap<usize, Vec<NodeId>>,
     /// For each of these whether a derivative leads to it.
     reached: BTreeMap<usize, Vec<bool>>,
     gradients: HashMap<Vec<usize>, Rc<GradientProgram>>,
+    /// What is left of the condition, if the recording is the map of a fixed point.
+    pub(super) gap: Option<Program>,
     /// Those that share its examples, if there are others.
     ranks: Option<Rc<Ranks>>,
 }
@@ -82,7 +84,7 @@ impl Loss {
         let led = differentiated(&trace.graph, trace.loss);
         let read = |nodes: &Vec<NodeId>| nodes.iter().map(|node| led[node.index()]).collect();
         let reached = parameters.iter().map(|(&level, nodes)| (level, read(nodes))).collect();
-        Loss { trace, device: device.clone(), parameters, reached, gradients: HashMap::new(), ranks: None }
+        Loss { trace, device: device.clone(), parameters, reached, gradients: HashMap::new(), gap: None, ranks: None }
     }
 
     /// The same loss with its matrix products and convolutions, and those of all its derivatives, computed in `dtype`.

@@ -7,6 +7,7 @@ mod cache;
 mod curvature;
 mod doubled;
 mod error;
+mod fixed_point;
 mod lagrangian;
 mod loss;
 mod output;

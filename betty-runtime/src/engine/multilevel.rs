@@ -60,6 +60,12 @@ pub trait Multilevel: Sized + 'static {
 
     /// Calls the loss function of level number `level` on what the tracer stands in for its arguments.
     fn loss(&self, level: usize, tracer: &mut Tracer<'_>) -> Measured;
+
+    /// Calls the map whose fixed point the answer of level number `level` is in the same way, if it is one: what it returns
+    /// [goes into](crate::trace::NextParameters) the recording.
+    fn condition(&self, _level: usize, _tracer: &mut Tracer<'_>) -> Option<Measured> {
+        None
+    }
 }
 
 /// What a program names of its own.
@@ -76,5 +82,9 @@ pub(crate) fn own<P: Multilevel>() -> Own {
 impl<P: Multilevel> LossFunctions for P {
     fn loss(&self, level: usize, tracer: &mut Tracer<'_>) -> Measured {
         Multilevel::loss(self, level, tracer)
+    }
+
+    fn condition(&self, level: usize, tracer: &mut Tracer<'_>) -> Option<Measured> {
+        Multilevel::condition(self, level, tracer)
     }
 }

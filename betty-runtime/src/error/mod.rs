@@ -307,6 +307,14 @@ pub enum EngineError {
         /// The level.
         level: String,
     },
+    /// The answer of a level cannot be differentiated as a fixed point.
+    #[error("the answer of level `{level}` cannot be differentiated as a fixed point: {reason}")]
+    FixedPoint {
+        /// The level.
+        level: String,
+        /// Why not, and what to do.
+        reason: String,
+    },
     /// An optimizer of the user's own does not answer what a step is made of.
     #[error("the optimizer of level `{level}` makes no step: {source}")]
     Optimizer {

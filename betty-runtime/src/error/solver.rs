@@ -55,6 +55,22 @@ pub enum SolverError {
         /// The largest norm that is accepted.
         tolerance: f64,
     },
+    /// A solver of the user's own answered a point that is no fixed point.
+    #[error(
+        "the solver of level `{level}` answered a point that is not fixed at step {step}: ‖θ − T(θ)‖ is {norm:.1e} there, which may \
+         be {tolerance:.1e}; solve for the fixed point of the same map on the same batch, and more precisely, or raise `tolerance` of \
+         `custom`"
+    )]
+    NotFixed {
+        /// The level.
+        level: String,
+        /// The step, counted from 1.
+        step: u64,
+        /// What is left of the condition.
+        norm: f64,
+        /// The most that is accepted.
+        tolerance: f64,
+    },
 }
 
 crate::report::debug_as_report!(SolverError);

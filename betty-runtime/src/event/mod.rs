@@ -83,7 +83,8 @@ pub enum Event<'a> {
         evaluations: usize,
         /// The loss at the answer.
         loss: f64,
-        /// The norm of the loss's gradient at the answer, which would vanish at a best response.
+        /// The norm of the loss's gradient at the answer, which would vanish at a best response; where that is a fixed point,
+        /// `‖θ − T(θ)‖`.
         gradient_norm: f64,
         /// Whether that is as small as the solver's tolerance.
         converged: bool,

@@ -99,7 +99,11 @@ impl Response {
         }
         let budget = method.budget(self.zeros(variable).len()).unwrap_or_default();
         let mut product = Tally::default();
-        self.count(level, Some(&own[..1]), &own[..1], &mut product)?;
+        let (moving, rows) = match direction {
+            Direction::Adjoint => (own[0], variable),
+            Direction::Tangent => (variable, own[0]),
+        };
+        self.count(level, Some(&[moving]), &[rows], &mut product)?;
         tally.cost += product.cost * budget.products as f64;
         tally.peak = tally.peak.max(product.peak);
         tally.reads += budget.reads;

@@ -27,7 +27,7 @@ impl Response {
         let Some(b) = b.take(variable) else { return Ok(x) };
         if solve == Solve::Preparing {
             // The loop corrects what the level's answer does to those before it.
-            x.set(variable, self.own_part(level, &b)?);
+            x.set(variable, self.own_part(level, direction, &b)?);
             return Ok(x);
         }
         if let Solve::Inexact(inexact, Residual::AtMost(most)) = solve {

@@ -96,7 +96,7 @@ pub use nystrom::Nystrom;
 pub use penalty::Penalty;
 pub use preconditioning::{Preconditioning, SystemPreconditioner};
 pub use products::{ProductCost, Products};
-pub use reference::reference;
+pub use reference::{reference, reference_without_symmetry};
 pub use response::{Direction, Response};
 pub use sama::{NextStep, Sama};
 pub use trajectory::Trajectory;

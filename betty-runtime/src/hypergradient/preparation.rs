@@ -30,12 +30,17 @@ impl Response {
     }
 
     /// About `(∂²ℓ/∂θ² + δI)⁻¹·b` for the Lagrangian of a level and its own parameters, by the level's method.
-    pub(super) fn own_part(&mut self, level: usize, b: &Vector) -> Result<Vector, HypergradientError> {
+    pub(super) fn own_part(
+        &mut self,
+        level: usize,
+        direction: Direction,
+        b: &Vector,
+    ) -> Result<Vector, HypergradientError> {
         if self.unprepared.contains(&level) {
             return Ok(b.clone());
         }
         let method = Rc::clone(&self.stops[&level].method);
-        match method.solve(&mut Own { response: self, level }, b, None) {
+        match method.solve(&mut Own { response: self, level, direction }, b, None) {
             Ok(solved) => Ok(solved.x),
             Err(HypergradientError::Solve(error)) if !matches!(error, SolveError::Operator(_)) => {
                 // There is no curvature, or some of it points downwards.
@@ -47,10 +52,11 @@ impl Response {
     }
 }
 
-/// The second derivative of a level's Lagrangian in the level's own parameters.
+/// The second derivative of a level's Lagrangian in the level's own parameters, or how its own condition changes with them.
 struct Own<'r> {
     response: &'r mut Response,
     level: usize,
+    direction: Direction,
 }
 
 impl LinearOperator for Own<'_> {
@@ -58,10 +64,11 @@ impl LinearOperator for Own<'_> {
     type Error = ProductError;
 
     fn apply(&mut self, x: &Vector) -> Result<Vector, ProductError> {
-        let Own { response, level } = self;
+        let Own { response, level, direction } = self;
         response.report(*level).products += 1;
         let own = Variable::Level(*level);
-        let products = response.product(*level, vec![(own, x)], &[own]).map_err(ProductError::below)?;
-        Ok(products.into_iter().next().map_or_else(|| x.zero(), |(_, product)| product))
+        let moving = Blocks::from_iter([(own, x.clone())]);
+        let mut product = response.apply(*direction, &moving, &[own]).map_err(ProductError::below)?;
+        Ok(product.take(own).unwrap_or_else(|| x.zero()))
     }
 }

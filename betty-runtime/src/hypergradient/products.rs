@@ -44,7 +44,7 @@ impl Products {
     /// # Errors
     /// [`GraphError`] if a derivative cannot be built.
     pub(crate) fn cost(self, curvature: &mut Curvature, into: &[Variable]) -> Result<ProductCost, GraphError> {
-        let own = curvature.lagrangian().own().to_vec();
+        let (own, rows) = (curvature.lagrangian().own().to_vec(), curvature.lagrangian().rows());
         let into: Vec<Variable> = into.iter().copied().filter(|&of| curvature.depends_on(of)).collect();
         Ok(match self {
             Products::Displaced { .. } => {
@@ -53,7 +53,7 @@ impl Products {
                 ProductCost { point: unmoved + mixed_unmoved, own: product, mixed, peak: peak.max(other) }
             }
             _ => {
-                let (product, peak) = curvature.cost(&own, &own)?;
+                let (product, peak) = curvature.cost(&own, &rows)?;
                 let (mixed, other) = curvature.cost(&own, &into)?;
                 ProductCost { point: curvature.point_cost(), own: product, mixed, peak: peak.max(other) }
             }

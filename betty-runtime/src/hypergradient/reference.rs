@@ -2,15 +2,17 @@
 
 use std::rc::Rc;
 
-use super::{HypergradientError, HypergradientMethod, Solved, System};
+use super::{DenseSolve, Gmres, HypergradientError, HypergradientMethod, Solved, System};
 use crate::execute::Vector;
-use crate::linalg::{DenseOptions, InnerProductSpace, MinresOptions, SolveError, dense, minres};
+use crate::linalg::{DenseOptions, GmresOptions, InnerProductSpace, MinresOptions, SolveError, dense, minres};
 
 /// Up to how many unknowns the whole matrix is formed.
 const DENSE: usize = 1000;
 /// The most iterations in a row, and how often more follow on what is left.
 const ITERATIONS: usize = 500;
 const RUNS: usize = 3;
+/// Vectors that are kept.
+const RESTART: usize = 100;
 /// Relative residual that is small enough.
 const TOLERANCE: f64 = 1e-10;
 
@@ -18,6 +20,16 @@ const TOLERANCE: f64 = 1e-10;
 #[must_use]
 pub fn reference(unknowns: usize) -> Rc<dyn HypergradientMethod> {
     Rc::new(if unknowns <= DENSE { Reference::Elimination } else { Reference::MinimalResidual })
+}
+
+/// The most exact method there is for this many unknowns of a system that is not symmetric, without damping.
+#[must_use]
+pub fn reference_without_symmetry(unknowns: usize) -> Rc<dyn HypergradientMethod> {
+    if unknowns <= DENSE {
+        return Rc::new(DenseSolve { options: DenseOptions { damping: 0.0, limit: DENSE } });
+    }
+    let options = GmresOptions { iterations: RUNS * ITERATIONS, restart: RESTART, tolerance: TOLERANCE, damping: 0.0 };
+    Rc::new(Gmres { options, warm_start: false })
 }
 
 /// `H q = v` without damping.

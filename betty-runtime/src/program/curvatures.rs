@@ -36,6 +36,9 @@ impl Losses {
         let name = schedule.levels[k].name;
         let graph = |source| EngineError::Graph { level: name.into(), source };
         let lagrangian = match &bases[&k] {
+            Basis::Loss { batch, .. } if schedule.levels[k].condition.is_some() => {
+                Lagrangian::fixed_point(k, self.map(k, batch))
+            }
             Basis::Loss { batch, .. } if levels[k].is_partial() => {
                 let below: Vec<usize> = schedule.levels[k].sweep.iter().map(|stop| stop.level).collect();
                 Lagrangian::partial(k, self.get(k, batch), &below)
@@ -51,7 +54,7 @@ impl Losses {
         let lagrangian = lagrangian.map_err(graph)?;
         let curvature = Curvature::new(lagrangian, &self.device).map_err(graph)?.shared(self.ranks.clone());
         // A hypergradient needs those of all levels together.
-        let levels = self.caches.len();
+        let levels = self.levels();
         let bound = Bound { most: self.bound.most.saturating_mul(levels), ..self.bound };
         let bytes = curvature.bytes();
         Ok(Rc::clone(self.curvatures.keep(own, Rc::new(RefCell::new(curvature)), bytes, bound, levels)))

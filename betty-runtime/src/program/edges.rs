@@ -51,6 +51,13 @@ impl Edges {
         Ok(())
     }
 
+    /// Takes note of the map of level `k`: what it reads, the answer depends on.
+    pub(crate) fn learn_map(&mut self, k: usize, map: &Loss) {
+        let known = &mut self.levels[k];
+        known.read.extend(map.reads());
+        known.moving.extend(map.depends_on());
+    }
+
     /// Whether the losses of level `k` that were recorded so far read all that the level lists. Answers, once for each, the
     /// levels that they read, but from which nothing passes.
     pub(crate) fn check(&mut self, schedule: &Schedule, k: usize, levels: &[Level]) -> Result<Vec<usize>, EngineError> {

@@ -111,6 +111,7 @@ mod tests {
             module: "Model",
             batch: "()",
             loss: "loss",
+            condition: None,
             upper: &[],
             lower: &[],
             start: None,

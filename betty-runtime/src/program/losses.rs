@@ -12,7 +12,7 @@ use super::keys::{CurvatureKey, TasksKey};
 use super::level::{Level, check_device};
 use super::news::News;
 use super::recordings::Recordings;
-use super::subject::Subject;
+use super::subject::{Function, Subject};
 use super::verification::{self, Outcome, TRIES, Verify};
 use crate::derivatives::{Bound, Cache, Curvature, Loss, Tasks};
 use crate::distributed::Ranks;
@@ -61,11 +61,12 @@ pub(crate) struct Losses {
 impl Losses {
     pub(crate) fn new(levels: usize, device: Device) -> Self {
         Losses {
-            caches: (0..levels).map(|_| Cache::new()).collect(),
-            unsure: vec![HashSet::new(); levels],
+            // Those of losses, and behind them those of maps.
+            caches: (0..2 * levels).map(|_| Cache::new()).collect(),
+            unsure: vec![HashSet::new(); 2 * levels],
             curvatures: Cache::new(),
             tasks: Cache::new(),
-            recordings: vec![Recordings::default(); levels],
+            recordings: vec![Recordings::default(); 2 * levels],
             bound: Bound::default(),
             device,
             verify: Verify::default(),
@@ -77,6 +78,11 @@ impl Losses {
             judged: Judged::default(),
             news: Vec::new(),
         }
+    }
+
+    /// How many levels there are.
+    pub(super) fn levels(&self) -> usize {
+        self.caches.len() / 2
     }
 
     /// Traces depend on the modules: after those were lent out, each is recorded again before its next use, and everything
@@ -113,7 +119,7 @@ impl Losses {
             rounds: false,
             verify: Verify { on: false, ..self.verify },
             ranks: self.ranks.clone(),
-            ..Losses::new(self.caches.len(), self.device.clone())
+            ..Losses::new(self.levels(), self.device.clone())
         };
         (fresh.edges, fresh.bound, fresh.judged) = (self.edges.clone(), self.bound, Judged::NEVER);
         fresh
@@ -121,7 +127,7 @@ impl Losses {
 
     /// Compiles a loss, if that is not done yet.
     pub(crate) fn prepare(&mut self, subject: &Subject<'_>) -> Result<&mut Loss, EngineError> {
-        let Subject { level: k, batch, levels, .. } = *subject;
+        let (Subject { level, batch, levels, .. }, k) = (*subject, subject.slot());
         for (index, value) in batch.values().iter().enumerate() {
             check_device(subject.name(), format!("tensor {index} of the batch"), value, &self.device)?;
         }
@@ -134,7 +140,7 @@ impl Losses {
         } else {
             let loss = self.record(subject)?;
             // Those of all steps before a step of a level above may be needed together.
-            let needed = levels[k].config.unroll * levels[k].evaluations();
+            let needed = levels[level].config.unroll * levels[level].evaluations();
             let bytes = loss.bytes();
             self.caches[k].keep(signature.clone(), loss, bytes, self.bound, needed);
         }
@@ -143,7 +149,7 @@ impl Losses {
 
     /// Forgets a loss, and what rests on it, if it has become another.
     fn check_same(&mut self, subject: &Subject<'_>) -> Result<(), EngineError> {
-        let Subject { level: k, batch, .. } = *subject;
+        let (batch, k) = (subject.batch, subject.slot());
         let recorded = self.as_run(subject.record(&self.device)?, subject)?;
         if self.caches[k].get(batch.signature()).is_some_and(|known| known.trace() != recorded.trace()) {
             self.caches[k].remove(batch.signature());
@@ -159,10 +165,14 @@ impl Losses {
         let Subject { level: k, batch, levels, schedule, seed, .. } = *subject;
         let loss = subject.record(&self.device)?;
         // The same operations have been compared on a batch of another size.
-        let is_known = self.recordings[k].verified.contains(batch, loss.trace());
+        let is_known = self.recordings[subject.slot()].verified.contains(batch, loss.trace());
         let verified = !is_known && self.verify(subject, loss.trace())?;
         let graph = |source| EngineError::Graph { level: levels[k].name.into(), source };
         let mut loss = self.as_run(loss, subject)?;
+        if subject.of == Function::Map {
+            self.edges.learn_map(k, &loss);
+            return Ok(loss);
+        }
         if let Some(precision) = levels[k].config.precision.filter(|_| self.rounds && self.verify.on) {
             let program = loss.rounding().map_err(graph)?;
             let difference = rounding(&program.run(gather(&loss, levels, batch), seed))?;
@@ -203,7 +213,7 @@ impl Losses {
         if !self.verify.on {
             return Ok(false);
         }
-        let Subject { level, batch, .. } = *subject;
+        let (batch, level) = (subject.batch, subject.slot());
         let key = (level, batch.signature().clone());
         let Outcome::Unchecked(reason) = verification::verify(subject, trace, self.verify, &self.device)? else {
             self.unchecked.remove(&key);
@@ -216,7 +226,7 @@ impl Losses {
         if made >= TRIES && !self.verify.unchecked_allowed {
             return Err(EngineError::Unverified { level: subject.name().into(), tries: made, source: reason });
         }
-        self.news.push(News::Unverified { level, tries: made, reason });
+        self.news.push(News::Unverified { level: subject.level, tries: made, reason });
         Ok(false)
     }
 
@@ -225,7 +235,7 @@ impl Losses {
         if self.unchecked.is_empty() || !self.verify.on {
             return Ok(());
         }
-        let Subject { level, batch, .. } = *subject;
+        let (batch, level) = (subject.batch, subject.slot());
         let key = (level, batch.signature().clone());
         let Some(tries) = self.unchecked.get_mut(&key) else { return Ok(()) };
         tries.uses += 1;

@@ -11,6 +11,7 @@ mod direct;
 mod edges;
 mod edit;
 mod explain;
+mod fixed_point;
 mod gradient;
 mod groups;
 mod guard;
@@ -140,6 +141,15 @@ impl Program {
                 }
                 method => method.as_ref().and_then(HypergradientConfig::build),
             });
+        }
+        for (spec, method) in schedule.levels.iter().zip(&methods) {
+            if let Some(method) = method.as_ref().filter(|method| spec.condition.is_some() && method.needs_symmetry()) {
+                let reason = format!(
+                    "`{}` needs a symmetric matrix, and I − ∂T/∂θ is none; choose a method that takes any, such as `gmres`",
+                    method.name()
+                );
+                return Err(EngineError::FixedPoint { level: spec.name.into(), reason });
+            }
         }
         let mut solvers = Vec::with_capacity(levels.len());
         for (index, level) in configs.iter().enumerate() {

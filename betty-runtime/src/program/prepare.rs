@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::Program;
 use super::passings::{Passing, Passings};
 use super::sample::{Sample, Seeded};
-use super::subject::{LossFunctions, Subject};
+use super::subject::{Function, LossFunctions, Subject};
 use crate::error::EngineError;
 
 impl Program {
@@ -48,7 +48,10 @@ impl Program {
         (batch, seed): &Seeded,
     ) -> Result<(), EngineError> {
         let Program { schedule, levels, losses, .. } = self;
-        let subject = Subject { functions, schedule, levels, level: k, batch, seed: *seed };
+        let subject = Subject { functions, schedule, levels, level: k, batch, seed: *seed, of: Function::Loss };
+        if schedule.levels[k].condition.is_some() {
+            losses.prepare_map(&Subject { of: Function::Map, ..subject })?;
+        }
         losses.prepare(&subject)?;
         losses.compare_joined(&subject)
     }

@@ -72,11 +72,33 @@ impl Program {
             ranks.adopt(&mut parameters.0)?;
         }
         let Evaluated { value: loss, gradient } = self.level_loss(k, numbers).evaluate(&parameters)?;
+        if self.schedule.levels[k].condition.is_some() {
+            return self.fixed(k, tolerance, numbers, parameters, loss);
+        }
         let gradient_norm = gradient.dot(&gradient)?.sqrt();
         if !(loss.is_finite() && gradient_norm <= tolerance) {
             return Err(SolverError::NotStationary { level: name(), step, norm: gradient_norm, tolerance }.into());
         }
         Ok(Solved { parameters, loss, gradient_norm, iterations: 1, evaluations: 2, converged: true })
+    }
+
+    /// The answer of a solver, if it is a fixed point of the level's map.
+    fn fixed(
+        &self,
+        k: usize,
+        tolerance: f64,
+        numbers: &Numbers,
+        parameters: Vector,
+        loss: f64,
+    ) -> Result<Solved, EngineError> {
+        let gap = self.gap(k, &numbers.batch, numbers.seed, &parameters);
+        let norm = gap.dot(&gap)?.sqrt();
+        let scale = parameters.dot(&parameters)?.sqrt().max(1.0);
+        if !(loss.is_finite() && norm <= tolerance * scale) {
+            let (level, step) = (self.levels[k].name.to_owned(), self.levels[k].steps + 1);
+            return Err(SolverError::NotFixed { level, step, norm, tolerance: tolerance * scale }.into());
+        }
+        Ok(Solved { parameters, loss, gradient_norm: norm, iterations: 1, evaluations: 2, converged: true })
     }
 
     fn level_loss<'a>(&self, k: usize, Numbers { program, batch, inputs, seed, .. }: &'a Numbers) -> LevelLoss<'a> {

@@ -96,6 +96,9 @@ impl Program {
         let mut read = Vec::new();
         if is_leaf && by_step.is_none() {
             context.reads.add(&Reads::of(self.losses.get(level, batch)));
+            if self.schedule.levels[level].condition.is_some() {
+                context.reads.add(&Reads::of(self.losses.map(level, batch)));
+            }
         } else {
             let Derivative { own, below, reads, .. } = self.derivative(level, batch, *seed)?;
             gradient = own;
@@ -129,6 +132,10 @@ impl Program {
         let curvature = self.losses.prepare_curvature(&self.schedule, &self.levels, k, &context.bases)?;
         let inputs = {
             let curvature = curvature.borrow();
+            // Nothing depends on the value of the multiplier of a fixed point.
+            if let Some(&own @ Variable::Multiplier { .. }) = curvature.lagrangian().own().first() {
+                context.multipliers.set(own, curvature.zeros(own));
+            }
             for (index, &variable) in curvature.lagrangian().own()[1..].iter().enumerate() {
                 let multiplier = Variable::Multiplier { of: k, index };
                 let found = solution.take(variable).unwrap_or_else(|| curvature.zeros(multiplier));

@@ -1,4 +1,4 @@
-//! A level's loss on one batch, with everything that a recording of it needs.
+//! A function of a level on one batch, its loss or a map, with everything that a recording of it needs.
 
 use burn::tensor::Device;
 
@@ -9,13 +9,25 @@ use crate::schedule::{Schedule, Through};
 use crate::steps::Record;
 use crate::trace::{AnyBatch, Measured, TraceError, Tracer, trace_for};
 
-/// The loss functions of a program, whatever its type.
+/// The functions of a program, whatever its type.
 pub(crate) trait LossFunctions {
     /// Calls the loss function of level number `level` on what the tracer stands in for its arguments.
     fn loss(&self, level: usize, tracer: &mut Tracer<'_>) -> Measured;
+
+    /// Calls the map whose fixed point the level's answer is, if it is one.
+    fn condition(&self, level: usize, tracer: &mut Tracer<'_>) -> Option<Measured>;
 }
 
-/// A level's loss on one batch.
+/// Which function of a level is recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Function {
+    /// Its loss.
+    Loss,
+    /// The map whose fixed point its answer is.
+    Map,
+}
+
+/// A function of a level on one batch.
 #[derive(Clone, Copy)]
 pub(crate) struct Subject<'a> {
     pub(crate) functions: &'a dyn LossFunctions,
@@ -24,6 +36,7 @@ pub(crate) struct Subject<'a> {
     pub(crate) level: usize,
     pub(crate) batch: &'a AnyBatch,
     pub(crate) seed: u64,
+    pub(crate) of: Function,
 }
 
 impl Subject<'_> {
@@ -32,13 +45,34 @@ impl Subject<'_> {
         self.levels[self.level].name
     }
 
-    /// Records the loss on a device.
+    /// Calls the function.
+    pub(crate) fn call(&self, tracer: &mut Tracer<'_>) -> Measured {
+        match self.of {
+            Function::Loss => self.functions.loss(self.level, tracer),
+            Function::Map => {
+                self.functions.condition(self.level, tracer).expect("a level with a condition in the schedule has one")
+            }
+        }
+    }
+
+    /// Where its recordings are kept: maps come after the losses of all levels.
+    pub(crate) fn slot(&self) -> usize {
+        match self.of {
+            Function::Loss => self.level,
+            Function::Map => self.levels.len() + self.level,
+        }
+    }
+
+    /// Records the function on a device.
     ///
     /// # Errors
     /// [`EngineError::Trace`] where it cannot be recorded, or has no derivative and needs one.
     pub(crate) fn record(&self, device: &Device) -> Result<Loss, EngineError> {
         let (k, levels) = (self.level, self.levels);
-        let trace = trace_for(device, self.name(), self.batch, |tracer| self.functions.loss(k, tracer))?;
+        let trace = trace_for(device, self.name(), self.batch, |tracer| self.call(tracer))?;
+        if self.of == Function::Map {
+            return Ok(Loss::new(trace, |level| levels[level].trainable.clone(), device));
+        }
         let sweep = self.schedule.levels[k].sweep;
         if sweep.is_empty() && !trace.depends_on(k, &levels[k].trainable) {
             return Err(TraceError::Disconnected { level: self.name().into() }.into());

@@ -94,8 +94,7 @@ impl Source for Recorded<'_> {
     }
 
     fn record(&self, part: Option<Part>) -> Result<Trace, TraceError> {
-        let Subject { functions, level, batch, .. } = *self.subject;
-        trace_part(self.device, self.subject.name(), batch, part, |tracer| functions.loss(level, tracer))
+        trace_part(self.device, self.subject.name(), self.subject.batch, part, |tracer| self.subject.call(tracer))
     }
 
     /// Moves the parameters of each level to the sets that its config names.

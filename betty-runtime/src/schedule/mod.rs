@@ -37,6 +37,8 @@ pub struct LevelSpec {
     pub batch: &'static str,
     /// The path of the level's loss, as written in the program.
     pub loss: &'static str,
+    /// The path of the map whose fixed point the level's answer is, as written in the program, if it is one.
+    pub condition: Option<&'static str>,
     /// The levels whose current parameters the loss reads, in the order of its arguments.
     pub upper: &'static [usize],
     /// The levels whose best responses the loss reads, in the order of its arguments.

@@ -13,6 +13,7 @@ const fn level(
         module: "Net",
         batch: "Images",
         loss: "loss",
+        condition: None,
         upper,
         lower,
         start: None,

@@ -3,6 +3,7 @@
 //! Each rule answers what breaks it at one level; the macro turns that into a span and a text, the runtime into the error of a
 //! config. A number that is not known, because what stands in its place was refused already, breaks no rule.
 
+mod condition;
 mod curvature;
 mod learned;
 mod numbers;
@@ -16,6 +17,7 @@ mod tests;
 mod together;
 mod used;
 
+pub use condition::{Unfixed, condition};
 pub use curvature::{Idle, curvature};
 pub use learned::learned;
 pub use numbers::{Begins, Method, Numbers};
@@ -117,6 +119,8 @@ pub enum Violation {
     },
     /// A curvature that changes nothing.
     CurvatureIdle(Idle),
+    /// The level's answer cannot be differentiated as a fixed point.
+    NotFixed(Unfixed),
     /// A preconditioner that nobody applies.
     NotPreconditioned,
     /// What is below the level is no system that a solver could solve.

@@ -35,6 +35,10 @@ pub struct Numbers {
     pub gives_solve: bool,
     /// Whether a solver finds its best response, in the place of steps.
     pub is_solved: bool,
+    /// Whether that looks for a stationary point of the loss.
+    pub searches: bool,
+    /// Whether its answer is a fixed point instead of a stationary point.
+    pub is_fixed_point: bool,
     /// Whether its gradient is limited.
     pub is_clipped: bool,
     /// Whether its parameters are confined to a set.

@@ -15,7 +15,7 @@ pub fn steps(graph: &Graph, level: usize, numbers: &[Numbers]) -> impl Iterator<
     let own = &numbers[level];
     let method = own.method.filter(|_| graph.is_passed(level));
     let through = method.filter(|method| method.goes_through_steps());
-    let projected = method.is_some() && through.is_none() && own.is_projected;
+    let projected = method.is_some() && through.is_none() && own.is_projected && !own.is_fixed_point;
     let again = through.filter(|method| method.row.way == Way::Replays);
     let below = again.and_then(|_| Some(graph.sweep(level).first()?.level));
     [

@@ -1,8 +1,8 @@
 //! Every rule broken once and kept once, on chains and pairs.
 
 use super::{
-    Apart, Begins, Clash, Idle, Method, Numbers, Obstacle, Violation, curvature, learned, method, preconditioner,
-    solver, start, steps, system, together, truncate, used,
+    Apart, Begins, Clash, Idle, Method, Numbers, Obstacle, Unfixed, Violation, condition, curvature, learned, method,
+    preconditioner, solver, start, steps, system, together, truncate, used,
 };
 use crate::{Edges, Graph, METHODS};
 
@@ -243,4 +243,37 @@ fn a_preconditioner_stands_beside_a_krylov_method() {
     }
     assert_eq!(given(plain()), Some(Violation::NotPreconditioned));
     assert_eq!(given(Numbers { gives_method: true, ..plain() }), None, "an unknown method was refused already");
+}
+
+#[test]
+fn a_fixed_point_is_differentiated_by_what_sees_it() {
+    let of = |level: usize, numbers: Numbers| match condition(&chain(2), level, &numbers) {
+        Some(Violation::NotFixed(unfixed)) => Some(unfixed),
+        _ => None,
+    };
+    let fixed = |method: &str| Numbers { is_fixed_point: true, ..numbers(method) };
+    for method in ["gmres", "neumann", "dense", "identity", "custom"] {
+        assert_eq!(of(1, fixed(method)), None, "{method}");
+        assert_eq!(of(1, numbers(method)), None, "{method}");
+    }
+    for (method, unfixed) in [
+        ("cg", Unfixed::Asymmetric),
+        ("minres", Unfixed::Asymmetric),
+        ("nystrom", Unfixed::Asymmetric),
+        ("finite_difference", Unfixed::Replaced),
+        ("penalty", Unfixed::Replaced),
+        ("unrolled", Unfixed::Steps),
+        ("evolution", Unfixed::Steps),
+        ("sama", Unfixed::Steps),
+    ] {
+        assert_eq!(of(1, fixed(method)), Some(unfixed), "{method}");
+    }
+    assert_eq!(of(1, Numbers { searches: true, ..fixed("gmres") }), Some(Unfixed::Searches));
+    assert_eq!(of(0, fixed("gmres")), Some(Unfixed::NotPassed));
+    let waits = condition(&chain(3), 1, &fixed("gmres"));
+    assert_eq!(waits, Some(Violation::NotFixed(Unfixed::Waits { below: 2 })));
+    // The set is part of the condition.
+    let projected = |numbers| broken(&chain(2), 1, &[plain(), Numbers { is_projected: true, ..numbers }]);
+    assert_eq!(projected(numbers("gmres")), [Violation::ProjectedResponse]);
+    assert_eq!(projected(fixed("gmres")), []);
 }

@@ -75,6 +75,7 @@ const fn level(name: &'static str, sweep: &'static [Through]) -> LevelSpec {
         module: "M",
         batch: "B",
         loss: "f",
+        condition: None,
         upper: &[],
         lower: &[],
         start: None,

@@ -13,7 +13,7 @@ use crate::config::{CurvatureOf, HypergradientConfig, Start};
 use crate::error::EngineError;
 use crate::execute::{Value, Vector};
 use crate::graph::Distribution;
-use crate::hypergradient::{HypergradientError, reference};
+use crate::hypergradient::{HypergradientError, reference, reference_without_symmetry};
 use crate::linalg::{InnerProductSpace, SolveError, extreme_eigenvalues};
 use crate::schedule::Through;
 
@@ -104,7 +104,11 @@ impl Program {
         for stop in self.schedule.levels[k].sweep {
             levels[stop.level].trajectory = None;
             levels[stop.level].config.curvature = CurvatureOf::Total;
-            methods[stop.level] = Some(reference(levels[stop.level].parameters().len()));
+            let unknowns = levels[stop.level].parameters().len();
+            methods[stop.level] = Some(match self.schedule.levels[stop.level].condition {
+                None => reference(unknowns),
+                Some(_) => reference_without_symmetry(unknowns),
+            });
         }
         // Nor does it share the way to solve them.
         levels.iter_mut().for_each(|level| level.config.solve = None);

@@ -1,0 +1,43 @@
+//! Levels whose answer is a fixed point, which is no stationary point of their loss.
+
+use super::{Numbers, Violation};
+use crate::graph::Graph;
+use crate::table::Way;
+
+/// Why a level's answer cannot be differentiated as a fixed point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unfixed {
+    /// No hypergradient passes through the level.
+    NotPassed,
+    /// The level waits for another, which the map does not see answer.
+    Waits {
+        /// The other.
+        below: usize,
+    },
+    /// The method needs a matrix that is symmetric, and `I − ∂T/∂θ` is not.
+    Asymmetric,
+    /// The method puts gradients of the loss, or parts of a symmetric matrix, in the place of the matrix.
+    Replaced,
+    /// The method goes through steps.
+    Steps,
+    /// The solver looks for a stationary point.
+    Searches,
+}
+
+/// A fixed point is found and differentiated by what sees it.
+pub fn condition(graph: &Graph, level: usize, numbers: &Numbers) -> Option<Violation> {
+    let method = numbers.method;
+    let unfixed = match method.map(|method| (method.row.name, method.row.way)) {
+        _ if !numbers.is_fixed_point => None,
+        _ if !graph.is_passed(level) => Some(Unfixed::NotPassed),
+        _ if !graph.lower(level).is_empty() => Some(Unfixed::Waits { below: graph.lower(level)[0] }),
+        _ if numbers.searches => Some(Unfixed::Searches),
+        Some(("cg" | "minres" | "nystrom", _)) => Some(Unfixed::Asymmetric),
+        Some(("identity", _)) => None,
+        Some((_, Way::Approximation)) => Some(Unfixed::Replaced),
+        Some((_, Way::Reverse | Way::Tangents | Way::Replays | Way::NextStep)) => Some(Unfixed::Steps),
+        // One that is missing or unknown was refused for that.
+        Some((_, Way::System | Way::Krylov | Way::Given)) | None => None,
+    };
+    unfixed.map(Violation::NotFixed)
+}

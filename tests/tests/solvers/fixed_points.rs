@@ -1,0 +1,507 @@
+//! Answers that are fixed points: proximal, projected and implicit layers, against closed forms, scikit-learn and differences of
+//! whole solves.
+
+use std::convert::Infallible;
+
+use betty_runtime::hypergradient::{HypergradientError, Solved, System};
+use betty_runtime::{
+    Batch, ConfigError, ConflictError, Engine, EngineError, HypergradientMethod, Multilevel, ProgramConfig,
+    SolverError, Stream, multilevel,
+};
+use betty_tests::vectors::{parameter, tensor, values};
+use burn::tensor::{DType, Device, Tensor, TensorData};
+
+use crate::closed_forms::{Vector, assert_near};
+
+const FEATURES: usize = 4;
+
+#[derive(Batch, Clone, Debug)]
+struct Scored {
+    x: Tensor<2>,
+    y: Tensor<1>,
+}
+
+/// The examples of the script, by rows.
+fn rows(examples: usize, shift: f64) -> (Vec<[f64; FEATURES]>, Vec<f64>) {
+    let row = |i: f64| {
+        std::array::from_fn(|j| (3.0 * i + 7.0 * j as f64 + shift).sin() + 0.3 * (0.5 * i * (j as f64 + 1.0)).cos())
+    };
+    let x: Vec<[f64; FEATURES]> = (0..examples).map(|i| row(i as f64)).collect();
+    let score = |(i, row): (usize, &[f64; FEATURES])| {
+        row.iter().zip([1.0, -0.5, 0.25, 0.0]).map(|(x, w)| x * w).sum::<f64>() + 0.4 * (11.0 * i as f64 + shift).sin()
+    };
+    let y = x.iter().enumerate().map(score).collect();
+    (x, y)
+}
+
+fn scored(examples: usize, shift: f64) -> Scored {
+    let (x, y) = rows(examples, shift);
+    let place = (&Device::flex(), DType::F64);
+    Scored { x: Tensor::from_data(TensorData::new(x.concat(), [examples, FEATURES]), place), y: tensor(&y) }
+}
+
+fn gap(weights: &Vector, batch: &Scored) -> Tensor<1> {
+    let count = batch.y.dims()[0];
+    batch.x.clone().matmul(weights.val().reshape([FEATURES, 1])).reshape([count]) - batch.y.clone()
+}
+
+/// ½‖Xw − y‖² + e^λ‖w‖₁
+fn lasso(weights: &Vector, strength: &Vector, batch: Scored) -> Tensor<1> {
+    gap(weights, &batch).square().sum() * 0.5 + strength.val().exp() * weights.val().abs().sum()
+}
+
+fn soft(x: Tensor<1>, threshold: Tensor<1>) -> Tensor<1> {
+    let count = x.dims()[0];
+    x.clone().sign() * (x.abs() - threshold.expand([count])).clamp_min(0.0)
+}
+
+const STEP: f64 = 0.01;
+
+/// A proximal step: the soft threshold of a step of gradient descent.
+fn proximal(weights: &Vector, strength: &Vector, batch: Scored) -> Tensor<1> {
+    let gap = gap(weights, &batch);
+    let count = gap.dims()[0];
+    let slope = batch.x.transpose().matmul(gap.reshape([count, 1])).reshape([FEATURES]);
+    soft(weights.val() - slope * STEP, strength.val().exp() * STEP)
+}
+
+fn held_out(_strength: &Vector, weights: &Vector, batch: Scored) -> Tensor<1> {
+    gap(weights, &batch).square().sum() * 0.5
+}
+
+/// One coordinate after the other.
+fn coordinates(program: &Lasso, _: &Scored) -> Result<Vector, Infallible> {
+    Ok(parameter(&lasso_answer(values(&program.strength)[0].exp())))
+}
+
+fn lasso_answer(strength: f64) -> [f64; FEATURES] {
+    let (x, y) = rows(40, 1.0);
+    let mut w = [0.0; FEATURES];
+    for _ in 0..2000 {
+        for j in 0..FEATURES {
+            let rest = |(row, y): (&[f64; FEATURES], &f64)| {
+                row[j] * (y - (0..FEATURES).filter(|&k| k != j).map(|k| row[k] * w[k]).sum::<f64>())
+            };
+            let along: f64 = x.iter().zip(&y).map(rest).sum();
+            let size: f64 = x.iter().map(|row| row[j] * row[j]).sum();
+            w[j] = along.signum() * (along.abs() - strength).max(0.0) / size;
+        }
+    }
+    w
+}
+
+multilevel! {
+    struct Lasso;
+    level strength: Vector { lower: [weights], batch: Scored, loss: held_out, optimizer: sgd(lr = 1e-13) }
+    level weights: Vector {
+        upper: [strength], batch: Scored, loss: lasso, condition: fixed_point(proximal),
+        solver: custom(coordinates, tolerance = 1e-12), hypergradient: gmres(iterations = 10, tolerance = 1e-14),
+    }
+}
+
+fn lasso_engine(strength: f64, json: &str) -> Engine<Lasso> {
+    let problem = Lasso { strength: parameter(&[strength.ln()]), weights: parameter(&[0.0; FEATURES]) };
+    let data = LassoData { strength: Stream::constant(scored(20, 2.0)), weights: Stream::constant(scored(40, 1.0)) };
+    Engine::new(problem, data, LassoConfig::from_json(json).unwrap()).unwrap()
+}
+
+/// Strength, weights, and the slope of the held-out error in the logarithm of the strength.
+const ANSWERS: [(f64, [f64; FEATURES], f64); 3] = [
+    (0.05, [0.983667081484365, -0.39102925027867064, 0.09799391951124578, 0.08959260697120912], 0.029140819612916143),
+    (0.5, [0.7470565236701517, -0.12447213724071766, 0.0, 0.0], 0.06199103291804064),
+    (3.0, [0.5382431468226971, 0.0, 0.0, 0.0], 0.26066102505328814),
+];
+
+/// Of scikit-learn, whose slopes are differences of whole fits; `tools/scikit-learn/reference.py` prints them.
+#[test]
+fn the_lasso_of_scikit_learn_and_its_slopes() {
+    for (strength, expected, slope) in ANSWERS {
+        for method in [
+            r#"{}"#,
+            r#"{ "weights": { "hypergradient": { "method": "dense" } } }"#,
+            r#"{ "weights": { "hypergradient": { "method": "neumann", "terms": 4000, "step_size": 1.0 } } }"#,
+        ] {
+            let mut engine = lasso_engine(strength, method);
+            engine.run(1).unwrap();
+            let gradient = engine.gradient("strength").unwrap().gradient.to_vec().unwrap();
+            assert_near(&values(&engine.problem().weights), &expected, 1e-7);
+            assert_near(&gradient, &[slope], 1e-6);
+        }
+    }
+}
+
+/// The inverse on the active set.
+#[test]
+fn the_slope_of_a_lasso_is_that_of_its_active_set() {
+    let strength = 0.5;
+    let w = lasso_answer(strength);
+    assert!(w[0] > 0.0 && w[1] < 0.0 && w[2] == 0.0 && w[3] == 0.0);
+    let (x, _) = rows(40, 1.0);
+    let square = |i: usize, j: usize| x.iter().map(|row| row[i] * row[j]).sum::<f64>();
+    let (a, b, d) = (square(0, 0), square(0, 1), square(1, 1));
+    // dw/dλ = −e^λ·(XᵀX)⁻¹·sign(w)
+    let determinant = a * d - b * b;
+    let slope = [-strength * (d + b) / determinant, strength * (b + a) / determinant];
+    let (x, y) = rows(20, 2.0);
+    let gap = |(row, y): (&[f64; FEATURES], &f64)| row[0] * w[0] + row[1] * w[1] - y;
+    let expected: f64 = x.iter().zip(&y).map(|(row, y)| gap((row, y)) * (row[0] * slope[0] + row[1] * slope[1])).sum();
+    let mut engine = lasso_engine(strength, "{}");
+    engine.run(1).unwrap();
+    let found = engine.gradient("strength").unwrap().gradient.to_vec().unwrap();
+    assert_near(&found, &[expected], 1e-11);
+    let check = engine.verify_hypergradient("strength").unwrap();
+    assert!(check.relative_error < 1e-10, "{}", check.relative_error);
+    let explained = engine.explain().unwrap();
+    assert!(
+        explained.levels[0].responses[0].cost.kernels > 0.0 && explained.levels[0].responses[0].products == Some(10)
+    );
+}
+
+/// ½xᵀAx − λᵀx
+fn pulled(x: &Vector, lambda: &Vector, a: Tensor<2>) -> Tensor<1> {
+    (x.val() * times(a, x.val())).sum() * 0.5 - (lambda.val() * x.val()).sum()
+}
+
+fn times(a: Tensor<2>, x: Tensor<1>) -> Tensor<1> {
+    let count = x.dims()[0];
+    a.matmul(x.reshape([count, 1])).reshape([count])
+}
+
+fn cubes(_lambda: &Vector, x: &Vector, target: Tensor<1>) -> Tensor<1> {
+    (x.val() - target).powi_scalar(3).sum()
+}
+
+fn in_box(x: &Vector, lambda: &Vector, a: Tensor<2>) -> Tensor<1> {
+    (x.val() - (times(a, x.val()) - lambda.val()) * 0.3).clamp(0.0, 1.0)
+}
+
+/// The nearest point of the simplex.
+fn in_simplex(x: &Vector, lambda: &Vector, a: Tensor<2>) -> Tensor<1> {
+    let moved = x.val() - (times(a, x.val()) - lambda.val()) * 0.3;
+    let count = moved.dims()[0];
+    let sorted = moved.clone().sort_descending(0);
+    let numbers: Vec<f64> = (1..=count).map(|k| k as f64).collect();
+    let numbers = Tensor::<1>::from_data(TensorData::new(numbers, [count]), (&moved.device(), moved.dtype()));
+    let kept =
+        (sorted.clone() * numbers + 1.0 - sorted.clone().cumsum(0)).greater_scalar(0.0).float().cast(moved.dtype());
+    let threshold = ((sorted * kept.clone()).sum() - 1.0) / kept.sum();
+    (moved - threshold.expand([count])).clamp_min(0.0)
+}
+
+macro_rules! confined {
+    ($name:ident, $map:ident, $set:ident) => {
+        multilevel! {
+            struct $name;
+            level lambda: Vector { lower: [x], batch: Tensor<1>, loss: cubes, optimizer: sgd(lr = 1e-13) }
+            level x: Vector {
+                upper: [lambda], batch: Tensor<2>, loss: pulled, condition: fixed_point($map), unroll: 400,
+                optimizer: sgd(lr = 0.3), project: $set, hypergradient: gmres(tolerance = 1e-14),
+            }
+        }
+    };
+}
+
+confined!(Boxed, in_box, clamp);
+confined!(Simplex, in_simplex, simplex);
+
+const A: [[f64; 3]; 3] = [[2.0, 0.5, 0.3], [0.5, 1.5, -0.4], [0.3, -0.4, 1.0]];
+
+macro_rules! found {
+    ($name:ident, $data:ident, $config:ident, $lambda:expr) => {{
+        let a = Tensor::from_data(TensorData::new(A.concat(), [3, 3]), (&Device::flex(), DType::F64));
+        let problem = $name { lambda: parameter(&$lambda), x: parameter(&[0.2, 0.3, 0.5]) };
+        let data = $data { lambda: Stream::constant(tensor(&[0.1, 0.2, 0.3])), x: Stream::constant(a) };
+        let mut engine = Engine::new(problem, data, $config::default()).unwrap();
+        engine.run(1).unwrap();
+        (values(&engine.problem().x), engine.gradient("lambda").unwrap().gradient.to_vec().unwrap())
+    }};
+}
+
+/// Two free coordinates, and one that the box holds.
+#[test]
+fn a_box_holds_what_it_holds() {
+    let (x, found) = found!(Boxed, BoxedData, BoxedConfig, [0.9, 0.7, 2.0]);
+    let determinant = A[0][0] * A[1][1] - A[0][1] * A[1][0];
+    let inverse = [[A[1][1], -A[0][1]], [-A[1][0], A[0][0]]].map(|row| row.map(|entry| entry / determinant));
+    let right = [0.9 - A[0][2], 0.7 - A[1][2]];
+    let free: Vec<f64> = inverse.iter().map(|row| row[0] * right[0] + row[1] * right[1]).collect();
+    assert_near(&x, &[free[0], free[1], 1.0], 1e-12);
+    let pull: Vec<f64> = x.iter().zip([0.1, 0.2, 0.3]).map(|(x, t)| 3.0 * (x - t).powi(2)).collect();
+    let slope = |i: usize| inverse[0][i] * pull[0] + inverse[1][i] * pull[1];
+    assert_near(&found, &[slope(0), slope(1), 0.0], 1e-11);
+}
+
+/// All coordinates on a plane, and two of them where the third one is zero.
+#[test]
+fn a_simplex_holds_the_sum() {
+    let pull = |x: &[f64]| -> Vec<f64> { x.iter().zip([0.1, 0.2, 0.3]).map(|(x, t)| 3.0 * (x - t).powi(2)).collect() };
+    // On the edge between the first two: dx = d·(1, −1), with d = (dλ₁ − dλ₂)/(a₁₁ − 2·a₁₂ + a₂₂).
+    let (x, found) = found!(Simplex, SimplexData, SimplexConfig, [1.5, 1.0, -2.0]);
+    let curve = A[0][0] - 2.0 * A[0][1] + A[1][1];
+    let first = (1.5 - 1.0 - A[0][1] + A[1][1]) / curve;
+    assert_near(&x, &[first, 1.0 - first, 0.0], 1e-12);
+    let slope = (pull(&x)[0] - pull(&x)[1]) / curve;
+    assert_near(&found, &[slope, -slope, 0.0], 1e-11);
+    // Inside, against differences of the closed form: x = A⁻¹(λ − ν) with the sum 1.
+    let lambda = [0.9, 0.6, 0.2];
+    let answer = |lambda: [f64; 3]| {
+        let solve = |b: [f64; 3]| -> [f64; 3] {
+            let det = |m: [[f64; 3]; 3]| {
+                m[0][0] * (m[1][1] * m[2][2] - m[1][2] * m[2][1]) - m[0][1] * (m[1][0] * m[2][2] - m[1][2] * m[2][0])
+                    + m[0][2] * (m[1][0] * m[2][1] - m[1][1] * m[2][0])
+            };
+            std::array::from_fn(|k| {
+                let mut m = A;
+                (0..3).for_each(|i| m[i][k] = b[i]);
+                det(m) / det(A)
+            })
+        };
+        let (x, ones) = (solve(lambda), solve([1.0; 3]));
+        let shift = (x.iter().sum::<f64>() - 1.0) / ones.iter().sum::<f64>();
+        std::array::from_fn::<f64, 3, _>(|k| x[k] - shift * ones[k])
+    };
+    let (x, found) = found!(Simplex, SimplexData, SimplexConfig, lambda);
+    assert_near(&x, &answer(lambda), 1e-12);
+    let loss = |lambda| answer(lambda).iter().zip([0.1, 0.2, 0.3]).map(|(x, t)| (x - t).powi(3)).sum::<f64>();
+    let slope = |k: usize| {
+        let moved = |by: f64| std::array::from_fn(|i| lambda[i] + if i == k { by } else { 0.0 });
+        (loss(moved(1e-5)) - loss(moved(-1e-5))) / 2e-5
+    };
+    assert_near(&found, &[slope(0), slope(1), slope(2)], 1e-9);
+}
+
+/// Answers that no loss has: an implicit layer, whose derivative is not symmetric.
+fn layer(x: &Vector, lambda: &Vector, w: Tensor<2>) -> Tensor<1> {
+    (times(w, x.val()) + lambda.val()).tanh()
+}
+
+fn nothing(x: &Vector, lambda: &Vector, w: Tensor<2>) -> Tensor<1> {
+    (times(w, x.val()) + lambda.val() - x.val()).square().sum()
+}
+
+const W: [[f64; 3]; 3] = [[0.2, 0.5, 0.0], [-0.3, 0.1, 0.4], [0.6, 0.0, -0.2]];
+
+fn layer_answer(lambda: &[f64]) -> Vec<f64> {
+    let mut x = vec![0.0; 3];
+    for _ in 0..500 {
+        x = (0..3).map(|i| (lambda[i] + (0..3).map(|j| W[i][j] * x[j]).sum::<f64>()).tanh()).collect();
+    }
+    x
+}
+
+fn iterated(program: &Layer, _: &Tensor<2>) -> Result<Vector, Infallible> {
+    Ok(parameter(&layer_answer(&values(&program.lambda))))
+}
+
+multilevel! {
+    struct Layer;
+    level lambda: Vector { lower: [x], batch: Tensor<1>, loss: cubes, optimizer: sgd(lr = 1e-13) }
+    level x: Vector {
+        upper: [lambda], batch: Tensor<2>, loss: nothing, condition: fixed_point(layer),
+        solver: custom(iterated, tolerance = 1e-12), hypergradient: gmres(tolerance = 1e-14),
+    }
+}
+
+#[test]
+fn an_implicit_layer_is_differentiated_without_symmetry() {
+    let lambda = [0.3, -0.2, 0.5];
+    let loss =
+        |lambda: &[f64]| layer_answer(lambda).iter().zip([0.1, 0.2, 0.3]).map(|(x, t)| (x - t).powi(3)).sum::<f64>();
+    let slope = |k: usize| {
+        let moved = |by: f64| loss(&(0..3).map(|i| lambda[i] + if i == k { by } else { 0.0 }).collect::<Vec<_>>());
+        let h = 1e-3;
+        (8.0 * (moved(h) - moved(-h)) - (moved(2.0 * h) - moved(-2.0 * h))) / (12.0 * h)
+    };
+    let expected = [slope(0), slope(1), slope(2)];
+    for method in ["gmres", "dense"] {
+        let w = Tensor::from_data(TensorData::new(W.concat(), [3, 3]), (&Device::flex(), DType::F64));
+        let problem = Layer { lambda: parameter(&lambda), x: parameter(&[0.0; 3]) };
+        let data = LayerData { lambda: Stream::constant(tensor(&[0.1, 0.2, 0.3])), x: Stream::constant(w) };
+        let json = format!(r#"{{ "x": {{ "hypergradient": {{ "method": "{method}" }} }} }}"#);
+        let mut engine = Engine::new(problem, data, LayerConfig::from_json(&json).unwrap()).unwrap();
+        engine.run(1).unwrap();
+        assert_near(&engine.gradient("lambda").unwrap().gradient.to_vec().unwrap(), &expected, 1e-10);
+    }
+}
+
+type Pair = Tensor<1>;
+
+fn above(_top: &Vector, middle: &Vector, target: Pair) -> Tensor<1> {
+    (middle.val() - target).powi_scalar(3).sum()
+}
+
+/// ½‖m − t‖² + ½‖x − c‖²
+fn between(middle: &Vector, top: &Vector, x: &Vector, target: Pair) -> Tensor<1> {
+    ((middle.val() - top.val()).square().sum() + (x.val() - target).square().sum()) * 0.5
+}
+
+fn unread(x: &Vector, middle: &Vector, w: Tensor<2>) -> Tensor<1> {
+    (x.val() - times(w, middle.val())).square().sum()
+}
+
+/// x = ½sin(x) + Wm
+fn bent(x: &Vector, middle: &Vector, w: Tensor<2>) -> Tensor<1> {
+    x.val().sin() * 0.5 + times(w, middle.val())
+}
+
+fn bent_answer(middle: &[f64]) -> Vec<f64> {
+    let pull: Vec<f64> = (0..3).map(|i| (0..3).map(|j| W[i][j] * middle[j]).sum()).collect();
+    let mut x = pull.clone();
+    for _ in 0..200 {
+        x = x.iter().zip(&pull).map(|(x, pull)| 0.5 * x.sin() + pull).collect();
+    }
+    x
+}
+
+const C: [f64; 3] = [0.4, -0.3, 0.8];
+
+/// The point where the gradient of the level in the middle vanishes, its lower level answering.
+fn middle_answer(top: &[f64]) -> Vec<f64> {
+    let mut m = top.to_vec();
+    for _ in 0..3000 {
+        let x = bent_answer(&m);
+        let sent: Vec<f64> = (0..3).map(|i| (x[i] - C[i]) / (1.0 - 0.5 * x[i].cos())).collect();
+        m = (0..3).map(|j| m[j] - 0.2 * (m[j] - top[j] + (0..3).map(|i| W[i][j] * sent[i]).sum::<f64>())).collect();
+    }
+    m
+}
+
+multilevel! {
+    struct Deep;
+    level top: Vector { lower: [middle], batch: Pair, loss: above, optimizer: sgd(lr = 0.1) }
+    level middle: Vector {
+        upper: [top], lower: [x], batch: Pair, loss: between, optimizer: sgd(lr = 0.1),
+        hypergradient: cg(iterations = 20, tolerance = 1e-14),
+    }
+    level x: Vector {
+        upper: [middle], batch: Tensor<2>, loss: unread, condition: fixed_point(bent),
+        solver: custom(|program: &Deep, _: &Tensor<2>| Ok::<_, Infallible>(parameter(&bent_answer(&values(&program.middle))))),
+        hypergradient: gmres(tolerance = 1e-14),
+    }
+}
+
+/// The multipliers of the level in the middle, and second derivatives of the map.
+#[test]
+fn a_fixed_point_below_a_level_that_is_differentiated_itself() {
+    let top = [0.7, -0.4, 0.2];
+    let middle = middle_answer(&top);
+    let loss = |k: usize, by: f64| {
+        let moved: Vec<f64> = (0..3).map(|i| top[i] + if i == k { by } else { 0.0 }).collect();
+        middle_answer(&moved).iter().zip([0.1, 0.2, 0.3]).map(|(m, t)| (m - t).powi(3)).sum::<f64>()
+    };
+    let slope = |k: usize| {
+        let h = 1e-3;
+        (8.0 * (loss(k, h) - loss(k, -h)) - (loss(k, 2.0 * h) - loss(k, -2.0 * h))) / (12.0 * h)
+    };
+    let expected = [slope(0), slope(1), slope(2)];
+    for json in [
+        "{}",
+        r#"{ "top": { "solve": { "name": "joint" } } }"#,
+        r#"{ "top": { "solve": { "name": "joint", "prepare": false } } }"#,
+        r#"{ "x": { "hypergradient": { "method": "dense" } } }"#,
+    ] {
+        let w = Tensor::from_data(TensorData::new(W.concat(), [3, 3]), (&Device::flex(), DType::F64));
+        let problem = Deep { top: parameter(&top), middle: parameter(&middle), x: parameter(&bent_answer(&middle)) };
+        let data = DeepData {
+            top: Stream::constant(tensor(&[0.1, 0.2, 0.3])),
+            middle: Stream::constant(tensor(&C)),
+            x: Stream::constant(w),
+        };
+        let mut engine = Engine::new(problem, data, DeepConfig::from_json(json).unwrap()).unwrap();
+        let found = engine.gradient("top").unwrap().gradient.to_vec().unwrap();
+        assert_near(&found, &expected, 1e-8);
+        // The level in the middle stands still where its total gradient vanishes.
+        let still = engine.gradient("middle").unwrap().gradient.to_vec().unwrap();
+        assert_near(&still, &[0.0; 3], 1e-12);
+    }
+}
+
+/// The gradient of a level whose loss is taken by its fixed point, with `by` moved.
+fn two(x: &Vector, lambda: &Vector, _: Tensor<2>) -> (Tensor<1>, Tensor<1>) {
+    (x.val(), lambda.val())
+}
+
+#[derive(Debug)]
+struct Symmetric;
+
+impl HypergradientMethod for Symmetric {
+    fn name(&self) -> &'static str {
+        "symmetric"
+    }
+
+    fn solve(
+        &self,
+        _: &mut System<'_>,
+        v: &betty_runtime::execute::Vector,
+        _: Option<betty_runtime::execute::Vector>,
+    ) -> Result<Solved, HypergradientError> {
+        Ok(Solved { x: v.clone(), residual: None })
+    }
+
+    fn needs_symmetry(&self) -> bool {
+        true
+    }
+}
+
+macro_rules! wrong {
+    ($name:ident, $map:ident, $solver:expr, $($method:tt)*) => {
+        multilevel! {
+            struct $name;
+            level lambda: Vector { lower: [x], batch: Tensor<1>, loss: cubes, optimizer: sgd(lr = 0.1) }
+            level x: Vector {
+                upper: [lambda], batch: Tensor<2>, loss: nothing, condition: fixed_point($map), solver: custom($solver),
+                hypergradient: $($method)*,
+            }
+        }
+    };
+}
+
+wrong!(Near, layer, |_: &Near, _: &Tensor<2>| Ok::<_, Infallible>(parameter(&[0.1, 0.2, 0.3])), gmres);
+wrong!(Pairs, two, |_: &Pairs, _: &Tensor<2>| Ok::<_, Infallible>(parameter(&[0.1, 0.2, 0.3])), gmres);
+wrong!(Mine, layer, |_: &Mine, _: &Tensor<2>| Ok::<_, Infallible>(parameter(&[0.1, 0.2, 0.3])), custom(Symmetric));
+
+macro_rules! engine {
+    ($name:ident, $data:ident, $config:ident) => {{
+        let w = Tensor::from_data(TensorData::new(W.concat(), [3, 3]), (&Device::flex(), DType::F64));
+        let problem = $name { lambda: parameter(&[0.3, -0.2, 0.5]), x: parameter(&[0.0; 3]) };
+        let data = $data { lambda: Stream::constant(tensor(&[0.1, 0.2, 0.3])), x: Stream::constant(w) };
+        Engine::new(problem, data, $config::default())
+    }};
+}
+
+#[test]
+fn what_is_no_fixed_point_is_an_error_and_changes_nothing() {
+    let mut engine = engine!(Near, NearData, NearConfig).unwrap();
+    let error = engine.run(1).expect_err("no fixed point");
+    assert_eq!(values(&engine.problem().x), [0.0; 3]);
+    let EngineError::Solver(SolverError::NotFixed { norm, tolerance, step: 1, .. }) = error else { panic!("{error}") };
+    let x = [0.1, 0.2, 0.3];
+    let next = (0..3).map(|i| ([0.3, -0.2, 0.5][i] + (0..3).map(|j| W[i][j] * x[j]).sum::<f64>()).tanh());
+    let gap = next.zip(x).map(|(next, x)| (next - x).powi(2)).sum::<f64>().sqrt();
+    assert_near(&[norm, tolerance], &[gap, 1e-4], 1e-12);
+    assert!(error.to_string().contains("is not fixed at step 1: ‖θ − T(θ)‖ is"), "{error}");
+
+    let error = engine!(Pairs, PairsData, PairsConfig).unwrap().run(1).expect_err("two tensors");
+    assert!(matches!(error, EngineError::FixedPoint { .. }), "{error}");
+    assert!(error.to_string().contains("its map returned 2 tensors in the place of 1; let it return"), "{error}");
+
+    let error = engine!(Mine, MineData, MineConfig).map(drop).expect_err("it needs symmetry");
+    assert!(matches!(error, EngineError::FixedPoint { .. }), "{error}");
+    assert!(error.to_string().contains("`symmetric` needs a symmetric matrix"), "{error}");
+}
+
+#[test]
+fn a_config_keeps_to_what_sees_it() {
+    let refused = |json: &str| LassoConfig::from_json(json).unwrap().validate(&Lasso::SCHEDULE).expect_err("a mistake");
+    for method in ["cg", "minres", "nystrom", "finite_difference", "penalty"] {
+        let error = refused(&format!(r#"{{ "weights": {{ "hypergradient": {{ "method": "{method}" }} }} }}"#));
+        assert!(matches!(error, ConfigError::Conflict(ConflictError::NotFixed { .. })), "{error}");
+    }
+    assert_eq!(
+        refused(r#"{ "weights": { "hypergradient": { "method": "cg" } } }"#).to_string(),
+        "`weights.hypergradient` does not go with the `condition` of `weights`, whose answer is a fixed point: `cg` needs a \
+         symmetric matrix, and I − ∂T/∂θ is none; choose `gmres`, `neumann` or `dense`"
+    );
+    assert!(refused(r#"{ "weights": { "solver": { "name": "lbfgs" } } }"#).to_string().contains("`weights.solver`"));
+    assert_eq!(Lasso::SCHEDULE.levels[1].condition, Some("proximal"));
+}
