@@ -28,4 +28,4 @@ pub(crate) use output::{LinearProgram, OutputProduct};
 pub use steps::{LevelAbove, StepGraph, UnrolledSteps};
 pub use tasks::{LossFound, StepFound, TaskFound, TaskSteps, Tasks, TasksFound};
 pub use verification::{Agreement, Unverified, Verification, VerificationError};
-pub(crate) use verification::{Compared, Comparison, Difference, Point as PlacedInputs, Source, Verified};
+pub(crate) use verification::{Compared, Comparison, Difference, Point as PlacedInputs, Source, Verified, on_host};

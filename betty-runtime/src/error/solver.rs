@@ -52,8 +52,23 @@ pub enum SolverError {
         step: u64,
         /// The norm of the gradient.
         norm: f64,
-        /// The largest norm that is accepted.
+        /// The largest norm that is accepted: the level's tolerance times the size of the gradient's terms, where that is more than 1.
         tolerance: f64,
+    },
+    /// The loss of a level falls without end.
+    #[error(
+        "the loss of level `{level}` fell from {start:.1e} to {loss:.1e} at step {step} and falls on: it has no lower bound, so that \
+         there is no best response; add a penalty to it, or let its parameters stay in a bounded set"
+    )]
+    Unbounded {
+        /// The level.
+        level: String,
+        /// The step, counted from 1.
+        step: u64,
+        /// The loss where the solver began.
+        start: f64,
+        /// The loss where it ended.
+        loss: f64,
     },
     /// A solver of the user's own answered a point that is no fixed point.
     #[error(

@@ -4,7 +4,7 @@
 //! memory covers what the Hessian is made of, and needs nothing but gradients: a few vectors more than gradient descent.
 
 use super::direction::Memory;
-use super::line_search::{Line, Place, ROUNDING};
+use super::line_search::{Line, Place, ROUNDING, TRIALS};
 use super::{Evaluated, Objective};
 use crate::linalg::InnerProductSpace;
 
@@ -20,6 +20,15 @@ pub struct LbfgsOptions {
     pub iterations: usize,
     /// A norm of the gradient that is small enough. With 0 it goes on until rounding hides what is lower.
     pub tolerance: f64,
+}
+
+impl LbfgsOptions {
+    /// The most evaluations, the one at the start included: a line is searched for every step, and once more where what is
+    /// remembered led nowhere.
+    #[must_use]
+    pub fn most_evaluations(&self) -> usize {
+        1 + 2 * TRIALS * (self.iterations + 1)
+    }
 }
 
 /// Where a minimizer came to.

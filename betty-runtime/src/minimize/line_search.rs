@@ -17,7 +17,7 @@ const CURVATURE: f64 = 0.9;
 /// ε
 pub(super) const ROUNDING: f64 = 1e-6;
 /// So many trials are made at most, each of one evaluation.
-const TRIALS: usize = 50;
+pub(super) const TRIALS: usize = 50;
 /// While nothing rises, the next trial is at most so many times as long.
 const GROWTH: f64 = 10.0;
 /// A trial stays away from both ends by this part of what lies between them.

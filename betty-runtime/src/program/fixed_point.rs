@@ -5,7 +5,7 @@ use super::subject::Subject;
 use super::{Level, Program};
 use crate::derivatives::Loss;
 use crate::error::EngineError;
-use crate::execute::Vector;
+use crate::execute::{Value, Vector};
 use crate::trace::{AnyBatch, LossInput};
 
 impl Losses {
@@ -39,14 +39,19 @@ impl Program {
     /// What is left of `θ = T(θ, λ)` at parameters of level `k`.
     pub(super) fn gap(&self, k: usize, batch: &AnyBatch, seed: u64, parameters: &Vector) -> Vector {
         let map = self.losses.map(k, batch);
-        let mut inputs = gather(map, &self.levels, batch);
+        map.gap(self.inputs_at(k, map, batch, parameters), seed)
+    }
+
+    /// The inputs of a function of level `k` at these parameters of the level.
+    pub(super) fn inputs_at(&self, k: usize, of: &Loss, batch: &AnyBatch, parameters: &Vector) -> Vec<Value> {
+        let mut inputs = gather(of, &self.levels, batch);
         let Level { trainable, .. } = &self.levels[k];
-        for (input, (source, _)) in inputs.iter_mut().zip(&map.trace().inputs) {
+        for (input, (source, _)) in inputs.iter_mut().zip(&of.trace().inputs) {
             let own = |&leaf: &usize| *source == LossInput::Leaf { level: k, index: leaf };
             if let Some(index) = trainable.iter().position(own) {
                 *input = parameters.0[index].clone();
             }
         }
-        map.gap(inputs, seed)
+        inputs
     }
 }

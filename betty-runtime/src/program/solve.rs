@@ -5,12 +5,15 @@ use std::any::Any;
 use super::numbers::Numbers;
 use super::{Level, Program};
 use crate::config::{CustomSolverConfig, LbfgsConfig};
-use crate::derivatives::{GradientProgram, loss_in};
+use crate::derivatives::{GradientProgram, Verification, VerificationError, loss_in, on_host};
 use crate::error::{EngineError, SolverError};
 use crate::execute::{Unread, Value, Vector};
 use crate::linalg::InnerProductSpace;
 use crate::minimize::{Evaluated, Halt, LbfgsOptions, Minimum, Objective, lbfgs};
-use crate::trace::Place;
+use crate::trace::{LossInput, Place};
+
+/// A loss that fell below zero by so many times what it was, and falls on, has no lower bound.
+const UNBOUNDED: f64 = 1e15;
 
 /// What a solver found.
 pub(crate) struct Solved {
@@ -29,7 +32,7 @@ impl Program {
     /// Where the loss of level `k` leads down to on the batch of these numbers, which are known and finite at the start.
     ///
     /// # Errors
-    /// [`EngineError`] when a number cannot be read.
+    /// [`SolverError::Unbounded`] for a loss that falls without end; [`EngineError`] when a number cannot be read.
     pub(crate) fn minimized(
         &self,
         k: usize,
@@ -37,11 +40,16 @@ impl Program {
         numbers: &Numbers,
         first: Evaluated<Vector>,
     ) -> Result<Solved, EngineError> {
+        let start = first.value;
         let mut loss = self.level_loss(k, numbers);
         let options = LbfgsOptions { memory, iterations, tolerance };
         let found = lbfgs(&mut loss, self.levels[k].parameters(), first, &options)?;
         let Minimum { x: parameters, value: loss, gradient_norm, iterations, evaluations, halt } = found;
         let converged = halt == Halt::Converged;
+        if !converged && loss < -UNBOUNDED * start.abs().max(1.0) {
+            let (level, step) = (self.levels[k].name.to_owned(), self.levels[k].steps + 1);
+            return Err(SolverError::Unbounded { level, step, start, loss }.into());
+        }
         Ok(Solved { parameters, loss, gradient_norm, iterations, evaluations: evaluations + 1, converged })
     }
 
@@ -76,10 +84,34 @@ impl Program {
             return self.fixed(k, tolerance, numbers, parameters, loss);
         }
         let gradient_norm = gradient.dot(&gradient)?.sqrt();
-        if !(loss.is_finite() && gradient_norm <= tolerance) {
+        // What is small enough in any case needs no measure.
+        let size = if gradient_norm <= tolerance { 1.0 } else { self.size(k, numbers, &parameters)?.max(1.0) };
+        if !(loss.is_finite() && gradient_norm <= tolerance * size) {
+            let tolerance = tolerance * size;
             return Err(SolverError::NotStationary { level: name(), step, norm: gradient_norm, tolerance }.into());
         }
         Ok(Solved { parameters, loss, gradient_norm, iterations: 1, evaluations: 2, converged: true })
+    }
+
+    /// The size of the terms that the gradient of level `k` is a sum of at these parameters, in double precision: however little is
+    /// left of them there, numbers of the level's type cancel no further than by its precision. 0 where that cannot be measured, or
+    /// ranks would measure it each for itself.
+    fn size(&self, k: usize, numbers: &Numbers, parameters: &Vector) -> Result<f64, EngineError> {
+        let Numbers { batch, seed, .. } = numbers;
+        let loss = self.losses.get(k, batch);
+        let is_own = |input| matches!(input, LossInput::Leaf { level, index } if level == k && self.levels[k].trainable.contains(&index));
+        let failed = |error| match error {
+            VerificationError::Graph(source) => EngineError::Graph { level: self.levels[k].name.into(), source },
+            VerificationError::Read(source) => source.into(),
+        };
+        let graph = |source| failed(VerificationError::Graph(source));
+        let measure = Verification::new(loss.trace(), is_own).map_err(graph)?;
+        if self.losses.ranks.is_some() || !measure.fits(self.losses.verify.memory).map_err(graph)? {
+            return Ok(0.0);
+        }
+        let inputs = self.inputs_at(k, loss, batch, parameters);
+        let inputs = inputs.iter().map(|value| on_host(value, None)).collect::<Result<Vec<_>, _>>()?;
+        Ok(measure.size(&inputs, *seed).map_err(failed)?.unwrap_or(0.0))
     }
 
     /// The answer of a solver, if it is a fixed point of the level's map.

@@ -398,6 +398,7 @@ fn a_fixed_point_below_a_level_that_is_differentiated_itself() {
         "{}",
         r#"{ "top": { "solve": { "name": "joint" } } }"#,
         r#"{ "top": { "solve": { "name": "joint", "prepare": false } } }"#,
+        r#"{ "top": { "solve": { "name": "inexact", "tolerance": 1e-11 } } }"#,
         r#"{ "x": { "hypergradient": { "method": "dense" } } }"#,
     ] {
         let w = Tensor::from_data(TensorData::new(W.concat(), [3, 3]), (&Device::flex(), DType::F64));

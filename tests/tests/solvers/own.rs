@@ -10,7 +10,8 @@ use betty_runtime::{
     StreamPosition, multilevel,
 };
 use betty_tests::vectors::{parameter, tensor, values};
-use burn::tensor::Tensor;
+use burn::module::Param;
+use burn::tensor::{Device, Tensor};
 
 use crate::closed_forms::{
     Examples, RidgeConfig, Vector, assert_near, engine, error, held_out, ridge, ridge_answer, solution, train,
@@ -112,9 +113,10 @@ fn what_is_no_answer_is_an_error_and_changes_nothing() {
     let EngineError::Solver(SolverError::NotStationary { norm, tolerance, step: 1, .. }) = error else {
         panic!("{error}")
     };
-    // The gradient there is what was left out: a tenth of e^λw.
+    // The gradient there is what was left out: a tenth of e^λw. Its terms are as large as the numbers of the examples.
     let answer = ridge_answer(&train(), 0.9 * 0.2_f64.exp());
-    assert_near(&[norm, tolerance], &[0.1 * 0.2_f64.exp() * answer[0].hypot(answer[1]), 1e-4], 1e-12);
+    assert_near(&[norm], &[0.1 * 0.2_f64.exp() * answer[0].hypot(answer[1])], 1e-12);
+    assert!((1e-4..1e-2).contains(&tolerance), "{tolerance}");
     let text = error.to_string();
     assert!(text.contains("not stationary at step 1") && text.contains("raise `tolerance` of `custom`"), "{text}");
     let error = refused!(Short, ShortData, ShortConfig);
@@ -193,4 +195,68 @@ fn an_active_set_is_differentiated() {
     let found = engine.gradient("lambda").unwrap().gradient.to_vec().unwrap();
     let step = 1e-5;
     assert_near(&found, &[(loss(lambda + step) - loss(lambda - step)) / (2.0 * step)], 1e-9);
+}
+
+/// ½Σ(10⁴x − b − λ)² in numbers of single precision, at λ = 0.
+fn large(x: &Vector, lambda: &Vector, b: Tensor<1>) -> Tensor<1> {
+    let scaled = x.val() * 1e4;
+    (scaled - b - lambda.val()).square().sum() * 0.5
+}
+
+fn pulled(_lambda: &Vector, x: &Vector, target: Tensor<1>) -> Tensor<1> {
+    (x.val() - target).square().sum()
+}
+
+macro_rules! large {
+    ($name:ident, $data:ident, $config:ident, $share:expr) => {{
+        multilevel! {
+            struct $name;
+            level lambda: Vector { lower: [x], batch: Tensor<1>, loss: pulled, optimizer: sgd(lr = 0.1) }
+            level x: Vector {
+                upper: [lambda], batch: Tensor<1>, loss: large, hypergradient: cg,
+                solver: custom(|_: &$name, b: &Tensor<1>| Ok::<_, Infallible>(Param::from_tensor(b.clone() * ($share / 1e4)))),
+            }
+        }
+        let tensor = |at: [f32; 3]| Tensor::<1>::from_floats(at, &Device::flex());
+        let start = || Param::from_tensor(tensor([0.0; 3]));
+        let data = $data {
+            lambda: Stream::constant(tensor([1.0, 2.0, 3.0])),
+            x: Stream::constant(tensor([12345.678, 33333.333, 98765.43])),
+        };
+        let program = $name { lambda: start(), x: start() };
+        let mut engine = Engine::new(program, data, $config::default()).unwrap();
+        engine.run(1).map(drop)
+    }};
+}
+
+/// Rounding alone leaves a gradient of about 10⁴·10⁵·10⁻⁷ there, and a thousandth of the answer one of 10⁶.
+#[test]
+fn what_rounding_leaves_of_large_terms_is_stationary() {
+    large!(Exact, ExactData, ExactConfig, 1.0).unwrap();
+    let error = large!(Off, OffData, OffConfig, 1.001).expect_err("a thousandth is left");
+    let EngineError::Solver(SolverError::NotStationary { norm, tolerance, .. }) = error else { panic!("{error}") };
+    // ‖g‖ = 10⁴·10⁻³·‖b‖, beside terms of 10⁴·‖b‖ and twice that.
+    assert!(norm > 1e6 && tolerance > 1e4 && tolerance < 1e6, "{norm:e} {tolerance:e}");
+}
+
+fn falling(x: &Vector, _: Tensor<1>) -> Tensor<1> {
+    x.val().sum()
+}
+
+/// A turn counted, and one without an end.
+#[test]
+fn a_loss_without_a_lower_bound_is_an_error() {
+    multilevel! {
+        struct Falling;
+        level x: Vector { batch: Tensor<1>, loss: falling, solver: lbfgs }
+    }
+    let data = FallingData { x: Stream::constant(tensor(&[0.0])) };
+    let mut engine = Engine::new(Falling { x: parameter(&[1.0, 2.0]) }, data, FallingConfig::default()).unwrap();
+    let explained = engine.explain().unwrap();
+    assert_eq!(explained.levels[0].evaluations, Some(1 + 100 * 101));
+    assert!(explained.to_string().contains("a turn of the solver, 10101 gradients at the most: "), "{explained}");
+    let error = engine.run(1).expect_err("no lower bound");
+    assert!(matches!(error, EngineError::Solver(SolverError::Unbounded { start: 3.0, step: 1, .. })), "{error}");
+    assert!(error.to_string().contains("it has no lower bound"), "{error}");
+    assert_eq!(values(&engine.problem().x), [1.0, 2.0]);
 }

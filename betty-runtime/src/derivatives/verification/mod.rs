@@ -9,7 +9,7 @@ mod verified;
 use burn::tensor::Device;
 
 pub(crate) use self::comparison::{Compared, Comparison, Difference};
-pub(crate) use self::point::Point;
+pub(crate) use self::point::{Point, on_host};
 pub(crate) use self::source::Source;
 pub use self::unverified::Unverified;
 pub(crate) use self::verified::Verified;
@@ -170,6 +170,19 @@ impl Verification {
             }
         }
         Ok((finite > 0).then_some(terms))
+    }
+
+    /// The size of the terms that our gradient is a sum of, at one point as for [`at`](Self::at): how far the gradient moves when
+    /// every value on the way to it is rounded, by how much that is rounded. Nothing where it ends in numbers that are not finite.
+    ///
+    /// # Errors
+    /// As [`at`](Self::at).
+    pub(crate) fn size(&self, values: &[Value], seed: u64) -> Result<Option<f64>, VerificationError> {
+        let found = host(&self.program.run(values.iter().cloned(), seed))?;
+        let ours = &found[..self.leaves.len()];
+        let is_finite = ours.iter().flatten().all(|x| x.is_finite());
+        let terms = if is_finite { self.terms(values, seed, ours)? } else { None };
+        Ok(terms.map(|terms| norm(&terms)))
     }
 
     /// Our gradient with every value on the way to it rounded, each time in another way.

@@ -79,7 +79,7 @@ impl Point {
 }
 
 /// A copy on the CPU, floats in f64, and of a tensor of examples only a part.
-fn on_host(value: &Value, part: Option<Part>) -> Result<Value, ReadError> {
+pub(crate) fn on_host(value: &Value, part: Option<Part>) -> Result<Value, ReadError> {
     let data = value.to_data()?;
     let shape = part.map_or(value.shape(), |part| part.cut(value.shape()));
     let count = shape.iter().product();

@@ -143,6 +143,14 @@ impl Program {
         self.prepare(functions, stop, &own, &passings)?;
         let gradient = self.total_gradient(stop, &own, passings)?;
         let parameters = self.levels[stop].parameters();
+        let (rest, norm) = match self.schedule.levels[stop].condition {
+            None => (gradient.gradient, gradient.norm),
+            Some(_) => {
+                let gap = self.gap(stop, &own.own.0, own.own.1, &parameters);
+                let norm = gap.dot(&gap)?.sqrt();
+                (gap, norm)
+            }
+        };
         let method = self.methods[stop].clone();
         let context = &mut Context::default();
         let passings = self.passings(stop, Use::Derivative)?;
@@ -152,7 +160,7 @@ impl Program {
         let start = noise(&parameters);
         let solve = |error| failed(HypergradientError::from(error));
         let spectrum = extreme_eigenvalues(&mut system, 0.0, &start, PRODUCTS).map_err(solve)?;
-        let newton = method.as_ref().map(|method| method.solve(&mut system, &gradient.gradient, None));
+        let newton = method.as_ref().map(|method| method.solve(&mut system, &rest, None));
         // Where there is no Newton step, the level is no way from a best response.
         let newton = match newton {
             Some(Ok(solved)) => solved.x.dot(&solved.x)?.sqrt(),
@@ -167,7 +175,7 @@ impl Program {
             residual: None,
             reference_residual: f64::NAN,
             spectrum,
-            gradient_norm: gradient.norm,
+            gradient_norm: norm,
             distance: newton / parameters.dot(&parameters)?.sqrt(),
         })
     }

@@ -36,7 +36,7 @@ pub struct ResponseCheck {
     pub reference_residual: f64,
     /// The ends of the spectrum of the (reduced) Hessian, from within.
     pub spectrum: Spectrum,
-    /// Norm of the level's total gradient, which vanishes at a best response.
+    /// Norm of the level's total gradient, which vanishes at a best response; where that is a fixed point, `‖θ − T(θ)‖`.
     pub gradient_norm: f64,
     /// Length of a Newton step relative to the parameters: about how far the level is from its best response, or at least
     /// where the reference did not converge.

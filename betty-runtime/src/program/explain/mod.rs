@@ -11,11 +11,12 @@ use std::rc::Rc;
 use super::Program;
 use super::sample::Seeded;
 use super::subject::LossFunctions;
-use crate::config::{CurvatureOf, Start};
+use crate::config::{CurvatureOf, LbfgsConfig, LevelSolverConfig, Start};
 use crate::derivatives::Variable;
 use crate::error::EngineError;
 use crate::execute::Cost;
 use crate::hypergradient::{Inexact, Products};
+use crate::minimize::LbfgsOptions;
 use crate::steps::{Basis, Parts, Record, StepsBasis};
 pub use report::{Explanation, LevelCost, ResponseCost};
 
@@ -89,17 +90,28 @@ impl Program {
         let states =
             (0..level.trainable.len()).map(|index| of(index) * level.update.groups().states(index).len()).sum();
         let evaluations = (level.config.tasks * level.config.accumulate) as f64;
+        // A solver takes one batch, and tasks are those of an optimizer's steps.
+        let (turn, dots) = match level.config.solver {
+            None => (None, 0),
+            Some(LevelSolverConfig::CustomSolver(_)) => (Some(2), 1),
+            Some(LevelSolverConfig::Lbfgs(LbfgsConfig { memory, iterations, tolerance })) => {
+                let evaluations = LbfgsOptions { memory, iterations, tolerance }.most_evaluations();
+                (Some(evaluations), evaluations + iterations * (2 * memory + 4))
+            }
+        };
+        let gradients = turn.map_or(evaluations, |turn| turn as f64);
         let mut cost = LevelCost {
+            evaluations: turn,
             level: spec.name,
             parameters: parameters.len(),
             steps,
             within: None,
-            step: gradient.cost() * evaluations + level.update.cost(),
+            step: gradient.cost() * gradients + level.update.cost(),
             responses: Vec::new(),
             peak: gradient.program().peak().max(level.update.peak()),
             kept: level.trajectory.as_ref().map_or(0, |record| record.bytes(bytes, states, self.parameters_above(k)))
                 * self.rounds_kept(k, steps),
-            reads: evaluations as u64,
+            reads: gradients as u64 + dots as u64,
         };
         let bases = &self.grounds_below(k, points);
         let passes = match self.joint(k) {

@@ -24,7 +24,9 @@ pub struct LevelCost {
     pub steps: u64,
     /// The level with whose tasks the steps are computed together, and in whose step they are counted.
     pub within: Option<&'static str>,
-    /// One step: direct gradients of all batches and tasks, and the optimizer's update.
+    /// The most gradients of one step, where a solver takes it; what a solver of the user's own does itself is not known.
+    pub evaluations: Option<usize>,
+    /// One step: direct gradients of all batches and tasks, and the optimizer's update; or the most that a solver takes.
     pub step: Cost,
     /// The hypergradients of one step, best response by best response, in the order of the sweep.
     pub responses: Vec<ResponseCost>,
@@ -88,7 +90,10 @@ impl Display for Explanation {
                 continue;
             }
             writeln!(f)?;
-            write!(f, "    a step: ")?;
+            match level.evaluations {
+                None => write!(f, "    a step: ")?,
+                Some(evaluations) => write!(f, "    a turn of the solver, {evaluations} gradients at the most: ")?,
+            }
             line(f, level.step)?;
             for response in &level.responses {
                 let products = response.products.map_or("?".to_owned(), |products| products.to_string());

@@ -41,7 +41,9 @@ struct Steps {
 
 impl Norms {
     pub(super) fn begin(&mut self, config: &Value, schedule: &Schedule) {
-        let passed = schedule.levels.iter().enumerate().filter(|(level, _)| schedule.is_passed(*level));
+        let passed = schedule.levels.iter().enumerate();
+        // The gradient of a loss says nothing of how far a fixed point is.
+        let passed = passed.filter(|(level, spec)| schedule.is_passed(*level) && spec.condition.is_none());
         let answers = |name: &&str| {
             let method = config[name]["hypergradient"]["method"].as_str();
             method.is_some_and(|method| !THROUGH_STEPS.contains(&method))
