@@ -298,23 +298,6 @@ pub enum EngineError {
         /// The level.
         level: String,
     },
-    /// The config asks for a preconditioner of the user's own that the program does not name.
-    #[error(
-        "the config of level `{level}` asks for the preconditioner `custom`, but the program does not say which: \
-         `preconditioner: custom(MyPreconditioner)`"
-    )]
-    NoCustomPreconditioner {
-        /// The level.
-        level: String,
-    },
-    /// The answer of a level cannot be differentiated as a fixed point.
-    #[error("the answer of level `{level}` cannot be differentiated as a fixed point: {reason}")]
-    FixedPoint {
-        /// The level.
-        level: String,
-        /// Why not, and what to do.
-        reason: String,
-    },
     /// An optimizer of the user's own does not answer what a step is made of.
     #[error("the optimizer of level `{level}` makes no step: {source}")]
     Optimizer {

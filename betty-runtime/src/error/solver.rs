@@ -1,8 +1,10 @@
-//! A solver of the user's own did not find the best response of its level.
+//! A level has no best response that could be found or differentiated: its solver, its map or its preconditioner is not what it has to
+//! be.
 
 use crate::solver::SolverFailure;
 
-/// A solver of the user's own did not find the best response of its level.
+/// A level has no best response that could be found or differentiated: its solver, its map or its preconditioner is not what it has to
+/// be.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum SolverError {
@@ -85,6 +87,23 @@ pub enum SolverError {
         norm: f64,
         /// The most that is accepted.
         tolerance: f64,
+    },
+    /// The answer of a level cannot be differentiated as a fixed point.
+    #[error("the answer of level `{level}` cannot be differentiated as a fixed point: {reason}")]
+    NoFixedPoint {
+        /// The level.
+        level: String,
+        /// Why not, and what to do.
+        reason: String,
+    },
+    /// The config asks for a preconditioner of the user's own that the program does not name.
+    #[error(
+        "the config of level `{level}` asks for the preconditioner `custom`, but the program does not say which: \
+         `preconditioner: custom(MyPreconditioner)`"
+    )]
+    NoPreconditioner {
+        /// The level.
+        level: String,
     },
 }
 

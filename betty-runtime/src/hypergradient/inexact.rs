@@ -151,8 +151,9 @@ impl Response {
         let options = GmresOptions { iterations, restart, tolerance, damping };
         let mut system = Answered { response: self, inexact, level, lower, direction, most, all: Blocks::default() };
         let solved = if is_nested && prepared {
-            let prepare =
-                |system: &mut Answered<'_>, v: &Vector| system.response.own_part(level, v).map_err(ProductError::below);
+            let prepare = |system: &mut Answered<'_>, v: &Vector| {
+                system.response.own_part(level, direction, v).map_err(ProductError::below)
+            };
             flexible_gmres(&mut system, prepare, b, None, &options)
         } else if is_nested || !is_symmetric {
             gmres(&mut system, b, None, &options)

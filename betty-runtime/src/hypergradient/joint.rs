@@ -47,6 +47,7 @@
 //!
 //! and its re-paired form `K + P·diag(d)` has `−d(Yᵢ)` at `(μᵢ, Yᵢ)` and at `(Yᵢ, μᵢ)`: it stays symmetric.
 
+use super::best_response::Stationary;
 use super::layout::Layout;
 use super::response::Solver;
 use super::{Blocks, Direction, HypergradientError, ProductError, Response};
@@ -184,10 +185,14 @@ impl Response {
         Layout::new(variables.map(|variable| (variable, self.zeros(variable))))
     }
 
-    /// The stop that stands above all others of a part, if one does.
+    /// The stop that stands above all others of a part, if one does, and its own condition is a derivative in its parameters: that
+    /// of a fixed point is not.
     pub(super) fn uppermost(&self, levels: &[usize]) -> Option<usize> {
         let (&last, others) = levels.split_last()?;
-        let below = &self.stops[&last].below;
+        let Stationary { below, own, .. } = &self.stops[&last];
+        if own[0] != Variable::Level(last) {
+            return None;
+        }
         (below.len() == others.len() && others.iter().all(|other| below.contains(other))).then_some(last)
     }
 

@@ -4,7 +4,7 @@ use super::losses::{Losses, gather};
 use super::subject::Subject;
 use super::{Level, Program};
 use crate::derivatives::Loss;
-use crate::error::EngineError;
+use crate::error::{EngineError, SolverError};
 use crate::execute::{Value, Vector};
 use crate::trace::{AnyBatch, LossInput};
 
@@ -12,10 +12,11 @@ impl Losses {
     /// Compiles the map of a level, if that is not done yet.
     ///
     /// # Errors
-    /// [`EngineError::FixedPoint`] where it returns something else than the level's parameters, or ranks share its batch; and as for
+    /// [`SolverError::NoFixedPoint`] where it returns something else than the level's parameters, or ranks share its batch; and as for
     /// losses.
     pub(crate) fn prepare_map(&mut self, subject: &Subject<'_>) -> Result<(), EngineError> {
-        let refused = |reason: String| EngineError::FixedPoint { level: subject.name().into(), reason };
+        let refused =
+            |reason: String| EngineError::Solver(SolverError::NoFixedPoint { level: subject.name().into(), reason });
         if self.ranks.as_ref().is_some_and(|ranks| ranks.size() > 1) {
             let reason = "ranks add up gradients, and its map is none; run it in one process";
             return Err(refused(reason.to_owned()));

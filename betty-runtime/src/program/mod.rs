@@ -136,7 +136,7 @@ impl Program {
                     let preconditioner = preconditioner.build().or_else(|| (own.preconditioner)(index));
                     let level = || schedule.levels[index].name.into();
                     method.build_preconditioned(
-                        preconditioner.ok_or_else(|| EngineError::NoCustomPreconditioner { level: level() })?,
+                        preconditioner.ok_or_else(|| SolverError::NoPreconditioner { level: level() })?,
                     )
                 }
                 method => method.as_ref().and_then(HypergradientConfig::build),
@@ -148,7 +148,7 @@ impl Program {
                     "`{}` needs a symmetric matrix, and I − ∂T/∂θ is none; choose a method that takes any, such as `gmres`",
                     method.name()
                 );
-                return Err(EngineError::FixedPoint { level: spec.name.into(), reason });
+                return Err(SolverError::NoFixedPoint { level: spec.name.into(), reason }.into());
             }
         }
         let mut solvers = Vec::with_capacity(levels.len());

@@ -8,7 +8,7 @@ use betty_runtime::hypergradient::{HypergradientError, Preconditioning, System, 
 use betty_runtime::linalg::Coordinates;
 use betty_runtime::{
     ConfigError, ConflictError, Engine, EngineError, Event, Multilevel, NystromPreconditionerConfig,
-    PreconditionerConfig, ProgramConfig, Stream, multilevel,
+    PreconditionerConfig, ProgramConfig, SolverError, Stream, multilevel,
 };
 use betty_tests::vectors::{parameter, tensor, values};
 use burn::tensor::{DType, Device, Tensor, TensorData};
@@ -149,7 +149,10 @@ fn what_is_no_preconditioner_ends_the_run() {
     let data = PlainData { lambda: Stream::constant(tensor(&[0.5; N])), x: Stream::constant(tensor(&scales())) };
     let custom = config(r#"{ "preconditioner": { "name": "custom" } }"#);
     let error = Engine::new(problem, data, custom).map(drop).expect_err("the program names none");
-    assert!(matches!(error, EngineError::NoCustomPreconditioner { ref level } if level == "x"), "{error}");
+    assert!(
+        matches!(error, EngineError::Solver(SolverError::NoPreconditioner { ref level }) if level == "x"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -1,0 +1,233 @@
+//! Answers that no loss has: implicit layers, against differences of whole solves, also below a level that is differentiated itself;
+//! and what is no fixed point.
+
+use std::convert::Infallible;
+
+use betty_runtime::hypergradient::{HypergradientError, Solved, System};
+use betty_runtime::{Engine, EngineError, HypergradientMethod, ProgramConfig, SolverError, Stream, multilevel};
+use betty_tests::vectors::{parameter, tensor, values};
+use burn::tensor::{DType, Device, Tensor, TensorData};
+
+use crate::closed_forms::{Vector, assert_near};
+use crate::fixed_points::{cubes, times};
+
+/// An implicit layer, whose derivative is not symmetric.
+fn layer(x: &Vector, lambda: &Vector, w: Tensor<2>) -> Tensor<1> {
+    (times(w, x.val()) + lambda.val()).tanh()
+}
+
+fn nothing(x: &Vector, lambda: &Vector, w: Tensor<2>) -> Tensor<1> {
+    (times(w, x.val()) + lambda.val() - x.val()).square().sum()
+}
+
+const W: [[f64; 3]; 3] = [[0.2, 0.5, 0.0], [-0.3, 0.1, 0.4], [0.6, 0.0, -0.2]];
+
+fn layer_answer(lambda: &[f64]) -> Vec<f64> {
+    let mut x = vec![0.0; 3];
+    for _ in 0..500 {
+        x = (0..3).map(|i| (lambda[i] + (0..3).map(|j| W[i][j] * x[j]).sum::<f64>()).tanh()).collect();
+    }
+    x
+}
+
+fn iterated(program: &Layer, _: &Tensor<2>) -> Result<Vector, Infallible> {
+    Ok(parameter(&layer_answer(&values(&program.lambda))))
+}
+
+multilevel! {
+    struct Layer;
+    level lambda: Vector { lower: [x], batch: Tensor<1>, loss: cubes, optimizer: sgd(lr = 1e-13) }
+    level x: Vector {
+        upper: [lambda], batch: Tensor<2>, loss: nothing, condition: fixed_point(layer),
+        solver: custom(iterated, tolerance = 1e-12), hypergradient: gmres(tolerance = 1e-14),
+    }
+}
+
+#[test]
+fn an_implicit_layer_is_differentiated_without_symmetry() {
+    let lambda = [0.3, -0.2, 0.5];
+    let loss =
+        |lambda: &[f64]| layer_answer(lambda).iter().zip([0.1, 0.2, 0.3]).map(|(x, t)| (x - t).powi(3)).sum::<f64>();
+    let slope = |k: usize| {
+        let moved = |by: f64| loss(&(0..3).map(|i| lambda[i] + if i == k { by } else { 0.0 }).collect::<Vec<_>>());
+        let h = 1e-3;
+        (8.0 * (moved(h) - moved(-h)) - (moved(2.0 * h) - moved(-2.0 * h))) / (12.0 * h)
+    };
+    let expected = [slope(0), slope(1), slope(2)];
+    for method in ["gmres", "dense"] {
+        let w = Tensor::from_data(TensorData::new(W.concat(), [3, 3]), (&Device::flex(), DType::F64));
+        let problem = Layer { lambda: parameter(&lambda), x: parameter(&[0.0; 3]) };
+        let data = LayerData { lambda: Stream::constant(tensor(&[0.1, 0.2, 0.3])), x: Stream::constant(w) };
+        let json = format!(r#"{{ "x": {{ "hypergradient": {{ "method": "{method}" }} }} }}"#);
+        let mut engine = Engine::new(problem, data, LayerConfig::from_json(&json).unwrap()).unwrap();
+        engine.run(1).unwrap();
+        assert_near(&engine.gradient("lambda").unwrap().gradient.to_vec().unwrap(), &expected, 1e-10);
+    }
+}
+
+type Pair = Tensor<1>;
+
+fn above(_top: &Vector, middle: &Vector, target: Pair) -> Tensor<1> {
+    (middle.val() - target).powi_scalar(3).sum()
+}
+
+/// ½‖m − t‖² + ½‖x − c‖²
+fn between(middle: &Vector, top: &Vector, x: &Vector, target: Pair) -> Tensor<1> {
+    ((middle.val() - top.val()).square().sum() + (x.val() - target).square().sum()) * 0.5
+}
+
+fn unread(x: &Vector, middle: &Vector, w: Tensor<2>) -> Tensor<1> {
+    (x.val() - times(w, middle.val())).square().sum()
+}
+
+/// x = ½sin(x) + Wm
+fn bent(x: &Vector, middle: &Vector, w: Tensor<2>) -> Tensor<1> {
+    x.val().sin() * 0.5 + times(w, middle.val())
+}
+
+fn bent_answer(middle: &[f64]) -> Vec<f64> {
+    let pull: Vec<f64> = (0..3).map(|i| (0..3).map(|j| W[i][j] * middle[j]).sum()).collect();
+    let mut x = pull.clone();
+    for _ in 0..200 {
+        x = x.iter().zip(&pull).map(|(x, pull)| 0.5 * x.sin() + pull).collect();
+    }
+    x
+}
+
+const C: [f64; 3] = [0.4, -0.3, 0.8];
+
+/// The point where the gradient of the level in the middle vanishes, its lower level answering.
+fn middle_answer(top: &[f64]) -> Vec<f64> {
+    let mut m = top.to_vec();
+    for _ in 0..3000 {
+        let x = bent_answer(&m);
+        let sent: Vec<f64> = (0..3).map(|i| (x[i] - C[i]) / (1.0 - 0.5 * x[i].cos())).collect();
+        m = (0..3).map(|j| m[j] - 0.2 * (m[j] - top[j] + (0..3).map(|i| W[i][j] * sent[i]).sum::<f64>())).collect();
+    }
+    m
+}
+
+multilevel! {
+    struct Deep;
+    level top: Vector { lower: [middle], batch: Pair, loss: above, optimizer: sgd(lr = 0.1) }
+    level middle: Vector {
+        upper: [top], lower: [x], batch: Pair, loss: between, optimizer: sgd(lr = 0.1),
+        hypergradient: cg(iterations = 20, tolerance = 1e-14),
+    }
+    level x: Vector {
+        upper: [middle], batch: Tensor<2>, loss: unread, condition: fixed_point(bent),
+        solver: custom(|program: &Deep, _: &Tensor<2>| Ok::<_, Infallible>(parameter(&bent_answer(&values(&program.middle))))),
+        hypergradient: gmres(tolerance = 1e-14),
+    }
+}
+
+/// The multipliers of the level in the middle, and second derivatives of the map.
+#[test]
+fn a_fixed_point_below_a_level_that_is_differentiated_itself() {
+    let top = [0.7, -0.4, 0.2];
+    let middle = middle_answer(&top);
+    let loss = |k: usize, by: f64| {
+        let moved: Vec<f64> = (0..3).map(|i| top[i] + if i == k { by } else { 0.0 }).collect();
+        middle_answer(&moved).iter().zip([0.1, 0.2, 0.3]).map(|(m, t)| (m - t).powi(3)).sum::<f64>()
+    };
+    let slope = |k: usize| {
+        let h = 1e-3;
+        (8.0 * (loss(k, h) - loss(k, -h)) - (loss(k, 2.0 * h) - loss(k, -2.0 * h))) / (12.0 * h)
+    };
+    let expected = [slope(0), slope(1), slope(2)];
+    for json in [
+        "{}",
+        r#"{ "top": { "solve": { "name": "joint" } } }"#,
+        r#"{ "top": { "solve": { "name": "joint", "prepare": false } } }"#,
+        r#"{ "top": { "solve": { "name": "inexact", "tolerance": 1e-11 } } }"#,
+        r#"{ "x": { "hypergradient": { "method": "dense" } } }"#,
+    ] {
+        let w = Tensor::from_data(TensorData::new(W.concat(), [3, 3]), (&Device::flex(), DType::F64));
+        let problem = Deep { top: parameter(&top), middle: parameter(&middle), x: parameter(&bent_answer(&middle)) };
+        let data = DeepData {
+            top: Stream::constant(tensor(&[0.1, 0.2, 0.3])),
+            middle: Stream::constant(tensor(&C)),
+            x: Stream::constant(w),
+        };
+        let mut engine = Engine::new(problem, data, DeepConfig::from_json(json).unwrap()).unwrap();
+        let found = engine.gradient("top").unwrap().gradient.to_vec().unwrap();
+        assert_near(&found, &expected, 1e-8);
+        // The level in the middle stands still where its total gradient vanishes.
+        let still = engine.gradient("middle").unwrap().gradient.to_vec().unwrap();
+        assert_near(&still, &[0.0; 3], 1e-12);
+    }
+}
+
+/// One tensor too many.
+fn two(x: &Vector, lambda: &Vector, _: Tensor<2>) -> (Tensor<1>, Tensor<1>) {
+    (x.val(), lambda.val())
+}
+
+#[derive(Debug)]
+struct Symmetric;
+
+impl HypergradientMethod for Symmetric {
+    fn name(&self) -> &'static str {
+        "symmetric"
+    }
+
+    fn solve(
+        &self,
+        _: &mut System<'_>,
+        v: &betty_runtime::execute::Vector,
+        _: Option<betty_runtime::execute::Vector>,
+    ) -> Result<Solved, HypergradientError> {
+        Ok(Solved { x: v.clone(), residual: None })
+    }
+
+    fn needs_symmetry(&self) -> bool {
+        true
+    }
+}
+
+macro_rules! wrong {
+    ($name:ident, $map:ident, $solver:expr, $($method:tt)*) => {
+        multilevel! {
+            struct $name;
+            level lambda: Vector { lower: [x], batch: Tensor<1>, loss: cubes, optimizer: sgd(lr = 0.1) }
+            level x: Vector {
+                upper: [lambda], batch: Tensor<2>, loss: nothing, condition: fixed_point($map), solver: custom($solver),
+                hypergradient: $($method)*,
+            }
+        }
+    };
+}
+
+wrong!(Near, layer, |_: &Near, _: &Tensor<2>| Ok::<_, Infallible>(parameter(&[0.1, 0.2, 0.3])), gmres);
+wrong!(Pairs, two, |_: &Pairs, _: &Tensor<2>| Ok::<_, Infallible>(parameter(&[0.1, 0.2, 0.3])), gmres);
+wrong!(Mine, layer, |_: &Mine, _: &Tensor<2>| Ok::<_, Infallible>(parameter(&[0.1, 0.2, 0.3])), custom(Symmetric));
+
+macro_rules! engine {
+    ($name:ident, $data:ident, $config:ident) => {{
+        let w = Tensor::from_data(TensorData::new(W.concat(), [3, 3]), (&Device::flex(), DType::F64));
+        let problem = $name { lambda: parameter(&[0.3, -0.2, 0.5]), x: parameter(&[0.0; 3]) };
+        let data = $data { lambda: Stream::constant(tensor(&[0.1, 0.2, 0.3])), x: Stream::constant(w) };
+        Engine::new(problem, data, $config::default())
+    }};
+}
+
+#[test]
+fn what_is_no_fixed_point_is_an_error_and_changes_nothing() {
+    let mut engine = engine!(Near, NearData, NearConfig).unwrap();
+    let error = engine.run(1).expect_err("no fixed point");
+    assert_eq!(values(&engine.problem().x), [0.0; 3]);
+    let EngineError::Solver(SolverError::NotFixed { norm, tolerance, step: 1, .. }) = error else { panic!("{error}") };
+    let x = [0.1, 0.2, 0.3];
+    let next = (0..3).map(|i| ([0.3, -0.2, 0.5][i] + (0..3).map(|j| W[i][j] * x[j]).sum::<f64>()).tanh());
+    let gap = next.zip(x).map(|(next, x)| (next - x).powi(2)).sum::<f64>().sqrt();
+    assert_near(&[norm, tolerance], &[gap, 1e-4], 1e-12);
+    assert!(error.to_string().contains("is not fixed at step 1: ‖θ − T(θ)‖ is"), "{error}");
+
+    let error = engine!(Pairs, PairsData, PairsConfig).unwrap().run(1).expect_err("two tensors");
+    assert!(matches!(error, EngineError::Solver(SolverError::NoFixedPoint { .. })), "{error}");
+    assert!(error.to_string().contains("its map returned 2 tensors in the place of 1; let it return"), "{error}");
+
+    let error = engine!(Mine, MineData, MineConfig).map(drop).expect_err("it needs symmetry");
+    assert!(matches!(error, EngineError::Solver(SolverError::NoFixedPoint { .. })), "{error}");
+    assert!(error.to_string().contains("`symmetric` needs a symmetric matrix"), "{error}");
+}
