@@ -1,7 +1,8 @@
-//! What betty's examples share: options, data sets, a problem, initial parameters, metrics, plots, failures, careful output,
-//! and runs that can be stopped and gone on with.
+//! What betty's examples share: options, comparisons over seeds, data sets, a problem, initial parameters, metrics, plots,
+//! failures, careful output, and runs that can be stopped and gone on with.
 
 pub mod command;
+pub mod compare;
 pub mod data;
 pub mod device;
 pub mod failure;

@@ -9,23 +9,20 @@
 //! Against it: the mean image of each class, and one real image of each class, each with the best of several learning rates.
 
 use std::convert::Infallible;
-use std::fmt;
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-use betty_examples::command::Repeated;
+use betty_examples::compare::{Compare, Trial};
 use betty_examples::data::{Batches, Dataset, Split, digits};
-use betty_examples::failure::{Failure, check_positive, finish, show};
-use betty_examples::metrics::{Summary, csv_table};
-use betty_examples::output::OutputFolder;
-use betty_runtime::{Batch, Engine, EngineError, Multilevel, ProgramConfig, Stream, multilevel};
+use betty_examples::failure::{Failure, check_positive, finish};
+use betty_examples::metrics::Comparison;
+use betty_runtime::{Batch, Engine, EngineError, Stream, multilevel};
 use burn::module::{Module, Param};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use clap::Parser;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use serde::Serialize;
 
 const CLASSES: usize = 10;
 /// Examples a batch of the upper level.
@@ -111,19 +108,9 @@ struct Options {
     /// Steps of the images.
     #[arg(long, default_value_t = 400, value_name = "N")]
     steps: u64,
-    /// What all examples have.
+    /// What all comparisons have.
     #[command(flatten)]
-    repeated: Repeated,
-}
-
-/// Test accuracies of a seed.
-#[derive(Serialize)]
-struct Outcome {
-    seed: u64,
-    distilled: f64,
-    class_means: f64,
-    real_images: f64,
-    all_examples: f64,
+    compare: Compare,
 }
 
 /// What a classifier that took its steps on ten given images gets right, with the learning rate that is best for the training
@@ -190,13 +177,9 @@ fn on_device(examples: &Dataset, device: &Device) -> Examples {
     Examples { images: examples.images, labels: examples.labels }
 }
 
-/// One seed: accuracies, and the ten images.
-fn experiment(
-    options: &Options,
-    seed: u64,
-    config: &DistillationConfig,
-    device: &Device,
-) -> Result<(Outcome, Vec<f32>), Failure> {
+/// Test accuracies of one seed.
+fn experiment(options: &Options, trial: &Trial<'_, DistillationConfig>) -> Result<[f64; 4], Failure> {
+    let (seed, config, device) = (trial.seed, trial.config, trial.device);
     // The clean set of the other examples is not needed, so that it is as small as can be.
     let split = Split::thirds(&digits(), 1, &mut StdRng::seed_from_u64(seed))?;
     let (train, test) = (on_device(&split.train, device), on_device(&split.test, device));
@@ -218,9 +201,8 @@ fn experiment(
         classifier: Classifier::new(split.train.pixels(), device),
     };
     let data = DistillationData { distilled: Stream::batches(batches), classifier: ().into() };
-    let mut engine = Engine::new(program, data, config.clone())?.seed(seed);
-    engine.run(options.steps)?;
-    let Distilled { images, log_rate } = engine.into_problem().distilled;
+    let engine = Engine::new(program, data, config.clone())?.seed(seed);
+    let Distilled { images, log_rate } = trial.train(engine, "distillation", options.steps)?.distilled;
     let (images, rate) = (images.val(), log_rate.val().exp().into_scalar());
 
     // Logistic regression on all training examples, as many steps as everything above took.
@@ -230,14 +212,15 @@ fn experiment(
         ReferenceConfig::default(),
     )?;
     reference.run(options.steps)?;
-    let outcome = Outcome {
-        seed,
-        distilled: taught(images.clone(), rate, config)?.accuracy(&test),
-        class_means: learned_from(&means, &train, &test, config)?,
-        real_images: learned_from(&real, &train, &test, config)?,
-        all_examples: reference.into_problem().classifier.accuracy(&test),
-    };
-    Ok((outcome, images.into_data().iter::<f32>().collect()))
+    if trial.is_first {
+        trial.output.write("images.svg", drawing(&images.to_data().iter::<f32>().collect::<Vec<_>>()))?;
+    }
+    Ok([
+        taught(images, rate, config)?.accuracy(&test),
+        learned_from(&means, &train, &test, config)?,
+        learned_from(&real, &train, &test, config)?,
+        reference.into_problem().classifier.accuracy(&test),
+    ])
 }
 
 multilevel! {
@@ -271,52 +254,23 @@ fn drawing(images: &[f32]) -> String {
     svg + "</svg>\n"
 }
 
-struct Report<'a>(&'a [Outcome]);
-
-impl fmt::Display for Report<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        type Column = (&'static str, fn(&Outcome) -> f64);
-        let columns: [Column; 4] = [
-            ("ten distilled images", |outcome| outcome.distilled),
-            ("ten means of classes", |outcome| outcome.class_means),
-            ("ten real images", |outcome| outcome.real_images),
-            ("all training examples", |outcome| outcome.all_examples),
-        ];
-        writeln!(f, "{:26}test accuracy", "learned from")?;
-        for (name, of) in columns {
-            let numbers: Vec<f64> = self.0.iter().map(of).collect();
-            if let Some(summary) = Summary::of(&numbers) {
-                writeln!(f, "{name:26}{summary}")?;
-            }
-        }
-        Ok(())
-    }
-}
-
 fn main() -> ExitCode {
     finish(run(&Options::parse()))
 }
 
 fn run(options: &Options) -> Result<(), Failure> {
-    let run = &options.repeated.run;
-    options.repeated.check()?;
     check_positive(&[("steps", options.steps)])?;
-    let config: DistillationConfig = run.config()?;
-    config.validate(&Distillation::SCHEDULE)?;
-    if run.print_config {
-        return show(&(config.to_json()? + "\n"));
-    }
-    let device = run.setting.machine.device.open()?;
-    let output = OutputFolder::open(&run.setting.out)?;
-    let mut outcomes = Vec::new();
-    for seed in options.repeated.seeds() {
-        let (outcome, images) = experiment(options, seed, &config, &device)?;
-        if outcomes.is_empty() {
-            output.write("images.svg", drawing(&images))?;
-        }
-        outcomes.push(outcome);
-    }
-    output.write("config.json", config.to_json()? + "\n")?;
-    output.write("accuracies.csv", csv_table(&outcomes)?)?;
-    run.setting.show(&Report(&outcomes), &output)
+    let config = options.compare.config()?;
+    let Some(session) = options.compare.open::<Distillation>(config, &[])? else { return Ok(()) };
+    let table = Comparison::new(
+        ["learned from", "test accuracy"],
+        [
+            ("distilled", "ten distilled images"),
+            ("class_means", "ten means of classes"),
+            ("real_images", "ten real images"),
+            ("all_examples", "all training examples"),
+        ],
+    );
+    session.compare("accuracies", table, |trial| experiment(options, trial))?;
+    Ok(())
 }

@@ -10,17 +10,15 @@
 
 use std::convert::Infallible;
 use std::f64::consts::PI;
-use std::fmt;
 use std::process::ExitCode;
 
-use betty_examples::command::Repeated;
+use betty_examples::compare::{Compare, Trial};
 use betty_examples::data::{Dataset, Split, digits};
-use betty_examples::failure::{Failure, check_positive, finish, show};
+use betty_examples::failure::{Failure, check_positive, finish};
 use betty_examples::init::linear;
-use betty_examples::metrics::{Summary, csv_table};
-use betty_examples::output::OutputFolder;
+use betty_examples::metrics::Comparison;
 use betty_examples::plot::{Curve, Curves};
-use betty_runtime::{Batch, Engine, EngineError, Multilevel, ProgramConfig, Stream, multilevel};
+use betty_runtime::{Batch, Engine, EngineError, Stream, multilevel};
 use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::activation::{log_softmax, tanh};
@@ -28,7 +26,6 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use clap::Parser;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use serde::Serialize;
 
 /// Steps of the lower level.
 const STEPS: usize = 50;
@@ -101,18 +98,9 @@ struct Options {
     /// Steps of the rates, each of which takes fifty of the classifier.
     #[arg(long, default_value_t = 100, value_name = "N")]
     steps: u64,
-    /// What all examples have.
+    /// What all comparisons have.
     #[command(flatten)]
-    repeated: Repeated,
-}
-
-/// Test losses of a seed after fifty steps.
-#[derive(Serialize)]
-struct Outcome {
-    seed: u64,
-    learned: f64,
-    best_constant: f64,
-    best_cosine: f64,
+    compare: Compare,
 }
 
 /// A seed's data and initial parameters.
@@ -183,34 +171,6 @@ impl<'a> Experiment<'a> {
         }
         Ok((best.0, best.2))
     }
-
-    /// The rates that are learned in so many steps.
-    fn learned(&self, steps: u64) -> Result<Vec<f64>, EngineError> {
-        let mut engine = self.engine(&[FIRST; STEPS], self.config.clone())?;
-        engine.run(steps)?;
-        Ok(engine.into_problem().rates.val().exp().into_data().iter::<f64>().collect())
-    }
-}
-
-struct Report<'a>(&'a [Outcome]);
-
-impl fmt::Display for Report<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        type Column = (&'static str, fn(&Outcome) -> f64);
-        let columns: [Column; 3] = [
-            ("learned, one for each step", |outcome| outcome.learned),
-            ("best constant of 8", |outcome| outcome.best_constant),
-            ("best cosine of 8", |outcome| outcome.best_cosine),
-        ];
-        writeln!(f, "{:30}test loss after {STEPS} steps", "learning rate")?;
-        for (name, of) in columns {
-            let numbers: Vec<f64> = self.0.iter().map(of).collect();
-            if let Some(summary) = Summary::of(&numbers) {
-                writeln!(f, "{name:30}{summary}")?;
-            }
-        }
-        Ok(())
-    }
 }
 
 fn main() -> ExitCode {
@@ -218,44 +178,43 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<(), Failure> {
-    let run = &options.repeated.run;
-    options.repeated.check()?;
     check_positive(&[("steps", options.steps)])?;
-    let config: ScheduleConfig = run.config()?;
-    config.validate(&Schedule::SCHEDULE)?;
-    if run.print_config {
-        return show(&(config.to_json()? + "\n"));
+    let config = options.compare.config()?;
+    let Some(session) = options.compare.open::<Schedule>(config, &[])? else { return Ok(()) };
+    let table = Comparison::new(
+        ["learning rate", &format!("test loss after {STEPS} steps")],
+        [
+            ("learned", "learned, one for each step"),
+            ("best_constant", &format!("best constant of {}", RATES.len())),
+            ("best_cosine", &format!("best cosine of {}", RATES.len())),
+        ],
+    );
+    session.compare("losses", table, |trial| compare(options, trial))?;
+    Ok(())
+}
+
+/// Test losses of one seed after fifty steps.
+fn compare(options: &Options, trial: &Trial<'_, ScheduleConfig>) -> Result<[f64; 3], Failure> {
+    let experiment = Experiment::new(trial.seed, trial.config, trial.device)?;
+    let engine = experiment.engine(&[FIRST; STEPS], trial.config.clone())?;
+    let learned = trial.train(engine, "rates", options.steps)?.rates;
+    let learned: Vec<f64> = learned.val().exp().into_data().iter::<f64>().collect();
+    let cosine = |first: f64| (0..STEPS).map(move |k| first * 0.5 * (1.0 + (PI * k as f64 / STEPS as f64).cos()));
+    let (constant, best_constant) = experiment.best(RATES.map(|rate| vec![rate; STEPS]))?;
+    let (falling, best_cosine) = experiment.best(RATES.map(|rate| cosine(rate).collect()))?;
+    if trial.is_first {
+        let curve = |name: &str, rates: &[f64]| {
+            let points = rates.iter().enumerate().map(|(step, rate)| (step as f64, *rate)).collect();
+            Curve { name: name.into(), points }
+        };
+        let plot = Curves {
+            title: "Learning rates of fifty steps".into(),
+            x: "step".into(),
+            y: "rate".into(),
+            curves: vec![curve("learned", &learned), curve("best constant", &constant), curve("best cosine", &falling)],
+            dots: None,
+        };
+        trial.output.write("rates.svg", plot.to_svg()?)?;
     }
-    let device = run.setting.machine.device.open()?;
-    let output = OutputFolder::open(&run.setting.out)?;
-    let mut outcomes = Vec::new();
-    for seed in options.repeated.seeds() {
-        let experiment = Experiment::new(seed, &config, &device)?;
-        let learned = experiment.learned(options.steps)?;
-        let cosine = |first: f64| (0..STEPS).map(move |k| first * 0.5 * (1.0 + (PI * k as f64 / STEPS as f64).cos()));
-        let (constant, best_constant) = experiment.best(RATES.map(|rate| vec![rate; STEPS]))?;
-        let (falling, best_cosine) = experiment.best(RATES.map(|rate| cosine(rate).collect()))?;
-        if outcomes.is_empty() {
-            let curve = |name: &str, rates: &[f64]| {
-                let points = rates.iter().enumerate().map(|(step, rate)| (step as f64, *rate)).collect();
-                Curve { name: name.into(), points }
-            };
-            let plot = Curves {
-                title: "Learning rates of fifty steps".into(),
-                x: "step".into(),
-                y: "rate".into(),
-                curves: vec![
-                    curve("learned", &learned),
-                    curve("best constant", &constant),
-                    curve("best cosine", &falling),
-                ],
-                dots: None,
-            };
-            output.write("rates.svg", plot.to_svg()?)?;
-        }
-        outcomes.push(Outcome { seed, learned: experiment.losses(&learned)?.1, best_constant, best_cosine });
-    }
-    output.write("config.json", config.to_json()? + "\n")?;
-    output.write("losses.csv", csv_table(&outcomes)?)?;
-    run.setting.show(&Report(&outcomes), &output)
+    Ok([experiment.losses(&learned)?.1, best_constant, best_cosine])
 }

@@ -65,7 +65,7 @@ pub(crate) struct Options {
     /// what many wrong labels need: `--noise 0.9 --restart 20 --steps 400`.
     #[arg(long, value_name = "N")]
     pub(crate) restart: Option<usize>,
-    /// Save both levels into the output folder after every N steps of the weights, and at the end.
+    /// Save runs into the output folder after every N steps, and at the end.
     #[arg(long, value_name = "N")]
     pub(crate) save_every: Option<u64>,
     /// Go on from what `--save-every`, or a run that was stopped by Ctrl-C or SIGTERM, left in the output folder. The results

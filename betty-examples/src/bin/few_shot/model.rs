@@ -1,0 +1,104 @@
+//! A perceptron of two hidden layers, and a batch for it.
+
+use betty_examples::init::linear;
+use betty_runtime::Batch;
+use burn::module::{Module, Param};
+use burn::nn::Linear;
+use burn::tensor::activation::{log_softmax, relu};
+use burn::tensor::{Device, Int, Tensor};
+use rand::rngs::StdRng;
+
+use crate::tasks::{PIXELS, WAYS};
+
+const HIDDEN: usize = 64;
+
+/// Images, and which of the classes each shows.
+#[derive(Clone, Debug, Batch)]
+pub(crate) struct Examples {
+    pub(crate) images: Tensor<2>,
+    pub(crate) labels: Tensor<1, Int>,
+}
+
+/// The network: a body, and a head with an output for each class.
+#[derive(Module, Debug)]
+pub(crate) struct Net {
+    first: Linear,
+    second: Linear,
+    head: Linear,
+}
+
+impl Net {
+    /// Random parameters, for the classes of a task.
+    pub(crate) fn new(rng: &mut StdRng, device: &Device) -> Self {
+        Net {
+            first: linear(PIXELS, HIDDEN, rng, device),
+            second: linear(HIDDEN, HIDDEN, rng, device),
+            head: linear(HIDDEN, WAYS, rng, device),
+        }
+    }
+
+    /// The same body under a random head for so many classes.
+    pub(crate) fn with_head(&self, classes: usize, rng: &mut StdRng, device: &Device) -> Self {
+        Net { head: linear(HIDDEN, classes, rng, device), ..self.clone() }
+    }
+
+    /// The same body under a head that knows nothing of the classes of a task.
+    pub(crate) fn without_head(&self, device: &Device) -> Self {
+        let head = Linear {
+            weight: Param::from_tensor(Tensor::zeros([HIDDEN, WAYS], device)),
+            bias: Some(Param::from_tensor(Tensor::zeros([WAYS], device))),
+        };
+        Net { head, ..self.clone() }
+    }
+
+    /// What the head sees.
+    pub(crate) fn features(&self, images: Tensor<2>) -> Tensor<2> {
+        relu(self.second.forward(relu(self.first.forward(images))))
+    }
+
+    /// A number for each class.
+    pub(crate) fn scores(&self, images: Tensor<2>) -> Tensor<2> {
+        self.head.forward(self.features(images))
+    }
+
+    /// Those of a head to which something was added.
+    pub(crate) fn scores_with(&self, change: &Head, images: Tensor<2>) -> Tensor<2> {
+        let features = self.features(images);
+        self.head.forward(features.clone()) + features.matmul(change.weight.val()) + change.bias.val().unsqueeze()
+    }
+
+    /// ½‖θ − φ‖².
+    pub(crate) fn half_distance(&self, other: &Self) -> Tensor<1> {
+        let layers = [(&self.first, &other.first), (&self.second, &other.second), (&self.head, &other.head)];
+        let squares = layers.into_iter().flat_map(|(ours, theirs)| {
+            let biases = ours.bias.iter().zip(&theirs.bias).map(|(our, their)| (our.val() - their.val()).square().sum());
+            biases.chain([(ours.weight.val() - theirs.weight.val()).square().sum()]).collect::<Vec<_>>()
+        });
+        squares.reduce(|sum, square| sum + square).expect("three layers") * 0.5
+    }
+}
+
+/// What a task adds to the head.
+#[derive(Module, Debug)]
+pub(crate) struct Head {
+    weight: Param<Tensor<2>>,
+    bias: Param<Tensor<1>>,
+}
+
+impl Head {
+    /// Nothing.
+    pub(crate) fn zero(device: &Device) -> Self {
+        let weight = Param::from_tensor(Tensor::zeros([HIDDEN, WAYS], device));
+        Head { weight, bias: Param::from_tensor(Tensor::zeros([WAYS], device)) }
+    }
+}
+
+/// The mean cross-entropy.
+pub(crate) fn cross_entropy(scores: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
+    -log_softmax(scores, 1).gather(1, labels.unsqueeze_dim(1)).mean()
+}
+
+/// The share of images whose class has the highest score.
+pub(crate) fn accuracy(scores: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
+    scores.argmax(1).squeeze_dim::<1>(1).equal(labels).float().mean()
+}

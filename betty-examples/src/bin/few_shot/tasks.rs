@@ -1,0 +1,151 @@
+//! Classes, and tasks made of them.
+
+use std::convert::Infallible;
+
+use betty_examples::data::{Dataset, digits};
+use betty_runtime::Stream;
+use burn::tensor::{Device, Tensor, TensorData};
+use rand::rngs::StdRng;
+use rand::seq::{SliceRandom, index};
+use rand::{RngExt, SeedableRng};
+
+use crate::model::Examples;
+use crate::programs::PretrainingData;
+
+/// Classes of a task.
+pub(crate) const WAYS: usize = 5;
+/// Pixels of an image, and of its side.
+pub(crate) const PIXELS: usize = SIDE * SIDE;
+const SIDE: usize = 8;
+/// Images of each class that judge what was learned.
+const QUERIES: usize = 10;
+/// Digits that only the test sees.
+const NOVEL: usize = 3;
+/// Images of a batch of ordinary training.
+const BATCH: usize = 128;
+
+/// Digits in four rotations, each a class of its own.
+#[derive(Clone, Debug)]
+pub(crate) struct Classes {
+    /// Images of each digit.
+    digits: Vec<Dataset>,
+}
+
+impl Classes {
+    /// Known classes, and novel ones of digits that are drawn.
+    pub(crate) fn split(rng: &mut StdRng) -> (Self, Self) {
+        let all = digits();
+        let mut names: Vec<usize> = (0..all.classes()).collect();
+        names.shuffle(rng);
+        let of_digit = |&digit: &usize| {
+            let chosen = (0..all.len()).filter(|&index| usize::from(all.labels()[index]) == digit);
+            all.subset(&chosen.collect::<Vec<_>>())
+        };
+        let (novel, known) = names.split_at(NOVEL);
+        let classes = |names: &[usize]| Classes { digits: names.iter().map(of_digit).collect() };
+        (classes(known), classes(novel))
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        4 * self.digits.len()
+    }
+
+    fn images(&self, class: usize) -> usize {
+        self.digits[class / 4].len()
+    }
+
+    fn image(&self, class: usize, number: usize) -> Vec<f32> {
+        (0..class % 4).fold(self.digits[class / 4].image(number).to_vec(), |image, _| turned(&image))
+    }
+
+    /// Batches of ordinary training, without end.
+    pub(crate) fn batches(&self, seed: u64, device: &Device) -> PretrainingData {
+        let (classes, device, mut rng) = (self.clone(), device.clone(), StdRng::seed_from_u64(seed));
+        let batches = std::iter::repeat_with(move || {
+            let drawn = (0..BATCH).map(|_| {
+                let class = rng.random_range(0..classes.len());
+                (classes.image(class, rng.random_range(0..classes.images(class))), class)
+            });
+            Ok::<_, Infallible>(examples(&drawn.collect::<Vec<_>>(), &device))
+        });
+        PretrainingData { net: Stream::batches(batches) }
+    }
+}
+
+/// A quarter turn.
+fn turned(image: &[f32]) -> Vec<f32> {
+    (0..PIXELS).map(|pixel| image[(SIDE - 1 - pixel % SIDE) * SIDE + pixel / SIDE]).collect()
+}
+
+/// Tasks without end, each with its number.
+#[derive(Clone, Debug)]
+pub(crate) struct Tasks {
+    classes: Classes,
+    shots: usize,
+    seed: u64,
+}
+
+/// Images, each with its place among the classes of the task.
+type Images = Vec<(Vec<f32>, usize)>;
+
+impl Tasks {
+    /// Tasks with so many images of each class to learn from; the same for the same seed.
+    pub(crate) fn new(classes: Classes, shots: usize, seed: u64) -> Self {
+        Tasks { classes, shots, seed }
+    }
+
+    /// What a task is learned from, and what it is judged by.
+    fn task(&self, number: u64) -> (Images, Images) {
+        // Far apart, no two tasks of any two seeds coincide.
+        let mut rng = StdRng::seed_from_u64(self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(number));
+        let (mut support, mut query) = (Vec::new(), Vec::new());
+        for (place, class) in index::sample(&mut rng, self.classes.len(), WAYS).into_iter().enumerate() {
+            let count = self.classes.images(class);
+            let chosen = index::sample(&mut rng, count, (self.shots + QUERIES).min(count)).into_vec();
+            let mut images = chosen.into_iter().map(|image| (self.classes.image(class, image), place));
+            support.extend(images.by_ref().take(self.shots.min(count - QUERIES)));
+            query.extend(images);
+        }
+        (support, query)
+    }
+
+    /// What tasks are learned from, each as often as there are steps.
+    pub(crate) fn support(&self, steps: usize, device: &Device) -> impl Iterator<Item = Examples> + use<> {
+        let (tasks, device) = (self.clone(), device.clone());
+        (0..).flat_map(move |number| std::iter::repeat_n(examples(&tasks.task(number).0, &device), steps))
+    }
+
+    /// What tasks are judged by.
+    pub(crate) fn query(&self, device: &Device) -> impl Iterator<Item = Examples> + use<> {
+        let (tasks, device) = (self.clone(), device.clone());
+        (0..).map(move |number| examples(&tasks.task(number).1, &device))
+    }
+
+    /// The share of images over some tasks whose nearest image to learn from is of their class.
+    pub(crate) fn nearest(&self, tasks: usize) -> f64 {
+        let distance = |one: &[f32], other: &[f32]| one.iter().zip(other).map(|(a, b)| (a - b).powi(2)).sum::<f32>();
+        let (mut right, mut all) = (0usize, 0usize);
+        for number in 0..tasks as u64 {
+            let (support, query) = self.task(number);
+            for (image, place) in &query {
+                let nearest = support.iter().min_by(|one, other| {
+                    distance(&one.0, image).total_cmp(&distance(&other.0, image))
+                });
+                right += usize::from(nearest.is_some_and(|nearest| nearest.1 == *place));
+                all += 1;
+            }
+        }
+        right as f64 / all.max(1) as f64
+    }
+}
+
+fn examples(images: &[(Vec<f32>, usize)], device: &Device) -> Examples {
+    let pixels: Vec<f32> = images.iter().flat_map(|(image, _)| image).copied().collect();
+    let labels: Vec<i32> = images.iter().map(|(_, place)| *place as i32).collect();
+    let count = images.len();
+    Examples {
+        images: Tensor::from_data(TensorData::new(pixels, [count, PIXELS]), device),
+        labels: Tensor::from_data(TensorData::new(labels, [count]), device),
+    }
+}
