@@ -11,6 +11,7 @@ pub mod metrics;
 pub mod output;
 pub mod penalized;
 pub mod plot;
+pub mod relabel;
 pub mod saved;
 pub mod stop;
 pub mod watching;

@@ -1,4 +1,5 @@
-//! Small examples, in a reduced form, as their users meet them.
+//! Small examples, in a reduced form, as their users meet them. Those that take minutes where the library is not optimised are
+//! run by `tools/gallery`.
 
 use std::fs;
 use std::path::Path;
@@ -44,6 +45,14 @@ fn exact_methods_find_the_hypergradient_of_a_quadratic() {
 }
 
 #[test]
+fn a_program_by_hand_is_the_declared_one() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let text = run(env!("CARGO_BIN_EXE_by_hand"), folder.path(), &[]);
+    assert_eq!((text.matches("the same").count(), text.matches("different").count()), (3, 0), "{text}");
+    assert!(fs::read_to_string(folder.path().join("penalties.svg")).expect("a plot").contains("not needed"));
+}
+
+#[test]
 fn ten_distilled_images_teach_more_than_ten_real_ones() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let text = run(env!("CARGO_BIN_EXE_distillation"), folder.path(), &["--steps", "60"]);
@@ -68,4 +77,92 @@ fn rates_of_steps_are_learned_through_all_of_them() {
     assert!(loss(folders[0].path(), "best_constant") < 0.4);
     let plot = fs::read_to_string(folders[1].path().join("rates.svg")).expect("a plot");
     assert!(plot.contains("best cosine"));
+}
+
+#[test]
+#[ignore = "takes minutes where the library is not optimised: tools/gallery runs it in release"]
+fn five_steps_are_enough_where_they_were_trained_for() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let text = run(env!("CARGO_BIN_EXE_few_shot"), folder.path(), &["--steps", "20", "--test-tasks", "40"]);
+    let accuracy = |column| number(folder.path(), "accuracies.csv", &[("seed", "0")], column);
+    assert!(accuracy("maml") > accuracy("scratch") + 0.02, "{text}");
+    assert!(accuracy("nearest") > 0.75, "{text}");
+    assert!(fs::read_to_string(folder.path().join("steps.svg")).expect("a plot").contains("MAML"));
+}
+
+#[test]
+#[ignore = "takes minutes where the library is not optimised: tools/gallery runs it in release"]
+fn weights_two_levels_up_find_the_good_sources() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let text = run(env!("CARGO_BIN_EXE_three_levels"), folder.path(), &["--steps", "6"]);
+    let accuracy = |column| number(folder.path(), "accuracies.csv", &[("seed", "0")], column);
+    assert!(accuracy("learned") > accuracy("all") + 0.05, "{text}");
+    assert!(accuracy("oracle") > accuracy("none") + 0.1, "{text}");
+    assert!(fs::read_to_string(folder.path().join("weights.svg")).expect("a plot").contains("like the target"));
+}
+
+#[test]
+#[ignore = "takes minutes where the library is not optimised: tools/gallery runs it in release"]
+fn a_searched_cell_is_trained_anew_beside_others() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let text = run(env!("CARGO_BIN_EXE_darts"), folder.path(), &["--steps", "20", "--fit-steps", "25"]);
+    let accuracy = |column| number(folder.path(), "accuracies.csv", &[("seed", "0")], column);
+    // Chance is 0.1.
+    assert!(accuracy("found") > 0.3 && accuracy("random_best") >= accuracy("random"), "{text}");
+    let cell = fs::read_to_string(folder.path().join("cell.svg")).expect("a drawing");
+    // Every node has two edges but the first, which has one.
+    assert_eq!(cell.matches("#d55e00").count(), 5);
+}
+
+#[test]
+#[ignore = "takes minutes where the library is not optimised: tools/gallery runs it in release"]
+fn weights_by_losses_help_the_rare_classes() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let text = run(env!("CARGO_BIN_EXE_long_tail"), folder.path(), &["--steps", "60"]);
+    let accuracy = |column| number(folder.path(), "imbalance-50.csv", &[("seed", "0")], column);
+    assert!(accuracy("learned") > 0.4 && accuracy("none") > 0.4, "{text}");
+    assert!(fs::read_to_string(folder.path().join("weights-50.svg")).expect("a plot").contains("learned weight"));
+}
+
+#[test]
+fn meanings_of_labels_are_learned_beside_weights() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let text = run(env!("CARGO_BIN_EXE_two_uppers"), folder.path(), &["--steps", "40"]);
+    let accuracy = |column| number(folder.path(), "accuracies.csv", &[("seed", "0")], column);
+    // Most labels name another class.
+    assert!(accuracy("neither") < 0.5 && accuracy("oracle") > 0.8, "{text}");
+    assert!(accuracy("meanings") > accuracy("neither") + 0.05 && accuracy("both") > accuracy("neither") + 0.05, "{text}");
+}
+
+#[test]
+#[ignore = "takes minutes where the library is not optimised: tools/gallery runs it in release"]
+fn a_text_classifier_learns_from_a_lexicon() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let text = run(env!("CARGO_BIN_EXE_weak_labels"), folder.path(), &["--steps", "10", "--batch", "16"]);
+    let accuracy = |column| number(folder.path(), "accuracies.csv", &[("seed", "0")], column);
+    // What the lexicon says does not depend on how long a network is trained.
+    assert!((0.6..0.7).contains(&accuracy("lexicon")) && accuracy("both") > 0.4, "{text}");
+    assert!(fs::read_to_string(folder.path().join("meanings.svg")).expect("a drawing").contains("very good"));
+}
+
+/// What is written after an interruption is what is written without.
+#[test]
+fn a_comparison_that_was_interrupted_ends_like_one_that_was_not() {
+    let [whole, interrupted] = [(); 2].map(|()| tempfile::tempdir().expect("a temporary folder"));
+    let program = env!("CARGO_BIN_EXE_distillation");
+    run(program, whole.path(), &["--steps", "8"]);
+    run(program, interrupted.path(), &["--steps", "3", "--save-every", "2"]);
+    run(program, interrupted.path(), &["--steps", "8", "--resume"]);
+    for name in ["accuracies.csv", "accuracies.svg", "images.svg", "config.json"] {
+        let [one, other] = [&whole, &interrupted].map(|folder| fs::read(folder.path().join(name)).expect("there"));
+        assert!(one == other, "{name} differs");
+    }
+    let out = interrupted.path().to_string_lossy().into_owned();
+    let output =
+        Command::new(program).args(["--out", &out, "--steps", "5", "--resume"]).output().expect("the program starts");
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        output.status.code() == Some(2) && message.contains("has taken 8 steps, and `--steps 5` asks for fewer"),
+        "{message}"
+    );
 }

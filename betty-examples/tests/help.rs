@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::process::Command;
 
-const PROGRAMS: [(&str, &str); 10] = [
+const PROGRAMS: [(&str, &str); 17] = [
     ("choosing", env!("CARGO_BIN_EXE_choosing")),
     ("hyper_cleaning", env!("CARGO_BIN_EXE_hyper_cleaning")),
     ("penalties", env!("CARGO_BIN_EXE_penalties")),
@@ -14,10 +14,27 @@ const PROGRAMS: [(&str, &str); 10] = [
     ("schedule", env!("CARGO_BIN_EXE_schedule")),
     ("plain_loop", env!("CARGO_BIN_EXE_plain_loop")),
     ("pilot", env!("CARGO_BIN_EXE_pilot")),
+    ("few_shot", env!("CARGO_BIN_EXE_few_shot")),
+    ("three_levels", env!("CARGO_BIN_EXE_three_levels")),
+    ("darts", env!("CARGO_BIN_EXE_darts")),
+    ("long_tail", env!("CARGO_BIN_EXE_long_tail")),
+    ("two_uppers", env!("CARGO_BIN_EXE_two_uppers")),
+    ("by_hand", env!("CARGO_BIN_EXE_by_hand")),
+    ("weak_labels", env!("CARGO_BIN_EXE_weak_labels")),
 ];
 
 /// Programs whose runs can be gone on with.
-const RESUMED: [&str; 3] = ["hyper_cleaning", "distillation", "schedule"];
+const RESUMED: [&str; 9] = [
+    "hyper_cleaning",
+    "distillation",
+    "schedule",
+    "few_shot",
+    "three_levels",
+    "darts",
+    "long_tail",
+    "two_uppers",
+    "weak_labels",
+];
 
 /// Options that mean the same wherever they are.
 const SHARED: [&str; 10] = [
@@ -92,7 +109,7 @@ fn programs_list_what_they_can_do_and_nothing_else() {
 
 #[test]
 fn results_go_into_a_folder_of_the_program() {
-    for (name, path) in &PROGRAMS[1..8] {
+    for (name, path) in PROGRAMS[1..8].iter().chain(&PROGRAMS[10..]) {
         let options = options(path);
         assert!(options["--out"].contains(&format!("[default: out/{name}]")), "{}", options["--out"]);
         assert!(options["--seed"].starts_with("Seed of ") && options["--seed"].contains("[default: 0]"));

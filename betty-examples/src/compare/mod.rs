@@ -119,7 +119,7 @@ impl Compare {
 }
 
 impl<P: Multilevel> Session<'_, P> {
-    /// Tries all seeds, writes the table as `name.csv` beside the program's numbers, and shows it.
+    /// Tries all seeds, writes the table as `name.csv` and `name.svg` beside the program's numbers, and shows it.
     ///
     /// # Errors
     /// That of the first trial that fails, and [`Failure`] of the folder.
@@ -134,6 +134,7 @@ impl<P: Multilevel> Session<'_, P> {
         }
         self.output.write("config.json", self.config.to_json()? + "\n")?;
         self.output.write(&format!("{name}.csv"), table.to_csv()?)?;
+        self.output.write(&format!("{name}.svg"), table.bars().to_svg()?)?;
         self.options.run().setting.show(&table, &self.output)?;
         Ok(table)
     }

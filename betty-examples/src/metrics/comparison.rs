@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::Summary;
+use crate::plot::Bars;
 
 /// A number of each of `N` ways, for each seed.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,6 +31,12 @@ impl<const N: usize> Comparison<N> {
     pub fn summary(&self, column: &str) -> Option<Summary> {
         let way = self.ways.iter().position(|way| way.0 == column)?;
         Summary::of(&self.seeds.iter().map(|(_, numbers)| numbers[way]).collect::<Vec<_>>())
+    }
+
+    /// A bar for each way.
+    pub fn bars(&self) -> Bars {
+        let bar = |(column, name): &(&'static str, String)| Some((name.clone(), self.summary(column)?));
+        Bars { title: self.heading[1].clone(), bars: self.ways.iter().filter_map(bar).collect() }
     }
 
     /// A row for each seed, with a column for each way.

@@ -1,10 +1,14 @@
 //! Plots as SVG.
 
+mod bars;
 mod curves;
 mod histogram;
+mod shares;
 
+pub use bars::Bars;
 pub use curves::{Curve, Curves};
 pub use histogram::{Group, Histogram};
+pub use shares::Shares;
 
 use plotters::style::RGBColor;
 

@@ -5,7 +5,7 @@
 //!
 //! MAML      θ_0 = φ,  θ_{k+1} = θ_k − α∇support_t(θ_k)                       differentiated step by step
 //! ANIL      the same for a change of the last layer alone
-//! iMAML     θ* = argmin_θ support_t(θ) + ½γ‖θ − φ‖²,   dθ*/dφ = γ(∂²support_t + γI)⁻¹      by conjugate gradients
+//! iMAML     θ* = argmin_θ support_t(θ) + ½γ‖θ − φ‖²,   dθ*/dφ = γ(∂²support_t + γI)⁻¹      by minimal residuals
 //! ```
 //!
 //! Finn, Abbeel and Levine (2017, arXiv:1703.03400); Raghu et al. (2020, arXiv:1909.09157); Rajeswaran et al. (2019,
@@ -23,9 +23,9 @@ use betty_examples::compare::{Compare, Trial};
 use betty_examples::failure::{Failure, check_positive, finish};
 use betty_examples::metrics::Comparison;
 use betty_examples::plot::{Curve, Curves};
-use betty_runtime::{Engine, HypergradientConfig, OptimizerConfig};
+use betty_runtime::{Engine, HypergradientConfig, MinresConfig, OptimizerConfig, SgdConfig};
 use burn::tensor::Device;
-use clap::Parser;
+use clap::{Parser, value_parser};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
@@ -37,29 +37,31 @@ use tasks::{Classes, Tasks};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Tasks of the test, and those that choose a rate for the baselines.
-const TEST: usize = 300;
-const VALIDATION: usize = 100;
 /// Rates that the baselines choose from.
-const RATES: [f64; 6] = [0.03, 0.1, 0.3, 1.0, 3.0, 10.0];
-/// Most steps that are drawn.
-const DRAWN: usize = 10;
-/// How strongly iMAML draws an adapted network to where it began, and the steps that it takes.
-const PROXIMITY: f64 = 0.5;
+const RATES: [f64; 5] = [0.03, 0.1, 0.3, 1.0, 3.0];
+/// Numbers of steps that are drawn.
+const DRAWN: [usize; 7] = [1, 2, 3, 5, 8, 12, 16];
+/// Steps that iMAML takes, whose answer shall be near the minimum.
 const IMPLICIT_STEPS: usize = 16;
 
 /// Learns where to begin, so that a network tells five new classes apart after five steps on few images of each.
 #[derive(Debug, Parser)]
 #[command(name = "few_shot", version)]
-#[command(mut_arg("seed", |seed| seed.help("Seed of the digits that are kept for the test, of initial parameters, and of tasks")))]
+#[command(mut_arg("seed", |seed| seed.help("Seed of initial parameters and tasks")))]
 #[command(mut_arg("out", |out| out.default_value("out/few_shot")))]
 struct Options {
     /// Images of each class to learn from.
-    #[arg(long, default_value_t = 1, value_name = "K")]
-    shots: usize,
+    #[arg(long, default_value_t = 1, value_name = "K", value_parser = value_parser!(u16).range(1..=100))]
+    shots: u16,
     /// Steps of the initial parameters.
-    #[arg(long, default_value_t = 2000, value_name = "N")]
+    #[arg(long, default_value_t = 400, value_name = "N")]
     steps: u64,
+    /// Tasks of the test; a fifth as many choose the rates of the baselines, and are drawn.
+    #[arg(long, default_value_t = 200, value_name = "N", value_parser = value_parser!(u16).range(5..))]
+    test_tasks: u16,
+    /// How strongly implicit MAML draws an adapted network to where it began: γ.
+    #[arg(long, default_value_t = 0.1, value_name = "WEIGHT")]
+    proximity: f64,
     /// What all comparisons have.
     #[command(flatten)]
     compare: Compare,
@@ -70,19 +72,23 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<(), Failure> {
-    check_positive(&[("shots", options.shots as u64), ("steps", options.steps)])?;
+    check_positive(&[("steps", options.steps)])?;
+    if !(options.proximity.is_finite() && options.proximity > 0.0) {
+        return Err(Failure::Proximity { proximity: options.proximity });
+    }
     let config = options.compare.config()?;
-    let choices = [("--shots", options.shots.to_string())];
+    let choices = [("--shots", options.shots.to_string()), ("--proximity", options.proximity.to_string())];
     let Some(session) = options.compare.open::<Maml>(config, &choices)? else { return Ok(()) };
     let table = Comparison::new(
-        ["begin at", "accuracy on new digits after five steps"],
+        ["begin at", "accuracy on new digits"],
         [
-            ("maml", "MAML"),
-            ("anil", "ANIL"),
-            ("imaml", "implicit MAML"),
-            ("pretrained", "pretrained on all classes"),
-            ("scratch", "random parameters"),
-            ("nearest", "(the nearest image, no steps)"),
+            ("maml", "MAML, 5 steps"),
+            ("anil", "ANIL, 5 steps"),
+            ("pretrained", "pretrained on all classes, 5 steps"),
+            ("scratch", "random parameters, 5 steps"),
+            ("imaml", "implicit MAML, 16 steps"),
+            ("scratch_16", "random parameters, 16 steps"),
+            ("nearest", "the nearest image, no steps"),
         ],
     );
     session.compare("accuracies", table, |trial| compare(options, trial))?;
@@ -90,18 +96,21 @@ fn run(options: &Options) -> Result<(), Failure> {
 }
 
 /// Accuracies of one seed.
-fn compare(options: &Options, trial: &Trial<'_, MamlConfig>) -> Result<[f64; 6], Failure> {
+fn compare(options: &Options, trial: &Trial<'_, MamlConfig>) -> Result<[f64; 7], Failure> {
     let (seed, config, device) = (trial.seed, trial.config, trial.device);
     let mut rng = StdRng::seed_from_u64(seed);
-    let (known, novel) = Classes::split(&mut rng);
-    let tasks = |classes: &Classes, part: u64| Tasks::new(classes.clone(), options.shots, seed.wrapping_mul(3) + part);
+    let (known, novel) = Classes::known_and_novel();
+    let tasks = |classes: &Classes, part: u64| {
+        Tasks::new(classes.clone(), usize::from(options.shots), seed.wrapping_mul(3) + part)
+    };
     let (training, validation, test) = (tasks(&known, 0), tasks(&known, 1), tasks(&novel, 2));
     let start = Net::new(&mut rng, device);
+    let count = usize::from(options.test_tasks);
 
     let engine = Maml::engine(start.clone(), &training, 0.0, config, device)?.seed(seed);
     let maml = trial.train(engine, "maml", options.steps)?.meta;
     let implicit = implicit(config);
-    let engine = Maml::engine(start.clone(), &training, PROXIMITY, &implicit, device)?.seed(seed);
+    let engine = Maml::engine(start.clone(), &training, options.proximity, &implicit, device)?.seed(seed);
     let imaml = trial.train(engine, "imaml", options.steps.div_ceil(4))?.meta;
     let head = AnilConfig::default();
     let engine = Anil::engine(start.clone(), &training, &head, device)?.seed(seed);
@@ -113,67 +122,94 @@ fn compare(options: &Options, trial: &Trial<'_, MamlConfig>) -> Result<[f64; 6],
     )?;
     let pretrained = trial.train(engine, "pretraining", options.steps)?.net.without_head(device);
 
-    // Of several rates, the one that is best on tasks of known classes.
-    let tuned = |net: &Net| -> Result<MamlConfig, Failure> {
+    let chooser = Chooser { tasks: &validation, count: count / 5, device };
+    let pretrained_config = chooser.tuned(&pretrained, config)?;
+    let scratch_config = chooser.tuned(&start, config)?;
+    let scratch_16 = chooser.tuned(&start, &with_steps(config, IMPLICIT_STEPS))?;
+    let reached = |net: &Net, config: &MamlConfig| Maml::accuracy(net, &test, count, 0.0, config, device);
+    if trial.is_first {
+        let nets = [("MAML", &maml), ("pretrained", &pretrained), ("random", &start)];
+        trial.output.write("steps.svg", drawing(nets, config, chooser, &test, options.shots)?)?;
+    }
+    Ok([
+        reached(&maml, config)?,
+        Anil::accuracy(&anil, &test, count, &head, device)?,
+        reached(&pretrained, &pretrained_config)?,
+        reached(&start, &scratch_config)?,
+        Maml::accuracy(&imaml, &test, count, options.proximity, &implicit, device)?,
+        reached(&start, &scratch_16)?,
+        test.nearest(count),
+    ])
+}
+
+/// Tasks of known classes, by which baselines choose a rate.
+#[derive(Clone, Copy)]
+struct Chooser<'a> {
+    tasks: &'a Tasks,
+    count: usize,
+    device: &'a Device,
+}
+
+impl Chooser<'_> {
+    /// With the one of several rates that is best.
+    fn tuned(&self, net: &Net, config: &MamlConfig) -> Result<MamlConfig, Failure> {
         let mut best = (f64::NEG_INFINITY, config.clone());
         for rate in RATES {
             let mut config = config.clone();
             config.adapted.optimizer = config.adapted.optimizer.map(|optimizer| with_rate(optimizer, rate));
-            let accuracy = Maml::accuracy(net, &validation, VALIDATION, 0.0, &config, device)?;
+            let accuracy = Maml::accuracy(net, self.tasks, self.count, 0.0, &config, self.device)?;
             best = if accuracy > best.0 { (accuracy, config) } else { best };
         }
         Ok(best.1)
-    };
-    let (pretrained_config, scratch_config) = (tuned(&pretrained)?, tuned(&start)?);
-    let reached = |net: &Net, config: &MamlConfig| Maml::accuracy(net, &test, TEST, 0.0, config, device);
-    if trial.is_first {
-        let learned = [
-            ("MAML", &maml, config),
-            ("pretrained", &pretrained, &pretrained_config),
-            ("random", &start, &scratch_config),
-        ];
-        trial.output.write("steps.svg", drawing(&learned, &test, device)?)?;
     }
-    Ok([
-        reached(&maml, config)?,
-        Anil::accuracy(&anil, &test, TEST, &head, device)?,
-        Maml::accuracy(&imaml, &test, TEST, PROXIMITY, &implicit, device)?,
-        reached(&pretrained, &pretrained_config)?,
-        reached(&start, &scratch_config)?,
-        test.nearest(TEST),
-    ])
+}
+
+fn with_steps(config: &MamlConfig, steps: usize) -> MamlConfig {
+    let mut config = config.clone();
+    config.adapted.unroll = steps;
+    config
 }
 
 /// The numbers of MAML, for a best response in the place of steps.
 fn implicit(config: &MamlConfig) -> MamlConfig {
-    let mut config = config.clone();
-    let cg = betty_runtime::CgConfig { iterations: 5, ..Default::default() };
-    config.adapted.hypergradient = Some(HypergradientConfig::Cg(cg));
+    let mut config = with_steps(config, IMPLICIT_STEPS);
+    // The Hessian has negative eigenvalues beyond γ.
+    let minres = MinresConfig { iterations: 5, ..Default::default() };
+    config.adapted.hypergradient = Some(HypergradientConfig::Minres(minres));
     // Systems of several tasks are solved one after the other.
-    (config.adapted.unroll, config.meta.vectorize) = (IMPLICIT_STEPS, false);
+    config.meta.vectorize = false;
     config
 }
 
 fn with_rate(optimizer: OptimizerConfig, rate: f64) -> OptimizerConfig {
     match optimizer {
-        OptimizerConfig::Sgd(sgd) => OptimizerConfig::Sgd(betty_runtime::SgdConfig { lr: rate.into(), ..sgd }),
+        OptimizerConfig::Sgd(sgd) => OptimizerConfig::Sgd(SgdConfig { lr: rate.into(), ..sgd }),
         other => other,
     }
 }
 
-/// Accuracies after every number of steps.
-fn drawing(learned: &[(&str, &Net, &MamlConfig)], test: &Tasks, device: &Device) -> Result<String, Failure> {
+/// Accuracies after some numbers of steps. The first network takes the steps that it was trained for, the others those at the best
+/// rate for their number.
+fn drawing(
+    nets: [(&str, &Net); 3],
+    config: &MamlConfig,
+    chooser: Chooser<'_>,
+    test: &Tasks,
+    shots: u16,
+) -> Result<String, Failure> {
     let mut curves = Vec::new();
-    for (name, net, config) in learned {
+    for (number, (name, net)) in nets.into_iter().enumerate() {
         let mut points = Vec::new();
-        for steps in 1..=DRAWN {
-            let mut config = (*config).clone();
-            config.adapted.unroll = steps;
-            points.push((steps as f64, Maml::accuracy(net, test, VALIDATION, 0.0, &config, device)?));
+        for steps in DRAWN {
+            let mut config = with_steps(config, steps);
+            if number > 0 {
+                config = chooser.tuned(net, &config)?;
+            }
+            points.push((steps as f64, Maml::accuracy(net, test, chooser.count, 0.0, &config, chooser.device)?));
         }
-        curves.push(Curve { name: (*name).into(), points });
+        curves.push(Curve { name: name.into(), points });
     }
-    let title = "Five new classes, from one image of each".into();
+    let title = format!("Five new classes, images of each to learn from: {shots}");
     let plot = Curves { title, x: "steps".into(), y: "accuracy".into(), curves, dots: None };
     Ok(plot.to_svg()?)
 }

@@ -1,16 +1,20 @@
-//! A perceptron of two hidden layers, and a batch for it.
+//! A network of two convolutions, and a batch for it.
 
-use betty_examples::init::linear;
+use betty_examples::init::{convolution, linear};
 use betty_runtime::Batch;
 use burn::module::{Module, Param};
 use burn::nn::Linear;
+use burn::nn::conv::Conv2d;
 use burn::tensor::activation::{log_softmax, relu};
 use burn::tensor::{Device, Int, Tensor};
 use rand::rngs::StdRng;
 
-use crate::tasks::{PIXELS, WAYS};
+use crate::tasks::{PIXELS, SIDE, WAYS};
 
-const HIDDEN: usize = 64;
+/// Channels of both convolutions, each of which halves the sides of an image.
+const CHANNELS: [usize; 2] = [16, 32];
+/// What the head sees.
+const FEATURES: usize = CHANNELS[1] * PIXELS / 16;
 
 /// Images, and which of the classes each shows.
 #[derive(Clone, Debug, Batch)]
@@ -22,30 +26,31 @@ pub(crate) struct Examples {
 /// The network: a body, and a head with an output for each class.
 #[derive(Module, Debug)]
 pub(crate) struct Net {
-    first: Linear,
-    second: Linear,
+    first: Conv2d,
+    second: Conv2d,
     head: Linear,
 }
 
 impl Net {
     /// Random parameters, for the classes of a task.
     pub(crate) fn new(rng: &mut StdRng, device: &Device) -> Self {
+        let [first, second] = CHANNELS;
         Net {
-            first: linear(PIXELS, HIDDEN, rng, device),
-            second: linear(HIDDEN, HIDDEN, rng, device),
-            head: linear(HIDDEN, WAYS, rng, device),
+            first: convolution([1, first], 3, 2, rng, device),
+            second: convolution([first, second], 3, 2, rng, device),
+            head: linear(FEATURES, WAYS, rng, device),
         }
     }
 
     /// The same body under a random head for so many classes.
     pub(crate) fn with_head(&self, classes: usize, rng: &mut StdRng, device: &Device) -> Self {
-        Net { head: linear(HIDDEN, classes, rng, device), ..self.clone() }
+        Net { head: linear(FEATURES, classes, rng, device), ..self.clone() }
     }
 
     /// The same body under a head that knows nothing of the classes of a task.
     pub(crate) fn without_head(&self, device: &Device) -> Self {
         let head = Linear {
-            weight: Param::from_tensor(Tensor::zeros([HIDDEN, WAYS], device)),
+            weight: Param::from_tensor(Tensor::zeros([FEATURES, WAYS], device)),
             bias: Some(Param::from_tensor(Tensor::zeros([WAYS], device))),
         };
         Net { head, ..self.clone() }
@@ -53,7 +58,9 @@ impl Net {
 
     /// What the head sees.
     pub(crate) fn features(&self, images: Tensor<2>) -> Tensor<2> {
-        relu(self.second.forward(relu(self.first.forward(images))))
+        let [count, _] = images.dims();
+        let images = images.reshape([count as i32, 1, SIDE as i32, SIDE as i32]);
+        relu(self.second.forward(relu(self.first.forward(images)))).flatten(1, 3)
     }
 
     /// A number for each class.
@@ -69,12 +76,15 @@ impl Net {
 
     /// ½‖θ − φ‖².
     pub(crate) fn half_distance(&self, other: &Self) -> Tensor<1> {
-        let layers = [(&self.first, &other.first), (&self.second, &other.second), (&self.head, &other.head)];
-        let squares = layers.into_iter().flat_map(|(ours, theirs)| {
-            let biases = ours.bias.iter().zip(&theirs.bias).map(|(our, their)| (our.val() - their.val()).square().sum());
-            biases.chain([(ours.weight.val() - theirs.weight.val()).square().sum()]).collect::<Vec<_>>()
+        let convolutions = [(&self.first, &other.first), (&self.second, &other.second)];
+        let weights = convolutions.map(|(one, other)| (one.weight.val() - other.weight.val()).square().sum());
+        let biases = convolutions.map(|(one, other)| (&one.bias, &other.bias)).into_iter();
+        let biases = biases.chain([(&self.head.bias, &other.head.bias)]).filter_map(|pair| match pair {
+            (Some(one), Some(other)) => Some((one.val() - other.val()).square().sum()),
+            _ => None,
         });
-        squares.reduce(|sum, square| sum + square).expect("three layers") * 0.5
+        let head = (self.head.weight.val() - other.head.weight.val()).square().sum();
+        weights.into_iter().chain(biases).fold(head, |sum, square| sum + square) * 0.5
     }
 }
 
@@ -88,7 +98,7 @@ pub(crate) struct Head {
 impl Head {
     /// Nothing.
     pub(crate) fn zero(device: &Device) -> Self {
-        let weight = Param::from_tensor(Tensor::zeros([HIDDEN, WAYS], device));
+        let weight = Param::from_tensor(Tensor::zeros([FEATURES, WAYS], device));
         Head { weight, bias: Param::from_tensor(Tensor::zeros([WAYS], device)) }
     }
 }

@@ -141,9 +141,15 @@ impl Anil {
     }
 }
 
-/// The accuracy that the uppermost level's loss sees on its tasks, before a step that nobody looks at.
-fn seen<P: Multilevel>(mut engine: Engine<P>) -> Result<f64, EngineError> {
-    let report = engine.run(1)?;
+/// The accuracy that the uppermost level's loss sees on its tasks, before a step that nobody looks at; 0 where
+/// the steps diverge.
+fn seen<P: Multilevel>(engine: Engine<P>) -> Result<f64, EngineError> {
+    // Training has held the same losses against Burn's gradients.
+    let mut engine = engine.verification(false);
+    let report = match engine.run(1) {
+        Err(EngineError::NonFinite { .. } | EngineError::NonFiniteStep { .. }) => return Ok(0.0),
+        report => report?,
+    };
     let metrics = report.levels.first().map_or(&[][..], |level| &level.metrics);
     Ok(metrics.iter().find(|(name, _)| &**name == "accuracy").map_or(f64::NAN, |(_, value)| *value))
 }

@@ -6,7 +6,7 @@ use betty_examples::data::{Dataset, digits};
 use betty_runtime::Stream;
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::rngs::StdRng;
-use rand::seq::{SliceRandom, index};
+use rand::seq::index;
 use rand::{RngExt, SeedableRng};
 
 use crate::model::Examples;
@@ -16,47 +16,52 @@ use crate::programs::PretrainingData;
 pub(crate) const WAYS: usize = 5;
 /// Pixels of an image, and of its side.
 pub(crate) const PIXELS: usize = SIDE * SIDE;
-const SIDE: usize = 8;
+pub(crate) const SIDE: usize = 8;
 /// Images of each class that judge what was learned.
 const QUERIES: usize = 10;
-/// Digits that only the test sees.
-const NOVEL: usize = 3;
+/// Digits that only the test sees: none of them looks like itself or another one when it is turned.
+const NOVEL: [usize; 3] = [3, 4, 7];
 /// Images of a batch of ordinary training.
 const BATCH: usize = 128;
 
-/// Digits in four rotations, each a class of its own.
+/// Digits in four rotations, and those in a mirror if asked for, each a class of its own.
 #[derive(Clone, Debug)]
 pub(crate) struct Classes {
     /// Images of each digit.
     digits: Vec<Dataset>,
+    /// How many classes each of them makes.
+    places: usize,
 }
 
 impl Classes {
-    /// Known classes, and novel ones of digits that are drawn.
-    pub(crate) fn split(rng: &mut StdRng) -> (Self, Self) {
+    /// Those of the known digits, with those in a mirror, and those of the novel digits.
+    pub(crate) fn known_and_novel() -> (Self, Self) {
         let all = digits();
-        let mut names: Vec<usize> = (0..all.classes()).collect();
-        names.shuffle(rng);
-        let of_digit = |&digit: &usize| {
+        let of_digit = |digit: usize| {
             let chosen = (0..all.len()).filter(|&index| usize::from(all.labels()[index]) == digit);
             all.subset(&chosen.collect::<Vec<_>>())
         };
-        let (novel, known) = names.split_at(NOVEL);
-        let classes = |names: &[usize]| Classes { digits: names.iter().map(of_digit).collect() };
-        (classes(known), classes(novel))
+        let known = (0..all.classes()).filter(|digit| !NOVEL.contains(digit)).map(of_digit).collect();
+        let novel = NOVEL.into_iter().map(of_digit).collect();
+        (Classes { digits: known, places: 8 }, Classes { digits: novel, places: 4 })
     }
 
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
-        4 * self.digits.len()
+        self.places * self.digits.len()
     }
 
     fn images(&self, class: usize) -> usize {
-        self.digits[class / 4].len()
+        self.digits[class / self.places].len()
     }
 
     fn image(&self, class: usize, number: usize) -> Vec<f32> {
-        (0..class % 4).fold(self.digits[class / 4].image(number).to_vec(), |image, _| turned(&image))
+        let mut image = self.digits[class / self.places].image(number).to_vec();
+        let place = class % self.places;
+        if place >= 4 {
+            image.chunks_mut(SIDE).for_each(<[f32]>::reverse);
+        }
+        (0..place % 4).fold(image, |image, _| turned(&image))
     }
 
     /// Batches of ordinary training, without end.
@@ -101,10 +106,9 @@ impl Tasks {
         let mut rng = StdRng::seed_from_u64(self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(number));
         let (mut support, mut query) = (Vec::new(), Vec::new());
         for (place, class) in index::sample(&mut rng, self.classes.len(), WAYS).into_iter().enumerate() {
-            let count = self.classes.images(class);
-            let chosen = index::sample(&mut rng, count, (self.shots + QUERIES).min(count)).into_vec();
+            let chosen = index::sample(&mut rng, self.classes.images(class), self.shots + QUERIES).into_vec();
             let mut images = chosen.into_iter().map(|image| (self.classes.image(class, image), place));
-            support.extend(images.by_ref().take(self.shots.min(count - QUERIES)));
+            support.extend(images.by_ref().take(self.shots));
             query.extend(images);
         }
         (support, query)
@@ -129,9 +133,8 @@ impl Tasks {
         for number in 0..tasks as u64 {
             let (support, query) = self.task(number);
             for (image, place) in &query {
-                let nearest = support.iter().min_by(|one, other| {
-                    distance(&one.0, image).total_cmp(&distance(&other.0, image))
-                });
+                let nearest =
+                    support.iter().min_by(|one, other| distance(&one.0, image).total_cmp(&distance(&other.0, image)));
                 right += usize::from(nearest.is_some_and(|nearest| nearest.1 == *place));
                 all += 1;
             }
