@@ -131,7 +131,10 @@ fn meanings_of_labels_are_learned_beside_weights() {
     let accuracy = |column| number(folder.path(), "accuracies.csv", &[("seed", "0")], column);
     // Most labels name another class.
     assert!(accuracy("neither") < 0.5 && accuracy("oracle") > 0.8, "{text}");
-    assert!(accuracy("meanings") > accuracy("neither") + 0.05 && accuracy("both") > accuracy("neither") + 0.05, "{text}");
+    assert!(
+        accuracy("meanings") > accuracy("neither") + 0.05 && accuracy("both") > accuracy("neither") + 0.05,
+        "{text}"
+    );
 }
 
 #[test]

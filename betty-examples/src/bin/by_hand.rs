@@ -176,10 +176,7 @@ fn samples(count: usize, rng: &mut StdRng, device: &Device) -> Samples {
 }
 
 /// The penalties after every iteration.
-fn penalties<P: Multilevel>(
-    mut engine: Engine<P>,
-    penalty: impl Fn(&P) -> &Vector,
-) -> Result<Vec<Vec<f32>>, Failure> {
+fn penalties<P: Multilevel>(mut engine: Engine<P>, penalty: impl Fn(&P) -> &Vector) -> Result<Vec<Vec<f32>>, Failure> {
     let mut seen = Vec::new();
     for _ in 0..ITERATIONS {
         engine.run(1)?;
@@ -217,7 +214,10 @@ fn run(options: &Options) -> Result<(), Failure> {
     let curve = |weight: usize| {
         let value = |row: &Vec<f32>| f64::from(row[weight]);
         let points = by_hand.iter().zip(1..).map(|(row, step)| (f64::from(step), value(row))).collect();
-        Curve { name: format!("weight {weight}, {}", if weight < WEIGHTS / 2 { "needed" } else { "not needed" }), points }
+        Curve {
+            name: format!("weight {weight}, {}", if weight < WEIGHTS / 2 { "needed" } else { "not needed" }),
+            points,
+        }
     };
     let plot = Curves {
         title: "Penalties".into(),
