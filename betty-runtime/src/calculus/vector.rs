@@ -279,4 +279,9 @@ impl Coordinates for ParameterVector {
     fn with_coordinates(&self, coordinates: &[f64]) -> Self {
         self.with(self.vector.with_coordinates(coordinates))
     }
+
+    fn entrywise(&self, other: &Self) -> Result<Self, DerivativesError> {
+        self.check(other)?;
+        Ok(self.with(self.vector.entrywise(&other.vector)?))
+    }
 }

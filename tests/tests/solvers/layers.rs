@@ -6,6 +6,7 @@ use std::convert::Infallible;
 use betty_runtime::hypergradient::{HypergradientError, Solved, System};
 use betty_runtime::{Engine, EngineError, HypergradientMethod, ProgramConfig, SolverError, Stream, multilevel};
 use betty_tests::vectors::{parameter, tensor, values};
+use burn::module::{Module, Param};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
 use crate::closed_forms::{Vector, assert_near};
@@ -156,6 +157,98 @@ fn a_fixed_point_below_a_level_that_is_differentiated_itself() {
         let still = engine.gradient("middle").unwrap().gradient.to_vec().unwrap();
         assert_near(&still, &[0.0; 3], 1e-12);
     }
+}
+
+/// Two tensors of two ranks, the first of which is trained, and one that is not.
+#[derive(Module, Debug)]
+struct Cell {
+    fixed: Vector,
+    state: Vector,
+    gates: Param<Tensor<2>>,
+}
+
+/// state = ½·tanh(Wᵀ·gates·1 + λ) + ¼·fixed,    gates = ¼·sin(gates + state·1ᵀ)
+fn cell(cell: &Cell, lambda: &Vector, w: Tensor<2>) -> (Tensor<1>, Tensor<2>) {
+    let sums = cell.gates.val().sum_dim(1).reshape([3]);
+    let state = (times(w.transpose(), sums) + lambda.val()).tanh() * 0.5 + cell.fixed.val() * 0.25;
+    let gates = (cell.gates.val() + cell.state.val().reshape([3, 1]).expand([3, 2])).sin() * 0.25;
+    (state, gates)
+}
+
+fn cell_loss(cell: &Cell, lambda: &Vector, w: Tensor<2>) -> Tensor<1> {
+    let sums = cell.gates.val().sum_dim(1).reshape([3]) + lambda.val() + cell.fixed.val();
+    (cell.state.val() * times(w, sums)).sum()
+}
+
+fn of_cell(_lambda: &Vector, cell: &Cell, target: Tensor<1>) -> Tensor<1> {
+    (cell.state.val() - target).powi_scalar(3).sum() + cell.gates.val().powi_scalar(3).sum()
+}
+
+const FIXED: [f64; 3] = [0.3, -0.6, 0.2];
+
+fn cell_answer(lambda: &[f64]) -> (Vec<f64>, Vec<f64>) {
+    let (mut state, mut gates) = (vec![0.0; 3], vec![0.0; 6]);
+    for _ in 0..300 {
+        let pull = |j: usize| lambda[j] + (0..3).map(|i| W[i][j] * (gates[2 * i] + gates[2 * i + 1])).sum::<f64>();
+        let next: Vec<f64> = (0..3).map(|j| 0.5 * pull(j).tanh() + 0.25 * FIXED[j]).collect();
+        gates = gates.iter().enumerate().map(|(at, gate)| 0.25 * (gate + state[at / 2]).sin()).collect();
+        state = next;
+    }
+    (state, gates)
+}
+
+multilevel! {
+    struct Cells;
+    level lambda: Vector { lower: [cell], batch: Tensor<1>, loss: of_cell, optimizer: sgd(lr = 1e-13) }
+    level cell: Cell {
+        upper: [lambda], batch: Tensor<2>, loss: cell_loss, condition: fixed_point(cell), freeze: [fixed],
+        solver: custom(settled, tolerance = 1e-12), hypergradient: gmres(iterations = 20, tolerance = 1e-14),
+    }
+}
+
+fn matrix(values: &[f64], shape: [usize; 2]) -> Tensor<2> {
+    Tensor::from_data(TensorData::new(values.to_vec(), shape), (&Device::flex(), DType::F64))
+}
+
+fn settled(program: &Cells, _: &Tensor<2>) -> Result<Cell, Infallible> {
+    let (state, gates) = cell_answer(&values(&program.lambda));
+    Ok(Cell {
+        fixed: program.cell.fixed.clone(),
+        state: parameter(&state),
+        gates: Param::from_tensor(matrix(&gates, [3, 2])),
+    })
+}
+
+#[test]
+fn several_tensors_come_in_the_order_of_the_module() {
+    let lambda = [0.3, -0.2, 0.5];
+    let loss = |k: usize, by: f64| {
+        let moved: Vec<f64> = (0..3).map(|i| lambda[i] + if i == k { by } else { 0.0 }).collect();
+        let (state, gates) = cell_answer(&moved);
+        let of_state = state.iter().zip([0.1, 0.2, 0.3]).map(|(x, t)| (x - t).powi(3)).sum::<f64>();
+        of_state + gates.iter().map(|gate| gate.powi(3)).sum::<f64>()
+    };
+    let slope = |k: usize| {
+        let h = 1e-3;
+        (8.0 * (loss(k, h) - loss(k, -h)) - (loss(k, 2.0 * h) - loss(k, -2.0 * h))) / (12.0 * h)
+    };
+    let cell = Cell {
+        fixed: parameter(&FIXED),
+        state: parameter(&[0.0; 3]),
+        gates: Param::from_tensor(matrix(&[0.0; 6], [3, 2])),
+    };
+    let data = CellsData {
+        lambda: Stream::constant(tensor(&[0.1, 0.2, 0.3])),
+        cell: Stream::constant(matrix(&W.concat(), [3, 3])),
+    };
+    let mut engine =
+        Engine::new(Cells { lambda: parameter(&lambda), cell }, data, CellsConfig::default()).unwrap();
+    engine.run(1).unwrap();
+    assert_near(
+        &engine.gradient("lambda").unwrap().gradient.to_vec().unwrap(),
+        &[slope(0), slope(1), slope(2)],
+        1e-10,
+    );
 }
 
 /// One tensor too many.

@@ -11,6 +11,7 @@ use betty_runtime::{
     PreconditionerConfig, ProgramConfig, SolverError, Stream, multilevel,
 };
 use betty_tests::vectors::{parameter, tensor, values};
+use burn::module::Param;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
 use crate::closed_forms::{Vector, assert_near};
@@ -184,4 +185,49 @@ fn a_config_names_it() {
     );
     let error = refused(r#"{ "lambda": { "preconditioner": { "name": "diagonal" } } }"#);
     assert_eq!(error.to_string(), "`lambda.preconditioner` is given, but no hypergradient passes through `lambda`");
+}
+
+/// In single precision, where vectors are orthonormal and preconditioners linear to seven digits.
+#[test]
+fn single_precision_is_precise_enough_for_a_preconditioner() {
+    let scales = scales().into_iter().map(|d| d.sqrt());
+    let place = (&Device::flex(), DType::F32);
+    let single = |values: Vec<f64>| Tensor::<1>::from_data(TensorData::new(values, [N]).convert_dtype(DType::F32), place);
+    let gradient = |json: &str| {
+        let lambda = Tensor::<1>::from_data(TensorData::new(vec![0.3_f32], [1]), place);
+        let problem =
+            Single { lambda: Param::from_tensor(lambda), x: Param::from_tensor(single(vec![0.1; N])) };
+        let data = SingleData {
+            lambda: Stream::constant(single(vec![0.5; N])),
+            x: Stream::constant(single(scales.clone().collect())),
+        };
+        let mut engine = Engine::new(problem, data, SingleConfig::from_json(json).unwrap()).unwrap();
+        engine.gradient("lambda").unwrap().gradient.to_vec().unwrap()
+    };
+    let exact = gradient(r#"{ "x": { "hypergradient": { "method": "dense" } } }"#);
+    for method in ["cg", "minres", "gmres"] {
+        for preconditioner in
+            [r#"{ "name": "diagonal" }"#, r#"{ "name": "nystrom", "rank": 20 }"#, r#"{ "name": "nystrom", "rank": 40 }"#]
+        {
+            let json = format!(
+                r#"{{ "x": {{ "hypergradient": {{ "method": "{method}", "iterations": 60, "tolerance": 1e-6 }},
+                              "preconditioner": {preconditioner} }} }}"#
+            );
+            assert_near(&gradient(&json), &exact, 1e-4);
+        }
+    }
+}
+
+multilevel! {
+    struct Single;
+    level lambda: Vector { lower: [x], batch: Tensor<1>, loss: distance, optimizer: sgd(lr = 0.1) }
+    level x: Vector {
+        upper: [lambda], batch: Tensor<1>, loss: single, optimizer: sgd(lr = 1e-4), hypergradient: cg,
+    }
+}
+
+/// ½Σdᵢxᵢ² + ½(Σxᵢ)² − e^λΣxᵢ
+fn single(x: &Vector, lambda: &Vector, d: Tensor<1>) -> Tensor<1> {
+    let sum = x.val().sum();
+    ((d * x.val().square()).sum() + sum.clone().square()) * 0.5 - lambda.val().exp() * sum
 }
