@@ -64,34 +64,42 @@
 //!
 //! # Modules
 //!
-//! | module | what happens there |
+//! | module | what is there |
 //! |---|---|
-//! | [`trace`] | a loss function becomes a static graph |
-//! | [`nn`] | layers with running statistics |
-//! | [`graph`] | graphs, their derivatives of any order, their clean-up |
-//! | [`execute`] | a graph becomes a program on a device |
-//! | [`derivatives`] | gradients and products with second derivatives of one loss, compiled |
 //! | [`calculus`] | derivatives of one loss by themselves, for any module |
-//! | [`linalg`] | solvers over linear operators |
-//! | [`minimize`] | minimizers of functions that are known by values and gradients |
-//! | [`optimizer`] | optimizer steps as graphs |
-//! | [`solver`] | solvers of the user's own |
-//! | [`hypergradient`] | the methods that differentiate a best response |
 //! | [`distributed`] | many processes that follow one hypergradient |
-//! | [`schedule`] | what runs in which order, and what each hypergradient passes through |
-//! | [`config`] | a program's numbers, overridable at run time |
-//! | [`engine`] | the schedule, executed on data |
-//! | [`watch`] | observers: lines, tables, TensorBoard, the best parameters, the last checkpoints |
+//! | [`error`] | what can stop a run, in families |
+//! | [`execute`] | vectors of tensors, a graph as a program on a device, and what was run |
 //! | [`file`](mod@file) | files that are whole or not there, folders that one run at a time writes into |
+//! | [`graph`] | graphs and their derivatives of any order |
+//! | [`hypergradient`] | the methods that differentiate a best response, for methods made of them |
+//! | [`linalg`] | solvers over linear operators, and what prepares them |
+//! | [`minimize`] | minimizers of functions that are known by values and gradients |
+//! | [`nn`] | layers with running statistics |
+//! | [`optimizer`] | optimizer steps as graphs |
+//! | [`trace`] | a loss function becomes a static graph |
+//! | [`watch`] | observers: lines, tables, TensorBoard, the best parameters, the last checkpoints |
+//!
+//! # What you can bring yourself
+//!
+//! | yours | in a program | trait, or function |
+//! |---|---|---|
+//! | an optimizer | `optimizer: custom(Mine, lr = 0.1)` | [`Optimizer`] |
+//! | a solver of a level | `solver: custom(Mine)` | [`Solver`] |
+//! | a hypergradient method | `hypergradient: custom(Mine)` | [`HypergradientMethod`] |
+//! | a preconditioner of its systems | `preconditioner: custom(Mine)` | [`Preconditioning`] |
+//! | an observer | `engine.attach(mine)` | [`Observer`] |
+//! | data that depends on the program | a stream in the data | [`Stream::of_program`] |
+//! | a training loop | none of it | [`Hypergradient`] |
 
 pub mod calculus;
 mod checkpoint;
-pub mod config;
+mod config;
 mod data;
-pub mod derivatives;
+mod derivatives;
 pub mod distributed;
-pub mod engine;
-mod error;
+mod engine;
+pub mod error;
 mod event;
 pub mod execute;
 pub mod file;
@@ -106,39 +114,84 @@ pub mod optimizer;
 mod panic;
 mod program;
 mod report;
-pub mod schedule;
-pub mod solver;
+mod schedule;
+mod solver;
 mod steps;
 pub mod trace;
 pub mod watch;
 
 pub use betty_macros::{Batch, multilevel};
+#[doc(inline)]
 pub use calculus::{
     CurvatureOperator, Derivatives, DerivativesError, Eigenvalues, Estimate, ParameterVector, SpectralDensity,
 };
 pub use config::*;
 pub use engine::{
-    BatchStream, Checkpoint, CheckpointError, Current, Engine, EngineError, Event, Explanation, Facts, Goal,
-    HypergradientCheck, LearnedError, LevelCost, ModuleError, Multilevel, Observer, Report, ResponseCheck,
-    ResponseCost, Score, ShardError, Shards, SolverError, StartError, StepsError, Stream, StreamError, StreamPosition,
-    Unverified, Validation, Verdict, Warning,
+    BatchStream, Checkpoint, Current, Engine, Event, Explanation, Facts, Goal, HypergradientCheck, LevelCost,
+    LevelReport, Multilevel, Observer, Report, ResponseCheck, ResponseCost, Score, Shards, Stream, StreamError,
+    StreamPosition, TotalGradient, Validation, Verdict, Warning,
 };
-pub use hypergradient::{HypergradientMethod, Preconditioning};
+#[doc(inline)]
+pub use error::{
+    CheckpointError, EngineError, LearnedError, ModuleError, ShardError, SolverError, StartError, StepsError,
+    Unverified,
+};
+#[doc(inline)]
+pub use execute::Vector;
+#[doc(inline)]
+pub use graph::{Graph, GraphError, NodeId};
+#[doc(inline)]
+pub use hypergradient::{
+    Budget, HypergradientError, HypergradientMethod, Preconditioning, ProductError, Products, Solved, System,
+    SystemPreconditioner,
+};
+#[doc(inline)]
+pub use linalg::{Coordinates, InnerProductSpace, LinearOperator, Preconditioner};
 pub use loops::{Hypergradient, LevelGradient, Solve, Statistics};
-pub use optimizer::Optimizer;
+#[doc(inline)]
+pub use optimizer::{Coefficient, Optimizer, UpdateInputs, Updated, penalized, spread_like};
 pub use schedule::{LevelSpec, Schedule, ScheduleError, Through};
-pub use solver::{AnySolver, Solver};
+pub use solver::{AnySolver, Solver, SolverFailure};
+#[doc(inline)]
 pub use trace::{
     Batch, BatchMapper, LevelModule, LossValue, Measured, Number, Tracer, gradient, output, stop_gradient, untied,
 };
 
-/// What code written by `multilevel!` refers to. No part of it is stable.
+/// What code written by `multilevel!` refers to, and what the tests of this crate look at. No part of it is stable.
 #[doc(hidden)]
 pub mod __private {
     pub use crate::report::write_report;
     pub use crate::trace::hash_plain;
+    pub use crate::trace::{AsWritten, Written};
     pub use burn::tensor::{Bool, Int, Tensor};
     pub use serde;
+
+    pub mod derivatives {
+        pub use crate::derivatives::*;
+    }
+
+    pub mod graph {
+        pub use crate::graph::image::Image;
+        pub use crate::graph::transform::{
+            Vectorized, dependents, differentiated, expand_products, for_each, products_as_given, products_in, replay,
+            vectorize,
+        };
+    }
+
+    pub mod hypergradient {
+        pub use crate::hypergradient::best_response::BestResponse;
+        pub use crate::hypergradient::blocks::Blocks;
+        pub use crate::hypergradient::directions::Directions;
+        pub use crate::hypergradient::evolution::Evolution;
+        pub use crate::hypergradient::forward::Forward;
+        pub use crate::hypergradient::forward_gradient::ForwardGradient;
+        pub use crate::hypergradient::inexact::Inexact;
+        pub use crate::hypergradient::joint::Joint;
+        pub use crate::hypergradient::mode::Mode;
+        pub use crate::hypergradient::response::{Direction, Response};
+        pub use crate::hypergradient::sama::NextStep;
+        pub use crate::hypergradient::trajectory::Trajectory;
+    }
 }
 
 /// The programs of the README and of the manual are compiled and run as tests.

@@ -6,8 +6,8 @@
 
 use std::time::{Duration, Instant};
 
+use betty_runtime::__private::derivatives::{Curvature, Lagrangian, Loss, Point, Variable};
 use betty_runtime::Batch;
-use betty_runtime::derivatives::{Curvature, Lagrangian, Loss, Point, Variable};
 use betty_runtime::execute::{Value, Vector};
 use betty_runtime::nn::BatchNorm;
 use betty_runtime::trace::{AnyBatch, BatchMapper, LevelModule, LossInput, Trace, trace};

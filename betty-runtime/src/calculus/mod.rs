@@ -14,6 +14,28 @@
 //! | solutions of damped systems | [`CurvatureOperator::conjugate_gradient`], [`CurvatureOperator::minres`] |
 //!
 //! Vectors are [`ParameterVector`]s, made from modules, numbers or Burn's gradients, and back.
+//!
+//! ```
+//! use betty_runtime::Derivatives;
+//! use burn::nn::{Linear, LinearConfig};
+//! use burn::tensor::{Device, Tensor};
+//!
+//! fn loss(model: &Linear, (x, y): (Tensor<2>, Tensor<2>)) -> Tensor<1> {
+//!     (model.forward(x) - y).square().mean()
+//! }
+//!
+//! # fn main() -> Result<(), betty_runtime::DerivativesError> {
+//! let device = Device::flex();
+//! let model = LinearConfig::new(2, 1).with_bias(false).init(&device);
+//! let x = Tensor::<2>::from_floats([[2.0, 0.0], [0.0, 4.0]], &device);
+//! let batch = (x, Tensor::ones([2, 1], &device));
+//! // H = 2xᵀx/2 = diag(4, 16)
+//! let found = Derivatives::of(loss, &model, &batch)?.hessian()?.eigenvalues(2, 0)?;
+//! let largest = found.all().next_back().expect("one for each product");
+//! assert!((largest.value - 16.0).abs() < 1e-3);
+//! # Ok(())
+//! # }
+//! ```
 
 mod derivatives;
 mod error;

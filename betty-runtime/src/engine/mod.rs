@@ -40,9 +40,5 @@ pub use validation::{Goal, Validation};
 
 pub use crate::checkpoint::Checkpoint;
 pub use crate::data::{BatchStream, Shards, Stream, StreamError};
-pub use crate::error::{
-    CheckpointError, DataError, EngineError, LearnedError, ModuleError, ShardError, SolverError, StartError,
-    StepsError, Unverified,
-};
 pub use crate::event::{Event, Facts, LevelReport, Report, Score, Verdict, Warning};
 pub use crate::program::{Explanation, HypergradientCheck, LevelCost, ResponseCheck, ResponseCost, TotalGradient};

@@ -29,7 +29,7 @@ use crate::event::{Event, Verdict};
 ///         &mut self,
 ///         event: &Event<'_>,
 ///         _program: &Current<'_, P>,
-///     ) -> Result<ControlFlow<String>, betty_runtime::engine::DataError> {
+///     ) -> Result<ControlFlow<String>, betty_runtime::error::DataError> {
 ///         Ok(match *event {
 ///             Event::Step { name, loss, .. } if name == self.level && loss < self.loss => {
 ///                 ControlFlow::Break(format!("the loss of `{name}` is {loss}"))

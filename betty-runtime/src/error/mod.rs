@@ -1,4 +1,27 @@
 //! Everything that can stop a training run.
+//!
+//! A program matches on what happened; what it prints says what to do.
+//!
+//! ```
+//! use betty_runtime::error::{EngineError, ModuleError};
+//! # use betty_runtime::{Engine, Stream, multilevel};
+//! # use burn::module::Param;
+//! # use burn::tensor::{Device, Tensor};
+//! # type Point = Param<Tensor<1>>;
+//! # fn loss(x: &Point, target: Tensor<1>) -> Tensor<1> {
+//! #     (x.val() - target).square().sum()
+//! # }
+//! # multilevel! { struct Alone; level x: Point { batch: Tensor<1>, loss: loss, optimizer: sgd(lr = 0.1) } }
+//! # fn main() {
+//! # let target = Tensor::<1>::ones([1], &Device::flex());
+//! let still = Param::from_tensor(target.clone()).no_grad(); // nothing to train
+//! let data = AloneData { x: Stream::constant(target) };
+//! match Engine::new(Alone { x: still }, data, AloneConfig::default()) {
+//!     Err(EngineError::Module(ModuleError::NothingToTrain { level })) => assert_eq!(level, "x"),
+//!     _ => unreachable!(),
+//! }
+//! # }
+//! ```
 
 mod checkpoint;
 mod learned;

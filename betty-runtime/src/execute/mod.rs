@@ -2,6 +2,23 @@
 //!
 //! A [`Program`] is a graph cut down to what its outputs need, bound to one device. Every value is dropped, or handed over
 //! to be overwritten in place, at its last use. One executor over Burn's dispatch layer serves every device.
+//!
+//! ```
+//! use betty_runtime::execute::{Program, Value};
+//! use betty_runtime::graph::{Graph, GraphError};
+//! use burn::tensor::{DType, Device, TensorData};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut graph = Graph::new();
+//! let x = graph.input(&[2], DType::F32);
+//! let square = graph.mul(x, x)?;
+//! let device = Device::flex();
+//! let program = Program::new(&graph, &[x], &[square], &device);
+//! let given = Value::from_data(TensorData::from([3.0_f32, -1.0]), &device);
+//! assert_eq!(program.run([given], 0)[0].to_vec()?, [9.0, 1.0]);
+//! # Ok(())
+//! # }
+//! ```
 
 mod cost;
 mod host;

@@ -8,8 +8,8 @@
 //! ```
 //!
 //! Every method here answers this question, each in its own file; they differ in how, and how well, they find `q`. Where
-//! levels below the lower level answer to it, `∂c/∂θ` is its total gradient and `H` the derivative of that: see
-//! [`Response`], which composes the methods of all levels on the way.
+//! levels below the lower level answer to it, `∂c/∂θ` is its total gradient and `H` the derivative of that, and the
+//! methods of all levels on the way compose.
 //!
 //! | method | `q` | products | choose it |
 //! |---|---|---|---|
@@ -23,10 +23,10 @@
 //! | [`Penalty`] | `K` steps of descent for the displacement of a penalised copy | `K + 2` gradients | no second derivatives |
 //! | [`Sama`] | `−(∂Φ/∂g)ᵀ v`, the derivative of the optimizer's step | two gradients | adaptive optimizers, large networks |
 //! | [`DenseSolve`] | solves exactly with the whole matrix | one a parameter | tests, small problems |
-//! | `unrolled` | needs none: the steps themselves are differentiated, see [`Trajectory`] | one a step | few steps, far from convergence |
-//! | [`Forward`] | needs none: as `unrolled`, along with the steps | one a step and upper parameter | few upper parameters, many steps |
-//! | [`ForwardGradient`] | needs none: as [`Forward`], in random directions | one a step and direction | many upper parameters, steps that do not fit in memory |
-//! | [`Evolution`] | needs none: the steps are taken again from displaced upper parameters | none | an upper loss without a derivative |
+//! | `unrolled` | needs none: the steps themselves are differentiated, see `unrolled` | one a step | few steps, far from convergence |
+//! | `forward` | needs none: as `unrolled`, along with the steps | one a step and upper parameter | few upper parameters, many steps |
+//! | `forward_gradient` | needs none: as `forward`, in random directions | one a step and direction | many upper parameters, steps that do not fit in memory |
+//! | `evolution` | needs none: the steps are taken again from displaced upper parameters | none | an upper loss without a derivative |
 //!
 //! `∂c/∂θ = 0` holds only approximately after a finite number of lower steps, so every implicit hypergradient carries the
 //! lower level's own optimisation error, whichever method is used. Unrolled differentiation carries none: it is the exact
@@ -35,28 +35,28 @@
 //! optimization*, 2019, arXiv:1810.10667, for its `truncate`).
 
 mod along;
-mod best_response;
-mod blocks;
+pub(crate) mod best_response;
+pub(crate) mod blocks;
 mod choice;
 mod conjugate_gradient;
 mod cost;
 mod coupled;
 mod dense;
-mod directions;
+pub(crate) mod directions;
 mod elimination;
 mod equations;
 mod error;
-mod evolution;
+pub(crate) mod evolution;
 mod finite_difference;
-mod forward;
-mod forward_gradient;
+pub(crate) mod forward;
+pub(crate) mod forward_gradient;
 mod gmres;
 mod identity;
-mod inexact;
-mod joint;
+pub(crate) mod inexact;
+pub(crate) mod joint;
 mod layout;
 mod minres;
-mod mode;
+pub(crate) mod mode;
 mod neumann;
 mod nystrom;
 mod parts;
@@ -67,39 +67,40 @@ mod preparation;
 mod products;
 mod reduced;
 mod reference;
-mod response;
-mod sama;
+pub(crate) mod response;
+pub(crate) mod sama;
 mod substitution;
-mod trajectory;
+pub(crate) mod trajectory;
 
 use std::fmt::Debug;
 
-pub use best_response::BestResponse;
-pub use blocks::Blocks;
+pub(crate) use best_response::BestResponse;
+pub(crate) use blocks::Blocks;
 pub use conjugate_gradient::ConjugateGradient;
 pub(crate) use cost::PartCost;
 pub use dense::DenseSolve;
-pub use directions::Directions;
+pub(crate) use directions::Directions;
 pub use error::{HypergradientError, ProductError};
-pub use evolution::Evolution;
+pub(crate) use evolution::Evolution;
 pub use finite_difference::FiniteDifference;
-pub use forward::Forward;
-pub use forward_gradient::ForwardGradient;
+pub(crate) use forward::Forward;
+pub(crate) use forward_gradient::ForwardGradient;
 pub use gmres::Gmres;
 pub use identity::Identity;
-pub use inexact::Inexact;
-pub use joint::Joint;
+pub(crate) use inexact::Inexact;
+pub(crate) use joint::Joint;
 pub use minres::Minres;
-pub use mode::Mode;
+pub(crate) use mode::Mode;
 pub use neumann::Neumann;
 pub use nystrom::Nystrom;
 pub use penalty::Penalty;
 pub use preconditioning::{Preconditioning, SystemPreconditioner};
 pub use products::{ProductCost, Products};
-pub use reference::{reference, reference_without_symmetry};
-pub use response::{Direction, Response};
-pub use sama::{NextStep, Sama};
-pub use trajectory::Trajectory;
+pub(crate) use reference::{reference, reference_without_symmetry};
+pub(crate) use response::{Direction, Response};
+pub(crate) use sama::NextStep;
+pub use sama::Sama;
+pub(crate) use trajectory::Trajectory;
 
 use crate::execute::Vector;
 use crate::linalg::{LinearOperator, Solution};

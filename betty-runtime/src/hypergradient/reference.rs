@@ -18,13 +18,13 @@ const TOLERANCE: f64 = 1e-10;
 
 /// The most exact method there is for this many unknowns, without damping.
 #[must_use]
-pub fn reference(unknowns: usize) -> Rc<dyn HypergradientMethod> {
+pub(crate) fn reference(unknowns: usize) -> Rc<dyn HypergradientMethod> {
     Rc::new(if unknowns <= DENSE { Reference::Elimination } else { Reference::MinimalResidual })
 }
 
 /// The most exact method there is for this many unknowns of a system that is not symmetric, without damping.
 #[must_use]
-pub fn reference_without_symmetry(unknowns: usize) -> Rc<dyn HypergradientMethod> {
+pub(crate) fn reference_without_symmetry(unknowns: usize) -> Rc<dyn HypergradientMethod> {
     if unknowns <= DENSE {
         return Rc::new(DenseSolve { options: DenseOptions { damping: 0.0, limit: DENSE } });
     }

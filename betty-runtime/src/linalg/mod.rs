@@ -16,6 +16,26 @@
 //!
 //! [`preconditioned_conjugate_gradient`] and [`preconditioned_minres`] take a [`Preconditioner`] that is symmetric and positive
 //! definite, [`preconditioned_gmres`] takes any: [`Diagonal`], [`LowRank`], or one of your own.
+//!
+//! ```
+//! use betty_runtime::linalg::{CgOptions, LinearOperator, conjugate_gradient};
+//!
+//! /// diag(1, 10)
+//! struct Diagonal;
+//!
+//! impl LinearOperator for Diagonal {
+//!     type Vector = Vec<f64>;
+//!     type Error = std::convert::Infallible;
+//!
+//!     fn apply(&mut self, x: &Vec<f64>) -> Result<Vec<f64>, Self::Error> {
+//!         Ok(vec![x[0], 10.0 * x[1]])
+//!     }
+//! }
+//!
+//! let options = CgOptions { iterations: 2, tolerance: 1e-12, damping: 0.0 };
+//! let solution = conjugate_gradient(&mut Diagonal, &vec![1.0, 1.0], None, &options).expect("it is positive definite");
+//! assert!((solution.x[0] - 1.0).abs() < 1e-12 && (solution.x[1] - 0.1).abs() < 1e-12);
+//! ```
 
 mod cg;
 mod cholesky;

@@ -1,4 +1,31 @@
 //! Minimizers of functions that are known by their values and gradients. No levels, no modules, no tensors.
+//!
+//! ```
+//! use std::convert::Infallible;
+//!
+//! use betty_runtime::minimize::{Evaluated, LbfgsOptions, Objective, lbfgs};
+//!
+//! /// (x − 2)⁴
+//! struct Quartic;
+//!
+//! impl Objective for Quartic {
+//!     type Vector = Vec<f64>;
+//!     type Error = Infallible;
+//!
+//!     fn evaluate(&mut self, x: &Vec<f64>) -> Result<Evaluated<Vec<f64>>, Infallible> {
+//!         let gap = x[0] - 2.0;
+//!         Ok(Evaluated { value: gap.powi(4), gradient: vec![4.0 * gap.powi(3)] })
+//!     }
+//! }
+//!
+//! # fn main() -> Result<(), Infallible> {
+//! let first = Quartic.evaluate(&vec![0.0])?;
+//! let options = LbfgsOptions { memory: 5, iterations: 100, tolerance: 1e-10 };
+//! let found = lbfgs(&mut Quartic, vec![0.0], first, &options)?;
+//! assert!((found.x[0] - 2.0).abs() < 1e-3);
+//! # Ok(())
+//! # }
+//! ```
 
 mod direction;
 mod lbfgs;

@@ -4,6 +4,22 @@
 //! the number of the step are inputs too, so one graph serves all steps and unrolling is composition. Its other numbers are
 //! constants, or inputs as well where a level above learns them. The results are those of `burn-optim`'s optimizers with the
 //! same numbers; constants are kept in `f64`, where Burn rounds most to `f32`.
+//!
+//! ```
+//! use betty_runtime::graph::Graph;
+//! use betty_runtime::optimizer::{Optimizer, Sgd, UpdateInputs};
+//! use burn::tensor::DType;
+//!
+//! # fn main() -> Result<(), betty_runtime::GraphError> {
+//! let mut graph = Graph::new();
+//! let (parameter, gradient) = (graph.input(&[2], DType::F32), graph.input(&[2], DType::F32));
+//! let learning_rate = graph.input(&[1], DType::F32);
+//! let inputs = UpdateInputs { parameter, gradient, states: &[], learning_rate, scalars: &[], learned: &[] };
+//! let updated = Sgd::default().update(&mut graph, &inputs)?; // θ − lr·g, to be run, or differentiated
+//! assert_eq!(graph.shape(updated.parameter), [2]);
+//! # Ok(())
+//! # }
+//! ```
 
 mod adagrad;
 mod adam;

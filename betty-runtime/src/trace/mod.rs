@@ -3,6 +3,23 @@
 //! The function is run once on Burn's capture device, through autodiff, with a placeholder in the place of every
 //! parameter and batch tensor. What Burn recorded is imported into a [`Graph`](crate::graph::Graph); Burn's own backward
 //! pass, recorded in the same breath, is kept to verify our derivatives with.
+//!
+//! ```
+//! use betty_runtime::trace::{AnyBatch, trace};
+//! use burn::module::Param;
+//! use burn::tensor::{Device, Tensor};
+//!
+//! # fn main() -> Result<(), betty_runtime::trace::TraceError> {
+//! let ones = || Tensor::<1>::ones([3], &Device::flex());
+//! let model = Param::from_tensor(ones());
+//! let recorded = trace("model", &AnyBatch::new(ones()), |tracer| {
+//!     let (model, target): (Param<Tensor<1>>, Tensor<1>) = (tracer.module(0, &model), tracer.batch());
+//!     (model.val() - target).square().sum()
+//! })?;
+//! assert_eq!(recorded.inputs.len(), 2); // the parameter and the batch
+//! # Ok(())
+//! # }
+//! ```
 
 mod advance;
 mod any_batch;
@@ -35,11 +52,14 @@ mod statistics;
 mod stop_gradient;
 mod tape;
 mod tracer;
+mod written;
 
 pub(crate) use advance::advance;
 pub(crate) use any_batch::Shard;
 pub use any_batch::{AnyBatch, Signature};
-pub use batch::{Batch, BatchMapper, hash_plain};
+#[doc(hidden)]
+pub use batch::hash_plain;
+pub use batch::{Batch, BatchMapper};
 pub(crate) use capture::trace_part;
 pub use capture::{trace, trace_for};
 pub(crate) use changes::{BatchLeaf, Changes};
@@ -54,8 +74,13 @@ pub use module::{Leaf, LevelModule};
 pub use number::Number;
 pub use output::output;
 pub(crate) use part::Part;
-pub use place::{Apart, Place, Role, apart, untied};
+pub use place::untied;
+pub(crate) use place::{Apart, apart};
+#[doc(hidden)]
+pub use place::{Place, Role};
 pub(crate) use plain::plain_data;
 pub(crate) use statistics::{mapped_once, one_for_each_id};
 pub use stop_gradient::stop_gradient;
 pub use tracer::Tracer;
+#[doc(hidden)]
+pub use written::{AsWritten, Written};

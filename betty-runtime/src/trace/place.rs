@@ -35,7 +35,7 @@ pub enum Role {
 
 /// Two places with one identifier that hold different tensors.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Apart {
+pub(crate) struct Apart {
     /// Path of the first place.
     pub one: String,
     /// Path of the other.
@@ -90,7 +90,7 @@ pub(super) fn tensors(places: &[Place]) -> Vec<usize> {
 ///
 /// # Errors
 /// [`ReadError`] when a tensor cannot be read.
-pub fn apart(places: &[Place]) -> Result<Option<Apart>, ReadError> {
+pub(crate) fn apart(places: &[Place]) -> Result<Option<Apart>, ReadError> {
     let numbers = tensors(places);
     for (index, (place, number)) in places.iter().zip(&numbers).enumerate() {
         let Some(first) = numbers[..index].iter().position(|earlier| earlier == number) else { continue };

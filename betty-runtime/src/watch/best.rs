@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use super::error::WatchError;
-use crate::engine::DataError;
+use crate::error::DataError;
 use crate::{Current, Event, Multilevel, Observer};
 
 /// Keeps the best program: writes a [`Checkpoint`](crate::Checkpoint) whenever the validation function is the best so far. The

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal as _, Write};
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use crate::engine::DataError;
+use crate::error::DataError;
 use crate::schedule::Schedule;
 use crate::{Current, Event, Multilevel, Observer};
 

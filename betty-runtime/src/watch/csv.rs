@@ -7,7 +7,7 @@ use super::error::WatchError;
 use super::log::{Log, lines_until};
 use super::place::Place;
 use super::scalars::scalars;
-use crate::engine::DataError;
+use crate::error::DataError;
 use crate::{Current, Event, Multilevel, Observer};
 
 const HEADER: &str = "iteration,level,step,quantity,value";

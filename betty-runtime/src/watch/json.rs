@@ -10,7 +10,8 @@ use serde_json::{Map, Value, json};
 use super::error::WatchError;
 use super::log::{Log, lines_until};
 use super::place::Place;
-use crate::engine::{DataError, Facts};
+use crate::engine::Facts;
+use crate::error::DataError;
 use crate::{Current, Event, Multilevel, Observer};
 
 /// Writes every event as a JSON object in a line of its own: `event` says which, `iteration` when, `time` the seconds since 1970,

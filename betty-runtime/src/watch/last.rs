@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::WatchError;
 use super::log::not_written;
-use crate::engine::DataError;
+use crate::error::DataError;
 use crate::{Current, Event, Multilevel, Observer, Warning};
 
 /// Keeps the last checkpoints: beside every one that [`Engine::save_every`](crate::Engine::save_every) writes, another file with

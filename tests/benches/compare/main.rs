@@ -12,7 +12,7 @@ mod problem;
 
 use std::time::{Duration, Instant};
 
-use betty_runtime::derivatives::{Curvature, Lagrangian, Loss, Point, Variable};
+use betty_runtime::__private::derivatives::{Curvature, Lagrangian, Loss, Point, Variable};
 use betty_runtime::execute::{Value, Vector};
 use betty_runtime::trace::{AnyBatch, LevelModule, trace};
 use betty_runtime::{Engine, Stream};

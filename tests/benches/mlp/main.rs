@@ -5,7 +5,7 @@
 
 mod problem;
 
-use betty_runtime::derivatives::{Curvature, Lagrangian, Loss, Point, Variable};
+use betty_runtime::__private::derivatives::{Curvature, Lagrangian, Loss, Point, Variable};
 use betty_runtime::execute::{Value, Vector};
 use betty_runtime::trace::{AnyBatch, LevelModule, Trace, trace};
 use betty_runtime::{Engine, Stream};

@@ -3,9 +3,10 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use betty_runtime::derivatives::{Curvature, Input, Lagrangian, Loss, Point};
+use betty_runtime::__private::derivatives::{Curvature, Input, Lagrangian, Loss, Point};
+use betty_runtime::__private::hypergradient::{BestResponse, Direction, Response};
 use betty_runtime::execute::{Value, Vector};
-use betty_runtime::hypergradient::{BestResponse, ConjugateGradient, Direction, Response};
+use betty_runtime::hypergradient::ConjugateGradient;
 use betty_runtime::linalg::{CgOptions, Coordinates, InnerProductSpace, LinearOperator};
 use betty_runtime::trace::{AnyBatch, trace_for};
 use betty_runtime::{Multilevel, Schedule};

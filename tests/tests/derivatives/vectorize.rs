@@ -2,10 +2,9 @@
 
 use std::collections::HashMap;
 
+use betty_runtime::__private::graph::{Image, vectorize};
 use betty_runtime::execute::Value;
-use betty_runtime::graph::{
-    Convolution, Distribution, Graph, GraphError, Image, NodeId, Op, Range, Scalar, Update, Window, vectorize,
-};
+use betty_runtime::graph::{Convolution, Distribution, Graph, GraphError, NodeId, Op, Range, Scalar, Update, Window};
 use burn::tensor::{DType, Device, TensorData};
 use rand::SeedableRng;
 use rand::rngs::StdRng;

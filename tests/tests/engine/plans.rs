@@ -1,7 +1,7 @@
 //! What whole models are planned to take, counted from shapes: more is a regression that no clock has to see.
 
+use betty_runtime::__private::derivatives::{Curvature, Lagrangian, Loss, Variable};
 use betty_runtime::Batch;
-use betty_runtime::derivatives::{Curvature, Lagrangian, Loss, Variable};
 use betty_runtime::nn::BatchNorm;
 use betty_runtime::trace::{AnyBatch, LevelModule, trace};
 use betty_tests::models::{Encoder, Recurrent, ResNet};

@@ -1,8 +1,9 @@
 //! Modules whose values depend on nothing but their position, and their recorded losses.
 
+use betty_runtime::__private::graph::products_in;
 use betty_runtime::Batch;
 use betty_runtime::execute::{Program, Value};
-use betty_runtime::graph::{Graph, NodeId, jvp, products_in, vjp};
+use betty_runtime::graph::{Graph, NodeId, jvp, vjp};
 use betty_runtime::trace::{AnyBatch, LevelModule, LossInput, Trace, trace};
 use burn::module::{Module, ModuleMapper, Param};
 use burn::nn::attention::{MhaInput, MultiHeadAttention, MultiHeadAttentionConfig};

@@ -1,7 +1,8 @@
 //! f16 with numbers that it does not hold: gradients that vanish in it, activations that exceed it.
 
+use betty_runtime::__private::graph::expand_products;
 use betty_runtime::execute::{Program, Value};
-use betty_runtime::graph::{Convolution, Graph, Op, expand_products};
+use betty_runtime::graph::{Convolution, Graph, Op};
 use betty_runtime::{Engine, EngineError, Precision, Stream, multilevel};
 use burn::module::Param;
 use burn::tensor::{DType, Device, Tensor, TensorData};

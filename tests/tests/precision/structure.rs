@@ -2,8 +2,9 @@
 
 use std::collections::HashSet;
 
-use betty_runtime::derivatives::{Curvature, Lagrangian, Loss, Variable};
-use betty_runtime::graph::{Graph, NodeId, Op, expand_products, products_as_given, products_in, reachable};
+use betty_runtime::__private::derivatives::{Curvature, Lagrangian, Loss, Variable};
+use betty_runtime::__private::graph::{expand_products, products_as_given, products_in};
+use betty_runtime::graph::{Graph, NodeId, Op, reachable};
 use burn::module::Param;
 use burn::tensor::{DType, Device, Tensor};
 

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::convert::Infallible;
 use std::rc::Rc;
 
-use betty_runtime::solver::SolverFailure;
+use betty_runtime::SolverFailure;
 use betty_runtime::{
     CustomSolverConfig, Engine, EngineError, Event, LevelSolverConfig, ProgramConfig, Solver, SolverError, Stream,
     StreamPosition, multilevel,

@@ -15,7 +15,7 @@ use self::norms::Norms;
 use self::pace::Pace;
 use self::solves::Solves;
 use super::place::Place;
-use crate::engine::DataError;
+use crate::error::DataError;
 use crate::{Current, Event, Multilevel, Observer, Warning};
 
 /// What becomes of a run that is not healthy.

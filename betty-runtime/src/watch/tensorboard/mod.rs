@@ -14,7 +14,8 @@ use super::error::WatchError;
 use super::log::not_written;
 use super::place::Place;
 use super::scalars::scalars;
-use crate::engine::{DataError, Facts};
+use crate::engine::Facts;
+use crate::error::DataError;
 use crate::file::Appended;
 use crate::{Current, Event, Multilevel, Observer};
 

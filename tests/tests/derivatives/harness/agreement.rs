@@ -1,6 +1,6 @@
 //! That verification finds nothing wrong with a correct derivative, whatever type it was recorded in.
 
-use betty_runtime::derivatives::{Agreement, Verification};
+use betty_runtime::__private::derivatives::{Agreement, Verification};
 use betty_runtime::execute::Value;
 use betty_runtime::trace::{AnyBatch, Leaf, LossInput, Trace};
 use burn::tensor::{DType, Device};

@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
+use betty_runtime::__private::graph::{Image, dependents, vectorize};
 use betty_runtime::execute::{Program, Value};
-use betty_runtime::graph::{Graph, Image, NodeId, Op, dependents, reachable, vectorize, vjp};
+use betty_runtime::graph::{Graph, NodeId, Op, reachable, vjp};
 use burn::tensor::{DType, Device, TensorData};
 
 use super::compare::{close, host};
