@@ -81,9 +81,16 @@ fn check_program(cx: &Context<'_>, report: &mut Report) -> bool {
         !cx.graph.upper(index).is_empty() || start[index].is_some() || !hyperparameters[index].is_empty()
     };
     if !cx.levels().any(|(index, _)| leads_up(index)) {
+        // Who waits for another is probably read by it.
+        let lists = cx.links.lower.iter().enumerate();
+        let pair = lists.into_iter().find_map(|(above, list)| Some((list.first()?.level, above)));
+        let remedy = pair.map_or_else(String::new, |(below, above)| {
+            let (below, above) = (cx.names[below], cx.names[above]);
+            format!("; if the loss of `{below}` reads `{above}`, write `upper: [{above}]` in `{below}`")
+        });
         report.error(
             program,
-            format!("no level of `{program}` has an upper level, so no hypergradient is ever computed"),
+            format!("no level of `{program}` has an upper level, so no hypergradient is ever computed{remedy}"),
         );
         return false;
     }

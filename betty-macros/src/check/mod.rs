@@ -21,6 +21,8 @@ pub(crate) struct Checked {
     pub(crate) graph: Graph,
     /// Whether the lists of a level are as the user meant them, so that its loss can be held against them.
     pub(crate) sound: Vec<bool>,
+    /// Whether the lists of all levels make a program.
+    pub(crate) whole: bool,
 }
 
 /// Reports all mistakes and removes levels that are declared twice.
@@ -39,5 +41,5 @@ pub(crate) fn check(program: &mut Program, report: &mut Report) -> Checked {
         learned::check_edges(program, &links, &graph, report);
     }
     rules::check(program, &links, &graph, is_whole, report);
-    Checked { graph, sound: links.sound }
+    Checked { graph, sound: links.sound, whole: is_whole }
 }

@@ -2,6 +2,7 @@
 
 use proc_macro2::{Literal, Span, TokenStream};
 use quote::{format_ident, quote_spanned};
+use syn::ext::IdentExt;
 
 use super::at;
 use crate::ast::Level;
@@ -69,10 +70,16 @@ fn arm(of: Function, index: usize, levels: &[Level], checked: &Checked) -> Optio
         let number = Literal::usize_unsuffixed(index);
         quote_spanned!(at(module)=> let #local = tracer.module(#number, &self.#name);)
     });
+    let unlisted = unlisted(index, levels, checked);
+    // What is wrong with the lists was told, and a loss that disagrees with them is no news.
+    if !unlisted.is_empty() && !checked.whole {
+        return None;
+    }
+    let written = written(index, &unlisted, levels, checked);
     // The parameters keep their places, so that an unknown type is one error; the rest of the expected type stands at
     // the path, so that a loss with other parameters is an error there.
     let coerced = quote_spanned!(at(path)=>
-        let loss: fn(#(&#modules,)* #batch) -> _ = #path;
+        let loss: fn(#(&#modules,)* #batch) -> _ = #written;
     );
     let measured = match of {
         Function::Loss => quote_spanned!(at(path)=> ::betty_runtime::LossValue::into_measured(value)),
@@ -90,4 +97,67 @@ fn arm(of: Function, index: usize, levels: &[Level], checked: &Checked) -> Optio
             #measured
         }
     })
+}
+
+/// The levels that a loss could read as levels above, but that its own does not list.
+fn unlisted(index: usize, levels: &[Level], checked: &Checked) -> Vec<usize> {
+    let graph = &checked.graph;
+    let is_listed = |other: &usize| graph.upper(index).contains(other) || graph.lower(index).contains(other);
+    (0..levels.len()).filter(|&other| other != index && graph.is_below(index, other) && !is_listed(&other)).collect()
+}
+
+/// The path of a loss. One that also takes the module of a level that is not listed is an error that says so.
+fn written(index: usize, unlisted: &[usize], levels: &[Level], checked: &Checked) -> TokenStream {
+    let level = &levels[index];
+    let (Some(batch), Some(path)) = (&level.batch, &level.loss) else { return TokenStream::new() };
+    let graph = &checked.graph;
+    let module = |of: usize| &levels[of].module;
+    let listed: Vec<usize> = [index].iter().chain(graph.upper(index)).chain(graph.lower(index)).copied().collect();
+    let modules: Vec<_> = listed.iter().map(|&of| module(of)).collect();
+    let mut written = quote_spanned!(at(path)=> #path);
+    let mut number = 0;
+    for &other in unlisted {
+        // It may stand anywhere among the levels above.
+        for place in 0..=graph.upper(index).len() {
+            let (trait_name, listed_name) = (format_ident!("__Reads{number}"), format_ident!("__Listed{number}"));
+            number += 1;
+            let mut upper: Vec<usize> = graph.upper(index).to_vec();
+            upper.insert(place, other);
+            let read: Vec<_> = [index].iter().chain(&upper).chain(graph.lower(index)).map(|&of| module(of)).collect();
+            let name = |of: usize| levels[of].name.unraw().to_string();
+            let names: Vec<String> = upper.iter().map(|&of| name(of)).collect();
+            let message = format!(
+                "the loss of `{}` reads `{}`, which the level does not list; write `upper: [{}]`",
+                name(index),
+                name(other),
+                names.join(", ")
+            );
+            written = quote_spanned! {at(path)=> {
+                #[diagnostic::on_unimplemented(message = #message, label = "takes a module more")]
+                #[allow(dead_code)]
+                trait #listed_name {}
+                #[allow(dead_code)]
+                trait #trait_name<R> {
+                    fn loss(&self) -> fn(#(&#modules,)* #batch) -> R
+                    where
+                        R: #listed_name;
+                }
+                impl<F, R> #trait_name<R> for &::betty_runtime::__private::AsWritten<F>
+                where
+                    F: ::core::ops::Fn(#(&#read,)* #batch) -> R,
+                {
+                    fn loss(&self) -> fn(#(&#modules,)* #batch) -> R
+                    where
+                        R: #listed_name,
+                    {
+                        ::core::unreachable!()
+                    }
+                }
+                #[allow(unused_imports)]
+                use ::betty_runtime::__private::Written as _;
+                (&&::betty_runtime::__private::AsWritten(#written)).loss()
+            }};
+        }
+    }
+    written
 }

@@ -207,7 +207,8 @@ fn the_smaller_program_is_the_other_one() {
 #[test]
 fn no_upper_anywhere() {
     check_err(
-        "no level of `P` has an upper level, so no hypergradient is ever computed",
+        "no level of `P` has an upper level, so no hypergradient is ever computed; if the loss of `b` reads `a`, write `upper: [a]` \
+         in `b`",
         "struct >>>P<<<;
          level a: M { lower: [b], .. }
          level b: M { hypergradient: cg, .. }",
