@@ -5,7 +5,7 @@
 //! ```
 //! use betty_runtime::error::{EngineError, ModuleError};
 //! # use betty_runtime::{Engine, Stream, multilevel};
-//! # use burn::module::Param;
+//! # use burn::module::{Module, Param};
 //! # use burn::tensor::{Device, Tensor};
 //! # type Point = Param<Tensor<1>>;
 //! # fn loss(x: &Point, target: Tensor<1>) -> Tensor<1> {

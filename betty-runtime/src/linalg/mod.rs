@@ -18,23 +18,39 @@
 //! definite, [`preconditioned_gmres`] takes any: [`Diagonal`], [`LowRank`], or one of your own.
 //!
 //! ```
-//! use betty_runtime::linalg::{CgOptions, LinearOperator, conjugate_gradient};
+//! # use std::convert::Infallible;
+//! use betty_runtime::linalg::{CgOptions, InnerProductSpace, LinearOperator, conjugate_gradient};
+//! # #[derive(Clone)]
+//! # struct Column(Vec<f64>);
+//! # impl InnerProductSpace for Column {
+//! #     type Scalar = f64;
+//! #     type Error = Infallible;
+//! #     fn dot(&self, other: &Self) -> Result<f64, Infallible> {
+//! #         Ok(self.0.iter().zip(&other.0).map(|(x, y)| x * y).sum())
+//! #     }
+//! #     fn read(scalar: &f64) -> Result<f64, Infallible> { Ok(*scalar) }
+//! #     fn scale(&mut self, factor: f64) { self.0.iter_mut().for_each(|x| *x *= factor) }
+//! #     fn add_scaled(&mut self, factor: f64, other: &Self) {
+//! #         self.0.iter_mut().zip(&other.0).for_each(|(x, y)| *x += factor * y)
+//! #     }
+//! #     fn zero(&self) -> Self { Column(vec![0.0; self.0.len()]) }
+//! # }
 //!
 //! /// diag(1, 10)
-//! struct Diagonal;
+//! struct Matrix;
 //!
-//! impl LinearOperator for Diagonal {
-//!     type Vector = Vec<f64>;
-//!     type Error = std::convert::Infallible;
+//! impl LinearOperator for Matrix {
+//!     type Vector = Column; // numbers with an inner product: of your own, or `betty_runtime::Vector`
+//!     type Error = Infallible;
 //!
-//!     fn apply(&mut self, x: &Vec<f64>) -> Result<Vec<f64>, Self::Error> {
-//!         Ok(vec![x[0], 10.0 * x[1]])
+//!     fn apply(&mut self, x: &Column) -> Result<Column, Infallible> {
+//!         Ok(Column(vec![x.0[0], 10.0 * x.0[1]]))
 //!     }
 //! }
 //!
 //! let options = CgOptions { iterations: 2, tolerance: 1e-12, damping: 0.0 };
-//! let solution = conjugate_gradient(&mut Diagonal, &vec![1.0, 1.0], None, &options).expect("it is positive definite");
-//! assert!((solution.x[0] - 1.0).abs() < 1e-12 && (solution.x[1] - 0.1).abs() < 1e-12);
+//! let solution = conjugate_gradient(&mut Matrix, &Column(vec![1.0, 1.0]), None, &options).expect("it is definite");
+//! assert!((solution.x.0[0] - 1.0).abs() < 1e-12 && (solution.x.0[1] - 0.1).abs() < 1e-12);
 //! ```
 
 mod cg;

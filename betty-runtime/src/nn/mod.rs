@@ -12,7 +12,7 @@
 //! let device = Device::flex();
 //! let norm = BatchNormConfig::new(3).init(&device);
 //! let x = Tensor::<2>::random([8, 3], Distribution::Default, &device);
-//! let y = inference(norm).forward(x.clone()); // with running statistics, which begin at mean 0 and variance 1
+//! let y = inference(&norm).forward(x.clone()); // with running statistics, which begin at mean 0 and variance 1
 //! assert!((y - x).abs().max().into_scalar::<f32>() < 1e-4);
 //! ```
 

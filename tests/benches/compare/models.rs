@@ -2,8 +2,8 @@
 
 use std::error::Error;
 
+use betty_runtime::__private::derivatives::{Curvature, Lagrangian, Loss, Point, Variable};
 use betty_runtime::Batch;
-use betty_runtime::derivatives::{Curvature, Lagrangian, Loss, Point, Variable};
 use betty_runtime::execute::{Value, Vector};
 use betty_runtime::nn::BatchNorm;
 use betty_runtime::trace::{AnyBatch, LevelModule, LossInput, trace};
