@@ -75,7 +75,7 @@ fn arm(of: Function, index: usize, levels: &[Level], checked: &Checked) -> Optio
     if !unlisted.is_empty() && !checked.whole {
         return None;
     }
-    let written = written(index, &unlisted, levels, checked);
+    let written = written(of, index, &unlisted, levels, checked);
     // The parameters keep their places, so that an unknown type is one error; the rest of the expected type stands at
     // the path, so that a loss with other parameters is an error there.
     let coerced = quote_spanned!(at(path)=>
@@ -106,10 +106,14 @@ fn unlisted(index: usize, levels: &[Level], checked: &Checked) -> Vec<usize> {
     (0..levels.len()).filter(|&other| other != index && graph.is_below(index, other) && !is_listed(&other)).collect()
 }
 
-/// The path of a loss. One that also takes the module of a level that is not listed is an error that says so.
-fn written(index: usize, unlisted: &[usize], levels: &[Level], checked: &Checked) -> TokenStream {
+/// The path of a function. One that also takes the module of a level that is not listed is an error that says so.
+fn written(of: Function, index: usize, unlisted: &[usize], levels: &[Level], checked: &Checked) -> TokenStream {
     let level = &levels[index];
-    let (Some(batch), Some(path)) = (&level.batch, &level.loss) else { return TokenStream::new() };
+    let (path, what) = match of {
+        Function::Loss => (&level.loss, "loss"),
+        Function::Condition => (&level.condition, "condition"),
+    };
+    let (Some(batch), Some(path)) = (&level.batch, path) else { return TokenStream::new() };
     let graph = &checked.graph;
     let module = |of: usize| &levels[of].module;
     let listed: Vec<usize> = [index].iter().chain(graph.upper(index)).chain(graph.lower(index)).copied().collect();
@@ -127,7 +131,7 @@ fn written(index: usize, unlisted: &[usize], levels: &[Level], checked: &Checked
             let name = |of: usize| levels[of].name.unraw().to_string();
             let names: Vec<String> = upper.iter().map(|&of| name(of)).collect();
             let message = format!(
-                "the loss of `{}` reads `{}`, which the level does not list; write `upper: [{}]`",
+                "the {what} of `{}` reads `{}`, which the level does not list; write `upper: [{}]`",
                 name(index),
                 name(other),
                 names.join(", ")
