@@ -62,7 +62,7 @@ multilevel! {
     struct WeakLabels;
 
     /// Moves meanings and weights so that the classifier is right about judged sentences after its next step.
-    level relabel: Relabel { lower: [classifier], batch: Examples, loss: judged, optimizer: adam(lr = 0.05) }
+    level relabel: Relabel { lower: [classifier], batch: Examples, loss: judged, optimizer: adam(lr = 0.01) }
 
     /// Fits what the labels are taken for.
     level classifier: Classifier {
@@ -91,7 +91,7 @@ struct Options {
     #[arg(long, default_value_t = 400, value_name = "N")]
     clean: usize,
     /// Steps of the classifier, and of what is learned about labels.
-    #[arg(long, default_value_t = 200, value_name = "N")]
+    #[arg(long, default_value_t = 400, value_name = "N")]
     steps: u64,
     /// Sentences a step.
     #[arg(long, default_value_t = 64, value_name = "N")]
