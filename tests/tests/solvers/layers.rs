@@ -3,6 +3,7 @@
 
 use std::convert::Infallible;
 
+use betty_runtime::distributed::Threads;
 use betty_runtime::hypergradient::{HypergradientError, Solved, System};
 use betty_runtime::{Engine, EngineError, HypergradientMethod, ProgramConfig, SolverError, Stream, multilevel};
 use betty_tests::vectors::{parameter, tensor, values};
@@ -241,14 +242,9 @@ fn several_tensors_come_in_the_order_of_the_module() {
         lambda: Stream::constant(tensor(&[0.1, 0.2, 0.3])),
         cell: Stream::constant(matrix(&W.concat(), [3, 3])),
     };
-    let mut engine =
-        Engine::new(Cells { lambda: parameter(&lambda), cell }, data, CellsConfig::default()).unwrap();
+    let mut engine = Engine::new(Cells { lambda: parameter(&lambda), cell }, data, CellsConfig::default()).unwrap();
     engine.run(1).unwrap();
-    assert_near(
-        &engine.gradient("lambda").unwrap().gradient.to_vec().unwrap(),
-        &[slope(0), slope(1), slope(2)],
-        1e-10,
-    );
+    assert_near(&engine.gradient("lambda").unwrap().gradient.to_vec().unwrap(), &[slope(0), slope(1), slope(2)], 1e-10);
 }
 
 /// One tensor too many.
@@ -323,4 +319,21 @@ fn what_is_no_fixed_point_is_an_error_and_changes_nothing() {
     let error = engine!(Mine, MineData, MineConfig).map(drop).expect_err("it needs symmetry");
     assert!(matches!(error, EngineError::Solver(SolverError::NoFixedPoint { .. })), "{error}");
     assert!(error.to_string().contains("`symmetric` needs a symmetric matrix"), "{error}");
+}
+
+/// A map of a share of the examples is no share of the map.
+#[test]
+fn several_ranks_are_refused() {
+    let found = Threads::run(2, |rank| {
+        let problem = Layer { lambda: parameter(&[0.3, -0.2, 0.5]), x: parameter(&[0.0; 3]) };
+        let data = LayerData {
+            lambda: Stream::constant(tensor(&[0.1, 0.2, 0.3])),
+            x: Stream::constant(matrix(&W.concat(), [3, 3])),
+        };
+        Engine::new(problem, data, LayerConfig::default())?.distributed(rank)?.run(1).map(drop)
+    });
+    for error in found.into_iter().map(|found| found.expect_err("two ranks")) {
+        assert!(matches!(error, EngineError::Solver(SolverError::NoFixedPoint { .. })), "{error}");
+        assert!(error.to_string().contains("run it in one process"), "{error}");
+    }
 }

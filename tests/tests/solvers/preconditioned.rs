@@ -192,11 +192,11 @@ fn a_config_names_it() {
 fn single_precision_is_precise_enough_for_a_preconditioner() {
     let scales = scales().into_iter().map(|d| d.sqrt());
     let place = (&Device::flex(), DType::F32);
-    let single = |values: Vec<f64>| Tensor::<1>::from_data(TensorData::new(values, [N]).convert_dtype(DType::F32), place);
+    let single =
+        |values: Vec<f64>| Tensor::<1>::from_data(TensorData::new(values, [N]).convert_dtype(DType::F32), place);
     let gradient = |json: &str| {
         let lambda = Tensor::<1>::from_data(TensorData::new(vec![0.3_f32], [1]), place);
-        let problem =
-            Single { lambda: Param::from_tensor(lambda), x: Param::from_tensor(single(vec![0.1; N])) };
+        let problem = Single { lambda: Param::from_tensor(lambda), x: Param::from_tensor(single(vec![0.1; N])) };
         let data = SingleData {
             lambda: Stream::constant(single(vec![0.5; N])),
             x: Stream::constant(single(scales.clone().collect())),
@@ -206,9 +206,11 @@ fn single_precision_is_precise_enough_for_a_preconditioner() {
     };
     let exact = gradient(r#"{ "x": { "hypergradient": { "method": "dense" } } }"#);
     for method in ["cg", "minres", "gmres"] {
-        for preconditioner in
-            [r#"{ "name": "diagonal" }"#, r#"{ "name": "nystrom", "rank": 20 }"#, r#"{ "name": "nystrom", "rank": 40 }"#]
-        {
+        for preconditioner in [
+            r#"{ "name": "diagonal" }"#,
+            r#"{ "name": "nystrom", "rank": 20 }"#,
+            r#"{ "name": "nystrom", "rank": 40 }"#,
+        ] {
             let json = format!(
                 r#"{{ "x": {{ "hypergradient": {{ "method": "{method}", "iterations": 60, "tolerance": 1e-6 }},
                               "preconditioner": {preconditioner} }} }}"#
