@@ -150,10 +150,8 @@ fn merge_level(level: &mut Map<String, Value>, overrides: &Map<String, Value>) {
         }
     }
     for (name, value) in overrides {
-        if let ("groups", Some(Value::Object(groups)), Value::Object(given)) =
-            (name.as_str(), level.get_mut(name), value)
-        {
-            merge_groups(groups, given);
+        if name == "groups" {
+            override_groups(level, value);
             continue;
         }
         let family = match name.as_str() {
@@ -178,7 +176,18 @@ fn merge_level(level: &mut Map<String, Value>, overrides: &Map<String, Value>) {
     }
 }
 
-/// A group that is `null` is none.
+/// A group that is `null` is none, and `null` in the place of all is no group.
+fn override_groups(level: &mut Map<String, Value>, value: &Value) {
+    let mut groups = level.remove("groups").unwrap_or_else(|| Value::Object(Map::new()));
+    match (&mut groups, value) {
+        (_, Value::Null) => return,
+        (Value::Object(groups), Value::Object(given)) => merge_groups(groups, given),
+        // What is no object stays, to be refused by the check.
+        _ => groups = value.clone(),
+    }
+    level.insert("groups".to_owned(), groups);
+}
+
 fn merge_groups(groups: &mut Map<String, Value>, overrides: &Map<String, Value>) {
     for (path, group) in overrides {
         match (groups.get_mut(path), group) {

@@ -136,7 +136,11 @@ impl Place<'_> {
             Violation::WarmupTooLong { warmup, above, begins } => {
                 ConflictError::WarmupTooLong { path: at("warmup"), level, warmup, above: name(above), begins }
             }
-            Violation::ProjectedResponse => ConflictError::ProjectedResponse { path: at("project"), level },
+            Violation::ProjectedResponse => {
+                let projected = self.config.all_groups().find(|group| group.project.is_some());
+                let path = projected.map_or_else(|| at("project"), |group| group.place(&level, "project"));
+                ConflictError::ProjectedResponse { path, level }
+            }
             Violation::StartUnseen { from } => {
                 ConflictError::StartUnseen { path: at("hypergradient"), method, level, from: name(from) }
             }

@@ -11,7 +11,7 @@ use super::host::Host;
 use super::multilevel::{Multilevel, own};
 use super::saves::Saves;
 use super::validation::{Validation, listener};
-use crate::config::{Hyperparameter, OptimizerConfig, ProgramConfig};
+use crate::config::{Hyperparameter, LevelConfig, OptimizerConfig, ProgramConfig};
 use crate::error::{EngineError, LearnedError};
 use crate::event::Event;
 
@@ -161,7 +161,7 @@ impl<P: Multilevel> Engine<P> {
     ///
     /// # Errors
     /// [`EngineError::UnknownLevel`] when there is no level or group of this name, [`LearnedError::Scheduled`] when another level
-    /// learns its learning rate, and [`EngineError::NoRate`] when a solver takes its steps.
+    /// learns its learning rate, and [`EngineError::NoRate`] when a solver takes its steps, or groups have all of its parameters.
     pub fn scheduler(mut self, level: &str, scheduler: impl Into<ModuleLrScheduler>) -> Result<Self, EngineError> {
         let (k, group) = self.run.program.level_and_group(level)?;
         let of_level = &mut self.run.program.levels[k];
@@ -173,7 +173,7 @@ impl<P: Multilevel> Engine<P> {
                 let (level, number) = (level.into(), learned.to_string());
                 return Err(LearnedError::Scheduled { level, number }.into());
             }
-            None => return Err(EngineError::NoRate { level: level.into() }),
+            None => return Err(no_rate(level, &of_level.config)),
         };
         of_level.schedulers[number] = Some(scheduler.into());
         Ok(self)
@@ -246,4 +246,15 @@ impl<P: Multilevel> Engine<P> {
     pub fn iterations(&self) -> u64 {
         self.run.iterations
     }
+}
+
+/// A level whose own parameters take no steps.
+fn no_rate(level: &str, config: &LevelConfig) -> EngineError {
+    let reason = match config.groups.keys().next() {
+        Some(path) if config.solver.is_none() => {
+            format!("all of its parameters are in groups; name one of them: `scheduler(\"{level}.{path}\", …)`")
+        }
+        _ => "its solver has no learning rate; give the level an optimizer".to_owned(),
+    };
+    EngineError::NoRate { level: level.into(), reason }
 }

@@ -292,12 +292,12 @@ pub enum EngineError {
         above: String,
     },
     /// A scheduler for a level that has no learning rate.
-    #[error(
-        "level `{level}` cannot have a scheduler, because its solver has no learning rate; give the level an optimizer"
-    )]
+    #[error("level `{level}` cannot have a scheduler, because {reason}")]
     NoRate {
         /// The level.
         level: String,
+        /// Why it has none, and what to do.
+        reason: String,
     },
     /// A hypergradient for which there is no reference.
     #[error(
@@ -331,7 +331,7 @@ pub enum EngineError {
     },
     /// The config asks for an optimizer of the user's own that the program does not name.
     #[error(
-        "the config of level `{level}` asks for the optimizer `custom`, but the program does not say which: \
+        "the config of `{level}` asks for the optimizer `custom`, but the program does not say which: \
          `optimizer: custom(MyOptimizer, lr = 0.1)`"
     )]
     NoCustomOptimizer {

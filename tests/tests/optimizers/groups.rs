@@ -320,7 +320,47 @@ fn every_parameter_may_be_in_a_group() {
     assert_eq!(all(&own.problem().parts), all(&built.problem().parts));
     let falling = LinearLrSchedulerConfig::new(0.1, 0.01, 10).init().unwrap();
     let error = whole("{}").unwrap().scheduler("parts", falling).map(drop).expect_err("it has no rate of its own");
-    assert!(matches!(error, EngineError::NoRate { level } if level == "parts"));
+    assert!(matches!(error, EngineError::NoRate { .. }));
+    assert_eq!(
+        error.to_string(),
+        "level `parts` cannot have a scheduler, because all of its parameters are in groups; name one of them: \
+         `scheduler(\"parts.bias\", …)`"
+    );
+}
+
+#[test]
+fn what_is_null_is_no_group() {
+    let of = |fields: &str| {
+        let config = AloneConfig::from_json(&format!(r#"{{ "parts": {{ {fields} }} }}"#)).expect("it fits");
+        config.parts.groups.into_keys().collect::<Vec<_>>()
+    };
+    assert_eq!(of(r#""unroll": 1"#), ["log_lr", "pixels"]);
+    assert_eq!(of(r#""groups": { "log_lr": null }"#), ["pixels"]);
+    assert!(of(r#""groups": null"#).is_empty());
+    // Where there was none, too.
+    let none = TwoConfig::from_json(r#"{ "lambda": { "groups": null }, "parts": { "groups": { "log_lr": null } } }"#);
+    assert!(none.expect("it fits").parts.groups.is_empty());
+}
+
+#[test]
+fn tasks_that_are_computed_together_step_in_groups_as_one_after_the_other() {
+    let end = |vectorize: bool| {
+        let tasks = format!(r#""lambda": {{ "tasks": 3, "vectorize": {vectorize} }}"#);
+        let parts = format!(r#""parts": {{ "start": "initial", "unroll": 4, {GROUPS} }}"#);
+        let mut engine = two(&format!("{{ {tasks}, {parts} }}"), &[0.2, -0.3]).unwrap();
+        engine.run(3).unwrap();
+        values(&engine.problem().lambda)
+    };
+    let (together, one_by_one) = (end(true), end(false));
+    let gap = together.iter().zip(&one_by_one).map(|(x, y)| (x - y).abs()).fold(0.0, f64::max);
+    assert!(gap < 1e-12, "{together:?} is not {one_by_one:?}");
+}
+
+#[test]
+fn a_set_of_a_group_is_refused_where_it_stands() {
+    let json = format!(r#"{{ "parts": {{ {GROUPS}, "hypergradient": {{ "method": "cg" }} }} }}"#);
+    let error = two(&json, &[0.2, -0.3]).map(drop).expect_err("it is held by a set").to_string();
+    assert!(error.starts_with("`parts.groups.log_lr.project` is given"), "{error}");
 }
 
 #[test]
