@@ -12,8 +12,8 @@
 //! condition of `A` (their theorem 5.1).
 //!
 //! Where products curve downwards, so that minimal residuals are called for, the approximation is that of Rayleigh and Ritz in the
-//! span of the products, which takes as many products again, as far as it finds eigenvalues, and `|λ + δ|` stands for `λ + δ`: what is left then has eigenvalues
-//! of both signs, but of one size.
+//! span of the products, which takes as many products again, as far as it finds eigenvalues, and `|λ + δ|` stands for `λ + δ`: what is
+//! left then has eigenvalues of both signs, but of one size.
 
 use super::nystrom::{Approximation, Core, Eigenpairs, orthonormal};
 use super::operator::{apply_damped, dot, inner_products};
@@ -43,7 +43,7 @@ impl<V: Coordinates> LowRank<V> {
     /// curves downwards.
     ///
     /// # Errors
-    /// [`SolveError::NotSymmetric`], [`SolveError::NotFinite`], [`SolveError::Operator`].
+    /// [`SolveError::SketchNotSymmetric`], [`SolveError::NotFinite`], [`SolveError::Operator`].
     pub fn of<A>(operator: &mut A, like: &V, options: &NystromOptions) -> Result<Self, SolveError<A::Error>>
     where
         A: LinearOperator<Vector = V> + ?Sized,
@@ -55,12 +55,12 @@ impl<V: Coordinates> LowRank<V> {
         let rank = rank.clamp(1, like.dimension());
         let probes = orthonormal::<A>(like, rank, seed)?;
         let products = all_products(operator, &probes)?;
-        let core = Core::of::<A>(&probes, &products)?;
+        let core = Core::of::<A>(&probes, &products).map_err(of_a_preconditioner)?;
         let known = if core.curves_downwards() {
             let values = vec![0.0; rank];
             let basis = independent::<A>(Eigenpairs { values, vectors: products })?.vectors;
             let products = all_products(operator, &basis)?;
-            let pairs = Core::of::<A>(&basis, &products)?.into_eigen();
+            let pairs = Core::of::<A>(&basis, &products).map_err(of_a_preconditioner)?.into_eigen();
             trusted::<A>(pairs, &basis, &products)?
         } else {
             Approximation::from_sketch(probes, products, core).eigen::<A>()?
@@ -90,6 +90,14 @@ impl<V: Coordinates> LowRank<V> {
         let least = (8.0 * error).max(8.0 * f64::EPSILON);
         let weights = sizes.iter().map(|size| (smallest / size).clamp(least.min(1.0), 1.0) - 1.0).collect();
         Ok(LowRank { vectors, weights })
+    }
+}
+
+/// A solver that preconditions need not be one that needs symmetry.
+fn of_a_preconditioner<E>(error: SolveError<E>) -> SolveError<E> {
+    match error {
+        SolveError::NotSymmetric { asymmetry } => SolveError::SketchNotSymmetric { asymmetry },
+        other => other,
     }
 }
 

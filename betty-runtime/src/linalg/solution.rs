@@ -163,6 +163,15 @@ pub enum SolveError<E> {
         /// Norm of the difference over the norm of the products it was read from.
         asymmetry: f64,
     },
+    /// A Nyström approximation of an operator that is not symmetric is no preconditioner.
+    #[error(
+        "the operator is not symmetric: its parts in a random subspace differ from their transpose by {asymmetry:.1e} of their size, so \
+         that no Nyström approximation can precondition it; use a diagonal, a preconditioner of your own, or none"
+    )]
+    SketchNotSymmetric {
+        /// Norm of the difference over the norm of the products it was read from.
+        asymmetry: f64,
+    },
     /// An approximation of low rank has no inverse without damping.
     #[error("an approximation of low rank has no inverse without damping; damping is {damping}, but must be positive")]
     Undamped {

@@ -272,5 +272,5 @@ fn what_is_no_preconditioner_is_named() {
     let mut skewed = Matrix::new(vec![vec![1.0, 0.5], vec![0.0, 1.0]]);
     let options = NystromOptions { rank: 2, damping: 0.0, seed: 0 };
     let refused = LowRank::of(&mut skewed, &Column(vec![1.0, 1.0]), &options).map(|_| ());
-    assert!(matches!(refused, Err(SolveError::NotSymmetric { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(SolveError::SketchNotSymmetric { .. })), "{refused:?}");
 }
