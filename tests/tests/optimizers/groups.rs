@@ -409,7 +409,7 @@ fn what_is_no_group_is_told_with_names() {
     );
     assert_eq!(
         parts(r#""groups": { "log_lr": { "optimizer": { "name": "custom", "lr": 1.0 } } }"#),
-        "the config of level `parts.log_lr` asks for the optimizer `custom`, but the program does not say which: `optimizer: \
+        "the config of `parts.log_lr` asks for the optimizer `custom`, but the program does not say which: `optimizer: \
          custom(MyOptimizer, lr = 0.1)`"
     );
     let error = alone("{}").unwrap().scheduler("parts.log", 0.1).map(drop).expect_err("no such group");

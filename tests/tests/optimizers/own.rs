@@ -126,7 +126,7 @@ fn a_config_names_it() {
     let error = engine!(Built, BuiltData, config).map(drop).expect_err("the program names none");
     assert_eq!(
         error.to_string(),
-        "the config of level `x` asks for the optimizer `custom`, but the program does not say which: `optimizer: \
+        "the config of `x` asks for the optimizer `custom`, but the program does not say which: `optimizer: \
          custom(MyOptimizer, lr = 0.1)`"
     );
 }
