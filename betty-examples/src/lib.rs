@@ -6,6 +6,7 @@ pub mod compare;
 pub mod data;
 pub mod device;
 pub mod failure;
+pub mod going;
 pub mod init;
 pub mod metrics;
 pub mod output;

@@ -149,23 +149,31 @@ fn a_text_classifier_learns_from_a_lexicon() {
 }
 
 /// What is written after an interruption is what is written without.
-#[test]
-fn a_comparison_that_was_interrupted_ends_like_one_that_was_not() {
+fn assert_goes_on(program: &str, option: &str, small: &[&str], files: &[&str]) {
     let [whole, interrupted] = [(); 2].map(|()| tempfile::tempdir().expect("a temporary folder"));
-    let program = env!("CARGO_BIN_EXE_distillation");
-    run(program, whole.path(), &["--steps", "8"]);
-    run(program, interrupted.path(), &["--steps", "3", "--save-every", "2"]);
-    run(program, interrupted.path(), &["--steps", "8", "--resume"]);
-    for name in ["accuracies.csv", "accuracies.svg", "images.svg", "config.json"] {
+    let go = |folder: &Path, more: &[&str]| run(program, folder, &[small, more].concat());
+    go(whole.path(), &[option, "8"]);
+    go(interrupted.path(), &[option, "3", "--save-every", "2"]);
+    go(interrupted.path(), &[option, "8", "--resume"]);
+    for name in files {
         let [one, other] = [&whole, &interrupted].map(|folder| fs::read(folder.path().join(name)).expect("there"));
-        assert!(one == other, "{name} differs");
+        assert!(one == other, "{program}: {name} differs");
     }
     let out = interrupted.path().to_string_lossy().into_owned();
-    let output =
-        Command::new(program).args(["--out", &out, "--steps", "5", "--resume"]).output().expect("the program starts");
+    let fewer = [small, &["--out", &out, option, "5", "--resume"]].concat();
+    let output = Command::new(program).args(fewer).output().expect("the program starts");
     let message = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(
-        output.status.code() == Some(2) && message.contains("has taken 8 steps, and `--steps 5` asks for fewer"),
-        "{message}"
-    );
+    let says = format!("has taken 8 steps, and `{option} 5` asks for fewer");
+    assert!(output.status.code() == Some(2) && message.contains(&says), "{message}");
+}
+
+#[test]
+fn runs_that_were_interrupted_end_like_those_that_were_not() {
+    let files = ["accuracies.csv", "accuracies.svg", "images.svg", "config.json"];
+    assert_goes_on(env!("CARGO_BIN_EXE_distillation"), "--steps", &[], &files);
+    let small = ["--train", "60", "--validation", "60", "--distractors", "0", "--fit-steps", "5", "--quiet"];
+    assert_goes_on(env!("CARGO_BIN_EXE_penalties"), "--steps", &small, &["report.json"]);
+    let small = ["--test-tasks", "3", "--quiet"];
+    let files = ["errors.csv", "training.csv"];
+    assert_goes_on(env!("CARGO_BIN_EXE_sinusoid_maml"), "--iterations", &small, &files);
 }

@@ -24,7 +24,7 @@ const PROGRAMS: [(&str, &str); 17] = [
 ];
 
 /// Programs whose runs can be gone on with.
-const RESUMED: [&str; 9] = [
+const RESUMED: [&str; 12] = [
     "hyper_cleaning",
     "distillation",
     "schedule",
@@ -34,6 +34,9 @@ const RESUMED: [&str; 9] = [
     "long_tail",
     "two_uppers",
     "weak_labels",
+    "penalties",
+    "sinusoid_maml",
+    "pilot",
 ];
 
 /// Options that mean the same wherever they are.

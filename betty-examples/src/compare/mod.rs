@@ -2,32 +2,19 @@
 
 mod trial;
 
-use std::fs;
-
 use betty_runtime::{Multilevel, ProgramConfig};
 use burn::tensor::Device;
 use clap::Args;
 
 pub use self::trial::Trial;
 use crate::command::{Repeated, Run};
-use crate::failure::{Failure, check_positive, show};
+use crate::failure::{Failure, show};
+use crate::going::Saving;
 use crate::metrics::Comparison;
 use crate::output::OutputFolder;
 use crate::saved::{Choices, config_choices};
 use crate::stop::Stop;
 use crate::watching::Watching;
-
-/// How runs are saved and gone on with.
-#[derive(Clone, Copy, Debug, Default, Args)]
-pub struct Saving {
-    /// Save runs into the output folder after every N steps, and at the end [default: at the end].
-    #[arg(long, value_name = "N")]
-    pub save_every: Option<u64>,
-    /// Go on from what `--save-every`, or a run that was stopped by Ctrl-C or SIGTERM, left in the output folder. The results
-    /// are those of runs that were never interrupted, and what had ended is not begun anew. Options that decide them have to be the same, but `--steps` may be more.
-    #[arg(long)]
-    pub resume: bool,
-}
 
 /// The options of an example that compares ways of training.
 #[derive(Clone, Debug, Args)]
@@ -81,31 +68,18 @@ impl Compare {
         choices: &[(&str, String)],
     ) -> Result<Option<Session<'_, P>>, Failure> {
         self.all_seeds().check()?;
-        check_positive(&[("save-every", self.saving.save_every.unwrap_or(1))])?;
         config.validate(&P::SCHEDULE)?;
         if self.run().print_config {
             show(&(config.to_json()? + "\n"))?;
             return Ok(None);
         }
         let device = self.run().setting.machine.device.open()?;
-        if self.saving.resume {
-            self.check_saved()?;
-        }
+        self.saving.check(&self.run().setting.out)?;
         let own = choices.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
         let choices = config_choices(&config)?.into_iter().chain(own).collect();
         let stop = Stop::on_signals().map_err(Failure::Signals)?;
         let output = OutputFolder::open(&self.run().setting.out)?;
         Ok(Some(Session { options: self, config, device, output, choices, stop }))
-    }
-
-    /// Refuses to go on where nothing was saved.
-    fn check_saved(&self) -> Result<(), Failure> {
-        let folder = &self.run().setting.out;
-        let mut files = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-        if files.any(|file| file.extension().is_some_and(|extension| extension == "safetensors")) {
-            return Ok(());
-        }
-        Err(Failure::NothingToResume { checkpoint: folder.join("*.safetensors") })
     }
 
     fn all_seeds(&self) -> Repeated {

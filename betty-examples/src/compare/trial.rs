@@ -1,12 +1,13 @@
 //! One seed of a comparison, and how its engines run.
 
-use betty_runtime::{Engine, Multilevel, StreamPosition};
+use betty_runtime::{Engine, Multilevel};
 use burn::tensor::Device;
 
 use super::Compare;
 use crate::failure::Failure;
+use crate::going::{Curves, Going};
 use crate::output::OutputFolder;
-use crate::saved::{Choices, SavedRun};
+use crate::saved::Choices;
 use crate::stop::Stop;
 
 /// One seed of a comparison.
@@ -31,33 +32,16 @@ impl<C> Trial<'_, C> {
     /// run is called `name`, which no other run of the seed is.
     ///
     /// # Errors
-    /// Those of the run; [`Failure::Stopped`] when it was asked to stop, and [`Failure::Saved`] when a saved run cannot be gone on
-    /// with.
+    /// As [`Going::train`].
     pub fn train<P: Multilevel>(&self, engine: Engine<P>, name: &str, steps: u64) -> Result<P, Failure> {
-        let options = self.options;
-        let name = format!("{name}.seed-{}", self.seed);
-        let saved = SavedRun::new(self.output, &name);
-        let found = if options.saving.resume { saved.find(self.choices, "steps", steps)? } else { None };
-        let stop = self.stop.clone();
-        let engine = engine
-            .progress(!options.run().setting.machine.quiet)
-            .save_every(options.saving.save_every.unwrap_or(u64::MAX), saved.checkpoint())
-            .stop_when(move || stop.is_asked());
-        let mut engine = options.watching.attach(engine, self.output, &name);
-        match found {
-            Some((checkpoint, _)) => engine.resume(&checkpoint, StreamPosition::Start)?,
-            None => saved.begin(self.choices)?,
-        }
-        let report = engine.run_until(steps)?;
-        options.watching.check(&report)?;
-        if self.stop.is_asked() {
-            let said = format!(
-                "stopped after step {} of {steps}, which is saved in `{}`; to go on, give the same options and `--resume`",
-                engine.iterations(),
-                saved.checkpoint().display()
-            );
-            return Err(Failure::Stopped { said, code: self.stop.exit_code() });
-        }
-        Ok(engine.into_problem())
+        let going = Going {
+            saving: &self.options.saving,
+            watching: &self.options.watching,
+            output: self.output,
+            choices: self.choices,
+            stop: self.stop,
+            progress: !self.options.run().setting.machine.quiet,
+        };
+        going.train(engine, &format!("{name}.seed-{}", self.seed), ("steps", steps), &Curves::default())
     }
 }

@@ -81,6 +81,7 @@ impl SavedRun {
     pub fn begin(&self, choices: &Choices) -> Result<(), Failure> {
         // Levels of the one must never meet options of the other.
         remove(self.checkpoint())?;
+        remove(self.file("curves.csv"))?;
         write(self.file("options.json"), serde_json::to_string_pretty(choices)? + "\n")?;
         Ok(())
     }

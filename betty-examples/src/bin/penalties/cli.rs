@@ -3,6 +3,8 @@
 use betty_examples::command::{Repeated, Run};
 use betty_examples::data::digits;
 use betty_examples::failure::{Failure, check_positive};
+use betty_examples::going::Saving;
+use betty_examples::saved::Choices;
 use betty_examples::watching::Watching;
 use clap::Parser;
 
@@ -34,6 +36,9 @@ pub(crate) struct Options {
     /// Steps in which a classifier is trained anew under given penalties, to compare them.
     #[arg(long, default_value_t = 1000, value_name = "N")]
     pub(crate) fit_steps: usize,
+    /// How the run is saved.
+    #[command(flatten)]
+    pub(crate) saving: Saving,
     /// How the run is watched.
     #[command(flatten)]
     pub(crate) watching: Watching,
@@ -56,7 +61,20 @@ impl Options {
         if asked >= available {
             return Err(Failure::Examples { asked, available });
         }
+        self.saving.check(&self.run().setting.out)?;
         self.repeated.check()
+    }
+
+    /// The options that decide the numbers of a run, beside its seed and the config.
+    pub(crate) fn choices(&self) -> Choices {
+        let own = [
+            ("--train", self.train.to_string()),
+            ("--validation", self.validation.to_string()),
+            ("--distractors", self.distractors.to_string()),
+            ("--hidden", self.hidden.map_or("none".into(), |units| units.to_string())),
+            ("--fit-steps", self.fit_steps.to_string()),
+        ];
+        own.map(|(name, value)| (name.to_owned(), value)).into()
     }
 
     /// What the run of one seed is told.

@@ -1,13 +1,13 @@
 //! One comparison, from one seed.
 
-use std::cell::RefCell;
 use std::rc::Rc;
 
 use betty_examples::data::digits;
 use betty_examples::failure::Failure;
-use betty_examples::output::OutputFolder;
+use betty_examples::going::{Curves, Going};
 use betty_examples::penalized::{Classifier, Examples, Penalized, PenalizedConfig, PenalizedData};
-use betty_runtime::{Engine, Goal, Stream, Validation};
+use betty_examples::saved;
+use betty_runtime::{Engine, Event, Goal, Score, Stream, Validation};
 use burn::tensor::Device;
 use indicatif::ProgressBar;
 use rand::rngs::StdRng;
@@ -19,6 +19,10 @@ use crate::cli::Options;
 
 /// Decimal logarithms of the common penalties that are tried.
 pub(crate) const GRID: [f64; 11] = [-5.0, -4.5, -4.0, -3.5, -3.0, -2.5, -2.0, -1.5, -1.0, -0.5, 0.0];
+
+/// Names of curves.
+const VALIDATION_LOSS: &str = "validation_loss";
+const TEST_LOSS: &str = "test_loss";
 
 /// How many points the curves have at most.
 const POINTS: u64 = 50;
@@ -84,8 +88,8 @@ pub(crate) struct Experiment<'a> {
     pub(crate) config: &'a PenalizedConfig,
     /// Where to compute.
     pub(crate) device: Device,
-    /// Where records of runs go.
-    pub(crate) output: &'a OutputFolder,
+    /// How runs are saved and watched.
+    pub(crate) going: Going<'a>,
 }
 
 /// Examples of one seed.
@@ -164,23 +168,33 @@ impl Experiment<'_> {
         parts: &Parts,
         seed: u64,
     ) -> Result<(Classifier, Vec<Point>), Failure> {
-        let curve = Rc::new(RefCell::new(Vec::new()));
-        let (seen, validation, test) = (Rc::clone(&curve), parts.validation.clone(), parts.test.clone());
+        let curves = Curves::default();
+        let (seen, validation, test) = (Rc::clone(&curves), parts.validation.clone(), parts.test.clone());
         let every = self.options.steps.div_ceil(POINTS);
         let look = move |problem: &Penalized| {
             let loss = |examples: &Examples| loss(&problem.classifier, examples);
-            let step = (seen.borrow().len() as u64 + 1) * every;
-            let point = Point { step, validation_loss: loss(&validation), test_loss: loss(&test) };
-            seen.borrow_mut().push(point);
-            Ok(point.validation_loss)
+            Ok(Score::new(loss(&validation)).with(TEST_LOSS, loss(&test)))
         };
         let engine = Engine::new(Penalized { penalties, classifier }, parts.data(), self.config.clone())?
-            .progress(!self.options.run().setting.machine.quiet)
-            .validate(Validation::every(every, Goal::Min, look));
-        let watching = &self.options.watching;
-        let mut engine = watching.attach(engine, self.output, &format!("seed-{seed}"));
-        watching.check(&engine.run(self.options.steps)?)?;
-        Ok((engine.into_problem().penalties, curve.take()))
+            .validate(Validation::every(every, Goal::Min, look))
+            .observe(move |event| {
+                if let Event::Validation { iteration, value, metrics, .. } = *event {
+                    let of = |curve: &str, value| saved::Point { curve: curve.into(), step: iteration, value };
+                    let test = metrics.iter().filter(|(name, _)| &**name == TEST_LOSS);
+                    seen.borrow_mut().push(of(VALIDATION_LOSS, value));
+                    seen.borrow_mut().extend(test.map(|(name, value)| of(name, *value)));
+                }
+            });
+        let steps = ("steps", self.options.steps);
+        let learned = self.going.train(engine, &format!("seed-{seed}"), steps, &curves)?.penalties;
+        let curves = curves.take();
+        let of = |curve: &'static str| curves.iter().filter(move |point| point.curve == curve);
+        let points = of(VALIDATION_LOSS).zip(of(TEST_LOSS)).map(|(validation, test)| Point {
+            step: validation.step,
+            validation_loss: validation.value,
+            test_loss: test.value,
+        });
+        Ok((learned, points.collect()))
     }
 }
 

@@ -10,8 +10,11 @@ mod report;
 use std::process::ExitCode;
 
 use betty_examples::failure::{Failure, finish, show};
+use betty_examples::going::Going;
 use betty_examples::output::OutputFolder;
 use betty_examples::penalized::{Penalized, PenalizedConfig};
+use betty_examples::saved::config_choices;
+use betty_examples::stop::Stop;
 use betty_runtime::{Multilevel, ProgramConfig};
 use clap::Parser;
 
@@ -36,7 +39,17 @@ fn run(options: &Options) -> Result<(), Failure> {
     }
     let device = options.run().setting.machine.device.open()?;
     let output = OutputFolder::open(&options.run().setting.out)?;
-    let experiment = Experiment { options, config: &config, device, output: &output };
+    let choices = config_choices(&config)?.into_iter().chain(options.choices()).collect();
+    let stop = Stop::on_signals().map_err(Failure::Signals)?;
+    let going = Going {
+        saving: &options.saving,
+        watching: &options.watching,
+        output: &output,
+        choices: &choices,
+        stop: &stop,
+        progress: !options.run().setting.machine.quiet,
+    };
+    let experiment = Experiment { options, config: &config, device, going };
     let outcomes = options.repeated.seeds().map(|seed| experiment.run(seed)).collect::<Result<Vec<_>, _>>()?;
     let report = Report { options, config: &config, outcomes: &outcomes };
     report.write(&output)?;

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use betty_examples::command::Setting;
 use betty_examples::failure::{Failure, check_positive};
+use betty_examples::going::Saving;
+use betty_examples::saved::Choices;
 use betty_examples::watching::Watching;
 use clap::Parser;
 
@@ -30,6 +32,9 @@ pub(crate) struct Options {
     /// Steps in which a classifier is trained anew.
     #[arg(long, default_value_t = 500, value_name = "N")]
     pub(crate) fit_steps: usize,
+    /// How the runs are saved.
+    #[command(flatten)]
+    pub(crate) saving: Saving,
     /// How the runs are watched.
     #[command(flatten)]
     pub(crate) watching: Watching,
@@ -41,6 +46,19 @@ pub(crate) struct Options {
 impl Options {
     /// Refuses numbers that make no sense, before any work is done.
     pub(crate) fn check(&self) -> Result<(), Failure> {
-        check_positive(&[("steps", self.steps), ("fit-steps", self.fit_steps as u64)])
+        check_positive(&[("steps", self.steps), ("fit-steps", self.fit_steps as u64)])?;
+        self.saving.check(&self.setting.out)
+    }
+
+    /// The options that decide the numbers of the runs.
+    pub(crate) fn choices(&self) -> Choices {
+        let data = self.data.canonicalize().unwrap_or(self.data.clone()).display().to_string();
+        let own = [
+            ("--data", data),
+            ("--target", self.target.clone()),
+            ("--seed", self.setting.seed.to_string()),
+            ("--fit-steps", self.fit_steps.to_string()),
+        ];
+        own.map(|(name, value)| (name.to_owned(), value)).into()
     }
 }

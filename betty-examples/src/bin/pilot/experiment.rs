@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use betty_examples::data::{Inputs, Table};
 use betty_examples::failure::Failure;
-use betty_examples::output::OutputFolder;
+use betty_examples::going::{Curves, Going};
 use betty_examples::penalized::{Classifier, Examples, Penalized, PenalizedConfig, PenalizedData};
 use betty_runtime::{Engine, Goal, Stream, Validation};
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
@@ -66,7 +66,7 @@ pub(crate) struct Experiment<'a> {
     pub(crate) options: &'a Options,
     pub(crate) table: &'a Table,
     pub(crate) device: Device,
-    pub(crate) output: &'a OutputFolder,
+    pub(crate) going: Going<'a>,
 }
 
 /// The rows of a split, on the device.
@@ -185,10 +185,7 @@ impl Experiment<'_> {
         let look = move |problem: &Penalized| Ok(loss(&problem.classifier, &validation));
         let engine =
             Engine::new(problem, data, PenalizedConfig::default())?.validate(Validation::every(5, Goal::Min, look));
-        let mut engine = self.options.watching.attach(engine, self.output, "penalties");
-        let report = engine.run(self.options.steps)?;
-        self.options.watching.check(&report)?;
-        Ok(engine.into_problem().penalties)
+        Ok(self.going.train(engine, "penalties", ("steps", self.options.steps), &Curves::default())?.penalties)
     }
 
     fn learn_weights(&self, start: &Classifier, log10: f64, parts: &Parts) -> Result<(Classifier, Weights), Failure> {
@@ -205,11 +202,8 @@ impl Experiment<'_> {
         let look = move |problem: &Weighted| Ok(loss(&problem.classifier, &validation));
         let engine =
             Engine::new(problem, data, WeightedConfig::default())?.validate(Validation::every(5, Goal::Min, look));
-        let mut engine = self.options.watching.attach(engine, self.output, "weights");
-        let report = engine.run(self.options.steps)?;
-        self.options.watching.check(&report)?;
-        let Weighted { weights, classifier } = engine.into_problem();
-        Ok((classifier, weights))
+        let run = self.going.train(engine, "weights", ("steps", self.options.steps), &Curves::default())?;
+        Ok((run.classifier, run.weights))
     }
 }
 

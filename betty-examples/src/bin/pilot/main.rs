@@ -9,7 +9,9 @@ use std::process::ExitCode;
 
 use betty_examples::data::Table;
 use betty_examples::failure::{Failure, finish, show};
+use betty_examples::going::Going;
 use betty_examples::output::OutputFolder;
+use betty_examples::stop::Stop;
 use clap::Parser;
 use peak_alloc::PeakAlloc;
 
@@ -30,7 +32,16 @@ fn run(options: &Options) -> Result<(), Failure> {
     let table = Table::open(&options.data, &options.target)?;
     let device = options.setting.machine.device.open()?;
     let output = OutputFolder::open(&options.setting.out)?;
-    let outcome = Experiment { options, table: &table, device, output: &output }.run()?;
+    let (choices, stop) = (options.choices(), Stop::on_signals().map_err(Failure::Signals)?);
+    let going = Going {
+        saving: &options.saving,
+        watching: &options.watching,
+        output: &output,
+        choices: &choices,
+        stop: &stop,
+        progress: false,
+    };
+    let outcome = Experiment { options, table: &table, device, going }.run()?;
     let page = Page { options, table: &table, outcome: &outcome };
     output.write("pilot.json", serde_json::to_string_pretty(&outcome)? + "\n")?;
     output.write("pilot.html", page.html())?;

@@ -2,6 +2,8 @@
 
 use betty_examples::command::Run;
 use betty_examples::failure::{Failure, check_positive};
+use betty_examples::going::Saving;
+use betty_examples::saved::Choices;
 use betty_examples::watching::Watching;
 use betty_runtime::{CgConfig, HypergradientConfig, IdentityConfig, MinresConfig, UnrolledConfig};
 use clap::{Parser, ValueEnum};
@@ -37,6 +39,9 @@ pub(crate) struct Options {
     /// Number of fresh tasks for the test.
     #[arg(long, default_value_t = 600, value_name = "N")]
     pub(crate) test_tasks: usize,
+    /// How the run is saved.
+    #[command(flatten)]
+    pub(crate) saving: Saving,
     /// How the run is watched.
     #[command(flatten)]
     pub(crate) watching: Watching,
@@ -100,7 +105,17 @@ impl Options {
         if !(proximity.is_finite() && if self.is_implicit() { proximity > 0.0 } else { proximity >= 0.0 }) {
             return Err(Failure::Proximity { proximity });
         }
-        Ok(())
+        self.saving.check(&self.run.setting.out)
+    }
+
+    /// The options that decide the numbers of the run, beside the config.
+    pub(crate) fn choices(&self) -> Choices {
+        let own = [
+            ("--seed", self.run.setting.seed.to_string()),
+            ("--shots", self.shots.to_string()),
+            ("--proximity", self.proximity().to_string()),
+        ];
+        own.map(|(name, value)| (name.to_owned(), value)).into()
     }
 
     /// The program's numbers, with those of the config file and of the command line in their place.

@@ -1,7 +1,10 @@
 //! One comparison, from one seed.
 
 use betty_examples::failure::Failure;
+use betty_examples::going::Going;
 use betty_examples::output::OutputFolder;
+use betty_examples::saved::config_choices;
+use betty_examples::stop::Stop;
 use burn::tensor::{Device, Tensor};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -63,6 +66,8 @@ pub(crate) fn run(
     let start = Regressor::new(&mut StdRng::seed_from_u64(seed(0)), device);
     let validation: Vec<Task> = tasks(options.shots, seed(2)).take(VALIDATION_TASKS).collect();
     let test: Vec<Task> = tasks(options.shots, seed(3)).take(options.test_tasks).collect();
+    let choices = config_choices(config)?.into_iter().chain(options.choices()).collect();
+    let stop = Stop::on_signals().map_err(Failure::Signals)?;
     let training = Training {
         shots: options.shots,
         iterations: options.iterations,
@@ -71,8 +76,14 @@ pub(crate) fn run(
         proximity: options.proximity(),
         config,
         device,
-        watching: (&options.watching, output),
-        progress: !options.run.setting.machine.quiet,
+        going: Going {
+            saving: &options.saving,
+            watching: &options.watching,
+            output,
+            choices: &choices,
+            stop: &stop,
+            progress: !options.run.setting.machine.quiet,
+        },
     };
 
     let maml = training.maml(start.clone())?;

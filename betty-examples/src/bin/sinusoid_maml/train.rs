@@ -1,11 +1,10 @@
 //! Meta-training, and the ordinary training that it is compared with.
 
-use std::cell::RefCell;
 use std::rc::Rc;
 
 use betty_examples::failure::Failure;
-use betty_examples::output::OutputFolder;
-use betty_examples::watching::Watching;
+use betty_examples::going::{Curves, Going};
+use betty_examples::saved::Point;
 use betty_runtime::{Engine, Event, Goal, LevelConfig, Validation};
 use burn::module::Module;
 use burn::optim::{AdamConfig, GradientsParams};
@@ -36,10 +35,8 @@ pub(crate) struct Training<'a> {
     pub(crate) config: &'a MamlConfig,
     /// Where to compute.
     pub(crate) device: &'a Device,
-    /// How it is watched, and where the records go.
-    pub(crate) watching: (&'a Watching, &'a OutputFolder),
-    /// Whether to show a progress bar.
-    pub(crate) progress: bool,
+    /// How it is saved and watched.
+    pub(crate) going: Going<'a>,
 }
 
 /// Initial parameters, and iterations with the error on the validation tasks after as many adaptation steps as in training.
@@ -55,24 +52,21 @@ impl Training<'_> {
     pub(crate) fn maml(&self, start: Regressor) -> Result<Trained, Failure> {
         let inner = &self.config.adapted;
         let data = MamlData::endless(self.shots, inner.unroll, self.proximity, self.seed, self.device);
-        let curve = Rc::new(RefCell::new(Vec::new()));
+        let curve = Curves::default();
         let seen = Rc::clone(&curve);
         let (adaptation, tasks, device) = (self.adaptation(), self.validation.to_vec(), self.device.clone());
         let error = move |problem: &Maml| Ok(adaptation.mean_error(&problem.meta, &tasks, &device));
         let problem = Maml { adapted: start.clone(), meta: start };
         let engine = Engine::new(problem, data, self.config.clone())?
             .seed(self.seed)
-            .progress(self.progress)
             .validate(Validation::every(self.every(), Goal::Min, error))
             .observe(move |event| {
                 if let Event::Validation { iteration, value, .. } = *event {
-                    seen.borrow_mut().push((iteration, value));
+                    seen.borrow_mut().push(Point { curve: "meta".into(), step: iteration, value });
                 }
             });
-        let (watching, folder) = self.watching;
-        let mut engine = watching.attach(engine, folder, "meta-training");
-        watching.check(&engine.run(self.iterations)?)?;
-        Ok(Trained { network: engine.into_problem().meta, curve: curve.take() })
+        let network = self.going.train(engine, "meta-training", ("iterations", self.iterations), &curve)?.meta;
+        Ok(Trained { network, curve: curve.take().into_iter().map(|point| (point.step, point.value)).collect() })
     }
 
     /// Ordinary training on the points of all tasks, as if they were one: Burn's Adam on the same points in the same order.
@@ -81,7 +75,7 @@ impl Training<'_> {
         let mut network = start.to_device(&on_tape).train();
         let mut optimizer = AdamConfig::new().init();
         let mut tasks = tasks(self.shots, self.seed);
-        let bar = if self.progress { bar(self.iterations) } else { ProgressBar::hidden() };
+        let bar = if self.going.progress { bar(self.iterations) } else { ProgressBar::hidden() };
         let mut curve = Vec::new();
         for iteration in 1..=self.iterations {
             let batch: Vec<Task> = tasks.by_ref().take(self.config.meta.tasks).collect();
