@@ -166,6 +166,28 @@ impl Curvature {
         Ok((product.program.cost() + self.sent(&product.nodes), product.program.peak()))
     }
 
+    /// The rows of such a product that are not zero whatever the tangents.
+    ///
+    /// # Errors
+    /// [`GraphError`] if the derivative cannot be built.
+    pub(crate) fn rows(&mut self, moving: &[Variable], outputs: &[Variable]) -> Result<Vec<Variable>, GraphError> {
+        self.prepare(moving, outputs)?;
+        let product = &self.products[&(moving.to_vec(), outputs.to_vec())];
+        Ok(product.answers.iter().map(|&(row, _)| row).collect())
+    }
+
+    /// The rows of a [`displaced`](Self::displaced) product that depend on what moves.
+    ///
+    /// # Errors
+    /// [`GraphError`] if the derivative cannot be built.
+    pub(crate) fn displaced_rows(
+        &mut self,
+        moving: &[Variable],
+        outputs: &[Variable],
+    ) -> Result<Vec<Variable>, GraphError> {
+        Ok(self.perturbation((moving.to_vec(), outputs.to_vec()))?.rows().collect())
+    }
+
     /// What is summed over ranks of such a product, if there are others.
     fn sent(&self, nodes: &[NodeId]) -> Cost {
         match self.ranks.is_some() && !nodes.is_empty() {

@@ -75,6 +75,11 @@ impl Perturbation {
         Ok(Perturbation { held, moved, moving: positions, outputs: dependent })
     }
 
+    /// The variables whose derivatives depend on what moves.
+    pub(super) fn rows(&self) -> impl Iterator<Item = Variable> {
+        self.outputs.iter().map(|&(variable, _)| variable)
+    }
+
     /// What the unmoved point takes, what a moved one takes, and the bytes that the larger holds at once.
     pub(super) fn cost(&self) -> (Cost, Cost, usize) {
         let moved = self.moved.cost();

@@ -2,7 +2,9 @@
 
 use super::reduced::Reduced;
 use super::response::Solve;
-use super::{Blocks, Direction, HypergradientError, HypergradientMethod, ProductError, Response, Solved};
+use super::{
+    Blocks, Budget, Direction, Gmres, HypergradientError, HypergradientMethod, ProductError, Response, Solved,
+};
 use crate::derivatives::Variable;
 use crate::execute::Vector;
 use crate::linalg::{GmresOptions, InnerProductSpace, LinearOperator, gmres};
@@ -26,6 +28,31 @@ impl Response {
         let mut x = self.respond(level, own, direction, Some(along), &Blocks::default(), Solve::Nested)?;
         x.set(Variable::Level(level), along.clone());
         Ok(!self.apply(direction, &x, &peers)?.is_zero())
+    }
+
+    /// Counts the solve of the block of a level, which takes so much where nothing beside the level depends on it.
+    pub(super) fn count_pivot(
+        &mut self,
+        (level, lower): (usize, &[usize]),
+        own: &[usize],
+        direction: Direction,
+        (b, budget): (&Vector, Budget),
+        needs_symmetry: bool,
+    ) -> Result<Vector, HypergradientError> {
+        let solve = |response: &mut Response, lower: &[usize]| {
+            response.repeated(budget, |response| Ok(Reduced { response, level, lower, direction }.apply(b)?))
+        };
+        if !needs_symmetry || !self.is_coupled(level, own, lower, direction, b)? {
+            return solve(self, lower);
+        }
+        solve(self, own)?;
+        let options = GmresOptions { iterations: COUPLED, restart: COUPLED, tolerance: f64::EPSILON, damping: 0.0 };
+        let budget = Gmres { options, warm_start: false }.budget(0).unwrap_or_default();
+        let measured = Budget { products: budget.products + 1, ..budget };
+        self.repeated(measured, |response| {
+            Reduced { response, level, lower, direction }.apply(b)?;
+            solve(response, own)
+        })
     }
 
     /// The block of a level that depends on others which depend on it. The reduced system is that of an equilibrium and not

@@ -20,6 +20,25 @@ impl Response {
         solve: Solve,
     ) -> Result<Blocks, HypergradientError> {
         let Some((&level, lower)) = levels.split_last() else { return Ok(Blocks::default()) };
+        match solve {
+            _ if self.count.is_none() => self.eliminate_last((level, lower), direction, right, solve),
+            Solve::Outermost => {
+                self.at(level, |response| response.eliminate_last((level, lower), direction, right, solve))
+            }
+            _ => self.known((levels, direction, solve), right, |response| {
+                response.eliminate_last((level, lower), direction, right, solve)
+            }),
+        }
+    }
+
+    /// The same, `level` after all of `lower`.
+    fn eliminate_last(
+        &mut self,
+        (level, lower): (usize, &[usize]),
+        direction: Direction,
+        right: &Blocks,
+        solve: Solve,
+    ) -> Result<Blocks, HypergradientError> {
         let variable = Variable::Level(level);
         let mut x = self.respond(level, lower, direction, None, right, solve.part())?;
         let mut b = right.only(|of| of == variable);
@@ -52,6 +71,12 @@ impl Response {
         let keeps = solve == Solve::Outermost && method.keeps_solution();
         let guess = if keeps { self.last_solution(Variable::Level(level)) } else { None };
         let own: Vec<usize> = lower.iter().copied().filter(|stop| self.stops[&level].below.contains(stop)).collect();
+        if self.count.is_some() {
+            let mut budget = method.budget(self.zeros(Variable::Level(level)).len()).unwrap_or_default();
+            budget.products += usize::from(keeps);
+            budget.reads += f64::from(u8::from(keeps));
+            return self.count_pivot((level, lower), &own, direction, (b, budget), method.needs_symmetry());
+        }
         let solved = if method.needs_symmetry() && self.is_coupled(level, &own, lower, direction, b)? {
             self.coupled_pivot(level, &own, lower, direction, b, &*method)
         } else {

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::best_response::Stationary;
-use super::{Blocks, Direction, HypergradientError, Response};
+use super::{Blocks, Direction, HypergradientError, ProductError, Response};
 use crate::derivatives::Variable;
 use crate::execute::Vector;
 
@@ -68,6 +68,11 @@ impl Response {
         }
         let products = method.products();
         let is_mixed = rows.iter().all(|row| !own.contains(row)) && moving.iter().all(|(of, _)| own.contains(of));
+        if let Some(count) = &mut self.count {
+            let moving: Vec<Variable> = moving.iter().map(|&(variable, _)| variable).collect();
+            let found = count.product((level, products, is_mixed), curvature, &moving, &rows);
+            return Ok(found.map_err(ProductError::from)?);
+        }
         if is_mixed {
             products.form_mixed(curvature, point, &moving, &rows)
         } else {

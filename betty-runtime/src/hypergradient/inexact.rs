@@ -19,7 +19,7 @@
 //! prepared by the level's method on its own Hessian, as in `preparation.rs`.
 
 use super::response::{Residual, Solve, Solver};
-use super::{Blocks, Budget, Direction, HypergradientError, ProductError, Response};
+use super::{Blocks, Budget, Direction, Gmres, HypergradientError, HypergradientMethod, ProductError, Response};
 use crate::config::InexactConfig;
 use crate::derivatives::Variable;
 use crate::execute::Vector;
@@ -44,14 +44,6 @@ impl From<InexactConfig> for Inexact {
     fn from(config: InexactConfig) -> Self {
         let InexactConfig { iterations, restart, tolerance, prepare: prepared } = config;
         Inexact { iterations, restart, tolerance, prepared }
-    }
-}
-
-impl Inexact {
-    /// The most that one solve takes.
-    pub(crate) fn budget(self) -> Budget {
-        let products = self.iterations + self.iterations.div_ceil(self.restart);
-        Budget { products: ROUNDS * products, reads: 0.0 }
     }
 }
 
@@ -87,6 +79,11 @@ impl Response {
         right: &Blocks,
     ) -> Result<Blocks, HypergradientError> {
         let right = right.only(|variable| levels.contains(&variable.owner()));
+        if let (Some(_), Some(&last)) = (&self.count, levels.last()) {
+            let rounds = Budget { products: ROUNDS, reads: 0.0 };
+            return self
+                .at(last, |response| response.repeated(rounds, |response| response.go(inexact, levels, &right)));
+        }
         let norm = norm(&right)?;
         if norm == 0.0 {
             return Ok(Blocks::default());
@@ -114,12 +111,24 @@ impl Response {
         Ok(x)
     }
 
+    /// Counts one round.
+    fn go(&mut self, inexact: Inexact, levels: &[usize], right: &Blocks) -> Result<Blocks, HypergradientError> {
+        let rows: Vec<Variable> = levels.iter().flat_map(|&level| self.variables(level)).collect();
+        let solve = Solve::Inexact(inexact, Residual::AtMost(0.0));
+        let x = self.eliminate(levels, Direction::Adjoint, right, solve)?;
+        self.apply(Direction::Adjoint, &x, &rows)?;
+        Ok(x)
+    }
+
     /// How a system is solved for this right-hand side; not at all where 0 is good enough.
     pub(super) fn needed(&self, solve: Solve, right: &Blocks) -> Result<Option<Solve>, HypergradientError> {
         if right.is_zero() {
             return Ok(None);
         }
         let Solve::Inexact(inexact, residual) = solve else { return Ok(Some(solve)) };
+        if self.count.is_some() {
+            return Ok(Some(Solve::Inexact(inexact, Residual::AtMost(0.0))));
+        }
         let norm = norm(right)?;
         let most = match residual {
             Residual::AtMost(most) => most,
@@ -138,6 +147,9 @@ impl Response {
         most: f64,
     ) -> Result<Blocks, HypergradientError> {
         let variable = Variable::Level(level);
+        if self.count.is_some() {
+            return self.count_inexact_pivot(inexact, (level, lower), direction, b);
+        }
         let most = std::f64::consts::FRAC_1_SQRT_2 * most;
         let norm = finite(b.dot(b)?)?.sqrt();
         if norm <= most {
@@ -170,6 +182,29 @@ impl Response {
                 Err(HypergradientError::from(error).innermost())
             }
         }
+    }
+
+    /// Counts the most that the solve of a level's block takes.
+    fn count_inexact_pivot(
+        &mut self,
+        inexact: Inexact,
+        (level, lower): (usize, &[usize]),
+        direction: Direction,
+        b: &Vector,
+    ) -> Result<Blocks, HypergradientError> {
+        let Inexact { iterations, restart, tolerance, prepared } = inexact;
+        let options = GmresOptions { iterations, restart, tolerance, damping: 0.0 };
+        let budget = Gmres { options, warm_start: false }.budget(0).unwrap_or_default();
+        let budget = Budget { products: iterations + iterations.div_ceil(restart.max(1)), ..budget };
+        let solve = Solve::Inexact(inexact, Residual::AtMost(0.0));
+        let all =
+            self.repeated(budget, |response| Ok(response.reduced_product((level, lower), direction, b, solve)?.0))?;
+        if prepared && self.is_answered(level, lower, direction) {
+            self.repeated(Budget { products: iterations, reads: 0.0 }, |response| {
+                response.own_part(level, direction, b)
+            })?;
+        }
+        Ok(all)
     }
 
     /// Whether anything below a level, or beside it, answers to its parameters and is read back.

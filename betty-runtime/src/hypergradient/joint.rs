@@ -50,7 +50,7 @@
 use super::best_response::Stationary;
 use super::layout::Layout;
 use super::response::Solver;
-use super::{Blocks, Direction, HypergradientError, ProductError, Response};
+use super::{Blocks, Budget, Direction, Gmres, HypergradientError, HypergradientMethod, ProductError, Response};
 use crate::config::JointConfig;
 use crate::derivatives::Variable;
 use crate::execute::Vector;
@@ -97,6 +97,9 @@ impl Response {
         let right = right.only(|variable| levels.contains(&variable.owner()));
         if right.is_zero() {
             return Ok(right);
+        }
+        if self.count.is_some() {
+            return self.count_part(joint, levels);
         }
         let layout = self.layout(levels);
         let b = layout.join(&right);
@@ -151,6 +154,39 @@ impl Response {
                 Err(HypergradientError::from(error).innermost())
             }
         }
+    }
+
+    /// Counts the solve of the levels of one part.
+    fn count_part(&mut self, joint: Joint, levels: &[usize]) -> Result<Blocks, HypergradientError> {
+        let Some(&last) = levels.last() else { return Ok(Blocks::default()) };
+        let Joint { iterations, restart, tolerance, warm_start, .. } = joint;
+        let uppermost = self.uppermost(levels).filter(|_| joint.at_one_point);
+        let rows: Vec<Variable> = levels.iter().flat_map(|&level| self.variables(level)).collect();
+        let all: Blocks = rows.iter().map(|&row| (row, Vector::default())).collect();
+        let mut budget = match uppermost {
+            Some(_) if !joint.prepared => Budget { products: iterations, reads: 2.0 * iterations as f64 + 1.0 },
+            _ => {
+                let options = GmresOptions { iterations, restart, tolerance, damping: 0.0 };
+                let budget = Gmres { options, warm_start }.budget(0).unwrap_or_default();
+                // Each cycle ends with the residual.
+                Budget { products: iterations + iterations.div_ceil(restart.max(1)), ..budget }
+            }
+        };
+        // What the last solution leaves is one product.
+        budget.products += usize::from(warm_start);
+        budget.reads += f64::from(u8::from(warm_start));
+        self.report(last).products += budget.products;
+        self.at(last, |response| {
+            response.repeated(budget, |response| match uppermost {
+                Some(level) => response.hessian(level, &all, &rows),
+                None => response.apply(Direction::Adjoint, &all, &rows),
+            })?;
+            if joint.prepared {
+                let prepared = Budget { products: iterations, reads: 0.0 };
+                response.repeated(prepared, |response| response.prepare(levels, &all))?;
+            }
+            Ok(all)
+        })
     }
 
     /// What the last solve found for these variables, if all of it was kept and still fits.

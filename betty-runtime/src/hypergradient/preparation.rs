@@ -40,6 +40,10 @@ impl Response {
             return Ok(b.clone());
         }
         let method = Rc::clone(&self.stops[&level].method);
+        if self.count.is_some() {
+            let budget = method.budget(self.zeros(Variable::Level(level)).len()).unwrap_or_default();
+            return self.repeated(budget, |response| Ok(Own { response, level, direction }.apply(b)?));
+        }
         match method.solve(&mut Own { response: self, level, direction }, b, None) {
             Ok(solved) => Ok(solved.x),
             Err(HypergradientError::Solve(error)) if !matches!(error, SolveError::Operator(_)) => {

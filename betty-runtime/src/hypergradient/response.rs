@@ -19,12 +19,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::best_response::{Answer, Stationary, Steps};
+use super::count::Count;
 use super::{BestResponse, Blocks, Inexact, Joint, SolveReport};
 use crate::derivatives::Variable;
 use crate::execute::Vector;
 
 /// Which of the two systems.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Direction {
     /// `Jᵀ`: unknowns belong to conditions, equations to variables.
     Adjoint,
@@ -91,6 +92,8 @@ pub struct Response {
     /// … and what those that have been sent on.
     pub(super) sent: BTreeMap<usize, Blocks>,
     pub(super) solver: Option<Solver>,
+    /// What solves take, where they are only gone through: see `count.rs`.
+    pub(super) count: Option<Count>,
     /// Levels whose own part their method could not solve while a loop was prepared.
     pub(super) unprepared: BTreeSet<usize>,
     pub(super) reports: BTreeMap<usize, SolveReport>,

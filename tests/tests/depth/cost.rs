@@ -125,7 +125,7 @@ macro_rules! chain {
             })*
         }
 
-        fn $measure(configure: Configure<'_>, runs: bool) -> Taken {
+        pub(crate) fn $measure(configure: Configure<'_>, runs: bool) -> Taken {
             let chain = Chain::new($program::SCHEDULE.levels.len());
             let mut points = chain.points.iter().map(|point| Vector::new(point));
             let mut point = || points.next().unwrap();

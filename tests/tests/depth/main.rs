@@ -5,6 +5,7 @@ mod adjoint;
 mod chains;
 mod cost;
 mod costly;
+mod counted;
 mod inexact;
 mod joint;
 mod level;

@@ -7,8 +7,16 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::cost::{CHAINS, ITERATIONS, Measure, SMALL, Taken, inexact, joint, nested, partial, single_loop};
+use crate::cost::{
+    CHAINS, ITERATIONS, Measure, SMALL, Taken, fewest, inexact, joint, nested, partial, single_loop, three, two,
+};
 use crate::plot::{Line, Point, plot};
+
+/// The fewest iterations of nested solves that are exact enough, to a tenth; of more than three levels they are not run, and told
+/// with as many.
+fn nested_iterations() -> [usize; 2] {
+    [two as Measure, three].map(|chain| fewest(SMALL, |iterations| nested(chain, iterations, true).error))
+}
 
 /// Fewest iterations of `joint` for two levels and more, to a tenth, with 20 of each level's own before each.
 const OF_JOINT: [usize; 4] = [7, 24, 56, 160];
@@ -30,13 +38,15 @@ fn point(levels: usize, taken: &Taken) -> Point {
 }
 
 fn measured() -> Vec<Line> {
+    let iterations = nested_iterations();
+    println!("nested solves of two and of three levels take {iterations:?} iterations");
     let chains = || CHAINS.iter().copied().zip(2..);
     let line = |name, points: Vec<Point>| Line { name, points };
     let of = |way: &dyn Fn(Measure, usize) -> Option<Taken>| {
         chains().filter_map(|(chain, levels)| Some(point(levels, &way(chain, levels)?))).collect()
     };
     vec![
-        line("nested", of(&|chain, levels| Some(nested(chain, ITERATIONS, levels <= RUN.0)))),
+        line("nested", of(&|chain, levels| Some(nested(chain, iterations[(levels - 2).min(1)], levels <= RUN.0)))),
         line("inexact", of(&|chain, levels| (levels <= RUN.1).then(|| inexact(chain, SMALL, 20)))),
         line("joint", of(&jointly)),
         line("a step of a single loop", of(&|chain, _| Some(single_loop(chain)))),

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::{Pass, Way};
-use crate::config::{CurvatureOf, HypergradientConfig, JointConfig};
+use super::Pass;
+use super::passes::Way;
+use crate::config::{HypergradientConfig, JointConfig};
 use crate::error::EngineError;
 use crate::hypergradient::Joint;
 use crate::program::passings::{Passing, Passings};
@@ -36,19 +37,16 @@ impl Program {
         let bases: BTreeMap<usize, Basis> = points.map(basis).collect();
         let kernels = |passes: &[Pass]| passes.iter().map(|pass| pass.response.cost.kernels).sum::<f64>();
         let above = self.losses.judged.above;
-        let mut one_by_one = |curvature: Option<CurvatureOf>| {
-            let passes =
-                stops.iter().map(|&stop| self.explain_response(stop, k, &bases, Way { curvature, inexact: None }));
-            Ok::<_, EngineError>(kernels(&passes.collect::<Result<Vec<_>, _>>()?))
-        };
-        let nested = one_by_one(None)?;
+        let nested = kernels(&self.explain_passes(k, &bases, Way::Said)?);
         if nested <= above {
             return Ok(());
         }
-        let partial = one_by_one(Some(CurvatureOf::Partial))?;
+        let partial = kernels(&self.explain_passes(k, &bases, Way::Partial)?);
         let config = |&stop: &usize| self.levels[stop].config.hypergradient.as_ref();
         let joint = match stops.iter().filter_map(config).all(HypergradientConfig::solves_the_system) {
-            true => Some(kernels(&self.explain_jointly(k, Joint::from(JointConfig::default()), &bases)?)),
+            true => {
+                Some(kernels(&self.explain_passes(k, &bases, Way::Jointly(Joint::from(JointConfig::default())))?))
+            }
             false => None,
         };
         self.losses.news.push(News::Costly { level: k, kernels: nested, joint, partial });

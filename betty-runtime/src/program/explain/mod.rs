@@ -2,7 +2,7 @@
 
 mod costly;
 mod count;
-mod joint;
+mod passes;
 mod report;
 
 use std::collections::BTreeMap;
@@ -11,28 +11,12 @@ use std::rc::Rc;
 use super::Program;
 use super::sample::Seeded;
 use super::subject::LossFunctions;
-use crate::config::{CurvatureOf, LbfgsConfig, LevelSolverConfig, Start};
-use crate::derivatives::Variable;
+use crate::config::{LbfgsConfig, LevelSolverConfig, Start};
 use crate::error::EngineError;
-use crate::execute::Cost;
-use crate::hypergradient::{Inexact, Products};
 use crate::minimize::LbfgsOptions;
-use crate::steps::{Basis, Parts, Record, StepsBasis};
+use crate::steps::{Basis, Record, StepsBasis};
+use passes::Way;
 pub use report::{Explanation, LevelCost, ResponseCost};
-
-/// How the systems of a pass are solved.
-#[derive(Clone, Copy)]
-struct Way {
-    /// Of which gradient the derivative is taken, if not of the one that the level says.
-    curvature: Option<CurvatureOf>,
-    /// Whether solves are no more exact than needed.
-    inexact: Option<Inexact>,
-}
-
-impl Way {
-    /// As the levels say.
-    const PLAIN: Way = Way { curvature: None, inexact: None };
-}
 
 /// One pass through a best response.
 struct Pass {
@@ -56,7 +40,12 @@ impl Program {
         for (k, point) in points.iter().enumerate() {
             self.record(functions, k, point)?;
         }
-        let steps = count::steps_of_an_iteration(self).into_iter().enumerate();
+        let steps: Vec<u64> = count::steps_of_an_iteration(self);
+        // What a point keeps is known when all products have been prepared that read it.
+        for (k, &steps) in steps.iter().enumerate() {
+            self.explain_level(k, steps, points)?;
+        }
+        let steps = steps.into_iter().enumerate();
         let mut levels = steps.map(|(k, steps)| self.explain_level(k, steps, points)).collect::<Result<Vec<_>, _>>()?;
         for k in 0..self.levels.len() {
             if !self.levels[k].config.vectorize {
@@ -114,14 +103,7 @@ impl Program {
             reads: gradients as u64 + dots as u64,
         };
         let bases = &self.grounds_below(k, points);
-        let passes = match self.joint(k) {
-            Some(joint) => self.explain_jointly(k, joint, bases)?,
-            None => {
-                let stops = spec.sweep.iter().map(|stop| stop.level);
-                let way = Way { curvature: None, inexact: self.inexact(k) };
-                stops.map(|stop| self.explain_response(stop, k, bases, way)).collect::<Result<_, _>>()?
-            }
-        };
+        let passes = self.explain_passes(k, bases, Way::Said)?;
         if !passes.is_empty() {
             // The norm of each whole gradient, after its loss.
             cost.reads += evaluations as u64;
@@ -160,82 +142,6 @@ impl Program {
             (level, Basis::Steps(Rc::new(basis)))
         };
         points.iter().enumerate().map(basis).collect()
-    }
-
-    /// One pass through the best response of `stop` on the way to `k`.
-    fn explain_response(
-        &mut self,
-        stop: usize,
-        k: usize,
-        bases: &BTreeMap<usize, Basis>,
-        way: Way,
-    ) -> Result<Pass, EngineError> {
-        let of = way.curvature.unwrap_or(self.levels[stop].config.curvature);
-        let spec = &self.schedule.levels[stop];
-        let curvature = self.losses.prepare_curvature(&self.schedule, &self.levels, stop, bases)?;
-        let graph = |source| EngineError::Graph { level: spec.name.into(), source };
-        let sweep = self.schedule.levels[k].sweep;
-        let into = sweep.iter().find(|of| of.level == stop).map_or(&[][..], |of| of.into);
-        let into: Vec<Variable> = into.iter().copied().map(Variable::Level).collect();
-        let products = self.methods[stop].as_ref().map_or(Products::Exact, |method| method.products());
-        let product = products.cost(&mut curvature.borrow_mut(), &into).map_err(graph)?;
-        let level = &self.levels[stop];
-        let method = level.config.hypergradient.as_ref().map_or("", |method| method.name());
-        let pass = |products, cost, reads, peak| Pass {
-            response: ResponseCost { through: spec.name, method, products, cost },
-            reads,
-            peak,
-        };
-        if let Some(steps) = bases[&stop].steps() {
-            return Ok(pass(Some(steps.batches.len()), product.point + product.mixed, 0.0, product.peak));
-        }
-        if let Some(record) = level.trajectory.clone() {
-            let mut parts = Parts { product, update: level.update.cost(), ..Parts::default() };
-            if let (true, Basis::Loss { batch, .. }, Basis::Loss { batch: above, .. }) =
-                (record.needs_loss(), &bases[&stop], &bases[&k])
-            {
-                let gradient = self.losses.get_mut(stop, batch).gradient(&[stop]).map_err(graph)?;
-                let loss = self.losses.get_mut(k, above).gradient(&[]).map_err(graph)?;
-                (parts.gradient, parts.loss) = (gradient.cost(), loss.cost());
-            }
-            let (unroll, each) = (level.config.unroll, level.evaluations());
-            let (products, cost, reads) = record.cost(unroll, each, self.parameters_above(stop), &parts);
-            return Ok(pass(Some(products), cost, reads, parts.product.peak));
-        }
-        let size = level.parameters().len();
-        let budget = self.methods[stop].as_ref().and_then(|method| method.budget(size));
-        let mut own = Cost::default();
-        let budget = match way.inexact {
-            Some(inexact) => {
-                if let Some(budget) = budget.filter(|_| inexact.prepared) {
-                    own = product.own * budget.products as f64;
-                }
-                Some(inexact.budget())
-            }
-            None => budget,
-        };
-        let (mut below, mut once, mut reads, mut peak) = (Cost::default(), Cost::default(), 0.0, product.peak);
-        // Levels that stand still answer to nothing.
-        let answering = if of == CurvatureOf::Partial { &[][..] } else { spec.sweep };
-        for level in answering {
-            // The product of a nested stop solves what is below it twice.
-            let inner = self.explain_response(level.level, stop, bases, Way { curvature: None, ..way })?;
-            below += inner.response.cost * 2.0;
-            // It is solved once more for what has arrived there, and once for the multipliers at the point.
-            once += inner.response.cost * 2.0;
-            reads += 2.0 * inner.reads;
-            peak = peak.max(inner.peak);
-        }
-        if let (false, Basis::Loss { batch, .. }) = (answering.is_empty(), &bases[&stop]) {
-            let of = self.schedule.differentiates(stop);
-            once += self.losses.get_mut(stop, batch).gradient(&of).map_err(graph)?.cost();
-            // What the solution does below is one more product.
-            once += product.own + below;
-        }
-        let known = budget.unwrap_or_default();
-        let count = known.products as f64;
-        let cost = product.point + (product.own + own + below) * count + once + product.mixed;
-        Ok(pass(budget.map(|of| of.products), cost, known.reads + reads * count, peak))
     }
 
     /// How many numbers the steps of level `k` are differentiated in.

@@ -1,0 +1,172 @@
+//! What `explain` says of a hypergradient is what is executed, kernel for kernel and read for read, at any depth.
+//!
+//! Tensors of 16 bits are no host memory to betty, so that every number that is read counts. Curvatures are spread, so that no
+//! solver is done before its iterations are.
+
+use betty_runtime::execute::{launched, reads};
+use betty_runtime::{Engine, Multilevel, ProgramConfig, Stream, multilevel};
+use burn::module::Param;
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use serde_json::{Value, json};
+
+use crate::level::Vector;
+
+fn half(values: impl Fn(f64) -> f64) -> Tensor<1> {
+    let values: Vec<f64> = (0..6).map(|i| values(f64::from(i))).collect();
+    Tensor::from_data(TensorData::new(values, [6]), (&Device::flex(), DType::F16))
+}
+
+fn at(k: usize) -> Vector {
+    Vector { x: Param::from_tensor(half(|i| 0.4 - 0.1 * k as f64 + 0.07 * i)) }
+}
+
+/// `½w·x² + x⁴/20`, pulled at by others.
+fn pulled(own: &Vector, others: &[&Vector], weights: Tensor<1>) -> Tensor<1> {
+    let x = own.x.val();
+    let square = x.clone() * x.clone();
+    let curved = (square.clone() * weights * 0.5 + square.clone() * square * 0.05).sum();
+    others.iter().fold(curved, |sum, other| sum + (other.x.val().sin() * x.clone()).sum() * 0.2)
+}
+
+fn one(own: &Vector, weights: Tensor<1>) -> Tensor<1> {
+    pulled(own, &[], weights)
+}
+
+fn two(own: &Vector, a: &Vector, weights: Tensor<1>) -> Tensor<1> {
+    pulled(own, &[a], weights)
+}
+
+fn three(own: &Vector, a: &Vector, b: &Vector, weights: Tensor<1>) -> Tensor<1> {
+    pulled(own, &[a, b], weights)
+}
+
+/// For each method and way to solve, counts what a hypergradient of the uppermost level takes, and holds it against what was
+/// told.
+macro_rules! counted {
+    ($test:ident, $program:ident, $data:ident, $config:ident; top: lower $lowers:tt, $judge:ident; $($level:ident: upper $upper:tt, lower $lower:tt, $loss:ident;)*) => {
+        multilevel! {
+            struct $program;
+            level top: Vector { lower: $lowers, batch: Tensor<1>, loss: $judge, optimizer: sgd(lr = 0.01) }
+            $(level $level: Vector {
+                upper: $upper, lower: $lower, batch: Tensor<1>, loss: $loss, optimizer: sgd(lr = 0.01), hypergradient: cg,
+            })*
+        }
+
+        #[test]
+        fn $test() {
+            let engine = |method: &Value, solve: Option<&Value>| {
+                let mut config = $config::default();
+                for level in config.levels_mut() {
+                    if level.hypergradient.is_some() {
+                        level.hypergradient = Some(serde_json::from_value(method.clone()).unwrap());
+                    }
+                }
+                config.top.solve = solve.map(|solve| serde_json::from_value(solve.clone()).unwrap());
+                let mut numbers = 0..;
+                let mut next = || at(numbers.next().unwrap());
+                let problem = $program { top: next(), $($level: next(),)* };
+                let weights = || Stream::constant(half(|i| 1.0 + 0.3 * i));
+                let data = $data { top: weights(), $($level: { let _ = stringify!($level); weights() },)* };
+                Engine::new(problem, data, config).unwrap()
+            };
+            for method in exact() {
+                let (told, found) = told_and_counted(engine(&method, None));
+                assert_eq!(found, told, "{method}");
+            }
+            let cg = json!({ "method": "cg", "iterations": 2, "tolerance": 0.0 });
+            let joint = json!({ "name": "joint", "iterations": 3, "tolerance": 0.0, "prepare": false });
+            let (told, found) = told_and_counted(engine(&cg, Some(&joint)));
+            assert_eq!(found.0, told.0, "{joint}");
+            for bounded in [
+                json!({ "name": "joint", "iterations": 3, "tolerance": 0.0 }),
+                json!({ "name": "inexact", "iterations": 4, "tolerance": 1e-2 }),
+            ] {
+                let (told, found) = told_and_counted(engine(&cg, Some(&bounded)));
+                assert!(found.0 <= told.0 && found.1 <= told.1, "{bounded}: {found:?} of {told:?}");
+            }
+        }
+    };
+}
+
+/// Methods that do the same whatever the numbers are.
+fn exact() -> Vec<Value> {
+    vec![
+        json!({ "method": "cg", "iterations": 2, "tolerance": 0.0 }),
+        json!({ "method": "minres", "iterations": 2, "tolerance": 0.0 }),
+        json!({ "method": "neumann", "terms": 3, "step_size": 0.1 }),
+        json!({ "method": "nystrom", "rank": 2, "damping": 1.0 }),
+        json!({ "method": "identity", "scale": 0.1 }),
+        json!({ "method": "dense" }),
+    ]
+}
+
+/// Kernels and reads of a hypergradient: as told, and as counted.
+fn told_and_counted<P: Multilevel>(mut engine: Engine<P>) -> ((f64, u64), (f64, u64)) {
+    let explained = engine.explain().unwrap();
+    let top = &explained.levels[0];
+    let responses: f64 = top.responses.iter().map(|response| response.cost.kernels).sum();
+    let told = (responses + top.step.kernels - UPDATE, top.reads);
+    let (before, read) = (launched().kernels, reads());
+    engine.gradient("top").unwrap();
+    (told, (launched().kernels - before, reads() - read))
+}
+
+/// The kernels of a step of sgd on numbers of 16 bits.
+const UPDATE: f64 = 5.0;
+
+counted! {
+    a_chain_of_two, Chain2, Chain2Data, Chain2Config;
+    top: lower [a], two;
+    a: upper [top], lower [], two;
+}
+
+counted! {
+    a_chain_of_three, Chain3, Chain3Data, Chain3Config;
+    top: lower [a], two;
+    a: upper [top], lower [b], three;
+    b: upper [a], lower [], two;
+}
+
+counted! {
+    a_chain_of_four, Chain4, Chain4Data, Chain4Config;
+    top: lower [a], two;
+    a: upper [top], lower [b], three;
+    b: upper [a], lower [c], three;
+    c: upper [b], lower [], two;
+}
+
+counted! {
+    a_diamond, Diamond, DiamondData, DiamondConfig;
+    top: lower [a, b], three;
+    a: upper [top], lower [b], three;
+    b: upper [top, a], lower [], three;
+}
+
+counted! {
+    a_tree, Tree, TreeData, TreeConfig;
+    top: lower [left, right], three;
+    left: upper [top], lower [a], three;
+    right: upper [top], lower [b], three;
+    a: upper [left], lower [], two;
+    b: upper [right], lower [], two;
+}
+
+counted! {
+    a_pipeline, Pipeline, PipelineData, PipelineConfig;
+    top: lower [tuned], two;
+    tuned: upper [], lower [start], two;
+    start: upper [top], lower [], two;
+}
+
+/// A level that nobody reads back stands alone.
+#[test]
+fn one_level_takes_its_gradient() {
+    multilevel! {
+        struct Alone;
+        level top: Vector { batch: Tensor<1>, loss: one, optimizer: sgd(lr = 0.01) }
+    }
+    let weights = Stream::constant(half(|i| 1.0 + i));
+    let engine = Engine::new(Alone { top: at(0) }, AloneData { top: weights }, AloneConfig::default()).unwrap();
+    let (told, found) = told_and_counted(engine);
+    assert_eq!(found, told);
+}
