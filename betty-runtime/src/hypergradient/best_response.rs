@@ -54,13 +54,6 @@ impl BestResponse {
         Self::stationary(Rc::new(Identity { scale: 1.0 }), curvature, point, below)
     }
 
-    /// Leaves out how levels below answer to the level.
-    pub(crate) fn stand_still(&mut self) {
-        if let Answer::Stationary(stop) = &mut self.0 {
-            (stop.own, stop.below) = (stop.own[..1].into(), Rc::from([]));
-        }
-    }
-
     /// A level whose parameters are what its steps made of the parameters of the levels `into`.
     pub fn unrolled(trajectory: Box<dyn Trajectory>, into: &[usize]) -> Self {
         let into = into.iter().copied().map(Variable::Level).collect();

@@ -82,7 +82,7 @@ impl HypergradientMethod for Penalty {
 
     fn budget(&self, _unknowns: usize) -> Option<Budget> {
         // The first step from z itself needs no gradient at y.
-        let reads = 2.0 * self.steps as f64 + 3.0 - f64::from(u8::from(self.warm_start));
-        Some(Budget { products: self.steps.saturating_sub(1), reads })
+        let products = self.steps.saturating_sub(usize::from(!self.warm_start));
+        Some(Budget { products, reads: 2.0 * self.steps as f64 + 3.0 })
     }
 }

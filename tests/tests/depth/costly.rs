@@ -61,7 +61,7 @@ fn every_level_is_told_of_once() {
     engine.gradient("top").unwrap();
     let found = launched().kernels - before - explained.levels[0].step.kernels;
     assert!(found <= kernels && found > 0.4 * kernels, "{found} of {kernels}");
-    assert!(partial < 0.05 * kernels && joint.is_some(), "{partial}, {joint:?} of {kernels}");
+    assert!(partial < 0.1 * kernels && joint.is_some(), "{partial}, {joint:?} of {kernels}");
 }
 
 #[test]

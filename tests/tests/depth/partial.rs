@@ -71,7 +71,8 @@ fn every_level_more_takes_as_much_as_the_one_before() {
     };
     let partial = found(CurvatureOf::Partial);
     let more: Vec<f64> = partial.windows(2).map(|pair| pair[1] - pair[0]).collect();
-    assert!(more.iter().all(|&each| each == more[0] && each > 0.0), "{partial:?}");
+    // Where the uppermost level reads the next one only, nothing comes from further below.
+    assert!(more.iter().all(|&each| each == more[0] && each >= 0.0), "{partial:?}");
     let total = found(CurvatureOf::Total);
     assert!(total.windows(2).all(|pair| pair[1] > 5.0 * pair[0]), "{total:?}");
 }

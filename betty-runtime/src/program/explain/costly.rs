@@ -6,8 +6,9 @@ use std::rc::Rc;
 use super::Pass;
 use super::passes::Way;
 use crate::config::{HypergradientConfig, JointConfig};
+use crate::derivatives::Variable;
 use crate::error::EngineError;
-use crate::hypergradient::Joint;
+use crate::hypergradient::{Joint, Products};
 use crate::program::passings::{Passing, Passings};
 use crate::program::{News, Program, Sample};
 use crate::steps::Basis;
@@ -41,7 +42,10 @@ impl Program {
         if nested <= above {
             return Ok(());
         }
-        let partial = kernels(&self.explain_passes(k, &bases, Way::Partial)?);
+        let mut partial = 0.0;
+        for &stop in &stops {
+            partial += self.kernels_alone(stop, k, &bases)?;
+        }
         let config = |&stop: &usize| self.levels[stop].config.hypergradient.as_ref();
         let joint = match stops.iter().filter_map(config).all(HypergradientConfig::solves_the_system) {
             true => {
@@ -51,5 +55,17 @@ impl Program {
         };
         self.losses.news.push(News::Costly { level: k, kernels: nested, joint, partial });
         Ok(())
+    }
+
+    /// About the kernels of a pass through `stop` on the way to level `k` while the levels below stand still.
+    fn kernels_alone(&mut self, stop: usize, k: usize, bases: &BTreeMap<usize, Basis>) -> Result<f64, EngineError> {
+        let curvature = self.losses.prepare_curvature(&self.schedule, &self.levels, stop, bases)?;
+        let into = self.schedule.levels[k].sweep.iter().find(|of| of.level == stop).map_or(&[][..], |of| of.into);
+        let into: Vec<Variable> = into.iter().copied().map(Variable::Level).collect();
+        let products = self.methods[stop].as_ref().map_or(Products::Exact, |method| method.products());
+        let cost = products.cost(&mut curvature.borrow_mut(), &into);
+        let cost = cost.map_err(|source| EngineError::Graph { level: self.levels[stop].name.into(), source })?;
+        let count = self.budget(stop).unwrap_or_default() as f64;
+        Ok((cost.point + cost.own * count + cost.mixed).kernels)
     }
 }

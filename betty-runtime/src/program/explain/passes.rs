@@ -22,8 +22,6 @@ pub(super) enum Way {
     Said,
     /// By one loop for each part.
     Jointly(Joint),
-    /// One after the other, with levels that stand still while those above are differentiated.
-    Partial,
 }
 
 impl Program {
@@ -40,7 +38,7 @@ impl Program {
         match (way, self.joint(k), self.inexact(k)) {
             (Way::Jointly(joint), ..) | (Way::Said, Some(joint), _) => response.solve_jointly(joint),
             (Way::Said, None, Some(inexact)) => response.solve_inexactly(inexact),
-            (Way::Said | Way::Partial, ..) => {}
+            (Way::Said, None, None) => {}
         }
         let mut passes: BTreeMap<usize, Pass> = BTreeMap::new();
         for &Through { level: stop, into } in self.schedule.levels[k].sweep {
@@ -50,7 +48,7 @@ impl Program {
                 response.add(stop, BestResponse::unrolled(Box::new(CountedSteps), into));
                 continue;
             }
-            let pass = self.explain_stop(stop, bases, way, &mut response)?;
+            let pass = self.explain_stop(stop, bases, &mut response)?;
             passes.insert(stop, pass);
         }
         let failed = self.failure(k);
@@ -89,11 +87,10 @@ impl Program {
         &mut self,
         stop: usize,
         bases: &BTreeMap<usize, Basis>,
-        way: Way,
         response: &mut Response,
     ) -> Result<Pass, EngineError> {
         let curvature = self.losses.prepare_curvature(&self.schedule, &self.levels, stop, bases)?;
-        let is_partial = way == Way::Partial || self.levels[stop].is_partial();
+        let is_partial = self.levels[stop].is_partial();
         let is_function = bases[&stop].steps().is_some();
         let config = self.levels[stop].config.hypergradient.clone();
         let next = config.filter(|method| self.methods[stop].is_none() && method.looks_at_next_step() && !is_function);
@@ -123,15 +120,12 @@ impl Program {
             Some(config) => self.next_method(stop, &config),
             None => self.methods[stop].clone().filter(|_| !is_function),
         };
-        let below = if way == Way::Partial { Rc::from([]) } else { self.answering_below(stop) };
+        let below = self.answering_below(stop);
         let point = Point::new(Vec::new(), 0);
-        let mut added = match method {
+        let added = match method {
             Some(method) => BestResponse::stationary(method, curvature, point, below),
             None => BestResponse::evaluated(curvature, point, below),
         };
-        if way == Way::Partial {
-            added.stand_still();
-        }
         response.add(stop, added);
         Ok(pass)
     }
@@ -181,7 +175,7 @@ impl Program {
     }
 
     /// How many products the method of a level forms, if it says so.
-    fn budget(&self, stop: usize) -> Option<usize> {
+    pub(super) fn budget(&self, stop: usize) -> Option<usize> {
         let budget = self.methods[stop].as_ref()?.budget(self.levels[stop].parameters().len())?;
         Some(budget.products)
     }
