@@ -173,8 +173,8 @@ pub enum Event<'a> {
         /// Why it could not be compared.
         reason: &'a str,
     },
-    /// A level's loss reads a level that it lists, but only adds it, or reads only parts that stand still: every hypergradient
-    /// along this edge is zero. Told once, at the level's first step.
+    /// A level's loss reads a level that it lists, but only adds it, or reads only parts that stand still, or the map of its
+    /// `condition` has no derivative there: every hypergradient along this edge is zero. Told once, at the level's first step.
     ZeroEdge {
         /// Number of the level.
         level: usize,

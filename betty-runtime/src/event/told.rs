@@ -22,10 +22,12 @@ impl Event<'_> {
                 "zero-edge",
                 Some(name),
                 format!(
-                    "the loss of level `{name}` only adds what it reads of `{other}`, or reads only what stands still there, \
-                     so that every hypergradient between them is zero"
+                    "the loss of level `{name}` only adds what it reads of `{other}`, or reads only what stands still there, or its \
+                     `condition`, if it has one, has no derivative there, so that every hypergradient between them is zero"
                 ),
-                &format!("let the loss of `{name}` depend on a trained part of `{other}`, or take it out of the list"),
+                &format!(
+                    "let the loss of `{name}`, or its `condition`, depend on a trained part of `{other}`, or take it out of the list"
+                ),
             ),
             Event::Costly { name, kernels, joint, partial, .. } => {
                 let joint = match joint.filter(|&joint| joint < kernels) {

@@ -23,7 +23,7 @@ struct Known {
     /// Levels that are read.
     read: BTreeSet<usize>,
     /// Levels on whose parameters the loss depends, if they answer to this one, or its gradient, if not: in the level's own
-    /// parameters, and in those below that answer to it.
+    /// parameters, and in those below that answer to it. Of a level with a condition, those that the map has a derivative in.
     moving: BTreeSet<usize>,
     /// Levels of which it was told that nothing passes.
     told: BTreeSet<usize>,
@@ -39,23 +39,29 @@ impl Edges {
         self.levels.fill_with(Known::default);
     }
 
-    /// Takes note of a loss of level `k`.
-    pub(crate) fn learn(&mut self, schedule: &Schedule, k: usize, loss: &mut Loss) -> Result<(), GraphError> {
+    /// Takes note of a loss of level `k`, and of the map whose fixed point the level's answer is, if it is one.
+    pub(crate) fn learn(
+        &mut self,
+        schedule: &Schedule,
+        k: usize,
+        loss: &mut Loss,
+        map: Option<&Loss>,
+    ) -> Result<(), GraphError> {
+        let known = &mut self.levels[k];
+        known.read.extend(loss.reads());
+        if let Some(map) = map {
+            // The answer solves θ = T(θ, λ), whatever the loss is: only derivatives of T pass anything on.
+            known.read.extend(map.reads());
+            let moved = map.reached().filter(|(_, led)| led.contains(&true));
+            known.moving.extend(moved.map(|(level, _)| level));
+            return Ok(());
+        }
         let gradient = loss.gradient(&schedule.differentiates(k))?;
         // The cotangent of what answers is a derivative of the loss; all else reaches the level through its gradient.
         let is_enough = |other: &usize| loss.holds_constant() || schedule.answers_to(*other, k);
-        let known = &mut self.levels[k];
-        known.read.extend(loss.reads());
         known.moving.extend(loss.depends_on().into_iter().filter(is_enough));
         known.moving.extend(gradient.depends_on());
         Ok(())
-    }
-
-    /// Takes note of the map of level `k`: what it reads, the answer depends on.
-    pub(crate) fn learn_map(&mut self, k: usize, map: &Loss) {
-        let known = &mut self.levels[k];
-        known.read.extend(map.reads());
-        known.moving.extend(map.depends_on());
     }
 
     /// Whether the losses of level `k` that were recorded so far read all that the level lists. Answers, once for each, the

@@ -170,7 +170,6 @@ impl Losses {
         let graph = |source| EngineError::Graph { level: levels[k].name.into(), source };
         let mut loss = self.as_run(loss, subject)?;
         if subject.of == Function::Map {
-            self.edges.learn_map(k, &loss);
             return Ok(loss);
         }
         if let Some(precision) = levels[k].config.precision.filter(|_| self.rounds && self.verify.on) {
@@ -179,7 +178,9 @@ impl Losses {
             tracing::debug!(level = levels[k].name, ?precision, difference, "rounded the products of a loss");
             self.news.push(News::Rounding { level: k, difference });
         }
-        self.edges.learn(schedule, k, &mut loss).map_err(graph)?;
+        let maps = self.levels();
+        let map = schedule.levels[k].condition.and_then(|_| self.caches[maps + k].get(batch.signature()));
+        self.edges.learn(schedule, k, &mut loss, map).map_err(graph)?;
         for other in self.edges.check(schedule, k, levels)? {
             self.news.push(News::ZeroEdge { level: k, other });
         }

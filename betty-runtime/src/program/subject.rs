@@ -4,7 +4,7 @@ use burn::tensor::Device;
 
 use super::Level;
 use crate::derivatives::Loss;
-use crate::error::EngineError;
+use crate::error::{EngineError, SolverError};
 use crate::schedule::{Schedule, Through};
 use crate::steps::Record;
 use crate::trace::{AnyBatch, Measured, TraceError, Tracer, trace_for};
@@ -66,11 +66,17 @@ impl Subject<'_> {
     /// Records the function on a device.
     ///
     /// # Errors
-    /// [`EngineError::Trace`] where it cannot be recorded, or has no derivative and needs one.
+    /// [`EngineError::Trace`] where it cannot be recorded, or has no derivative and needs one; [`SolverError::NoFixedPoint`] for a
+    /// map without one.
     pub(crate) fn record(&self, device: &Device) -> Result<Loss, EngineError> {
         let (k, levels) = (self.level, self.levels);
         let trace = trace_for(device, self.name(), self.batch, |tracer| self.call(tracer))?;
         if self.of == Function::Map {
+            if !trace.differentiable {
+                let reason = "its map has no derivative: it reads no parameter, or counts, compares, rounds or detaches all that it \
+                              reads";
+                return Err(SolverError::NoFixedPoint { level: self.name().into(), reason: reason.into() }.into());
+            }
             return Ok(Loss::new(trace, |level| levels[level].trainable.clone(), device));
         }
         let sweep = self.schedule.levels[k].sweep;

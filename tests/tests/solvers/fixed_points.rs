@@ -1,8 +1,13 @@
 //! Answers that are fixed points of proximal and projected steps, against closed forms and scikit-learn.
 
+use std::cell::RefCell;
 use std::convert::Infallible;
+use std::rc::Rc;
 
-use betty_runtime::{Batch, ConfigError, ConflictError, Engine, Multilevel, ProgramConfig, Stream, multilevel};
+use betty_runtime::{
+    Batch, ConfigError, ConflictError, Engine, EngineError, Event, Multilevel, ProgramConfig, SolverError, Stream,
+    multilevel, stop_gradient,
+};
 use betty_tests::vectors::{parameter, tensor, values};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
@@ -279,4 +284,70 @@ fn a_config_keeps_to_what_sees_it() {
     );
     assert!(refused(r#"{ "weights": { "solver": { "name": "lbfgs" } } }"#).to_string().contains("`weights.solver`"));
     assert_eq!(Lasso::SCHEDULE.levels[1].condition, Some("proximal"));
+}
+
+/// Half of what is left of the way to λ.
+fn halved(x: &Vector, lambda: &Vector, _: Tensor<1>) -> Tensor<1> {
+    (x.val() + lambda.val()) * 0.5
+}
+
+fn halved_of_a_number(x: &Vector, lambda: &Vector, _: Tensor<1>) -> Tensor<1> {
+    (x.val() + stop_gradient(lambda.val())) * 0.5
+}
+
+fn deaf(x: &Vector, _lambda: &Vector, target: Tensor<1>) -> Tensor<1> {
+    (x.val() + target) * 0.5
+}
+
+fn detached(x: &Vector, lambda: &Vector, _: Tensor<1>) -> Tensor<1> {
+    (x.val() + lambda.val()).detach() * 0.5
+}
+
+fn near(x: &Vector, lambda: &Vector, _: Tensor<1>) -> Tensor<1> {
+    (x.val() - lambda.val()).square().sum()
+}
+
+macro_rules! told {
+    ($name:ident, $data:ident, $config:ident, $map:ident) => {{
+        multilevel! {
+            struct $name;
+            level lambda: Vector { lower: [x], batch: Tensor<1>, loss: cubes, optimizer: sgd(lr = 0.1) }
+            level x: Vector {
+                upper: [lambda], batch: Tensor<1>, loss: near, condition: fixed_point($map), hypergradient: gmres,
+                optimizer: sgd(lr = 0.25), unroll: 5,
+            }
+        }
+        let problem = $name { lambda: parameter(&[0.5]), x: parameter(&[0.0]) };
+        let data = $data { lambda: Stream::constant(tensor(&[0.1])), x: Stream::constant(tensor(&[0.2])) };
+        let seen = Rc::new(RefCell::new(Vec::new()));
+        let log = Rc::clone(&seen);
+        let engine = Engine::new(problem, data, $config::default()).unwrap();
+        let ran = engine
+            .observe(move |event| {
+                if let Event::ZeroEdge { name, other, .. } = event {
+                    log.borrow_mut().push(format!("{name} {other}"));
+                }
+            })
+            .run(2)
+            .map(drop);
+        (ran, seen.take())
+    }};
+}
+
+/// The loss reads λ in all of them, but what passes on is the map.
+#[test]
+fn a_map_that_passes_nothing_on_is_told_of() {
+    let (ran, told) = told!(Passing, PassingData, PassingConfig, halved);
+    ran.unwrap();
+    assert!(told.is_empty(), "{told:?}");
+    let (ran, told) = told!(Still, StillData, StillConfig, halved_of_a_number);
+    ran.unwrap();
+    assert_eq!(told, ["x lambda"]);
+    let (ran, told) = told!(Deaf, DeafData, DeafConfig, deaf);
+    ran.unwrap();
+    assert_eq!(told, ["x lambda"]);
+    let (ran, _) = told!(Constant, ConstantData, ConstantConfig, detached);
+    let error = ran.expect_err("no derivative");
+    assert!(matches!(error, EngineError::Solver(SolverError::NoFixedPoint { .. })), "{error}");
+    assert!(error.to_string().contains("its map has no derivative"), "{error}");
 }
