@@ -57,10 +57,10 @@ pub enum SolverError {
         /// The largest norm that is accepted: the level's tolerance times the size of the gradient's terms, where that is more than 1.
         tolerance: f64,
     },
-    /// The loss of a level falls without end.
+    /// The loss of a level falls without end, and no less steeply than it began.
     #[error(
-        "the loss of level `{level}` fell from {start:.1e} to {loss:.1e} at step {step} and falls on: it has no lower bound, so that \
-         there is no best response; add a penalty to it, or let its parameters stay in a bounded set"
+        "the loss of level `{level}` fell from {start:.1e} to {loss:.1e} at step {step} and falls on as steeply as it began: it has no \
+         lower bound, so that there is no best response; add a penalty to it, or let its parameters stay in a bounded set"
     )]
     Unbounded {
         /// The level.

@@ -12,7 +12,7 @@ use crate::linalg::InnerProductSpace;
 use crate::minimize::{Evaluated, Halt, LbfgsOptions, Minimum, Objective, lbfgs};
 use crate::trace::{LossInput, Place};
 
-/// A loss that fell below zero by so many times what it was, and falls on, has no lower bound.
+/// A loss that fell below zero by so many times what it was, and falls on as steeply as it began, has no lower bound.
 const UNBOUNDED: f64 = 1e15;
 
 /// What a solver found.
@@ -32,7 +32,8 @@ impl Program {
     /// Where the loss of level `k` leads down to on the batch of these numbers, which are known and finite at the start.
     ///
     /// # Errors
-    /// [`SolverError::Unbounded`] for a loss that falls without end; [`EngineError`] when a number cannot be read.
+    /// [`SolverError::Unbounded`] for a loss that falls without end, no less steeply than it began: to where all iterations are made,
+    /// or to −∞; [`EngineError`] when a number cannot be read.
     pub(crate) fn minimized(
         &self,
         k: usize,
@@ -40,13 +41,16 @@ impl Program {
         numbers: &Numbers,
         first: Evaluated<Vector>,
     ) -> Result<Solved, EngineError> {
-        let start = first.value;
-        let mut loss = self.level_loss(k, numbers);
+        let (start, gradient) = (first.value, first.gradient.clone());
+        let mut of = self.level_loss(k, numbers);
         let options = LbfgsOptions { memory, iterations, tolerance };
-        let found = lbfgs(&mut loss, self.levels[k].parameters(), first, &options)?;
+        let found = lbfgs(&mut of, self.levels[k].parameters(), first, &options)?;
         let Minimum { x: parameters, value: loss, gradient_norm, iterations, evaluations, halt } = found;
         let converged = halt == Halt::Converged;
-        if !converged && loss < -UNBOUNDED * start.abs().max(1.0) {
+        // Where precision ran out, there may be a minimum, however deep it is.
+        let falls_on = halt == Halt::Exhausted || of.is_endless;
+        let is_deep = falls_on && loss < -UNBOUNDED * start.abs().max(1.0);
+        if !converged && is_deep && gradient_norm >= gradient.dot(&gradient)?.sqrt() {
             let (level, step) = (self.levels[k].name.to_owned(), self.levels[k].steps + 1);
             return Err(SolverError::Unbounded { level, step, start, loss }.into());
         }
@@ -134,7 +138,8 @@ impl Program {
     }
 
     fn level_loss<'a>(&self, k: usize, Numbers { program, batch, inputs, seed, .. }: &'a Numbers) -> LevelLoss<'a> {
-        LevelLoss { program, inputs: inputs.clone(), places: self.places(k, batch, k).collect(), seed: *seed }
+        let places = self.places(k, batch, k).collect();
+        LevelLoss { program, inputs: inputs.clone(), places, seed: *seed, is_endless: false }
     }
 }
 
@@ -165,6 +170,8 @@ struct LevelLoss<'a> {
     /// Which parameter is which input.
     places: Vec<(usize, usize)>,
     seed: u64,
+    /// Whether it was −∞ anywhere.
+    is_endless: bool,
 }
 
 impl Objective for LevelLoss<'_> {
@@ -177,6 +184,8 @@ impl Objective for LevelLoss<'_> {
         }
         let launched = self.program.launch(self.inputs.iter().cloned(), self.seed)?;
         let [status] = Unread::read([launched.status])?;
-        Ok(Evaluated { value: loss_in(&status), gradient: launched.of.into_iter().next().unwrap_or_default() })
+        let value = loss_in(&status);
+        self.is_endless |= value == f64::NEG_INFINITY;
+        Ok(Evaluated { value, gradient: launched.of.into_iter().next().unwrap_or_default() })
     }
 }

@@ -260,3 +260,36 @@ fn a_loss_without_a_lower_bound_is_an_error() {
     assert!(error.to_string().contains("it has no lower bound"), "{error}");
     assert_eq!(values(&engine.problem().x), [1.0, 2.0]);
 }
+
+/// 1.5x² − 10¹²x, whose minimum is −1.7·10²³
+fn deep(x: &Vector, _: Tensor<1>) -> Tensor<1> {
+    (x.val().square() * 1.5 - x.val() * 1e12).sum()
+}
+
+/// −x⁴
+fn overflowing(x: &Vector, _: Tensor<1>) -> Tensor<1> {
+    -x.val().powi_scalar(4).sum()
+}
+
+macro_rules! minimized {
+    ($name:ident, $data:ident, $config:ident, $loss:ident, $solver:expr, $from:expr) => {{
+        multilevel! {
+            struct $name;
+            level x: Vector { batch: Tensor<1>, loss: $loss, solver: $solver }
+        }
+        let data = $data { x: Stream::constant(tensor(&[0.0])) };
+        let mut engine = Engine::new($name { x: parameter(&[$from]) }, data, $config::default()).unwrap();
+        engine.run(1).map(|_| ()).map(|()| values(&engine.problem().x)[0])
+    }};
+}
+
+/// Its rounding is far above any tolerance there, but no loss that ends where precision does falls without end.
+#[test]
+fn a_deep_minimum_is_one() {
+    let found = minimized!(Deep, DeepData, DeepConfig, deep, lbfgs, 0.0).unwrap();
+    assert!((found / (1e12 / 3.0) - 1.0).abs() < 1e-7, "{found:e}");
+    let found = minimized!(DeepAsCanBe, DeepAsCanBeData, DeepAsCanBeConfig, deep, lbfgs(tolerance = 0.0), 0.0).unwrap();
+    assert!((found / (1e12 / 3.0) - 1.0).abs() < 1e-7, "{found:e}");
+    let error = minimized!(Over, OverData, OverConfig, overflowing, lbfgs, 1.0).expect_err("it falls to −∞");
+    assert!(matches!(error, EngineError::Solver(SolverError::Unbounded { .. })), "{error}");
+}
