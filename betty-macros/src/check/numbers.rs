@@ -29,6 +29,7 @@ fn of_level(level: &Level, index: usize, links: &Links<'_>) -> Numbers {
         method: level.hypergradient.as_ref().and_then(method),
         gives_method: level.written.contains(&betty_schema::Key::Hypergradient),
         gives_preconditioner: level.preconditioner.is_some(),
+        preconditions_symmetric: level.preconditioner.as_ref().is_some_and(|call| call.name == "nystrom"),
         is_partial: level.curvature.as_ref().is_some_and(is_partial),
         gives_solve: level.solve.as_ref().is_some_and(|call| SOLVERS.find(&call.name.to_string()).is_some()),
         is_solved: level.solver.is_some(),

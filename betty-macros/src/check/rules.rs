@@ -255,6 +255,9 @@ impl Place<'_> {
             Unfixed::Asymmetric => format!(
                 "`{method}` needs a symmetric matrix, and I − ∂T/∂θ is none; choose `gmres`, `neumann` or `dense`"
             ),
+            Unfixed::Preconditioned => "`preconditioner: nystrom` takes the matrix for symmetric, and I − ∂T/∂θ is not; choose \
+                                        `diagonal` or `custom(…)`, or take it away"
+                .to_owned(),
             Unfixed::Replaced => format!(
                 "`{method}` puts gradients of the loss in the place of the matrix; choose `gmres`, `neumann`, `dense` or \
                  `identity`"

@@ -4,7 +4,9 @@ use betty_schema::Graph;
 use betty_schema::rules::{self, Apart, Begins, Clash, Idle, Method, Numbers, Obstacle, Unfixed, Violation};
 
 use super::conflict::ConflictError;
-use super::{CurvatureOf, HypergradientConfig, LevelConfig, LevelSolverConfig, SolverConfig, Start};
+use super::{
+    CurvatureOf, HypergradientConfig, LevelConfig, LevelSolverConfig, PreconditionerConfig, SolverConfig, Start,
+};
 use crate::schedule::{LevelSpec, Schedule};
 
 /// The first rule that a level breaks.
@@ -54,6 +56,7 @@ fn numbers(schedule: &Schedule, spec: &LevelSpec, config: &LevelConfig) -> Numbe
         method: config.hypergradient.as_ref().and_then(method),
         gives_method: config.hypergradient.is_some(),
         gives_preconditioner: config.preconditioner.is_some(),
+        preconditions_symmetric: matches!(config.preconditioner, Some(PreconditionerConfig::NystromPreconditioner(_))),
         is_partial: config.curvature == CurvatureOf::Partial,
         gives_solve: config.solve.is_some(),
         is_solved: config.solver.is_some(),
@@ -165,7 +168,11 @@ impl Place<'_> {
                 ConflictError::CurvatureIdle { path: at("curvature"), reason }
             }
             Violation::NotFixed(unfixed) => {
-                let path = at(if matches!(unfixed, Unfixed::Searches) { "solver" } else { "hypergradient" });
+                let path = at(match unfixed {
+                    Unfixed::Searches => "solver",
+                    Unfixed::Preconditioned => "preconditioner",
+                    _ => "hypergradient",
+                });
                 ConflictError::NotFixed { path, reason: self.unfixed(unfixed, method), level }
             }
             Violation::NotPreconditioned if method.is_empty() => {
@@ -221,6 +228,10 @@ impl Place<'_> {
             Unfixed::Asymmetric => format!(
                 "`{method}` needs a symmetric matrix, and I − ∂T/∂θ is none; choose `gmres`, `neumann` or `dense`"
             ),
+            Unfixed::Preconditioned => {
+                "`nystrom` takes the matrix for symmetric, and I − ∂T/∂θ is not; choose `diagonal` or `custom`, or take it away"
+                    .to_owned()
+            }
             Unfixed::Replaced => format!(
                 "`{method}` puts gradients of the loss in the place of the matrix; choose `gmres`, `neumann`, `dense` or \
                  `identity`"

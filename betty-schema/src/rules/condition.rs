@@ -16,6 +16,8 @@ pub enum Unfixed {
     },
     /// The method needs a matrix that is symmetric, and `I − ∂T/∂θ` is not.
     Asymmetric,
+    /// The preconditioner is made of parts of a symmetric matrix.
+    Preconditioned,
     /// The method puts gradients of the loss, or parts of a symmetric matrix, in the place of the matrix.
     Replaced,
     /// The method goes through steps.
@@ -36,6 +38,7 @@ pub fn condition(graph: &Graph, level: usize, numbers: &Numbers) -> Option<Viola
         Some(("identity", _)) => None,
         Some((_, Way::Approximation)) => Some(Unfixed::Replaced),
         Some((_, Way::Reverse | Way::Tangents | Way::Replays | Way::NextStep)) => Some(Unfixed::Steps),
+        _ if numbers.preconditions_symmetric => Some(Unfixed::Preconditioned),
         // One that is missing or unknown was refused for that.
         Some((_, Way::System | Way::Krylov | Way::Given)) | None => None,
     };

@@ -29,6 +29,8 @@ pub struct Numbers {
     pub gives_method: bool,
     /// Whether its system is preconditioned.
     pub gives_preconditioner: bool,
+    /// Whether that takes the system's matrix for symmetric.
+    pub preconditions_symmetric: bool,
     /// Whether it is differentiated with the levels below standing still.
     pub is_partial: bool,
     /// Whether it says how everything below it is solved.
