@@ -86,7 +86,7 @@ pub enum Event<'a> {
         /// The norm of the loss's gradient at the answer, which would vanish at a best response; where that is a fixed point,
         /// `‖θ − T(θ)‖`.
         gradient_norm: f64,
-        /// Whether that is as small as the solver's tolerance.
+        /// Whether that is as small as the solver's tolerance; where that is 0, whether precision allows no less.
         converged: bool,
     },
     /// A hypergradient passed through a lower level.

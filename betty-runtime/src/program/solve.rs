@@ -46,7 +46,8 @@ impl Program {
         let options = LbfgsOptions { memory, iterations, tolerance };
         let found = lbfgs(&mut of, self.levels[k].parameters(), first, &options)?;
         let Minimum { x: parameters, value: loss, gradient_norm, iterations, evaluations, halt } = found;
-        let converged = halt == Halt::Converged;
+        // With a tolerance of 0 all that precision allows is asked for.
+        let converged = halt == Halt::Converged || halt == Halt::Stalled && tolerance == 0.0 && !of.is_endless;
         // Where precision ran out, there may be a minimum, however deep it is.
         let falls_on = halt == Halt::Exhausted || of.is_endless;
         let is_deep = falls_on && loss < -UNBOUNDED * start.abs().max(1.0);
