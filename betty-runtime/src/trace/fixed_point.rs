@@ -4,7 +4,7 @@ use burn::tensor::{Bool, Int, Tensor, TensorData};
 
 use super::batch::{Batch, BatchMapper};
 use super::measured::Measured;
-use super::output::output;
+use super::output::next;
 
 /// What the map of a fixed point may return: the level's next parameters, as a tensor, a tuple or a vector of tensors, or a struct
 /// that is a [`Batch`]; one for each parameter that the level trains, in the order of its module.
@@ -85,7 +85,7 @@ struct Marked(Option<Tensor<1>>);
 impl BatchMapper for Marked {
     fn float<const D: usize>(&mut self, tensor: Tensor<D>) -> Tensor<D> {
         // A tensor of its own for each, also where a map returns one twice.
-        let tensor = output(tensor * 1.0);
+        let tensor = next(tensor * 1.0);
         let count = tensor.shape().num_elements();
         let weights: Vec<f64> = (0..count).map(|index| 1.0 + 0.5 * (index as f64).sin()).collect();
         let place = (&tensor.device(), tensor.dtype());

@@ -48,7 +48,7 @@ pub struct Trace {
     pub operations: BTreeSet<&'static str>,
     /// Running statistics and what the forward pass turns them into: the tensor of a module, and its next value.
     pub advances: Vec<(LossInput, NodeId)>,
-    /// What the loss marks as the output of a model.
+    /// What the loss marks as the output of a model; of the map of a fixed point, the parameters that it returns.
     pub outputs: Vec<NodeId>,
     /// Whether a derivative leads from the loss back to a parameter, as far as Burn's tape and gradients taken inside of the
     /// loss tell. An accuracy reads parameters and has none.

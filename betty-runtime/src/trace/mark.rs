@@ -14,6 +14,8 @@ pub(super) const STOP_GRADIENT: &str = "stop_gradient";
 pub(super) const ADVANCE: &str = "advance";
 /// The output of a model (input: the tensor).
 pub(super) const OUTPUT: &str = "output";
+/// A parameter that the map of a fixed point returns (input: the tensor).
+pub(super) const NEXT: &str = "next";
 /// Derivatives of a sum of elements (inputs: the tensor that is summed, and those to differentiate by).
 pub(super) const GRADIENT: &str = "gradient";
 

@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use super::mark::{OUTPUT, mark_all};
+use super::mark::{NEXT, OUTPUT, mark_all};
 use super::recorded::recorded;
 
 /// The same tensor, marked as the output of the model whose loss is computed from it.
@@ -18,9 +18,18 @@ use super::recorded::recorded;
 /// }
 /// ```
 pub fn output<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
+    marked(OUTPUT, tensor)
+}
+
+/// The same tensor, marked as a parameter that the map of a fixed point returns.
+pub(super) fn next<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
+    marked(NEXT, tensor)
+}
+
+fn marked<const D: usize>(marker: &'static str, tensor: Tensor<D>) -> Tensor<D> {
     let dispatch = tensor.into_dispatch();
     if let Some(of) = recorded(&dispatch) {
-        mark_all(OUTPUT, vec![of], &[]);
+        mark_all(marker, vec![of], &[]);
     }
     Tensor::from_dispatch(dispatch)
 }

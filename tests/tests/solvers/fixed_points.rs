@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use betty_runtime::{
     Batch, ConfigError, ConflictError, Engine, EngineError, Event, Multilevel, ProgramConfig, SolverError, Stream,
-    multilevel, stop_gradient,
+    multilevel, output, stop_gradient,
 };
 use betty_tests::vectors::{parameter, tensor, values};
 use burn::tensor::{DType, Device, Tensor, TensorData};
@@ -282,13 +282,16 @@ fn a_config_keeps_to_what_sees_it() {
         "`weights.hypergradient` does not go with the `condition` of `weights`, whose answer is a fixed point: `cg` needs a \
          symmetric matrix, and I − ∂T/∂θ is none; choose `gmres`, `neumann` or `dense`"
     );
+    let error = refused(r#"{ "weights": { "preconditioner": { "name": "nystrom" } } }"#);
+    assert!(matches!(error, ConfigError::Conflict(ConflictError::NotFixed { .. })), "{error}");
+    assert!(error.to_string().starts_with("`weights.preconditioner` does not go with the `condition`"), "{error}");
     assert!(refused(r#"{ "weights": { "solver": { "name": "lbfgs" } } }"#).to_string().contains("`weights.solver`"));
     assert_eq!(Lasso::SCHEDULE.levels[1].condition, Some("proximal"));
 }
 
-/// Half of what is left of the way to λ.
+/// Half of what is left of the way to λ; marking an output on the way changes nothing.
 fn halved(x: &Vector, lambda: &Vector, _: Tensor<1>) -> Tensor<1> {
-    (x.val() + lambda.val()) * 0.5
+    output(x.val() + lambda.val()) * 0.5
 }
 
 fn halved_of_a_number(x: &Vector, lambda: &Vector, _: Tensor<1>) -> Tensor<1> {

@@ -23,7 +23,7 @@ use burn_ir::{CustomOpIr, OperationIr, ScalarIr, TensorId, TensorIr};
 use indexmap::IndexMap;
 
 use super::error::{TraceError, Unsupported};
-use super::mark::{ADVANCE, GRADIENT, OUTPUT, PLACEHOLDER, STOP_GRADIENT};
+use super::mark::{ADVANCE, GRADIENT, NEXT, OUTPUT, PLACEHOLDER, STOP_GRADIENT};
 use crate::graph::{Graph, GraphError, NodeId, Op, Scalar};
 use catalogue::Listed;
 
@@ -47,7 +47,7 @@ pub(super) struct Reading {
     pub(super) operations: BTreeSet<&'static str>,
     /// Inputs that take new values, with those.
     pub(super) advances: IndexMap<NodeId, NodeId>,
-    /// What is marked as the output of a model.
+    /// What is marked as the output of a model; of the map of a fixed point, the parameters that it returns.
     pub(super) outputs: IndexMap<TensorId, NodeId>,
     /// What each tensor is where gradients taken inside of the loss are held constant, if there are any.
     pub(super) held: Option<HashMap<TensorId, NodeId>>,
@@ -76,6 +76,7 @@ pub(super) fn import(
         forward,
         advances: IndexMap::new(),
         outputs: IndexMap::new(),
+        next: IndexMap::new(),
         advanced: HashMap::new(),
         divisors: Vec::new(),
     };
@@ -97,6 +98,8 @@ struct Importer<'a> {
     advances: IndexMap<NodeId, NodeId>,
     /// What is marked as the output of a model.
     outputs: IndexMap<TensorId, NodeId>,
+    /// What is marked as a parameter that the map of a fixed point returns.
+    next: IndexMap<TensorId, NodeId>,
     /// For each tensor that is a new value: the input whose value it is.
     advanced: HashMap<TensorId, NodeId>,
     /// Numbers by which doubles are divided.
@@ -113,7 +116,9 @@ impl Importer<'_> {
             self.operation(operation)?;
         }
         let held = self.held()?;
-        Ok(Reading { advances: self.advances, outputs: self.outputs, held, operations })
+        // A map may share the forward pass of a loss, which marks what it likes.
+        let outputs = if self.next.is_empty() { self.outputs } else { self.next };
+        Ok(Reading { advances: self.advances, outputs, held, operations })
     }
 
     /// Whether the forward pass is complete.
@@ -132,7 +137,7 @@ impl Importer<'_> {
             OperationIr::Module(op) => self.module(op),
             OperationIr::Custom(op) if op.id == STOP_GRADIENT => self.stop_gradient(op),
             OperationIr::Custom(op) if op.id == ADVANCE => self.advance(op),
-            OperationIr::Custom(op) if op.id == OUTPUT => self.output(op),
+            OperationIr::Custom(op) if op.id == OUTPUT || op.id == NEXT => self.output(op),
             OperationIr::Custom(op) if op.id == GRADIENT => self.gradient(op),
             OperationIr::Custom(op) if op.id == PLACEHOLDER => self.placeholder(op),
             // The value of an initialised tensor is already known.
@@ -161,7 +166,8 @@ impl Importer<'_> {
         if let [tensor] = op.inputs.as_slice() {
             let node = self.node(tensor)?;
             // Where a gradient inside of the loss imports the same operation once more, the first time counts.
-            self.outputs.entry(tensor.id).or_insert(node);
+            let marked = if op.id == NEXT { &mut self.next } else { &mut self.outputs };
+            marked.entry(tensor.id).or_insert(node);
             return Ok(());
         }
         custom(&op.id)
