@@ -47,8 +47,8 @@ pub static LEVEL_SOLVERS: Family = Family {
                 "tolerance",
                 NonNegative,
                 "1e-4",
-                "the largest ‖g‖ at an answer, times the size of the terms that g is a sum of where that is more than 1; a larger one is \
-                 an error",
+                "the largest ‖g‖ at an answer, or what rounding leaves of the terms that g is a sum of where that is more; a larger one \
+                 is an error",
             )
             .seen(Seen::Nothing)],
         },

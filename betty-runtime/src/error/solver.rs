@@ -54,7 +54,7 @@ pub enum SolverError {
         step: u64,
         /// The norm of the gradient.
         norm: f64,
-        /// The largest norm that is accepted: the level's tolerance times the size of the gradient's terms, where that is more than 1.
+        /// The largest norm that is accepted: the level's tolerance, or what rounding leaves of the gradient's terms where that is more.
         tolerance: f64,
     },
     /// The loss of a level falls without end, and no less steeply than it began.

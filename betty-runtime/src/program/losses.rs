@@ -80,6 +80,11 @@ impl Losses {
         }
     }
 
+    /// Whether products are computed in the types that levels ask for.
+    pub(super) fn rounds(&self) -> bool {
+        self.rounds
+    }
+
     /// How many levels there are.
     pub(super) fn levels(&self) -> usize {
         self.caches.len() / 2

@@ -4,7 +4,7 @@ use std::any::Any;
 
 use super::numbers::Numbers;
 use super::{Level, Program};
-use crate::config::{CustomSolverConfig, LbfgsConfig};
+use crate::config::{CustomSolverConfig, LbfgsConfig, Precision};
 use crate::derivatives::{GradientProgram, Verification, VerificationError, loss_in, on_host};
 use crate::error::{EngineError, SolverError};
 use crate::execute::{Unread, Value, Vector};
@@ -14,6 +14,10 @@ use crate::trace::{LossInput, Place};
 
 /// A loss that fell below zero by so many times what it was, and falls on as steeply as it began, has no lower bound.
 const UNBOUNDED: f64 = 1e15;
+
+/// Rounding leaves no more of a gradient than this times the precision of its numbers times the size of its terms: it adds up over
+/// the sums on the way.
+const ROUNDING: f64 = 64.0;
 
 /// What a solver found.
 pub(crate) struct Solved {
@@ -90,12 +94,24 @@ impl Program {
         }
         let gradient_norm = gradient.dot(&gradient)?.sqrt();
         // What is small enough in any case needs no measure.
-        let size = if gradient_norm <= tolerance { 1.0 } else { self.size(k, numbers, &parameters)?.max(1.0) };
-        if !(loss.is_finite() && gradient_norm <= tolerance * size) {
-            let tolerance = tolerance * size;
+        let rounding = if gradient_norm <= tolerance {
+            0.0
+        } else {
+            ROUNDING * self.precision(k) * self.size(k, numbers, &parameters)?
+        };
+        let tolerance = tolerance.max(rounding);
+        if !(loss.is_finite() && gradient_norm <= tolerance) {
             return Err(SolverError::NotStationary { level: name(), step, norm: gradient_norm, tolerance }.into());
         }
         Ok(Solved { parameters, loss, gradient_norm, iterations: 1, evaluations: 2, converged: true })
+    }
+
+    /// By how much of itself a number of level `k` is rounded at the most: one of its parameters, or of its products.
+    fn precision(&self, k: usize) -> f64 {
+        let level = &self.levels[k];
+        let products = level.config.precision.filter(|_| self.losses.rounds()).map(Precision::dtype);
+        let dtypes = level.parameters().0.iter().map(Value::dtype).chain(products).collect::<Vec<_>>();
+        dtypes.iter().filter_map(|dtype| dtype.finfo()).map(|of| of.epsilon).fold(0.0, f64::max)
     }
 
     /// The size of the terms that the gradient of level `k` is a sum of at these parameters, in double precision: however little is

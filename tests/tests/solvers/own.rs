@@ -11,7 +11,7 @@ use betty_runtime::{
 };
 use betty_tests::vectors::{parameter, tensor, values};
 use burn::module::Param;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{DType, Device, Tensor};
 
 use crate::closed_forms::{
     Examples, RidgeConfig, Vector, assert_near, engine, error, held_out, ridge, ridge_answer, solution, train,
@@ -208,7 +208,7 @@ fn pulled(_lambda: &Vector, x: &Vector, target: Tensor<1>) -> Tensor<1> {
 }
 
 macro_rules! large {
-    ($name:ident, $data:ident, $config:ident, $share:expr) => {{
+    ($name:ident, $data:ident, $config:ident, $share:expr, $dtype:expr) => {{
         multilevel! {
             struct $name;
             level lambda: Vector { lower: [x], batch: Tensor<1>, loss: pulled, optimizer: sgd(lr = 0.1) }
@@ -217,7 +217,7 @@ macro_rules! large {
                 solver: custom(|_: &$name, b: &Tensor<1>| Ok::<_, Infallible>(Param::from_tensor(b.clone() * ($share / 1e4)))),
             }
         }
-        let tensor = |at: [f32; 3]| Tensor::<1>::from_floats(at, &Device::flex());
+        let tensor = |at: [f64; 3]| Tensor::<1>::from_data(at, (&Device::flex(), $dtype));
         let start = || Param::from_tensor(tensor([0.0; 3]));
         let data = $data {
             lambda: Stream::constant(tensor([1.0, 2.0, 3.0])),
@@ -229,14 +229,23 @@ macro_rules! large {
     }};
 }
 
-/// Rounding alone leaves a gradient of about 10⁴·10⁵·10⁻⁷ there, and a thousandth of the answer one of 10⁶.
+fn refused(outcome: Result<(), EngineError>) -> (f64, f64) {
+    let error = outcome.expect_err("a part is left");
+    let EngineError::Solver(SolverError::NotStationary { norm, tolerance, .. }) = error else { panic!("{error}") };
+    (norm, tolerance)
+}
+
+/// In f32 rounding alone leaves a gradient of about 10⁴·10⁵·10⁻⁷ there, and a thousandth of the answer one of 10⁶.
 #[test]
 fn what_rounding_leaves_of_large_terms_is_stationary() {
-    large!(Exact, ExactData, ExactConfig, 1.0).unwrap();
-    let error = large!(Off, OffData, OffConfig, 1.001).expect_err("a thousandth is left");
-    let EngineError::Solver(SolverError::NotStationary { norm, tolerance, .. }) = error else { panic!("{error}") };
+    large!(Exact, ExactData, ExactConfig, 1.0, DType::F32).unwrap();
+    let (norm, tolerance) = refused(large!(Off, OffData, OffConfig, 1.001, DType::F32));
     // ‖g‖ = 10⁴·10⁻³·‖b‖, beside terms of 10⁴·‖b‖ and twice that.
-    assert!(norm > 1e6 && tolerance > 1e4 && tolerance < 1e6, "{norm:e} {tolerance:e}");
+    assert!(norm > 1e6 && tolerance > 1e3 && tolerance < 1e5, "{norm:e} {tolerance:e}");
+    // In f64 it leaves far less than the tolerance, and a hundred-thousandth of the answer 10⁴.
+    large!(Whole, WholeData, WholeConfig, 1.0, DType::F64).unwrap();
+    let (norm, tolerance) = refused(large!(Near, NearData, NearConfig, 1.00001, DType::F64));
+    assert!(norm > 1e3 && tolerance < 1e-3, "{norm:e} {tolerance:e}");
 }
 
 fn falling(x: &Vector, _: Tensor<1>) -> Tensor<1> {
@@ -278,18 +287,29 @@ macro_rules! minimized {
             level x: Vector { batch: Tensor<1>, loss: $loss, solver: $solver }
         }
         let data = $data { x: Stream::constant(tensor(&[0.0])) };
-        let mut engine = Engine::new($name { x: parameter(&[$from]) }, data, $config::default()).unwrap();
-        engine.run(1).map(|_| ()).map(|()| values(&engine.problem().x)[0])
+        let engine = Engine::new($name { x: parameter(&[$from]) }, data, $config::default()).unwrap();
+        let done = Rc::new(RefCell::new(None));
+        let seen = Rc::clone(&done);
+        let mut engine = engine.observe(move |event| {
+            if let Event::Solved { converged, .. } = event {
+                *seen.borrow_mut() = Some(*converged);
+            }
+        });
+        let ran = engine.run(1).map(drop);
+        ran.map(|()| (values(&engine.problem().x)[0], done.take()))
     }};
 }
 
 /// Its rounding is far above any tolerance there, but no loss that ends where precision does falls without end.
 #[test]
 fn a_deep_minimum_is_one() {
-    let found = minimized!(Deep, DeepData, DeepConfig, deep, lbfgs, 0.0).unwrap();
+    let (found, converged) = minimized!(Deep, DeepData, DeepConfig, deep, lbfgs, 0.0).unwrap();
+    assert!(converged.is_some());
     assert!((found / (1e12 / 3.0) - 1.0).abs() < 1e-7, "{found:e}");
-    let found = minimized!(DeepAsCanBe, DeepAsCanBeData, DeepAsCanBeConfig, deep, lbfgs(tolerance = 0.0), 0.0).unwrap();
+    let (found, converged) =
+        minimized!(DeepAsCanBe, DeepAsCanBeData, DeepAsCanBeConfig, deep, lbfgs(tolerance = 0.0), 0.0).unwrap();
     assert!((found / (1e12 / 3.0) - 1.0).abs() < 1e-7, "{found:e}");
+    assert_eq!(converged, Some(true), "what precision allows is all that was asked for");
     let error = minimized!(Over, OverData, OverConfig, overflowing, lbfgs, 1.0).expect_err("it falls to −∞");
     assert!(matches!(error, EngineError::Solver(SolverError::Unbounded { .. })), "{error}");
 }
