@@ -45,10 +45,15 @@ impl Response {
         Ok((all, product.take(variable).unwrap_or_else(|| x.zero())))
     }
 
-    /// The reduced Hessian of a level: how its total gradient changes with its parameters, its stops answering.
-    pub fn reduced(&mut self, level: usize) -> impl LinearOperator<Vector = Vector, Error = ProductError> {
+    /// The reduced Hessian of a level: how its total gradient changes with its parameters, its stops answering. Of a condition that
+    /// is no gradient it is not symmetric: the matrix in [`Direction::Tangent`], its transpose in [`Direction::Adjoint`].
+    pub fn reduced(
+        &mut self,
+        level: usize,
+        direction: Direction,
+    ) -> impl LinearOperator<Vector = Vector, Error = ProductError> {
         let below = self.stops.get(&level).map_or_else(|| Rc::from([]), |stop| Rc::clone(&stop.below));
-        ReducedHessian { response: self, level, below }
+        ReducedHessian { response: self, level, below, direction }
     }
 }
 
@@ -57,6 +62,7 @@ struct ReducedHessian<'r> {
     response: &'r mut Response,
     level: usize,
     below: Rc<[usize]>,
+    direction: Direction,
 }
 
 impl LinearOperator for ReducedHessian<'_> {
@@ -64,7 +70,7 @@ impl LinearOperator for ReducedHessian<'_> {
     type Error = ProductError;
 
     fn apply(&mut self, x: &Vector) -> Result<Vector, ProductError> {
-        let ReducedHessian { response, level, below } = self;
-        Reduced { response, level: *level, lower: below, direction: Direction::Adjoint }.apply(x)
+        let ReducedHessian { response, level, below, direction } = self;
+        Reduced { response, level: *level, lower: below, direction: *direction }.apply(x)
     }
 }

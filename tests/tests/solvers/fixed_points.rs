@@ -337,6 +337,37 @@ macro_rules! told {
     }};
 }
 
+/// λ + Mx with M = [[0, 10], [0, 0]]
+fn sheared(x: &Vector, lambda: &Vector, _: Tensor<1>) -> Tensor<1> {
+    let last = x.val().slice([1..2]);
+    Tensor::cat(vec![last.clone() * 10.0, last * 0.0], 0) + lambda.val()
+}
+
+multilevel! {
+    struct Sheared;
+    level lambda: Vector { lower: [x], batch: Tensor<1>, loss: cubes, optimizer: sgd(lr = 0.1) }
+    level x: Vector {
+        upper: [lambda], batch: Tensor<1>, loss: near, condition: fixed_point(sheared), hypergradient: gmres,
+        optimizer: sgd(lr = 0.25),
+    }
+}
+
+/// The way to the answer 0 is all of x: (I − M)⁻¹·(0, 1) = (10, 1), and the transpose would say (0, 1).
+#[test]
+fn the_way_to_a_fixed_point_goes_by_the_matrix_and_not_by_its_transpose() {
+    let problem = Sheared { lambda: parameter(&[0.0, 0.0]), x: parameter(&[10.0, 1.0]) };
+    let data = ShearedData { lambda: Stream::constant(tensor(&[0.1, 0.2])), x: Stream::constant(tensor(&[0.0])) };
+    let mut engine = Engine::new(problem, data, ShearedConfig::default()).unwrap();
+    let check = engine.verify_hypergradient("lambda").unwrap();
+    assert!(check.relative_error < 1e-12, "{}", check.relative_error);
+    let response = &check.responses[0];
+    assert!((response.gradient_norm - 1.0).abs() < 1e-14, "{}", response.gradient_norm);
+    assert!((response.distance - 1.0).abs() < 1e-12, "{}", response.distance);
+    assert!(response.condition().is_nan());
+    let text = check.to_string();
+    assert!(!text.contains("eigenvalues") && !text.contains("minres"), "{text}");
+}
+
 /// The loss reads λ in all of them, but what passes on is the map.
 #[test]
 fn a_map_that_passes_nothing_on_is_told_of() {

@@ -13,10 +13,12 @@ use crate::config::{CurvatureOf, HypergradientConfig, Start};
 use crate::error::EngineError;
 use crate::execute::{Value, Vector};
 use crate::graph::Distribution;
-use crate::hypergradient::{HypergradientError, reference, reference_without_symmetry};
-use crate::linalg::{InnerProductSpace, SolveError, extreme_eigenvalues};
+use crate::hypergradient::{Direction, HypergradientError, reference, reference_without_symmetry};
+use crate::linalg::{End, InnerProductSpace, SolveError, Spectrum, extreme_eigenvalues};
 use crate::schedule::Through;
 
+/// An end of no spectrum: of a matrix without symmetry it would be one of the symmetric part.
+const UNKNOWN: End = End { value: f64::NAN, error: f64::NAN };
 /// The most products spent on a spectrum; a vector is kept of each.
 const PRODUCTS: usize = 60;
 
@@ -156,10 +158,17 @@ impl Program {
         let passings = self.passings(stop, Use::Derivative)?;
         self.prepare_stops(stop, sample, passings, context)?;
         self.prepare_stop(stop, sample, context)?;
-        let mut system = context.response.reduced(stop);
+        let is_fixed = self.schedule.levels[stop].condition.is_some();
+        // A Newton step solves with the matrix itself, a hypergradient with its transpose.
+        let direction = if is_fixed { Direction::Tangent } else { Direction::Adjoint };
+        let mut system = context.response.reduced(stop, direction);
         let start = noise(&parameters);
         let solve = |error| failed(HypergradientError::from(error));
-        let spectrum = extreme_eigenvalues(&mut system, 0.0, &start, PRODUCTS).map_err(solve)?;
+        let spectrum = if is_fixed {
+            Spectrum { smallest: UNKNOWN, largest: UNKNOWN, products: 0 }
+        } else {
+            extreme_eigenvalues(&mut system, 0.0, &start, PRODUCTS).map_err(solve)?
+        };
         let newton = method.as_ref().map(|method| method.solve(&mut system, &rest, None));
         // Where there is no Newton step, the level is no way from a best response.
         let newton = match newton {

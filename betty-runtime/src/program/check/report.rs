@@ -34,7 +34,8 @@ pub struct ResponseCheck {
     pub residual: Option<f64>,
     /// Relative residual of the reference, measured; not a number where there was nothing to solve.
     pub reference_residual: f64,
-    /// The ends of the spectrum of the (reduced) Hessian, from within.
+    /// The ends of the spectrum of the (reduced) Hessian, from within; not numbers where the answer is a fixed point, whose matrix
+    /// is not symmetric.
     pub spectrum: Spectrum,
     /// Norm of the level's total gradient, which vanishes at a best response; where that is a fixed point, `‖θ − T(θ)‖`.
     pub gradient_norm: f64,
@@ -66,11 +67,11 @@ impl ResponseCheck {
     }
 
     /// What the condition number, largest over smallest eigenvalue, is at least; infinite where the Hessian does not curve
-    /// upwards.
+    /// upwards, and not a number where no spectrum is known.
     #[must_use]
     pub fn condition(&self) -> f64 {
         let Spectrum { smallest, largest, .. } = self.spectrum;
-        if smallest.value > 0.0 { largest.value / smallest.value } else { f64::INFINITY }
+        if smallest.value <= 0.0 { f64::INFINITY } else { largest.value / smallest.value }
     }
 }
 
@@ -119,17 +120,8 @@ impl Display for ResponseCheck {
             None => write!(f, "  residual unknown")?,
         }
         writeln!(f, ", of the reference {:.1e}", self.reference_residual)?;
-        let Spectrum { smallest, largest, .. } = self.spectrum;
-        let found = |value: f64, error: f64| error <= FOUND * value.abs();
-        let at_most = if found(smallest.value, smallest.error) { "" } else { "at most " };
-        let at_least = if found(largest.value, largest.error) { "" } else { "at least " };
-        write!(f, "  eigenvalues from {at_most}{:.2e} to {at_least}{:.2e}", smallest.value, largest.value)?;
-        if smallest.value > 0.0 {
-            let bound = if at_most.is_empty() { at_least } else { "at least " };
-            writeln!(f, ", condition {bound}{:.1e}", self.condition())?;
-        } else {
-            let damping = self.spectrum.damping();
-            writeln!(f, ": not positive definite here; damp by {damping:.1e}, or use minres or gmres")?;
+        if !self.spectrum.smallest.value.is_nan() {
+            self.write_spectrum(f)?;
         }
         let advice = if self.distance < 1e-2 { "" } else { "; let it converge further, with a larger `unroll` say" };
         let about = if self.has_reference() { "about" } else { "at least" };
@@ -138,5 +130,22 @@ impl Display for ResponseCheck {
             "  gradient norm {:.1e}, {about} {:.1e} of its parameters away from its best response{advice}",
             self.gradient_norm, self.distance
         )
+    }
+}
+
+impl ResponseCheck {
+    fn write_spectrum(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Spectrum { smallest, largest, .. } = self.spectrum;
+        let found = |value: f64, error: f64| error <= FOUND * value.abs();
+        let at_most = if found(smallest.value, smallest.error) { "" } else { "at most " };
+        let at_least = if found(largest.value, largest.error) { "" } else { "at least " };
+        write!(f, "  eigenvalues from {at_most}{:.2e} to {at_least}{:.2e}", smallest.value, largest.value)?;
+        if smallest.value > 0.0 {
+            let bound = if at_most.is_empty() { at_least } else { "at least " };
+            writeln!(f, ", condition {bound}{:.1e}", self.condition())
+        } else {
+            let damping = self.spectrum.damping();
+            writeln!(f, ": not positive definite here; damp by {damping:.1e}, or use minres or gmres")
+        }
     }
 }
