@@ -9,7 +9,7 @@ use crate::checkpoint::ValidationState;
 use crate::config::{HypergradientConfig, LowerBatch};
 use crate::error::EngineError;
 use crate::event::{Event, LevelReport};
-use crate::hypergradient::SolveReport;
+use crate::hypergradient::{SolveReport, Unfinished};
 use crate::program::{Level, Passings, Program, Sample, Seeded, Turns, Use};
 
 /// A run.
@@ -134,11 +134,14 @@ impl Run {
             let levels = &self.program.levels;
             let (name, through) = (levels[k].name, levels[stop].name);
             self.emit(host, &Event::Hypergradient { level: k, name, through, products, residual });
-            if let (Some((iterations, tolerance)), Some(residual)) = (unfinished, residual)
+            if let (Some(Unfinished { iterations, tolerance, is_used_up }), Some(residual)) = (unfinished, residual)
                 && self.watch.unfinished.insert((k, stop))
             {
                 let (name, through) = (self.program.levels[k].name, self.program.levels[stop].name);
-                self.emit(host, &Event::Unfinished { level: k, name, through, iterations, residual, tolerance });
+                self.emit(
+                    host,
+                    &Event::Unfinished { level: k, name, through, iterations, is_used_up, residual, tolerance },
+                );
             }
         }
     }

@@ -102,8 +102,8 @@ pub enum Event<'a> {
         /// Relative residual of the linear system, where the method knows it.
         residual: Option<f64>,
     },
-    /// `solve: joint` or `solve: inexact` used up its iterations above its tolerance. Told of once for a level and each level that
-    /// is passed; not where solves go on from the solution of the step before.
+    /// `solve: joint` or `solve: inexact` ended above its tolerance. Told of once for a level and each level that is passed; not
+    /// where solves go on from the solution of the step before.
     Unfinished {
         /// Number of the upper level.
         level: usize,
@@ -113,6 +113,8 @@ pub enum Event<'a> {
         through: &'a str,
         /// Iterations that were allowed.
         iterations: usize,
+        /// Whether they were used up. If not, the residual got no smaller.
+        is_used_up: bool,
         /// Relative residual that is left.
         residual: f64,
         /// The one that was asked for.

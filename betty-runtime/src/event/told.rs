@@ -56,16 +56,27 @@ impl Event<'_> {
                 ),
                 advice,
             ),
-            Event::Unfinished { name, through, iterations, residual, tolerance, .. } => warn(
-                "solver",
-                Some(through),
-                format!(
-                    "`solve` of level `{name}` used up its {iterations} iterations with a residual of {residual:.1e}, above \
-                     its tolerance of {tolerance:.0e}"
-                ),
-                "allow more iterations, leave `prepare` on, raise the damping of the levels below, or start from the last \
-                 solution: `joint(warm_start = true)`",
-            ),
+            Event::Unfinished { name, through, iterations, is_used_up, residual, tolerance, .. } => {
+                let (why, advice) = match is_used_up {
+                    true => (
+                        format!("used up its {iterations} iterations with"),
+                        "allow more iterations, leave `prepare` on, raise the damping of the levels below, or start from the last \
+                         solution: `joint(warm_start = true)`",
+                    ),
+                    false => (
+                        "gets no further than".to_owned(),
+                        "raise the damping of the levels below, or the tolerance; in `f64` numbers are rounded less",
+                    ),
+                };
+                warn(
+                    "solver",
+                    Some(through),
+                    format!(
+                        "`solve` of level `{name}` {why} a residual of {residual:.1e}, above its tolerance of {tolerance:.0e}"
+                    ),
+                    advice,
+                )
+            }
             Event::SaveFailed { reason, next, .. } => warn(
                 "save",
                 None,

@@ -49,7 +49,7 @@ impl Response {
             x.set(variable, self.own_part(level, direction, &b)?);
             return Ok(x);
         }
-        if let Solve::Inexact(inexact, Residual::AtMost(most)) = solve {
+        if let Solve::Inexact(inexact, Residual { most, .. }) = solve {
             return Ok(x.plus(1.0, self.inexact_pivot(inexact, (level, lower), direction, &b, most)?));
         }
         let pivot = self.pivot(level, lower, direction, &b, solve)?;

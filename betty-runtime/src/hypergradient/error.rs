@@ -1,5 +1,6 @@
 //! Why an indirect gradient could not be computed.
 
+use super::Unfinished;
 use crate::derivatives::LossError;
 use crate::distributed::DistributedError;
 use crate::execute::ReadError;
@@ -51,12 +52,27 @@ pub enum HypergradientError {
         /// The most that are allowed.
         limit: usize,
     },
+    /// Nested solves to a tolerance of the whole came to nothing.
+    #[error(
+        "nested solves find nothing that leaves less of the system than zero does, {}; allow more iterations, raise the damping of \
+         the levels below, choose `joint`, or take `solve` away", why(.0)
+    )]
+    NotBetterThanZero(Unfinished),
     /// The cotangent is infinite or not a number.
     #[error("the gradient that the upper level sends down is not finite")]
     NotFinite,
 }
 
 crate::report::debug_as_report!(ProductError, HypergradientError);
+
+fn why(unfinished: &Unfinished) -> String {
+    match *unfinished {
+        Unfinished { iterations, is_used_up: true, .. } => format!("with at most {iterations} iterations each"),
+        Unfinished { tolerance, .. } => {
+            format!("although no iterations are used up, so its tolerance of {tolerance:.0e} is out of reach")
+        }
+    }
+}
 
 impl HypergradientError {
     /// The failure itself, without the systems above that needed what failed.

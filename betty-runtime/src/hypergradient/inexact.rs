@@ -2,29 +2,36 @@
 //!
 //! Block elimination multiplies iterations from level to level, because every product of a level solves the systems below it
 //! twice. It does not have to solve them well: in the loop over a level's reduced system, the error of a product with the
-//! `k`-th vector enters the residual at the end times a coefficient that is about as small as the residual was before that
-//! product. So the first product is as exact as the answer, and the last ones may be wrong by a good part of themselves (Simoncini
-//! and Szyld, *Theory of inexact Krylov subspace methods and applications to scientific computing*, 2003; van den Eshof and
-//! Sleijpen, *Inexact Krylov subspace methods for linear systems*, 2004): the solver tells what is enough
-//! ([`apply_within`](LinearOperator::apply_within)), and the systems below are solved to that, by the same rule in turn.
+//! `k`-th vector enters the residual at the end times a coefficient that is at most the residual before that product over the
+//! smallest singular value. So products may be the less exact the smaller the residual is. The solver tells how exact they have to be
+//! ([`inexact_gmres`](crate::linalg::inexact_gmres) has the rule and its sources), and the systems below are solved to that, by the
+//! same rule in turn.
+//!
+//! What the solver can tell is a part of a product; what the systems below are solved to is a part of their right-hand sides. The
+//! one is larger than the other by as much as inverses below amplify: the solver finds that out from the residuals it
+//! measures, and it is kept from solve to solve of a level ([`Exactness`]).
 //!
 //! What a part of the system may leave is counted in residuals, since these add up over the rows of `Jᵀm = v`: with `R` for
 //! the whole, the rows of levels below and of multipliers are solved twice to `R/4`, before and after the level's own, and
-//! those to `R/√2`. The product that measures the residual of a level's own system is as exact as that, and what answered to it
-//! below is part of the solution, so that nothing is solved again for it. In the end the residual of everything is measured by
-//! one product with the system, and what is left above the tolerance is solved for once more.
+//! those to `R/√2`. What answered below to the product that measures the residual of a level's own system is part of the
+//! solution, so that nothing is solved again for it. In the end the residual of everything is measured by one product with the
+//! system, and what is left above the tolerance is solved for once more. An answer that makes it larger is not taken: where
+//! nothing but zero is left, that is an error, and what lies in between is told of.
 //!
 //! A level below which nothing answers to it is solved by minimal residuals, or by generalised ones if its method does not ask
 //! for symmetry; every other one by flexible generalised minimal residuals, which bear products with errors and are
 //! prepared by the level's method on its own Hessian, as in `preparation.rs`.
 
 use super::response::{Residual, Solve, Solver};
-use super::{Blocks, Budget, Direction, Gmres, HypergradientError, HypergradientMethod, ProductError, Response};
+use super::{
+    Blocks, Budget, Direction, Gmres, HypergradientError, HypergradientMethod, ProductError, Response, Unfinished,
+};
 use crate::config::InexactConfig;
 use crate::derivatives::Variable;
 use crate::execute::Vector;
 use crate::linalg::{
-    GmresOptions, InnerProductSpace, LinearOperator, MinresOptions, Quantity, SolveError, flexible_gmres, gmres, minres,
+    Exactness, GmresOptions, InexactOperator, InnerProductSpace, LinearOperator, MinresOptions, Quantity, SolveError,
+    gmres, inexact_gmres, minres,
 };
 
 /// How everything below a level is solved by nested solves that are no more exact than needed.
@@ -50,14 +57,16 @@ impl From<InexactConfig> for Inexact {
 /// How often what is left of a system is solved for.
 const ROUNDS: usize = 4;
 
-/// The most that an answer leaves of its system in a product.
-const LOOSEST: f64 = 0.5;
+/// How many rounding units of its right-hand side a system leaves at least.
+pub(super) const ROUNDING: f64 = 16.0;
 
 impl Solve {
     /// The solve of the rows of levels below, or of those of multipliers, before or after the level's own.
     pub(super) fn part(self) -> Self {
         match self {
-            Solve::Inexact(inexact, Residual::AtMost(most)) => Solve::Inexact(inexact, Residual::AtMost(0.25 * most)),
+            Solve::Inexact(inexact, Residual { most, part }) => {
+                Solve::Inexact(inexact, Residual { most: 0.25 * most, part })
+            }
             other => other,
         }
     }
@@ -71,12 +80,13 @@ impl Response {
         self.solver = Some(Solver::Inexact(inexact));
     }
 
-    /// Solves the adjoint system of the levels of one part.
+    /// Solves the adjoint system of the levels of one part, up to a residual of `most`; `of` is what it is relative to.
     pub(super) fn solve_within(
         &mut self,
         inexact: Inexact,
         levels: &[usize],
         right: &Blocks,
+        (most, of): (f64, f64),
     ) -> Result<Blocks, HypergradientError> {
         let right = right.only(|variable| levels.contains(&variable.owner()));
         if let (Some(_), Some(&last)) = (&self.count, levels.last()) {
@@ -85,28 +95,38 @@ impl Response {
                 .at(last, |response| response.repeated(rounds, |response| response.go(inexact, levels, &right)));
         }
         let norm = norm(&right)?;
-        if norm == 0.0 {
+        // What rounding leaves of the largest numbers is no residual that could be solved for.
+        let most = most.max(ROUNDING * rounding(&right) * norm);
+        if norm <= most {
             return Ok(Blocks::default());
         }
         let rows: Vec<Variable> = levels.iter().flat_map(|&level| self.variables(level)).collect();
-        let Inexact { iterations, tolerance, .. } = inexact;
-        let most = tolerance.max(f64::EPSILON) * norm;
         let (mut x, mut rest, mut left) = (Blocks::default(), right.clone(), norm);
+        self.used_up = false;
         for _ in 0..ROUNDS {
-            let solve = Solve::Inexact(inexact, Residual::AtMost(most));
-            x = x.plus(1.0, self.eliminate(levels, Direction::Adjoint, &rest, solve)?);
-            rest = right.clone().plus(-1.0, self.apply_damped(Direction::Adjoint, x.clone(), &rows)?);
-            let before = left;
-            left = self::norm(&rest)?;
-            // What does not get smaller is rounding errors, or has used up its iterations.
-            if left <= most || left > 0.5 * before {
+            let (before, known) = (left, self.exactness.clone());
+            let solve = Solve::Inexact(inexact, Residual::at_most(most));
+            let next = x.clone().plus(1.0, self.eliminate(levels, Direction::Adjoint, &rest, solve)?);
+            let of_next = right.clone().plus(-1.0, self.apply_damped(Direction::Adjoint, next.clone(), &rows)?);
+            let left_of_next = self::norm(&of_next)?;
+            if left_of_next < left {
+                (x, rest, left) = (next, of_next, left_of_next);
+            }
+            // What does not get smaller, with nothing learned about how exact products have to be, will not the next time.
+            if left <= most || left > 0.5 * before && known == self.exactness {
                 break;
             }
         }
+        let Inexact { iterations, tolerance, .. } = inexact;
+        let unfinished = (left > most).then_some(Unfinished { iterations, tolerance, is_used_up: self.used_up });
+        if let Some(unfinished) = unfinished.filter(|_| left >= norm) {
+            self.failed = self.failed.or(levels.last().copied());
+            return Err(HypergradientError::NotBetterThanZero(unfinished));
+        }
         for &level in levels {
             let report = self.report(level);
-            report.residual = Some(left / norm);
-            report.unfinished = (left > most).then_some((iterations, tolerance)).or(report.unfinished);
+            report.residual = Some(left / of);
+            report.unfinished = unfinished.or(report.unfinished);
         }
         Ok(x)
     }
@@ -114,10 +134,16 @@ impl Response {
     /// Counts one round.
     fn go(&mut self, inexact: Inexact, levels: &[usize], right: &Blocks) -> Result<Blocks, HypergradientError> {
         let rows: Vec<Variable> = levels.iter().flat_map(|&level| self.variables(level)).collect();
-        let solve = Solve::Inexact(inexact, Residual::AtMost(0.0));
+        let solve = Solve::Inexact(inexact, Residual::at_most(0.0));
         let x = self.eliminate(levels, Direction::Adjoint, right, solve)?;
         self.apply(Direction::Adjoint, &x, &rows)?;
         Ok(x)
+    }
+
+    /// What each of so many parts may leave of the whole system, and the norm that this is relative to.
+    pub(super) fn share(inexact: Inexact, parts: usize, right: &Blocks) -> Result<(f64, f64), HypergradientError> {
+        let of = norm(right)?;
+        Ok((inexact.tolerance * of / (parts as f64).sqrt(), of))
     }
 
     /// How a system is solved for this right-hand side; not at all where 0 is good enough.
@@ -125,16 +151,13 @@ impl Response {
         if right.is_zero() {
             return Ok(None);
         }
-        let Solve::Inexact(inexact, residual) = solve else { return Ok(Some(solve)) };
+        let Solve::Inexact(inexact, Residual { most, part }) = solve else { return Ok(Some(solve)) };
         if self.count.is_some() {
-            return Ok(Some(Solve::Inexact(inexact, Residual::AtMost(0.0))));
+            return Ok(Some(Solve::Inexact(inexact, Residual::at_most(0.0))));
         }
         let norm = norm(right)?;
-        let most = match residual {
-            Residual::AtMost(most) => most,
-            Residual::Relative(part) => part * norm,
-        };
-        Ok((norm > most).then_some(Solve::Inexact(inexact, Residual::AtMost(most))))
+        let most = most.min(part * norm);
+        Ok((norm > most).then_some(Solve::Inexact(inexact, Residual::at_most(most))))
     }
 
     /// The block of `level`'s own parameters from its reduced system, and what answers to it.
@@ -160,23 +183,33 @@ impl Response {
         let is_nested = self.is_answered(level, lower, direction);
         let Inexact { iterations, restart, prepared, .. } = inexact;
         let tolerance = most / norm;
-        let options = GmresOptions { iterations, restart, tolerance, damping };
-        let mut system = Answered { response: self, inexact, level, lower, direction, most, all: Blocks::default() };
-        let solved = if is_nested && prepared {
-            let prepare = |system: &mut Answered<'_>, v: &Vector| {
-                system.response.own_part(level, direction, v).map_err(ProductError::below)
+        // More vectors than there are unknowns would be made of errors.
+        let options = GmresOptions { iterations, restart: restart.min(b.len()), tolerance, damping };
+        let known = self.exactness.get(&level).copied();
+        let mut exactness = known.unwrap_or_else(|| Exactness::new(b.rounding()));
+        let (last, all) = (Blocks::default(), Blocks::default());
+        let mut system = Answered { response: self, inexact, level, lower, direction, most, last, all };
+        let solved = if is_nested {
+            let prepare = |system: &mut Answered<'_>, v: &Vector| match prepared {
+                true => system.response.own_part(level, direction, v).map(Some).map_err(ProductError::below),
+                false => Ok(None),
             };
-            flexible_gmres(&mut system, prepare, b, None, &options)
-        } else if is_nested || !is_symmetric {
-            gmres(&mut system, b, None, &options)
-        } else {
+            inexact_gmres(&mut system, prepare, b, &mut exactness, &options)
+        } else if is_symmetric {
             minres(&mut system, b, None, &MinresOptions { iterations, tolerance, damping })
+        } else {
+            gmres(&mut system, b, None, &options)
         };
         let all = system.all;
+        if is_nested {
+            self.exactness.insert(level, exactness);
+        }
         match solved {
-            // The last product was the one that measured the residual of the solution.
-            Ok(_) if is_nested => Ok(all),
-            Ok(solution) => Ok(Blocks::from_iter([(variable, solution.x)])),
+            Ok(solution) => {
+                let outcome = solution.outcome;
+                self.used_up |= !outcome.converged && outcome.iterations >= iterations;
+                Ok(if is_nested { all } else { Blocks::from_iter([(variable, solution.x)]) })
+            }
             Err(error) => {
                 self.failed.get_or_insert(level);
                 Err(HypergradientError::from(error).innermost())
@@ -196,7 +229,7 @@ impl Response {
         let options = GmresOptions { iterations, restart, tolerance, damping: 0.0 };
         let budget = Gmres { options, warm_start: false }.budget(0).unwrap_or_default();
         let budget = Budget { products: iterations + iterations.div_ceil(restart.max(1)), ..budget };
-        let solve = Solve::Inexact(inexact, Residual::AtMost(0.0));
+        let solve = Solve::Inexact(inexact, Residual::at_most(0.0));
         let all =
             self.repeated(budget, |response| Ok(response.reduced_product((level, lower), direction, b, solve)?.0))?;
         if prepared && self.is_answered(level, lower, direction) {
@@ -224,10 +257,19 @@ struct Answered<'r> {
     level: usize,
     lower: &'r [usize],
     direction: Direction,
-    /// What the product that measures the residual may leave of it.
+    /// What may be left of the rows below in the solution.
     most: f64,
-    /// What was multiplied last to measure a residual, and what answered to it.
+    /// What was multiplied last to measure a residual, and what answered to it …
+    last: Blocks,
+    /// … and the same for the solution so far.
     all: Blocks,
+}
+
+impl Answered<'_> {
+    fn product(&mut self, x: &Vector, residual: Residual) -> Result<(Blocks, Vector), ProductError> {
+        let solve = Solve::Inexact(self.inexact, residual).part();
+        self.response.reduced_product((self.level, self.lower), self.direction, x, solve)
+    }
 }
 
 impl LinearOperator for Answered<'_> {
@@ -235,15 +277,23 @@ impl LinearOperator for Answered<'_> {
     type Error = ProductError;
 
     fn apply(&mut self, x: &Vector) -> Result<Vector, ProductError> {
-        let solve = Solve::Inexact(self.inexact, Residual::AtMost(self.most)).part();
-        let (all, product) = self.response.reduced_product((self.level, self.lower), self.direction, x, solve)?;
-        self.all = all;
+        Ok(self.product(x, Residual::at_most(self.most))?.1)
+    }
+}
+
+impl InexactOperator for Answered<'_> {
+    fn apply_within(&mut self, x: &Vector, accuracy: f64) -> Result<Vector, ProductError> {
+        Ok(self.product(x, Residual { most: f64::INFINITY, part: accuracy })?.1)
+    }
+
+    fn measure(&mut self, x: &Vector, accuracy: f64) -> Result<Vector, ProductError> {
+        let (all, product) = self.product(x, Residual { most: self.most, part: accuracy })?;
+        self.last = all;
         Ok(product)
     }
 
-    fn apply_within(&mut self, x: &Vector, accuracy: f64) -> Result<Vector, ProductError> {
-        let solve = Solve::Inexact(self.inexact, Residual::Relative(accuracy.min(LOOSEST)));
-        Ok(self.response.reduced_product((self.level, self.lower), self.direction, x, solve)?.1)
+    fn keep(&mut self) {
+        self.all = std::mem::take(&mut self.last);
     }
 }
 
@@ -256,6 +306,11 @@ fn norm(of: &Blocks) -> Result<f64, HypergradientError> {
         }
     }
     Ok(finite(square)?.sqrt())
+}
+
+/// The rounding unit of the numbers of all blocks.
+fn rounding(of: &Blocks) -> f64 {
+    of.variables().filter_map(|variable| of.get(variable)).map(Vector::rounding).fold(0.0, f64::max)
 }
 
 /// A number that is part of a right-hand side.

@@ -50,7 +50,9 @@
 use super::best_response::Stationary;
 use super::layout::Layout;
 use super::response::Solver;
-use super::{Blocks, Budget, Direction, Gmres, HypergradientError, HypergradientMethod, ProductError, Response};
+use super::{
+    Blocks, Budget, Direction, Gmres, HypergradientError, HypergradientMethod, ProductError, Response, Unfinished,
+};
 use crate::config::JointConfig;
 use crate::derivatives::Variable;
 use crate::execute::Vector;
@@ -136,11 +138,13 @@ impl Response {
         let outcome = solved.as_ref().ok().map(|(_, outcome)| *outcome);
         let residual = outcome.map(|outcome| outcome.residual);
         let is_unfinished = !joint.warm_start && outcome.is_some_and(|outcome| !outcome.converged);
+        let is_used_up = outcome.is_some_and(|outcome| outcome.iterations >= iterations);
+        let unfinished = Unfinished { iterations, tolerance, is_used_up };
         for &level in levels {
             let report = self.report(level);
             report.products += products;
             report.residual = residual.or(report.residual);
-            report.unfinished = is_unfinished.then_some((iterations, tolerance)).or(report.unfinished);
+            report.unfinished = is_unfinished.then_some(unfinished).or(report.unfinished);
         }
         match solved {
             Ok((x, _)) => {

@@ -183,7 +183,19 @@ pub struct SolveReport {
     pub products: usize,
     /// Relative residual of the last solve, where the method knows it.
     pub residual: Option<f64>,
-    /// The iterations of [one loop for all levels](Joint) or [inexact nested solves](Inexact) that used them up above their
-    /// tolerance, although they do not go on from step to step; and that tolerance.
-    pub unfinished: Option<(usize, f64)>,
+    /// Set where [one loop for all levels](Joint) or [inexact nested solves](Inexact) ended above their tolerance, although they do
+    /// not go on from step to step.
+    pub unfinished: Option<Unfinished>,
+}
+
+/// Why a solve ended above its tolerance.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Unfinished {
+    /// The most iterations.
+    pub iterations: usize,
+    /// The tolerance.
+    pub tolerance: f64,
+    /// Whether iterations were used up. If not, the residual got no smaller: by rounding errors, or because systems below could
+    /// not be solved exactly enough.
+    pub is_used_up: bool,
 }

@@ -23,6 +23,7 @@ use super::count::Count;
 use super::{BestResponse, Blocks, Inexact, Joint, SolveReport};
 use crate::derivatives::Variable;
 use crate::execute::Vector;
+use crate::linalg::Exactness;
 
 /// Which of the two systems.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,13 +65,17 @@ pub(super) enum Solve {
     Inexact(Inexact, Residual),
 }
 
-/// What a solve may leave of its right-hand side.
+/// What a solve may leave of its right-hand side: so much, and this part of its norm.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Residual {
-    /// So much.
-    AtMost(f64),
-    /// This part of its norm.
-    Relative(f64),
+pub(super) struct Residual {
+    pub(super) most: f64,
+    pub(super) part: f64,
+}
+
+impl Residual {
+    pub(super) fn at_most(most: f64) -> Self {
+        Residual { most, part: f64::INFINITY }
+    }
 }
 
 impl Solve {
@@ -96,6 +101,10 @@ pub struct Response {
     pub(super) count: Option<Count>,
     /// Levels whose own part their method could not solve while a loop was prepared.
     pub(super) unprepared: BTreeSet<usize>,
+    /// How exact the products of levels have to be, as far as their solves have found out.
+    pub(super) exactness: BTreeMap<usize, Exactness>,
+    /// Whether an inexact solve used up its iterations.
+    pub(super) used_up: bool,
     pub(super) reports: BTreeMap<usize, SolveReport>,
     pub(super) failed: Option<usize>,
     /// What the outermost solves start from, and then what they came to.

@@ -19,7 +19,15 @@ impl Response {
         let mut x = Blocks::default();
         let mut right = right.clone();
         let mut open = levels.to_vec();
-        for part in self.parts_to_solve(levels) {
+        let parts = self.parts_to_solve(levels);
+        let share = match self.solver {
+            Some(Solver::Inexact(inexact)) if self.count.is_none() => {
+                let systems = parts.iter().filter(|part| matches!(part, Part::System(_))).count();
+                Self::share(inexact, systems, &right)?
+            }
+            _ => (0.0, 0.0),
+        };
+        for part in parts {
             let solved = match &part {
                 Part::Steps(level) => {
                     self.go_back(*level, &mut right)?;
@@ -27,7 +35,7 @@ impl Response {
                 }
                 Part::System(part) => match self.solver {
                     Some(Solver::Joint(joint)) => self.solve_part(joint, part, &right)?,
-                    Some(Solver::Inexact(inexact)) => self.solve_within(inexact, part, &right)?,
+                    Some(Solver::Inexact(inexact)) => self.solve_within(inexact, part, &right, share)?,
                     None => self.eliminate(part, Direction::Adjoint, &right, Solve::Outermost)?,
                 },
             };

@@ -9,13 +9,6 @@
 //!
 //! and plane rotations, one a column, keep the Hessenberg matrix `H̄` triangular, so that the residual is known at every
 //! step. A basis of `restart` vectors is kept; when it is full, the process starts again from the `x` found.
-//!
-//! Products may be the less exact the smaller the residual is: what an error in the product with `vₖ` does to the residual in
-//! the end is that error times `yₖ`, and `|yₖ|` is at most about the residual before it (Simoncini and Szyld, *Theory of inexact
-//! Krylov subspace methods and applications to scientific computing*, 2003; van den Eshof and Sleijpen, *Inexact Krylov
-//! subspace methods for linear systems*, 2004). So operators are told how exact is enough; products that measure a residual
-//! are asked for as they are. How much is "about" depends on the operator: where a measured residual is larger than the one that
-//! was expected, the products after it are asked for that much more exactly.
 
 use super::operator::{apply_damped, damped, dot};
 use super::orthogonal::{Parts, orthogonalize};
@@ -93,7 +86,7 @@ pub fn preconditioned_gmres<A: LinearOperator + ?Sized>(
 }
 
 /// What a vector of the basis is prepared to; none for itself.
-type Prepare<'p, A> = dyn FnMut(
+pub(super) type Prepare<'p, A> = dyn FnMut(
         &mut A,
         &<A as LinearOperator>::Vector,
     ) -> Result<Option<<A as LinearOperator>::Vector>, SolveError<<A as LinearOperator>::Error>>
@@ -121,8 +114,6 @@ fn run<A: LinearOperator + ?Sized>(
         }
     };
     let mut iterations = 0;
-    // How exact products have to be where the residual is what it should be in the end.
-    let mut exactness = 1.0;
     loop {
         let converged = norm <= tolerance * scale;
         if converged || iterations == options.iterations {
@@ -132,8 +123,7 @@ fn run<A: LinearOperator + ?Sized>(
         let mut cycle = Cycle::new(r, norm);
         while cycle.len() < most && cycle.residual > tolerance * scale {
             iterations += 1;
-            let accuracy = exactness * tolerance * scale / cycle.residual;
-            cycle.extend(operator, prepare, (damping, accuracy), iterations)?;
+            cycle.extend(operator, prepare, &mut A::apply, damping, iterations)?;
         }
         let expected = cycle.residual;
         cycle.improve(&mut x);
@@ -144,10 +134,6 @@ fn run<A: LinearOperator + ?Sized>(
         if norm > 0.5 * previous && expected <= tolerance * scale {
             let outcome = Outcome { iterations, residual: norm / scale, converged: norm <= tolerance * scale };
             return Ok(Solution { x, outcome });
-        }
-        if norm > tolerance * scale && expected <= tolerance * scale {
-            // Errors of products added up to the rest.
-            exactness *= 0.5 * tolerance * scale / norm;
         }
     }
 }
@@ -165,7 +151,7 @@ fn residual<A: LinearOperator + ?Sized>(
 }
 
 /// One run of Arnoldi's process, with the least-squares problem it leads to.
-struct Cycle<V> {
+pub(super) struct Cycle<V> {
     /// Orthonormal; one vector more than there are columns, until the space is exhausted.
     basis: Vec<V>,
     /// What each was prepared to, if anything.
@@ -187,28 +173,34 @@ const NEGLIGIBLE: f64 = 8.0 * f64::EPSILON;
 
 impl<V: InnerProductSpace> Cycle<V> {
     /// Starts from the residual `r` of this norm.
-    fn new(mut r: V, norm: f64) -> Self {
+    pub(super) fn new(mut r: V, norm: f64) -> Self {
         r.scale((1.0 / norm).into());
         let (prepared, columns, rotations, right) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         Cycle { basis: vec![r], prepared, columns, rotations, right, residual: norm, sign: 1.0, largest: 0.0 }
     }
 
-    fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.columns.len()
     }
 
-    /// One step of Arnoldi's process.
-    fn extend<A: LinearOperator<Vector = V> + ?Sized>(
+    /// The norm of the residual, as the recurrence has it.
+    pub(super) fn residual(&self) -> f64 {
+        self.residual
+    }
+
+    /// One step of Arnoldi's process, with products that are formed like this.
+    pub(super) fn extend<A: LinearOperator<Vector = V> + ?Sized>(
         &mut self,
         operator: &mut A,
         prepare: &mut Prepare<'_, A>,
-        (damping, accuracy): (f64, f64),
+        form: &mut impl FnMut(&mut A, &V) -> Result<V, A::Error>,
+        damping: f64,
         iteration: usize,
     ) -> Result<(), SolveError<A::Error>> {
         let k = self.len();
         let prepared = prepare(operator, &self.basis[k])?;
         let z = prepared.as_ref().unwrap_or(&self.basis[k]);
-        let mut w = damped(operator.apply_within(z, accuracy).map_err(SolveError::Operator)?, damping, z);
+        let mut w = damped(form(operator, z).map_err(SolveError::Operator)?, damping, z);
         self.prepared.push(prepared);
         let Parts { along: mut column, before, left: length, .. } = orthogonalize::<A>(&mut w, &self.basis, iteration)?;
         self.largest = self.largest.max(before);
@@ -234,7 +226,7 @@ impl<V: InnerProductSpace> Cycle<V> {
     }
 
     /// Adds the combination of the basis with the smallest residual to `x`.
-    fn improve(self, x: &mut V) {
+    pub(super) fn improve(self, x: &mut V) {
         let mut y = self.right;
         for k in (0..y.len()).rev() {
             y[k] /= self.columns[k][k];

@@ -7,6 +7,7 @@
 //! | [`minres`] | one an iteration | symmetric, invertible | of smallest residual in the span it has seen |
 //! | [`gmres`] | one an iteration, one a restart | invertible | of smallest residual in the span since the restart |
 //! | [`flexible_gmres`] | the same, and one preparation an iteration | invertible | the same, in the span of what was prepared |
+//! | [`inexact_gmres`] | the same, none more exact than needed | invertible | of a small residual, which is measured |
 //! | [`nystrom`] | rank + 1 | symmetric, positive definite once damped | exact where the rank covers the spectrum |
 //! | [`dense`] | dimension + 1 | invertible | exact up to rounding |
 //!
@@ -59,6 +60,7 @@ mod definite;
 mod dense;
 mod diagonal;
 mod gmres;
+mod inexact;
 mod lanczos;
 mod low_rank;
 mod minres;
@@ -80,6 +82,7 @@ pub use cg::{CgOptions, conjugate_gradient, preconditioned_conjugate_gradient};
 pub use dense::{DenseOptions, dense};
 pub use diagonal::{Diagonal, DiagonalOptions};
 pub use gmres::{GmresOptions, flexible_gmres, gmres, preconditioned_gmres};
+pub use inexact::{Exactness, InexactOperator, inexact_gmres};
 pub use lanczos::{Krylov, RitzValue, lanczos};
 pub use low_rank::LowRank;
 pub use minres::{MinresOptions, minres, preconditioned_minres};

@@ -93,15 +93,6 @@ pub trait LinearOperator {
     /// # Errors
     /// When the product cannot be formed.
     fn apply(&mut self, x: &Self::Vector) -> Result<Self::Vector, Self::Error>;
-
-    /// The product `A·x`, where an error of `accuracy` times its length does no harm: for operators whose products are
-    /// cheaper when they are less exact. All others form the product as it is.
-    ///
-    /// # Errors
-    /// When the product cannot be formed.
-    fn apply_within(&mut self, x: &Self::Vector, _accuracy: f64) -> Result<Self::Vector, Self::Error> {
-        self.apply(x)
-    }
 }
 
 /// The product `(A + damping·I)·x`.

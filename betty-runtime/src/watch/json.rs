@@ -107,9 +107,9 @@ fn fields(event: &Event<'_>) -> Map<String, Value> {
         Event::Hypergradient { name, through, products, residual, .. } => json!({
             "event": "hypergradient", "level": name, "through": through, "products": products, "residual": residual,
         }),
-        Event::Unfinished { name, through, iterations, residual, tolerance, .. } => json!({
-            "event": "unfinished", "level": name, "through": through, "iterations": iterations, "residual": residual,
-            "tolerance": tolerance,
+        Event::Unfinished { name, through, iterations, is_used_up, residual, tolerance, .. } => json!({
+            "event": "unfinished", "level": name, "through": through, "iterations": iterations, "used_up": is_used_up,
+            "residual": residual, "tolerance": tolerance,
         }),
         Event::Parts { name, direct, indirect, cosine, .. } => json!({
             "event": "parts", "level": name, "direct": direct, "indirect": indirect, "cosine": cosine,

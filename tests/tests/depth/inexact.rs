@@ -4,11 +4,16 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use betty_runtime::execute::launched;
-use betty_runtime::{ConfigError, Engine, EngineError, Event, HypergradientConfig, Multilevel, ProgramConfig};
+use betty_runtime::{
+    ConfigError, Engine, EngineError, Event, HypergradientConfig, Multilevel, ProgramConfig, Stream, multilevel,
+};
+use burn::tensor::Tensor;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 use serde_json::json;
 
 use crate::chains::{Five, FiveConfig, FiveData, Three, ThreeConfig, ThreeData};
-use crate::level::{Vector, assert_close};
+use crate::level::{Vector, assert_close, matrix, vector};
 use crate::twice::{Deep, DeepData, start_x, start_y};
 use crate::unrolled::{LAMBDA, nothing};
 
@@ -62,6 +67,140 @@ fn the_error_is_the_one_that_is_asked_for() {
                     assert!(taken <= kernels && taken < of_dense, "{tolerance:e}: {taken} after {kernels}");
                     kernels = taken;
                 }
+            }
+        }
+    }
+}
+
+/// `A`, `B` and `G` of the lower levels, and `D`.
+type Dense = (Tensor<2>, Tensor<2>, Tensor<2>, Tensor<2>);
+
+fn judges(top: &Vector, a: &Vector, weights: Tensor<1>) -> Tensor<1> {
+    (a.x.val() * weights + top.x.val().square().mul_scalar(0.5)).sum()
+}
+
+/// `½aᵀDa + aᵀGb + ½‖b‖² − aᵀtop`
+fn answers(a: &Vector, top: &Vector, b: &Vector, (_, _, g, d): Dense) -> Tensor<1> {
+    let (x, y) = (a.x.val(), b.x.val());
+    let own = (x.clone() * times(d, x.clone()) + y.clone().square()).sum().mul_scalar(0.5);
+    own + (x.clone() * (times(g, y) - top.x.val())).sum()
+}
+
+/// `½bᵀAb − bᵀBa`
+fn bends(b: &Vector, a: &Vector, (curvature, mixed, _, _): Dense) -> Tensor<1> {
+    let y = b.x.val();
+    (y.clone() * (times(curvature, y).mul_scalar(0.5) - times(mixed, a.x.val()))).sum()
+}
+
+fn times(matrix: Tensor<2>, x: Tensor<1>) -> Tensor<1> {
+    matrix.matmul(x.unsqueeze_dim(1)).squeeze_dim(1)
+}
+
+multilevel! {
+    struct Bent;
+    level top: Vector { lower: [a], batch: Tensor<1>, loss: judges, optimizer: sgd(lr = 0.1) }
+    level a: Vector {
+        upper: [top], lower: [b], batch: Dense, loss: answers, optimizer: sgd(lr = 0.1),
+        hypergradient: cg(iterations = 30, tolerance = 1e-6),
+    }
+    level b: Vector { upper: [a], batch: Dense, loss: bends, optimizer: sgd(lr = 0.1), hypergradient: cg }
+}
+
+const SIZE: usize = 24;
+
+/// Dense matrices, `A` of this condition; with `coupling` the reduced Hessian of `a` has eigenvalues of both signs.
+fn bent(condition: f64, coupling: f64, configure: impl Fn(&mut BentConfig)) -> Engine<Bent> {
+    let mut random = StdRng::seed_from_u64(7);
+    let mut draw = |scale: f64| -> Vec<f64> { (0..SIZE).map(|_| scale * random.random_range(-1.0..1.0)).collect() };
+    let mut spread = |condition: f64| -> Tensor<2> {
+        let mut rows: Vec<Vec<f64>> = (0..SIZE)
+            .map(|i| {
+                let eigenvalue = condition.powf(-(i as f64) / (SIZE - 1) as f64);
+                (0..SIZE).map(|j| if i == j { eigenvalue } else { 0.0 }).collect()
+            })
+            .collect();
+        // Mirrored on both sides, as often as it takes to be dense.
+        for _ in 0..3 {
+            let v = draw(1.0);
+            let square: f64 = v.iter().map(|v| v * v).sum();
+            for _ in 0..2 {
+                for row in &mut rows {
+                    let along: f64 = row.iter().zip(&v).map(|(x, v)| x * v).sum();
+                    row.iter_mut().zip(&v).for_each(|(x, v)| *x -= 2.0 * along / square * v);
+                }
+                rows = (0..SIZE).map(|i| rows.iter().map(|row| row[i]).collect()).collect();
+            }
+        }
+        matrix(&rows)
+    };
+    let (a, d) = (spread(condition), spread(10.0));
+    let mut mixed =
+        |scale: f64| matrix(&(0..SIZE).map(|_| draw(scale / (SIZE as f64 / 3.0).sqrt())).collect::<Vec<_>>());
+    let dense = (a, mixed(1.0), mixed(coupling), d);
+    let data = BentData {
+        top: Stream::constant(vector(&draw(1.0))),
+        a: Stream::constant(dense.clone()),
+        b: Stream::constant(dense),
+    };
+    let point = || Vector::new(&[0.0; SIZE]);
+    let mut config = BentConfig::default();
+    configure(&mut config);
+    Engine::new(Bent { top: point(), a: point(), b: point() }, data, config).unwrap()
+}
+
+fn to(tolerance: f64, iterations: usize) -> impl Fn(&mut BentConfig) {
+    let inexact = json!({ "name": "inexact", "tolerance": tolerance, "iterations": iterations });
+    move |config| config.top.solve = Some(serde_json::from_value(inexact.clone()).unwrap())
+}
+
+fn solved(mut engine: Engine<Bent>) -> Vec<f64> {
+    engine.gradient("top").unwrap().gradient.to_vec().unwrap()
+}
+
+/// Inverses amplify what the solves below leave by the square of their condition, of which nothing is known before.
+#[test]
+fn the_error_is_the_one_that_is_asked_for_also_where_inverses_are_large() {
+    for (condition, coupling) in [(1e2, 0.0), (1e4, 1.0)] {
+        let exact = solved(bent(condition, coupling, |config| {
+            for level in [&mut config.a, &mut config.b] {
+                level.hypergradient = Some(serde_json::from_value(json!({ "method": "dense" })).unwrap());
+            }
+        }));
+        for tolerance in [1e-3, 1e-8] {
+            let residuals = Rc::new(RefCell::new(Vec::new()));
+            let seen = Rc::clone(&residuals);
+            let mut engine =
+                bent(condition, coupling, to(tolerance, 200)).observe(move |event: &Event<'_>| match event {
+                    Event::Hypergradient { name: "top", residual, .. } => seen.borrow_mut().push(residual.unwrap()),
+                    Event::Unfinished { .. } => panic!("{event:?}"),
+                    _ => {}
+                });
+            engine.run(1).unwrap();
+            // One step from zero.
+            let found: Vec<f64> = engine.problem().top.values().iter().map(|x| x / -0.1).collect();
+            let residuals = residuals.borrow();
+            assert!(residuals.len() == 2 && residuals.iter().all(|&left| left <= tolerance), "{residuals:?}");
+            assert_close(&found, &exact, 20.0 * tolerance);
+        }
+    }
+}
+
+/// Too few iterations below: what is found is better than nothing and told of, or it is an error.
+#[test]
+fn what_is_no_better_than_zero_is_an_error() {
+    for iterations in [1, 3, 10, 20] {
+        let told = Rc::new(RefCell::new(None));
+        let seen = Rc::clone(&told);
+        let mut engine = bent(1e4, 1.0, to(1e-8, iterations)).observe(move |event: &Event<'_>| {
+            if let Event::Unfinished { residual, is_used_up, .. } = *event {
+                *seen.borrow_mut() = Some((residual, is_used_up));
+            }
+        });
+        let outcome = engine.run(1);
+        match outcome {
+            Ok(_) => assert!(told.borrow().is_some_and(|(residual, is_used_up)| residual < 1.0 && is_used_up)),
+            Err(error) => {
+                assert!(error.to_string().contains("less of the system than zero does, with at most"), "{error}")
             }
         }
     }
