@@ -339,7 +339,7 @@ macro_rules! told {
 
 /// λ + Mx with M = [[0, 10], [0, 0]]
 fn sheared(x: &Vector, lambda: &Vector, _: Tensor<1>) -> Tensor<1> {
-    let last = x.val().slice([1..2]);
+    let last = x.val().narrow(0, 1, 1);
     Tensor::cat(vec![last.clone() * 10.0, last * 0.0], 0) + lambda.val()
 }
 
