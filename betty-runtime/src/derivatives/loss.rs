@@ -1,11 +1,12 @@
 //! A traced loss on a device, with its gradient programs.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 
 use burn::tensor::{DType, Device};
 
-use super::LossError;
+use super::{LossError, Verification};
 use crate::distributed::{DistributedError, Ranks};
 use crate::execute::{Cost, Origin, Program, ReadError, Unread, Value, Vector};
 use crate::graph::{
@@ -25,6 +26,8 @@ pub struct Loss {
     gradients: HashMap<Vec<usize>, Rc<GradientProgram>>,
     /// What is left of the condition, if the recording is the map of a fixed point.
     pub(super) gap: Option<Program>,
+    /// What measures the terms of its gradient, once that was asked for.
+    pub(super) measure: OnceCell<Verification>,
     /// Those that share its examples, if there are others.
     ranks: Option<Rc<Ranks>>,
 }
@@ -84,7 +87,8 @@ impl Loss {
         let led = differentiated(&trace.graph, trace.loss);
         let read = |nodes: &Vec<NodeId>| nodes.iter().map(|node| led[node.index()]).collect();
         let reached = parameters.iter().map(|(&level, nodes)| (level, read(nodes))).collect();
-        Loss { trace, device: device.clone(), parameters, reached, gradients: HashMap::new(), gap: None, ranks: None }
+        let (gradients, measure) = (HashMap::new(), OnceCell::new());
+        Loss { trace, device: device.clone(), parameters, reached, gradients, gap: None, measure, ranks: None }
     }
 
     /// The same loss with its matrix products and convolutions, and those of all its derivatives, computed in `dtype`.

@@ -5,7 +5,7 @@ use std::any::Any;
 use super::numbers::Numbers;
 use super::{Level, Program};
 use crate::config::{CustomSolverConfig, LbfgsConfig, Precision};
-use crate::derivatives::{GradientProgram, Verification, VerificationError, loss_in, on_host};
+use crate::derivatives::{GradientProgram, VerificationError, loss_in, on_host};
 use crate::error::{EngineError, SolverError};
 use crate::execute::{Unread, Value, Vector};
 use crate::linalg::InnerProductSpace;
@@ -126,7 +126,7 @@ impl Program {
             VerificationError::Read(source) => source.into(),
         };
         let graph = |source| failed(VerificationError::Graph(source));
-        let measure = Verification::new(loss.trace(), is_own).map_err(graph)?;
+        let measure = loss.measure(is_own).map_err(graph)?;
         if self.losses.ranks.is_some() || !measure.fits(self.losses.verify.memory).map_err(graph)? {
             return Ok(0.0);
         }

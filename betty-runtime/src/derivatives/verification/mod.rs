@@ -6,6 +6,10 @@ mod source;
 mod unverified;
 mod verified;
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
 use burn::tensor::Device;
 
 pub(crate) use self::comparison::{Compared, Comparison, Difference};
@@ -13,7 +17,7 @@ pub(crate) use self::point::{Point, on_host};
 pub(crate) use self::source::Source;
 pub use self::unverified::Unverified;
 pub(crate) use self::verified::Verified;
-use super::loss::gradient_nodes;
+use super::loss::{Loss, gradient_nodes};
 use crate::execute::{Cost, Program, ReadError, Value};
 use crate::graph::{Doubled, Graph, GraphError, NodeId, in_f64, rounded};
 use crate::trace::{LossInput, Trace};
@@ -43,6 +47,8 @@ pub struct Verification {
     leaves: Vec<LossInput>,
     ours: Vec<NodeId>,
     program: Program,
+    /// The program of each draw that was measured with.
+    measures: RefCell<BTreeMap<u64, Rc<Program>>>,
 }
 
 /// Why two gradients could not be computed.
@@ -97,7 +103,7 @@ impl Verification {
         let (with_respect_to, burn) = outputs[1..].split_at(burn.len());
         let ours = gradient_nodes(&mut graph, outputs[0], [with_respect_to].into_iter())?.concat();
         let program = Program::new(&graph, &inputs, &[ours.as_slice(), burn].concat(), &Device::flex());
-        Ok(Verification { graph, inputs, leaves, ours, program })
+        Ok(Verification { graph, inputs, leaves, ours, program, measures: RefCell::default() })
     }
 
     /// The most bytes that a comparison holds at once.
@@ -186,10 +192,26 @@ impl Verification {
     }
 
     /// Our gradient with every value on the way to it rounded, each time in another way.
-    fn rounded(&self, draw: u64) -> Result<Program, GraphError> {
+    fn rounded(&self, draw: u64) -> Result<Rc<Program>, GraphError> {
+        if let Some(known) = self.measures.borrow().get(&draw) {
+            return Ok(Rc::clone(known));
+        }
         let mut graph = self.graph.clone();
         let outputs = rounded(&mut graph, &self.ours, PERTURBATION, draw)?;
-        Ok(Program::new(&graph, &self.inputs, &outputs, self.program.device()))
+        let program = Rc::new(Program::new(&graph, &self.inputs, &outputs, self.program.device()));
+        self.measures.borrow_mut().insert(draw, Rc::clone(&program));
+        Ok(program)
+    }
+}
+
+impl Loss {
+    /// What measures the terms of its gradient in what `is_own` says, which is the same each time.
+    pub(crate) fn measure(&self, is_own: impl Fn(LossInput) -> bool) -> Result<&Verification, GraphError> {
+        if let Some(known) = self.measure.get() {
+            return Ok(known);
+        }
+        let made = Verification::new(self.trace(), is_own)?;
+        Ok(self.measure.get_or_init(|| made))
     }
 }
 
