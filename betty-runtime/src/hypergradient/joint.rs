@@ -48,6 +48,7 @@
 //! and its re-paired form `K + P·diag(d)` has `−d(Yᵢ)` at `(μᵢ, Yᵢ)` and at `(Yᵢ, μᵢ)`: it stays symmetric.
 
 use super::best_response::Stationary;
+use super::inexact::ROUNDING;
 use super::layout::Layout;
 use super::response::Solver;
 use super::{
@@ -137,7 +138,10 @@ impl Response {
         };
         let outcome = solved.as_ref().ok().map(|(_, outcome)| *outcome);
         let residual = outcome.map(|outcome| outcome.residual);
-        let is_unfinished = !joint.warm_start && outcome.is_some_and(|outcome| !outcome.converged);
+        // No rounding of the numbers allows for less.
+        let least = ROUNDING * b.rounding();
+        let is_unfinished = !joint.warm_start
+            && outcome.is_some_and(|outcome| !outcome.converged && outcome.residual > least.max(tolerance));
         let is_used_up = outcome.is_some_and(|outcome| outcome.iterations >= iterations);
         let unfinished = Unfinished { iterations, tolerance, is_used_up };
         for &level in levels {

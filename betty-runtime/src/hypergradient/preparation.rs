@@ -46,8 +46,10 @@ impl Response {
         }
         match method.solve(&mut Own { response: self, level, direction }, b, None) {
             Ok(solved) => Ok(solved.x),
-            Err(HypergradientError::Solve(error)) if !matches!(error, SolveError::Operator(_)) => {
-                // There is no curvature, or some of it points downwards.
+            // There is no curvature, or some of it points downwards.
+            Err(HypergradientError::Solve(
+                SolveError::NotPositiveDefinite { .. } | SolveError::Singular { .. } | SolveError::Diverged { .. },
+            )) => {
                 self.unprepared.insert(level);
                 Ok(b.clone())
             }

@@ -143,6 +143,10 @@ fn what_is_no_preconditioner_ends_the_run() {
     let error = gradient!(Negative, NegativeData, NegativeConfig::default()).expect_err("not definite");
     let text = error.to_string();
     assert!(text.contains("the preconditioner is not positive definite") && text.contains("or use gmres"), "{text}");
+    // Also where the level's method only prepares one loop for all levels.
+    let joint = NegativeConfig::from_json(r#"{ "lambda": { "solve": { "name": "joint" } } }"#).unwrap();
+    let text = gradient!(Negative, NegativeData, joint).expect_err("not definite").to_string();
+    assert!(text.contains("the preconditioner is not positive definite"), "{text}");
     let error = gradient!(Longer, LongerData, LongerConfig::default()).expect_err("another space");
     let text = format!("{error:?}");
     assert!(text.contains("the preconditioner returned tensors of other shapes or types"), "{text}");
