@@ -51,7 +51,7 @@ pub fn minres<A: LinearOperator + ?Sized>(
 }
 
 /// As [`minres`], with a [preconditioner](Preconditioner) that is linear, symmetric and positive definite, though the operator need
-/// not be; each iteration takes one product with its inverse and one inner product more, and the first one more of each.
+/// not be; each iteration takes one product with its inverse and two inner products more, and the first one as many again.
 ///
 /// # Errors
 /// As [`minres`], and [`SolveError::PreconditionerNotPositiveDefinite`], [`SolveError::PreconditionerNotSymmetric`] and
