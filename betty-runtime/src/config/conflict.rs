@@ -337,6 +337,24 @@ pub enum ConflictError {
         /// The level.
         level: String,
     },
+    /// The config asks for a method of the user's own that the program does not name.
+    #[error(
+        "the config of level `{level}` asks for the method `custom`, but the program does not say which: \
+         `hypergradient: custom(MyMethod)`"
+    )]
+    NoCustomMethod {
+        /// The level.
+        level: String,
+    },
+    /// The config asks for an optimizer of the user's own that the program does not name.
+    #[error(
+        "the config of `{level}` asks for the optimizer `custom`, but the program does not say which: \
+         `optimizer: custom(MyOptimizer, lr = 0.1)`"
+    )]
+    NoCustomOptimizer {
+        /// The level.
+        level: String,
+    },
 }
 
 crate::report::debug_as_report!(ConflictError);

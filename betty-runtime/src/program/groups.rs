@@ -87,7 +87,7 @@ fn named(level: &str, leaves: &[&Leaf]) -> String {
 /// The optimizer of each group of level number `index`, in the order of its config.
 ///
 /// # Errors
-/// [`EngineError::NoCustomOptimizer`] if the program does not name one that the config asks for.
+/// [`ConflictError::NoCustomOptimizer`] if the program does not name one that the config asks for.
 pub(crate) fn optimizers(
     index: usize,
     level: &str,
@@ -104,7 +104,9 @@ pub(crate) fn optimizers(
             None => Some(Rc::new(Replaced(replaced)) as Rc<dyn Optimizer>),
             Some(optimizer) => optimizer.build().or_else(given),
         };
-        made.ok_or_else(|| EngineError::NoCustomOptimizer { level: place(level, group.path) })
+        made.ok_or_else(|| {
+            ConfigError::from(ConflictError::NoCustomOptimizer { level: place(level, group.path) }).into()
+        })
     };
     config.all_groups().map(optimizer).collect()
 }

@@ -64,7 +64,7 @@ pub(crate) use self::solve::Solved;
 pub(crate) use self::subject::LossFunctions;
 pub(crate) use self::tasks::Round;
 pub(crate) use self::turns::{Turns, Walk};
-use crate::config::{HypergradientConfig, LevelConfig, LevelSolverConfig};
+use crate::config::{ConfigError, ConflictError, HypergradientConfig, LevelConfig, LevelSolverConfig};
 use crate::error::{EngineError, SolverError};
 use crate::graph::accumulator;
 use crate::hypergradient::{HypergradientMethod, Preconditioning};
@@ -128,10 +128,9 @@ impl Program {
         let mut methods = Vec::with_capacity(levels.len());
         for (index, level) in configs.iter().enumerate() {
             methods.push(match &level.hypergradient {
-                Some(method) if method.is_given() => Some(
-                    (own.method)(index)
-                        .ok_or_else(|| EngineError::NoCustomMethod { level: schedule.levels[index].name.into() })?,
-                ),
+                Some(method) if method.is_given() => Some((own.method)(index).ok_or_else(|| {
+                    ConfigError::from(ConflictError::NoCustomMethod { level: schedule.levels[index].name.into() })
+                })?),
                 Some(method) if let Some(preconditioner) = &level.preconditioner => {
                     let preconditioner = preconditioner.build().or_else(|| (own.preconditioner)(index));
                     let level = || schedule.levels[index].name.into();

@@ -73,7 +73,7 @@ fn every_method_at_every_place() {
             // No panic; and where a run fails, a config or a solver says so.
             match run(&json) {
                 Ok(()) => {}
-                Err(EngineError::Config(_) | EngineError::NoCustomMethod { .. }) => {}
+                Err(EngineError::Config(_)) => {}
                 Err(EngineError::Hypergradient { source, .. }) => {
                     assert!(matches!(*source, HypergradientError::Solve(_)), "{mid}, {net}: {source}");
                 }

@@ -2,7 +2,9 @@
 
 use betty_runtime::hypergradient::{HypergradientError, Solved, System};
 use betty_runtime::linalg::InnerProductSpace;
-use betty_runtime::{Engine, EngineError, HypergradientMethod, Stream, execute, multilevel};
+use betty_runtime::{
+    ConfigError, ConflictError, Engine, EngineError, HypergradientMethod, Stream, execute, multilevel,
+};
 
 use super::*;
 
@@ -59,5 +61,8 @@ fn a_config_cannot_name_a_method_that_the_program_does_not() {
     let mut config = QuadraticConfig::default();
     config.inner.hypergradient = Some(method(r#"{"method": "custom"}"#));
     let error = Engine::new(problem, data, config).err().unwrap();
-    assert!(matches!(&error, EngineError::NoCustomMethod { level } if level == "inner"), "{error}");
+    assert!(
+        matches!(&error, EngineError::Config(ConfigError::Conflict(ConflictError::NoCustomMethod { level })) if level == "inner"),
+        "{error}"
+    );
 }

@@ -1,0 +1,90 @@
+//! Groups in configs: what takes them away, what is no group, and where mistakes are.
+
+use betty_runtime::{Engine, EngineError, ProgramConfig};
+
+use super::{Alone, AloneConfig, GROUPS, TwoConfig, alone, two};
+
+#[test]
+fn what_is_null_is_no_group() {
+    let of = |fields: &str| {
+        let config = AloneConfig::from_json(&format!(r#"{{ "parts": {{ {fields} }} }}"#)).expect("it fits");
+        config.parts.groups.into_keys().collect::<Vec<_>>()
+    };
+    assert_eq!(of(r#""unroll": 1"#), ["log_lr", "pixels"]);
+    assert_eq!(of(r#""groups": { "log_lr": null }"#), ["pixels"]);
+    assert!(of(r#""groups": null"#).is_empty());
+    // Where there was none, too.
+    let none = TwoConfig::from_json(r#"{ "lambda": { "groups": null }, "parts": { "groups": { "log_lr": null } } }"#);
+    assert!(none.expect("it fits").parts.groups.is_empty());
+}
+
+#[test]
+fn a_set_of_a_group_is_refused_where_it_stands() {
+    let json = format!(r#"{{ "parts": {{ {GROUPS}, "hypergradient": {{ "method": "cg" }} }} }}"#);
+    let error = two(&json, &[0.2, -0.3]).map(drop).expect_err("it is held by a set").to_string();
+    assert!(error.starts_with("`parts.groups.log_lr.project` is given"), "{error}");
+}
+
+#[test]
+fn what_is_no_group_is_told_with_names() {
+    let text = |of: Result<Engine<Alone>, EngineError>| of.map(drop).expect_err("a mistake").to_string();
+    let parts = |fields: &str| text(alone(&format!(r#"{{ "parts": {{ {fields} }} }}"#)));
+    let sgd = r#"{ "optimizer": { "name": "sgd", "lr": 0.1 } }"#;
+    assert_eq!(
+        parts(&format!(r#""groups": {{ "pixels.frist": {sgd}, "pixels": null }}"#)),
+        "`parts.groups`: unknown part of the module `pixels.frist` (did you mean `pixels.first`?); known are `pixels.first` and \
+         `pixels.second`"
+    );
+    assert_eq!(
+        parts(&format!(r#""groups": {{ "pixels.first": {sgd} }}"#)),
+        "`parts.groups.pixels.first`: it is a part of the group `pixels`, and a parameter is in one group"
+    );
+    assert_eq!(
+        parts(r#""freeze": ["pixels"]"#),
+        "`parts.groups.pixels`: `parts.pixels.first` and `parts.pixels.second` are no parameter of the level, so the group has \
+         nothing to move; train what it names, or take it away"
+    );
+    assert_eq!(
+        parts(r#""optimizer": null"#),
+        "`parts.optimizer`: `parts.bias` is in no group, so that nothing would move it; give the level an optimizer of its own, \
+         or each of them a group"
+    );
+    assert_eq!(
+        parts(&format!(r#""groups": {{ "bias": {sgd} }}"#)),
+        "`parts.optimizer`: every parameter is in a group, so it is never used; take it away"
+    );
+    assert_eq!(
+        parts(&format!(r#""optimizer": null, "clip": {{ "norm": 1.0 }}, "groups": {{ "bias": {sgd} }}"#)),
+        "`parts.clip`: the level has no optimizer of its own that it could go with; give each group its own"
+    );
+    assert_eq!(
+        parts(r#""groups": { "bias": { "clip": { "norm": 1.0 } } }"#),
+        "`parts.groups.bias.optimizer` is missing; it must be an object with the `name` of an optimizer"
+    );
+    assert_eq!(
+        parts(r#""groups": { "log_lr": { "unroll": 3 } }"#),
+        "`parts.groups.log_lr`: unknown field `unroll`; known are `optimizer`, `clip` and `project`"
+    );
+    assert_eq!(
+        parts(r#""groups": { "log_lr": { "optimizer": { "lr": -1.0 } } }"#),
+        "`parts.groups.log_lr.optimizer.lr` is -1.0; it must be a number greater than zero"
+    );
+    assert_eq!(
+        parts(r#""groups": { "log_lr": { "optimizer": { "name": "custom", "lr": 1.0 } } }"#),
+        "the config of `parts.log_lr` asks for the optimizer `custom`, but the program does not say which: `optimizer: \
+         custom(MyOptimizer, lr = 0.1)`"
+    );
+    let error = alone("{}").unwrap().scheduler("parts.log", 0.1).map(drop).expect_err("no such group");
+    assert!(matches!(error, EngineError::UnknownLevel { .. }), "{error}");
+}
+
+#[test]
+fn a_config_without_groups_is_written_as_before() {
+    assert!(!TwoConfig::default().to_json().unwrap().contains("groups"));
+    let config = AloneConfig::default();
+    assert_eq!(AloneConfig::from_json(&config.to_json().unwrap()).unwrap(), config);
+    let changed = AloneConfig::from_json(r#"{ "parts": { "groups": { "pixels": { "clip": null } } } }"#).unwrap();
+    assert!(changed.parts.groups["pixels"].clip.is_none());
+    assert_eq!(changed.parts.groups["pixels"].optimizer, config.parts.groups["pixels"].optimizer);
+    assert_eq!(changed.parts.groups["log_lr"], config.parts.groups["log_lr"]);
+}
