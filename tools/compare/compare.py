@@ -70,7 +70,7 @@ def main():
             theirs = median[side].get(name)
             row += f"{theirs:{width}.2f}{ms / theirs:7.2f}" if theirs else ""
         print(row)
-    print("\npeak memory of the process in MiB")
+    print("\npeak memory of the process in MiB", flush=True)
     for name in median["betty"]:
         if name != "peak memory":
             peaks = [measure(sides[side] + [name], "passive")["peak memory"] / 1024 for side in ("betty", "torch")]
