@@ -19,6 +19,7 @@ pub(super) fn expand(header: &Header, names: &Names, levels: &[Level]) -> TokenS
     let docs =
         format!(" The numbers of [`{}`]: by default those written in the program; JSON overrides them.", names.program);
     let level_names: Vec<_> = levels.iter().map(|level| &level.name).collect();
+    let level_texts = levels.iter().map(|level| level.name.unraw().to_string());
     let level_docs = levels.iter().map(|level| format!(" The numbers of level `{}`.", level.name.unraw()));
     let defaults = levels.iter().map(level_config);
     let derives = quote! {
@@ -51,6 +52,10 @@ pub(super) fn expand(header: &Header, names: &Names, levels: &[Level]) -> TokenS
 
             fn levels_mut(&mut self) -> ::std::vec::Vec<&mut ::betty_runtime::LevelConfig> {
                 ::std::vec::Vec::from([#(&mut self.#level_names),*])
+            }
+
+            fn to_json(&self) -> ::core::result::Result<::std::string::String, ::betty_runtime::ConfigError> {
+                ::betty_runtime::__private::levels_to_json(&[#(#level_texts),*], &::betty_runtime::ProgramConfig::levels(self))
             }
         }
     }

@@ -14,7 +14,7 @@ mod numbers;
 mod optimizer;
 mod precision;
 mod preconditioner;
-mod program;
+pub(crate) mod program;
 mod projection;
 mod rounded;
 mod rules;

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use betty_schema::{Family, LEVEL_SOLVERS, METHODS, OPTIMIZERS, PRECONDITIONERS, PROJECTIONS, SOLVERS};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use super::check;
@@ -108,6 +108,26 @@ pub trait ProgramConfig: Clone + Default + Serialize + DeserializeOwned {
             rules::check(schedule, &graph, index, &levels)?;
         }
         Ok(())
+    }
+}
+
+/// A config as JSON, indented: what [`ProgramConfig::to_json`] says of a struct of these levels, but compiled with the library.
+///
+/// # Errors
+/// Only if a level could not be serialized.
+pub fn levels_to_json(names: &[&str], levels: &[&LevelConfig]) -> Result<String, ConfigError> {
+    let levels = Levels { names, levels };
+    serde_json::to_string_pretty(&levels).map_err(|reason| ConfigError::NotJson { reason })
+}
+
+struct Levels<'a> {
+    names: &'a [&'a str],
+    levels: &'a [&'a LevelConfig],
+}
+
+impl Serialize for Levels<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.names.iter().zip(self.levels))
     }
 }
 
