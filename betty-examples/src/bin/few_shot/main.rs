@@ -101,7 +101,7 @@ fn compare(options: &Options, trial: &Trial<'_, MamlConfig>) -> Result<[f64; 7],
     let mut rng = StdRng::seed_from_u64(seed);
     let (known, novel) = Classes::known_and_novel();
     let tasks = |classes: &Classes, part: u64| {
-        Tasks::new(classes.clone(), usize::from(options.shots), seed.wrapping_mul(3) + part)
+        Tasks::new(classes.clone(), usize::from(options.shots), seed.wrapping_mul(3).wrapping_add(part))
     };
     let (training, validation, test) = (tasks(&known, 0), tasks(&known, 1), tasks(&novel, 2));
     let start = Net::new(&mut rng, device);
