@@ -182,6 +182,7 @@ pub mod __private {
     pub mod hypergradient {
         pub use crate::hypergradient::best_response::BestResponse;
         pub use crate::hypergradient::blocks::Blocks;
+        pub use crate::hypergradient::direction::Direction;
         pub use crate::hypergradient::directions::Directions;
         pub use crate::hypergradient::evolution::Evolution;
         pub use crate::hypergradient::forward::Forward;
@@ -189,7 +190,7 @@ pub mod __private {
         pub use crate::hypergradient::inexact::Inexact;
         pub use crate::hypergradient::joint::Joint;
         pub use crate::hypergradient::mode::Mode;
-        pub use crate::hypergradient::response::{Direction, Response};
+        pub use crate::hypergradient::response::Response;
         pub use crate::hypergradient::sama::NextStep;
         pub use crate::hypergradient::trajectory::Trajectory;
     }

@@ -118,6 +118,7 @@ fn written(of: Function, index: usize, unlisted: &[usize], levels: &[Level], che
     let module = |of: usize| &levels[of].module;
     let listed: Vec<usize> = [index].iter().chain(graph.upper(index)).chain(graph.lower(index)).copied().collect();
     let modules: Vec<_> = listed.iter().map(|&of| module(of)).collect();
+    let of_runtime = quote_spanned!(at(path)=> ::betty_runtime::__private::Written);
     let mut written = quote_spanned!(at(path)=> #path);
     let mut number = 0;
     for &other in unlisted {
@@ -154,11 +155,11 @@ fn written(of: Function, index: usize, unlisted: &[usize], levels: &[Level], che
                     where
                         R: #listed_name,
                     {
-                        ::core::unreachable!()
+                        ::core::unreachable!("nothing meets the bound")
                     }
                 }
                 #[allow(unused_imports)]
-                use ::betty_runtime::__private::Written as _;
+                use #of_runtime as _;
                 (&&::betty_runtime::__private::AsWritten(#written)).loss()
             }};
         }

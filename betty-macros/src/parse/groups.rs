@@ -7,7 +7,7 @@ use syn::ext::IdentExt;
 use syn::parse::ParseStream;
 use syn::{Ident, Result, Token, braced, token};
 
-use super::level::part;
+use super::part::part;
 use super::value::{call, rest_of_value, skip_value};
 use crate::ast::Group;
 use crate::report::Report;

@@ -10,6 +10,7 @@ use syn::{Attribute, Expr, ExprCall, ExprPath, Ident, LitBool, LitInt, Result, T
 use super::constant::is_constant;
 use super::groups::groups;
 use super::keyword;
+use super::part::part;
 use super::value::{call, rest_of_setting, rest_of_value, skip_value, starts_field};
 use crate::ast::{Count, Level};
 use crate::report::Report;
@@ -189,14 +190,6 @@ fn parts(field: &Field, input: ParseStream<'_>, report: &mut Report) -> Result<V
         }
     }
     Ok(parts)
-}
-
-/// The path that these tokens are, if they are one.
-pub(super) fn part(tokens: &TokenStream) -> Option<String> {
-    // `layers.0.1` holds a number with a point.
-    let part: String = tokens.clone().into_iter().map(|token| token.to_string()).collect();
-    let is_name = |name: &str| !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_');
-    part.split('.').all(is_name).then_some(part)
 }
 
 fn integer(input: ParseStream<'_>) -> Result<Count> {

@@ -3,6 +3,7 @@
 mod constant;
 mod groups;
 mod level;
+mod part;
 mod value;
 
 use proc_macro2::{TokenStream, TokenTree};

@@ -25,24 +25,6 @@ use crate::derivatives::Variable;
 use crate::execute::Vector;
 use crate::linalg::Exactness;
 
-/// Which of the two systems.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Direction {
-    /// `Jᵀ`: unknowns belong to conditions, equations to variables.
-    Adjoint,
-    /// `J`: unknowns belong to variables, equations to conditions.
-    Tangent,
-}
-
-impl Direction {
-    pub(super) fn other(self) -> Self {
-        match self {
-            Direction::Adjoint => Direction::Tangent,
-            Direction::Tangent => Direction::Adjoint,
-        }
-    }
-}
-
 /// How systems are solved, where it is not by exact nested solves.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Solver {

@@ -30,7 +30,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use model::Net;
-use programs::{Anil, AnilConfig, Maml, MamlConfig, Pretraining, PretrainingConfig};
+use programs::{Anil, AnilConfig, Maml, MamlConfig, Pretraining, PretrainingConfig, PretrainingData};
 use tasks::{Classes, Tasks};
 
 /// Many small tensors come and go in every step; this allocator hands them out faster than the system's.
@@ -117,7 +117,7 @@ fn compare(options: &Options, trial: &Trial<'_, MamlConfig>) -> Result<[f64; 7],
     let anil = trial.train(engine, "anil", options.steps)?.net;
     let engine = Engine::new(
         Pretraining { net: start.with_head(known.len(), &mut rng, device) },
-        known.batches(seed, device),
+        PretrainingData { net: known.batches(seed, device) },
         PretrainingConfig::default(),
     )?;
     let pretrained = trial.train(engine, "pretraining", options.steps)?.net.without_head(device);

@@ -1,7 +1,6 @@
-//! A network of two convolutions, and a batch for it.
+//! A network of two convolutions.
 
 use betty_examples::init::{convolution, linear};
-use betty_runtime::Batch;
 use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::nn::conv::Conv2d;
@@ -15,13 +14,6 @@ use crate::tasks::{PIXELS, SIDE, WAYS};
 const CHANNELS: [usize; 2] = [16, 32];
 /// What the head sees.
 const FEATURES: usize = CHANNELS[1] * PIXELS / 16;
-
-/// Images, and which of the classes each shows.
-#[derive(Clone, Debug, Batch)]
-pub(crate) struct Examples {
-    pub(crate) images: Tensor<2>,
-    pub(crate) labels: Tensor<1, Int>,
-}
 
 /// The network: a body, and a head with an output for each class.
 #[derive(Module, Debug)]

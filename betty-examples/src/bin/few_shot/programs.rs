@@ -5,8 +5,8 @@ use std::convert::Infallible;
 use betty_runtime::{Batch, Engine, EngineError, Measured, Multilevel, Stream, multilevel};
 use burn::tensor::{Device, Tensor};
 
-use crate::model::{Examples, Head, Net, accuracy, cross_entropy};
-use crate::tasks::Tasks;
+use crate::model::{Head, Net, accuracy, cross_entropy};
+use crate::tasks::{Examples, Tasks};
 
 /// What a task is learned from, and how strongly the network is drawn to where it began; without, the loss does not read that.
 #[derive(Clone, Debug, Batch)]

@@ -3,14 +3,11 @@
 use std::convert::Infallible;
 
 use betty_examples::data::{Dataset, digits};
-use betty_runtime::Stream;
-use burn::tensor::{Device, Tensor, TensorData};
+use betty_runtime::{Batch, Stream};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 use rand::rngs::StdRng;
 use rand::seq::index;
 use rand::{RngExt, SeedableRng};
-
-use crate::model::Examples;
-use crate::programs::PretrainingData;
 
 /// Classes of a task.
 pub(crate) const WAYS: usize = 5;
@@ -23,6 +20,13 @@ const QUERIES: usize = 10;
 const NOVEL: [usize; 3] = [3, 4, 7];
 /// Images of a batch of ordinary training.
 const BATCH: usize = 128;
+
+/// Images, and which of the classes each shows.
+#[derive(Clone, Debug, Batch)]
+pub(crate) struct Examples {
+    pub(crate) images: Tensor<2>,
+    pub(crate) labels: Tensor<1, Int>,
+}
 
 /// Digits in four rotations, and those in a mirror if asked for, each a class of its own.
 #[derive(Clone, Debug)]
@@ -65,7 +69,7 @@ impl Classes {
     }
 
     /// Batches of ordinary training, without end.
-    pub(crate) fn batches(&self, seed: u64, device: &Device) -> PretrainingData {
+    pub(crate) fn batches(&self, seed: u64, device: &Device) -> Stream<Examples> {
         let (classes, device, mut rng) = (self.clone(), device.clone(), StdRng::seed_from_u64(seed));
         let batches = std::iter::repeat_with(move || {
             let drawn = (0..BATCH).map(|_| {
@@ -74,7 +78,7 @@ impl Classes {
             });
             Ok::<_, Infallible>(examples(&drawn.collect::<Vec<_>>(), &device))
         });
-        PretrainingData { net: Stream::batches(batches) }
+        Stream::batches(batches)
     }
 }
 
