@@ -268,6 +268,8 @@ pub(crate) enum ValueKind {
         level: Ident,
         /// `log_lr`; empty for all parameters of the level.
         path: String,
+        /// What stands in square brackets behind them.
+        index: Option<TokenStream>,
     },
     Other,
 }

@@ -30,7 +30,7 @@ pub use names::{did_you_mean, listed, suggestion};
 pub use optimizers::OPTIMIZERS;
 pub use preconditioners::PRECONDITIONERS;
 pub use projections::PROJECTIONS;
-pub use range::{ALL, BOUNDED, Given, Range};
+pub use range::{ALL, BOUNDED, Given, OF_THE_STEP, Range};
 pub use solvers::SOLVERS;
 pub use table::{Family, Opt, Row, Seen, Way};
 pub use words::{BATCHES, CLIPS, CURVATURES, PRECISIONS, STARTS, TRANSFORMS, Word, Words};

@@ -28,6 +28,9 @@ pub enum Range {
 /// The word of [`Range::CountOrAll`].
 pub const ALL: &str = "all";
 
+/// The index of a learned number of which every step has its own.
+pub const OF_THE_STEP: &str = "step";
+
 /// The transform whose values stay below 1.
 pub const BOUNDED: &str = "sigmoid";
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use betty_schema::{
-    BOUNDED, CLIPS, CURVATURES, Family, LEVEL_SOLVERS, METHODS, OPTIMIZERS, Opt, PRECISIONS, PRECONDITIONERS,
-    PROJECTIONS, Range, Row, SOLVERS, TRANSFORMS, Way, Words, did_you_mean, listed, suggestion,
+    BOUNDED, CLIPS, CURVATURES, Family, LEVEL_SOLVERS, METHODS, OF_THE_STEP, OPTIMIZERS, Opt, PRECISIONS,
+    PRECONDITIONERS, PROJECTIONS, Range, Row, SOLVERS, TRANSFORMS, Way, Words, did_you_mean, listed, suggestion,
 };
 
 use crate::ast::{Call, Level, Setting, Value, ValueKind};
@@ -101,7 +101,15 @@ fn check_setting(
 
 /// How a learned number is written; the level that it names is checked with the other names.
 fn check_transform(value: &Value, entry: &Row, option: &Opt, report: &mut Report) {
-    let ValueKind::Parameters { transform: Some(transform), .. } = &value.kind else { return };
+    let ValueKind::Parameters { transform, level, path, index } = &value.kind else { return };
+    if let Some(index) = index.as_ref().filter(|index| index.to_string() != OF_THE_STEP) {
+        let dot = if path.is_empty() { "" } else { "." };
+        report.error(
+            index,
+            format!("the number of each step of the level is `{level}{dot}{path}[{OF_THE_STEP}]`; parameters have no other index"),
+        );
+    }
+    let Some(transform) = transform else { return };
     let name = transform.to_string();
     if TRANSFORMS.find(&name).is_none() {
         report.error(transform, unknown_word(&name, &TRANSFORMS));

@@ -194,16 +194,21 @@ fn value_in(range: Range, value: &Value, what: impl FnOnce() -> String) -> Optio
 
 /// A number that a level learns.
 fn learned(value: &Value) -> Option<TokenStream> {
-    let (transform, level, path) = match &value.kind {
-        ValueKind::Word(level) => (None, level, ""),
-        ValueKind::Parameters { transform, level, path } => (transform.as_ref(), level, path.as_str()),
+    let (transform, level, path, make) = match &value.kind {
+        ValueKind::Word(level) => (None, level, "", quote!(learned)),
+        ValueKind::Parameters { transform, level, path, index: None } => {
+            (transform.as_ref(), level, path.as_str(), quote!(learned))
+        }
+        ValueKind::Parameters { transform, level, path, index: Some(_) } => {
+            (transform.as_ref(), level, path.as_str(), quote!(learned_by_step))
+        }
         _ => return None,
     };
     let known = transform.and_then(|transform| TRANSFORMS.find(&transform.to_string()));
     let transform = format_ident!("{}", known.map_or("Identity", |word| word.variant));
     let level = level.unraw().to_string();
     Some(quote! {
-        ::betty_runtime::Hyperparameter::learned(::betty_runtime::Transform::#transform, #level, #path)
+        ::betty_runtime::Hyperparameter::#make(::betty_runtime::Transform::#transform, #level, #path)
     })
 }
 

@@ -92,7 +92,7 @@ impl Parse for Kind {
     }
 }
 
-/// `exp(rates.log_lr)` or `rates.log_lr`.
+/// `exp(rates.log_lr)` or `rates.log_lr`, either with `[step]` behind it.
 fn parameters(tokens: &TokenStream) -> Option<ValueKind> {
     let word = |place: &Expr| match place {
         Expr::Path(path) => path.path.get_ident().cloned(),
@@ -102,6 +102,11 @@ fn parameters(tokens: &TokenStream) -> Option<ValueKind> {
         Expr::Call(call) if call.args.len() == 1 => (Some(word(&call.func)?), call.args.into_iter().next()?),
         place => (None, place),
     };
+    let mut index = None;
+    if let Expr::Index(of) = place {
+        index = Some(of.index.into_token_stream());
+        place = *of.expr;
+    }
     let mut path = Vec::new();
     while let Expr::Field(field) = place {
         path.push(match field.member {
@@ -111,7 +116,7 @@ fn parameters(tokens: &TokenStream) -> Option<ValueKind> {
         place = *field.base;
     }
     path.reverse();
-    Some(ValueKind::Parameters { transform, level: word(&place)?, path: path.join(".") })
+    Some(ValueKind::Parameters { transform, level: word(&place)?, path: path.join("."), index })
 }
 
 /// The tokens up to the next comma.

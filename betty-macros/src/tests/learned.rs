@@ -19,6 +19,8 @@ fn program(optimizer: &str, method: &str) -> String {
 #[test]
 fn every_way_to_write_them() {
     for value in ["rates", "rates.lr", "exp(rates)", "exp(rates.log_lr)", "softplus(rates.a.b)", "sigmoid(rates.0.1.x)"]
+        .into_iter()
+        .chain(["rates[step]", "rates.lr[step]", "exp(rates.log_lr[step])"])
     {
         check_ok(&program(&format!("sgd(lr = {value})"), "unrolled"));
     }
@@ -56,6 +58,16 @@ fn what_is_no_path_of_a_level() {
     for value in ["exp(rates.log_lr) * 2", "exp(rates.log_lr, 2)", "rates.lr()", "-rates.lr", "exp(-rates.lr)"] {
         check(text, &format!("sgd(lr = >>>{value}<<<)"));
     }
+}
+
+#[test]
+fn an_index_that_is_not_the_step() {
+    let text = "the number of each step of the level is `rates.lr[step]`; parameters have no other index";
+    check(text, "sgd(lr = exp(rates.lr[>>>steps<<<]))");
+    check(text, "sgd(lr = rates.lr[>>>3<<<])");
+    check("`lr` of `sgd` must be a number greater than zero", "sgd(lr = >>>exp(rates.lr)[step]<<<)");
+    check("`lr` of `sgd` must be a number greater than zero", "sgd(lr = >>>rates.lr[step][step]<<<)");
+    check("no level named `rats` (did you mean `rates`?)", "sgd(lr = exp(>>>rats<<<.log_lr[step]))");
 }
 
 #[test]

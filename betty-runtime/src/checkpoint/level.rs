@@ -51,6 +51,7 @@ impl Level {
             steps: self.steps,
             taken: self.taken,
             rests: if self.rests.iter().all(|&rests| rests == 0) { Vec::new() } else { self.rests.clone() },
+            awaited: self.awaited,
             turns: of_run.turns,
             batches: of_run.batches,
             last_seed: self.last.as_ref().map(|(_, seed)| *seed),

@@ -30,6 +30,9 @@ pub(crate) struct LevelState {
     /// How many of these left each parameter alone; empty for none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) rests: Vec<u64>,
+    /// Steps since a level above last began to wait for them.
+    #[serde(default)]
+    pub(crate) awaited: u64,
     pub(crate) turns: u64,
     pub(crate) batches: u64,
     /// Seed of the batch of the last step; it tells which one that was.
@@ -86,6 +89,7 @@ impl RunState {
             let counts = [
                 ("steps", level.steps),
                 ("steps taken", level.taken),
+                ("steps awaited", level.awaited),
                 ("turns", level.turns),
                 ("batches", level.batches),
             ];
@@ -154,6 +158,7 @@ mod tests {
             steps: turns,
             taken: turns,
             rests: Vec::new(),
+            awaited: 0,
             turns,
             batches: turns,
             last_seed: Some(u64::MAX),

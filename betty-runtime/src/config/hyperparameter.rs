@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Formatter};
 use std::str::FromStr;
 
-use betty_schema::{Range, TRANSFORMS};
+use betty_schema::{OF_THE_STEP, Range, TRANSFORMS};
 use serde::{Deserialize, Serialize};
 
 use super::error::ConfigError;
@@ -32,7 +32,13 @@ impl Hyperparameter {
     /// The number that the parameters at a path of a level become.
     #[must_use]
     pub fn learned(transform: Transform, level: &str, path: &str) -> Self {
-        Self::Learned(Learned { transform, level: level.to_owned(), path: path.to_owned() })
+        Self::Learned(Learned { transform, level: level.to_owned(), path: path.to_owned(), by_step: false })
+    }
+
+    /// The number that, at each step, that step's row of the parameters at a path of a level becomes.
+    #[must_use]
+    pub fn learned_by_step(transform: Transform, level: &str, path: &str) -> Self {
+        Self::Learned(Learned { transform, level: level.to_owned(), path: path.to_owned(), by_step: true })
     }
 }
 
@@ -52,6 +58,9 @@ impl From<f64> for Hyperparameter {
 /// - as many tensors as the optimizer moves, of their shapes: a number for every entry (Li, Zhou, Chen and Li, *Meta-SGD*,
 ///   2017),
 /// - as many tensors of shape `[1]`, or one vector of as many entries: a number for every tensor.
+///
+/// A number of each step (`exp(rates.log_lr[step])`) is made of a row of such parameters: each has one more dimension in front, as
+/// long as the level has `unroll` steps, and a vector is one number for each of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Learned {
@@ -61,6 +70,8 @@ pub struct Learned {
     pub level: String,
     /// Where in the level's module, such as `rates.log_lr`; empty for all of it.
     pub path: String,
+    /// Whether each of the level's `unroll` steps has a number of its own, the row of the parameters with the step's number.
+    pub by_step: bool,
 }
 
 /// A function from all numbers to those that an option accepts.
@@ -110,7 +121,8 @@ impl Transform {
 }
 
 impl Learned {
-    /// Reads `transform(level.path)` or `level.path`, which stands at `place`; `None` if it is nothing of the kind.
+    /// Reads `transform(level.path)` or `level.path`, either with `[step]` behind the path, which stands at `place`; `None` if
+    /// it is nothing of the kind.
     pub(super) fn parse(place: &str, text: &str) -> Result<Option<Self>, ConfigError> {
         let text = text.trim();
         let (transform, parameters) = match text.split_once('(') {
@@ -125,10 +137,12 @@ impl Learned {
                 (transform, parameters.trim())
             }
         };
+        let indexed = parameters.strip_suffix(']').and_then(|text| text.strip_suffix(OF_THE_STEP)?.strip_suffix('['));
+        let (parameters, by_step) = (indexed.unwrap_or(parameters), indexed.is_some());
         let (level, path) = parameters.split_once('.').unwrap_or((parameters, ""));
         let is_word = |word: &str| !word.is_empty() && word.chars().all(|c| c.is_alphanumeric() || c == '_');
         let is_path = parameters.split('.').all(is_word) && !level.starts_with(|c: char| c.is_ascii_digit());
-        Ok(is_path.then(|| Self { transform, level: level.to_owned(), path: path.to_owned() }))
+        Ok(is_path.then(|| Self { transform, level: level.to_owned(), path: path.to_owned(), by_step }))
     }
 }
 
@@ -161,11 +175,12 @@ impl From<Learned> for String {
 
 impl Display for Learned {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Self { transform, level, path } = self;
+        let Self { transform, level, path, by_step } = self;
         let dot = if path.is_empty() { "" } else { "." };
+        let row = if *by_step { format!("[{OF_THE_STEP}]") } else { String::new() };
         match transform.name() {
-            Some(name) => write!(f, "{name}({level}{dot}{path})"),
-            None => write!(f, "{level}{dot}{path}"),
+            Some(name) => write!(f, "{name}({level}{dot}{path}{row})"),
+            None => write!(f, "{level}{dot}{path}{row}"),
         }
     }
 }

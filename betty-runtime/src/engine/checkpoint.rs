@@ -145,7 +145,7 @@ impl Run {
         {
             (level.leaves, level.initial, level.states) = (restored.leaves, restored.initial, restored.states);
             (level.schedulers, level.last) = (restored.schedulers, last);
-            (level.steps, level.taken) = (state.steps, state.taken);
+            (level.steps, level.taken, level.awaited) = (state.steps, state.taken, state.awaited);
             let rests = state.rests.iter().copied().chain(std::iter::repeat(0));
             level.rests.iter_mut().zip(rests).for_each(|(level, saved)| *level = saved);
             if let Some(steps) = &level.trajectory {

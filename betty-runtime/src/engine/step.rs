@@ -1,5 +1,7 @@
 //! One step: computed as a whole, read in one transfer, and taken if all that it leads to is finite.
 
+use std::ops::Range;
+
 use super::advance::Gathered;
 use super::host::Host;
 use super::run::Run;
@@ -35,10 +37,10 @@ impl Run {
         let gradient = mean(gradients.into_iter(), count);
         let square_norm = if count > 1 { Unread::square_norm(&gradient) } else { Unread::Known(Vec::new()) };
         let learned = self.program.learned(k);
-        let observed_rate = self.observed_rate(k, &learned)?;
+        let rates = self.program.levels[k].learning_rates();
+        let observed_rate = self.observed_rates(k, &learned, rates.row..rates.row + 1)?.map(|rates| rates[0]);
         let program = &mut self.program;
         let level = &mut program.levels[k];
-        let rates = level.learning_rates();
         let moves = level.moves(&gathered.reads.level(k, gradient.0.len()));
         let kept = level.trajectory.is_some().then(|| gradient.clone());
         let moved = level.moved(gradient, learned.clone(), &rates, &moves);
@@ -100,11 +102,16 @@ impl Run {
         }
     }
 
-    /// The learned learning rate, if there is one and anybody to be told.
-    pub(super) fn observed_rate(&self, k: usize, learned: &[Value]) -> Result<Option<f64>, EngineError> {
+    /// The learned learning rate of each of these rows, if there is one and anybody to be told.
+    pub(super) fn observed_rates(
+        &self,
+        k: usize,
+        learned: &[Value],
+        rows: Range<usize>,
+    ) -> Result<Option<Vec<f64>>, EngineError> {
         if self.watch.observers.is_empty() {
             return Ok(None);
         }
-        Ok(self.program.levels[k].update.learned().mean_rate(learned)?)
+        Ok(self.program.levels[k].update.learned().mean_rates(learned, rows)?)
     }
 }

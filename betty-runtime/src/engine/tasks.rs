@@ -92,7 +92,10 @@ impl Run {
         (gathered.norm, gathered.gradients) = (square_norm.sqrt(), vec![gradient]);
         gathered.reads = self.program.reads_of_tasks(k, &rounds, &own);
         let share = 1.0 / tasks.len() as f64;
-        let learned = |round: &Round| self.observed_rate(round.level, &self.program.learned(round.level));
+        let learned = |round: &Round| {
+            let level = round.level;
+            self.observed_rates(level, &self.program.learned(level), 0..self.program.levels[level].config.unroll)
+        };
         let learned = rounds.iter().map(learned).collect::<Result<Vec<_>, _>>()?;
         for (task, found) in tasks.into_iter().enumerate() {
             for ((round, learned), steps) in rounds.iter().zip(&learned).zip(found.lower) {
@@ -109,7 +112,11 @@ impl Run {
                         loss,
                         metrics: &metrics,
                         gradient_norm: found.square_norm.sqrt(),
-                        learning_rate: learned.or(round.rates[task][step].base).unwrap_or_default(),
+                        learning_rate: learned
+                            .as_ref()
+                            .map(|rates| rates[step])
+                            .or(round.rates[task][step].base)
+                            .unwrap_or_default(),
                         looks_ahead: false,
                     };
                     self.emit(host, &event);

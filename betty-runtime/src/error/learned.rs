@@ -21,6 +21,23 @@ pub enum LearnedError {
         /// Its parameters.
         wanted: String,
     },
+    /// The parameters of a number that differs by step do not have a row for each step.
+    #[error(
+        "`{place}` is `{number}`, which takes a row of each parameter there for each of the {unroll} steps of `{level}`, and one \
+         has the shape {found:?}; make its first dimension as long as `unroll`"
+    )]
+    Rows {
+        /// Where the number stands.
+        place: String,
+        /// The number, as it is written.
+        number: String,
+        /// The shape of the first parameter with another number of rows.
+        found: Vec<usize>,
+        /// The level whose steps they are.
+        level: String,
+        /// How many steps it takes.
+        unroll: usize,
+    },
     /// A learned number that begins out of its range.
     #[error(
         "`{place}` is `{number}`, which begins at {value}; it must be {expected}: begin elsewhere, or use a transform that \

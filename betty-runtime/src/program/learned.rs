@@ -7,7 +7,7 @@ use super::{Level, groups, selection};
 use crate::config::{self, Learned, LevelConfig, OptimizerConfig, Transform};
 use crate::error::{EngineError, LearnedError};
 use crate::schedule::Schedule;
-use crate::steps::{LearnedNumber, LearnedNumbers, LearnedPart, LearnedSource};
+use crate::steps::{LearnedNumber, LearnedNumbers, LearnedPart, LearnedSource, shape_of_row};
 use crate::trace::{Leaf, LevelModule};
 
 /// Looks the parameters up that numbers of the optimizer of level number `level` are made of.
@@ -37,7 +37,11 @@ pub(crate) fn find(
         let (numbers, leaves) = selection::chosen(&written.level, modules[from], configs[from])?;
         let lies_there = |leaf: &Leaf| written.path.is_empty() || leaf.paths().any(|path| lies_in(path, &written.path));
         let chosen: Vec<usize> = (0..leaves.len()).filter(|&index| lies_there(&leaves[index])).collect();
-        let shapes: Vec<Vec<usize>> = chosen.iter().map(|&index| leaves[index].value.shape()).collect();
+        let mut shapes: Vec<Vec<usize>> = chosen.iter().map(|&index| leaves[index].value.shape()).collect();
+        if written.by_step {
+            check_rows(name, &place, written, &shapes, config.unroll)?;
+            shapes.iter_mut().for_each(|shape| *shape = shape_of_row(shape).to_vec());
+        }
         let Some(parts) = arrange(&shapes, &own) else {
             return Err(LearnedError::Mismatch {
                 place,
@@ -92,6 +96,26 @@ pub(crate) fn check_first_values(learned: &LearnedNumbers, levels: &[Level], dty
         }
     }
     Ok(())
+}
+
+/// Each tensor that a number differs by step in has a row for each step.
+fn check_rows(
+    level: &str,
+    place: &str,
+    written: &Learned,
+    shapes: &[Vec<usize>],
+    unroll: usize,
+) -> Result<(), LearnedError> {
+    match shapes.iter().find(|shape| shape.first() != Some(&unroll)) {
+        None => Ok(()),
+        Some(shape) => Err(LearnedError::Rows {
+            place: place.to_owned(),
+            number: written.to_string(),
+            found: shape.clone(),
+            level: level.to_owned(),
+            unroll,
+        }),
+    }
 }
 
 /// What tensors of these shapes are for each of the parameters, if they fit.

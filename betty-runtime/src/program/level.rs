@@ -46,6 +46,8 @@ pub(crate) struct Level {
     pub(crate) taken: u64,
     /// How many of these left each parameter alone.
     pub(crate) rests: Vec<u64>,
+    /// Steps since a level above last began to wait for them.
+    pub(crate) awaited: u64,
     /// Learning rates of the last step.
     pub(super) last_rates: Option<LearningRates>,
     /// Metrics of the last step.
@@ -134,6 +136,7 @@ impl Level {
             metrics: Vec::new(),
             initial,
             taken: 0,
+            awaited: 0,
             steps: 0,
             stepped: None,
             solutions: Blocks::default(),
@@ -156,7 +159,7 @@ impl Level {
             fresh.states.clone_from(&self.states);
             fresh.rests.clone_from(&self.rests);
             fresh.last_rates.clone_from(&self.last_rates);
-            fresh.taken = self.taken;
+            (fresh.taken, fresh.awaited) = (self.taken, self.awaited);
         }
         for ((initial, first), stands) in fresh.initial.iter_mut().zip(&self.initial).zip(&self.leaves) {
             if is_same(initial, stands)? {
@@ -246,7 +249,8 @@ impl Level {
             }
         };
         let base = of_group(0).map_or(configured[0], |rates| Some(rates.base()));
-        LearningRates { base, each: self.trainable.iter().enumerate().filter_map(rate).collect() }
+        let each = self.trainable.iter().enumerate().filter_map(rate).collect();
+        LearningRates { base, each, row: (self.awaited % self.config.unroll as u64) as usize }
     }
 
     /// What the coming step moves, if that is what is read.
@@ -267,7 +271,8 @@ impl Level {
     }
 
     /// A level above begins to wait for the next steps.
-    pub(crate) fn begin_round(&self) {
+    pub(crate) fn begin_round(&mut self) {
+        self.awaited = 0;
         if let Some(steps) = &self.trajectory {
             steps.begin();
         }
@@ -316,6 +321,7 @@ impl Level {
         self.last_rates = Some(rates);
         self.steps += 1;
         self.taken += 1;
+        self.awaited += 1;
     }
 }
 

@@ -21,6 +21,7 @@ pub(crate) struct Snapshot {
     steps: u64,
     stepped: Option<u64>,
     taken: u64,
+    awaited: u64,
     rests: Vec<u64>,
     last: Option<Seeded>,
     trajectory: Option<Record>,
@@ -39,6 +40,7 @@ impl Level {
             steps: self.steps,
             stepped: self.stepped,
             taken: self.taken,
+            awaited: self.awaited,
             rests: self.rests.clone(),
             last: self.last.clone(),
             trajectory: self.trajectory.as_ref().map(Record::copied),
@@ -58,13 +60,15 @@ impl Level {
             steps,
             stepped,
             taken,
+            awaited,
             rests,
             last,
             trajectory,
         } = snapshot;
         (self.leaves, self.states, self.schedulers) = (leaves, states, schedulers);
         (self.last_rates, self.metrics) = (last_rates, metrics);
-        (self.steps, self.stepped, self.taken, self.rests, self.last) = (steps, stepped, taken, rests, last);
+        (self.steps, self.stepped, self.taken, self.awaited) = (steps, stepped, taken, awaited);
+        (self.rests, self.last) = (rests, last);
         match (read, &self.trajectory) {
             (Some(time), Some(steps)) => steps.restart(Restart { time, from: None, undone: Some(undone) }),
             // Others may go back to the same place.

@@ -1,11 +1,13 @@
 //! Numbers of a level's optimizer that other levels learn: which tensors they are made of, and how.
 
+use std::ops::Range;
+
 use burn::tensor::{DType, Device};
 
 use crate::config::Learned;
 use crate::derivatives::{Input, LevelAbove, Variable};
 use crate::execute::{ReadError, Value, Vector};
-use crate::graph::{Graph, GraphError, NodeId, accumulator};
+use crate::graph::{Graph, GraphError, NodeId, Op, accumulator};
 use crate::hypergradient::Blocks;
 use crate::linalg::InnerProductSpace;
 use crate::trace::Leaf;
@@ -106,17 +108,27 @@ impl LearnedNumbers {
         self.of_group(group).position(|number| number.option == "lr")
     }
 
-    /// Adds the numbers for the parameter at this place of a group, given the nodes of the sources.
+    /// Whether a number differs from step to step.
+    pub(crate) fn differ_by_step(&self) -> bool {
+        self.numbers.iter().any(|number| number.written.by_step)
+    }
+
+    /// Adds the numbers for the parameter at this place of a group, given the nodes of the sources, and that of the step's
+    /// row where they [differ by step](Self::differ_by_step).
     pub(crate) fn of_parameter(
         &self,
         graph: &mut Graph,
         sources: &[NodeId],
+        row: Option<NodeId>,
         group: usize,
         place: usize,
     ) -> Result<Vec<NodeId>, GraphError> {
         let node = |number: &LearnedNumber| {
             let part = number.parts[place];
-            let source = sources[part.source()];
+            let source = match row.filter(|_| number.written.by_step) {
+                Some(row) => row_of(graph, sources[part.source()], row)?,
+                None => sources[part.source()],
+            };
             // In 32 bits at least, like the step.
             let wide = graph.cast(source, accumulator(graph.dtype(source)))?;
             let all = number.written.transform.apply(graph, wide)?;
@@ -128,18 +140,23 @@ impl LearnedNumbers {
         self.of_group(group).map(node).collect()
     }
 
-    /// The mean of the learned learning rates of the first group, if they are learned.
-    pub(crate) fn mean_rate(&self, values: &[Value]) -> Result<Option<f64>, ReadError> {
+    /// The mean of the learned learning rates of the first group at each of these rows, if they are learned.
+    pub(crate) fn mean_rates(&self, values: &[Value], rows: Range<usize>) -> Result<Option<Vec<f64>>, ReadError> {
         let Some(number) = self.of_group(0).find(|number| number.option == "lr") else { return Ok(None) };
         let mut sources: Vec<usize> = number.parts.iter().map(|part| part.source()).collect();
         sources.dedup();
-        let (mut sum, mut count) = (0.0, 0);
-        for source in sources {
-            let entries = values[source].to_vec()?;
-            count += entries.len();
-            sum += entries.into_iter().map(|x| number.written.transform.value(x)).sum::<f64>();
-        }
-        Ok(Some(sum / count as f64))
+        let read = |&source: &usize| Ok((values[source].to_vec()?, values[source].shape()[0]));
+        let read = sources.iter().map(read).collect::<Result<Vec<_>, ReadError>>()?;
+        let mean = |row: usize| {
+            let entries = read.iter().flat_map(|(entries, rows)| match number.written.by_step {
+                true => &entries[row * entries.len() / rows..(row + 1) * entries.len() / rows],
+                false => entries,
+            });
+            let (sum, count) =
+                entries.fold((0.0, 0), |(sum, count), &x| (sum + number.written.transform.value(x), count + 1));
+            sum / f64::from(count)
+        };
+        Ok(Some(rows.map(mean).collect()))
     }
 
     /// The tangents of the sources, whose values these are, along a direction of the levels above.
@@ -171,6 +188,21 @@ impl LearnedNumbers {
             parts.for_each(|(source, part)| block[source.parameter] = part.clone());
             sent.add(Variable::Level(above.level), 1.0, Vector(block));
         }
+    }
+}
+
+/// One row of a tensor, without its first dimension; a row of a vector has shape `[1]`.
+fn row_of(graph: &mut Graph, source: NodeId, row: NodeId) -> Result<NodeId, GraphError> {
+    let one = graph.push(Op::Select(0), &[source, row])?;
+    let shape = shape_of_row(graph.shape(source)).to_vec();
+    graph.reshape(one, &shape)
+}
+
+/// The shape of a row of a tensor of this shape.
+pub(crate) fn shape_of_row(shape: &[usize]) -> &[usize] {
+    match shape {
+        [] | [_] => &[1],
+        [_, row @ ..] => row,
     }
 }
 

@@ -20,7 +20,7 @@ pub(crate) use basis::{Basis, Shape, StepsBasis};
 pub(crate) use coming::ComingStep;
 pub(crate) use groups::{Group, Groups};
 pub(crate) use kept::{KeptSteps, Needed};
-pub(crate) use learned::{LearnedNumber, LearnedNumbers, LearnedPart, LearnedSource};
+pub(crate) use learned::{LearnedNumber, LearnedNumbers, LearnedPart, LearnedSource, shape_of_row};
 pub(crate) use passage::{Member, Passage};
 pub(crate) use rates::{LearningRates, scheduled_rate};
 pub(crate) use reads::{Moves, Reads};

@@ -12,12 +12,15 @@ pub(crate) struct LearningRates {
     pub(crate) base: Option<f64>,
     /// Those of all parameters, without learned ones, which are no numbers but made of another level's parameters.
     pub(crate) each: Rc<[f64]>,
+    /// How many steps the level has taken before it since a level above began to wait, without whole rounds: the row that it
+    /// has of numbers that are learned for each step.
+    pub(crate) row: usize,
 }
 
 impl LearningRates {
     /// The same rate for all parameters.
     pub(crate) fn one(rate: f64, parameters: usize) -> Self {
-        LearningRates { base: Some(rate), each: vec![rate; parameters].into() }
+        LearningRates { base: Some(rate), each: vec![rate; parameters].into(), row: 0 }
     }
 }
 

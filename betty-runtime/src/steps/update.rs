@@ -22,7 +22,8 @@ pub(crate) struct Update {
     graph: Graph,
     /// All parameters, all gradients, all states, all tensors of learned numbers.
     tensors: Vec<NodeId>,
-    /// The learning rate of each parameter, unless it is learned, and the optimizer's other numbers.
+    /// The learning rate of each parameter, unless it is learned, the optimizer's other numbers, and the step's row of learned
+    /// ones.
     numbers: Vec<NodeId>,
     /// All parameters after the step, all states after it.
     moved: Vec<NodeId>,
@@ -65,6 +66,8 @@ impl Update {
         let scalars: Vec<Vec<NodeId>> = places().map(|i| scalars_of(i).map(|_| number()).collect()).collect();
         let shares: Vec<Option<NodeId>> = places().map(|i| groups.of(i).is_joint().then(&mut number)).collect();
 
+        let row = learned.differ_by_step().then(|| graph.input(&[1], DType::I64));
+
         let wide = |graph: &mut Graph, nodes: &[NodeId]| -> Result<Vec<NodeId>, GraphError> {
             nodes.iter().map(|&node| graph.cast(node, accumulator(graph.dtype(node)))).collect()
         };
@@ -77,7 +80,7 @@ impl Update {
         for (i, (parameter, &gradient)) in wide(&mut graph, &thetas)?.into_iter().zip(&clipped).enumerate() {
             let (states, optimizer) = (&states[groups.states(i)], &*groups.of(i).optimizer);
             let (group, place) = (groups.number(i), groups.place(i));
-            let numbers = learned.of_parameter(&mut graph, &sources, group, place)?;
+            let numbers = learned.of_parameter(&mut graph, &sources, row, group, place)?;
             let learned_rate = learned.learning_rate(group).map(|number| numbers[number]);
             let learning_rate = rates[i].or(learned_rate).expect("a rate is a number, or learned");
             let (scalars, learned) = (&scalars[i], &numbers);
@@ -106,7 +109,7 @@ impl Update {
         let tensors = [thetas, gradients, states, sources].concat();
         let optional = |nodes: Vec<Option<NodeId>>| nodes.into_iter().flatten();
         let numbers: Vec<NodeId> =
-            optional(rates).chain(scalars.into_iter().flatten()).chain(optional(shares)).collect();
+            optional(rates).chain(scalars.into_iter().flatten()).chain(optional(shares)).chain(row).collect();
         let inputs = [tensors.as_slice(), &numbers].concat();
         let program = Program::new(&graph, &inputs, &moved, &parameters[0].value.device());
         let (forward, reverse) = (RefCell::default(), OnceCell::new());
@@ -270,7 +273,8 @@ impl Update {
     }
 
     /// The learning rate of each parameter, unless it is learned, and its optimizer's other numbers; where parameters are
-    /// projected together, 1 for those that are and 0 for the others. Equal numbers share one tensor.
+    /// projected together, 1 for those that are and 0 for the others. Equal numbers share one tensor. Last of all the row, where
+    /// learned numbers differ by step.
     pub(crate) fn numbers(&self, rates: &LearningRates, moves: &[Option<u64>]) -> impl Iterator<Item = Value> {
         let optimizer = |index: usize| &self.groups.of(index).optimizer;
         let scalars = moves.iter().enumerate().flat_map(|(index, of)| optimizer(index).scalars(of.unwrap_or(1)));
@@ -285,7 +289,11 @@ impl Update {
                 tensor
             }
         };
-        let numbers: Vec<Value> = rates.each.iter().copied().chain(scalars).chain(shares).map(&mut tensor).collect();
+        let mut numbers: Vec<Value> =
+            rates.each.iter().copied().chain(scalars).chain(shares).map(&mut tensor).collect();
+        if self.learned.differ_by_step() {
+            numbers.push(Value::scalar(rates.row as f64, DType::I64, self.program.device()));
+        }
         numbers.into_iter()
     }
 }

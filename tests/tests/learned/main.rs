@@ -7,3 +7,4 @@ mod mistakes;
 mod nested;
 mod problem;
 mod runs;
+mod steps;

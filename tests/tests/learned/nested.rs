@@ -6,7 +6,7 @@ use betty_tests::vectors::parameter;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use betty_runtime::{Engine, Event, Stream, multilevel};
+use betty_runtime::{Engine, Event, ProgramConfig, Stream, multilevel};
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
@@ -66,24 +66,21 @@ fn nothing() -> Stream<Nothing> {
 }
 
 /// The uppermost loss, and its hypergradient, which is the whole step of length 1.
-fn iteration(goal: &[f64]) -> (f64, Vec<f64>) {
+fn iteration(config: &str, log_lr: &[f64], goal: &[f64]) -> (f64, Vec<f64>) {
     let problem = Tuned {
         goal: Point { x: parameter(goal) },
-        numbers: Numbers {
-            log_lr: parameter(&[-1.6, -1.2]),
-            shift: parameter(&[0.3, -0.2]),
-            momentum: parameter(&[-0.5]),
-        },
+        numbers: Numbers { log_lr: parameter(log_lr), shift: parameter(&[0.3, -0.2]), momentum: parameter(&[-0.5]) },
         point: Point { x: parameter(&[-0.4, 2.0]) },
     };
     let data = TunedData { goal: nothing(), numbers: nothing(), point: nothing() };
     let loss = Rc::new(RefCell::new(f64::NAN));
     let seen = Rc::clone(&loss);
-    let mut engine = Engine::new(problem, data, TunedConfig::default()).unwrap().observe(move |event| {
-        if let Event::Step { name: "goal", loss, .. } = event {
-            *seen.borrow_mut() = *loss;
-        }
-    });
+    let mut engine =
+        Engine::new(problem, data, TunedConfig::from_json(config).unwrap()).unwrap().observe(move |event| {
+            if let Event::Step { name: "goal", loss, .. } = event {
+                *seen.borrow_mut() = *loss;
+            }
+        });
     engine.run(1).unwrap();
     let after: Vec<f64> = engine.into_problem().goal.x.val().into_data().try_to_vec().unwrap();
     (*loss.borrow(), goal.iter().zip(after).map(|(before, after)| before - after).collect())
@@ -91,12 +88,19 @@ fn iteration(goal: &[f64]) -> (f64, Vec<f64>) {
 
 #[test]
 fn steps_with_learned_numbers_are_differentiated_twice() {
+    check("{}", &[-1.6, -1.2]);
+    // A rate for each of the four steps.
+    check(r#"{ "point": { "optimizer": { "lr": "exp(numbers.log_lr[step])" } } }"#, &[-1.6, -1.2, -2.1, -1.4]);
+}
+
+#[track_caller]
+fn check(config: &str, log_lr: &[f64]) {
     let goal = [0.4, 1.1];
-    let (_, found) = iteration(&goal);
+    let (_, found) = iteration(config, log_lr, &goal);
     let loss = |index: usize, by: f64| {
         let mut moved = goal;
         moved[index] += by;
-        iteration(&moved).0
+        iteration(config, log_lr, &moved).0
     };
     let h = 1e-3;
     for (k, found) in found.into_iter().enumerate() {

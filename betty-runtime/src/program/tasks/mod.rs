@@ -83,7 +83,8 @@ impl Program {
         let moves = self.moves(round);
         let level = &mut self.levels[round.level];
         let unroll = level.config.unroll;
-        round.rates = (0..count).map(|_| (0..unroll).map(|_| level.learning_rates()).collect()).collect();
+        let mut of_step = |row: usize| LearningRates { row, ..level.learning_rates() };
+        round.rates = (0..count).map(|_| (0..unroll).map(&mut of_step).collect()).collect();
         let told = if round.numbers_differ() { count } else { 1 };
         let of_task = |rates: &Vec<LearningRates>| {
             rates.iter().zip(&moves).map(|(rates, moves)| level.update.numbers(rates, moves).collect()).collect()
