@@ -26,7 +26,12 @@ pub static PRECONDITIONERS: Family = Family {
                     matrix](https://doi.org/10.1016/j.apnum.2007.01.003).",
             way: Way::System,
             options: &[
-                Opt::new("probes", Count, "10", "how many ω, one Hessian-vector product each before every solve"),
+                Opt::new(
+                    "probes",
+                    Count,
+                    "10",
+                    "how many ω, one Hessian-vector product each, once for a hypergradient",
+                ),
                 SEED,
             ],
         },
@@ -44,8 +49,8 @@ pub static PRECONDITIONERS: Family = Family {
                     "rank",
                     Count,
                     "10",
-                    "the most eigenvalues, one Hessian-vector product each before every solve, and as many again where H is \
-                     found to curve downwards; up to four vectors of memory each",
+                    "the most eigenvalues, one Hessian-vector product each, once for a hypergradient, and as many again where H \
+                     is found to curve downwards; up to four vectors of memory each",
                 ),
                 SEED,
             ],

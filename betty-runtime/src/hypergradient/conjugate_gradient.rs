@@ -7,7 +7,7 @@
 use std::rc::Rc;
 
 use super::choice::Configured;
-use super::preconditioned::Krylov;
+use super::preconditioned::{CHECKED, Krylov};
 use super::{Budget, HypergradientError, HypergradientMethod, Solved, System};
 use crate::config::CgConfig;
 use crate::execute::Vector;
@@ -74,5 +74,11 @@ impl Krylov for ConjugateGradient {
         guess: Option<Vector>,
     ) -> Result<Solved, HypergradientError> {
         Ok(preconditioned_conjugate_gradient(system, preconditioner, v, guess, &self.options)?.into())
+    }
+
+    fn reads_beside(&self) -> usize {
+        // The residual and what it is prepared to, but after the last iteration.
+        let iterations = self.options.iterations;
+        iterations + if iterations > 1 { CHECKED } else { 0 }
     }
 }

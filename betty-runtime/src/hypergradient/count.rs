@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::AddAssign;
 
+use super::kept::Matrix;
 use super::{Direction, Products};
 use crate::derivatives::{Curvature, Variable};
 use crate::execute::{Cost, Vector};
@@ -52,6 +53,8 @@ pub(super) struct Count {
     pub(super) evaluated: BTreeSet<usize>,
     /// Differences that were formed, whose unmoved side is evaluated once.
     unmoved: BTreeSet<(usize, Vec<Variable>, Vec<Variable>)>,
+    /// Matrices for which something was made that is made once.
+    pub(super) prepared: BTreeSet<Matrix>,
     /// Nested solves that were gone through, and where their solutions are not zero.
     pub(super) known: BTreeMap<Question, (Tally, Vec<Variable>)>,
 }

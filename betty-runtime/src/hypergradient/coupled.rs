@@ -33,16 +33,16 @@ impl Response {
     /// Counts the solve of the block of a level, which takes so much where nothing beside the level depends on it.
     pub(super) fn count_pivot(
         &mut self,
+        method: &dyn HypergradientMethod,
         (level, lower): (usize, &[usize]),
         own: &[usize],
         direction: Direction,
         (b, budget): (&Vector, Budget),
-        needs_symmetry: bool,
     ) -> Result<Vector, HypergradientError> {
         let solve = |response: &mut Response, lower: &[usize]| {
-            response.repeated(budget, |response| Ok(Reduced { response, level, lower, direction }.apply(b)?))
+            response.count_reduced(method, (level, lower), direction, (b, budget))
         };
-        if !needs_symmetry || !self.is_coupled(level, own, lower, direction, b)? {
+        if !method.needs_symmetry() || !self.is_coupled(level, own, lower, direction, b)? {
             return solve(self, lower);
         }
         solve(self, own)?;
@@ -67,7 +67,7 @@ impl Response {
         b: &Vector,
         method: &dyn HypergradientMethod,
     ) -> Result<Solved, HypergradientError> {
-        let prepared = method.solve(&mut Reduced { response: self, level, lower: own, direction }, b, None)?.x;
+        let prepared = self.solve_reduced(method, (level, own), direction, b, None)?.x;
         let mut system = Prepared { response: self, level, own, lower, direction, method };
         let options = GmresOptions { iterations: COUPLED, restart: COUPLED, tolerance: f64::EPSILON, damping: 0.0 };
         Ok(gmres(&mut system, &prepared, None, &options)?.into())
@@ -97,7 +97,7 @@ impl LinearOperator for Prepared<'_> {
         let (level, direction) = (*level, *direction);
         let mut product = Reduced { response, level, lower, direction }.apply(x)?;
         product.add_scaled(method.damping(), x);
-        let solved = method.solve(&mut Reduced { response, level, lower: own, direction }, &product, None);
+        let solved = response.solve_reduced(*method, (level, own), direction, &product, None);
         Ok(solved.map_err(ProductError::below)?.x)
     }
 }

@@ -2,7 +2,6 @@
 
 use std::rc::Rc;
 
-use super::reduced::Reduced;
 use super::response::{Residual, Solve};
 use super::{Blocks, Direction, HypergradientError, Products, Response};
 use crate::derivatives::Variable;
@@ -77,12 +76,12 @@ impl Response {
             let is_measured = keeps && !matches!(method.products(), Products::Displaced { .. });
             budget.products += usize::from(is_measured);
             budget.reads += f64::from(u8::from(is_measured));
-            return self.count_pivot((level, lower), &own, direction, (b, budget), method.needs_symmetry());
+            return self.count_pivot(&*method, (level, lower), &own, direction, (b, budget));
         }
         let solved = if method.needs_symmetry() && self.is_coupled(level, &own, lower, direction, b)? {
             self.coupled_pivot(level, &own, lower, direction, b, &*method)
         } else {
-            method.solve(&mut Reduced { response: self, level, lower, direction }, b, guess)
+            self.solve_reduced(&*method, (level, lower), direction, b, guess)
         };
         match solved {
             Ok(solved) => {

@@ -75,4 +75,9 @@ impl Krylov for Gmres {
     ) -> Result<Solved, HypergradientError> {
         Ok(preconditioned_gmres(system, preconditioner, v, guess, &self.options)?.into())
     }
+
+    fn reads_beside(&self) -> usize {
+        // What each vector is prepared to.
+        self.options.iterations
+    }
 }

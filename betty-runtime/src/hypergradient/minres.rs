@@ -6,7 +6,7 @@
 use std::rc::Rc;
 
 use super::choice::Configured;
-use super::preconditioned::Krylov;
+use super::preconditioned::{CHECKED, Krylov};
 use super::{Budget, HypergradientError, HypergradientMethod, Solved, System};
 use crate::config::MinresConfig;
 use crate::execute::Vector;
@@ -73,5 +73,11 @@ impl Krylov for Minres {
         guess: Option<Vector>,
     ) -> Result<Solved, HypergradientError> {
         Ok(preconditioned_minres(system, preconditioner, v, guess, &self.options)?.into())
+    }
+
+    fn reads_beside(&self) -> usize {
+        // Of each vector its length and that of what it is prepared to, and then the residual.
+        let iterations = self.options.iterations;
+        2 * (iterations + 1) + if iterations > 0 { CHECKED } else { 0 }
     }
 }

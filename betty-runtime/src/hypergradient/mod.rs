@@ -56,6 +56,7 @@ mod gmres;
 mod identity;
 pub(crate) mod inexact;
 pub(crate) mod joint;
+mod kept;
 mod layout;
 mod minres;
 pub(crate) mod mode;
@@ -128,6 +129,21 @@ pub trait HypergradientMethod: Debug {
     /// [`HypergradientError`] when the system cannot be solved.
     fn solve(&self, system: &mut System<'_>, v: &Vector, guess: Option<Vector>) -> Result<Solved, HypergradientError>;
 
+    /// As [`solve`](Self::solve), for a matrix that may be solved with several times while one hypergradient is found. What the
+    /// method leaves in `kept` is there the next time, as long as the matrix is the same: a preconditioner, or a factorization.
+    ///
+    /// # Errors
+    /// As [`solve`](Self::solve).
+    fn solve_keeping(
+        &self,
+        system: &mut System<'_>,
+        v: &Vector,
+        guess: Option<Vector>,
+        _kept: &mut Option<SystemPreconditioner>,
+    ) -> Result<Solved, HypergradientError> {
+        self.solve(system, v, guess)
+    }
+
     /// Whether the method is right only for symmetric matrices. Levels that depend on each other make a matrix that is not;
     /// the method then solves its symmetric part, as often as needed for the whole.
     fn needs_symmetry(&self) -> bool {
@@ -144,9 +160,16 @@ pub trait HypergradientMethod: Debug {
         0.0
     }
 
-    /// How much the method does at the most to a system of this many unknowns, if it can tell.
+    /// How much the method does at the most to a system of this many unknowns, if it can tell, beside its
+    /// [preparation](Self::preparation).
     fn budget(&self, _unknowns: usize) -> Option<Budget> {
         None
+    }
+
+    /// How much the method does at the most once for a matrix, whatever it solves with it, because it
+    /// [keeps](Self::solve_keeping) what comes of it.
+    fn preparation(&self, _unknowns: usize) -> Budget {
+        Budget::default()
     }
 
     /// How products with second derivatives of the level's loss are formed.

@@ -2,7 +2,10 @@
 
 use std::rc::Rc;
 
-use super::{Budget, HypergradientError, HypergradientMethod, Preconditioning, ProductError, Products, Solved, System};
+use super::{
+    Budget, HypergradientError, HypergradientMethod, Preconditioning, ProductError, Products, Solved, System,
+    SystemPreconditioner,
+};
 use crate::execute::Vector;
 use crate::linalg::Preconditioner;
 
@@ -16,9 +19,15 @@ pub(super) trait Krylov: HypergradientMethod {
         v: &Vector,
         guess: Option<Vector>,
     ) -> Result<Solved, HypergradientError>;
+
+    /// Numbers that this reads at the most beside those of [`solve`](HypergradientMethod::solve).
+    fn reads_beside(&self) -> usize;
 }
 
-/// `cg`, `minres` or `gmres` with a preconditioner, which is made anew for each system.
+/// What it reads of the first two residuals to hold a preconditioner against what solvers for symmetric matrices need.
+pub(super) const CHECKED: usize = 7;
+
+/// `cg`, `minres` or `gmres` with a preconditioner, which is made once for each matrix.
 #[derive(Clone, Debug)]
 pub(super) struct Preconditioned {
     pub(super) method: Rc<dyn Krylov>,
@@ -31,7 +40,20 @@ impl HypergradientMethod for Preconditioned {
     }
 
     fn solve(&self, system: &mut System<'_>, v: &Vector, guess: Option<Vector>) -> Result<Solved, HypergradientError> {
-        let mut prepared = self.preconditioner.prepare(system, self.method.damping(), v)?;
+        self.solve_keeping(system, v, guess, &mut None)
+    }
+
+    fn solve_keeping(
+        &self,
+        system: &mut System<'_>,
+        v: &Vector,
+        guess: Option<Vector>,
+        kept: &mut Option<SystemPreconditioner>,
+    ) -> Result<Solved, HypergradientError> {
+        let prepared = match kept {
+            Some(prepared) => prepared,
+            None => kept.insert(self.preconditioner.prepare(system, self.method.damping(), v)?),
+        };
         let mut fitting = |system: &mut System<'_>, r: &Vector| {
             let z = prepared.precondition(system, r)?;
             if z.looks_like(r) { Ok(z) } else { Err(ProductError::Preconditioner) }
@@ -53,9 +75,13 @@ impl HypergradientMethod for Preconditioned {
 
     fn budget(&self, unknowns: usize) -> Option<Budget> {
         let Budget { products, reads } = self.method.budget(unknowns)?;
-        let prepared = self.preconditioner.products(unknowns);
-        // Each iteration reads one inner product more, and each product that is prepared one or so.
-        Some(Budget { products: products + prepared, reads: reads + products as f64 + prepared as f64 })
+        Some(Budget { products, reads: reads + self.method.reads_beside() as f64 })
+    }
+
+    fn preparation(&self, unknowns: usize) -> Budget {
+        let products = self.preconditioner.products(unknowns);
+        // One or so for each.
+        Budget { products, reads: products as f64 }
     }
 
     fn products(&self) -> Products {

@@ -1,4 +1,4 @@
-//! Preconditioners of a level's system, each made anew for the system of each hypergradient.
+//! Preconditioners of a level's systems, made anew for the matrix of each hypergradient.
 
 use std::fmt::Debug;
 use std::rc::Rc;
@@ -8,7 +8,7 @@ use crate::config::PreconditionerConfig;
 use crate::execute::Vector;
 use crate::linalg::{Diagonal, DiagonalOptions, LowRank, NystromOptions, Preconditioner};
 
-/// The product with `P⁻¹`, for one system.
+/// The product with `P⁻¹`, for one matrix.
 pub type SystemPreconditioner = Box<dyn for<'a> Preconditioner<System<'a>>>;
 
 /// A way to precondition the systems of a level, whose matrix changes from hypergradient to hypergradient.
@@ -41,8 +41,8 @@ pub type SystemPreconditioner = Box<dyn for<'a> Preconditioner<System<'a>>>;
     label = "not a preconditioner"
 )]
 pub trait Preconditioning: Debug {
-    /// What takes residuals of the system with `A + damping·I` to `P⁻¹·r`; `like` is a vector of the system's space, the one on the
-    /// right-hand side.
+    /// What takes residuals of systems with `A + damping·I` to `P⁻¹·r`; `like` is a vector of their space, the first one on the
+    /// right-hand side. All systems with this matrix are preconditioned by it, of which there are several where levels are nested.
     ///
     /// # Errors
     /// When what it needs of the system cannot be computed.

@@ -42,9 +42,9 @@ impl Response {
         let method = Rc::clone(&self.stops[&level].method);
         if self.count.is_some() {
             let budget = method.budget(self.zeros(Variable::Level(level)).len()).unwrap_or_default();
-            return self.repeated(budget, |response| Ok(Own { response, level, direction }.apply(b)?));
+            return self.count_own(&*method, level, direction, (b, budget));
         }
-        match method.solve(&mut Own { response: self, level, direction }, b, None) {
+        match self.solve_own(&*method, level, direction, b) {
             Ok(solved) => Ok(solved.x),
             // There is no curvature, or some of it points downwards.
             Err(HypergradientError::Solve(
@@ -59,10 +59,10 @@ impl Response {
 }
 
 /// The second derivative of a level's Lagrangian in the level's own parameters, or how its own condition changes with them.
-struct Own<'r> {
-    response: &'r mut Response,
-    level: usize,
-    direction: Direction,
+pub(super) struct Own<'r> {
+    pub(super) response: &'r mut Response,
+    pub(super) level: usize,
+    pub(super) direction: Direction,
 }
 
 impl LinearOperator for Own<'_> {

@@ -20,7 +20,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::best_response::{Answer, Stationary, Steps};
 use super::count::Count;
-use super::{BestResponse, Blocks, Inexact, Joint, SolveReport};
+use super::kept::Matrix;
+use super::{BestResponse, Blocks, Inexact, Joint, SolveReport, SystemPreconditioner};
 use crate::derivatives::Variable;
 use crate::execute::Vector;
 use crate::linalg::Exactness;
@@ -81,6 +82,8 @@ pub struct Response {
     pub(super) solver: Option<Solver>,
     /// What solves take, where they are only gone through: see `count.rs`.
     pub(super) count: Option<Count>,
+    /// What methods keep of the matrices that they solved with.
+    pub(super) kept: BTreeMap<Matrix, SystemPreconditioner>,
     /// Levels whose own part their method could not solve while a loop was prepared.
     pub(super) unprepared: BTreeSet<usize>,
     /// How exact the products of levels have to be, as far as their solves have found out.
@@ -96,6 +99,7 @@ pub struct Response {
 impl Response {
     /// Adds a level; its own stops are there already.
     pub fn add(&mut self, level: usize, stop: BestResponse) {
+        self.kept.retain(|matrix, _| !matrix.is_about(level));
         match stop.0 {
             Answer::Stationary(stop) => drop(self.stops.insert(level, stop)),
             Answer::Steps(steps) => drop(self.steps.insert(level, steps)),

@@ -3,8 +3,9 @@
 //! Tensors of 16 bits are no host memory to betty, so that every number that is read counts. Curvatures are spread, so that no
 //! solver is done before its iterations are.
 
-use betty_runtime::execute::{launched, reads};
-use betty_runtime::{Engine, Multilevel, ProgramConfig, Stream, multilevel};
+use betty_runtime::execute::{Vector as Flat, launched, reads};
+use betty_runtime::hypergradient::{HypergradientError, Preconditioning, System, SystemPreconditioner};
+use betty_runtime::{Engine, InnerProductSpace, Multilevel, ProgramConfig, Stream, multilevel};
 use burn::module::Param;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use serde_json::{Value, json};
@@ -49,16 +50,18 @@ macro_rules! counted {
             level top: Vector { lower: $lowers, batch: Tensor<1>, loss: $judge, optimizer: sgd(lr = 0.01) }
             $(level $level: Vector {
                 upper: $upper, lower: $lower, batch: Tensor<1>, loss: $loss, optimizer: sgd(lr = 0.01), hypergradient: cg,
+                preconditioner: custom(Looking),
             })*
         }
 
         #[test]
         fn $test() {
-            let engine = |method: &Value, solve: Option<&Value>| {
+            let engine = |method: &Value, solve: Option<&Value>, preconditioned: bool| {
                 let mut config = $config::default();
                 for level in config.levels_mut() {
                     if level.hypergradient.is_some() {
                         level.hypergradient = Some(serde_json::from_value(method.clone()).unwrap());
+                        level.preconditioner = level.preconditioner.filter(|_| preconditioned);
                     }
                 }
                 config.top.solve = solve.map(|solve| serde_json::from_value(solve.clone()).unwrap());
@@ -70,25 +73,54 @@ macro_rules! counted {
                 Engine::new(problem, data, config).unwrap()
             };
             for method in exact().into_iter().take($methods) {
-                let (told, found) = told_and_counted(engine(&method, None));
+                let (told, found) = told_and_counted(engine(&method, None, false));
                 assert_eq!(found, told, "{method}");
             }
             if $methods == 1 {
                 return;
             }
+            for method in exact().into_iter().take(2) {
+                let (told, found) = told_and_counted(engine(&method, None, true));
+                assert_eq!(found, told, "{method}, preconditioned");
+            }
             let cg = json!({ "method": "cg", "iterations": 2, "tolerance": 0.0 });
             let joint = json!({ "name": "joint", "iterations": 3, "tolerance": 0.0, "prepare": false });
-            let (told, found) = told_and_counted(engine(&cg, Some(&joint)));
+            let (told, found) = told_and_counted(engine(&cg, Some(&joint), false));
             assert_eq!(found.0, told.0, "{joint}");
             for bounded in [
                 json!({ "name": "joint", "iterations": 3, "tolerance": 0.0 }),
                 json!({ "name": "inexact", "iterations": 4, "tolerance": 1e-2 }),
             ] {
-                let (told, found) = told_and_counted(engine(&cg, Some(&bounded)));
-                assert!(found.0 <= told.0 && found.1 <= told.1, "{bounded}: {found:?} of {told:?}");
+                for preconditioned in [false, true] {
+                    let (told, found) = told_and_counted(engine(&cg, Some(&bounded), preconditioned));
+                    assert!(found.0 <= told.0 && found.1 <= told.1, "{bounded}: {found:?} of {told:?}");
+                }
             }
         }
     };
+}
+
+/// Looks at two products with the matrix, and does nothing with them.
+#[derive(Debug)]
+struct Looking;
+
+impl Preconditioning for Looking {
+    fn prepare(
+        &self,
+        system: &mut System<'_>,
+        _damping: f64,
+        like: &Flat,
+    ) -> Result<SystemPreconditioner, HypergradientError> {
+        let product = system.apply(like)?;
+        system.apply(&product)?;
+        like.dot(&product)?;
+        like.dot(like)?;
+        Ok(Box::new(|_: &mut System<'_>, r: &Flat| Ok(r.scaled(0.5))))
+    }
+
+    fn products(&self, _unknowns: usize) -> usize {
+        2
+    }
 }
 
 /// Methods that do the same whatever the numbers are.

@@ -3,6 +3,7 @@
 
 mod closed_forms;
 mod fixed_points;
+mod kept;
 mod layers;
 mod mistakes;
 mod own;

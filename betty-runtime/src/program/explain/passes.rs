@@ -176,8 +176,8 @@ impl Program {
 
     /// How many products the method of a level forms, if it says so.
     pub(super) fn budget(&self, stop: usize) -> Option<usize> {
-        let budget = self.methods[stop].as_ref()?.budget(self.levels[stop].parameters().len())?;
-        Some(budget.products)
+        let (method, unknowns) = (self.methods[stop].as_ref()?, self.levels[stop].parameters().len());
+        Some(method.budget(unknowns)?.products + method.preparation(unknowns).products)
     }
 
     /// Where the derivative of the loss of level `k` in what is below is not zero.
