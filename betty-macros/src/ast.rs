@@ -52,8 +52,8 @@ pub(crate) struct Level {
     pub(crate) tasks: Option<Count>,
     pub(crate) rounds: Option<Count>,
     pub(crate) vectorize: Option<LitBool>,
-    pub(crate) train: Option<Vec<String>>,
-    pub(crate) freeze: Vec<String>,
+    pub(crate) train: Option<Vec<Part>>,
+    pub(crate) freeze: Vec<Part>,
     pub(crate) precision: Option<Call>,
 }
 
@@ -111,14 +111,28 @@ impl Level {
 
 /// `log_lr: { optimizer: sgd(lr = 0.1), … }`
 pub(crate) struct Group {
-    /// Where its parameters are in the level's module, and where that is written.
-    pub(crate) path: String,
-    pub(crate) token: TokenStream,
+    /// Its name, which is where its parameters are in the level's module if no `paths` say so.
+    pub(crate) name: Part,
+    /// `paths: [encoder, head.bias]`
+    pub(crate) paths: Option<Vec<Part>>,
     /// The fields that were written, whether or not their values could be read.
     pub(crate) written: Vec<Key>,
     pub(crate) optimizer: Option<Call>,
     pub(crate) clip: Option<Call>,
     pub(crate) project: Option<Call>,
+}
+
+impl Group {
+    /// The parts of the module that it is made of.
+    pub(crate) fn parts(&self) -> &[Part] {
+        self.paths.as_deref().unwrap_or(std::slice::from_ref(&self.name))
+    }
+}
+
+/// A part of a module, `encoder.norm` for instance, and where it is written.
+pub(crate) struct Part {
+    pub(crate) path: String,
+    pub(crate) token: TokenStream,
 }
 
 /// `unroll: 10` or `unroll: STEPS`

@@ -38,6 +38,8 @@ pub enum Key {
     Train,
     Freeze,
     Precision,
+    /// Of a group: see [`PATHS`].
+    Paths,
 }
 
 /// One field of a level.
@@ -290,12 +292,22 @@ pub static FIELDS: [Field; 24] = [
     },
 ];
 
-/// The fields that a group of parameters has of its own, the first of which it has to have.
+/// The fields that a group of parameters has as the level has them, the first of which it has to have.
 pub static OF_A_GROUP: [Key; 3] = [Key::Optimizer, Key::Clip, Key::Project];
+
+/// The field that no level has, but a group.
+pub static PATHS: Field = Field {
+    key: Key::Paths,
+    name: "paths",
+    example: "paths: [encoder, head.bias]",
+    absent: "the group's name",
+    meaning: "the parts of the module that are in the group",
+    holds: Holds::Parts,
+};
 
 /// The fields of a group, in order.
 pub fn of_a_group() -> impl Iterator<Item = &'static Field> + Clone {
-    FIELDS.iter().filter(|field| OF_A_GROUP.contains(&field.key))
+    FIELDS.iter().filter(|field| OF_A_GROUP.contains(&field.key)).chain([&PATHS])
 }
 
 /// The field of that name.

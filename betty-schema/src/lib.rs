@@ -21,7 +21,7 @@ mod solvers;
 mod table;
 mod words;
 
-pub use fields::{FIELDS, Field, Holds, Key, OF_A_GROUP, field, of_a_group};
+pub use fields::{FIELDS, Field, Holds, Key, OF_A_GROUP, PATHS, field, of_a_group};
 pub use graph::{Circle, Edges, Graph, Stop};
 pub use groups::{lies_in, overlap};
 pub use level_solvers::LEVEL_SOLVERS;

@@ -1,8 +1,9 @@
 //! Fields of one level on their own: all that are needed, and counts in their range.
 
-use crate::ast::{Count, Group, Level};
+use crate::ast::{Count, Group, Level, Part};
 use crate::report::Report;
-use betty_schema::{FIELDS, Field, Key, lies_in, listed};
+use betty_schema::{FIELDS, Field, Key, PATHS, lies_in, listed};
+use syn::Ident;
 
 pub(super) fn check(level: &Level, report: &mut Report) {
     check_required(level, report);
@@ -66,27 +67,46 @@ fn check_groups(level: &Level, report: &mut Report) {
         }
     }
     for (index, group) in level.groups.iter().enumerate() {
-        let path = &group.path;
+        let Part { path, token } = &group.name;
         if !group.written.contains(&Key::Optimizer) {
-            report.error(
-                &group.token,
-                format!("group `{path}` of level `{name}` lacks `optimizer`; every group has its own"),
-            );
+            report.error(token, format!("group `{path}` of level `{name}` lacks `optimizer`; every group has its own"));
         }
-        let earlier = level.groups[..index].iter();
-        let shares = |other: &&Group| lies_in(path, &other.path) || lies_in(&other.path, path);
-        if let Some(other) = earlier.into_iter().find(shares) {
-            let other = &other.path;
-            let message = if path == other {
-                format!("`{path}` is a group of level `{name}` twice; keep one of them")
-            } else {
+        if level.groups[..index].iter().any(|other| other.name.path == *path) {
+            report.error(token, format!("`{path}` is a group of level `{name}` twice; keep one of them"));
+            continue;
+        }
+        if group.parts().is_empty() {
+            let message = format!("group `{path}` of level `{name}` has no parts: `{}`", PATHS.example);
+            report.error(token, message);
+        }
+        check_parts(name, &level.groups[..index], group, report);
+    }
+}
+
+/// No part of a group is a part of another one, or in one of the groups before.
+fn check_parts(level: &Ident, earlier: &[Group], group: &Group, report: &mut Report) {
+    for (index, Part { path, token }) in group.parts().iter().enumerate() {
+        let shares = |other: &&Part| lies_in(path, &other.path) || lies_in(&other.path, path);
+        let elsewhere = earlier.iter().find_map(|group| Some((group, group.parts().iter().find(shares)?)));
+        let message = match (elsewhere, group.parts()[..index].iter().find(shares)) {
+            (Some((_, other)), _) if *path == other.path => {
+                format!("`{path}` is in two groups of level `{level}`; a parameter is in one: keep it in one of them")
+            }
+            (Some((of, other)), _) => {
+                let are = if of.paths.is_some() || group.paths.is_some() { "in two groups" } else { "both groups" };
                 format!(
-                    "`{path}` and `{other}` are both groups of level `{name}`, and one is a part of the other; a parameter is in \
-                     one group: name parts that have nothing in common"
+                    "`{path}` and `{}` are {are} of level `{level}`, and one is a part of the other; a parameter is in one group: \
+                     name parts that have nothing in common",
+                    other.path
                 )
-            };
-            report.error(&group.token, message);
-        }
+            }
+            (None, Some(other)) => format!(
+                "`{path}` and `{}` in group `{}` of level `{level}` have parameters in common; keep one of them",
+                other.path, group.name.path
+            ),
+            (None, None) => continue,
+        };
+        report.error(token, message);
     }
 }
 

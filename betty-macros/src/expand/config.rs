@@ -11,7 +11,7 @@ use syn::ext::IdentExt;
 
 use super::Names;
 use super::constant::{checked, checked_count};
-use crate::ast::{Call, Count, Group, Header, Level, Value, ValueKind};
+use crate::ast::{Call, Count, Group, Header, Level, Part, Value, ValueKind};
 
 pub(super) fn expand(header: &Header, names: &Names, levels: &[Level]) -> TokenStream {
     let vis = &header.vis;
@@ -113,13 +113,14 @@ fn groups(groups: &[Group]) -> TokenStream {
         return quote!(::std::collections::BTreeMap::new());
     }
     let groups = groups.iter().map(|group| {
-        let path = &group.path;
+        let name = &group.name.path;
+        let paths = option(group.paths.as_deref().map(paths));
         let optimizer = choice(group.optimizer.as_ref(), &OPTIMIZERS);
         let clip = option(group.clip.as_ref().and_then(clip));
         let project = option(group.project.as_ref().map(|call| choice(Some(call), &PROJECTIONS)));
         quote!((
-            ::std::string::String::from(#path),
-            ::betty_runtime::GroupConfig { optimizer: #optimizer, clip: #clip, project: #project },
+            ::std::string::String::from(#name),
+            ::betty_runtime::GroupConfig { paths: #paths, optimizer: #optimizer, clip: #clip, project: #project },
         ))
     });
     quote!(::std::collections::BTreeMap::from([#(#groups),*]))
@@ -132,10 +133,11 @@ fn option(value: Option<TokenStream>) -> TokenStream {
     }
 }
 
-fn paths(paths: &[String]) -> TokenStream {
-    if paths.is_empty() {
+fn paths(parts: &[Part]) -> TokenStream {
+    if parts.is_empty() {
         return quote!(::std::vec::Vec::new());
     }
+    let paths = parts.iter().map(|part| &part.path);
     quote!(::std::vec::Vec::from([#(::std::string::String::from(#paths)),*]))
 }
 

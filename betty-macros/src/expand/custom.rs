@@ -45,7 +45,7 @@ fn of_groups(levels: &[Level]) -> Vec<Place<'_>> {
     let mut places = Vec::new();
     for (index, level) in levels.iter().enumerate() {
         for group in &level.groups {
-            places.extend(group.optimizer.iter().map(|call| (index, level, group.path.as_str(), call)));
+            places.extend(group.optimizer.iter().map(|call| (index, level, group.name.path.as_str(), call)));
         }
     }
     places

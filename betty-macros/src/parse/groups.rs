@@ -1,4 +1,4 @@
-//! `groups: { path: { field: value, … }, … }`
+//! `groups: { path: { field: value, … }, name: { paths: [path, …], field: value, … }, … }`
 
 use betty_schema::{Field, Key, did_you_mean, listed, of_a_group, suggestion};
 use proc_macro2::{TokenStream, TokenTree};
@@ -7,7 +7,7 @@ use syn::ext::IdentExt;
 use syn::parse::ParseStream;
 use syn::{Ident, Result, Token, braced, token};
 
-use super::part::part;
+use super::part::{part, parts};
 use super::value::{call, rest_of_value, skip_value};
 use crate::ast::Group;
 use crate::report::Report;
@@ -46,17 +46,17 @@ fn group(field: &Field, input: ParseStream<'_>, report: &mut Report) -> Result<G
             false => input.parse::<TokenTree>()?.to_tokens(&mut token),
         }
     }
-    let Some(path) = part(&token) else {
+    let name = part(token).map_err(|token| {
         let message = format!("`{}` takes paths in the level's module: `{}`", field.name, field.example);
-        return Err(if token.is_empty() { input.error(message) } else { syn::Error::new_spanned(token, message) });
-    };
+        if token.is_empty() { input.error(message) } else { syn::Error::new_spanned(token, message) }
+    })?;
     input.parse::<Token![:]>()?;
     if !input.peek(token::Brace) {
         return Err(input.error("expected the fields of the group in curly braces"));
     }
     let content;
     braced!(content in input);
-    let mut group = Group { path, token, written: Vec::new(), optimizer: None, clip: None, project: None };
+    let mut group = Group { name, paths: None, written: Vec::new(), optimizer: None, clip: None, project: None };
     while !content.is_empty() {
         if let Err(error) = one_field(&content, &mut group, report) {
             report.push(error);
@@ -76,17 +76,21 @@ fn one_field(input: ParseStream<'_>, group: &mut Group, report: &mut Report) -> 
         return Ok(());
     };
     if group.written.contains(&field.key) {
-        report.error(&key, format!("`{}` is given twice for group `{}`", field.name, group.path));
+        report.error(&key, format!("`{}` is given twice for group `{}`", field.name, group.name.path));
         skip_value(input);
         return Ok(());
     }
     group.written.push(field.key);
     input.parse::<Token![:]>()?;
-    let value = Some(call(field, input, report)?);
     match field.key {
-        Key::Optimizer => group.optimizer = value,
-        Key::Clip => group.clip = value,
-        _ => group.project = value,
+        Key::Paths => {
+            let errors = report.count();
+            let paths = parts(field, input, report)?;
+            group.paths = (report.count() == errors).then_some(paths);
+        }
+        Key::Optimizer => group.optimizer = Some(call(field, input, report)?),
+        Key::Clip => group.clip = Some(call(field, input, report)?),
+        _ => group.project = Some(call(field, input, report)?),
     }
     Ok(())
 }

@@ -1,7 +1,6 @@
 //! `level name: Module { field: value, … }`
 
 use betty_schema::{FIELDS, Field, Key, did_you_mean, field, listed, suggestion};
-use proc_macro2::TokenStream;
 use syn::ext::IdentExt;
 use syn::parse::ParseStream;
 use syn::punctuated::Punctuated;
@@ -10,8 +9,8 @@ use syn::{Attribute, Expr, ExprCall, ExprPath, Ident, LitBool, LitInt, Result, T
 use super::constant::is_constant;
 use super::groups::groups;
 use super::keyword;
-use super::part::part;
-use super::value::{call, rest_of_setting, rest_of_value, skip_value, starts_field};
+use super::part::parts;
+use super::value::{call, rest_of_value, skip_value, starts_field, without_brackets};
 use crate::ast::{Count, Level};
 use crate::report::Report;
 
@@ -140,6 +139,8 @@ fn value_of(field: &Field, input: ParseStream<'_>, level: &mut Level, report: &m
         Key::Freeze => level.freeze = parts(field, input, report)?,
         Key::Project => level.project = Some(call(field, input, report)?),
         Key::Precision => level.precision = Some(call(field, input, report)?),
+        // No level has it.
+        Key::Paths => skip_value(input),
     }
     Ok(())
 }
@@ -159,37 +160,6 @@ fn list(field: &Field, input: ParseStream<'_>, report: &mut Report) -> Result<Ve
             Err(error)
         }
     }
-}
-
-fn without_brackets(field: &Field, input: ParseStream<'_>, report: &mut Report) -> Result<TokenStream> {
-    let value = rest_of_value(input)?;
-    report.error(&value, format!("`{}` takes a list: `{}`", field.name, field.example));
-    Ok(value)
-}
-
-/// `[head, encoder.norm]`: tensors and submodules of a module, which are known only when the program runs.
-fn parts(field: &Field, input: ParseStream<'_>, report: &mut Report) -> Result<Vec<String>> {
-    if !input.peek(token::Bracket) {
-        without_brackets(field, input, report)?;
-        return Ok(Vec::new());
-    }
-    let content;
-    bracketed!(content in input);
-    let mut parts = Vec::new();
-    while !content.is_empty() {
-        let tokens = rest_of_setting(&content);
-        if let Some(part) = part(&tokens) {
-            parts.push(part);
-        } else if tokens.is_empty() {
-            report.push(content.error("expected the path of a part of the module"));
-        } else {
-            report.error(tokens, format!("`{}` takes paths in the level's module: `{}`", field.name, field.example));
-        }
-        if !content.is_empty() {
-            content.parse::<Token![,]>()?;
-        }
-    }
-    Ok(parts)
 }
 
 fn integer(input: ParseStream<'_>) -> Result<Count> {

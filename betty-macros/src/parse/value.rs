@@ -42,6 +42,13 @@ pub(super) fn call(field: &Field, input: ParseStream<'_>, report: &mut Report) -
     Ok(call)
 }
 
+/// What stands where a list should, after an error.
+pub(super) fn without_brackets(field: &Field, input: ParseStream<'_>, report: &mut Report) -> Result<TokenStream> {
+    let value = rest_of_value(input)?;
+    report.error(&value, format!("`{}` takes a list: `{}`", field.name, field.example));
+    Ok(value)
+}
+
 fn setting(input: ParseStream<'_>) -> Result<Setting> {
     let name = if input.peek(Ident::peek_any) && input.peek2(Token![=]) {
         let name = input.call(Ident::parse_any)?;

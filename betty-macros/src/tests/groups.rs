@@ -14,6 +14,7 @@ fn every_way_to_write_them() {
         "groups: {
             layers.0.1.x: { optimizer: sgd(lr = 0.1), clip: norm(1.0), project: clamp(low = 0.0, high = 1.0), },
             layers.0.10: { project: simplex, optimizer: custom(Mine { x: 1 }, lr = 0.1) },
+            slow: { paths: [encoder, layers.1, head.bias,], optimizer: sgd(lr = 0.1), clip: norm(1.0) },
         }",
     ));
 }
@@ -33,18 +34,50 @@ fn a_parameter_is_in_one_group() {
 }
 
 #[test]
+fn a_part_is_in_one_group() {
+    let sgd = "optimizer: sgd(lr = 1)";
+    check_err(
+        "`head` is in two groups of level `net`; a parameter is in one: keep it in one of them",
+        &program(&format!("groups: {{ slow: {{ paths: [encoder, head], {sgd} }}, >>>head<<<: {{ {sgd} }} }}")),
+    );
+    check_err(
+        "`encoder.norm` and `encoder` are in two groups of level `net`, and one is a part of the other; a parameter is in one group: \
+         name parts that have nothing in common",
+        &program(&format!("groups: {{ encoder: {{ {sgd} }}, slow: {{ paths: [head, >>>encoder.norm<<<], {sgd} }} }}")),
+    );
+    check_err(
+        "`head.bias` and `head` in group `slow` of level `net` have parameters in common; keep one of them",
+        &program(&format!("groups: {{ slow: {{ {sgd}, paths: [head, >>>head.bias<<<] }} }}")),
+    );
+    check_err(
+        "group `slow` of level `net` has no parts: `paths: [encoder, head.bias]`",
+        &program(&format!("groups: {{ >>>slow<<<: {{ paths: [], {sgd} }} }}")),
+    );
+    check_err(
+        "`paths` takes a list: `paths: [encoder, head.bias]`",
+        &program(&format!("groups: {{ slow: {{ paths: >>>encoder<<<, {sgd} }} }}")),
+    );
+    check_err(
+        "`paths` takes paths in the level's module: `paths: [encoder, head.bias]`",
+        &program(&format!("groups: {{ slow: {{ paths: [encoder, >>>head::bias<<<], {sgd} }} }}")),
+    );
+    // What is named by itself is another one.
+    check_ok(&program(&format!("groups: {{ head: {{ paths: [encoder], {sgd} }}, slow: {{ paths: [head], {sgd} }} }}")));
+}
+
+#[test]
 fn what_a_group_has() {
     check_err(
         "group `head` of level `net` lacks `optimizer`; every group has its own",
         &program("optimizer: sgd(lr = 1), groups: { >>>head<<<: { clip: norm(1.0) } }"),
     );
     check_err(
-        "`clap` is no field of a group (did you mean `clip`?); a group has `optimizer`, `clip` and `project`, and the level has \
-         the rest",
+        "`clap` is no field of a group (did you mean `clip`?); a group has `optimizer`, `clip`, `project` and `paths`, and the \
+         level has the rest",
         &program("optimizer: sgd(lr = 1), groups: { head: { optimizer: sgd(lr = 1), >>>clap<<<: norm(1.0) } }"),
     );
     check_err(
-        "`unroll` is no field of a group; a group has `optimizer`, `clip` and `project`, and the level has the rest",
+        "`unroll` is no field of a group; a group has `optimizer`, `clip`, `project` and `paths`, and the level has the rest",
         &program("optimizer: sgd(lr = 1), groups: { head: { optimizer: sgd(lr = 1), >>>unroll<<<: 5 } }"),
     );
     check_err(

@@ -15,12 +15,12 @@ impl Level {
         let (mut own, mut named) = (GroupState::default(), Vec::new());
         for (group, scheduler) in self.update.groups().iter().zip(&self.schedulers) {
             let state = GroupState {
-                path: group.path.clone().unwrap_or_default(),
+                path: group.name.clone().unwrap_or_default(),
                 optimizer: group.optimizer.name().into(),
                 states: group.optimizer.states(),
                 scheduler: scheduler.is_some(),
             };
-            match group.path {
+            match group.name {
                 None => own = state,
                 Some(_) => named.push(state),
             }
@@ -58,7 +58,7 @@ impl Level {
     pub(super) fn save_schedulers(&self, archive: &mut Archive) -> Result<(), CheckpointError> {
         for (group, scheduler) in self.update.groups().iter().zip(&self.schedulers) {
             let Some(scheduler) = scheduler else { continue };
-            let place = place(self.name, group.path.as_deref());
+            let place = place(self.name, group.name.as_deref());
             let bytes = record_bytes(&place, scheduler)?;
             archive.insert(scheduler_name(&place), TensorData::new(bytes.clone(), [bytes.len()]))?;
         }
@@ -72,11 +72,11 @@ impl Level {
         archive: &mut Archive,
     ) -> Result<Vec<Option<ModuleLrScheduler>>, CheckpointError> {
         let restored = self.update.groups().iter().zip(&self.schedulers).map(|(group, scheduler)| {
-            let saved = match &group.path {
+            let saved = match &group.name {
                 None => state.scheduler,
-                Some(path) => state.groups.iter().any(|saved| saved.path == *path && saved.scheduler),
+                Some(name) => state.groups.iter().any(|saved| saved.path == *name && saved.scheduler),
             };
-            restored(&place(self.name, group.path.as_deref()), scheduler.as_ref(), saved, archive)
+            restored(&place(self.name, group.name.as_deref()), scheduler.as_ref(), saved, archive)
         });
         restored.collect()
     }

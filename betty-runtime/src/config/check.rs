@@ -34,6 +34,7 @@ fn holds(field: &Field, path: &str, value: &Value) -> Result<(), ConfigError> {
             | Key::Clip
             | Key::Project
             | Key::Train
+            | Key::Paths
             | Key::Precision
     );
     if is_optional && value.is_null() {
@@ -54,7 +55,11 @@ fn holds(field: &Field, path: &str, value: &Value) -> Result<(), ConfigError> {
 fn groups(path: &str, value: &Value) -> Result<(), ConfigError> {
     for (name, group) in object(path, value, GROUPS)? {
         let path = format!("{path}.{name}");
-        let fields = object(&path, group, "an object with the `optimizer`, the `clip` and the `project` of the group")?;
+        let fields = object(
+            &path,
+            group,
+            "an object with the `optimizer` of the group, and if it likes a `clip`, a `project` and `paths`",
+        )?;
         known_keys(&path, fields, "field", of_a_group().map(|field| field.name))?;
         for field in of_a_group() {
             let path = format!("{path}.{}", field.name);

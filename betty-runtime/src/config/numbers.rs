@@ -7,7 +7,7 @@ use betty_schema::{
 use super::conflict::ConflictError;
 use super::error::ConfigError;
 use super::written::Written;
-use super::{Clip, Group, LevelConfig, ProjectionConfig};
+use super::{Clip, Group, LevelConfig, Part, ProjectionConfig};
 
 type Options<'a> = Vec<(&'static str, Written<'a>)>;
 
@@ -72,12 +72,8 @@ pub(super) fn check_pairs(level: &str, config: &LevelConfig) -> Result<(), Confi
         }
         _ => {}
     }
-    let paths: Vec<&str> = config.groups.keys().map(String::as_str).collect();
-    if let Some((path, part)) = overlap(&paths) {
-        let reason = format!("it is a part of the group `{part}`, and a parameter is in one group");
-        return Err(ConflictError::NotGrouped { path: format!("{level}.groups.{path}"), reason }.into());
-    }
-    if config.optimizer.is_none() && !paths.is_empty() {
+    check_parts(level, config)?;
+    if config.optimizer.is_none() && !config.groups.is_empty() {
         for (field, is_given) in [("clip", config.clip.is_some()), ("project", config.project.is_some())] {
             if is_given {
                 let reason = "the level has no optimizer of its own that it could go with; give each group its own";
@@ -96,6 +92,34 @@ pub(super) fn check_pairs(level: &str, config: &LevelConfig) -> Result<(), Confi
         }
     }
     Ok(())
+}
+
+/// Every group has parts, and no part is a part of another one.
+fn check_parts(level: &str, config: &LevelConfig) -> Result<(), ConfigError> {
+    let refused = |path: String, reason: String| Err(ConflictError::NotGrouped { path, reason }.into());
+    let parts: Vec<Part<'_>> = config.parts().collect();
+    if let Some(name) = config.groups.keys().find(|name| parts.iter().all(|part| part.group != *name)) {
+        return refused(
+            format!("{level}.groups.{name}.paths"),
+            "it names no part of the module, so the group has nothing to move; name one, or take the group away"
+                .to_owned(),
+        );
+    }
+    let Some((inner, outer)) = overlap(&parts.iter().map(|part| part.path).collect::<Vec<_>>()) else { return Ok(()) };
+    let (inner, outer) = (parts[inner], parts[outer]);
+    let part = if inner.is_listed { format!("`{}`", inner.path) } else { "it".to_owned() };
+    let reason = match outer {
+        Part { is_listed: false, group, .. } => {
+            format!("{part} is a part of the group `{group}`, and a parameter is in one group")
+        }
+        Part { path, group, .. } if group == inner.group => {
+            format!("{part} is a part of `{path}`, which it names too; keep one of them")
+        }
+        Part { path, group, .. } => {
+            format!("{part} is a part of `{path}` in the group `{group}`, and a parameter is in one group")
+        }
+    };
+    refused(inner.place(level), reason)
 }
 
 fn options(family: &Family, name: &str, given: Options<'_>, path: impl Fn() -> String) -> Result<(), ConfigError> {

@@ -165,7 +165,7 @@ impl<P: Multilevel> Engine<P> {
     pub fn scheduler(mut self, level: &str, scheduler: impl Into<ModuleLrScheduler>) -> Result<Self, EngineError> {
         let (k, group) = self.run.program.level_and_group(level)?;
         let of_level = &mut self.run.program.levels[k];
-        let found = of_level.config.all_groups().enumerate().find(|(_, of)| of.path == group);
+        let found = of_level.config.all_groups().enumerate().find(|(_, of)| of.name == group);
         let rate = found.and_then(|(number, of)| Some((number, of.optimizer.map(OptimizerConfig::lr)?)));
         let number = match rate {
             Some((number, Hyperparameter::Fixed(_))) => number,

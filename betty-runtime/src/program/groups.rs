@@ -26,14 +26,18 @@ pub(crate) fn members(
     if config.groups.is_empty() {
         return Ok(vec![(0..parameters.len()).collect()]);
     }
-    let is_there = |part: &&String| leaves.iter().flat_map(Leaf::paths).any(|path| lies_in(path, part));
-    if let Some(unknown) = config.groups.keys().find(|part| !is_there(part)) {
-        return Err(no_such_part(format!("{level}.groups"), unknown, leaves).into());
+    let has = |leaf: &Leaf, part: &config::Part<'_>| leaf.paths().any(|path| lies_in(path, part.path));
+    if let Some(unknown) = config.parts().find(|part| !leaves.iter().any(|leaf| has(leaf, part))) {
+        let place = if unknown.is_listed { unknown.place(level) } else { format!("{level}.groups") };
+        return Err(no_such_part(place, unknown.path, leaves).into());
     }
     let refused =
         |path: String, reason: String| Err(ConfigError::from(ConflictError::NotGrouped { path, reason }).into());
     let all: Vec<config::Group<'_>> = config.all_groups().collect();
-    let of_path = |path: &str| all.iter().position(|group| group.path.is_some_and(|part| lies_in(path, part)));
+    let of_path = |path: &str| {
+        let part = config.parts().find(|part| lies_in(path, part.path))?;
+        all.iter().position(|group| group.name == Some(part.group))
+    };
     let mut members = vec![Vec::new(); all.len()];
     let mut left: Vec<&Leaf> = Vec::new();
     for (place, leaf) in parameters.iter().enumerate() {
@@ -48,7 +52,7 @@ pub(crate) fn members(
         match group {
             Some(group) => members[group].push(place),
             // The level's own group is the first.
-            None if all[0].path.is_none() => members[0].push(place),
+            None if all[0].name.is_none() => members[0].push(place),
             None => left.push(leaf),
         }
     }
@@ -60,21 +64,19 @@ pub(crate) fn members(
         );
         return refused(format!("{level}.optimizer"), reason);
     }
-    match all.iter().zip(&members).find(|(_, members)| members.is_empty()) {
-        None => Ok(members),
-        Some((config::Group { path: None, .. }, _)) => {
-            let reason = "every parameter is in a group, so it is never used; take it away".to_owned();
-            refused(format!("{level}.optimizer"), reason)
-        }
-        Some((config::Group { path: Some(path), .. }, _)) => {
-            let there: Vec<&Leaf> = leaves.iter().filter(|leaf| leaf.paths().any(|of| lies_in(of, path))).collect();
-            let reason = format!(
-                "{} no parameter of the level, so the group has nothing to move; train what it names, or take it away",
-                named(level, &there)
-            );
-            refused(format!("{level}.groups.{path}"), reason)
-        }
+    if all[0].name.is_none() && members[0].is_empty() {
+        let reason = "every parameter is in a group, so it is never used; take it away".to_owned();
+        return refused(format!("{level}.optimizer"), reason);
     }
+    let Some(still) = config.parts().find(|part| !parameters.iter().any(|leaf| has(leaf, part))) else {
+        return Ok(members);
+    };
+    let there: Vec<&Leaf> = leaves.iter().filter(|leaf| has(leaf, &still)).collect();
+    let reason = format!(
+        "{} no parameter of the level, so the group has nothing to move; train what it names, or take it away",
+        named(level, &there)
+    );
+    refused(still.place(level), reason)
 }
 
 /// `` `net.weight` and `net.bias` are ``
@@ -96,16 +98,16 @@ pub(crate) fn optimizers(
 ) -> Result<Vec<Rc<dyn Optimizer>>, EngineError> {
     let replaced = config.solver.as_ref().map_or("none", LevelSolverConfig::name);
     let optimizer = |group: config::Group<'_>| {
-        let given = || match group.path {
+        let given = || match group.name {
             None => (own.optimizer)(index),
-            Some(path) => (own.group_optimizer)(index, path),
+            Some(name) => (own.group_optimizer)(index, name),
         };
         let made = match group.optimizer {
             None => Some(Rc::new(Replaced(replaced)) as Rc<dyn Optimizer>),
             Some(optimizer) => optimizer.build().or_else(given),
         };
         made.ok_or_else(|| {
-            ConfigError::from(ConflictError::NoCustomOptimizer { level: place(level, group.path) }).into()
+            ConfigError::from(ConflictError::NoCustomOptimizer { level: place(level, group.name) }).into()
         })
     };
     config.all_groups().map(optimizer).collect()
@@ -119,7 +121,7 @@ pub(crate) fn of(
     parameters: usize,
 ) -> Groups {
     let groups = config.all_groups().zip(optimizers).zip(members).map(|((group, optimizer), members)| Group {
-        path: group.path.map(str::to_owned),
+        name: group.name.map(str::to_owned),
         optimizer,
         clip: group.clip,
         project: group.project.cloned(),
@@ -129,14 +131,14 @@ pub(crate) fn of(
 }
 
 impl Program {
-    /// The number of a level, and the path of a group of its parameters if the name goes on with one.
+    /// The number of a level, and the name of a group of its parameters if it goes on with one.
     ///
     /// # Errors
     /// [`EngineError::UnknownLevel`] if there is no such level or group.
     pub(crate) fn level_and_group<'n>(&self, name: &'n str) -> Result<(usize, Option<&'n str>), EngineError> {
-        let found = name.split_once('.').and_then(|(level, path)| {
+        let found = name.split_once('.').and_then(|(level, group)| {
             let number = self.level(level).ok()?;
-            self.levels[number].config.groups.contains_key(path).then_some((number, Some(path)))
+            self.levels[number].config.groups.contains_key(group).then_some((number, Some(group)))
         });
         found.map_or_else(|| Ok((self.level(name)?, None)), Ok)
     }
@@ -144,7 +146,7 @@ impl Program {
 
 /// A level, or a group of its parameters, for messages.
 pub(crate) fn place(level: &str, group: Option<&str>) -> String {
-    group.map_or_else(|| level.to_owned(), |path| format!("{level}.{path}"))
+    group.map_or_else(|| level.to_owned(), |name| format!("{level}.{name}"))
 }
 
 impl Level {

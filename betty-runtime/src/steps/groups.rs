@@ -9,8 +9,8 @@ use crate::optimizer::Optimizer;
 /// How some of a level's parameters take their steps.
 #[derive(Clone)]
 pub(crate) struct Group {
-    /// Their path in the level's module; none for those that are in no group.
-    pub(crate) path: Option<String>,
+    /// Its name; none for the parameters that are in no group.
+    pub(crate) name: Option<String>,
     pub(crate) optimizer: Rc<dyn Optimizer>,
     pub(crate) clip: Option<Clip>,
     pub(crate) project: Option<ProjectionConfig>,

@@ -63,7 +63,7 @@ fn what_is_no_group_is_told_with_names() {
     );
     assert_eq!(
         parts(r#""groups": { "log_lr": { "unroll": 3 } }"#),
-        "`parts.groups.log_lr`: unknown field `unroll`; known are `optimizer`, `clip` and `project`"
+        "`parts.groups.log_lr`: unknown field `unroll`; known are `optimizer`, `clip`, `project` and `paths`"
     );
     assert_eq!(
         parts(r#""groups": { "log_lr": { "optimizer": { "lr": -1.0 } } }"#),
@@ -79,6 +79,50 @@ fn what_is_no_group_is_told_with_names() {
 }
 
 #[test]
+fn what_lists_parts_is_told_with_names() {
+    let groups = |groups: &str| {
+        let json = format!(r#"{{ "parts": {{ "groups": {{ "pixels": null, "log_lr": null, {groups} }} }} }}"#);
+        alone(&json).map(drop).expect_err("a mistake").to_string()
+    };
+    let of = |paths: &str| format!(r#"{{ "paths": {paths}, "optimizer": {{ "name": "sgd", "lr": 0.1 }} }}"#);
+    assert_eq!(
+        groups(&format!(r#""slow": {}"#, of(r#"["log_lr", "pixels.frist"]"#))),
+        "`parts.groups.slow.paths`: unknown part of the module `pixels.frist` (did you mean `pixels.first`?); known are \
+         `pixels.first` and `pixels.second`"
+    );
+    assert_eq!(
+        groups(&format!(r#""slow": {}"#, of(r#"["pixels.first", "pixels"]"#))),
+        "`parts.groups.slow.paths`: `pixels.first` is a part of `pixels`, which it names too; keep one of them"
+    );
+    assert_eq!(
+        groups(&format!(r#""fast": {}, "slow": {}"#, of(r#"["pixels", "log_lr"]"#), of(r#"["pixels.first"]"#))),
+        "`parts.groups.slow.paths`: `pixels.first` is a part of `pixels` in the group `fast`, and a parameter is in one group"
+    );
+    assert_eq!(
+        groups(&format!(r#""bias": {}, "slow": {}"#, of("null"), of(r#"["bias"]"#))),
+        "`parts.groups.bias`: it is a part of `bias` in the group `slow`, and a parameter is in one group"
+    );
+    assert_eq!(
+        groups(&format!(r#""slow": {}"#, of("[]"))),
+        "`parts.groups.slow.paths`: it names no part of the module, so the group has nothing to move; name one, or take the group \
+         away"
+    );
+    assert_eq!(
+        groups(&format!(r#""slow": {}"#, of(r#""log_lr""#))),
+        "`parts.groups.slow.paths` is \"log_lr\"; it must be a list of paths in the level's module, such as `[\"encoder.norm\"]`"
+    );
+    let frozen = format!(
+        r#"{{ "parts": {{ "freeze": ["pixels"], "groups": {{ "pixels": null, "log_lr": null, "slow": {} }} }} }}"#,
+        of(r#"["log_lr", "pixels.first"]"#)
+    );
+    assert_eq!(
+        alone(&frozen).map(drop).expect_err("it stands still").to_string(),
+        "`parts.groups.slow.paths`: `parts.pixels.first` is no parameter of the level, so the group has nothing to move; train what \
+         it names, or take it away"
+    );
+}
+
+#[test]
 fn a_config_without_groups_is_written_as_before() {
     assert!(!TwoConfig::default().to_json().unwrap().contains("groups"));
     let config = AloneConfig::default();
@@ -87,4 +131,9 @@ fn a_config_without_groups_is_written_as_before() {
     assert!(changed.parts.groups["pixels"].clip.is_none());
     assert_eq!(changed.parts.groups["pixels"].optimizer, config.parts.groups["pixels"].optimizer);
     assert_eq!(changed.parts.groups["log_lr"], config.parts.groups["log_lr"]);
+    assert!(!config.to_json().unwrap().contains("paths"));
+    let listed = r#"{ "parts": { "groups": { "pixels": { "paths": ["pixels.first", "bias"] } } } }"#;
+    let listed = AloneConfig::from_json(listed).unwrap();
+    assert_eq!(listed.parts.groups["pixels"].optimizer, config.parts.groups["pixels"].optimizer);
+    assert_eq!(AloneConfig::from_json(&listed.to_json().unwrap()).unwrap(), listed);
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 mod configs;
+mod joint;
 
 use std::cell::RefCell;
 use std::rc::Rc;
