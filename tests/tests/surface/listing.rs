@@ -2,14 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use syn::{Fields, ImplItem, Item, TraitItem, Type};
+use syn::{Item, Type};
 
+use crate::signature::{fields, of_item, part_of_impl, part_of_trait, variant};
 use crate::sources::{Meaning, Place, Sources, declared, family, imports, is_hidden, is_public};
 
 /// The public items of a crate under all their paths; the parts of an item stand under the first.
 pub(crate) struct Listing<'s> {
     sources: &'s Sources,
-    /// Functions of types, by the type.
+    /// Functions and constants of types, by the type.
     functions: BTreeMap<Meaning, BTreeSet<String>>,
     /// Modules by their public paths, with what is in them.
     pub(crate) modules: BTreeMap<String, BTreeMap<String, Meaning>>,
@@ -30,24 +31,8 @@ impl<'s> Listing<'s> {
         let Type::Path(path) = &*of.self_ty else { return };
         let path: Vec<String> = path.path.segments.iter().map(|segment| segment.ident.to_string()).collect();
         let Some(meaning) = self.sources.meaning(place, &path).filter(|_| of.trait_.is_none()) else { return };
-        let names = self.functions.entry(meaning).or_default();
-        for item in &of.items {
-            match item {
-                ImplItem::Fn(of) if is_public(&of.vis) && !is_hidden(&of.attrs) => {
-                    names.insert(of.sig.ident.to_string());
-                }
-                ImplItem::Const(of) if is_public(&of.vis) => {
-                    names.insert(of.ident.to_string());
-                }
-                // `name => Operation, …`
-                ImplItem::Macro(of) => {
-                    let text = of.mac.tokens.to_string();
-                    let made = text.split("=>").filter_map(|before| before.split_whitespace().next_back());
-                    names.extend(made.filter(|name| name.chars().all(|c| c.is_ascii_lowercase())).map(str::to_owned));
-                }
-                _ => {}
-            }
-        }
+        let lines = self.functions.entry(meaning).or_default();
+        lines.extend(of.items.iter().flat_map(|item| part_of_impl(of, item)));
     }
 
     fn visit(&mut self, module: &[String], path: &str) {
@@ -101,8 +86,8 @@ impl<'s> Listing<'s> {
         for (module, items) in &self.modules {
             text += &format!("\n{module}\n");
             for (name, meaning) in items {
-                let (kind, parts) = self.describe(meaning);
-                text += &format!("    {kind} {name}\n");
+                let (line, parts) = self.describe(name, meaning);
+                text += &format!("    {line}\n");
                 if told.insert(meaning) {
                     parts.into_iter().for_each(|part| text += &format!("        {part}\n"));
                 }
@@ -111,36 +96,34 @@ impl<'s> Listing<'s> {
         text
     }
 
-    /// What an item is, and its public parts.
-    fn describe(&self, meaning: &Meaning) -> (&'static str, Vec<String>) {
-        let Meaning::Item(module, name) = meaning else { return ("macro", Vec::new()) };
+    /// What an item is under this name, and its public parts.
+    fn describe(&self, name: &str, meaning: &Meaning) -> (String, Vec<String>) {
+        let Meaning::Item(module, declared_as) = meaning else { return (format!("macro {name}"), Vec::new()) };
         let mut items = self.sources.modules[module].iter();
-        let item = items.find(|item| declared(item).contains(name)).expect("it is declared there");
-        let (kind, mut parts) = match item {
-            Item::Struct(of) => ("struct", fields(&of.fields, true)),
-            Item::Enum(of) => {
-                let parts = |fields: &Fields| fields_of_variant(fields);
-                (
-                    "enum",
-                    of.variants.iter().map(|variant| format!("{}{}", variant.ident, parts(&variant.fields))).collect(),
-                )
-            }
-            Item::Trait(of) => ("trait", of.items.iter().filter_map(part_of_trait).collect()),
-            Item::Fn(_) => ("fn", Vec::new()),
-            Item::Type(_) => ("type", Vec::new()),
+        let item = items.find(|item| declared(item).contains(declared_as)).expect("it is declared there");
+        let mut line = of_item(name, item);
+        let mut parts: Vec<String> = match item {
+            Item::Struct(of) => fields(&of.fields),
+            Item::Enum(of) => of.variants.iter().map(variant).collect(),
+            Item::Trait(of) => of.items.iter().filter_map(part_of_trait).collect(),
             Item::Macro(of) => {
                 let written: syn::ItemEnum = syn::parse2(of.mac.tokens.clone()).expect("an enum");
                 let family = family(&written.ident.to_string());
-                match family.rows.iter().find(|row| row.config() == *name) {
-                    Some(row) => ("struct", row.names().map(str::to_owned).collect()),
-                    None => ("enum", family.rows.iter().map(|row| format!("{}(_)", row.variant)).collect()),
+                match family.rows.iter().find(|row| row.config() == *declared_as) {
+                    Some(row) => {
+                        line = format!("struct {name}");
+                        row.options.iter().map(|option| format!("{}: {:?}", option.name, option.range)).collect()
+                    }
+                    None => {
+                        line = format!("enum {name}");
+                        family.rows.iter().map(|row| format!("{}({})", row.variant, row.config())).collect()
+                    }
                 }
             }
-            _ => ("const", Vec::new()),
+            _ => Vec::new(),
         };
-        let functions = self.functions.get(meaning).into_iter().flatten();
-        parts.extend(functions.map(|name| format!("fn {name}")));
-        (kind, parts)
+        parts.extend(self.functions.get(meaning).into_iter().flatten().cloned());
+        (line, parts)
     }
 }
 
@@ -161,27 +144,5 @@ fn declare(item: &Item, module: &[String], found: &mut BTreeMap<String, Meaning>
     };
     if is_public(visibility) && !is_hidden(attributes) {
         found.extend(declared(item).into_iter().map(|name| (name.clone(), Meaning::Item(module.to_vec(), name))));
-    }
-}
-
-fn fields(fields: &Fields, of_struct: bool) -> Vec<String> {
-    let seen = fields.iter().filter(|field| !of_struct || is_public(&field.vis)).enumerate();
-    seen.map(|(index, field)| field.ident.as_ref().map_or_else(|| index.to_string(), ToString::to_string)).collect()
-}
-
-fn fields_of_variant(all: &Fields) -> String {
-    match all {
-        Fields::Unit => String::new(),
-        Fields::Unnamed(of) => format!("({})", vec!["_"; of.unnamed.len()].join(", ")),
-        Fields::Named(_) => format!(" {{ {} }}", fields(all, false).join(", ")),
-    }
-}
-
-fn part_of_trait(item: &TraitItem) -> Option<String> {
-    match item {
-        TraitItem::Fn(of) if !is_hidden(&of.attrs) => Some(format!("fn {}", of.sig.ident)),
-        TraitItem::Type(of) => Some(format!("type {}", of.ident)),
-        TraitItem::Const(of) => Some(format!("const {}", of.ident)),
-        _ => None,
     }
 }

@@ -1,7 +1,8 @@
-//! What the runtime shows of itself: the list of everything public, and an example in every module.
+//! What the runtime shows of itself: the list of everything public with its signatures, and an example in every module.
 
 mod listing;
 mod outside;
+mod signature;
 mod sources;
 
 use std::fs;
