@@ -21,7 +21,8 @@ pub static PRECONDITIONERS: Family = Family {
             variant: "DiagonalPreconditioner",
             title: "The diagonal",
             formula: "|diag(H + δI)|, exact from one product a parameter where there are no more than `probes`, otherwise \
-                      estimated as the mean of ω∘Hω over random ω with entries ±1",
+                      estimated as the mean of ω∘Hω over random ω with entries ±1, each entry no smaller than its standard error \
+                      and δ",
             about: "For parameters of different scales. See [An estimator for the diagonal of a \
                     matrix](https://doi.org/10.1016/j.apnum.2007.01.003).",
             way: Way::System,
