@@ -10,7 +10,7 @@
 use super::lagrangian::{Input, Lagrangian, Variable};
 use super::loss::Loss;
 use crate::execute::{Program, Value, Vector};
-use crate::graph::{Graph, GraphError, NodeId};
+use crate::graph::{Graph, GraphError, NodeId, products_as_given};
 
 impl Lagrangian {
     /// `⟨μ, θ − T(θ, λ)⟩` for the recording of a level's map `T`, which has been [planned](Loss::plan_gap).
@@ -77,6 +77,8 @@ impl Loss {
         if self.gap.is_none() {
             let mut graph = self.trace().graph.clone();
             let gap = gap(&mut graph, level, self)?;
+            // What is asked of an answer does not depend on how products are rounded where it is differentiated.
+            let gap = products_as_given(&mut graph, &gap)?;
             self.gap = Some(Program::new(&graph, &self.input_nodes(), &gap, &self.device));
         }
         Ok(None)

@@ -91,17 +91,19 @@ impl Loss {
         Loss { trace, device: device.clone(), parameters, reached, gradients, gap: None, measure, ranks: None }
     }
 
-    /// The same loss with its matrix products and convolutions, and those of all its derivatives, computed in `dtype`.
+    /// The same loss with its matrix products and convolutions, and those of all its derivatives, computed in `dtype`; of the map of
+    /// a fixed point, what it returns.
     ///
     /// What Burn's gradients are compared with stays in the types of the recording.
     ///
     /// # Errors
     /// [`GraphError`] if the loss cannot be built again.
     pub fn with_products_in(mut self, dtype: DType) -> Result<Self, GraphError> {
-        let Trace { graph, loss, metrics, advances, .. } = &mut self.trace;
+        let Trace { graph, loss, metrics, advances, outputs, .. } = &mut self.trace;
         let metric_nodes = metrics.iter_mut().map(|(_, node)| node);
         let advance_nodes = advances.iter_mut().map(|(_, node)| node);
-        let mut places: Vec<&mut NodeId> = std::iter::once(loss).chain(metric_nodes).chain(advance_nodes).collect();
+        let places = std::iter::once(loss).chain(metric_nodes).chain(advance_nodes).chain(outputs);
+        let mut places: Vec<&mut NodeId> = places.collect();
         let nodes: Vec<NodeId> = places.iter().map(|node| **node).collect();
         for (place, node) in places.iter_mut().zip(products_in(graph, &nodes, dtype)?) {
             **place = node;

@@ -5,6 +5,7 @@
 mod depth;
 mod derivatives;
 mod engine;
+mod fixed_point;
 mod model;
 mod scaling;
 mod statistics;
