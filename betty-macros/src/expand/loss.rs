@@ -1,5 +1,6 @@
 //! `fn loss`, and `fn condition` where levels have one: each hands a function of a level its modules and its batch, traced.
 
+use betty_schema::listed;
 use proc_macro2::{Literal, Span, TokenStream};
 use quote::{format_ident, quote_spanned};
 use syn::ext::IdentExt;
@@ -106,7 +107,26 @@ fn unlisted(index: usize, levels: &[Level], checked: &Checked) -> Vec<usize> {
     (0..levels.len()).filter(|&other| other != index && graph.is_below(index, other) && !is_listed(&other)).collect()
 }
 
-/// The path of a function. One that also takes the module of a level that is not listed is an error that says so.
+/// The most lists with two levels more that are tried: each takes a little of the compiler's time.
+const PAIRS: usize = 36;
+
+/// What a function may have been written for: the levels above that are listed, and anywhere among them one of the others, or two.
+fn longer(listed: &[usize], unlisted: &[usize]) -> Vec<Vec<usize>> {
+    let with = |lists: &[Vec<usize>], other: usize| -> Vec<Vec<usize>> {
+        let places = lists.iter().flat_map(|list| (0..=list.len()).map(move |place| (list, place)));
+        places.map(|(list, place)| [&list[..place], &[other], &list[place..]].concat()).collect()
+    };
+    let listed = [listed.to_vec()];
+    let one: Vec<Vec<usize>> = unlisted.iter().flat_map(|&other| with(&listed, other)).collect();
+    let pairs = unlisted
+        .iter()
+        .enumerate()
+        .flat_map(|(at, &first)| unlisted[at + 1..].iter().map(move |&second| (first, second)));
+    let two: Vec<Vec<usize>> = pairs.flat_map(|(first, second)| with(&with(&listed, second), first)).collect();
+    if two.len() > PAIRS { one } else { [one, two].concat() }
+}
+
+/// The path of a function. One that also takes the modules of levels that are not listed is an error that says so.
 fn written(of: Function, index: usize, unlisted: &[usize], levels: &[Level], checked: &Checked) -> TokenStream {
     let level = &levels[index];
     let (path, what) = match of {
@@ -116,53 +136,50 @@ fn written(of: Function, index: usize, unlisted: &[usize], levels: &[Level], che
     let (Some(batch), Some(path)) = (&level.batch, path) else { return TokenStream::new() };
     let graph = &checked.graph;
     let module = |of: usize| &levels[of].module;
-    let listed: Vec<usize> = [index].iter().chain(graph.upper(index)).chain(graph.lower(index)).copied().collect();
-    let modules: Vec<_> = listed.iter().map(|&of| module(of)).collect();
+    let with_uppers = |upper: &[usize]| -> Vec<_> {
+        [index].iter().chain(upper).chain(graph.lower(index)).map(|&of| module(of)).collect()
+    };
+    let modules = with_uppers(graph.upper(index));
     let of_runtime = quote_spanned!(at(path)=> ::betty_runtime::__private::Written);
     let mut written = quote_spanned!(at(path)=> #path);
-    let mut number = 0;
-    for &other in unlisted {
-        // It may stand anywhere among the levels above.
-        for place in 0..=graph.upper(index).len() {
-            let (trait_name, listed_name) = (format_ident!("__Reads{number}"), format_ident!("__Listed{number}"));
-            number += 1;
-            let mut upper: Vec<usize> = graph.upper(index).to_vec();
-            upper.insert(place, other);
-            let read: Vec<_> = [index].iter().chain(&upper).chain(graph.lower(index)).map(|&of| module(of)).collect();
-            let name = |of: usize| levels[of].name.unraw().to_string();
-            let names: Vec<String> = upper.iter().map(|&of| name(of)).collect();
-            let message = format!(
-                "the {what} of `{}` reads `{}`, which the level does not list; write `upper: [{}]`",
-                name(index),
-                name(other),
-                names.join(", ")
-            );
-            written = quote_spanned! {at(path)=> {
-                #[diagnostic::on_unimplemented(message = #message, label = "takes a module more")]
-                #[allow(dead_code)]
-                trait #listed_name {}
-                #[allow(dead_code)]
-                trait #trait_name<R> {
-                    fn loss(&self) -> fn(#(&#modules,)* #batch) -> R
-                    where
-                        R: #listed_name;
-                }
-                impl<F, R> #trait_name<R> for &::betty_runtime::__private::AsWritten<F>
+    for (number, upper) in longer(graph.upper(index), unlisted).into_iter().enumerate() {
+        let (trait_name, listed_name) = (format_ident!("__Reads{number}"), format_ident!("__Listed{number}"));
+        let read = with_uppers(&upper);
+        let name = |of: usize| levels[of].name.unraw().to_string();
+        let names: Vec<String> = upper.iter().map(|&of| name(of)).collect();
+        let more: Vec<String> = upper.iter().filter(|of| unlisted.contains(of)).map(|&of| name(of)).collect();
+        let label = if more.len() == 1 { "takes a module more" } else { "takes two modules more" };
+        let message = format!(
+            "the {what} of `{}` reads {}, which the level does not list; write `upper: [{}]`",
+            name(index),
+            listed(more.iter().map(String::as_str)),
+            names.join(", ")
+        );
+        written = quote_spanned! {at(path)=> {
+            #[diagnostic::on_unimplemented(message = #message, label = #label)]
+            #[allow(dead_code)]
+            trait #listed_name {}
+            #[allow(dead_code)]
+            trait #trait_name<R> {
+                fn loss(&self) -> fn(#(&#modules,)* #batch) -> R
                 where
-                    F: ::core::ops::Fn(#(&#read,)* #batch) -> R,
+                    R: #listed_name;
+            }
+            impl<F, R> #trait_name<R> for &::betty_runtime::__private::AsWritten<F>
+            where
+                F: ::core::ops::Fn(#(&#read,)* #batch) -> R,
+            {
+                fn loss(&self) -> fn(#(&#modules,)* #batch) -> R
+                where
+                    R: #listed_name,
                 {
-                    fn loss(&self) -> fn(#(&#modules,)* #batch) -> R
-                    where
-                        R: #listed_name,
-                    {
-                        ::core::unreachable!("nothing meets the bound")
-                    }
+                    ::core::unreachable!("nothing meets the bound")
                 }
-                #[allow(unused_imports)]
-                use #of_runtime as _;
-                (&&::betty_runtime::__private::AsWritten(#written)).loss()
-            }};
-        }
+            }
+            #[allow(unused_imports)]
+            use #of_runtime as _;
+            (&&::betty_runtime::__private::AsWritten(#written)).loss()
+        }};
     }
     written
 }
