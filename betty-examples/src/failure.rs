@@ -119,6 +119,12 @@ pub enum Failure {
     /// A run that was ended because it is not healthy.
     #[error("the run was ended, because it is not healthy: {0}")]
     Unhealthy(String),
+    /// Two ways to one result that come to different ones.
+    #[error("{what}: those of the declared program and of the one by hand are different")]
+    NotTheSame {
+        /// What is compared.
+        what: &'static str,
+    },
     /// A file that cannot be written.
     #[error("`--out`: {0}")]
     Output(#[from] OutputError),
@@ -190,6 +196,7 @@ impl Failure {
             | Failure::Signals(_)
             | Failure::Table(_)
             | Failure::Unhealthy(_)
+            | Failure::NotTheSame { .. }
             | Failure::Output(_)
             | Failure::Training(_)
             | Failure::Derivatives(_)

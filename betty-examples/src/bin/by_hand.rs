@@ -230,5 +230,9 @@ fn run(options: &Options) -> Result<(), Failure> {
     };
     output.write("penalties.svg", plot.to_svg()?)?;
     output.write("levels.dot", Ridge::SCHEDULE.to_dot())?;
-    options.setting.show(&format!("declared and by hand\n{table}\n{}", Ridge::SCHEDULE), &output)
+    options.setting.show(&format!("declared and by hand\n{table}\n{}", Ridge::SCHEDULE), &output)?;
+    match rows.into_iter().find(|(_, equal)| !equal) {
+        None => Ok(()),
+        Some((what, _)) => Err(Failure::NotTheSame { what }),
+    }
 }

@@ -76,7 +76,7 @@ mod spectrum;
 mod symmetric;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use cg::{CgOptions, conjugate_gradient, preconditioned_conjugate_gradient};
 pub use dense::{DenseOptions, dense};

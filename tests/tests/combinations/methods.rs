@@ -2,6 +2,7 @@
 
 use betty_runtime::hypergradient::HypergradientError;
 use betty_runtime::{Engine, EngineError, ProgramConfig, multilevel};
+use betty_schema::METHODS;
 use burn::tensor::Tensor;
 
 use super::problem::{Knobs, Net, Samples, samples};
@@ -45,28 +46,10 @@ fn run(json: &str) -> Result<(), EngineError> {
     engine.verify_hypergradient("mid").map(drop)
 }
 
-const METHODS: [&str; 15] = [
-    "cg",
-    "minres",
-    "gmres",
-    "neumann",
-    "nystrom",
-    "finite_difference",
-    "penalty",
-    "identity",
-    "sama",
-    "dense",
-    "unrolled",
-    "forward",
-    "forward_gradient",
-    "evolution",
-    "custom",
-];
-
 #[test]
 fn every_method_at_every_place() {
-    for mid in METHODS {
-        for net in METHODS {
+    for mid in METHODS.names() {
+        for net in METHODS.names() {
             let json = format!(
                 r#"{{ "mid": {{ "hypergradient": {{ "method": "{mid}" }} }}, "net": {{ "hypergradient": {{ "method": "{net}" }} }} }}"#
             );

@@ -1,6 +1,7 @@
 //! Every method, at every place of programs of two and three levels and of a diamond.
 
 use betty_runtime::{Engine, EngineError, ProgramConfig, ShardError, multilevel};
+use betty_schema::{METHODS, Way};
 use burn::tensor::Tensor;
 
 use super::problem::{Knobs, Net, Outcome, Samples, View, assert_exact, both};
@@ -84,22 +85,10 @@ const EVEN: &[&[usize]] = &[&[3, 3]];
 const UNEVEN: &[&[usize]] = &[&[2, 4], &[5, 1], &[3, 3]];
 const THREE: &[&[usize]] = &[&[1, 3, 2], &[4, 1, 1]];
 
-const METHODS: [&str; 14] = [
-    "cg",
-    "minres",
-    "gmres",
-    "neumann",
-    "nystrom",
-    "finite_difference",
-    "penalty",
-    "identity",
-    "sama",
-    "dense",
-    "unrolled",
-    "forward",
-    "forward_gradient",
-    "evolution",
-];
+/// Every method but those of users.
+fn methods() -> impl Iterator<Item = &'static str> {
+    METHODS.rows.iter().filter(|row| row.way != Way::Given).map(|row| row.name)
+}
 
 fn two(json: &str) -> impl Fn(View) -> Result<Engine<Two>, EngineError> + Sync {
     move |view| {
@@ -120,7 +109,7 @@ fn run_two(engine: &mut Engine<Two>) -> Outcome {
 
 #[test]
 fn every_method_below_one_level() {
-    for method in METHODS {
+    for method in methods() {
         let json = format!(r#"{{ "net": {{ "hypergradient": {{ "method": "{method}" }} }} }}"#);
         // Differences of gradients lose half of the digits, and small ones more.
         let tolerance = match method {
@@ -187,7 +176,7 @@ fn questions_have_the_answers_of_the_joined_batch() {
 
 /// Methods that go through the steps of a level, which are one function where that is differentiated twice.
 fn is_of_steps(method: &str) -> bool {
-    matches!(method, "unrolled" | "forward" | "forward_gradient" | "evolution")
+    METHODS.find(method).is_some_and(|row| row.way.goes_through_steps())
 }
 
 /// Every method at both places, and all pairs with `BETTY_PAIRS=all`.
@@ -195,9 +184,9 @@ fn is_of_steps(method: &str) -> bool {
 fn every_pair_of_methods_in_a_chain_of_three() {
     let all = std::env::var("BETTY_PAIRS").is_ok_and(|pairs| pairs == "all");
     let (mut exact, mut refused) = (0, 0);
-    for (number, mid) in METHODS.into_iter().enumerate() {
-        for (other, net) in METHODS.into_iter().enumerate() {
-            if !all && (number + 3 * other) % 14 > 1 {
+    for (number, mid) in methods().enumerate() {
+        for (other, net) in methods().enumerate() {
+            if !all && (number + 3 * other) % methods().count() > 1 {
                 continue;
             }
             let of = format!("{mid} above {net}");
