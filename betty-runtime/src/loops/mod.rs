@@ -96,7 +96,7 @@ use crate::program::{Found, Lent, Program, Sample, Seeded, Told, Use};
 ///
 /// # With `burn-train`
 /// A `TrainStep` answers with a `TrainOutput`, whose `grads` are a `GradientsParams`; a [`LevelGradient::gradient`] can be put
-/// there as it is.
+/// there as it is. The book's recipe *Hypergradients in a loop of your own* has a whole one.
 pub struct Hypergradient<P: Multilevel> {
     lent: Lent,
     config: P::Config,
