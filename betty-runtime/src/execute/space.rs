@@ -1,6 +1,6 @@
 //! Vectors of tensors as elements of a space with an inner product, in which solvers work.
 
-use burn::tensor::TensorData;
+use burn::tensor::{DispatchTensor, TensorData};
 use burn_backend::Scalar;
 use burn_backend::TensorMetadata as _;
 use burn_backend::ops::FloatTensorOps;
@@ -31,7 +31,7 @@ impl InnerProductSpace for Vector {
     fn scale(&mut self, factor: f64) {
         let scaled = std::mem::take(&mut self.0).into_iter().map(|mut x| {
             if !host::combine(&mut x.0, factor, 0.0, None) {
-                x = Value(Dispatch::float_mul_scalar(x.0, Scalar::Float(factor)));
+                x = Value(scaled(x.0, factor));
             }
             x
         });
@@ -46,10 +46,9 @@ impl InnerProductSpace for Vector {
         let sums = std::mem::take(&mut self.0).into_iter().zip(&other.0).map(|(mut y, x)| {
             if !host::combine(&mut y.0, scale, factor, Some(&x.0)) {
                 if scale != 1.0 {
-                    y = Value(Dispatch::float_mul_scalar(y.0, Scalar::Float(scale)));
+                    y = Value(scaled(y.0, scale));
                 }
-                let other = Dispatch::float_mul_scalar(x.0.clone(), Scalar::Float(factor));
-                y = Value(Dispatch::float_add(y.0, other));
+                y = Value(Dispatch::float_add(y.0, scaled(x.0.clone(), factor)));
             }
             y
         });
@@ -71,6 +70,19 @@ impl InnerProductSpace for Vector {
     fn combinations(weights: &[Vec<f64>], xs: &[Self]) -> Vec<Self> {
         rows::combinations(weights, xs)
     }
+}
+
+/// `factor · x`, also where the product has a place among the numbers of `x` but the factor has none: f16 ends at 65504, and a
+/// vector may well be shorter than one over that.
+fn scaled(x: DispatchTensor, factor: f64) -> DispatchTensor {
+    let size = factor.abs();
+    let dtype = x.dtype();
+    let fits = dtype.finfo().is_none_or(|of| size == 0.0 || (of.min_positive..=of.max).contains(&size));
+    if fits {
+        return Dispatch::float_mul_scalar(x, Scalar::Float(factor));
+    }
+    let product = Dispatch::float_mul_scalar(wide(&Value(x)), Scalar::Float(factor));
+    Dispatch::float_cast(product, dtype.into())
 }
 
 impl Coordinates for Vector {
@@ -141,6 +153,23 @@ mod tests {
                 assert_eq!(shared.to_vec().ok().as_ref(), Some(&expected));
                 assert_eq!(other.to_vec().ok().as_ref(), Some(&y));
             }
+        }
+    }
+
+    #[test]
+    fn a_factor_need_not_be_a_number_of_the_vectors_type() {
+        // Every number here has few digits, and all but the factors are numbers of 16 bits.
+        let (short, long) = (2.0_f64.powi(-18), 2.0_f64.powi(15));
+        for dtype in [DType::F16, DType::BF16, DType::F32, DType::F64] {
+            let mut x = vector(&[short, -3.0 * short], dtype);
+            x.scale(1.0 / short);
+            assert_eq!(x.to_vec().ok(), Some(vec![1.0, -3.0]), "{dtype:?}");
+            let mut y = vector(&[1.0, 1.0], dtype);
+            y.combine(0.5, 1.0 / short, &vector(&[short, 0.0], dtype));
+            assert_eq!(y.to_vec().ok(), Some(vec![1.5, 0.5]), "{dtype:?}");
+            let mut x = vector(&[long, 0.0], dtype);
+            x.scale(2.0_f64.powi(-26));
+            assert_eq!(x.to_vec().ok(), Some(vec![2.0_f64.powi(-11), 0.0]), "{dtype:?}");
         }
     }
 

@@ -41,8 +41,8 @@ fn three(own: &Vector, a: &Vector, b: &Vector, weights: Tensor<1>) -> Tensor<1> 
     pulled(own, &[a, b], weights)
 }
 
-/// For some methods, numbers of 16 bits being too few for all at four levels, and for each way to solve, counts what a hypergradient of the uppermost level takes, and holds it against what was
-/// told.
+/// For so many of the methods and for each way to solve, counts what a hypergradient of the uppermost level takes, and holds it
+/// against what was told.
 macro_rules! counted {
     ($test:ident, $program:ident, $data:ident, $config:ident, $methods:literal; top: lower $lowers:tt, $judge:ident; $($level:ident: upper $upper:tt, lower $lower:tt, $loss:ident;)*) => {
         multilevel! {
@@ -76,10 +76,9 @@ macro_rules! counted {
                 let (told, found) = told_and_counted(engine(&method, None, false));
                 assert_eq!(found, told, "{method}");
             }
-            if $methods == 1 {
-                return;
-            }
-            for method in exact().into_iter().take(2) {
+            // At four levels numbers of 16 bits are so short that their rounding makes any preconditioner look asymmetric.
+            let preconditioned = if $methods < 6 { 0 } else { 2 };
+            for method in exact().into_iter().take(preconditioned) {
                 let (told, found) = told_and_counted(engine(&method, None, true));
                 assert_eq!(found, told, "{method}, preconditioned");
             }
@@ -163,7 +162,7 @@ counted! {
 }
 
 counted! {
-    a_chain_of_four, Chain4, Chain4Data, Chain4Config, 1;
+    a_chain_of_four, Chain4, Chain4Data, Chain4Config, 5;
     top: lower [a], two;
     a: upper [top], lower [b], three;
     b: upper [a], lower [c], three;
