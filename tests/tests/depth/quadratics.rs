@@ -108,11 +108,11 @@ macro_rules! program {
                     }
                 }
                 if method == "cg" {
-                    for level in config.levels_mut() {
+                    for (level, size) in config.levels_mut().into_iter().zip(sizes) {
                         if let Some(HypergradientConfig::Dense(_)) = level.hypergradient {
                             // As many iterations as unknowns, and one against rounding: no time for detours.
-                            let cg = r#"{"method": "cg", "iterations": 5, "tolerance": 1e-14}"#;
-                            level.hypergradient = Some(serde_json::from_str(cg).unwrap());
+                            let cg = json!({ "method": "cg", "iterations": size + 1, "tolerance": 1e-14 });
+                            level.hypergradient = Some(serde_json::from_value(cg).unwrap());
                         }
                     }
                 }
