@@ -50,7 +50,7 @@ pub static SOLVERS: Family = Family {
                     Flag,
                     "true",
                     "whether in each iteration the method of every level first solves the level's own part, which \
-                 ill-conditioned levels need",
+                 ill-conditioned levels need; without it, a level's `preconditioner` stands for its own part",
                 ),
             ],
         },
@@ -67,6 +67,12 @@ pub static SOLVERS: Family = Family {
                 Opt::new("restart", Count, "50", "the most vectors kept of a solve, and as many prepared ones"),
                 Opt::new("tolerance", NonNegative, "1e-8", "the system is solved once ‖v − Jᵀm‖ ≤ tolerance·‖v‖")
                     .seen(Seen::Nothing),
+                Opt::new(
+                    "warm_start",
+                    Flag,
+                    "false",
+                    "starts from the solution of the step before, so that only what changed is solved for",
+                ),
                 Opt::new(
                     "prepare",
                     Flag,

@@ -3,10 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::count::{Count, Tally};
-use super::response::Solve;
-use super::{Blocks, Budget, Direction, HypergradientError, Response, Trajectory};
+use super::inexact::ROUNDS;
+use super::preconditioned::CHECKED;
+use super::response::{Residual, Solve};
+use super::{
+    Blocks, Budget, Direction, Gmres, HypergradientError, HypergradientMethod, Inexact, Joint, Response, Trajectory,
+};
 use crate::derivatives::Variable;
 use crate::execute::Vector;
+use crate::linalg::GmresOptions;
 
 impl Response {
     /// From now on, counts what solves take in the place of solving: right-hand sides are blocks without tensors.
@@ -63,6 +68,100 @@ impl Response {
             count.tally += tally;
         }
         Ok(found)
+    }
+
+    /// Counts the solve of the levels of one part.
+    pub(super) fn count_part(&mut self, joint: Joint, levels: &[usize]) -> Result<Blocks, HypergradientError> {
+        let Some(&last) = levels.last() else { return Ok(Blocks::default()) };
+        let Joint { iterations, restart, tolerance, warm_start, .. } = joint;
+        let uppermost = self.uppermost(levels).filter(|_| joint.at_one_point);
+        let rows: Vec<Variable> = levels.iter().flat_map(|&level| self.variables(level)).collect();
+        let all: Blocks = rows.iter().map(|&row| (row, Vector::default())).collect();
+        let mut budget = match uppermost {
+            Some(_) if !joint.prepared => Budget { products: iterations, reads: 2.0 * iterations as f64 + 1.0 },
+            _ => {
+                let options = GmresOptions { iterations, restart, tolerance, damping: 0.0 };
+                let budget = Gmres { options, warm_start }.budget(0).unwrap_or_default();
+                // Each cycle ends with the residual.
+                Budget { products: iterations + iterations.div_ceil(restart.max(1)), ..budget }
+            }
+        };
+        // What the last solution leaves is one product.
+        budget.products += usize::from(warm_start);
+        budget.reads += f64::from(u8::from(warm_start));
+        let is_preconditioned = !joint.prepared && self.is_preconditioned(levels);
+        if is_preconditioned {
+            budget.reads += match uppermost {
+                // Of each vector its length and that of what it is prepared to, and then the residual.
+                Some(_) => 2 * (iterations + 1) + CHECKED,
+                None => iterations,
+            } as f64;
+        }
+        self.report(last).products += budget.products;
+        self.at(last, |response| {
+            if is_preconditioned {
+                response.count_preconditioners(levels)?;
+            }
+            response.repeated(budget, |response| match uppermost {
+                Some(level) => response.hessian(level, &all, &rows),
+                None => response.apply(Direction::Adjoint, &all, &rows),
+            })?;
+            if joint.prepared {
+                let prepared = Budget { products: iterations, reads: 0.0 };
+                response.repeated(prepared, |response| response.prepare(levels, &all))?;
+            }
+            Ok(all)
+        })
+    }
+
+    /// Counts the most that rounds of inexact nested solves take.
+    pub(super) fn count_rounds(
+        &mut self,
+        inexact: Inexact,
+        levels: &[usize],
+        right: &Blocks,
+    ) -> Result<Blocks, HypergradientError> {
+        let Some(&last) = levels.last() else { return Ok(Blocks::default()) };
+        let rows: Vec<Variable> = levels.iter().flat_map(|&level| self.variables(level)).collect();
+        // The lengths of the right-hand side, of this part of it, of what a start leaves, and of what each round does.
+        let measured = rows.len() * (3 + ROUNDS);
+        self.at(last, |response| {
+            let rounds = Budget { products: ROUNDS, reads: measured as f64 };
+            let x = response.repeated(rounds, |response| {
+                let solve = Solve::Inexact(inexact, Residual::at_most(0.0));
+                let x = response.eliminate(levels, Direction::Adjoint, right, solve)?;
+                response.apply(Direction::Adjoint, &x, &rows)?;
+                Ok(x)
+            })?;
+            if inexact.warm_start {
+                response.apply(Direction::Adjoint, &x, &rows)?;
+            }
+            Ok(x)
+        })
+    }
+
+    /// Counts the most that the solve of a level's block takes.
+    pub(super) fn count_inexact_pivot(
+        &mut self,
+        inexact: Inexact,
+        (level, lower): (usize, &[usize]),
+        direction: Direction,
+        b: &Vector,
+    ) -> Result<Blocks, HypergradientError> {
+        let Inexact { iterations, restart, tolerance, prepared, .. } = inexact;
+        let options = GmresOptions { iterations, restart, tolerance, damping: 0.0 };
+        let Budget { reads, .. } = Gmres { options, warm_start: false }.budget(0).unwrap_or_default();
+        // Cycles may be as short as one iteration, and each ends with the residual; the right-hand side is measured before.
+        let budget = Budget { products: 2 * iterations, reads: reads + iterations as f64 + 1.0 };
+        let solve = Solve::Inexact(inexact, Residual::at_most(0.0));
+        let all =
+            self.repeated(budget, |response| Ok(response.reduced_product((level, lower), direction, b, solve)?.0))?;
+        if prepared && self.is_answered(level, lower, direction) {
+            self.repeated(Budget { products: iterations, reads: 0.0 }, |response| {
+                response.own_part(level, direction, b)
+            })?;
+        }
+        Ok(all)
     }
 
     /// A nested solve that is gone through once, however often it is asked for.

@@ -15,17 +15,16 @@
 //! the whole, the rows of levels below and of multipliers are solved twice to `R/4`, before and after the level's own, and
 //! those to `R/√2`. What answered below to the product that measures the residual of a level's own system is part of the
 //! solution, so that nothing is solved again for it. In the end the residual of everything is measured by one product with the
-//! system, and what is left above the tolerance is solved for once more. An answer that makes it larger is not taken: where
-//! nothing but zero is left, that is an error, and what lies in between is told of.
+//! system, and what is left above the tolerance is solved for once more; so the solution of the step before may be the first
+//! answer. An answer that makes it larger is not taken: where nothing but zero is left, that is an error, and what lies in
+//! between is told of.
 //!
 //! A level below which nothing answers to it is solved by minimal residuals, or by generalised ones if its method does not ask
 //! for symmetry; every other one by flexible generalised minimal residuals, which bear products with errors and are
 //! prepared by the level's method on its own Hessian, as in `preparation.rs`.
 
 use super::response::{Residual, Solve, Solver};
-use super::{
-    Blocks, Budget, Direction, Gmres, HypergradientError, HypergradientMethod, ProductError, Response, Unfinished,
-};
+use super::{Blocks, Direction, HypergradientError, ProductError, Response, Unfinished};
 use crate::config::InexactConfig;
 use crate::derivatives::Variable;
 use crate::execute::Vector;
@@ -43,19 +42,21 @@ pub struct Inexact {
     pub restart: usize,
     /// Residual of the whole system, relative to its right-hand side, that is small enough.
     pub tolerance: f64,
+    /// Whether to start from the solution of the step before.
+    pub warm_start: bool,
     /// Whether the solves of levels that others answer to are prepared by the methods of the levels.
     pub prepared: bool,
 }
 
 impl From<InexactConfig> for Inexact {
     fn from(config: InexactConfig) -> Self {
-        let InexactConfig { iterations, restart, tolerance, prepare: prepared } = config;
-        Inexact { iterations, restart, tolerance, prepared }
+        let InexactConfig { iterations, restart, tolerance, warm_start, prepare: prepared } = config;
+        Inexact { iterations, restart, tolerance, warm_start, prepared }
     }
 }
 
 /// How often what is left of a system is solved for.
-const ROUNDS: usize = 4;
+pub(super) const ROUNDS: usize = 4;
 
 /// How many rounding units of its right-hand side a system leaves at least.
 pub(super) const ROUNDING: f64 = 16.0;
@@ -89,10 +90,8 @@ impl Response {
         (most, of): (f64, f64),
     ) -> Result<Blocks, HypergradientError> {
         let right = right.only(|variable| levels.contains(&variable.owner()));
-        if let (Some(_), Some(&last)) = (&self.count, levels.last()) {
-            let rounds = Budget { products: ROUNDS, reads: 0.0 };
-            return self
-                .at(last, |response| response.repeated(rounds, |response| response.go(inexact, levels, &right)));
+        if self.count.is_some() {
+            return self.count_rounds(inexact, levels, &right);
         }
         let norm = norm(&right)?;
         // What rounding leaves of the largest numbers is no residual that could be solved for.
@@ -102,8 +101,21 @@ impl Response {
         }
         let rows: Vec<Variable> = levels.iter().flat_map(|&level| self.variables(level)).collect();
         let (mut x, mut rest, mut left) = (Blocks::default(), right.clone(), norm);
+        if inexact.warm_start {
+            let last: Blocks = rows.iter().filter_map(|&row| Some((row, self.last_solution(row)?))).collect();
+            if !last.is_zero() {
+                let of_last = right.clone().plus(-1.0, self.apply_damped(Direction::Adjoint, last.clone(), &rows)?);
+                let left_of_last = self::norm(&of_last)?;
+                if left_of_last < left {
+                    (x, rest, left) = (last, of_last, left_of_last);
+                }
+            }
+        }
         self.used_up = false;
         for _ in 0..ROUNDS {
+            if left <= most {
+                break;
+            }
             let (before, known) = (left, self.exactness.clone());
             let solve = Solve::Inexact(inexact, Residual::at_most(most));
             let next = x.clone().plus(1.0, self.eliminate(levels, Direction::Adjoint, &rest, solve)?);
@@ -113,7 +125,7 @@ impl Response {
                 (x, rest, left) = (next, of_next, left_of_next);
             }
             // What does not get smaller, with nothing learned about how exact products have to be, will not the next time.
-            if left <= most || left > 0.5 * before && known == self.exactness {
+            if left > 0.5 * before && known == self.exactness {
                 break;
             }
         }
@@ -128,15 +140,9 @@ impl Response {
             report.residual = Some(left / of);
             report.unfinished = unfinished.or(report.unfinished);
         }
-        Ok(x)
-    }
-
-    /// Counts one round.
-    fn go(&mut self, inexact: Inexact, levels: &[usize], right: &Blocks) -> Result<Blocks, HypergradientError> {
-        let rows: Vec<Variable> = levels.iter().flat_map(|&level| self.variables(level)).collect();
-        let solve = Solve::Inexact(inexact, Residual::at_most(0.0));
-        let x = self.eliminate(levels, Direction::Adjoint, right, solve)?;
-        self.apply(Direction::Adjoint, &x, &rows)?;
+        if inexact.warm_start {
+            self.solutions = std::mem::take(&mut self.solutions).with(x.clone());
+        }
         Ok(x)
     }
 
@@ -147,12 +153,13 @@ impl Response {
     }
 
     /// How a system is solved for this right-hand side; not at all where 0 is good enough.
-    pub(super) fn needed(&self, solve: Solve, right: &Blocks) -> Result<Option<Solve>, HypergradientError> {
+    pub(super) fn needed(&mut self, solve: Solve, right: &Blocks) -> Result<Option<Solve>, HypergradientError> {
         if right.is_zero() {
             return Ok(None);
         }
         let Solve::Inexact(inexact, Residual { most, part }) = solve else { return Ok(Some(solve)) };
-        if self.count.is_some() {
+        if let Some(count) = &mut self.count {
+            count.tally.reads += right.variables().count() as f64;
             return Ok(Some(Solve::Inexact(inexact, Residual::at_most(0.0))));
         }
         let norm = norm(right)?;
@@ -217,31 +224,8 @@ impl Response {
         }
     }
 
-    /// Counts the most that the solve of a level's block takes.
-    fn count_inexact_pivot(
-        &mut self,
-        inexact: Inexact,
-        (level, lower): (usize, &[usize]),
-        direction: Direction,
-        b: &Vector,
-    ) -> Result<Blocks, HypergradientError> {
-        let Inexact { iterations, restart, tolerance, prepared } = inexact;
-        let options = GmresOptions { iterations, restart, tolerance, damping: 0.0 };
-        let budget = Gmres { options, warm_start: false }.budget(0).unwrap_or_default();
-        let budget = Budget { products: iterations + iterations.div_ceil(restart.max(1)), ..budget };
-        let solve = Solve::Inexact(inexact, Residual::at_most(0.0));
-        let all =
-            self.repeated(budget, |response| Ok(response.reduced_product((level, lower), direction, b, solve)?.0))?;
-        if prepared && self.is_answered(level, lower, direction) {
-            self.repeated(Budget { products: iterations, reads: 0.0 }, |response| {
-                response.own_part(level, direction, b)
-            })?;
-        }
-        Ok(all)
-    }
-
     /// Whether anything below a level, or beside it, answers to its parameters and is read back.
-    fn is_answered(&self, level: usize, lower: &[usize], direction: Direction) -> bool {
+    pub(super) fn is_answered(&self, level: usize, lower: &[usize], direction: Direction) -> bool {
         let answers = |&other: &usize| match direction {
             Direction::Adjoint => self.sends(level, other),
             Direction::Tangent => self.sends(other, level),

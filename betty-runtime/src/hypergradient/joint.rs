@@ -35,7 +35,8 @@
 //!
 //! **Conditioning.** `K` holds Hessians of lower levels in pairs, so it is about as ill-conditioned as their squares, and plain
 //! minimal residuals take iterations by that number. Prepared by the levels' own methods (`preparation.rs`), flexible
-//! generalised minimal residuals take a few for each level; products are formed by `K` all the same.
+//! generalised minimal residuals take a few for each level; products are formed by `K` all the same. Preconditioned by the
+//! levels' preconditioners alone (`blockwise.rs`), minimal residuals keep a handful of vectors and take iterations in between.
 //!
 //! **Damping** stands where the nested solves have it. There it is added to the pivot of each stop `r`, `δᵣ` at `θᵣ`; and
 //! multipliers solve a system of the other direction below their level, `−(∂F/∂Y)ᵀμ = …`, with the same pivots. So the damped
@@ -48,16 +49,18 @@
 //! and its re-paired form `K + P·diag(d)` has `−d(Yᵢ)` at `(μᵢ, Yᵢ)` and at `(Yᵢ, μᵢ)`: it stays symmetric.
 
 use super::best_response::Stationary;
+use super::blockwise::Blockwise;
 use super::inexact::ROUNDING;
 use super::layout::Layout;
 use super::response::Solver;
-use super::{
-    Blocks, Budget, Direction, Gmres, HypergradientError, HypergradientMethod, ProductError, Response, Unfinished,
-};
+use super::{Blocks, Direction, HypergradientError, ProductError, Response, Unfinished};
 use crate::config::JointConfig;
 use crate::derivatives::Variable;
 use crate::execute::Vector;
-use crate::linalg::{GmresOptions, LinearOperator, MinresOptions, flexible_gmres, gmres, minres};
+use crate::linalg::{
+    GmresOptions, LinearOperator, MinresOptions, flexible_gmres, gmres, minres, preconditioned_gmres,
+    preconditioned_minres,
+};
 
 /// How everything below a level is solved together.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -114,8 +117,19 @@ impl Response {
             Some(level) if !joint.prepared => {
                 let options = MinresOptions { iterations, tolerance, damping: 0.0 };
                 let guess = guess.map(|guess| layout.join(&self.paired(level, guess)));
+                let is_preconditioned = self.is_preconditioned(levels);
                 let mut system = Repaired { response: self, level, layout, products: 0 };
-                let solved = minres(&mut system, &b, guess, &options);
+                let solved = if is_preconditioned {
+                    let mut blockwise = Blockwise::default();
+                    let mut precondition = |system: &mut Repaired<'_>, r: &Vector| -> Result<Vector, ProductError> {
+                        let residual = system.layout.split(r);
+                        let z = blockwise.precondition(system.response, residual).map_err(ProductError::below)?;
+                        Ok(system.layout.join(&z))
+                    };
+                    preconditioned_minres(&mut system, &mut precondition, &b, guess, &options)
+                } else {
+                    minres(&mut system, &b, guess, &options)
+                };
                 let Repaired { response, layout, products, .. } = system;
                 let unpaired = |z: &Vector| response.unpaired(level, layout.split(z));
                 (solved.map(|solution| (unpaired(&solution.x), solution.outcome)), products)
@@ -124,14 +138,21 @@ impl Response {
                 let direction = Direction::Adjoint;
                 let guess = guess.map(|guess| layout.join(&guess));
                 let mut system = Whole { response: self, uppermost, layout, direction, products: 0 };
-                let prepare = |system: &mut Whole<'_>, v: &Vector| {
+                let mut blockwise = Blockwise::default();
+                let mut prepare = |system: &mut Whole<'_>, v: &Vector| -> Result<Vector, ProductError> {
                     let right = system.layout.split(v);
-                    let x = system.response.prepare(levels, &right).map_err(ProductError::below)?;
-                    Ok(system.layout.join(&x))
+                    let x = match joint.prepared {
+                        true => system.response.prepare(levels, &right),
+                        false => blockwise.precondition(system.response, right),
+                    };
+                    Ok(system.layout.join(&x.map_err(ProductError::below)?))
                 };
-                let solved = match joint.prepared {
-                    true => flexible_gmres(&mut system, prepare, &b, guess, &options),
-                    false => gmres(&mut system, &b, guess, &options),
+                let solved = if joint.prepared {
+                    flexible_gmres(&mut system, prepare, &b, guess, &options)
+                } else if system.response.is_preconditioned(levels) {
+                    preconditioned_gmres(&mut system, &mut prepare, &b, guess, &options)
+                } else {
+                    gmres(&mut system, &b, guess, &options)
                 };
                 (solved.map(|solution| (system.layout.split(&solution.x), solution.outcome)), system.products)
             }
@@ -162,39 +183,6 @@ impl Response {
                 Err(HypergradientError::from(error).innermost())
             }
         }
-    }
-
-    /// Counts the solve of the levels of one part.
-    fn count_part(&mut self, joint: Joint, levels: &[usize]) -> Result<Blocks, HypergradientError> {
-        let Some(&last) = levels.last() else { return Ok(Blocks::default()) };
-        let Joint { iterations, restart, tolerance, warm_start, .. } = joint;
-        let uppermost = self.uppermost(levels).filter(|_| joint.at_one_point);
-        let rows: Vec<Variable> = levels.iter().flat_map(|&level| self.variables(level)).collect();
-        let all: Blocks = rows.iter().map(|&row| (row, Vector::default())).collect();
-        let mut budget = match uppermost {
-            Some(_) if !joint.prepared => Budget { products: iterations, reads: 2.0 * iterations as f64 + 1.0 },
-            _ => {
-                let options = GmresOptions { iterations, restart, tolerance, damping: 0.0 };
-                let budget = Gmres { options, warm_start }.budget(0).unwrap_or_default();
-                // Each cycle ends with the residual.
-                Budget { products: iterations + iterations.div_ceil(restart.max(1)), ..budget }
-            }
-        };
-        // What the last solution leaves is one product.
-        budget.products += usize::from(warm_start);
-        budget.reads += f64::from(u8::from(warm_start));
-        self.report(last).products += budget.products;
-        self.at(last, |response| {
-            response.repeated(budget, |response| match uppermost {
-                Some(level) => response.hessian(level, &all, &rows),
-                None => response.apply(Direction::Adjoint, &all, &rows),
-            })?;
-            if joint.prepared {
-                let prepared = Budget { products: iterations, reads: 0.0 };
-                response.repeated(prepared, |response| response.prepare(levels, &all))?;
-            }
-            Ok(all)
-        })
     }
 
     /// What the last solve found for these variables, if all of it was kept and still fits.
@@ -272,7 +260,12 @@ impl Response {
     }
 
     /// `(K + P·diag(d))·z` for the Lagrangian of `level`, `rows` being all variables of its part.
-    fn hessian(&mut self, level: usize, z: &Blocks, rows: &[Variable]) -> Result<Blocks, HypergradientError> {
+    pub(super) fn hessian(
+        &mut self,
+        level: usize,
+        z: &Blocks,
+        rows: &[Variable],
+    ) -> Result<Blocks, HypergradientError> {
         let moving = rows.iter().filter_map(|&variable| Some((variable, z.get(variable)?))).collect();
         let mut product: Blocks = self.product(level, moving, rows)?.into_iter().collect();
         let mut damp = |row: Variable, column: Variable, damping: f64| {

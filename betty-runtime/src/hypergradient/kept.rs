@@ -4,9 +4,11 @@
 //! cotangent that arrives, and in each iteration of a loop that the level's method prepares. The points of the levels stand still
 //! meanwhile, so what a method learned of a matrix is as right the next time.
 
+use std::rc::Rc;
+
 use super::preparation::Own;
 use super::reduced::Reduced;
-use super::{Budget, Direction, HypergradientError, HypergradientMethod, Response, Solved};
+use super::{Budget, Direction, HypergradientError, HypergradientMethod, ProductError, Response, Solved};
 use crate::derivatives::Variable;
 use crate::execute::Vector;
 use crate::linalg::LinearOperator;
@@ -59,6 +61,27 @@ impl Response {
         let solved = method.solve_keeping(&mut Own { response: self, level, direction }, b, None, &mut kept);
         kept.into_iter().for_each(|kept| drop(self.kept.insert(matrix.clone(), kept)));
         solved
+    }
+
+    /// `P⁻¹·r` for the preconditioner of the own part of a level; none if its method applies none.
+    pub(super) fn precondition_own(
+        &mut self,
+        level: usize,
+        direction: Direction,
+        r: &Vector,
+    ) -> Result<Option<Vector>, HypergradientError> {
+        let method = Rc::clone(&self.stops[&level].method);
+        let Some(preconditioning) = method.preconditioning() else { return Ok(None) };
+        let matrix = self.matrix(level, None, direction);
+        let kept = self.kept.remove(&matrix);
+        let system = &mut Own { response: self, level, direction };
+        let mut prepared = match kept {
+            Some(prepared) => prepared,
+            None => preconditioning.prepare(system, method.damping(), r)?,
+        };
+        let z = prepared.precondition(system, r)?;
+        self.kept.insert(matrix, prepared);
+        if z.looks_like(r) { Ok(Some(z)) } else { Err(ProductError::Preconditioner.into()) }
     }
 
     /// Counts a solve with the reduced Hessian of a level, which takes so much beside what is made once for the matrix.

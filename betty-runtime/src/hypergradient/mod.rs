@@ -37,6 +37,7 @@
 mod along;
 pub(crate) mod best_response;
 pub(crate) mod blocks;
+mod blockwise;
 mod choice;
 mod conjugate_gradient;
 mod count;
@@ -76,6 +77,7 @@ mod substitution;
 pub(crate) mod trajectory;
 
 use std::fmt::Debug;
+use std::rc::Rc;
 
 pub(crate) use best_response::BestResponse;
 pub(crate) use blocks::Blocks;
@@ -170,6 +172,11 @@ pub trait HypergradientMethod: Debug {
     /// [keeps](Self::solve_keeping) what comes of it.
     fn preparation(&self, _unknowns: usize) -> Budget {
         Budget::default()
+    }
+
+    /// What the method preconditions with, if it does: one loop over several levels then does so, too.
+    fn preconditioning(&self) -> Option<Rc<dyn Preconditioning>> {
+        None
     }
 
     /// How products with second derivatives of the level's loss are formed.

@@ -84,6 +84,10 @@ impl HypergradientMethod for Preconditioned {
         Budget { products, reads: products as f64 }
     }
 
+    fn preconditioning(&self) -> Option<Rc<dyn Preconditioning>> {
+        Some(Rc::clone(&self.preconditioner))
+    }
+
     fn products(&self) -> Products {
         self.method.products()
     }

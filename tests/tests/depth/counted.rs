@@ -5,7 +5,7 @@
 
 use betty_runtime::execute::{Vector as Flat, launched, reads};
 use betty_runtime::hypergradient::{HypergradientError, Preconditioning, System, SystemPreconditioner};
-use betty_runtime::{Engine, InnerProductSpace, Multilevel, ProgramConfig, Stream, multilevel};
+use betty_runtime::{Engine, EngineError, InnerProductSpace, Multilevel, ProgramConfig, Stream, multilevel};
 use burn::module::Param;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use serde_json::{Value, json};
@@ -84,11 +84,17 @@ macro_rules! counted {
             }
             let cg = json!({ "method": "cg", "iterations": 2, "tolerance": 0.0 });
             let joint = json!({ "name": "joint", "iterations": 3, "tolerance": 0.0, "prepare": false });
-            let (told, found) = told_and_counted(engine(&cg, Some(&joint), false));
-            assert_eq!(found.0, told.0, "{joint}");
+            for preconditioned in [false, true] {
+                let (told, found) = told_and_counted(engine(&cg, Some(&joint), preconditioned));
+                assert_eq!(found.0, told.0, "{joint}");
+                assert!(found.1 <= told.1, "{joint}: {found:?} of {told:?}");
+            }
             for bounded in [
                 json!({ "name": "joint", "iterations": 3, "tolerance": 0.0 }),
                 json!({ "name": "inexact", "iterations": 4, "tolerance": 1e-2 }),
+                json!({ "name": "inexact", "iterations": 1, "tolerance": 1e-2 }),
+                json!({ "name": "inexact", "iterations": 4, "restart": 1, "tolerance": 1e-3, "prepare": false }),
+                json!({ "name": "inexact", "iterations": 3, "restart": 2, "tolerance": 1e-3, "warm_start": true }),
             ] {
                 for preconditioned in [false, true] {
                     let (told, found) = told_and_counted(engine(&cg, Some(&bounded), preconditioned));
@@ -141,7 +147,13 @@ fn told_and_counted<P: Multilevel>(mut engine: Engine<P>) -> ((f64, u64), (f64, 
     let responses: f64 = top.responses.iter().map(|response| response.cost.kernels).sum();
     let told = (responses + top.step.kernels - UPDATE, top.reads);
     let (before, read) = (launched().kernels, reads());
-    engine.gradient("top").unwrap();
+    match engine.gradient("top") {
+        // Few iterations may be too few, which is found out in the end.
+        Ok(_) => {}
+        Err(EngineError::Hypergradient { source, .. })
+            if matches!(*source, HypergradientError::NotBetterThanZero(_)) => {}
+        Err(error) => panic!("{error}"),
+    }
     (told, (launched().kernels - before, reads() - read))
 }
 

@@ -7,7 +7,8 @@ use betty_runtime::execute::launched;
 use betty_runtime::{
     ConfigError, Engine, EngineError, Event, HypergradientConfig, Multilevel, ProgramConfig, Stream, multilevel,
 };
-use burn::tensor::Tensor;
+use burn::module::Param;
+use burn::tensor::{DType, Tensor};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::json;
@@ -39,7 +40,7 @@ fn five(config: FiveConfig) -> Engine<Five> {
 }
 
 /// The hypergradient of the uppermost level, and the kernels of its second evaluation.
-fn evaluated(mut engine: Engine<Five>) -> (Vec<f64>, f64) {
+fn evaluated(engine: &mut Engine<Five>) -> (Vec<f64>, f64) {
     engine.gradient("top").unwrap();
     let before = launched().kernels;
     let found = engine.gradient("top").unwrap().gradient.to_vec().unwrap();
@@ -54,13 +55,13 @@ fn the_error_is_the_one_that_is_asked_for() {
             let below = json!({ "hypergradient": { "method": method, "damping": damping } });
             FiveConfig::from_json(&json!({ "a": below, "b": below, "c": below, "d": below }).to_string()).unwrap()
         };
-        let (exact, of_dense) = evaluated(five(below("dense")));
+        let (exact, of_dense) = evaluated(&mut five(below("dense")));
         let mut kernels = f64::INFINITY;
         for tolerance in [1e-12, 1e-8, 1e-4] {
             for method in ["cg", "dense"] {
                 let mut config = below(method);
                 inexactly::<Five>(&mut config, tolerance);
-                let (found, taken) = evaluated(five(config));
+                let (found, taken) = evaluated(&mut five(config));
                 // The levels are well conditioned: residuals and errors are of one size.
                 assert_close(&found, &exact, 2.0 * tolerance.max(1e-14));
                 if method == "cg" {
@@ -265,4 +266,65 @@ fn what_is_no_system_is_refused() {
     assert!(error.contains("no best response answers to `b`"), "{error}");
     let error = refused(json!({ "top": { "solve": { "name": "inexact", "tolerance": -1.0 } } })).to_string();
     assert!(error.contains("`top.solve.tolerance` is -1"), "{error}");
+}
+
+/// In single precision, against dense elimination in double precision at the same point.
+#[test]
+fn single_precision_keeps_what_it_can_hold() {
+    let single = |of: Vector| {
+        let numbers = of.x.val().cast(DType::F32);
+        Vector { x: Param::from_tensor(numbers) }
+    };
+    let double = |of: Vector| Vector { x: Param::from_tensor(single(of).x.val().cast(DType::F64)) };
+    let engine = |config: FiveConfig, place: &dyn Fn(Vector) -> Vector| {
+        let data = FiveData { top: nothing(), a: nothing(), b: nothing(), c: nothing(), d: nothing() };
+        let [top, a, b, c, d] = [0, 1, 2, 3, 4].map(|k| place(at(k)));
+        Engine::new(Five { top, a, b, c, d }, data, config).unwrap()
+    };
+    let mut exact = FiveConfig::default();
+    for level in exact.levels_mut().into_iter().skip(1) {
+        level.hypergradient = Some(serde_json::from_value(json!({ "method": "dense" })).unwrap());
+    }
+    let exact = engine(exact, &double).gradient("top").unwrap().gradient.to_vec().unwrap();
+    for tolerance in [1e-2, 1e-4, 1e-5] {
+        let mut config = FiveConfig::default();
+        inexactly::<Five>(&mut config, tolerance);
+        let mut engine = engine(config, &single).observe(|event: &Event<'_>| {
+            assert!(!matches!(event, Event::Unfinished { .. }), "{event:?}");
+        });
+        let found = engine.gradient("top").unwrap().gradient.to_vec().unwrap();
+        assert_close(&found, &exact, 2.0 * tolerance);
+    }
+}
+
+/// From the solution of the step before, only what a step of this length has changed is solved for, to the same error.
+#[test]
+fn a_warm_start_takes_what_has_changed() {
+    let run = |warm_start: bool, (tolerance, lr): (f64, f64)| {
+        let mut config = FiveConfig::default();
+        let inexact = json!({ "name": "inexact", "tolerance": tolerance, "warm_start": warm_start });
+        config.top.solve = Some(serde_json::from_value(inexact).unwrap());
+        for level in config.levels_mut() {
+            level.optimizer = Some(serde_json::from_value(json!({ "name": "sgd", "lr": lr })).unwrap());
+        }
+        let mut engine = five(config);
+        engine.run(2).unwrap();
+        let (found, kernels) = evaluated(&mut engine);
+        let mut exact = FiveConfig::default();
+        for level in exact.levels_mut().into_iter().skip(1) {
+            level.hypergradient = Some(serde_json::from_value(json!({ "method": "dense" })).unwrap());
+        }
+        let data = FiveData { top: nothing(), a: nothing(), b: nothing(), c: nothing(), d: nothing() };
+        let (exact, _) = evaluated(&mut Engine::new(engine.into_problem(), data, exact).unwrap());
+        assert_close(&found, &exact, 2.0 * tolerance);
+        kernels
+    };
+    // Two unknowns a level take two iterations to nearly any tolerance, …
+    let of = (1e-8, 1e-4);
+    let (cold, warm) = (run(false, of), run(true, of));
+    assert!(warm < 0.95 * cold, "{warm} of {cold}");
+    // … but what has hardly changed is not solved for at all.
+    let of = (1e-4, 1e-6);
+    let (cold, warm) = (run(false, of), run(true, of));
+    assert!(warm < 0.1 * cold, "{warm} of {cold}");
 }

@@ -6,7 +6,7 @@ use betty_runtime::{
     ConfigError, ConflictError, Engine, EngineError, HypergradientConfig, Multilevel, ProgramConfig, multilevel,
 };
 use burn::tensor::Tensor;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::chains::{Five, FiveConfig, FiveData, Four, FourConfig, FourData, Three, ThreeConfig, ThreeData};
 use crate::level::{Vector, assert_close};
@@ -26,6 +26,19 @@ fn jointly<P: Multilevel>(config: &mut P::Config, prepare: bool) {
     }
 }
 
+/// The same by minimal residuals with a preconditioner of each level, the levels' damping staying what it is.
+fn preconditioned<P: Multilevel>(config: &mut P::Config, preconditioner: &Value) {
+    jointly::<P>(config, false);
+    for level in config.levels_mut() {
+        if level.hypergradient.as_ref().is_some_and(|method| !method.goes_through_steps()) {
+            let of = serde_json::to_value(&level.hypergradient).unwrap();
+            let minres = json!({ "method": "minres", "damping": of["damping"] });
+            level.hypergradient = Some(serde_json::from_value(minres).unwrap());
+            level.preconditioner = Some(serde_json::from_value(preconditioner.clone()).unwrap());
+        }
+    }
+}
+
 /// Every level that is solved is solved exactly, with a damping of its own.
 fn damped<P: Multilevel>(config: &mut P::Config) {
     for (number, level) in config.levels_mut().into_iter().enumerate() {
@@ -39,27 +52,32 @@ fn damped<P: Multilevel>(config: &mut P::Config) {
 /// Compares the total gradients of all levels after some iterations.
 fn compare<P: Multilevel>(program: impl Fn() -> (P, P::Data), iterations: u64, tolerance: f64) {
     for with_damping in [false, true] {
-        let engine = |way: Option<bool>| {
+        let engine = |way: &dyn Fn(&mut P::Config)| {
             let mut config = P::Config::default();
             if with_damping {
                 damped::<P>(&mut config);
             }
-            if let Some(prepare) = way {
-                jointly::<P>(&mut config, prepare);
-            }
+            way(&mut config);
             let (problem, data) = program();
             let mut engine = Engine::new(problem, data, config).unwrap();
             engine.run(iterations).unwrap();
             engine
         };
         let gradient = |engine: &mut Engine<P>, level| engine.gradient(level).unwrap().gradient.to_vec().unwrap();
-        let (mut nested, mut plain, mut prepared) = (engine(None), engine(Some(false)), engine(Some(true)));
+        let mut nested = engine(&|_| ());
+        let diagonal = json!({ "name": "diagonal", "probes": 1, "seed": 3 });
+        let nystrom = json!({ "name": "nystrom", "rank": 1, "seed": 3 });
+        let mut ways = [
+            engine(&|config| jointly::<P>(config, false)),
+            engine(&|config| jointly::<P>(config, true)),
+            engine(&|config| preconditioned::<P>(config, &diagonal)),
+            engine(&|config| preconditioned::<P>(config, &nystrom)),
+        ];
         for spec in P::SCHEDULE.levels {
             let expected = gradient(&mut nested, spec.name);
             // What vanishes is rounding errors on both sides.
             if expected.iter().any(|x| x.abs() > 1e-12) {
-                assert_close(&gradient(&mut plain, spec.name), &expected, tolerance);
-                assert_close(&gradient(&mut prepared, spec.name), &expected, tolerance);
+                ways.iter_mut().for_each(|way| assert_close(&gradient(way, spec.name), &expected, tolerance));
             }
         }
     }
