@@ -105,7 +105,7 @@ impl<'d> CurvatureOperator<'d> {
         self.check(b)?;
         check_options(options.iterations, options.tolerance, options.damping)?;
         let solution = linalg::minres(self, b, None, options)?;
-        self.measured(b, solution, options.damping, options.tolerance)
+        within(solution, options.tolerance)
     }
 
     /// The solution with its true residual, if that is small enough.
@@ -123,12 +123,7 @@ impl<'d> CurvatureOperator<'d> {
             rest.add_scaled(-1.0, b)?;
             solution.outcome.residual = rest.norm()? / length;
         }
-        let tolerance = tolerance.max(f64::EPSILON);
-        solution.outcome.converged = solution.outcome.residual <= tolerance;
-        if tolerance > f64::EPSILON {
-            return Ok(solution.within::<DerivativesError>(tolerance)?);
-        }
-        Ok(solution)
+        within(solution, tolerance)
     }
 
     /// A vector that the matrix acts on.
@@ -158,6 +153,19 @@ impl LinearOperator for CurvatureOperator<'_> {
         };
         Ok(x.with(product))
     }
+}
+
+/// The solution if its measured residual is small enough; a tolerance of 0 asks for what so many iterations bring.
+fn within(
+    mut solution: Solution<ParameterVector>,
+    tolerance: f64,
+) -> Result<Solution<ParameterVector>, DerivativesError> {
+    let tolerance = tolerance.max(f64::EPSILON);
+    solution.outcome.converged = solution.outcome.residual <= tolerance;
+    if tolerance > f64::EPSILON {
+        return Ok(solution.within::<DerivativesError>(tolerance)?);
+    }
+    Ok(solution)
 }
 
 /// That the numbers of a solver are some that it can work with; a negative damping shifts the spectrum the other way.

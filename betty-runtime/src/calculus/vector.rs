@@ -258,6 +258,10 @@ impl InnerProductSpace for ParameterVector {
         self.zeros()
     }
 
+    fn rounding(&self) -> f64 {
+        self.vector.rounding()
+    }
+
     fn inner_products(xs: &[Self], ys: &[Self]) -> Result<Vec<Vec<f64>>, DerivativesError> {
         if let Some(first) = xs.first() {
             xs.iter().chain(ys).try_for_each(|vector| first.check(vector))?;

@@ -48,7 +48,9 @@ impl DoubledLoss {
             images.insert(id, node);
             node
         };
-        let mut given: Vec<NodeId> = inputs.iter().map(|&id| image(&mut graph, id)).collect();
+        // Behind them are inputs that stand for what a loss differentiates in itself; nothing reads them any more.
+        let inputs = inputs.iter().take(trace.inputs.len());
+        let mut given: Vec<NodeId> = inputs.map(|&id| image(&mut graph, id)).collect();
         let mut draws = Vec::new();
         let needed = reachable(&source, &outputs);
         for id in source.ids().filter(|id| needed[id.index()]) {
@@ -105,5 +107,41 @@ impl DoubledLoss {
         let loss = next(1)?;
         let gradients = self.levels.iter().map(|&(_, count)| next(count));
         std::iter::once(Ok(loss)).chain(gradients).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::module::Param;
+    use burn::tensor::{Distribution, Tensor, TensorData};
+
+    use super::*;
+    use crate::trace::{AnyBatch, gradient, trace};
+
+    /// What a loss differentiates in itself is an input of its graph, between those that are given and the draws.
+    #[test]
+    fn draws_have_their_places_behind_gradients_inside_of_the_loss() {
+        let (device, dtype) = (Device::flex(), DType::F64);
+        let parameter = Param::from_tensor(Tensor::<1>::from_data(TensorData::from([0.5_f64, -1.0]), (&device, dtype)));
+        let trace = trace("critic", &AnyBatch::new(()), |tracer| {
+            let x = tracer.module(0, &parameter).val();
+            let noise = x.random_like(Distribution::Uniform(1.0, 2.0));
+            let cube = x.clone() * x.clone() * x.clone() * noise.clone();
+            gradient(cube, x.clone()).sum() + (x * noise).sum()
+        })
+        .expect("it can be recorded");
+        let loss = DoubledLoss::new(&trace, |_| true).expect("it has derivatives");
+        let values = [Value::from_tensor(parameter.val())];
+        let draws: Vec<Value> = loss.draws().iter().map(|draw| draw.value(3)).collect();
+        let noise = draws[0].to_vec().expect("numbers");
+        let found = loss.at(&values, &draws).expect("numbers");
+        let at_each = |of: fn(f64, f64) -> f64| -> Vec<f64> {
+            [0.5, -1.0].iter().zip(&noise).map(|(&x, &noise)| of(x, noise)).collect()
+        };
+        let value: f64 = at_each(|x, noise| 3.0 * x * x * noise + x * noise).iter().sum();
+        let slopes = at_each(|x, noise| 6.0 * x * noise + noise);
+        assert_eq!(draws.len(), 1);
+        assert!((found[0][0] - value).abs() < 1e-12, "{found:?} {value}");
+        assert!(found[1].iter().zip(&slopes).all(|(x, y)| (x - y).abs() < 1e-12), "{found:?} {slopes:?}");
     }
 }

@@ -9,7 +9,7 @@ use super::cost::{self, Cost};
 use super::kernel::{Kernel, Run};
 use super::launched;
 use super::value::Value;
-use crate::graph::{Graph, NodeId, Op, Scalar, expand_products, reachable};
+use crate::graph::{Graph, NodeId, Op, Scalar, Unary, expand_products, reachable};
 use crate::panic;
 
 /// A kernel with the slots it reads and writes. `last` marks inputs that nobody reads again.
@@ -63,7 +63,7 @@ impl Program {
                     constants.push((assign(node), value));
                 }
                 _ => {
-                    let (kernel, operands) = lower(graph, node);
+                    let (kernel, operands) = lower(graph, node, inputs);
                     let inputs: Vec<usize> = operands.iter().map(|&operand| assign(operand)).collect();
                     let last = vec![false; inputs.len()];
                     instructions.push(Instruction { kernel, inputs, last, output: assign(node) });
@@ -220,8 +220,9 @@ fn needed(graph: &Graph, inputs: &[NodeId], outputs: &[NodeId]) -> Vec<bool> {
     needed
 }
 
-/// The kernel for a node, with constants folded into it where the backend has a shorter form.
-fn lower(graph: &Graph, id: NodeId) -> (Kernel, Vec<NodeId>) {
+/// The kernel for a node, with constants folded into it where the backend has a shorter form; nothing behind what is `given` is
+/// there.
+fn lower(graph: &Graph, id: NodeId, given: &[NodeId]) -> (Kernel, Vec<NodeId>) {
     let node = graph.node(id);
     let filled = |x: NodeId| match graph.node(x).op {
         Op::Full(value) => Some(value),
@@ -233,7 +234,9 @@ fn lower(graph: &Graph, id: NodeId) -> (Kernel, Vec<NodeId>) {
             if let Some(value) = filled(x) {
                 return (Kernel::MaskFill(value), vec![y, mask]);
             }
-            if let (Some(value), Op::Unary(crate::graph::Unary::Not)) = (filled(y), &graph.node(mask).op) {
+            if let (Some(value), Op::Unary(Unary::Not), false) =
+                (filled(y), &graph.node(mask).op, given.contains(&mask))
+            {
                 return (Kernel::MaskFill(value), vec![x, graph.node(mask).inputs[0]]);
             }
         }

@@ -63,6 +63,12 @@ impl InnerProductSpace for Vector {
         Vector(zeros.collect())
     }
 
+    /// That of the coarsest type of its tensors.
+    fn rounding(&self) -> f64 {
+        let unit = |value: &Value| value.dtype().finfo().map_or(f64::EPSILON, |info| info.epsilon);
+        self.0.iter().map(unit).fold(f64::EPSILON, f64::max)
+    }
+
     fn inner_products(xs: &[Self], ys: &[Self]) -> Result<Vec<Vec<f64>>, ReadError> {
         rows::inner_products(xs, ys)
     }

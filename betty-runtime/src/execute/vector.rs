@@ -53,12 +53,6 @@ impl Vector {
         self.0.len() == other.0.len() && self.0.iter().zip(&other.0).all(|(one, other)| looks(one) == looks(other))
     }
 
-    /// The distance from 1 to the next number, for the coarsest type of its tensors.
-    pub fn rounding(&self) -> f64 {
-        let unit = |value: &Value| value.dtype().finfo().map_or(f64::EPSILON, |info| info.epsilon);
-        self.0.iter().map(unit).fold(f64::EPSILON, f64::max)
-    }
-
     /// Whether there is no element.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

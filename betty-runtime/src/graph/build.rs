@@ -69,6 +69,12 @@ impl Graph {
         self.push(Op::WithScalar(WithScalar::Mul, number), &[x])
     }
 
+    /// Adds `x / number`.
+    pub fn div_scalar(&mut self, x: NodeId, number: f64) -> Built {
+        let number = Scalar::of(self.dtype(x), number);
+        self.push(Op::WithScalar(WithScalar::Div, number), &[x])
+    }
+
     /// Adds `x` to the power of `number`.
     pub fn pow_scalar(&mut self, x: NodeId, number: f64) -> Built {
         self.push(Op::WithScalar(WithScalar::Pow, Scalar::Float(number)), &[x])

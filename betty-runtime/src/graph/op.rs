@@ -85,6 +85,8 @@ pub enum Binary {
 pub enum WithScalar {
     Add,
     Mul,
+    /// The tensor divided by the number, which is not the product with its inverse: that would be rounded twice.
+    Div,
     /// The tensor to the power of the number.
     Pow,
     /// The larger of the two.

@@ -1,8 +1,9 @@
 //! Algebraic clean-up and constant folding, applied once to every node as it is added.
 //!
-//! Only identities that hold for every input are used: `0 · x` is kept, because it is not 0 where `x` is not finite.
+//! Only identities that hold for every input are used, but for the sign of zero: `0 · x` is kept, because it is not 0 where `x` is
+//! not finite, and so are two roundings, because a loss may be about them: `(x + c) − c` rounds, and `x·c·d` may overflow.
 
-use burn::tensor::DType;
+use burn::tensor::{DType, TensorData};
 
 use super::{Binary, Graph, GraphError, NodeId, Op, Scalar, Unary, WithScalar};
 
@@ -14,9 +15,9 @@ pub(super) fn simplify(
     shape: &[usize],
     dtype: DType,
 ) -> Result<Option<NodeId>, GraphError> {
-    let filled: Vec<Option<f64>> = inputs.iter().map(|&x| constant(graph, x)).collect();
+    let filled: Vec<Option<Scalar>> = inputs.iter().map(|&x| constant(graph, x)).collect();
     if let Some(value) = fold(op, &filled, dtype) {
-        return Ok(Some(graph.full(shape, dtype, value)));
+        return Ok(Some(graph.filled(shape, dtype, value)));
     }
     match op {
         Op::Binary(f) => binary(graph, *f, inputs, &filled),
@@ -35,54 +36,78 @@ pub(super) fn simplify(
 }
 
 /// The number that fills `x`, if `x` is a filled float or integer tensor.
-fn constant(graph: &Graph, x: NodeId) -> Option<f64> {
+fn constant(graph: &Graph, x: NodeId) -> Option<Scalar> {
     match graph.node(x).op {
-        Op::Full(value @ (Scalar::Float(_) | Scalar::Int(_))) => Some(value.as_f64()),
+        Op::Full(value @ (Scalar::Float(_) | Scalar::Int(_))) => Some(value),
         _ => None,
     }
 }
 
-fn fold(op: &Op, filled: &[Option<f64>], dtype: DType) -> Option<f64> {
+/// What fills the result, if numbers of known value do.
+fn fold(op: &Op, filled: &[Option<Scalar>], dtype: DType) -> Option<Scalar> {
     let x = filled.first().copied().flatten()?;
-    match op {
-        Op::Reshape(_) | Op::Permute(_) | Op::Expand(_) | Op::Slice(_) | Op::Flip(_) => Some(x),
-        Op::Cast(to) if to.is_float() => Some(x),
-        Op::Unary(Unary::Neg) => Some(-x),
-        Op::WithScalar(WithScalar::Add, number) if dtype.is_float() => Some(x + number.as_f64()),
-        Op::WithScalar(WithScalar::Mul, number) if dtype.is_float() => Some(x * number.as_f64()),
-        Op::Binary(f) if dtype.is_float() => {
-            let y = filled.get(1).copied().flatten()?;
+    if matches!(op, Op::Reshape(_) | Op::Permute(_) | Op::Expand(_) | Op::Slice(_) | Op::Flip(_)) {
+        return Some(x);
+    }
+    if !dtype.is_float() {
+        return None;
+    }
+    // Each operation rounds to its type, as it would on a device.
+    let x = rounded(x.as_f64(), dtype);
+    let value = match op {
+        Op::Cast(_) => x,
+        Op::Unary(Unary::Neg) => -x,
+        Op::WithScalar(WithScalar::Add, number) => x + rounded(number.as_f64(), dtype),
+        Op::WithScalar(WithScalar::Mul, number) => x * rounded(number.as_f64(), dtype),
+        Op::WithScalar(WithScalar::Div, number) => x / rounded(number.as_f64(), dtype),
+        Op::Binary(f) => {
+            let y = rounded(filled.get(1).copied().flatten()?.as_f64(), dtype);
             match f {
-                Binary::Add => Some(x + y),
-                Binary::Sub => Some(x - y),
-                Binary::Mul => Some(x * y),
-                Binary::Div => Some(x / y),
-                _ => None,
+                Binary::Add => x + y,
+                Binary::Sub => x - y,
+                Binary::Mul => x * y,
+                Binary::Div => x / y,
+                _ => return None,
             }
         }
-        _ => None,
+        _ => return None,
+    };
+    Some(Scalar::Float(rounded(value, dtype)))
+}
+
+/// The number of this type that is nearest.
+fn rounded(value: f64, dtype: DType) -> f64 {
+    match dtype {
+        DType::F64 => value,
+        DType::F32 => f64::from(value as f32),
+        _ => TensorData::new(vec![value], [1]).convert_dtype(dtype).iter::<f64>().next().unwrap_or(value),
     }
+}
+
+/// Whether it is a power of two, products with which are exact, away from the ends of the type.
+fn is_power_of_two(number: f64, dtype: DType) -> bool {
+    let most = if dtype == DType::F16 { 14.0 } else { 100.0 };
+    number.abs().log2().abs() <= most && number.abs().log2().fract() == 0.0
 }
 
 fn binary(
     graph: &mut Graph,
     f: Binary,
     inputs: &[NodeId],
-    filled: &[Option<f64>],
+    filled: &[Option<Scalar>],
 ) -> Result<Option<NodeId>, GraphError> {
     let (x, y) = (inputs[0], inputs[1]);
     if !graph.dtype(x).is_float() {
         return Ok(None);
     }
-    let simpler = match (f, filled[0], filled[1]) {
+    let number = |x: Option<Scalar>| x.map(Scalar::as_f64);
+    let simpler = match (f, number(filled[0]), number(filled[1])) {
         (Binary::Add, _, Some(c)) => graph.add_scalar(x, c)?,
         (Binary::Add, Some(c), _) => graph.add_scalar(y, c)?,
         (Binary::Sub, _, Some(c)) => graph.add_scalar(x, -c)?,
         (Binary::Mul, _, Some(c)) => graph.mul_scalar(x, c)?,
         (Binary::Mul, Some(c), _) => graph.mul_scalar(y, c)?,
-        (Binary::Div, _, Some(c)) if (1.0 / c).is_normal() && c.log2().fract() == 0.0 => {
-            graph.mul_scalar(x, 1.0 / c)?
-        }
+        (Binary::Div, _, Some(c)) => graph.div_scalar(x, c)?,
         // Sums and products are commutative: one order, so that equal ones merge.
         (Binary::Add | Binary::Mul, ..) if x > y => graph.push(Op::Binary(f), &[y, x])?,
         _ => return Ok(None),
@@ -100,7 +125,7 @@ fn with_scalar(graph: &mut Graph, f: WithScalar, number: Scalar, x: NodeId) -> R
     let Scalar::Float(c) = number else { return Ok(None) };
     let neutral = match f {
         WithScalar::Add => c == 0.0,
-        WithScalar::Mul | WithScalar::Pow => c == 1.0,
+        WithScalar::Mul | WithScalar::Div | WithScalar::Pow => c == 1.0,
         _ => false,
     };
     if neutral {
@@ -109,15 +134,18 @@ fn with_scalar(graph: &mut Graph, f: WithScalar, number: Scalar, x: NodeId) -> R
     if f == WithScalar::Mul && c == -1.0 {
         return graph.neg(x).map(Some);
     }
+    let dtype = graph.dtype(x);
+    if f == WithScalar::Div && is_power_of_two(c, dtype) {
+        return graph.mul_scalar(x, c.recip()).map(Some);
+    }
     let node = graph.node(x).clone();
     match (f, &node.op) {
-        (WithScalar::Mul, Op::WithScalar(WithScalar::Mul, Scalar::Float(d))) => {
+        (WithScalar::Mul, Op::WithScalar(WithScalar::Mul, Scalar::Float(d)))
+            if is_power_of_two(c, dtype) || is_power_of_two(*d, dtype) =>
+        {
             graph.mul_scalar(node.inputs[0], c * d).map(Some)
         }
         (WithScalar::Mul, Op::Unary(Unary::Neg)) => graph.mul_scalar(node.inputs[0], -c).map(Some),
-        (WithScalar::Add, Op::WithScalar(WithScalar::Add, Scalar::Float(d))) => {
-            graph.add_scalar(node.inputs[0], c + d).map(Some)
-        }
         _ => Ok(None),
     }
 }

@@ -4,9 +4,10 @@
 
 use std::collections::HashMap;
 
-use burn::tensor::{DType, TensorData};
+use burn::tensor::{DType, Device, TensorData};
 
 use super::*;
+use crate::execute::{Program, Value};
 
 fn graph() -> (Graph, NodeId, NodeId) {
     let mut graph = Graph::new();
@@ -74,8 +75,26 @@ fn constants_are_folded() {
     assert_eq!(g.mul_scalar(once, 3.0).unwrap(), g.mul_scalar(x, 6.0).unwrap());
     // Division by 3 is not multiplication by a rounded third, division by 4 is exact.
     let (third, quarter) = (g.div(x, three).unwrap(), g.full(&[2, 3], DType::F64, 4.0));
-    assert!(matches!(g.node(third).op, Op::Binary(Binary::Div)));
+    assert!(matches!(g.node(third).op, Op::WithScalar(WithScalar::Div, _)));
     assert_eq!(g.div(x, quarter).unwrap(), g.mul_scalar(x, 0.25).unwrap());
+}
+
+#[test]
+fn a_constant_power_of_zero_has_derivatives_of_every_order() {
+    let mut g = Graph::new();
+    let x = g.input(&[4], DType::F64);
+    let exponents = g.literal(TensorData::from([0.0, 1.0, 2.0, 3.0]));
+    let mut orders = vec![g.push(Op::Binary(Binary::Pow), &[x, exponents]).unwrap()];
+    for order in 0..3 {
+        let one = g.full_like(orders[order], 1.0);
+        let next = vjp(&mut g, &[(orders[order], one)], &[x]).unwrap()[0].unwrap();
+        orders.push(next);
+    }
+    let program = Program::new(&g, &[x], &orders, &Device::flex());
+    let zeros = Value::from_data(TensorData::from([0.0_f64; 4]), &Device::flex());
+    let found: Vec<Vec<f64>> = program.run([zeros], 0).iter().map(|value| value.to_vec().unwrap()).collect();
+    let expected = [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 2.0, 0.0], [0.0, 0.0, 0.0, 6.0]];
+    assert_eq!(found, expected);
 }
 
 #[test]

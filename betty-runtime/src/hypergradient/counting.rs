@@ -7,11 +7,12 @@ use super::inexact::ROUNDS;
 use super::preconditioned::CHECKED;
 use super::response::{Residual, Solve};
 use super::{
-    Blocks, Budget, Direction, Gmres, HypergradientError, HypergradientMethod, Inexact, Joint, Response, Trajectory,
+    Blocks, Budget, Direction, Gmres, HypergradientError, HypergradientMethod, Inexact, Joint, Minres, Response,
+    Trajectory,
 };
 use crate::derivatives::Variable;
 use crate::execute::Vector;
-use crate::linalg::GmresOptions;
+use crate::linalg::{GmresOptions, MinresOptions};
 
 impl Response {
     /// From now on, counts what solves take in the place of solving: right-hand sides are blocks without tensors.
@@ -78,7 +79,10 @@ impl Response {
         let rows: Vec<Variable> = levels.iter().flat_map(|&level| self.variables(level)).collect();
         let all: Blocks = rows.iter().map(|&row| (row, Vector::default())).collect();
         let mut budget = match uppermost {
-            Some(_) if !joint.prepared => Budget { products: iterations, reads: 2.0 * iterations as f64 + 1.0 },
+            Some(_) if !joint.prepared => {
+                let options = MinresOptions { iterations, tolerance, damping: 0.0 };
+                Minres { options, warm_start }.budget(0).unwrap_or_default()
+            }
             _ => {
                 let options = GmresOptions { iterations, restart, tolerance, damping: 0.0 };
                 let budget = Gmres { options, warm_start }.budget(0).unwrap_or_default();

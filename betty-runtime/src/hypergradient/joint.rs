@@ -58,7 +58,7 @@ use crate::config::JointConfig;
 use crate::derivatives::Variable;
 use crate::execute::Vector;
 use crate::linalg::{
-    GmresOptions, LinearOperator, MinresOptions, flexible_gmres, gmres, minres, preconditioned_gmres,
+    GmresOptions, InnerProductSpace as _, LinearOperator, MinresOptions, flexible_gmres, gmres, minres, preconditioned_gmres,
     preconditioned_minres,
 };
 

@@ -10,7 +10,7 @@ use super::preconditioned::{CHECKED, Krylov};
 use super::{Budget, HypergradientError, HypergradientMethod, Solved, System};
 use crate::config::MinresConfig;
 use crate::execute::Vector;
-use crate::linalg::{MinresOptions, Preconditioner, minres, preconditioned_minres};
+use crate::linalg::{MinresOptions, Preconditioner, measurements, minres, preconditioned_minres};
 
 /// `(H + damping·I) q = v` by minimal residuals.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -59,8 +59,8 @@ impl HypergradientMethod for Minres {
     }
 
     fn budget(&self, _unknowns: usize) -> Option<Budget> {
-        let products = self.options.iterations;
-        Some(Budget { products, reads: 2.0 * products as f64 + 1.0 })
+        let (iterations, measured) = (self.options.iterations, measurements(self.options.iterations));
+        Some(Budget { products: iterations + measured, reads: (2 * iterations + measured) as f64 + 1.0 })
     }
 }
 

@@ -54,6 +54,7 @@ impl HypergradientMethod for Reference {
             match dense(system, v, &DenseOptions { damping: 0.0, limit: DENSE }) {
                 // Unknowns that the loss does not depend on make it so, and do not matter.
                 Err(SolveError::Singular { .. }) => {}
+                Ok(solution) if solution.outcome.residual >= 1.0 => {}
                 solved => return Ok(solved?.into()),
             }
         }
@@ -65,25 +66,21 @@ impl HypergradientMethod for Reference {
     }
 }
 
-/// Minimal residuals, and once more on what is left: the residual that a run reports is smaller than the true one by what
-/// rounding has done to it.
+/// Minimal residuals, and once more on what rounding has left.
 fn minimal_residual(system: &mut System<'_>, v: &Vector) -> Result<Solved, HypergradientError> {
     let options = MinresOptions { iterations: ITERATIONS, tolerance: TOLERANCE, damping: 0.0 };
-    let scale = v.dot(v)?.sqrt();
     let (mut best, mut residual) = (None, 1.0);
     for _ in 0..RUNS {
-        let x = match minres(system, v, best.clone(), &options) {
-            Ok(solution) => solution.x,
+        let solution = match minres(system, v, best.clone(), &options) {
+            Ok(solution) => solution,
             // There is no solution, and nothing better than what has been found.
             Err(SolveError::Singular { .. }) => break,
             Err(error) => return Err(error.into()),
         };
-        let mut left = v.clone();
-        left.add_scaled(-1.0, &system.apply(&x)?);
-        let now = if scale > 0.0 { left.dot(&left)?.sqrt() / scale } else { 0.0 };
+        let now = solution.outcome.residual;
         let goes_on = now < 0.5 * residual && now > TOLERANCE;
         if now < residual {
-            (best, residual) = (Some(x), now);
+            (best, residual) = (Some(solution.x), now);
         }
         if !goes_on {
             break;

@@ -6,6 +6,9 @@
 use super::operator::{apply_damped, dot};
 use super::{Coordinates, InnerProductSpace, LinearOperator, Outcome, Quantity, Solution, SolveError};
 
+/// Roundings of its entries that a column is not distinguished from others by.
+const ROUNDINGS: f64 = 8.0;
+
 /// How much to regularise, and how large a system to accept.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DenseOptions {
@@ -17,7 +20,7 @@ pub struct DenseOptions {
 
 /// Solves `(A + δI)·x = b` for any invertible `A + δI`, symmetric or not.
 ///
-/// The residual in the outcome is measured with one more product. An unknown that no equation has, whose own equation is 0 = 0, is
+/// The residual in the outcome is measured with one more product; it is converged where half of the digits are right. An unknown that no equation has, whose own equation is 0 = 0, is
 /// 0, as the iterative solvers leave it: a parameter that no loss reads.
 ///
 /// # Errors
@@ -53,12 +56,13 @@ where
     }
     let mut solution = coordinates::<A>(b)?;
     leave_out(&mut columns, &solution);
-    eliminate(&mut columns, &mut solution)?;
+    eliminate(&mut columns, &mut solution, b.rounding())?;
     let x = b.with_coordinates(&solution);
     let mut r = b.clone();
     r.add_scaled((-1.0).into(), &apply_damped(operator, damping, &x)?);
     let residual = (dot::<A>(&r, &r, n, Quantity::Residual)? / scale).sqrt();
-    Ok(Solution { x, outcome: Outcome { iterations: n, residual, converged: true } })
+    let converged = residual <= b.rounding().sqrt();
+    Ok(Solution { x, outcome: Outcome { iterations: n, residual, converged } })
 }
 
 /// Puts the largest entry on the diagonal where a column, the row and the right-hand side are zero throughout, so that the
@@ -80,15 +84,19 @@ where
     x.coordinates().map_err(|error| SolveError::Operator(error.into()))
 }
 
-/// Overwrites `b` with the solution of `A·x = b`; `columns` are those of `A` and are overwritten with its factors.
+/// Overwrites `b` with the solution of `A·x = b`; `columns` are those of `A`, with entries that are `rounding` apart, and are
+/// overwritten with its factors.
 ///
 /// # Errors
-/// [`SolveError::Singular`] when no pivot of a column stands out of rounding error.
-pub(super) fn eliminate<E>(columns: &mut [Vec<f64>], b: &mut [f64]) -> Result<(), SolveError<E>> {
+/// [`SolveError::Singular`] when no pivot of a column stands out of rounding error: that of the elimination, or that which the
+/// entries of the column came with.
+pub(super) fn eliminate<E>(columns: &mut [Vec<f64>], b: &mut [f64], rounding: f64) -> Result<(), SolveError<E>> {
     let n = b.len();
-    let largest = columns.iter().flatten().fold(0.0_f64, |largest, entry| largest.max(entry.abs()));
-    let negligible = n as f64 * f64::EPSILON * largest;
+    let largest_of = |column: &Vec<f64>| column.iter().fold(0.0_f64, |largest, entry| largest.max(entry.abs()));
+    let sizes: Vec<f64> = columns.iter().map(largest_of).collect();
+    let largest = sizes.iter().copied().fold(0.0, f64::max);
     for k in 0..n {
+        let negligible = (n as f64 * f64::EPSILON * largest).max(ROUNDINGS * rounding * sizes[k]);
         let (done, rest) = columns.split_at_mut(k + 1);
         let pivots = &mut done[k];
         let row = (k..n).fold(k, |best, i| if pivots[i].abs() > pivots[best].abs() { i } else { best });

@@ -31,16 +31,30 @@ pub struct MinresOptions {
     pub damping: f64,
 }
 
-/// A pivot this small, relative to the numbers it was computed from, is a rounding error.
-const NEGLIGIBLE: f64 = 8.0 * f64::EPSILON;
+/// A pivot of this many roundings, relative to the numbers it was computed from, is a rounding error.
+const NEGLIGIBLE: f64 = 8.0;
+/// After so many iterations the residual is measured for the first time, then after each power of two, and at the end.
+const MEASURED: usize = 16;
+/// A residual that is so many times as large as the recurrence says is none of its making.
+const TRUSTED: f64 = 2.0;
+
+/// How many products a run of so many iterations measures its residual by.
+pub(crate) fn measurements(iterations: usize) -> usize {
+    let powers = (iterations / MEASURED).checked_ilog2().map_or(0, |power| power as usize + 1);
+    let is_last_one = iterations >= MEASURED && iterations.is_power_of_two();
+    powers + usize::from(!is_last_one)
+}
 
 /// Solves `(A + δI)·x = b` for symmetric, invertible `A + δI`, starting from `guess` or from 0.
 ///
-/// The residual in the outcome is the recursively updated one, which may fall below the true one by rounding errors.
+/// The residual in the outcome is measured. The recurrence's own falls below it where directions grow long, by rounding errors that
+/// the square of the condition number enlarges (Sleijpen, van der Vorst and Modersitzki, *Differences in the effects of rounding
+/// errors in Krylov solvers*, 2000), and without bound where `A + δI` has no inverse. So it is measured after 16 iterations and
+/// each power of two as well: once it is more than twice what the recurrence says, the best of what was measured is the answer.
 ///
 /// # Errors
-/// [`SolveError::Singular`] when the Krylov space is exhausted before `b` is reached, [`SolveError::NotFinite`],
-/// [`SolveError::Operator`]. Running out of iterations is an [`Outcome`], not an error.
+/// [`SolveError::Singular`] when the Krylov space is exhausted before `b` is reached, or nothing that was measured is better than
+/// 0; [`SolveError::NotFinite`], [`SolveError::Operator`]. Running out of iterations is an [`Outcome`], not an error.
 pub fn minres<A: LinearOperator + ?Sized>(
     operator: &mut A,
     b: &A::Vector,
@@ -107,7 +121,7 @@ impl<'p, A: LinearOperator + ?Sized> Prepared<'p, A> {
         let product = dot::<A>(v, &z, iteration, Quantity::Preconditioned)?;
         let square = dot::<A>(v, v, iteration, Quantity::Entry)?;
         self.length = square.sqrt();
-        if self.length <= NEGLIGIBLE * size {
+        if self.length <= NEGLIGIBLE * v.rounding() * size {
             return Ok((z, 0.0));
         }
         let curvature = product / square;
@@ -143,12 +157,12 @@ fn run<A: LinearOperator + ?Sized>(
     }
     let mut v = b.clone();
     // What is left of the residual's norm has a sign.
-    let (mut x, mut eta) = match guess {
-        None => (b.zero(), scale),
+    let (mut x, mut eta, mut best) = match guess {
+        None => (b.zero(), scale, None),
         Some(x) => {
             v.add_scaled((-1.0).into(), &apply_damped(operator, damping, &x)?);
             let eta = dot::<A>(&v, &v, 0, Quantity::Residual)?.sqrt();
-            (x, eta)
+            (x.clone(), eta, Some((x, eta / scale)))
         }
     };
     let mut prepared = None;
@@ -165,12 +179,29 @@ fn run<A: LinearOperator + ?Sized>(
     let (mut w, mut w_previous) = (b.zero(), b.zero());
     let (mut rotation, mut rotation_previous) = ((1.0, 0.0), (1.0, 0.0));
     let mut largest = 0.0_f64;
+    let negligible = NEGLIGIBLE * b.rounding();
+    let mut smallest = f64::INFINITY;
     let mut iterations = 0;
     loop {
-        let residual = prepared.as_ref().map_or(eta.abs(), |prepared| prepared.norm) / scale;
-        let converged = residual <= tolerance;
-        if converged || iterations == options.iterations {
-            return Ok(Solution { x, outcome: Outcome { iterations, residual, converged } });
+        let claimed = prepared.as_ref().map_or(eta.abs(), |prepared| prepared.norm) / scale;
+        let is_last = iterations == options.iterations;
+        if claimed <= tolerance || is_last || (iterations >= MEASURED && iterations.is_power_of_two()) {
+            let residual = match iterations {
+                // It has just been formed.
+                0 => claimed,
+                _ => residual(operator, damping, b, &x, iterations)? / scale,
+            };
+            let is_trusted = residual <= TRUSTED * claimed;
+            let is_better = best.as_ref().map_or(residual <= 1.0 || is_trusted, |(_, best)| residual < *best);
+            if is_better {
+                best = Some((x.clone(), residual));
+            }
+            if residual <= tolerance || is_last || !is_trusted {
+                let Some((x, residual)) = best else {
+                    return Err(SolveError::Singular { pivot: iterations, magnitude: smallest, size: largest });
+                };
+                return Ok(Solution { x, outcome: Outcome { iterations, residual, converged: residual <= tolerance } });
+            }
         }
         iterations += 1;
         // What is known to be along the vector before goes first: its rounding errors would be taken for a part along v.
@@ -190,7 +221,7 @@ fn run<A: LinearOperator + ?Sized>(
             }
         };
         largest = largest.max(alpha.abs()).max(length).max(beta);
-        if length <= NEGLIGIBLE * largest {
+        if length <= negligible * largest {
             length = 0.0;
         }
         // The new column of the tridiagonal matrix is (β, α, length); the two rotations before make it (ρ₃, ρ₂, δ).
@@ -199,7 +230,8 @@ fn run<A: LinearOperator + ?Sized>(
         let rho_2 = sine * alpha + cosine_previous * cosine * beta;
         let rho_3 = sine_previous * beta;
         let rho_1 = delta.hypot(length);
-        if rho_1 <= NEGLIGIBLE * largest {
+        smallest = smallest.min(rho_1);
+        if rho_1 <= negligible * largest {
             return Err(SolveError::Singular { pivot: iterations - 1, magnitude: rho_1, size: largest });
         }
         (rotation_previous, rotation) = (rotation, (delta / rho_1, length / rho_1));
@@ -222,4 +254,17 @@ fn run<A: LinearOperator + ?Sized>(
         (previous, v) = (v, next);
         beta = length;
     }
+}
+
+/// `‖b − (A + δI)·x‖`
+fn residual<A: LinearOperator + ?Sized>(
+    operator: &mut A,
+    damping: f64,
+    b: &A::Vector,
+    x: &A::Vector,
+    iteration: usize,
+) -> Result<f64, SolveError<A::Error>> {
+    let mut r = b.clone();
+    r.add_scaled((-1.0).into(), &apply_damped(operator, damping, x)?);
+    Ok(dot::<A>(&r, &r, iteration, Quantity::Residual)?.sqrt())
 }

@@ -85,6 +85,7 @@ pub use gmres::{GmresOptions, flexible_gmres, gmres, preconditioned_gmres};
 pub use inexact::{Exactness, InexactOperator, inexact_gmres};
 pub use lanczos::{Krylov, RitzValue, lanczos};
 pub use low_rank::LowRank;
+pub(crate) use minres::measurements;
 pub use minres::{MinresOptions, minres, preconditioned_minres};
 pub use neumann::{NeumannOptions, neumann};
 pub use nystrom::{NystromOptions, nystrom};

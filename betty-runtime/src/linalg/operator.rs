@@ -36,6 +36,12 @@ pub trait InnerProductSpace: Clone {
     /// The zero of the space that `self` lives in.
     fn zero(&self) -> Self;
 
+    /// The distance from 1 to the next number in which its entries are kept: less than this, relative to what it was computed
+    /// from, is a rounding error. `f64`'s unless the space says otherwise.
+    fn rounding(&self) -> f64 {
+        f64::EPSILON
+    }
+
     /// All `⟨xᵢ, yⱼ⟩`, by rows; one by one unless the space does it at once.
     ///
     /// # Errors

@@ -134,7 +134,7 @@ pub(crate) fn trace_part<L: LossValue>(
         }
         names.remove_from(&mut captured);
     }
-    let Reading { advances, outputs, held, operations } = import(&mut graph, &mut nodes, &captured, name)?;
+    let Reading { advances, outputs, held, operations, is_coarse } = import(&mut graph, &mut nodes, &captured, name)?;
     let advances = inputs.iter().filter_map(|&(source, input)| Some((source, *advances.get(&input)?))).collect();
     if !tracked && !reaches_parameters(&graph, &inputs, nodes[&loss]) {
         return Err(TraceError::Disconnected { level: name.into() });
@@ -150,7 +150,19 @@ pub(crate) fn trace_part<L: LossValue>(
     }
     let metrics = measured.into_iter().map(|metric| metric.node(&nodes, name)).collect::<Result<_, _>>()?;
     let outputs = outputs.into_values().collect();
-    Ok(Trace { graph, loss, burn_loss, metrics, inputs, burn_gradients, operations, advances, outputs, differentiable })
+    Ok(Trace {
+        graph,
+        loss,
+        burn_loss,
+        metrics,
+        inputs,
+        burn_gradients,
+        is_coarse,
+        operations,
+        advances,
+        outputs,
+        differentiable,
+    })
 }
 
 /// Whether a node depends on a tensor of any module.

@@ -44,6 +44,9 @@ pub struct Trace {
     pub burn_loss: NodeId,
     /// Burn's own gradients: `∂burn_loss/∂input` as Burn computes it, for every float of a module.
     pub burn_gradients: Vec<(NodeId, NodeId)>,
+    /// Whether terms of Burn's gradients may be rounded to single precision: Burn's backward pass of `x / number` multiplies by
+    /// `1 / number` so, and the loss multiplies by the same number elsewhere.
+    pub is_coarse: bool,
     /// What Burn recorded, its backward pass included, by the names in `docs/operations.md`.
     pub operations: BTreeSet<&'static str>,
     /// Running statistics and what the forward pass turns them into: the tensor of a module, and its next value.

@@ -86,6 +86,9 @@ cases! {
     mask_where_not(x([2, 3]), x([2, 3]), data([2, 3])) = |a| {
         a.x::<2>(0).square().mask_where(a.data::<2>(0).greater_scalar(0.0).bool_not(), a.x::<2>(1).exp())
     };
+    mask_where_not_of_data(x([2, 3]), data([2, 3])) = |a| {
+        a.data::<2>(0).mask_where(a.data::<2>(0).greater_scalar(0.0).bool_not(), a.x::<2>(0).exp())
+    };
     mask_fill(x([2, 3]), data([2, 3])) = |a| a.x::<2>(0).exp().mask_fill(a.data::<2>(0).lower_scalar(0.0), -3.0);
     mask_fill_not(x([2, 3]), data([2, 3])) = |a| {
         a.x::<2>(0).exp().mask_fill(a.data::<2>(0).lower_scalar(0.0).bool_not(), 0.0)

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use betty_runtime::__private::derivatives::{Agreement, Verification};
 use betty_runtime::execute::{Program, Value};
 use betty_runtime::graph::{NodeId, Op, jvp, reachable, vjp};
 use betty_runtime::trace::{AnyBatch, Trace, TraceError, Tracer, stop_gradient, trace};
@@ -29,6 +30,24 @@ fn operations(trace: &Trace) -> HashMap<String, usize> {
         *count.entry(trace.graph.node(id).op.name()).or_insert(0) += 1;
     }
     count
+}
+
+/// Burn's backward pass of a quotient multiplies by its inverse in single precision, which a loss may multiply by as well.
+#[test]
+fn a_quotient_beside_a_product_with_its_rounded_inverse_is_verified() {
+    let tenth = f64::from(0.1_f32);
+    let losses: [fn(Tensor<2>, f64) -> Tensor<2>; 4] = [
+        |x, tenth| x.clone().exp() / 10.0 + x * tenth,
+        |x, tenth| x.clone().exp() * tenth + x / 10.0,
+        |x, _| x.clone() / 3.0 + x * f64::from(1.0 / 3.0_f32),
+        |x, tenth| (x / 10.0).tanh() * tenth / 10.0,
+    ];
+    for loss in losses {
+        let trace = traced(|x| loss(x, tenth).square().sum());
+        let value = Value::from_tensor(float(&VALUES, &Device::flex(), DType::F64).reshape([2, 3]));
+        let found = Verification::new(&trace, |_| true).unwrap().at(&[value], 0).unwrap();
+        assert!(matches!(found, Agreement::Equal { .. }), "{found:?}");
+    }
 }
 
 #[test]

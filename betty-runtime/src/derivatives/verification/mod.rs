@@ -27,6 +27,8 @@ const RELATIVE: f64 = 1e-9;
 /// How far they may lie apart relative to the norm of the terms that they are sums of. Rounding a sum of a million terms in
 /// double precision stays below 1e-12 of it.
 const ROUNDING: f64 = 1e-11;
+/// The same where terms of Burn's gradient are [rounded](Trace::is_coarse) to single precision.
+const COARSE: f64 = f32::EPSILON as f64;
 /// By how much of itself each value is moved to learn the size of those terms.
 const PERTURBATION: f64 = 1.0 / (1_u64 << 26) as f64;
 /// How many such moves are tried at most, because some may leave a function's domain.
@@ -47,6 +49,8 @@ pub struct Verification {
     leaves: Vec<LossInput>,
     ours: Vec<NodeId>,
     program: Program,
+    /// What rounding may make of a term.
+    rounding: f64,
     /// The program of each draw that was measured with.
     measures: RefCell<BTreeMap<u64, Rc<Program>>>,
 }
@@ -103,7 +107,8 @@ impl Verification {
         let (with_respect_to, burn) = outputs[1..].split_at(burn.len());
         let ours = gradient_nodes(&mut graph, outputs[0], [with_respect_to].into_iter())?.concat();
         let program = Program::new(&graph, &inputs, &[ours.as_slice(), burn].concat(), &Device::flex());
-        Ok(Verification { graph, inputs, leaves, ours, program, measures: RefCell::default() })
+        let rounding = if trace.is_coarse { COARSE } else { ROUNDING };
+        Ok(Verification { graph, inputs, leaves, ours, program, rounding, measures: RefCell::default() })
     }
 
     /// The most bytes that a comparison holds at once.
@@ -147,7 +152,7 @@ impl Verification {
             return Ok(Agreement::Equal { difference: worst });
         }
         let Some(terms) = self.terms(values, seed, ours)? else { return Ok(Agreement::NotFinite) };
-        let allowed = |leaf: usize| RELATIVE.max(ROUNDING * terms[leaf] / norms[leaf]);
+        let allowed = |leaf: usize| RELATIVE.max(self.rounding * terms[leaf] / norms[leaf]);
         let excess = |&leaf: &usize| relative(leaf) / allowed(leaf);
         let leaf = (0..gaps.len()).filter(|leaf| relative(*leaf) > 0.0);
         let leaf = leaf.max_by(|x, y| excess(x).total_cmp(&excess(y))).unwrap_or(0);

@@ -68,6 +68,7 @@ pub(super) fn with_scalar(f: WithScalar, x: DispatchTensor, c: Number) -> Dispat
     match f {
         WithScalar::Add => by_number!(x, float_add_scalar, int_add_scalar, c),
         WithScalar::Mul => by_number!(x, float_mul_scalar, int_mul_scalar, c),
+        WithScalar::Div => by_number!(x, float_div_scalar, int_div_scalar, c),
         WithScalar::Rem => by_number!(x, float_remainder_scalar, int_remainder_scalar, c),
         WithScalar::ClampMin => by_number!(x, float_clamp_min, int_clamp_min, c),
         WithScalar::ClampMax => by_number!(x, float_clamp_max, int_clamp_max, c),

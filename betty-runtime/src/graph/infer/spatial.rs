@@ -37,10 +37,12 @@ pub(super) fn pooled(a: &Arguments<'_>, window: &Window) -> Result<Vec<usize>, G
     for d in 0..window.kernel.len() {
         let padded = x[d + 2] + 2 * window.padding[d];
         let reach = window.dilation[d] * window.kernel[d].saturating_sub(1) + 1;
-        if padded < reach || window.stride[d] == 0 {
+        let room = if window.ceil { padded + window.stride[d].saturating_sub(1) } else { padded };
+        if room < reach || window.stride[d] == 0 {
             return a.invalid(x, format!("the window of size {reach} does not fit dimension {}", d + 2));
         }
-        let steps = padded - reach;
+        // With `ceil` the only window may be larger than what there is.
+        let steps = padded.saturating_sub(reach);
         let count = if window.ceil { steps.div_ceil(window.stride[d]) } else { steps / window.stride[d] };
         // A last window that would start in the padding behind the data does not count.
         let starts_outside = window.ceil && count * window.stride[d] >= x[d + 2] + window.padding[d];

@@ -133,8 +133,17 @@ fn binary(graph: &mut Graph, f: Binary, inputs: &[NodeId], out: NodeId, i: usize
             graph.neg(scaled).map(Some)
         }
         (Binary::Pow, 0) => {
+            // x⁰ is constant also at 0, where the power below would be infinite.
+            let is_zero = |graph: &mut Graph, x| {
+                let zero = Scalar::of(graph.dtype(x), 0.0);
+                graph.push(Op::CompareScalar(Comparison::Equal, zero), &[x])
+            };
+            let (base, exponent) = (is_zero(graph, x)?, is_zero(graph, y)?);
+            let is_constant = graph.push(Op::Binary(Binary::And), &[base, exponent])?;
+            let ones = graph.full_like(x, 1.0);
+            let base = graph.select_where(is_constant, ones, x)?;
             let lowered = graph.add_scalar(y, -1.0)?;
-            let power = graph.push(Op::Binary(Binary::Pow), &[x, lowered])?;
+            let power = graph.push(Op::Binary(Binary::Pow), &[base, lowered])?;
             let slope = graph.mul(y, power)?;
             graph.mul(v, slope).map(Some)
         }
@@ -162,6 +171,7 @@ fn with_scalar(graph: &mut Graph, f: WithScalar, c: f64, x: NodeId, v: NodeId) -
     match f {
         WithScalar::Add | WithScalar::Rem => Ok(Some(v)),
         WithScalar::Mul => graph.mul_scalar(v, c).map(Some),
+        WithScalar::Div => graph.div_scalar(v, c).map(Some),
         // A constant; the general form would be 0·∞ at 0.
         WithScalar::Pow if c == 0.0 => Ok(None),
         WithScalar::Pow => {

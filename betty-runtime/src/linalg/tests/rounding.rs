@@ -38,6 +38,25 @@ impl InnerProductSpace for Rounded {
     fn zero(&self) -> Self {
         Rounded { x: vec![0.0; self.x.len()], round: self.round }
     }
+
+    fn rounding(&self) -> f64 {
+        let single = f64::from(f32::EPSILON);
+        if (self.round)(1.0 + 0.1 * single) == 1.0 { single } else { f64::EPSILON }
+    }
+}
+
+impl Coordinates for Rounded {
+    fn dimension(&self) -> usize {
+        self.x.len()
+    }
+
+    fn coordinates(&self) -> Result<Vec<f64>, Infallible> {
+        Ok(self.x.clone())
+    }
+
+    fn with_coordinates(&self, coordinates: &[f64]) -> Self {
+        Rounded { x: coordinates.iter().map(|&x| (self.round)(x)).collect(), round: self.round }
+    }
 }
 
 /// `Q·diag(spectrum)·Qᵀ` for a product `Q` of three random reflections.
@@ -151,4 +170,103 @@ fn a_spectrum_stays_in_place_in_single_precision() {
     let found = extreme_eigenvalues(&mut a, 0.0, &start, 60).expect("it is finite");
     assert!(found.products <= 30, "{}", found.products);
     assert!((found.smallest.value + 0.5).abs() < 1e-4 && (found.largest.value - 29.0).abs() < 1e-4, "{found:?}");
+}
+
+/// `Xᵀ·X` for a random `X`, which has no inverse where it has fewer rows than columns.
+struct Gram {
+    x: Vec<Vec<f64>>,
+}
+
+impl Gram {
+    fn new(rows: usize, columns: usize, random: &mut StdRng) -> Self {
+        let mut entry = || (2.0 * random.random::<f64>() - 1.0) * (3.0 / columns as f64).sqrt();
+        Gram { x: (0..rows).map(|_| (0..columns).map(|_| entry()).collect()).collect() }
+    }
+
+    fn residual(&mut self, b: &Rounded, x: &Rounded) -> f64 {
+        let product = self.exactly(&x.x);
+        norm(&b.x.iter().zip(product).map(|(b, y)| b - y).collect::<Vec<_>>()) / norm(&b.x)
+    }
+
+    fn exactly(&self, v: &[f64]) -> Vec<f64> {
+        let along: Vec<f64> = self.x.iter().map(|row| row.iter().zip(v).map(|(x, v)| x * v).sum()).collect();
+        (0..v.len()).map(|j| self.x.iter().zip(&along).map(|(row, along)| row[j] * along).sum()).collect()
+    }
+}
+
+impl LinearOperator for Gram {
+    type Vector = Rounded;
+    type Error = Infallible;
+
+    fn apply(&mut self, x: &Rounded) -> Result<Rounded, Infallible> {
+        Ok(Rounded { x: self.exactly(&x.x).into_iter().map(x.round).collect(), round: x.round })
+    }
+}
+
+/// With fewer examples than parameters, a Hessian has no inverse, and most right-hand sides have no solution.
+#[test]
+fn minres_keeps_to_the_least_residual_where_there_is_no_solution() {
+    for (round, seeds) in [(SINGLE, 0..20), (DOUBLE, 20..40)] {
+        for seed in seeds {
+            let mut random = StdRng::seed_from_u64(seed);
+            let mut a = Gram::new(20, 40, &mut random);
+            let b = Rounded { x: (0..40).map(|_| round(2.0 * random.random::<f64>() - 1.0)).collect(), round };
+            let least = {
+                let options = MinresOptions { iterations: 16, tolerance: 0.0, damping: 0.0 };
+                minres(&mut a, &b, None, &options).expect("16 iterations").outcome.residual
+            };
+            for iterations in [20, 50, 100, 500] {
+                let options = MinresOptions { iterations, tolerance: 1e-10, damping: 0.0 };
+                match minres(&mut a, &b, None, &options) {
+                    Ok(Solution { x, outcome }) => {
+                        let residual = a.residual(&b, &x);
+                        let told = outcome.residual;
+                        assert!((residual - told).abs() <= 1e-4 * residual, "{seed} {iterations}: {residual} {told}");
+                        assert!(residual <= 1.01 * least, "{seed} {iterations}: {residual} {least}");
+                        assert!(!outcome.converged, "{seed} {iterations}: {residual}");
+                    }
+                    Err(SolveError::Singular { .. }) => {}
+                    Err(error) => panic!("{seed} {iterations}: {error}"),
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn minres_tells_the_residual_that_is() {
+    let mut random = StdRng::seed_from_u64(1);
+    let unknowns = 60;
+    let spectrum = (0..unknowns).map(|i| 10.0_f64.powf(-6.0 * i as f64 / (unknowns - 1) as f64)).collect();
+    let mut draw = || (0..unknowns).map(|_| 2.0 * random.random::<f64>() - 1.0).collect::<Vec<f64>>();
+    let reflections = (0..3).map(|_| draw()).map(|v| v.iter().map(|x| x / norm(&v)).collect()).collect();
+    let b = Rounded { x: draw().into_iter().map(SINGLE).collect(), round: SINGLE };
+    let mut a = Turned { spectrum, reflections };
+    for iterations in [10, 100, 300, 1000] {
+        let options = MinresOptions { iterations, tolerance: 1e-10, damping: 0.0 };
+        let Solution { x, outcome } = minres(&mut a, &b, None, &options).expect("the matrix has an inverse");
+        let product = a.map(&x.x, |x, eigenvalue| x * eigenvalue);
+        let residual = norm(&b.x.iter().zip(product).map(|(b, y)| b - y).collect::<Vec<_>>()) / norm(&b.x);
+        assert!((residual - outcome.residual).abs() <= 1e-3, "{iterations}: {residual} {}", outcome.residual);
+        assert!(residual <= 1.0, "{iterations}: {residual}");
+    }
+}
+
+#[test]
+fn elimination_does_not_take_roundings_for_pivots() {
+    let exact = DenseOptions { damping: 0.0, limit: 100 };
+    for (round, rows, columns) in [(SINGLE, 2, 3), (DOUBLE, 2, 3), (SINGLE, 20, 40), (DOUBLE, 20, 40)] {
+        for seed in 0..20 {
+            let mut random = StdRng::seed_from_u64(seed);
+            let mut a = Gram::new(rows, columns, &mut random);
+            let b = Rounded { x: (0..columns).map(|_| round(2.0 * random.random::<f64>() - 1.0)).collect(), round };
+            let solved = dense(&mut a, &b, &exact);
+            assert!(matches!(solved, Err(SolveError::Singular { .. })), "{seed}: {:?}", solved.map(|s| s.outcome));
+        }
+    }
+    // Small entries are no roundings of large ones that they have nothing to do with.
+    let mut apart = Turned { spectrum: vec![1.0, 1e-9, 3e-10], reflections: Vec::new() };
+    let b = Rounded { x: vec![1.0, 1e-9, 3e-10], round: SINGLE };
+    let solved = dense(&mut apart, &b, &exact).expect("it has an inverse");
+    assert!(solved.x.x.iter().all(|x| (x - 1.0).abs() < 1e-6) && solved.outcome.converged, "{:?}", solved.x.x);
 }

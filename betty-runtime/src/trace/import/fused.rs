@@ -100,14 +100,21 @@ impl Importer<'_> {
         is_square.then_some((Op::Normalize { epsilon }, *source))
     }
 
-    /// What a node is the mean of, along the last dimension.
+    /// What a node is the mean of, along the last dimension; a sum of 16 bits has a type of its own.
     fn mean_of_last(&self, mean: NodeId) -> Option<NodeId> {
-        let Op::WithScalar(WithScalar::Mul, factor) = self.graph.node(mean).op else { return None };
-        let sum = self.graph.node(mean).inputs[0];
-        let source = self.through(sum, |op| matches!(op, Op::Sum(_)))?;
+        let uncast = |node: NodeId| self.through(node, |op| matches!(op, Op::Cast(_))).unwrap_or(node);
+        let quotient = self.graph.node(uncast(mean));
+        // A power of two is a factor.
+        let count = match quotient.op {
+            Op::WithScalar(WithScalar::Div, count) => count.as_f64(),
+            Op::WithScalar(WithScalar::Mul, factor) => factor.as_f64().recip(),
+            _ => return None,
+        };
+        let sum = quotient.inputs[0];
+        let source = uncast(self.through(sum, |op| matches!(op, Op::Sum(_)))?);
         let (shape, last) = (self.graph.shape(source), self.graph.shape(source).len().checked_sub(1)?);
-        let is_mean = self.graph.node(sum).op == Op::Sum(vec![last]) && factor.as_f64() == 1.0 / shape[last] as f64;
-        is_mean.then_some(source)
+        let is_mean = self.graph.node(sum).op == Op::Sum(vec![last]) && count == shape[last] as f64;
+        (is_mean && self.graph.dtype(mean) == self.graph.dtype(source)).then_some(source)
     }
 
     /// The input of a node whose operation satisfies the predicate.

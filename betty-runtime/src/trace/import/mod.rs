@@ -51,6 +51,8 @@ pub(super) struct Reading {
     pub(super) outputs: IndexMap<TensorId, NodeId>,
     /// What each tensor is where gradients taken inside of the loss are held constant, if there are any.
     pub(super) held: Option<HashMap<TensorId, NodeId>>,
+    /// Whether a factor of Burn's backward pass may be a quotient that is rounded to single precision.
+    pub(super) is_coarse: bool,
 }
 
 /// Builds `graph` from the recording; `nodes` knows the placeholders and learns every other tensor.
@@ -79,6 +81,8 @@ pub(super) fn import(
         next: IndexMap::new(),
         advanced: HashMap::new(),
         divisors: Vec::new(),
+        factors: Vec::new(),
+        is_coarse: false,
     };
     importer.run().map_err(|error| match error {
         ImportError::Unsupported(source) => TraceError::Unsupported { level: level.into(), source },
@@ -104,6 +108,9 @@ struct Importer<'a> {
     advanced: HashMap<TensorId, NodeId>,
     /// Numbers by which doubles are divided.
     divisors: Vec<f64>,
+    /// Numbers by which the forward pass multiplies floats.
+    factors: Vec<f64>,
+    is_coarse: bool,
 }
 
 impl Importer<'_> {
@@ -118,7 +125,7 @@ impl Importer<'_> {
         let held = self.held()?;
         // A map may share the forward pass of a loss, which marks what it likes.
         let outputs = if self.next.is_empty() { self.outputs } else { self.next };
-        Ok(Reading { advances: self.advances, outputs, held, operations })
+        Ok(Reading { advances: self.advances, outputs, held, operations, is_coarse: self.is_coarse })
     }
 
     /// Whether the forward pass is complete.

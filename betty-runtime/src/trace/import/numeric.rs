@@ -6,7 +6,7 @@ use burn_ir::{
 };
 
 use super::{Imported, Importer, scalar, unsupported};
-use crate::graph::{Binary, Comparison, Distribution, NodeId, Op, Unary, WithScalar};
+use crate::graph::{Binary, Comparison, Distribution, NodeId, Op, Scalar, Unary, WithScalar};
 
 impl Importer<'_> {
     pub(super) fn numeric(&mut self, op: &NumericOperationIr) -> Imported {
@@ -20,8 +20,11 @@ impl Importer<'_> {
             N::AddScalar(o) => self.with_scalar(WithScalar::Add, o),
             N::MulScalar(o) => {
                 let x = self.node(&o.lhs)?;
-                let factor = self.exact_factor(scalar(o.rhs).as_f64());
-                let node = self.graph.mul_scalar(x, factor)?;
+                let factor = match scalar(o.rhs).to(o.lhs.dtype) {
+                    Scalar::Float(factor) => Scalar::Float(self.exact_factor(factor)),
+                    whole => whole,
+                };
+                let node = self.graph.push(Op::WithScalar(WithScalar::Mul, factor), &[x])?;
                 self.set(&o.out, node)
             }
             N::RemScalar(o) => self.with_scalar(WithScalar::Rem, o),
@@ -30,20 +33,22 @@ impl Importer<'_> {
             N::ClampMax(o) => self.with_scalar(WithScalar::ClampMax, o),
             N::SubScalar(o) => {
                 let x = self.node(&o.lhs)?;
-                let node = self.graph.add_scalar(x, -scalar(o.rhs).as_f64())?;
+                let node = match scalar(o.rhs).to(o.lhs.dtype) {
+                    Scalar::Float(number) => self.graph.add_scalar(x, -number)?,
+                    // There may be no number with the other sign.
+                    whole => {
+                        let (shape, dtype) = (self.graph.shape(x).to_vec(), self.graph.dtype(x));
+                        let number = self.graph.filled(&shape, dtype, whole);
+                        self.graph.sub(x, number)?
+                    }
+                };
                 self.set(&o.out, node)
             }
             N::DivScalar(o) => {
-                let x = self.node(&o.lhs)?;
-                let divisor = scalar(o.rhs).as_f64();
-                let node = if o.out.dtype.is_float() {
+                if let Scalar::Float(divisor) = scalar(o.rhs).to(o.lhs.dtype) {
                     self.divisors.push(divisor);
-                    self.graph.mul_scalar(x, divisor.recip())?
-                } else {
-                    let divisor = self.graph.full_like(x, divisor);
-                    self.graph.div(x, divisor)?
-                };
-                self.set(&o.out, node)
+                }
+                self.with_scalar(WithScalar::Div, o)
             }
             N::Clamp(o) => {
                 let x = self.node(&o.tensor)?;
@@ -61,9 +66,8 @@ impl Importer<'_> {
                 self.set_shaped(&o.out, node)
             }
             N::Mean(o) => {
-                let x = self.node(&o.input)?;
-                let sum = self.graph.sum_all(x)?;
-                let node = self.mean_of(sum, o.input.shape.num_elements())?;
+                let axes: Vec<usize> = (0..o.input.shape.num_dims()).collect();
+                let node = self.mean_along(&axes, &o.input)?;
                 self.set_shaped(&o.out, node)
             }
             N::SumDim(o) => self.unary_op(Op::Sum(vec![o.axis]), &o.input, &o.out),
@@ -73,9 +77,7 @@ impl Importer<'_> {
                 self.set_shaped(&o.out, node)
             }
             N::MeanDim(o) => {
-                let x = self.node(&o.input)?;
-                let sum = self.graph.sum(x, &[o.axis])?;
-                let node = self.mean_of(sum, o.input.shape[o.axis])?;
+                let node = self.mean_along(&[o.axis], &o.input)?;
                 self.set(&o.out, node)
             }
             N::Greater(o) => self.compare(Comparison::Greater, o),
@@ -149,9 +151,7 @@ impl Importer<'_> {
             F::Random(o) => self.random(o),
             F::Hypot(o) => {
                 let (x, y) = self.operands(&o.lhs, &o.rhs)?;
-                let (x2, y2) = (self.graph.mul(x, x)?, self.graph.mul(y, y)?);
-                let square = self.graph.add(x2, y2)?;
-                let node = self.graph.sqrt(square)?;
+                let node = self.hypotenuse(x, y)?;
                 self.set(&o.out, node)
             }
             F::Cross(o) => self.cross(o),
@@ -229,13 +229,45 @@ impl Importer<'_> {
         self.set(&o.out, node)
     }
 
+    /// `m·√((x/m)² + (y/m)²)` with the larger magnitude for `m`, so that no square is too large or too small. The whole does not
+    /// depend on `m`, which is stopped.
+    fn hypotenuse(&mut self, x: NodeId, y: NodeId) -> Imported<NodeId> {
+        let magnitudes = [x, y].map(|side| self.graph.push(Op::Unary(Unary::Abs), &[side]));
+        let [left, right] = magnitudes;
+        let (left, right) = (left?, right?);
+        let is_larger = self.graph.push(Op::Compare(Comparison::Greater), &[left, right])?;
+        let larger = self.graph.select_where(is_larger, left, right)?;
+        let ones = self.graph.full_like(larger, 1.0);
+        let scale = [0.0, f64::INFINITY].into_iter().try_fold(larger, |scale, number| {
+            let number = Scalar::of(self.graph.dtype(scale), number);
+            let is_useless = self.graph.push(Op::CompareScalar(Comparison::Equal, number), &[scale])?;
+            self.graph.select_where(is_useless, ones, scale)
+        })?;
+        let scale = self.graph.push(Op::StopGradient, &[scale])?;
+        let (x, y) = (self.graph.div(x, scale)?, self.graph.div(y, scale)?);
+        let (x2, y2) = (self.graph.mul(x, x)?, self.graph.mul(y, y)?);
+        let square = self.graph.add(x2, y2)?;
+        let root = self.graph.sqrt(square)?;
+        Ok(self.graph.mul(scale, root)?)
+    }
+
     /// Burn's backward pass of `x / number` rounds `1 / number` to single precision, whatever is divided; this is what it
-    /// stands for. In double precision, in which gradients are compared, the difference would show.
-    fn exact_factor(&self, factor: f64) -> f64 {
+    /// stands for. In double precision, in which gradients are compared, the difference would show. Where the loss multiplies by
+    /// the rounded number as well, nothing tells which of both it is.
+    fn exact_factor(&mut self, factor: f64) -> f64 {
+        if !self.is_backward() {
+            self.factors.push(factor);
+            return factor;
+        }
         let rounded = |divisor: f64| f64::from(1.0 / divisor as f32);
-        match self.divisors.iter().find(|&&divisor| rounded(divisor) == factor) {
-            Some(divisor) if self.is_backward() => divisor.recip(),
-            _ => factor,
+        let divisor = self.divisors.iter().find(|&&divisor| rounded(divisor) == factor && divisor.recip() != factor);
+        match divisor {
+            Some(_) if self.factors.contains(&factor) => {
+                self.is_coarse = true;
+                factor
+            }
+            Some(divisor) => divisor.recip(),
+            None => factor,
         }
     }
 

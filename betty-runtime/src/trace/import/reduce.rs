@@ -3,15 +3,18 @@
 use burn_ir::TensorIr;
 
 use super::{Imported, Importer};
-use crate::graph::{NodeId, Op, Unary};
+use crate::graph::{NodeId, Op, Unary, accumulator};
 
 impl Importer<'_> {
-    pub(super) fn mean_of(&mut self, sum: NodeId, count: usize) -> Imported<NodeId> {
-        if self.graph.dtype(sum).is_float() {
-            return Ok(self.graph.mul_scalar(sum, 1.0 / count as f64)?);
-        }
-        let count = self.graph.full_like(sum, count as f64);
-        Ok(self.graph.div(sum, count)?)
+    /// The mean along dimensions, each kept with size 1. In 16 bits the sum may be beyond what the mean is far from.
+    pub(super) fn mean_along(&mut self, axes: &[usize], input: &TensorIr) -> Imported<NodeId> {
+        let x = self.node(input)?;
+        let dtype = self.graph.dtype(x);
+        let count: usize = axes.iter().map(|&axis| self.graph.shape(x)[axis]).product();
+        let wide = if dtype.is_float() { self.graph.cast(x, accumulator(dtype))? } else { x };
+        let sum = self.graph.sum(wide, axes)?;
+        let mean = self.graph.div_scalar(sum, count as f64)?;
+        Ok(self.graph.cast(mean, dtype)?)
     }
 
     pub(super) fn index_of(&mut self, op: Op, input: &TensorIr, out: &TensorIr) -> Imported {

@@ -3,7 +3,7 @@
 //! - its value and its loss equal Burn's eager ones;
 //! - our gradient equals the one that Burn recorded and the one of Burn's eager autodiff;
 //! - the Hessian-vector product (jvp of the gradient) equals central differences of the gradient and reverse over
-//!   reverse, is symmetric and linear;
+//!   reverse, is symmetric and linear, and is what a level forms of a point that it keeps;
 //! - `⟨c, J t⟩ = ⟨Jᵀ c, t⟩` for the function itself;
 //! - the derivative of the Hessian-vector product along its own direction, a third derivative, equals its differences;
 //! - mixed products `∂²L/∂λ∂θ · u`, λ being all floats of the batch, equal central differences;

@@ -1,6 +1,7 @@
 //! A traced loss with its derivatives, all in one program.
 
-use betty_runtime::execute::{Program, Value};
+use betty_runtime::__private::derivatives::{Curvature, Lagrangian, Loss, Point, Variable};
+use betty_runtime::execute::{Program, Value, Vector};
 use betty_runtime::graph::{Graph, NodeId, jvp, vjp};
 use betty_runtime::trace::{LossInput, Trace};
 use burn::tensor::{DType, Device};
@@ -8,6 +9,9 @@ use burn::tensor::{DType, Device};
 use super::compare::host;
 use super::lanes::Lanes;
 use super::options::Options;
+
+/// Decides random draws.
+const SEED: u64 = 5;
 
 /// A traced loss with its derivatives, all in one program.
 pub(crate) struct Problem {
@@ -19,6 +23,7 @@ pub(crate) struct Problem {
     /// How many parameters there are; the inputs begin with them and as many tangents.
     leaves: usize,
     dtype: DType,
+    trace: Trace,
 }
 
 pub(crate) struct Answers {
@@ -49,7 +54,7 @@ pub(crate) fn or_zeros(graph: &mut Graph, derivatives: Vec<Option<NodeId>>, like
 
 impl Problem {
     pub(crate) fn new(trace: Trace, dtype: DType) -> Self {
-        let Trace { mut graph, loss, inputs, burn_gradients, .. } = trace;
+        let Trace { mut graph, loss, inputs, burn_gradients, .. } = trace.clone();
         let leaves: Vec<NodeId> = inputs
             .iter()
             .filter(|(source, _)| matches!(source, LossInput::Leaf { .. }))
@@ -110,7 +115,23 @@ impl Problem {
             dtype,
             inputs: [leaves, tangents, vec![cotangent], batch].concat(),
             outputs,
+            trace,
         }
+    }
+
+    /// The Hessian-vector product as levels form it: what does not depend on the vector is computed once and kept, and a program
+    /// of its own goes on from there.
+    pub(crate) fn linearized(&self, leaves: Vec<Value>, tangent: Vec<Value>, batch: &[Value]) -> Vec<f64> {
+        let device = Device::flex();
+        let loss = Loss::new(self.trace.clone(), |_| (0..self.leaves).collect(), &device);
+        let mut curvature = Curvature::new(Lagrangian::new(0, &loss, &[]).unwrap(), &device).unwrap();
+        let mut point = Point::new([leaves.as_slice(), batch].concat(), SEED);
+        let (wanted, tangent) = (Variable::Level(0), Vector(tangent));
+        let product = curvature.product(&mut point, &[(wanted, &tangent)], &[wanted]).unwrap();
+        if product.is_empty() {
+            return vec![0.0; tangent.len()];
+        }
+        product.iter().flat_map(|(_, vector)| vector.to_vec().unwrap()).collect()
     }
 
     /// Checks that value, gradient and Hessian-vector product can be computed for many inputs at once.
@@ -132,7 +153,7 @@ impl Problem {
 
     pub(crate) fn run(&self, vectors: Vec<Value>, batch: &[Value], device: &Device) -> Answers {
         let program = Program::new(&self.graph, &self.inputs, &self.outputs.concat(), device);
-        let values = program.run(vectors.into_iter().chain(batch.iter().cloned()), 5);
+        let values = program.run(vectors.into_iter().chain(batch.iter().cloned()), SEED);
         let mut rest = values.as_slice();
         let mut next = self.outputs.iter().map(|group| {
             let (first, others) = rest.split_at(group.len());

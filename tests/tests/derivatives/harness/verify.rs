@@ -47,6 +47,8 @@ pub(crate) fn verify(
     }
     close(name, "adjointness", &[dot(&cotangent, &at.jvp)], &[dot(&at.vjp, &u)], options.tolerance(1e-10));
     close(name, "reverse over reverse", &at.hvp, &at.reverse_hvp, options.tolerance(1e-10));
+    let linearized = problem.linearized(values(&theta), values(&u), batch.values());
+    close(name, "hvp, linearized", &at.hvp, &linearized, options.tolerance(1e-10));
     let other = run(&theta, &v);
     close(name, "symmetry", &[dot(&v, &at.hvp)], &[dot(&u, &other.hvp)], options.tolerance(1e-9));
     let mixture: Vec<f64> = u.iter().zip(&v).map(|(u, v)| u + 2.0 * v).collect();

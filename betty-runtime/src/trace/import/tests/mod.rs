@@ -8,6 +8,7 @@
 mod backend;
 mod document;
 mod examples;
+mod values;
 
 use std::collections::{BTreeSet, HashMap};
 
