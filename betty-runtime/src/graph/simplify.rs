@@ -16,7 +16,8 @@ pub(super) fn simplify(
     dtype: DType,
 ) -> Result<Option<NodeId>, GraphError> {
     let filled: Vec<Option<Scalar>> = inputs.iter().map(|&x| constant(graph, x)).collect();
-    if let Some(value) = fold(op, &filled, dtype) {
+    let from = inputs.first().map_or(dtype, |&x| graph.dtype(x));
+    if let Some(value) = fold(op, &filled, (from, dtype)) {
         return Ok(Some(graph.filled(shape, dtype, value)));
     }
     match op {
@@ -43,8 +44,9 @@ fn constant(graph: &Graph, x: NodeId) -> Option<Scalar> {
     }
 }
 
-/// What fills the result, if numbers of known value do.
-fn fold(op: &Op, filled: &[Option<Scalar>], dtype: DType) -> Option<Scalar> {
+/// What fills the result, if numbers of known value do, and nothing is rounded on the way to it: in another type it would be
+/// rounded otherwise.
+fn fold(op: &Op, filled: &[Option<Scalar>], (from, dtype): (DType, DType)) -> Option<Scalar> {
     let x = filled.first().copied().flatten()?;
     if matches!(op, Op::Reshape(_) | Op::Permute(_) | Op::Expand(_) | Op::Slice(_) | Op::Flip(_)) {
         return Some(x);
@@ -52,35 +54,39 @@ fn fold(op: &Op, filled: &[Option<Scalar>], dtype: DType) -> Option<Scalar> {
     if !dtype.is_float() {
         return None;
     }
-    // Each operation rounds to its type, as it would on a device.
-    let x = rounded(x.as_f64(), dtype);
-    let value = match op {
-        Op::Cast(_) => x,
-        Op::Unary(Unary::Neg) => -x,
-        Op::WithScalar(WithScalar::Add, number) => x + rounded(number.as_f64(), dtype),
-        Op::WithScalar(WithScalar::Mul, number) => x * rounded(number.as_f64(), dtype),
-        Op::WithScalar(WithScalar::Div, number) => x / rounded(number.as_f64(), dtype),
+    let x = x.as_f64();
+    if matches!(op, Op::Cast(_)) {
+        return is_exact(x, from).then_some(Scalar::Float(x));
+    }
+    if matches!(op, Op::Unary(Unary::Neg)) {
+        return Some(Scalar::Float(-x));
+    }
+    let (y, value) = match op {
+        Op::WithScalar(WithScalar::Add, y) => (y.as_f64(), x + y.as_f64()),
+        Op::WithScalar(WithScalar::Mul, y) => (y.as_f64(), x * y.as_f64()),
+        Op::WithScalar(WithScalar::Div, y) => (y.as_f64(), x / y.as_f64()),
         Op::Binary(f) => {
-            let y = rounded(filled.get(1).copied().flatten()?.as_f64(), dtype);
-            match f {
+            let y = filled.get(1).copied().flatten()?.as_f64();
+            let value = match f {
                 Binary::Add => x + y,
                 Binary::Sub => x - y,
                 Binary::Mul => x * y,
                 Binary::Div => x / y,
                 _ => return None,
-            }
+            };
+            (y, value)
         }
         _ => return None,
     };
-    Some(Scalar::Float(rounded(value, dtype)))
+    [x, y, value].into_iter().all(|number| is_exact(number, dtype)).then_some(Scalar::Float(value))
 }
 
-/// The number of this type that is nearest.
-fn rounded(value: f64, dtype: DType) -> f64 {
+/// Whether a type holds this number as it is.
+fn is_exact(number: f64, dtype: DType) -> bool {
     match dtype {
-        DType::F64 => value,
-        DType::F32 => f64::from(value as f32),
-        _ => TensorData::new(vec![value], [1]).convert_dtype(dtype).iter::<f64>().next().unwrap_or(value),
+        DType::F64 => true,
+        DType::F32 => f64::from(number as f32) == number,
+        _ => TensorData::new(vec![number], [1]).convert_dtype(dtype).iter::<f64>().next() == Some(number),
     }
 }
 

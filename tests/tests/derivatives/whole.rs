@@ -189,6 +189,7 @@ fn widened(trace: &Trace) -> Trace {
         loss: to(trace.loss),
         burn_loss: to(trace.burn_loss),
         inputs: trace.inputs.iter().map(|&(source, node)| (source, to(node))).collect(),
+        is_coarse: false,
         burn_gradients: trace.burn_gradients.iter().map(|&(of, node)| (to(of), to(node))).collect(),
         metrics: trace.metrics.iter().map(|(name, node)| (name.clone(), to(*node))).collect(),
         operations: trace.operations.clone(),
