@@ -141,9 +141,6 @@ fn with_scalar(graph: &mut Graph, f: WithScalar, number: Scalar, x: NodeId) -> R
         return graph.neg(x).map(Some);
     }
     let dtype = graph.dtype(x);
-    if f == WithScalar::Div && is_power_of_two(c, dtype) {
-        return graph.mul_scalar(x, c.recip()).map(Some);
-    }
     let node = graph.node(x).clone();
     match (f, &node.op) {
         (WithScalar::Mul, Op::WithScalar(WithScalar::Mul, Scalar::Float(d)))

@@ -73,10 +73,10 @@ fn constants_are_folded() {
     assert_eq!(g.mul(x, six).unwrap(), g.mul_scalar(x, 6.0).unwrap());
     let once = g.mul_scalar(x, 2.0).unwrap();
     assert_eq!(g.mul_scalar(once, 3.0).unwrap(), g.mul_scalar(x, 6.0).unwrap());
-    // Division by 3 is not multiplication by a rounded third, division by 4 is exact.
-    let (third, quarter) = (g.div(x, three).unwrap(), g.full(&[2, 3], DType::F64, 4.0));
+    // Division by 3 is not multiplication by a rounded third, and by 4 it is no other operation.
+    let (third, four) = (g.div(x, three).unwrap(), g.full(&[2, 3], DType::F64, 4.0));
     assert!(matches!(g.node(third).op, Op::WithScalar(WithScalar::Div, _)));
-    assert_eq!(g.div(x, quarter).unwrap(), g.mul_scalar(x, 0.25).unwrap());
+    assert_eq!(g.div(x, four).unwrap(), g.div_scalar(x, 4.0).unwrap());
 }
 
 #[test]

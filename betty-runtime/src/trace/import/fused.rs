@@ -104,16 +104,11 @@ impl Importer<'_> {
     fn mean_of_last(&self, mean: NodeId) -> Option<NodeId> {
         let uncast = |node: NodeId| self.through(node, |op| matches!(op, Op::Cast(_))).unwrap_or(node);
         let quotient = self.graph.node(uncast(mean));
-        // A power of two is a factor.
-        let count = match quotient.op {
-            Op::WithScalar(WithScalar::Div, count) => count.as_f64(),
-            Op::WithScalar(WithScalar::Mul, factor) => factor.as_f64().recip(),
-            _ => return None,
-        };
+        let Op::WithScalar(WithScalar::Div, count) = quotient.op else { return None };
         let sum = quotient.inputs[0];
         let source = uncast(self.through(sum, |op| matches!(op, Op::Sum(_)))?);
         let (shape, last) = (self.graph.shape(source), self.graph.shape(source).len().checked_sub(1)?);
-        let is_mean = self.graph.node(sum).op == Op::Sum(vec![last]) && count == shape[last] as f64;
+        let is_mean = self.graph.node(sum).op == Op::Sum(vec![last]) && count.as_f64() == shape[last] as f64;
         (is_mean && self.graph.dtype(mean) == self.graph.dtype(source)).then_some(source)
     }
 
