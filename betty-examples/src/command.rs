@@ -7,11 +7,13 @@ use std::ops::Range;
 use std::path::PathBuf;
 
 use betty_runtime::ProgramConfig;
+use burn::tensor::Device;
 use clap::Args;
 
 use crate::device::DeviceChoice;
 use crate::failure::{Failure, show};
 use crate::output::OutputFolder;
+use crate::ranks::{Ranks, local_rank};
 
 /// What an example computes on.
 #[derive(Clone, Debug, Args)]
@@ -22,6 +24,36 @@ pub struct Machine {
     /// Print nothing but errors.
     #[arg(long, short)]
     pub quiet: bool,
+}
+
+/// Whether several processes share a run.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub struct Sharing {
+    /// Divide every batch among the processes that mpirun, srun or torchrun has started; the results are those of one process.
+    /// Needs a build with `--features mpi`.
+    #[arg(long)]
+    pub distributed: bool,
+}
+
+impl Sharing {
+    /// The processes that share the run.
+    ///
+    /// # Errors
+    /// As for [`Ranks::start`].
+    pub fn ranks(&self) -> Result<Ranks, Failure> {
+        Ranks::start(self.distributed)
+    }
+}
+
+impl Machine {
+    /// The device. Of several processes on a machine, each has its own GPU.
+    ///
+    /// # Errors
+    /// [`Failure::Device`], and [`Failure::Launch`] when the environment does not say which process this is.
+    pub fn open(&self, ranks: &Ranks) -> Result<Device, Failure> {
+        let process = if ranks.size() > 1 { local_rank()? } else { 0 };
+        Ok(self.device.open(process)?)
+    }
 }
 
 /// What every example needs that writes results: a seed, a folder, and a device.
@@ -77,12 +109,12 @@ impl Run {
 }
 
 impl Setting {
-    /// Prints the results and where they are, unless nothing but errors shall be printed.
+    /// Prints the results and where they are, unless nothing but errors shall be printed, or another process prints.
     ///
     /// # Errors
     /// [`Failure::Print`].
     pub fn show(&self, results: &impl ToString, output: &OutputFolder) -> Result<(), Failure> {
-        if self.machine.quiet {
+        if self.machine.quiet || !output.is_written() {
             return Ok(());
         }
         show(&format!("{}\nresults are in {}\n", results.to_string(), output.path().display()))

@@ -11,8 +11,8 @@ pub enum DeviceChoice {
     /// Burn's flex backend on all cores.
     #[default]
     Cpu,
-    /// The NVIDIA GPU of this number.
-    Cuda(usize),
+    /// The NVIDIA GPU of this number; without one the first, or of several processes on a machine each its own.
+    Cuda(Option<usize>),
 }
 
 /// A device that does not exist, or not for this build.
@@ -37,14 +37,14 @@ pub enum DeviceError {
 betty_runtime::debug_as_report!(DeviceError);
 
 impl DeviceChoice {
-    /// The device itself.
+    /// The device itself, for process number `process` of its machine.
     ///
     /// # Errors
     /// When this build or this machine does not have it.
-    pub fn open(self) -> Result<Device, DeviceError> {
+    pub fn open(self, process: usize) -> Result<Device, DeviceError> {
         match self {
             DeviceChoice::Cpu => Ok(Device::flex()),
-            DeviceChoice::Cuda(number) => cuda(number),
+            DeviceChoice::Cuda(number) => cuda(number.unwrap_or(process)),
         }
     }
 }
@@ -66,8 +66,8 @@ impl FromStr for DeviceChoice {
     fn from_str(name: &str) -> Result<Self, DeviceError> {
         match name.split_once(':') {
             None if name == "cpu" => Some(DeviceChoice::Cpu),
-            None if name == "cuda" => Some(DeviceChoice::Cuda(0)),
-            Some(("cuda", number)) => number.parse().ok().map(DeviceChoice::Cuda),
+            None if name == "cuda" => Some(DeviceChoice::Cuda(None)),
+            Some(("cuda", number)) => number.parse().ok().map(Some).map(DeviceChoice::Cuda),
             _ => None,
         }
         .ok_or_else(|| DeviceError::Name(name.into()))
@@ -78,7 +78,8 @@ impl fmt::Display for DeviceChoice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             DeviceChoice::Cpu => f.write_str("cpu"),
-            DeviceChoice::Cuda(number) => write!(f, "cuda:{number}"),
+            DeviceChoice::Cuda(None) => f.write_str("cuda"),
+            DeviceChoice::Cuda(Some(number)) => write!(f, "cuda:{number}"),
         }
     }
 }
@@ -89,11 +90,11 @@ mod tests {
 
     #[test]
     fn names_are_read_as_they_are_printed() {
-        for (name, choice) in [("cpu", DeviceChoice::Cpu), ("cuda:3", DeviceChoice::Cuda(3))] {
+        let choices = [DeviceChoice::Cpu, DeviceChoice::Cuda(None), DeviceChoice::Cuda(Some(3))];
+        for (name, choice) in ["cpu", "cuda", "cuda:3"].into_iter().zip(choices) {
             assert_eq!(name.parse(), Ok(choice));
             assert_eq!(choice.to_string(), name);
         }
-        assert_eq!("cuda".parse(), Ok(DeviceChoice::Cuda(0)));
     }
 
     #[test]
@@ -106,6 +107,6 @@ mod tests {
     #[cfg(not(feature = "cuda"))]
     #[test]
     fn cuda_needs_its_feature() {
-        assert_eq!(DeviceChoice::Cuda(0).open().err(), Some(DeviceError::NotBuilt));
+        assert_eq!(DeviceChoice::Cuda(None).open(0).err(), Some(DeviceError::NotBuilt));
     }
 }

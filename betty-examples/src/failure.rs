@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use betty_runtime::distributed::{CollectiveError, LaunchError};
 use betty_runtime::{CheckpointError, ConfigError, DerivativesError, EngineError};
 
 use crate::data::{IdxError, NoiseError, SplitError, TableError};
@@ -104,6 +105,31 @@ pub enum Failure {
     /// A device that does not exist.
     #[error("`--device`: {0}")]
     Device(#[from] DeviceError),
+    /// Several processes are to share a run, and the program was built without what connects them.
+    #[error(
+        "`--distributed`: this program was built without MPI; build it with `--features mpi` where an MPI library is installed, and \
+         start it with `mpirun -n 2`, or leave `--distributed` away"
+    )]
+    NotDistributed,
+    /// The environment does not say which process this is.
+    #[error("`--distributed`: {0}")]
+    Launch(#[from] LaunchError),
+    /// Processes do not find each other.
+    #[error("`--distributed`: {0}")]
+    Ranks(CollectiveError),
+    /// Another process could not go on.
+    #[error("`--distributed`: process {0} failed, so all stop; it says why")]
+    OnOtherRank(usize),
+    /// A batch that cannot be divided.
+    #[error(
+        "`--distributed`: a batch of {examples} examples cannot be divided among {ranks} processes; make it larger"
+    )]
+    TooFewExamples {
+        /// How many examples a batch has.
+        examples: usize,
+        /// How many processes there are.
+        ranks: usize,
+    },
     /// Numbers of the program that make no sense.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -189,9 +215,14 @@ impl Failure {
             | Failure::Noise(_)
             | Failure::Split(_)
             | Failure::Device(_)
+            | Failure::NotDistributed
+            | Failure::Launch(_)
+            | Failure::TooFewExamples { .. }
             | Failure::Config(_)
             | Failure::NoOptimizer => ExitCode::from(2),
             Failure::Data(_)
+            | Failure::Ranks(_)
+            | Failure::OnOtherRank(_)
             | Failure::Saved(_)
             | Failure::Signals(_)
             | Failure::Table(_)

@@ -10,6 +10,7 @@ use clap::Args;
 
 use crate::failure::{Failure, check_positive};
 use crate::output::OutputFolder;
+use crate::ranks::Ranks;
 use crate::saved::{Choices, Point, SavedRun};
 use crate::stop::Stop;
 use crate::watching::Watching;
@@ -57,6 +58,8 @@ pub struct Going<'a> {
     pub stop: &'a Stop,
     /// Whether to show a progress bar.
     pub progress: bool,
+    /// The processes that share the run.
+    pub ranks: &'a Ranks,
 }
 
 /// Points that are saved with a run.
@@ -77,7 +80,9 @@ impl Going<'_> {
         curves: &Curves,
     ) -> Result<P, Failure> {
         let saved = SavedRun::new(self.output, name);
-        let found = if self.saving.resume { saved.find(self.choices, option, steps)? } else { None };
+        let find = || Ok(if self.saving.resume { saved.find(self.choices, option, steps)? } else { None });
+        let found = self.ranks.together(find)?;
+        let engine = self.ranks.join(engine)?;
         let stop = self.stop.clone();
         let (points, file) = (Rc::clone(curves), saved.clone());
         let engine = engine
@@ -103,7 +108,7 @@ impl Going<'_> {
         }
         let report = engine.run_until(steps)?;
         self.watching.check(&report)?;
-        if self.stop.is_asked() {
+        if self.ranks.any(self.stop.is_asked())? {
             let said = format!(
                 "stopped after step {} of {steps}, which is saved in `{}`; to go on, give the same options and `--resume`",
                 engine.iterations(),

@@ -6,11 +6,15 @@ use std::path::{Path, PathBuf};
 
 use betty_runtime::file::{FolderError, FolderLock, replace};
 
+use crate::failure::Failure;
+use crate::ranks::Ranks;
+
 /// A folder that was writable when it was opened, and that no other run opens meanwhile.
 #[derive(Debug)]
 pub struct OutputFolder {
     path: PathBuf,
-    _lock: FolderLock,
+    /// None where another process writes for this one.
+    lock: Option<FolderLock>,
 }
 
 /// A file or folder that could not be written.
@@ -37,15 +41,32 @@ impl OutputFolder {
     /// # Errors
     /// When another run writes into it, it cannot be made, or nothing can be written into it.
     pub fn open(path: &Path) -> Result<Self, OutputError> {
-        Ok(OutputFolder { _lock: FolderLock::acquire(path)?, path: path.into() })
+        Ok(OutputFolder { lock: Some(FolderLock::acquire(path)?), path: path.into() })
     }
 
-    /// Writes a file: under a temporary name first, then renamed, so that no reader ever sees a part of it.
+    /// The folder of a run that several processes share: the first one makes it and writes into it, the others read.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open), on all of them.
+    pub fn open_with(path: &Path, ranks: &Ranks) -> Result<Self, Failure> {
+        ranks.together(|| {
+            let first = || Ok(Self::open(path)?);
+            if ranks.is_first() { first() } else { Ok(OutputFolder { lock: None, path: path.into() }) }
+        })
+    }
+
+    /// Whether this process writes.
+    pub fn is_written(&self) -> bool {
+        self.lock.is_some()
+    }
+
+    /// Writes a file, if this process writes: under a temporary name first, then renamed, so that no reader ever sees a part of it.
     ///
     /// # Errors
     /// When it cannot be written; a file that was there before stays as it was.
     pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> Result<PathBuf, OutputError> {
-        write(self.path.join(name), content)
+        let path = self.path.join(name);
+        if self.is_written() { write(path, content) } else { Ok(path) }
     }
 
     /// Where the folder is.

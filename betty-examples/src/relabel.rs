@@ -1,5 +1,6 @@
 //! What two levels above a classifier can learn about its training labels: what each means, and how much each example counts.
 
+use betty_runtime::distributed::sum;
 use betty_runtime::stop_gradient;
 use burn::module::{Module, Param};
 use burn::nn::Linear;
@@ -68,7 +69,7 @@ impl WeightNet {
     /// The mean of losses under their weights.
     pub fn mean(&self, losses: Tensor<1>) -> Tensor<1> {
         let weights = self.weights(losses.clone());
-        (weights.clone() * losses).sum() / weights.sum()
+        sum((weights.clone() * losses).sum()) / sum(weights.sum())
     }
 }
 

@@ -40,7 +40,7 @@ const RESUMED: [&str; 12] = [
 ];
 
 /// Options that mean the same wherever they are.
-const SHARED: [&str; 10] = [
+const SHARED: [&str; 11] = [
     "--seeds",
     "--out",
     "--config",
@@ -51,6 +51,7 @@ const SHARED: [&str; 10] = [
     "--on-unhealthy",
     "--save-every",
     "--resume",
+    "--distributed",
 ];
 
 /// Each long option with its whole description.

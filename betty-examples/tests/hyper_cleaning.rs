@@ -170,6 +170,13 @@ fn a_build_without_cuda_says_how_to_get_it() {
     assert!(refused(&["--device", "cuda:1"], 2).contains("build it with `--features cuda`"));
 }
 
+#[cfg(not(feature = "mpi"))]
+#[test]
+fn a_build_without_mpi_says_how_to_get_it() {
+    let message = refused(&["--distributed"], 2);
+    assert!(message.contains("`--distributed`") && message.contains("build it with `--features mpi`"), "{message}");
+}
+
 #[test]
 fn missing_data_are_named() {
     let message = refused(&["--data", "no/such/folder"], 1);

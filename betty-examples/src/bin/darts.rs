@@ -12,13 +12,14 @@
 use std::convert::Infallible;
 use std::process::ExitCode;
 
+use betty_examples::command::Sharing;
 use betty_examples::compare::{Compare, Trial};
 use betty_examples::data::{Batches, Dataset, Split, digits};
 use betty_examples::failure::{Failure, check_positive, finish};
 use betty_examples::init::{convolution, linear};
 use betty_examples::metrics::Comparison;
 use betty_examples::plot::Shares;
-use betty_runtime::{Batch, Engine, EngineError, Start, Stream, multilevel};
+use betty_runtime::{Batch, Engine, Start, Stream, multilevel};
 use burn::module::{Module, Param};
 use burn::nn::conv::Conv2d;
 use burn::nn::pool::AvgPool2dConfig;
@@ -194,20 +195,24 @@ struct Options {
     /// Steps in which every cell is trained anew.
     #[arg(long, default_value_t = 150, value_name = "N")]
     fit_steps: u64,
+    /// Whether processes share what is trained.
+    #[command(flatten)]
+    sharing: Sharing,
     /// What all comparisons have.
     #[command(flatten)]
     compare: Compare,
 }
 
-/// Endless batches.
-fn batches(examples: &Dataset, seed: u64, device: &Device) -> Stream<Examples> {
-    let all = examples.to_device(device);
-    Stream::batches(Batches::new(examples.len(), BATCH, seed).endless().map(move |chosen| {
+/// This rank's shares of endless batches.
+fn batches(examples: &Dataset, seed: u64, trial: &Trial<'_, SearchConfig>) -> Result<Stream<Examples>, Failure> {
+    let all = examples.to_device(trial.device);
+    let chosen = Batches::new(examples.len(), BATCH, seed).shared(trial.ranks)?;
+    Ok(Stream::batches(chosen.map(move |chosen| {
         let chosen: Vec<i32> = chosen.into_iter().map(|index| index as i32).collect();
         let count = chosen.len();
         let batch = all.select(Tensor::from_data(TensorData::new(chosen, [count]), &all.device()));
         Ok::<_, Infallible>(Examples { images: batch.images, labels: batch.labels })
-    }))
+    })))
 }
 
 /// The test accuracy of a network that is trained anew in a cell.
@@ -217,14 +222,13 @@ fn reached(
     data: (&Dataset, &Examples),
     options: &Options,
     trial: &Trial<'_, SearchConfig>,
-) -> Result<f64, EngineError> {
+) -> Result<f64, Failure> {
     let mut config = trial.config.clone();
     (config.cell.warmup, config.network.start) = (usize::MAX, Start::Kept);
-    let (seed, device) = (trial.seed, trial.device);
-    let streams = SearchData { cell: batches(data.0, seed, device), network: batches(data.0, seed, device) };
-    let mut engine = Engine::new(Search { cell, network: network.clone() }, streams, config)?.seed(seed);
-    engine.run(options.fit_steps)?;
-    let Search { cell, network } = engine.into_problem();
+    let seed = trial.seed;
+    let streams = SearchData { cell: batches(data.0, seed, trial)?, network: batches(data.0, seed, trial)? };
+    let engine = Engine::new(Search { cell, network: network.clone() }, streams, config)?.seed(seed);
+    let Search { cell, network } = trial.run(engine, options.fit_steps)?;
     Ok(network.accuracy(&cell, data.1))
 }
 
@@ -236,7 +240,9 @@ fn run(options: &Options) -> Result<(), Failure> {
     check_positive(&[("steps", options.steps), ("fit-steps", options.fit_steps)])?;
     let config = options.compare.config()?;
     let choices = [("--fit-steps", options.fit_steps.to_string())];
-    let Some(session) = options.compare.open::<Search>(config, &choices)? else { return Ok(()) };
+    let Some(session) = options.compare.open::<Search>(config, &choices, options.sharing.ranks()?)? else {
+        return Ok(());
+    };
     let table = Comparison::new(
         ["cell", "test accuracy"],
         [
@@ -258,7 +264,7 @@ fn compare(options: &Options, trial: &Trial<'_, SearchConfig>) -> Result<[f64; 4
     let split = Split::thirds(&all, all.len() / 3, &mut rng)?;
     let (network, fresh) = (Network::new(&mut rng, device), Network::new(&mut rng, device));
     let cell = Param::from_tensor(Tensor::zeros([EDGES.len(), OPERATIONS.len()], device));
-    let data = SearchData { cell: batches(&split.clean, !seed, device), network: batches(&split.train, seed, device) };
+    let data = SearchData { cell: batches(&split.clean, !seed, trial)?, network: batches(&split.train, seed, trial)? };
     let engine = Engine::new(Search { cell, network }, data, trial.config.clone())?.seed(seed);
     let cell = trial.train(engine, "search", options.steps)?.cell;
     let found = strongest(&cell);

@@ -12,6 +12,7 @@ use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
+use betty_examples::command::Sharing;
 use betty_examples::compare::{Compare, Trial};
 use betty_examples::data::{Batches, Dataset, Split, digits};
 use betty_examples::failure::{Failure, check_positive, finish};
@@ -108,6 +109,9 @@ struct Options {
     /// Steps of the images.
     #[arg(long, default_value_t = 400, value_name = "N")]
     steps: u64,
+    /// Whether processes share what is trained.
+    #[command(flatten)]
+    sharing: Sharing,
     /// What all comparisons have.
     #[command(flatten)]
     compare: Compare,
@@ -187,7 +191,7 @@ fn experiment(options: &Options, trial: &Trial<'_, DistillationConfig>) -> Resul
     let real = of_each_class(&split.train, device, first);
 
     let all = split.train.to_device(device);
-    let batches = Batches::new(split.train.len(), BATCH, seed).endless().map(move |chosen| {
+    let batches = Batches::new(split.train.len(), BATCH, seed).shared(trial.ranks)?.map(move |chosen| {
         let chosen: Vec<i32> = chosen.into_iter().map(|index| index as i32).collect();
         let count = chosen.len();
         let examples = all.select(Tensor::from_data(TensorData::new(chosen, [count]), &all.device()));
@@ -261,7 +265,9 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> Result<(), Failure> {
     check_positive(&[("steps", options.steps)])?;
     let config = options.compare.config()?;
-    let Some(session) = options.compare.open::<Distillation>(config, &[])? else { return Ok(()) };
+    let Some(session) = options.compare.open::<Distillation>(config, &[], options.sharing.ranks()?)? else {
+        return Ok(());
+    };
     let table = Comparison::new(
         ["learned from", "test accuracy"],
         [

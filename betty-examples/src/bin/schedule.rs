@@ -18,6 +18,7 @@ use betty_examples::failure::{Failure, check_positive, finish};
 use betty_examples::init::linear;
 use betty_examples::metrics::Comparison;
 use betty_examples::plot::{Curve, Curves};
+use betty_examples::ranks::Ranks;
 use betty_runtime::{Batch, Engine, EngineError, Stream, multilevel};
 use burn::module::{Module, Param};
 use burn::nn::Linear;
@@ -180,7 +181,7 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> Result<(), Failure> {
     check_positive(&[("steps", options.steps)])?;
     let config = options.compare.config()?;
-    let Some(session) = options.compare.open::<Schedule>(config, &[])? else { return Ok(()) };
+    let Some(session) = options.compare.open::<Schedule>(config, &[], Ranks::default())? else { return Ok(()) };
     let table = Comparison::new(
         ["learning rate", &format!("test loss after {STEPS} steps")],
         [

@@ -19,6 +19,7 @@ use betty_examples::data::{Dataset, digits};
 use betty_examples::failure::{Failure, check_positive, finish};
 use betty_examples::metrics::{Comparison, Summary};
 use betty_examples::plot::Bars;
+use betty_examples::ranks::Ranks;
 use betty_runtime::{Batch, Engine, EngineError, multilevel};
 use burn::module::{Module, Param};
 use burn::tensor::activation::{log_softmax, sigmoid};
@@ -251,7 +252,7 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> Result<(), Failure> {
     check_positive(&[("steps", options.steps)])?;
     let config = options.compare.config()?;
-    let Some(session) = options.compare.open::<Pretraining>(config, &[])? else { return Ok(()) };
+    let Some(session) = options.compare.open::<Pretraining>(config, &[], Ranks::default())? else { return Ok(()) };
     let table = Comparison::new(
         ["pretrained on", "test accuracy after fine-tuning"],
         [

@@ -19,6 +19,7 @@ use betty_examples::failure::{Failure, check_positive, finish};
 use betty_examples::init::linear;
 use betty_examples::metrics::Comparison;
 use betty_examples::plot::Shares;
+use betty_examples::ranks::Ranks;
 use betty_examples::relabel::{Corrector, WeightNet};
 use betty_runtime::{Batch, Engine, EngineError, multilevel};
 use burn::module::Module;
@@ -165,7 +166,7 @@ fn run(options: &Options) -> Result<(), Failure> {
     check_positive(&[("steps", options.steps), ("clean", options.clean as u64)])?;
     let config = options.compare.config()?;
     let choices = [("--noise", options.noise.to_string()), ("--clean", options.clean.to_string())];
-    let Some(session) = options.compare.open::<Relabelling>(config, &choices)? else { return Ok(()) };
+    let Some(session) = options.compare.open::<Relabelling>(config, &choices, Ranks::default())? else { return Ok(()) };
     let table = Comparison::new(
         ["learned", "test accuracy"],
         [

@@ -12,6 +12,7 @@ use crate::failure::{Failure, show};
 use crate::going::Saving;
 use crate::metrics::Comparison;
 use crate::output::OutputFolder;
+use crate::ranks::Ranks;
 use crate::saved::{Choices, config_choices};
 use crate::stop::Stop;
 use crate::watching::Watching;
@@ -46,6 +47,7 @@ pub struct Session<'a, P: Multilevel> {
     output: OutputFolder,
     choices: Choices,
     stop: Stop,
+    ranks: Ranks,
 }
 
 impl Compare {
@@ -58,7 +60,8 @@ impl Compare {
     }
 
     /// Opens device and folder for a program with these numbers, and refuses options that make no sense. `choices` are the example's
-    /// own options that decide its numbers, by name. `None` when the numbers were only to be printed.
+    /// own options that decide its numbers, by name; `ranks` share what its trials [train](Trial::train). `None` when the numbers were
+    /// only to be printed.
     ///
     /// # Errors
     /// [`Failure`].
@@ -66,20 +69,23 @@ impl Compare {
         &self,
         config: P::Config,
         choices: &[(&str, String)],
+        ranks: Ranks,
     ) -> Result<Option<Session<'_, P>>, Failure> {
         self.all_seeds().check()?;
         config.validate(&P::SCHEDULE)?;
         if self.run().print_config {
-            show(&(config.to_json()? + "\n"))?;
+            if ranks.is_first() {
+                show(&(config.to_json()? + "\n"))?;
+            }
             return Ok(None);
         }
-        let device = self.run().setting.machine.device.open()?;
+        let device = self.run().setting.machine.open(&ranks)?;
         self.saving.check(&self.run().setting.out)?;
         let own = choices.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
         let choices = config_choices(&config)?.into_iter().chain(own).collect();
         let stop = Stop::on_signals().map_err(Failure::Signals)?;
-        let output = OutputFolder::open(&self.run().setting.out)?;
-        Ok(Some(Session { options: self, config, device, output, choices, stop }))
+        let output = OutputFolder::open_with(&self.run().setting.out, &ranks)?;
+        Ok(Some(Session { options: self, config, device, output, choices, stop, ranks }))
     }
 
     fn all_seeds(&self) -> Repeated {
@@ -123,6 +129,7 @@ impl<P: Multilevel> Session<'_, P> {
             options: self.options,
             choices: &self.choices,
             stop: &self.stop,
+            ranks: &self.ranks,
         }
     }
 }

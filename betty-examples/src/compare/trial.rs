@@ -7,6 +7,7 @@ use super::Compare;
 use crate::failure::Failure;
 use crate::going::{Curves, Going};
 use crate::output::OutputFolder;
+use crate::ranks::Ranks;
 use crate::saved::Choices;
 use crate::stop::Stop;
 
@@ -25,6 +26,8 @@ pub struct Trial<'a, C> {
     pub(super) options: &'a Compare,
     pub(super) choices: &'a Choices,
     pub(super) stop: &'a Stop,
+    /// The processes that share what is trained.
+    pub ranks: &'a Ranks,
 }
 
 impl<C> Trial<'_, C> {
@@ -40,8 +43,19 @@ impl<C> Trial<'_, C> {
             output: self.output,
             choices: self.choices,
             stop: self.stop,
+            ranks: self.ranks,
             progress: !self.options.run().setting.machine.quiet,
         };
         going.train(engine, &format!("{name}.seed-{}", self.seed), ("steps", steps), &Curves::default())
+    }
+
+    /// Lets an engine take so many steps, neither watched nor saved.
+    ///
+    /// # Errors
+    /// Those of the run.
+    pub fn run<P: Multilevel>(&self, engine: Engine<P>, steps: u64) -> Result<P, Failure> {
+        let mut engine = self.ranks.join(engine)?;
+        engine.run(steps)?;
+        Ok(engine.into_problem())
     }
 }

@@ -4,6 +4,9 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 
+use crate::failure::Failure;
+use crate::ranks::Ranks;
+
 /// Batches of equal size over shuffled examples.
 ///
 /// Equal sizes let one trace of a loss serve all of them: the incomplete batch at an epoch's end is left out, and a batch
@@ -21,6 +24,11 @@ impl Batches {
         Batches { examples, size: size.clamp(1, examples.max(1)), seed }
     }
 
+    /// How many examples a batch has.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
     /// The batches of epoch `number`, each as indices of examples; the same for the same seed.
     pub fn epoch(&self, number: usize) -> Vec<Vec<usize>> {
         let mut order: Vec<usize> = (0..self.examples).collect();
@@ -36,5 +44,15 @@ impl Batches {
     pub fn endless(self) -> impl Iterator<Item = Vec<usize>> {
         let epochs = if self.examples == 0 { 0..0 } else { 0..usize::MAX };
         epochs.flat_map(move |number| self.epoch(number))
+    }
+
+    /// The share of this rank of each: those of all ranks are the whole batches.
+    ///
+    /// # Errors
+    /// [`Failure::TooFewExamples`] where a batch has not one example for each rank.
+    pub fn shared(self, ranks: &Ranks) -> Result<impl Iterator<Item = Vec<usize>> + use<>, Failure> {
+        ranks.check_batch(self.size)?;
+        let share = ranks.share(self.size);
+        Ok(self.endless().map(move |batch| batch[share.clone()].to_vec()))
     }
 }

@@ -36,12 +36,14 @@ pub struct Point {
 pub struct SavedRun {
     folder: PathBuf,
     name: String,
+    /// Whether this process writes.
+    is_written: bool,
 }
 
 impl SavedRun {
     /// The run of this name in a folder.
     pub fn new(folder: &OutputFolder, name: &str) -> Self {
-        SavedRun { folder: folder.path().into(), name: name.into() }
+        SavedRun { folder: folder.path().into(), name: name.into(), is_written: folder.is_written() }
     }
 
     /// Where its levels are saved.
@@ -79,6 +81,9 @@ impl SavedRun {
     /// # Errors
     /// [`Failure::Output`].
     pub fn begin(&self, choices: &Choices) -> Result<(), Failure> {
+        if !self.is_written {
+            return Ok(());
+        }
         // Levels of the one must never meet options of the other.
         remove(self.checkpoint())?;
         remove(self.file("curves.csv"))?;
@@ -91,7 +96,9 @@ impl SavedRun {
     /// # Errors
     /// [`Failure::Output`].
     pub fn write_curves(&self, curves: &[Point]) -> Result<(), Failure> {
-        write(self.file("curves.csv"), csv_table(curves)?)?;
+        if self.is_written {
+            write(self.file("curves.csv"), csv_table(curves)?)?;
+        }
         Ok(())
     }
 

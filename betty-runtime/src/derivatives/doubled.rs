@@ -1,10 +1,13 @@
 //! A recorded loss with its gradients in double precision on the CPU, with random draws that are given.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use burn::tensor::{DType, Device};
 
 use super::loss::gradient_nodes;
+use super::shared::share;
+use crate::distributed::Ranks;
 use crate::execute::{Cost, Program, ReadError, Value};
 use crate::graph::{Distribution, Doubled, Graph, GraphError, NodeId, Op, in_f64, reachable, replay};
 use crate::trace::{LossInput, Trace};
@@ -34,6 +37,22 @@ impl Draw {
 }
 
 impl DoubledLoss {
+    /// As [`new`](Self::new), of this rank's share of the loss, where it has the part `part` of all examples.
+    ///
+    /// # Errors
+    /// As for [`new`](Self::new).
+    pub(crate) fn of_share(
+        trace: &Trace,
+        ranks: &Rc<Ranks>,
+        part: f64,
+        is_parameter: impl Fn(LossInput) -> bool,
+    ) -> Result<Self, GraphError> {
+        let mut trace = trace.clone();
+        let part = trace.graph.full(&[1], DType::F64, part);
+        share(&mut trace, ranks, part)?;
+        Self::new(&trace, is_parameter)
+    }
+
     /// Prepares a loss; `is_parameter` says in what its gradients are wanted.
     ///
     /// # Errors

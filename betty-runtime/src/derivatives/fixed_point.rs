@@ -37,7 +37,11 @@ impl Lagrangian {
             });
         }
         variables.insert(own, multipliers);
-        let value = value.unwrap_or(map.trace().loss);
+        let mut value = value.unwrap_or(map.trace().loss);
+        if let Some(group) = map.group() {
+            // Derivatives are summed over ranks, which all have the same map.
+            value = graph.mul_scalar(value, 1.0 / group.0.count() as f64)?;
+        }
         Ok(Lagrangian { graph, value, inputs, variables, own: vec![own] })
     }
 

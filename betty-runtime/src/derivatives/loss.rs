@@ -17,7 +17,7 @@ use crate::trace::{LossInput, Trace};
 
 /// A traced loss with everything compiled from it so far.
 pub struct Loss {
-    trace: Trace,
+    pub(super) trace: Trace,
     pub(super) device: Device,
     /// For each level the loss reads: its trainable leaves.
     parameters: BTreeMap<usize, Vec<NodeId>>,
@@ -29,7 +29,7 @@ pub struct Loss {
     /// What measures the terms of its gradient, once that was asked for.
     pub(super) measure: OnceCell<Verification>,
     /// Those that share its examples, if there are others.
-    ranks: Option<Rc<Ranks>>,
+    pub(super) ranks: Option<Rc<Ranks>>,
 }
 
 /// Computes a loss and its gradients with respect to the parameters of some levels.
@@ -108,26 +108,6 @@ impl Loss {
         for (place, node) in places.iter_mut().zip(products_in(graph, &nodes, dtype)?) {
             **place = node;
         }
-        Ok(self)
-    }
-
-    /// This rank's share of a loss whose examples are divided among ranks: the loss and its metrics times a number that is value
-    /// number `share` of the batch. What gradient programs answer is then summed over ranks.
-    ///
-    /// # Errors
-    /// [`GraphError`] if the loss cannot be built again.
-    pub(crate) fn shared(mut self, ranks: Rc<Ranks>, share: usize, dtype: DType) -> Result<Self, GraphError> {
-        let Trace { graph, loss, metrics, inputs, .. } = &mut self.trace;
-        let node = graph.input(&[1], dtype);
-        inputs.push((LossInput::Batch { index: share }, node));
-        for whole in std::iter::once(loss).chain(metrics.iter_mut().map(|(_, metric)| metric)) {
-            let factor = graph.cast(node, graph.dtype(*whole))?;
-            let shape = graph.shape(*whole).to_vec();
-            let flat = graph.reshape(*whole, &[1])?;
-            let product = graph.mul(flat, factor)?;
-            *whole = graph.reshape(product, &shape)?;
-        }
-        self.ranks = Some(ranks);
         Ok(self)
     }
 

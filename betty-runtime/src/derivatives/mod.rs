@@ -12,6 +12,7 @@ mod lagrangian;
 mod loss;
 mod output;
 mod perturb;
+mod shared;
 mod steps;
 mod tasks;
 mod vectorized;

@@ -10,6 +10,9 @@
 //! is stationary exactly at `θ = Θ(w)`, and its Hessian is the identity, whatever the steps were. So differentiated steps
 //! are a best response like any other, and nest in the Lagrangians of the levels above to any order. The price is that all
 //! steps are one graph, whose values are held at once.
+//!
+//! Where ranks share the examples of the losses, the gradient of each step is summed over them inside of the graph, so that `Θ(w)` is the
+//! same on all. Each rank has an equal share of the loss above, and derivatives of all shares add up to that of the whole.
 
 use std::collections::HashMap;
 
@@ -17,7 +20,7 @@ use burn::tensor::DType;
 
 use super::lagrangian::{Build, Input, Lagrangian, StepInput, Variable};
 use super::loss::{Loss, gradient_nodes};
-use crate::graph::{Graph, GraphError, NodeId, Op, replay};
+use crate::graph::{Graph, GraphError, Group, NodeId, Op, replay, summed_over_ranks};
 use crate::trace::LossInput;
 
 /// The steps of one level, to be written down one after the other.
@@ -36,6 +39,11 @@ pub struct UnrolledSteps<'a> {
 }
 
 impl UnrolledSteps<'_> {
+    /// The ranks that share the examples of its losses, if there are others.
+    fn group(&self) -> Option<Group> {
+        self.losses.iter().flatten().find_map(|loss| loss.group())
+    }
+
     /// Which of the parameters and states a step on these losses leaves alone: those of parameters that no loss depends on.
     fn still(&self, losses: &[&Loss]) -> Vec<usize> {
         let parameters = self.trainable.len();
@@ -117,6 +125,9 @@ impl Lagrangian {
             let term = build.graph.cast(term, dtype)?;
             value = build.graph.add(value, term)?;
             parameters.push(theta);
+        }
+        if let Some(group) = steps.group() {
+            value = build.graph.mul_scalar(value, 1.0 / group.0.count() as f64)?;
         }
         let own = Variable::Level(steps.level);
         build.variables.insert(own, parameters);
@@ -225,6 +236,9 @@ impl Unrolling<'_> {
             let share = 1.0 / losses.len() as f64;
             let scaled = taken.gradient.into_iter().map(|sum| self.build.graph.mul_scalar(sum, share));
             taken.gradient = scaled.collect::<Result<_, _>>()?;
+        }
+        if let Some(group) = self.steps.group() {
+            taken.gradient = summed_over_ranks(&mut self.build.graph, &taken.gradient, &group)?;
         }
         Ok(taken)
     }

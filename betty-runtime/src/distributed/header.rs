@@ -12,6 +12,8 @@ pub(super) enum Kind {
     Begin,
     /// Numbers, to be summed.
     Sum,
+    /// Numbers that are summed inside of a loss or a step.
+    Inside,
     /// Something from each, for all.
     Gather,
     /// Something from the first, for all.
@@ -20,7 +22,7 @@ pub(super) enum Kind {
     End,
 }
 
-const KINDS: [Kind; 5] = [Kind::Begin, Kind::Sum, Kind::Gather, Kind::Broadcast, Kind::End];
+const KINDS: [Kind; 6] = [Kind::Begin, Kind::Sum, Kind::Inside, Kind::Gather, Kind::Broadcast, Kind::End];
 
 /// An announcement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +72,7 @@ impl fmt::Display for Header {
         match self.kind {
             Kind::Begin => write!(f, "message {sequence}, the beginning"),
             Kind::Sum => write!(f, "message {sequence}, a sum of {bytes} bytes"),
+            Kind::Inside => write!(f, "message {sequence}, a sum of {bytes} bytes inside of a loss or a step"),
             Kind::Gather => write!(f, "message {sequence}, something of each"),
             Kind::Broadcast => write!(f, "message {sequence}, {bytes} bytes of rank 0"),
             Kind::End => write!(f, "message {sequence}, the end"),

@@ -20,6 +20,7 @@
 //! | `header`, `ranks` | the protocol over a transport: every message is announced, so that an error of one rank is one of all |
 //! | `launch` | which of how many processes this is, as the environment says |
 //! | `link` | what messages take, from the latency and the bandwidth of a [`Link`], given or [measured](measure) |
+//! | `inside` | [sums](sum) over ranks inside of losses and steps |
 //! | `sum` | vectors and numbers summed over ranks, in one message |
 //! | `first` | tensors of the first rank, given to all |
 //!
@@ -29,6 +30,7 @@ mod collective;
 mod error;
 mod first;
 mod header;
+mod inside;
 mod launch;
 mod link;
 mod ranks;
@@ -38,6 +40,7 @@ mod threads;
 
 pub use self::collective::{Collective, CollectiveError};
 pub use self::error::DistributedError;
+pub use self::inside::sum;
 pub use self::launch::{Launch, LaunchError};
 pub use self::link::{Link, measure};
 pub(crate) use self::ranks::Ranks;

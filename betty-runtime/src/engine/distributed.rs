@@ -118,6 +118,8 @@ impl Run {
         ranks.begin("`Engine::distributed`".to_owned())?;
         let connected = self.agree(ranks, config);
         ranks.end(connected)?;
+        // What was recorded before is of whole batches.
+        self.program.losses.clear();
         self.program.losses.ranks = Some(Rc::clone(ranks));
         self.data.ranks = Some(Rc::clone(ranks));
         self.watch.is_silent = ranks.rank() > 0;

@@ -16,9 +16,7 @@ impl Run {
     /// Nothing if one computation does not serve all tasks.
     pub(super) fn evaluate_together(&mut self, host: &mut dyn Host, k: usize) -> Result<Option<Gathered>, EngineError> {
         let lower = self.program.schedule.levels[k].lower;
-        // Where ranks share the examples of a task, its steps are no function of a rank's own.
-        let is_shared = self.program.losses.ranks.is_some();
-        if is_shared || lower.iter().any(|&level| self.iterations < self.program.levels[level].config.warmup as u64) {
+        if lower.iter().any(|&level| self.iterations < self.program.levels[level].config.warmup as u64) {
             return Ok(None);
         }
         let (mut rounds, own) = self.draw_tasks(host, k)?;

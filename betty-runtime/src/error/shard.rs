@@ -47,9 +47,9 @@ pub enum ShardError {
     /// A loss is not the mean of the losses of the shares of its batch.
     #[error(
         "the {what} of level `{level}` on a batch of all ranks differs by {difference:.1e} from the mean of what ranks have on their \
-         shares, so that ranks cannot share its examples: let the loss be a mean over examples (no sum, no weights that are \
-         normalised over the batch, no mean over what is left by a mask), or let all ranks have the same batches: \
-         `engine.replicated(\"{level}\")`"
+         shares, so that ranks cannot share its examples: let the loss be a mean over examples, or form what it forms of the \
+         whole batch (a sum, what normalises weights, how many a mask leaves) by `distributed::sum`, or let all ranks have the same \
+         batches: `engine.replicated(\"{level}\")`"
     )]
     NotAMean {
         /// The level.
@@ -59,12 +59,12 @@ pub enum ShardError {
         /// The difference, relative to the size of what ranks have.
         difference: f64,
     },
-    /// Something that ranks cannot share, because it is not linear in a loss.
+    /// Something that ranks cannot share, because each would form it of its own examples.
     #[error("ranks cannot share the examples of level `{level}`, because {reason}")]
     NotShared {
         /// The level.
         level: String,
-        /// What is not linear, and what to do.
+        /// What each would form, and what to do.
         reason: String,
     },
 }

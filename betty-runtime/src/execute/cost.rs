@@ -86,10 +86,12 @@ pub(super) fn of(graph: &Graph, id: NodeId) -> Cost {
         Op::Input(_)
         | Op::Literal(_)
         | Op::StopGradient
+        | Op::OnWhole { .. }
         | Op::Reshape(_)
         | Op::Permute(_)
         | Op::Expand(_)
         | Op::Slice(_) => return Cost::default(),
+        Op::SumOverRanks(_) => return Cost::message(graph, &[id]),
         Op::MatMul => 2.0 * output * graph.shape(node.inputs[0]).last().map_or(1.0, |&inner| inner as f64),
         // Each entry of the result is a sum over one filter.
         Op::Conv(_) => {

@@ -37,6 +37,7 @@ mod rules;
 mod scalar;
 mod simplify;
 pub(crate) mod transform;
+mod whole;
 
 #[cfg(test)]
 mod tests;
@@ -51,7 +52,9 @@ pub use op::{Binary, Comparison, Distribution, Op, Unary, Update, WithScalar};
 pub use scalar::Scalar;
 pub(crate) use transform::{Doubled, accumulator, in_f64, rounded};
 pub(crate) use transform::{
-    Vectorized, dependents, differentiated, expand_products, for_each, products_as_given, products_in, replay,
-    vectorize,
+    Vectorized, dependents, differentiated, expand_products, for_each, over_ranks, products_as_given, products_in,
+    replay, shared, summed_over_ranks, vectorize,
 };
 pub use transform::{jvp, reachable, vjp};
+pub(crate) use whole::SumOverRanks;
+pub use whole::{Group, Whole};

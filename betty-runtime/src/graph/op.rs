@@ -10,6 +10,7 @@ use burn::tensor::DType;
 
 use super::geometry::{Convolution, Range, Window};
 use super::scalar::Scalar;
+use super::whole::{Group, Whole};
 
 /// Elementwise functions of one tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -164,6 +165,16 @@ pub enum Op {
     },
     /// `x`, with derivative zero.
     StopGradient,
+    /// `x`, which is a part of something that ranks have together: number `place` of these in the trace. It stands for the whole,
+    /// which it becomes once it is known who the ranks are ([`over_ranks`](super::over_ranks)).
+    OnWhole {
+        /// Two places never merge.
+        place: usize,
+        /// What it is a part of.
+        whole: Whole,
+    },
+    /// The sum of `x` over all ranks. Linear, and its own transpose: each rank's part moves the sum on all of them.
+    SumOverRanks(Group),
     /// Elementwise `f(x)`.
     Unary(Unary),
     /// Elementwise `f(x, y)`.

@@ -58,8 +58,8 @@ use crate::config::JointConfig;
 use crate::derivatives::Variable;
 use crate::execute::Vector;
 use crate::linalg::{
-    GmresOptions, InnerProductSpace as _, LinearOperator, MinresOptions, flexible_gmres, gmres, minres, preconditioned_gmres,
-    preconditioned_minres,
+    GmresOptions, InnerProductSpace as _, LinearOperator, MinresOptions, flexible_gmres, gmres, minres,
+    preconditioned_gmres, preconditioned_minres,
 };
 
 /// How everything below a level is solved together.

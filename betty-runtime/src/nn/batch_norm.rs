@@ -7,6 +7,7 @@ use burn::tensor::module::{batch_norm, batch_norm_train};
 use burn::tensor::{Device, Tensor};
 
 use super::RunningStatistic;
+use crate::trace::moments;
 
 /// Settings of a [`BatchNorm`], the same as those of Burn's.
 #[derive(Config, Debug)]
@@ -26,6 +27,8 @@ pub struct BatchNormConfig {
 /// In training, mean and (biased) variance are those of the batch, and derivatives of every order go through them; the
 /// running statistics become `(1 − momentum)·running + momentum·batch`. In inference, the running statistics take their
 /// place and stay as they are.
+///
+/// Where ranks share the examples of a batch ([`distributed`](crate::distributed)), the batch is that of all ranks.
 ///
 /// Names, parameters and records are those of Burn's `BatchNorm`, and the two convert into each other. Burn's cannot be
 /// recorded in training because it moves its statistics to the input's device. As Burn's, the layer trains where its
@@ -82,6 +85,7 @@ impl BatchNorm {
     fn train_on<const D: usize>(&self, input: Tensor<D>) -> Tensor<D> {
         let device = input.device();
         let batch = batch_norm_train(input, self.gamma.val(), self.beta.val(), self.epsilon);
+        moments(&batch.mean, &batch.variance);
         for (running, batch) in [(&self.running_mean, batch.mean), (&self.running_var, batch.variance)] {
             let old = moved(running.value(), &device);
             running.advance(old * (1.0 - self.momentum) + batch * self.momentum);

@@ -12,14 +12,18 @@ impl Losses {
     /// Compiles the map of a level, if that is not done yet.
     ///
     /// # Errors
-    /// [`SolverError::NoFixedPoint`] where it returns something else than the level's parameters, or ranks share its batch; and as for
-    /// losses.
+    /// [`SolverError::NoFixedPoint`] where it returns something else than the level's parameters, or ranks share the examples of its
+    /// batch; and as for losses.
     pub(crate) fn prepare_map(&mut self, subject: &Subject<'_>) -> Result<(), EngineError> {
         let refused =
             |reason: String| EngineError::Solver(SolverError::NoFixedPoint { level: subject.name().into(), reason });
-        if self.ranks.as_ref().is_some_and(|ranks| ranks.size() > 1) {
-            let reason = "ranks add up gradients, and its map is none; run it in one process";
-            return Err(refused(reason.to_owned()));
+        if subject.batch.shard().is_some_and(|shard| shard.examples.is_some()) {
+            let reason = format!(
+                "ranks share the examples of its batch, and a map of shares is not that of the whole; let all ranks have the same batches: \
+                 `engine.replicated(\"{}\")`",
+                subject.name()
+            );
+            return Err(refused(reason));
         }
         let wrong = self.prepare(subject)?.plan_gap(subject.level);
         let wrong = wrong.map_err(|source| EngineError::Graph { level: subject.name().into(), source })?;

@@ -87,7 +87,8 @@ impl Comparison<'_> {
         let (share, whole) = (share.with_numbers_on(device), whole.with_numbers_on(device));
         let total: usize = examples.iter().map(|examples| examples.div_ceil(parts)).sum();
         let weight = kept as f64 / total as f64;
-        let (share, whole) = (self.prepare(&share)?, self.prepare(&whole).map_err(|error| self.not_joinable(error))?);
+        let share = self.prepare(&share, Some(weight))?;
+        let whole = self.prepare(&whole, None).map_err(|error| self.not_joinable(error))?;
         let mut draws = (Vec::new(), Vec::new());
         if share.loss.draws().len() != whole.loss.draws().len() {
             return Err(self.not_joinable("the loss draws other random numbers on all examples than on a share"));
@@ -100,14 +101,14 @@ impl Comparison<'_> {
         for (share_at, whole_at) in [(&share.given, &whole.given), (&share.near, &whole.near)] {
             let of_share = share.loss.at(share_at.values(), &draws.0)?;
             let of_whole = whole.loss.at(whole_at.values(), &draws.1)?;
-            self.judge(&share.loss, of_share, &of_whole, weight)?;
+            self.judge(&share.loss, of_share, &of_whole)?;
         }
         Ok(())
     }
 
     /// Into how many parts the batch has to be cut so that all shares of one are not too much to be looked at together.
     fn parts(&self, examples: &[usize]) -> Result<usize, EngineError> {
-        let loss = self.doubled(self.subject.record(&self.losses.device)?.trace())?;
+        let loss = self.doubled(self.subject.record(&self.losses.device)?.trace(), None)?;
         let (cost, peak) = loss.cost();
         let size = self.ranks.size() as f64;
         let excess = (size * cost.operations / OPERATIONS).max(size * peak as f64 / self.losses.verify.memory as f64);
@@ -115,37 +116,36 @@ impl Comparison<'_> {
         Ok(self.ranks.numbers(wanted)?.into_iter().max().unwrap_or(1) as usize)
     }
 
-    fn prepare(&self, batch: &AnyBatch) -> Result<Prepared, EngineError> {
+    /// The loss on a batch, or this rank's share of it that has such a part of all examples.
+    fn prepare(&self, batch: &AnyBatch, part: Option<f64>) -> Result<Prepared, EngineError> {
         let subject = Subject { batch, ..*self.subject };
         let recorded = subject.record(&self.losses.device)?;
         let trace = recorded.trace();
         let source = Recorded { subject: &subject, device: &self.losses.device };
         let given = PlacedInputs::of(&source, trace, None)?;
         let near = given.near(&source, SEED).map_err(|error| self.not_joinable(error))?;
-        Ok(Prepared { loss: self.doubled(trace)?, given, near })
+        Ok(Prepared { loss: self.doubled(trace, part)?, given, near })
     }
 
-    fn doubled(&self, trace: &Trace) -> Result<DoubledLoss, EngineError> {
+    fn doubled(&self, trace: &Trace, part: Option<f64>) -> Result<DoubledLoss, EngineError> {
         let levels = self.subject.levels;
         let is_parameter = |input| match input {
             LossInput::Leaf { level, index } => levels[level].trainable.contains(&index),
             LossInput::Constant { .. } | LossInput::Batch { .. } => false,
         };
         let level = self.subject.name();
-        DoubledLoss::new(trace, is_parameter).map_err(|source| EngineError::Graph { level: level.into(), source })
+        let loss = match part {
+            Some(part) => DoubledLoss::of_share(trace, self.ranks, part, is_parameter),
+            None => DoubledLoss::new(trace, is_parameter),
+        };
+        loss.map_err(|source| EngineError::Graph { level: level.into(), source })
     }
 
-    /// Compares the weighted mean of what ranks have with what there is on all examples.
-    fn judge(
-        &self,
-        loss: &DoubledLoss,
-        share: Vec<Vec<f64>>,
-        whole: &[Vec<f64>],
-        weight: f64,
-    ) -> Result<(), EngineError> {
-        let sizes: Vec<f64> = share.iter().map(|part| weight * norm(part)).collect();
+    /// Compares the sum of what ranks have with what there is on all examples.
+    fn judge(&self, loss: &DoubledLoss, share: Vec<Vec<f64>>, whole: &[Vec<f64>]) -> Result<(), EngineError> {
+        let sizes: Vec<f64> = share.iter().map(|part| norm(part)).collect();
         let lengths: Vec<usize> = share.iter().map(Vec::len).collect();
-        let mut numbers: Vec<f64> = share.into_iter().flatten().map(|number| weight * number).chain(sizes).collect();
+        let mut numbers: Vec<f64> = share.into_iter().flatten().chain(sizes).collect();
         self.ranks.sum([], &mut numbers)?;
         let sizes = numbers.split_off(lengths.iter().sum());
         if !numbers.iter().all(|number| number.is_finite()) {

@@ -155,7 +155,10 @@ impl Losses {
     /// Forgets a loss, and what rests on it, if it has become another.
     fn check_same(&mut self, subject: &Subject<'_>) -> Result<(), EngineError> {
         let (batch, k) = (subject.batch, subject.slot());
-        let recorded = self.as_run(subject.record(&self.device)?, subject)?;
+        let mut recorded = self.rounded(subject.record(&self.device)?, subject)?;
+        if subject.of == Function::Loss {
+            recorded = self.shared(recorded, subject)?;
+        }
         if self.caches[k].get(batch.signature()).is_some_and(|known| known.trace() != recorded.trace()) {
             self.caches[k].remove(batch.signature());
             self.curvatures.clear();
@@ -173,9 +176,9 @@ impl Losses {
         let is_known = self.recordings[subject.slot()].verified.contains(batch, loss.trace());
         let verified = !is_known && self.verify(subject, loss.trace())?;
         let graph = |source| EngineError::Graph { level: levels[k].name.into(), source };
-        let mut loss = self.as_run(loss, subject)?;
+        let mut loss = self.rounded(loss, subject)?;
         if subject.of == Function::Map {
-            return Ok(loss);
+            return Ok(loss.known_to(self.ranks.clone()));
         }
         if let Some(precision) = levels[k].config.precision.filter(|_| self.rounds && self.verify.on) {
             let program = loss.rounding().map_err(graph)?;
@@ -183,6 +186,7 @@ impl Losses {
             tracing::debug!(level = levels[k].name, ?precision, difference, "rounded the products of a loss");
             self.news.push(News::Rounding { level: k, difference });
         }
+        loss = self.shared(loss, subject)?;
         let maps = self.levels();
         let map = schedule.levels[k].condition.and_then(|_| self.caches[maps + k].get(batch.signature()));
         self.edges.learn(schedule, k, &mut loss, map).map_err(graph)?;
@@ -194,24 +198,32 @@ impl Losses {
         Ok(loss)
     }
 
-    /// A loss with its products in the type that the level asks for, if it asks for one, and as a share, if ranks share it.
-    fn as_run(&self, mut loss: Loss, subject: &Subject<'_>) -> Result<Loss, EngineError> {
+    /// A loss with its products in the type that the level asks for, if it asks for one.
+    fn rounded(&self, loss: Loss, subject: &Subject<'_>) -> Result<Loss, EngineError> {
         let level = &subject.levels[subject.level];
+        let Some(precision) = level.config.precision.filter(|_| self.rounds) else { return Ok(loss) };
         let graph = |source| EngineError::Graph { level: level.name.into(), source };
-        if let Some(precision) = level.config.precision.filter(|_| self.rounds) {
-            loss = loss.with_products_in(precision.dtype()).map_err(graph)?;
-        }
+        loss.with_products_in(precision.dtype()).map_err(graph)
+    }
+
+    /// A loss as this rank's share of it, if ranks share it.
+    fn shared(&self, loss: Loss, subject: &Subject<'_>) -> Result<Loss, EngineError> {
+        let level = &subject.levels[subject.level];
         let (Some(ranks), Some(share)) = (&self.ranks, subject.batch.share()) else { return Ok(loss) };
-        if loss.moves_statistics() {
+        let dtype = subject.batch.values()[share].dtype();
+        let loss = loss.shared(Rc::clone(ranks), share, dtype);
+        let loss = loss.map_err(|source| EngineError::Graph { level: level.name.into(), source })?;
+        let is_divided = subject.batch.shard().is_some_and(|shard| shard.examples.is_some());
+        if is_divided && loss.moves_apart() {
             return Err(ShardError::NotShared {
                 level: level.name.into(),
-                reason: "its loss moves running statistics, which each rank would form of its own examples: use a norm that goes by \
-                         example, such as a group norm or layer norm, or an inactive batch norm"
+                reason: "its loss moves running statistics to what each rank forms of its own examples: form them of sums over all \
+                         ranks, `distributed::sum`, or use a norm that goes by example, such as a group norm or layer norm"
                     .into(),
-            }.into());
+            }
+            .into());
         }
-        let dtype = subject.batch.values()[share].dtype();
-        loss.shared(Rc::clone(ranks), share, dtype).map_err(graph)
+        Ok(loss)
     }
 
     /// Compares the gradient of a trace with Burn's, or takes note that it could not be compared; answers which.

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::Program;
-use crate::error::{EngineError, ShardError, StepsError};
+use crate::error::{EngineError, StepsError};
 use crate::schedule::Through;
 use crate::steps::{Record, StepsBasis};
 
@@ -75,7 +75,6 @@ impl Program {
                 if together.contains(&stop.level) {
                     Passing::Together
                 } else if let Some(basis) = function() {
-                    self.check_shared_steps(stop.level)?;
                     Passing::Function(Rc::new(basis))
                 } else {
                     Passing::Steps(steps.clone())
@@ -83,17 +82,6 @@ impl Program {
             ));
         }
         Ok(Passings { leader, together, stops })
-    }
-
-    /// Refuses steps that are one function where ranks share their examples: a step is not linear in the loss.
-    fn check_shared_steps(&self, level: usize) -> Result<(), EngineError> {
-        let Some(_) = self.losses.ranks.as_ref().filter(|ranks| ranks.size() > 1) else { return Ok(()) };
-        Err(ShardError::NotShared {
-            level: self.levels[level].name.into(),
-            reason: "its steps are differentiated twice, and a step is not linear in the loss: differentiate it by a method that \
-                     solves, `hypergradient: cg` for instance"
-                .into(),
-        }.into())
     }
 
     pub(super) fn no_steps(&self, k: usize, level: usize) -> EngineError {

@@ -53,7 +53,7 @@ pub(super) fn join(ranks: &Ranks, level: &str, batch: &AnyBatch, part: Option<Pa
         }
     }
     match (batch.with_tensors(share), batch.with_tensors(whole)) {
-        (Some(share), Some(whole)) => Ok(Joined { share, whole }),
+        (Some(share), Some(whole)) => Ok(Joined { share: share.like_share(batch), whole }),
         _ => Err(refused("its `map` visits other tensors every time that it is called".to_owned())),
     }
 }

@@ -108,6 +108,12 @@ impl AnyBatch {
         self
     }
 
+    /// The batch as a share like another one, without the number that its loss is multiplied by.
+    pub(crate) fn like_share(mut self, other: &Self) -> Self {
+        self.shard.clone_from(&other.shard);
+        self
+    }
+
     /// Which of its values is its share, if it is one.
     pub(crate) fn share(&self) -> Option<usize> {
         self.shard.as_ref().map(|_| self.signature.tensors.len())

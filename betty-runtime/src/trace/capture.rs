@@ -134,7 +134,9 @@ pub(crate) fn trace_part<L: LossValue>(
         }
         names.remove_from(&mut captured);
     }
-    let Reading { advances, outputs, held, operations, is_coarse } = import(&mut graph, &mut nodes, &captured, name)?;
+    let is_share = batch.shard().is_some_and(|shard| shard.examples.is_some());
+    let Reading { advances, outputs, held, operations, is_coarse } =
+        import(&mut graph, &mut nodes, &captured, is_share, name)?;
     let advances = inputs.iter().filter_map(|&(source, input)| Some((source, *advances.get(&input)?))).collect();
     if !tracked && !reaches_parameters(&graph, &inputs, nodes[&loss]) {
         return Err(TraceError::Disconnected { level: name.into() });

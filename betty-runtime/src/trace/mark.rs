@@ -16,6 +16,10 @@ pub(super) const ADVANCE: &str = "advance";
 pub(super) const OUTPUT: &str = "output";
 /// A parameter that the map of a fixed point returns (input: the tensor).
 pub(super) const NEXT: &str = "next";
+/// A part of a sum over all ranks (input: the tensor).
+pub(super) const SUMMED: &str = "summed";
+/// Mean and variance of a batch (inputs: both).
+pub(super) const MOMENTS: &str = "moments";
 /// Derivatives of a sum of elements (inputs: the tensor that is summed, and those to differentiate by).
 pub(super) const GRADIENT: &str = "gradient";
 

@@ -52,6 +52,7 @@ mod statistics;
 mod stop_gradient;
 mod tape;
 mod tracer;
+mod whole;
 mod written;
 
 pub(crate) use advance::advance;
@@ -82,5 +83,6 @@ pub(crate) use plain::plain_data;
 pub(crate) use statistics::{mapped_once, one_for_each_id};
 pub use stop_gradient::stop_gradient;
 pub use tracer::Tracer;
+pub(crate) use whole::{moments, summed};
 #[doc(hidden)]
 pub use written::{AsWritten, Written};

@@ -5,6 +5,8 @@ mod draws;
 mod exact;
 mod faults;
 mod means;
+mod norms;
 mod problem;
 mod runs;
 mod solvers;
+mod sums;

@@ -5,10 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use betty_runtime::distributed::{Collective, Threads};
-use betty_runtime::nn::BatchNorm;
 use betty_runtime::{Batch, BatchMapper, Engine, EngineError, ShardError, Stream, multilevel};
-use burn::module::{Module, Param};
-use burn::nn::BatchNormConfig;
+use burn::module::Param;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
 use super::problem::{Knobs, Net, Samples, View, assert_exact, both, tensor};
@@ -141,48 +139,6 @@ fn batches_that_are_not_the_same_are_not_replicated() {
         matches!(found, Err(EngineError::Shard(ShardError::NotReplicated { rank: 1, .. })))
     };
     assert!(found.iter().all(refused), "{found:?}");
-}
-
-#[derive(Module, Debug)]
-struct Normed {
-    norm: BatchNorm,
-    weight: Param<Tensor<1>>,
-}
-
-fn normed(net: &Normed, knobs: &Knobs, batch: Tensor<2>) -> Tensor<1> {
-    let shift = knobs.shift.val().unsqueeze().cast(DType::F32);
-    (net.norm.forward(batch + shift) * net.weight.val().unsqueeze() - 1.0).powi_scalar(2).mean()
-}
-
-fn above(_knobs: &Knobs, net: &Normed, _batch: ()) -> Tensor<1> {
-    net.weight.val().powi_scalar(2).sum()
-}
-
-multilevel! {
-    struct Statistics;
-    level knobs: Knobs { lower: [net], batch: (), loss: above, optimizer: sgd(lr = 0.1) }
-    level net: Normed { upper: [knobs], batch: Tensor<2>, loss: normed, optimizer: sgd(lr = 0.01), hypergradient: minres }
-}
-
-#[test]
-fn running_statistics_are_refused() {
-    let found = Threads::run(2, |rank| {
-        let device = Device::flex();
-        let net = Normed {
-            norm: BatchNormConfig::new(3).init(&device).into(),
-            weight: Param::from_tensor(Tensor::ones([3], &device)),
-        };
-        let rows = Tensor::from_data(TensorData::new(vec![0.5_f32, 1.0, -1.0, 2.0, 0.1, 0.3], [2, 3]), &device);
-        let data = StatisticsData { knobs: Stream::constant(()), net: Stream::constant(rows + rank.rank() as f32) };
-        Engine::new(Statistics { knobs: Knobs::new(0), net }, data, StatisticsConfig::default())?
-            .distributed(rank)?
-            .run(1)
-            .map(drop)
-    });
-    assert!(
-        found.iter().all(|found| matches!(found, Err(EngineError::Shard(ShardError::NotShared { .. })))),
-        "{found:?}"
-    );
 }
 
 /// Sentences of different lengths, one after the other.

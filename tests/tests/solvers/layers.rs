@@ -323,7 +323,7 @@ fn what_is_no_fixed_point_is_an_error_and_changes_nothing() {
 
 /// A map of a share of the examples is no share of the map.
 #[test]
-fn several_ranks_are_refused() {
+fn shares_of_several_ranks_are_refused() {
     let found = Threads::run(2, |rank| {
         let problem = Layer { lambda: parameter(&[0.3, -0.2, 0.5]), x: parameter(&[0.0; 3]) };
         let data = LayerData {
@@ -334,6 +334,6 @@ fn several_ranks_are_refused() {
     });
     for error in found.into_iter().map(|found| found.expect_err("two ranks")) {
         assert!(matches!(error, EngineError::Solver(SolverError::NoFixedPoint { .. })), "{error}");
-        assert!(error.to_string().contains("run it in one process"), "{error}");
+        assert!(error.to_string().contains(r#"engine.replicated("x")"#), "{error}");
     }
 }

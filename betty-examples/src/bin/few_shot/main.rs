@@ -23,6 +23,7 @@ use betty_examples::compare::{Compare, Trial};
 use betty_examples::failure::{Failure, check_positive, finish};
 use betty_examples::metrics::Comparison;
 use betty_examples::plot::{Curve, Curves};
+use betty_examples::ranks::Ranks;
 use betty_runtime::{Engine, HypergradientConfig, MinresConfig, OptimizerConfig, SgdConfig};
 use burn::tensor::Device;
 use clap::{Parser, value_parser};
@@ -78,7 +79,7 @@ fn run(options: &Options) -> Result<(), Failure> {
     }
     let config = options.compare.config()?;
     let choices = [("--shots", options.shots.to_string()), ("--proximity", options.proximity.to_string())];
-    let Some(session) = options.compare.open::<Maml>(config, &choices)? else { return Ok(()) };
+    let Some(session) = options.compare.open::<Maml>(config, &choices, Ranks::default())? else { return Ok(()) };
     let table = Comparison::new(
         ["begin at", "accuracy on new digits"],
         [

@@ -39,7 +39,7 @@ impl Baseline<'_> {
         let mut classifier = classifier.to_device(&device).train();
         let mut optimizer = self.optimizer();
         let weights = self.weights.map(|weights| Tensor::<1>::from_data(TensorData::from(weights), &device));
-        let batches = NoisyBatch::endless(self.examples.to_device(&device), self.batches);
+        let batches = NoisyBatch::of(self.examples.to_device(&device), self.batches.endless());
         for (step, NoisyBatch { images, labels, indices }) in (1..=self.steps).zip(batches) {
             let losses = classifier.losses(images, labels);
             let loss = match &weights {

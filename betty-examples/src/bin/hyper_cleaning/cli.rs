@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use betty_examples::command::{Repeated, Run};
+use betty_examples::command::{Repeated, Run, Sharing};
 use betty_examples::data::{NoiseError, WrongLabel};
 use betty_examples::failure::{Failure, check_positive};
 use betty_examples::saved::Choices;
@@ -72,6 +72,9 @@ pub(crate) struct Options {
     /// are those of a run that was never interrupted. Options that decide them have to be the same, but `--steps` may be more.
     #[arg(long)]
     pub(crate) resume: bool,
+    /// Whether processes share the hyper-cleaned run.
+    #[command(flatten)]
+    pub(crate) sharing: Sharing,
     /// How the run is watched.
     #[command(flatten)]
     pub(crate) watching: Watching,

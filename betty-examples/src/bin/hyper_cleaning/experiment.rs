@@ -8,6 +8,7 @@ use betty_examples::data::{Batches, Dataset, DeviceDataset, Noisy, Split};
 use betty_examples::failure::Failure;
 use betty_examples::metrics::roc_auc;
 use betty_examples::output::OutputFolder;
+use betty_examples::ranks::Ranks;
 use betty_examples::saved::{Choices, SavedRun, config_choices};
 use betty_examples::stop::Stop;
 use burn::module::Module;
@@ -115,6 +116,8 @@ pub(crate) struct Experiment<'a> {
     pub(crate) output: &'a OutputFolder,
     /// Whether to stop.
     pub(crate) stop: Stop,
+    /// The processes that share the hyper-cleaned run.
+    pub(crate) ranks: Ranks,
 }
 
 impl Experiment<'_> {
@@ -145,12 +148,13 @@ impl Experiment<'_> {
             save_every: self.options.save_every,
             resume: self.options.resume,
             watching: (&self.options.watching, self.output),
-            progress: !self.options.run().setting.machine.quiet,
+            progress: !self.is_quiet(),
             stop: self.stop.clone(),
+            ranks: &self.ranks,
             config: self.config.clone(),
         };
         let trained = run.train(weighting, classifier.clone(), &self.device)?;
-        if self.stop.is_asked() {
+        if self.ranks.any(self.stop.is_asked())? {
             return Err(self.stopped(seed, &trained));
         }
         let unroll = self.config.classifier.unroll as u64;
@@ -178,6 +182,11 @@ impl Experiment<'_> {
             baseline(Training::Oracle, &noisy.intact().join(&clean), None)?,
         ];
         Ok(Outcome { seed, sizes, curves, weights, noisy, trained })
+    }
+
+    /// Whether nothing is printed but errors: also where another process prints.
+    fn is_quiet(&self) -> bool {
+        self.options.run().setting.machine.quiet || !self.ranks.is_first()
     }
 
     /// Where the run of a seed is saved.
@@ -218,7 +227,9 @@ impl Experiment<'_> {
             saved.begin(&self.choices()?)?;
         }
         saved.write_curves(&trained.curves)?;
-        trained.checkpoint.save(saved.checkpoint())?;
+        if self.output.is_written() {
+            trained.checkpoint.save(saved.checkpoint())?;
+        }
         Ok(saved.checkpoint())
     }
 
@@ -247,11 +258,7 @@ impl Experiment<'_> {
             steps: self.options.steps * config.unroll as u64,
         };
         let every = self.every() * config.unroll as u64;
-        let bar = if self.options.run().setting.machine.quiet {
-            ProgressBar::hidden()
-        } else {
-            bar(training, baseline.steps)
-        };
+        let bar = if self.is_quiet() { ProgressBar::hidden() } else { bar(training, baseline.steps) };
         let mut points = Vec::new();
         let trained = baseline.train(classifier, &self.device, |step, classifier| {
             if step.is_multiple_of(every) {

@@ -10,6 +10,8 @@ mod model;
 mod problem;
 mod report;
 mod source;
+#[cfg(test)]
+mod tests;
 mod train;
 mod weighting;
 
@@ -40,15 +42,16 @@ fn run(options: &Options) -> Result<(), Failure> {
     options.check()?;
     let config = options.config()?;
     config.validate(&HyperCleaning::SCHEDULE)?;
+    let ranks = options.sharing.ranks()?;
     if options.run().print_config {
-        return show(&(config.to_json()? + "\n"));
+        return if ranks.is_first() { show(&(config.to_json()? + "\n")) } else { Ok(()) };
     }
-    let device = options.run().setting.machine.device.open()?;
+    let device = options.run().setting.machine.open(&ranks)?;
     let source = Source::open(options.data.as_deref())?;
-    let output = OutputFolder::open(&options.run().setting.out)?;
+    let output = OutputFolder::open_with(&options.run().setting.out, &ranks)?;
 
     let stop = Stop::on_signals().map_err(Failure::Signals)?;
-    let experiment = Experiment { options, config: &config, source: &source, device, output: &output, stop };
+    let experiment = Experiment { options, config: &config, source: &source, device, output: &output, stop, ranks };
     let mut outcomes: Vec<Outcome> = Vec::new();
     for seed in options.repeated.seeds() {
         match experiment.run(seed) {

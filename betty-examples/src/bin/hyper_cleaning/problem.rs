@@ -1,6 +1,7 @@
 //! The two levels: weights of training examples above, the classifier trained under them below.
 
-use betty_examples::data::{Batches, DeviceDataset};
+use betty_examples::data::DeviceDataset;
+use betty_runtime::distributed::sum;
 use betty_runtime::{Batch, multilevel, stop_gradient};
 use burn::tensor::{Int, Tensor, TensorData};
 
@@ -65,7 +66,7 @@ fn weighted_loss(classifier: &Mlp, weighting: &Weighting, batch: NoisyBatch) -> 
 /// Divided by the sum of weights, the loss keeps its scale: an upper level that makes all weights larger does not merely
 /// speed the classifier up.
 pub(crate) fn weighted_mean(losses: Tensor<1>, weights: Tensor<1>) -> Tensor<1> {
-    (weights.clone() * losses).sum() / weights.sum()
+    sum((weights.clone() * losses).sum()) / sum(weights.sum())
 }
 
 /// The mean loss on clean examples; of the weighting it sees only what the classifier has become.
@@ -74,9 +75,9 @@ fn clean_loss(_weighting: &Weighting, classifier: &Mlp, batch: CleanBatch) -> Te
 }
 
 impl NoisyBatch {
-    /// Batches of training examples without end.
-    pub(crate) fn endless(examples: DeviceDataset, batches: Batches) -> impl Iterator<Item = Self> {
-        batches.endless().map(move |chosen| {
+    /// Batches of these training examples.
+    pub(crate) fn of(examples: DeviceDataset, batches: impl Iterator<Item = Vec<usize>>) -> impl Iterator<Item = Self> {
+        batches.map(move |chosen| {
             let indices = indices(&chosen, &examples);
             let DeviceDataset { images, labels } = examples.select(indices.clone());
             NoisyBatch { images, labels, indices }
@@ -85,9 +86,9 @@ impl NoisyBatch {
 }
 
 impl CleanBatch {
-    /// Batches of clean examples without end.
-    pub(crate) fn endless(examples: DeviceDataset, batches: Batches) -> impl Iterator<Item = Self> {
-        batches.endless().map(move |chosen| {
+    /// Batches of these clean examples.
+    pub(crate) fn of(examples: DeviceDataset, batches: impl Iterator<Item = Vec<usize>>) -> impl Iterator<Item = Self> {
+        batches.map(move |chosen| {
             let DeviceDataset { images, labels } = examples.select(indices(&chosen, &examples));
             CleanBatch { images, labels }
         })

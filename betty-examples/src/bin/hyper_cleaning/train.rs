@@ -7,6 +7,7 @@ use std::rc::Rc;
 use betty_examples::data::{Batches, Dataset, DeviceDataset};
 use betty_examples::failure::Failure;
 use betty_examples::output::OutputFolder;
+use betty_examples::ranks::Ranks;
 use betty_examples::saved::{Choices, Point, SavedRun};
 use betty_examples::stop::Stop;
 use betty_examples::watching::Watching;
@@ -48,6 +49,8 @@ pub(crate) struct HyperCleaningRun<'a> {
     pub(crate) progress: bool,
     /// Whether to stop.
     pub(crate) stop: Stop,
+    /// The processes that share it.
+    pub(crate) ranks: &'a Ranks,
     /// The program's numbers.
     pub(crate) config: HyperCleaningConfig,
 }
@@ -81,17 +84,15 @@ impl HyperCleaningRun<'_> {
         // The order of the clean examples differs from that of the noisy ones.
         let noisy = Batches::new(self.noisy.len(), self.batch, self.seed);
         let clean = Batches::new(self.clean.len(), self.batch, !self.seed);
-        let noisy = NoisyBatch::endless(self.noisy.to_device(device), noisy);
-        let clean = CleanBatch::endless(self.clean.to_device(device), clean);
+        let noisy = NoisyBatch::of(self.noisy.to_device(device), noisy.shared(self.ranks)?);
+        let clean = CleanBatch::of(self.clean.to_device(device), clean.shared(self.ranks)?);
         let data = HyperCleaningData {
             weighting: Stream::batches(clean.map(Ok::<_, Infallible>)),
             classifier: Stream::batches(noisy.map(Ok::<_, Infallible>)),
         };
 
-        let saved = match self.resume {
-            true => self.saved.find(&self.choices, "steps", self.steps)?,
-            false => None,
-        };
+        let find = || Ok(if self.resume { self.saved.find(&self.choices, "steps", self.steps)? } else { None });
+        let saved = self.ranks.together(find)?;
         let test = self.test;
         let watched = test.clone();
         let accuracy = move |problem: &HyperCleaning| Ok(problem.classifier.accuracy(&watched));
@@ -100,6 +101,7 @@ impl HyperCleaningRun<'_> {
             .progress(self.progress)
             .validate(Validation::every(self.every, Goal::Max, accuracy))
             .stop_when(move || self.stop.is_asked());
+        engine = self.ranks.join(engine)?;
         let (watching, folder) = self.watching;
         engine = watching.attach(engine, folder, &Options::run_name(self.seed));
         let mut before = Vec::new();

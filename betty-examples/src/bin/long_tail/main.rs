@@ -15,12 +15,14 @@ use std::convert::Infallible;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use betty_examples::command::Sharing;
 use betty_examples::compare::{Compare, Trial};
 use betty_examples::data::{Batches, Dataset, digits, load_idx};
 use betty_examples::failure::{Failure, check_positive, finish};
 use betty_examples::metrics::Comparison;
 use betty_examples::plot::{Curve, Curves};
 use betty_examples::relabel::WeightNet;
+use betty_runtime::distributed::sum;
 use betty_runtime::{Batch, Engine, Start, Stream, multilevel};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use clap::Parser;
@@ -68,7 +70,7 @@ fn balanced(_weight: &WeightNet, net: &Cnn, examples: Examples) -> Tensor<1> {
 fn weighted(net: &Cnn, weight: &WeightNet, examples: Examples) -> Tensor<1> {
     let losses = net.losses(examples.images, examples.labels);
     let weights = weight.weights(losses.clone()) * examples.factors;
-    (weights.clone() * losses).sum() / weights.sum()
+    sum((weights.clone() * losses).sum()) / sum(weights.sum())
 }
 
 /// Learns how much an example counts by its loss, where classes are of very different sizes.
@@ -89,6 +91,9 @@ struct Options {
     /// Examples a step.
     #[arg(long, default_value_t = 100, value_name = "N")]
     batch: usize,
+    /// Whether processes share what is trained.
+    #[command(flatten)]
+    sharing: Sharing,
     /// What all comparisons have.
     #[command(flatten)]
     compare: Compare,
@@ -109,7 +114,9 @@ fn run(options: &Options) -> Result<(), Failure> {
         ("--data", data.map_or("the built-in digits".into(), |folder| folder.display().to_string())),
         ("--batch", options.batch.to_string()),
     ];
-    let Some(session) = options.compare.open::<LongTail>(config, &choices)? else { return Ok(()) };
+    let Some(session) = options.compare.open::<LongTail>(config, &choices, options.sharing.ranks()?)? else {
+        return Ok(());
+    };
     let (train, test) = source(options)?;
     let imbalances = if options.compare.full { IMBALANCES.to_vec() } else { vec![options.imbalance] };
     for imbalance in imbalances {
@@ -160,19 +167,27 @@ fn long_tail(all: &Dataset, imbalance: f64, seed: u64) -> (Dataset, Dataset, Vec
     (all.subset(&tail), all.subset(&balanced), sizes)
 }
 
-/// Endless batches, whose factors are these for each class.
-fn batches(examples: &Dataset, size: usize, factors: &[f32], seed: u64, device: &Device) -> Stream<Examples> {
+/// This rank's shares of endless batches, whose factors are these for each class.
+fn batches(
+    examples: &Dataset,
+    size: usize,
+    factors: &[f32],
+    seed: u64,
+    trial: &Trial<'_, LongTailConfig>,
+) -> Result<Stream<Examples>, Failure> {
+    let device = trial.device;
     let all = examples.to_device(device);
     let factors = factors.to_vec();
     let labels = examples.labels().to_vec();
-    Stream::batches(Batches::new(examples.len(), size, seed).endless().map(move |chosen| {
+    let chosen = Batches::new(examples.len(), size, seed).shared(trial.ranks)?;
+    Ok(Stream::batches(chosen.map(move |chosen| {
         let weights: Vec<f32> = chosen.iter().map(|&index| factors[usize::from(labels[index])]).collect();
         let indices: Vec<i32> = chosen.into_iter().map(|index| index as i32).collect();
         let (count, device) = (indices.len(), all.device());
         let batch = all.select(Tensor::from_data(TensorData::new(indices, [count]), &device));
         let factors = Tensor::from_data(TensorData::new(weights, [count]), &device);
         Ok::<_, Infallible>(Examples { images: batch.images, labels: batch.labels, factors })
-    }))
+    })))
 }
 
 /// Test accuracies of one seed.
@@ -189,7 +204,7 @@ fn compare(
     let net = Cnn::new(train.pixels().isqrt(), train.classes(), &mut rng, device);
     let program = || LongTail { weight: weight.clone(), net: net.clone() };
     let alike = vec![1.0; train.classes()];
-    let stream = |examples, factors: &[f32], seed| batches(examples, options.batch, factors, seed, device);
+    let stream = |examples, factors: &[f32], seed| batches(examples, options.batch, factors, seed, trial);
 
     let engine = |train, factors: &[f32], learns: bool| -> Result<Engine<LongTail>, Failure> {
         let mut config = trial.config.clone();
@@ -197,16 +212,15 @@ fn compare(
             // The weights stand still, and are the same for all losses.
             (config.weight.warmup, config.net.start) = (usize::MAX, Start::Kept);
         }
-        let data = LongTailData { weight: stream(&balanced, &alike, !seed), net: stream(train, factors, seed) };
+        let data = LongTailData { weight: stream(&balanced, &alike, !seed)?, net: stream(train, factors, seed)? };
         Ok(Engine::new(program(), data, config)?.seed(seed))
     };
     let both = tail.join(&balanced);
     let learned =
         |train, name: &str| trial.train(engine(train, &alike, true)?, &format!("{name}-{imbalance}"), options.steps);
     let without = |train, factors: &[f32]| -> Result<f64, Failure> {
-        let mut engine = engine(train, factors, false)?;
-        engine.run(options.steps)?;
-        Ok(engine.into_problem().net.accuracy(test, device))
+        let trained = trial.run(engine(train, factors, false)?, options.steps)?;
+        Ok(trained.net.accuracy(test, device))
     };
     let on_tail = learned(&tail, "tail")?;
     if trial.is_first {

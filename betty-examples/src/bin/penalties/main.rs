@@ -13,6 +13,7 @@ use betty_examples::failure::{Failure, finish, show};
 use betty_examples::going::Going;
 use betty_examples::output::OutputFolder;
 use betty_examples::penalized::{Penalized, PenalizedConfig};
+use betty_examples::ranks::Ranks;
 use betty_examples::saved::config_choices;
 use betty_examples::stop::Stop;
 use betty_runtime::{Multilevel, ProgramConfig};
@@ -37,7 +38,7 @@ fn run(options: &Options) -> Result<(), Failure> {
     if options.run().print_config {
         return show(&(config.to_json()? + "\n"));
     }
-    let device = options.run().setting.machine.device.open()?;
+    let device = options.run().setting.machine.device.open(0)?;
     let output = OutputFolder::open(&options.run().setting.out)?;
     let choices = config_choices(&config)?.into_iter().chain(options.choices()).collect();
     let stop = Stop::on_signals().map_err(Failure::Signals)?;
@@ -48,6 +49,7 @@ fn run(options: &Options) -> Result<(), Failure> {
         choices: &choices,
         stop: &stop,
         progress: !options.run().setting.machine.quiet,
+        ranks: &Ranks::default(),
     };
     let experiment = Experiment { options, config: &config, device, going };
     let outcomes = options.repeated.seeds().map(|seed| experiment.run(seed)).collect::<Result<Vec<_>, _>>()?;

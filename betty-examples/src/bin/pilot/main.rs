@@ -11,6 +11,7 @@ use betty_examples::data::Table;
 use betty_examples::failure::{Failure, finish, show};
 use betty_examples::going::Going;
 use betty_examples::output::OutputFolder;
+use betty_examples::ranks::Ranks;
 use betty_examples::stop::Stop;
 use clap::Parser;
 use peak_alloc::PeakAlloc;
@@ -30,7 +31,7 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> Result<(), Failure> {
     options.check()?;
     let table = Table::open(&options.data, &options.target)?;
-    let device = options.setting.machine.device.open()?;
+    let device = options.setting.machine.device.open(0)?;
     let output = OutputFolder::open(&options.setting.out)?;
     let (choices, stop) = (options.choices(), Stop::on_signals().map_err(Failure::Signals)?);
     let going = Going {
@@ -40,6 +41,7 @@ fn run(options: &Options) -> Result<(), Failure> {
         choices: &choices,
         stop: &stop,
         progress: false,
+        ranks: &Ranks::default(),
     };
     let outcome = Experiment { options, table: &table, device, going }.run()?;
     let page = Page { options, table: &table, outcome: &outcome };

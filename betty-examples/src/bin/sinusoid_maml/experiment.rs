@@ -3,6 +3,7 @@
 use betty_examples::failure::Failure;
 use betty_examples::going::Going;
 use betty_examples::output::OutputFolder;
+use betty_examples::ranks::Ranks;
 use betty_examples::saved::config_choices;
 use betty_examples::stop::Stop;
 use burn::tensor::{Device, Tensor};
@@ -83,6 +84,7 @@ pub(crate) fn run(
             choices: &choices,
             stop: &stop,
             progress: !options.run.setting.machine.quiet,
+            ranks: &Ranks::default(),
         },
     };
 

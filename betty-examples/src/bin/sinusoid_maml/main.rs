@@ -37,7 +37,7 @@ fn run(options: &Options) -> Result<(), Failure> {
     if options.run.print_config {
         return show(&(config.to_json()? + "\n"));
     }
-    let device = options.run.setting.machine.device.open()?;
+    let device = options.run.setting.machine.device.open(0)?;
     let output = OutputFolder::open(&options.run.setting.out)?;
     let outcome = experiment::run(options, &config, &device, &output)?;
     outcome.write(&config, &output)?;

@@ -19,13 +19,14 @@ mod text;
 use std::convert::Infallible;
 use std::process::ExitCode;
 
+use betty_examples::command::Sharing;
 use betty_examples::compare::{Compare, Trial};
 use betty_examples::data::Batches;
 use betty_examples::failure::{Failure, check_positive, finish};
 use betty_examples::metrics::Comparison;
 use betty_examples::plot::Shares;
 use betty_examples::relabel::{Corrector, WeightNet};
-use betty_runtime::{Batch, Engine, EngineError, Start, Stream, multilevel};
+use betty_runtime::{Batch, Engine, Start, Stream, multilevel};
 use burn::module::Module;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
@@ -96,6 +97,9 @@ struct Options {
     /// Sentences a step.
     #[arg(long, default_value_t = 64, value_name = "N")]
     batch: usize,
+    /// Whether processes share what is trained.
+    #[command(flatten)]
+    sharing: Sharing,
     /// What all comparisons have.
     #[command(flatten)]
     compare: Compare,
@@ -109,7 +113,9 @@ fn run(options: &Options) -> Result<(), Failure> {
     check_positive(&[("clean", options.clean as u64), ("steps", options.steps), ("batch", options.batch as u64)])?;
     let config = options.compare.config()?;
     let choices = [("--clean", options.clean.to_string()), ("--batch", options.batch.to_string())];
-    let Some(session) = options.compare.open::<WeakLabels>(config, &choices)? else { return Ok(()) };
+    let Some(session) = options.compare.open::<WeakLabels>(config, &choices, options.sharing.ranks()?)? else {
+        return Ok(());
+    };
     let table = Comparison::new(
         ["trained on", "test accuracy"],
         [
@@ -143,21 +149,20 @@ fn compare(options: &Options, trial: &Trial<'_, WeakLabelsConfig>) -> Result<[f6
     device.seed(seed);
     let start = Classifier::new(text.words, device);
     let stream =
-        |sentences: &Sentences, is_judged: bool, seed| batches(sentences, is_judged, options.batch, seed, device);
-    let engine = |train: &Sentences, is_judged, learn| -> Result<Engine<WeakLabels>, EngineError> {
+        |sentences: &Sentences, is_judged: bool, seed| batches(sentences, is_judged, options.batch, seed, trial);
+    let engine = |train: &Sentences, is_judged, learn| -> Result<Engine<WeakLabels>, Failure> {
         let mut config = trial.config.clone();
         if learn == Learn::Nothing {
             (config.relabel.warmup, config.classifier.start) = (usize::MAX, Start::Kept);
         }
         let data =
-            WeakLabelsData { relabel: stream(&text.clean, true, !seed), classifier: stream(train, is_judged, seed) };
+            WeakLabelsData { relabel: stream(&text.clean, true, !seed)?, classifier: stream(train, is_judged, seed)? };
         let program = WeakLabels { relabel: Relabel::new(learn, seed, device), classifier: start.clone() };
         Ok(Engine::new(program, data, config)?.seed(seed))
     };
     let trained = |train: &Sentences, is_judged, learn| -> Result<f64, Failure> {
-        let mut engine = engine(train, is_judged, learn)?;
-        engine.run(options.steps)?;
-        Ok(engine.into_problem().classifier.accuracy(&text.test, device))
+        let trained = trial.run(engine(train, is_judged, learn)?, options.steps)?;
+        Ok(trained.classifier.accuracy(&text.test, device))
     };
     let learned = trial.train(engine(&text.train, false, Learn::Both)?, "both", options.steps)?;
     if trial.is_first {
@@ -187,17 +192,26 @@ impl Relabel {
     }
 }
 
-/// Endless batches, labelled by people or by the lexicon.
-fn batches(sentences: &Sentences, is_judged: bool, size: usize, seed: u64, device: &Device) -> Stream<Examples> {
-    let (sentences, device) = (sentences.clone(), device.clone());
-    Stream::batches(Batches::new(sentences.len(), size, seed).endless().map(move |chosen| {
+/// This rank's shares of endless batches, labelled by people or by the lexicon. All sentences of a batch are as long as its longest one,
+/// whoever has that.
+fn batches(
+    sentences: &Sentences,
+    is_judged: bool,
+    size: usize,
+    seed: u64,
+    trial: &Trial<'_, WeakLabelsConfig>,
+) -> Result<Stream<Examples>, Failure> {
+    let (sentences, device, ranks) = (sentences.clone(), trial.device.clone(), trial.ranks.clone());
+    let batches = Batches::new(sentences.len(), size, seed);
+    ranks.check_batch(batches.size())?;
+    Ok(Stream::batches(batches.endless().map(move |chosen| {
         let (words, labels) = sentences.batch(&chosen, is_judged);
         let [count, length] = [chosen.len(), words.len() / chosen.len().max(1)];
-        Ok::<_, Infallible>(Examples {
-            words: Tensor::from_data(TensorData::new(words, [count, length]), &device),
-            labels: Tensor::from_data(TensorData::new(labels, [count]), &device),
-        })
-    }))
+        let words = Tensor::<2, Int>::from_data(TensorData::new(words, [count, length]), &device);
+        let labels = Tensor::<1, Int>::from_data(TensorData::new(labels, [count]), &device);
+        let share = ranks.share(count);
+        Ok::<_, Infallible>(Examples { words: words.slice([share.clone()]), labels: labels.slice([share]) })
+    })))
 }
 
 /// What each weak label is taken for, a row for each.

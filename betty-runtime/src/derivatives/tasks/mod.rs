@@ -15,7 +15,7 @@ use super::lagrangian::{Build, Input, StepInput};
 use super::loss::{Loss, gradient_nodes, square_norm};
 use super::steps::{UnrolledSteps, unroll};
 use crate::execute::{Cost, Origin, Program, ReadError, Unread, Value, Vector};
-use crate::graph::{Graph, GraphError, Image, Node, NodeId, Op, accumulator, vectorize};
+use crate::graph::{Graph, GraphError, Image, Node, NodeId, Op, accumulator, summed_over_ranks, vectorize};
 use above::above;
 pub use found::{LossFound, StepFound, TaskFound, TasksFound};
 
@@ -65,11 +65,15 @@ impl Tasks {
         let unrolled = unrolled.collect::<Result<Vec<_>, GraphError>>()?;
         let above = above(&mut build, level, loss, &unrolled)?;
         let mut columns = above.values.clone();
+        // Those that are formed of gradients, which are the same on all ranks.
+        let mut is_whole = vec![false; columns.len()];
         for step in unrolled.iter().flat_map(|(_, unrolled)| &unrolled.taken) {
             columns.extend(step.values.iter().flatten());
             let dtype = accumulator(build.graph.dtype(above.values[0]));
             let square_norm = square_norm(&mut build.graph, &step.gradient, dtype)?;
+            is_whole.resize(columns.len(), false);
             columns.push(square_norm);
+            is_whole.push(true);
         }
         let reached = unrolled.iter().flat_map(|(_, unrolled)| unrolled.reached.iter().copied());
         let outputs: Vec<NodeId> = columns.iter().copied().chain(reached).collect();
@@ -83,11 +87,19 @@ impl Tasks {
         let Together { mut graph, inputs, images, .. } = together;
         let mut found = vectorize(&mut graph, &build.graph, &outputs, &images, count)?;
         let reached = found.split_off(columns.len());
-        let columns: Vec<NodeId> =
+        let mut columns: Vec<NodeId> =
             found.into_iter().map(|image| of_each(&mut graph, image, count)).collect::<Result<_, _>>()?;
         let mean = graph.sum_all(columns[0])?;
         let mean = graph.mul_scalar(mean, 1.0 / count as f64)?;
-        let gradient = gradient_nodes(&mut graph, mean, [own.as_slice()].into_iter())?.concat();
+        let mut gradient = gradient_nodes(&mut graph, mean, [own.as_slice()].into_iter())?.concat();
+        if let Some(group) = loss.group() {
+            let shares =
+                columns.iter_mut().zip(is_whole).filter_map(|(column, is_whole)| (!is_whole).then_some(column));
+            let mut shares: Vec<&mut NodeId> = gradient.iter_mut().chain(shares).collect();
+            let parts: Vec<NodeId> = shares.iter().map(|share| **share).collect();
+            let sums = summed_over_ranks(&mut graph, &parts, &group)?;
+            shares.iter_mut().zip(sums).for_each(|(share, sum)| **share = sum);
+        }
         let status = status(&mut graph, &columns, &gradient)?;
         let last = reached.into_iter().map(|image| last(&mut graph, image)).collect::<Result<Vec<_>, _>>()?;
         let outputs = [&[status], gradient.as_slice(), &last].concat();

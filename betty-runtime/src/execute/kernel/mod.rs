@@ -42,7 +42,8 @@ use burn_backend::{Scalar as Number, TensorMetadata};
 use burn_dispatch::{Dispatch as B, DispatchDevice};
 
 use super::random;
-use crate::graph::{Comparison, Node, Op, Range, Scalar, label, type_and_shape};
+use super::value::Value;
+use crate::graph::{Comparison, Group, Node, Op, Range, Scalar, label, type_and_shape};
 use elementwise::{binary, cast, compare, compare_scalar, unary, with_scalar};
 use types::BOOL;
 use window::{avg_pool, avg_pool_adjoint, by_rank, max_pool_indices};
@@ -106,7 +107,8 @@ impl Run<'_> {
             Op::Random { draw, distribution } => {
                 random::draw(shape, dtype, *distribution, self.seed, *draw, self.device)
             }
-            Op::StopGradient => next(),
+            Op::StopGradient | Op::OnWhole { .. } => next(),
+            Op::SumOverRanks(group) => over_ranks(group, next()),
             Op::Unary(f) => unary(*f, next()),
             Op::Binary(f) => binary(*f, next(), next()),
             Op::WithScalar(f, value) => with_scalar(*f, next(), number(*value)),
@@ -214,6 +216,16 @@ impl Run<'_> {
         let one = full(&vec![1; shape.len()], Scalar::Float(0.0), dtype, self.device);
         B::float_expand(one, shape.to_vec().into())
     }
+}
+
+/// A sum over ranks, by way of the host.
+///
+/// # Panics
+/// When the tensor cannot be read from its device.
+fn over_ranks(group: &Group, x: DispatchTensor) -> DispatchTensor {
+    let value = Value(x);
+    let data = value.to_data().unwrap_or_else(|error| panic!("{error}"));
+    Value::from_data(group.0.sum_of(data), &value.device()).0
 }
 
 fn number(value: Scalar) -> Number {

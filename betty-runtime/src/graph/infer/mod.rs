@@ -5,7 +5,7 @@ mod spatial;
 
 use burn::tensor::{BoolStore, DType};
 
-use super::{Binary, Graph, GraphError, NodeId, Op, Unary};
+use super::{Binary, Graph, GraphError, NodeId, Op, Unary, Whole};
 use arguments::Arguments;
 use spatial::{convolution, pooled};
 
@@ -23,7 +23,7 @@ pub(super) fn infer(graph: &Graph, op: &Op, inputs: &[NodeId]) -> Result<(Vec<us
         Op::Input(_) | Op::Literal(_) | Op::Full(_) | Op::Random { .. } => {
             return a.invalid(Vec::new(), "leaves are added by their own methods");
         }
-        Op::Where | Op::Scatter { .. } => 3,
+        Op::Where | Op::Scatter { .. } | Op::OnWhole { whole: Whole::Variance, .. } => 3,
         Op::Concat(_) => inputs.len().max(1),
         Op::Binary(_)
         | Op::Compare(_)
@@ -42,6 +42,11 @@ pub(super) fn infer(graph: &Graph, op: &Op, inputs: &[NodeId]) -> Result<(Vec<us
     match op {
         Op::Input(_) | Op::Literal(_) | Op::Full(_) | Op::Random { .. } => unreachable!("answered above"),
         Op::StopGradient => Ok((a.shape(0), a.dtype(0))),
+        Op::OnWhole { whole: Whole::Variance, .. } => {
+            a.same_shape(0, 1)?;
+            Ok((a.same_shape(0, 2)?, a.kind(0, "float")?))
+        }
+        Op::OnWhole { .. } | Op::SumOverRanks(_) => Ok((a.shape(0), a.kind(0, "float")?)),
         Op::Unary(f) => unary(&a, *f),
         Op::Binary(f) => binary(&a, *f),
         Op::WithScalar(..) => Ok((a.shape(0), a.kind(0, "number")?)),

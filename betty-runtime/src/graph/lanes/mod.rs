@@ -27,6 +27,8 @@ impl Lanes<'_> {
             Op::Input(_) | Op::Literal(_) | Op::Full(_) | Op::Random { .. } => unreachable!("leaves have no inputs"),
             // Elementwise, or along the last dimension, which still is the last.
             Op::StopGradient
+            | Op::OnWhole { .. }
+            | Op::SumOverRanks(_)
             | Op::Unary(_)
             | Op::Binary(_)
             | Op::WithScalar(..)

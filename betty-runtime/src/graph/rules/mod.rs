@@ -12,6 +12,7 @@ mod linear_algebra;
 mod normalization;
 mod pooling;
 mod product;
+mod ranks;
 mod reduction;
 mod shape;
 mod softmax;
@@ -25,6 +26,7 @@ pub(super) fn jvp(graph: &mut Graph, node: NodeId, i: usize, tangent: NodeId) ->
     match &graph.node(node).op.clone() {
         op if is_constant(op) => Ok(None),
         op if elementwise::covers(op) => elementwise::jvp(graph, node, i, tangent),
+        op if ranks::covers(op) => ranks::derivative(graph, node, i, tangent),
         Op::Softmax(axis) | Op::LogSoftmax(axis) => softmax::jvp(graph, node, *axis, tangent),
         Op::Normalize { .. } | Op::Deviation { .. } => normalization::jvp(graph, node, tangent),
         Op::Scatter { .. } => update::jvp(graph, node, i, tangent),
@@ -37,6 +39,7 @@ pub(super) fn vjp(graph: &mut Graph, node: NodeId, i: usize, cotangent: NodeId) 
     match &graph.node(node).op.clone() {
         op if is_constant(op) => Ok(None),
         op if elementwise::covers(op) => elementwise::vjp(graph, node, i, cotangent),
+        op if ranks::covers(op) => ranks::derivative(graph, node, i, cotangent),
         Op::Softmax(axis) | Op::LogSoftmax(axis) => softmax::vjp(graph, node, *axis, cotangent),
         Op::Normalize { .. } | Op::Deviation { .. } => normalization::vjp(graph, node, cotangent),
         Op::Scatter { .. } => update::vjp(graph, node, i, cotangent),

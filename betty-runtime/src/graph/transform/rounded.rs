@@ -76,6 +76,7 @@ fn moves_only(op: &Op) -> bool {
     matches!(
         op,
         Op::StopGradient
+            | Op::OnWhole { .. }
             | Op::Where
             | Op::Reshape(_)
             | Op::Permute(_)

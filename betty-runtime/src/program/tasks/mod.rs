@@ -56,16 +56,23 @@ impl Program {
         rounds: &[Round],
         own: &[Seeded],
     ) -> Result<bool, EngineError> {
+        let mut alike = own.iter().all(|(batch, _)| batch.signature() == own[0].0.signature());
         for round in rounds {
-            let (first, others) = round.batches.split_first().expect("there is a task");
             let signatures = |task: &[Vec<Seeded>]| {
                 task.iter().flatten().map(|(batch, _)| batch.signature().clone()).collect::<Vec<_>>()
             };
-            let of_first = signatures(first);
-            if others.iter().any(|task| signatures(task) != of_first) {
-                return Ok(false);
-            }
-            for seeded in first.iter().flatten() {
+            let of_first = signatures(&round.batches[0]);
+            alike &= round.batches.iter().all(|task| signatures(task) == of_first);
+        }
+        if let Some(ranks) = &self.losses.ranks {
+            // Where the shares of one rank differ, all take the tasks one after the other.
+            alike = !ranks.any(!alike)?;
+        }
+        if !alike {
+            return Ok(false);
+        }
+        for round in rounds {
+            for seeded in round.batches[0].iter().flatten() {
                 self.record(functions, round.level, seeded)?;
                 if self.losses.get(round.level, &seeded.0).moves_statistics() {
                     return Ok(false);
@@ -74,8 +81,7 @@ impl Program {
         }
         let first = &own[0];
         self.record(functions, k, first)?;
-        let moves_statistics = self.losses.get(k, &first.0).moves_statistics();
-        Ok(!moves_statistics && own.iter().all(|(batch, _)| batch.signature() == first.0.signature()))
+        Ok(!self.losses.get(k, &first.0).moves_statistics())
     }
 
     /// Asks the schedulers for the learning rates of a round in so many tasks, and says what its steps move.

@@ -15,6 +15,7 @@ mod resample;
 mod sample;
 #[cfg(test)]
 mod tests;
+mod whole;
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -23,9 +24,10 @@ use burn_ir::{CustomOpIr, OperationIr, ScalarIr, TensorId, TensorIr};
 use indexmap::IndexMap;
 
 use super::error::{TraceError, Unsupported};
-use super::mark::{ADVANCE, GRADIENT, NEXT, OUTPUT, PLACEHOLDER, STOP_GRADIENT};
+use super::mark::{ADVANCE, GRADIENT, MOMENTS, NEXT, OUTPUT, PLACEHOLDER, STOP_GRADIENT, SUMMED};
 use crate::graph::{Graph, GraphError, NodeId, Op, Scalar};
 use catalogue::Listed;
+use whole::{Part, parts};
 
 /// Why one operation could not be imported.
 enum ImportError {
@@ -55,11 +57,13 @@ pub(super) struct Reading {
     pub(super) is_coarse: bool,
 }
 
-/// Builds `graph` from the recording; `nodes` knows the placeholders and learns every other tensor.
+/// Builds `graph` from the recording; `nodes` knows the placeholders and learns every other tensor. Where the batch is a share of
+/// one, what ranks have together is told apart.
 pub(super) fn import(
     graph: &mut Graph,
     nodes: &mut HashMap<TensorId, NodeId>,
     captured: &CapturedGraph,
+    is_share: bool,
     level: &str,
 ) -> Result<Reading, TraceError> {
     for (id, data) in &captured.values {
@@ -83,6 +87,7 @@ pub(super) fn import(
         divisors: Vec::new(),
         factors: Vec::new(),
         is_coarse: false,
+        parts: if is_share { parts(operations) } else { HashMap::new() },
     };
     importer.run().map_err(|error| match error {
         ImportError::Unsupported(source) => TraceError::Unsupported { level: level.into(), source },
@@ -111,6 +116,8 @@ struct Importer<'a> {
     /// Numbers by which the forward pass multiplies floats.
     factors: Vec<f64>,
     is_coarse: bool,
+    /// Tensors that are parts of what ranks have together.
+    parts: HashMap<TensorId, Part>,
 }
 
 impl Importer<'_> {
@@ -145,6 +152,8 @@ impl Importer<'_> {
             OperationIr::Custom(op) if op.id == STOP_GRADIENT => self.stop_gradient(op),
             OperationIr::Custom(op) if op.id == ADVANCE => self.advance(op),
             OperationIr::Custom(op) if op.id == OUTPUT || op.id == NEXT => self.output(op),
+            // Known from the beginning.
+            OperationIr::Custom(op) if op.id == SUMMED || op.id == MOMENTS => Ok(()),
             OperationIr::Custom(op) if op.id == GRADIENT => self.gradient(op),
             OperationIr::Custom(op) if op.id == PLACEHOLDER => self.placeholder(op),
             // The value of an initialised tensor is already known.
@@ -210,6 +219,7 @@ impl Importer<'_> {
 
     /// Remembers what a recorded tensor is.
     fn set(&mut self, tensor: &TensorIr, node: NodeId) -> Imported {
+        let node = self.on_whole(tensor, node)?;
         self.nodes.insert(tensor.id, node);
         Ok(())
     }

@@ -58,7 +58,7 @@ fn recorded_whole(example: Example, dtype: DType) -> (Graph, NodeId, NodeId, BTr
     let mut graph = Graph::new();
     let x = graph.input(&[SIZE], dtype);
     let mut nodes = HashMap::from([(input, x)]);
-    let operations = import(&mut graph, &mut nodes, &captured.unwrap(), "example").unwrap().operations;
+    let operations = import(&mut graph, &mut nodes, &captured.unwrap(), false, "example").unwrap().operations;
     (graph, x, nodes[&output], operations)
 }
 
@@ -150,7 +150,7 @@ fn what_has_no_rule_is_named() {
             }
             scope.complete([id], [])
         });
-        import(&mut Graph::new(), &mut HashMap::new(), &captured.unwrap(), "example").err().unwrap().to_string()
+        import(&mut Graph::new(), &mut HashMap::new(), &captured.unwrap(), false, "example").err().unwrap().to_string()
     };
     let text = refusal(|client, _| {
         client.register_op(OperationIr::Distributed(DistributedOperationIr::SyncCollective));

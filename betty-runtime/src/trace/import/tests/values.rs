@@ -22,7 +22,7 @@ fn both(example: impl Fn(Tensor<1>) -> Tensor<1>, at: &[f64], dtype: DType) -> (
     let mut graph = Graph::new();
     let x = graph.input(&[at.len()], dtype);
     let mut nodes = HashMap::from([(input, x)]);
-    import(&mut graph, &mut nodes, &captured.unwrap(), "example").unwrap();
+    import(&mut graph, &mut nodes, &captured.unwrap(), false, "example").unwrap();
     let program = Program::new(&graph, &[x], &[nodes[&output]], &Device::flex());
     let found = program.run([Value::from_tensor(floats(at, dtype, &Device::flex()))], 0);
     let at_once = example(floats(at, dtype, &Device::flex())).into_data();
