@@ -120,6 +120,11 @@ impl Classifier {
         self.scores(inputs).gather(1, labels.unsqueeze_dim(1)).mean().neg()
     }
 
+    /// The cross-entropy of each example.
+    pub fn losses(&self, Examples { inputs, labels }: Examples) -> Tensor<1> {
+        self.scores(inputs).gather(1, labels.unsqueeze_dim(1)).squeeze_dim::<1>(1).neg()
+    }
+
     /// The share of examples whose class gets the highest score.
     pub fn accuracy(&self, Examples { inputs, labels }: Examples) -> f64 {
         let [count] = labels.dims();

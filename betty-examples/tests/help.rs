@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::process::Command;
 
-const PROGRAMS: [(&str, &str); 17] = [
+const PROGRAMS: [(&str, &str); 18] = [
     ("choosing", env!("CARGO_BIN_EXE_choosing")),
     ("hyper_cleaning", env!("CARGO_BIN_EXE_hyper_cleaning")),
     ("penalties", env!("CARGO_BIN_EXE_penalties")),
@@ -21,6 +21,7 @@ const PROGRAMS: [(&str, &str); 17] = [
     ("two_uppers", env!("CARGO_BIN_EXE_two_uppers")),
     ("by_hand", env!("CARGO_BIN_EXE_by_hand")),
     ("weak_labels", env!("CARGO_BIN_EXE_weak_labels")),
+    ("deep", env!("CARGO_BIN_EXE_deep")),
 ];
 
 /// Programs whose runs can be gone on with.
