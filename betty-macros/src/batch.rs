@@ -28,7 +28,8 @@ pub(crate) fn derive(tokens: TokenStream) -> TokenStream {
 
 /// The implementation, unless the item cannot be a batch at all.
 pub(crate) fn expand(input: &DeriveInput, report: &mut Report) -> Option<TokenStream> {
-    let refuse = "`Batch` can be derived for a struct only; a batch has the same tensors at every step";
+    let refuse = "`Batch` can be derived for a struct only; a batch has the same tensors at every step; a field that is plain \
+                  data, an enum say, is marked `#[batch(skip)]` and is `Hash`";
     let fields = match &input.data {
         Data::Struct(data) => &data.fields,
         Data::Enum(data) => {

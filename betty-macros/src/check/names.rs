@@ -9,6 +9,10 @@ use syn::ext::IdentExt;
 use crate::ast::{Call, Level, Program, Setting, ValueKind};
 use crate::report::Report;
 
+/// What else a name in the place of a number may be.
+const NO_CONSTANT: &str =
+    "; a constant is written in capital letters, a number known only at run time goes into the config";
+
 /// Keeps the first of several levels of the same name.
 pub(super) fn drop_duplicates(program: &mut Program, report: &mut Report) {
     let mut levels = IndexMap::new();
@@ -59,8 +63,8 @@ impl<'a> Links<'a> {
         for (index, level) in program.levels.iter().enumerate() {
             let errors = report.count();
             let owner = Owner { index, name: level.name.unraw().to_string(), program };
-            let mut upper = links.list(&owner, &level.upper, &names, report);
-            let lower = links.list(&owner, &level.lower, &names, report);
+            let mut upper = links.list(&owner, &level.upper, &names, "", report);
+            let lower = links.list(&owner, &level.lower, &names, "", report);
             upper.retain(|entry| {
                 let is_both = lower.iter().any(|other| other.level == entry.level);
                 if is_both {
@@ -74,7 +78,7 @@ impl<'a> Links<'a> {
                 !is_both
             });
             let from = level.start.as_ref().and_then(Call::start_level).map_or(&[][..], std::slice::from_ref);
-            let start = links.list(&owner, from, &names, report).pop();
+            let start = links.list(&owner, from, &names, "", report).pop();
             links.start.push(start);
             let hyperparameters = links.hyperparameters(&owner, level, &names, report);
             links.hyperparameters.push(hyperparameters);
@@ -105,7 +109,8 @@ impl<'a> Links<'a> {
     ) -> Vec<(Entry<'a>, &'a Setting)> {
         let mut found: Vec<(Entry<'a>, &'a Setting)> = Vec::new();
         for (setting, level) in level.optimizers().flat_map(Call::learned) {
-            let entries = self.list(owner, std::slice::from_ref(level), names, report);
+            let otherwise = if matches!(setting.value.kind, ValueKind::Word(_)) { NO_CONSTANT } else { "" };
+            let entries = self.list(owner, std::slice::from_ref(level), names, otherwise, report);
             let is_new = |entry: &Entry<'_>| found.iter().all(|(known, _)| known.level != entry.level);
             let new: Vec<Entry<'a>> = entries.into_iter().filter(is_new).collect();
             found.extend(new.into_iter().map(|entry| (entry, setting)));
@@ -119,11 +124,13 @@ impl<'a> Links<'a> {
         found
     }
 
+    /// The levels that a list names. `otherwise` is added where no name is like a level's.
     fn list(
         &mut self,
         owner: &Owner<'_>,
         list: &'a [Ident],
         names: &IndexMap<String, usize>,
+        otherwise: &str,
         report: &mut Report,
     ) -> Vec<Entry<'a>> {
         let mut entries: Vec<Entry<'a>> = Vec::new();
@@ -144,7 +151,8 @@ impl<'a> Links<'a> {
                 None => {
                     let others = names.keys().map(String::as_str).filter(|other| *other != owner.name);
                     let meant = suggestion(&name, others);
-                    report.error(token, format!("no level named `{name}`{}", did_you_mean(meant)));
+                    let meant_or = meant.map_or_else(|| otherwise.to_owned(), |meant| did_you_mean(Some(meant)));
+                    report.error(token, format!("no level named `{name}`{meant_or}"));
                     match meant.and_then(|meant| names.get(meant)) {
                         Some(&level) => repaired.push(Entry { level, token }),
                         None => self.incomplete = true,

@@ -4,10 +4,13 @@ use proc_macro2::{TokenStream, TokenTree};
 use syn::Expr;
 
 /// Words of expressions that are no names.
-const WORDS: [&str; 8] = ["as", "crate", "self", "super", "f32", "f64", "u64", "usize"];
+const WORDS: [&str; 23] = [
+    "as", "crate", "self", "super", "if", "else", "match", "true", "false", "f32", "f64", "u8", "u16", "u32", "u64",
+    "u128", "usize", "i8", "i16", "i32", "i64", "i128", "isize",
+];
 
 /// Whether the tokens are an expression whose names are constants, as their case says or a path to them: `LR`,
-/// `2.0 * 0.1`, `STEPS as f64 / 2.0`, `defaults::lr()`. A name in small letters is that of a level.
+/// `2.0 * 0.1`, `STEPS as f64 / 2.0`, `STEPS.pow(2)`, `defaults::lr()`. A name in small letters is that of a level.
 pub(super) fn is_constant(tokens: &TokenStream) -> bool {
     let is_literal = |expression: &Expr| match expression {
         Expr::Lit(_) => true,
@@ -19,14 +22,16 @@ pub(super) fn is_constant(tokens: &TokenStream) -> bool {
 
 fn names_constants(tokens: &TokenStream) -> bool {
     let tokens: Vec<TokenTree> = tokens.clone().into_iter().collect();
-    let is_colon = |at: Option<usize>| {
-        at.and_then(|at| tokens.get(at)).is_some_and(|token| matches!(token, TokenTree::Punct(p) if p.as_char() == ':'))
+    let is = |at: Option<usize>, mark: char| {
+        at.and_then(|at| tokens.get(at))
+            .is_some_and(|token| matches!(token, TokenTree::Punct(p) if p.as_char() == mark))
     };
     tokens.iter().enumerate().all(|(at, token)| match token {
         TokenTree::Ident(name) => {
             let name = name.to_string();
-            let is_in_path = is_colon(at.checked_sub(1)) || is_colon(Some(at + 1));
-            WORDS.contains(&name.as_str()) || is_in_path || !name.contains(char::is_lowercase)
+            let is_in_path = is(at.checked_sub(1), ':') || is(Some(at + 1), ':');
+            let is_method = is(at.checked_sub(1), '.') && matches!(tokens.get(at + 1), Some(TokenTree::Group(_)));
+            WORDS.contains(&name.as_str()) || is_in_path || is_method || !name.contains(char::is_lowercase)
         }
         TokenTree::Group(group) => names_constants(&group.stream()),
         TokenTree::Punct(_) | TokenTree::Literal(_) => true,

@@ -169,7 +169,10 @@ fn integer(input: ParseStream<'_>) -> Result<Count> {
     match literal.filter(|literal: &LitInt| !literal.base10_digits().starts_with('-')) {
         Some(literal) => Ok(Count::Literal(literal)),
         None if is_constant(&value) => Ok(Count::Constant(value)),
-        None => Err(syn::Error::new_spanned(value, "expected integer literal")),
+        None => {
+            let expected = "expected an integer, or an expression of constants (`STEPS`, `defaults::STEPS`)";
+            Err(syn::Error::new_spanned(value, expected))
+        }
     }
 }
 

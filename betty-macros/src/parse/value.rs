@@ -4,6 +4,7 @@ use betty_schema::Field;
 use proc_macro2::{TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::ext::IdentExt;
+use syn::parse::discouraged::Speculative;
 use syn::parse::{Parse, ParseStream};
 use syn::{Expr, Ident, Lit, Member, Result, Token, parenthesized, token};
 
@@ -35,8 +36,10 @@ pub(super) fn call(field: &Field, input: ParseStream<'_>, report: &mut Report) -
                 rest_of_setting(&content);
             }
         }
-        if !content.is_empty() {
+        if content.peek(Token![,]) {
             content.parse::<Token![,]>()?;
+        } else if !content.is_empty() {
+            report.push(content.error("expected `,`"));
         }
     }
     Ok(call)
@@ -64,7 +67,7 @@ fn setting(input: ParseStream<'_>) -> Result<Setting> {
     let tokens = if input.peek(Token![|]) || input.peek(Token![move]) {
         input.parse::<Expr>()?.to_token_stream()
     } else {
-        rest_of_setting(input)
+        expression(input).unwrap_or_else(|| rest_of_setting(input))
     };
     let kind = syn::parse2::<Kind>(tokens.clone()).ok().map(|kind| kind.0);
     let kind = match kind {
@@ -126,10 +129,21 @@ fn parameters(tokens: &TokenStream) -> Option<ValueKind> {
     Some(ValueKind::Parameters { transform, level: word(&place)?, path: path.join("."), index })
 }
 
-/// The tokens up to the next comma.
+/// An expression that is all of a setting's value: one may have commas between angle brackets.
+fn expression(input: ParseStream<'_>) -> Option<TokenStream> {
+    let ahead = input.fork();
+    let expression: Expr = ahead.parse().ok()?;
+    if !ahead.is_empty() && !ahead.peek(Token![,]) {
+        return None;
+    }
+    input.advance_to(&ahead);
+    Some(expression.into_token_stream())
+}
+
+/// The tokens up to the next comma, or to the next `name =` where that was forgotten.
 pub(super) fn rest_of_setting(input: ParseStream<'_>) -> TokenStream {
     let mut tokens = TokenStream::new();
-    while !input.is_empty() && !input.peek(Token![,]) {
+    while !input.is_empty() && !input.peek(Token![,]) && (tokens.is_empty() || !starts_setting(input)) {
         match input.parse::<TokenTree>() {
             Ok(token) => token.to_tokens(&mut tokens),
             Err(_) => break,
@@ -156,9 +170,10 @@ pub(super) fn skip_value(input: ParseStream<'_>) {
     }
 }
 
-/// Whether a field's value ends here. A comma inside `<…>` does not end it, so what follows must look like a field.
+/// Whether a field's value ends here. A comma inside `<…>` does not end it, so what follows must look like a field; where the comma
+/// was forgotten, the field alone ends it.
 fn ends_value(input: ParseStream<'_>) -> bool {
-    if input.is_empty() {
+    if input.is_empty() || starts_field(input) {
         return true;
     }
     if !input.peek(Token![,]) {
@@ -167,6 +182,11 @@ fn ends_value(input: ParseStream<'_>) -> bool {
     let ahead = input.fork();
     skip_one(&ahead);
     ahead.is_empty() || ahead.peek(Token![#]) || starts_field(&ahead)
+}
+
+/// `name =`, but not `name ==`.
+fn starts_setting(input: ParseStream<'_>) -> bool {
+    input.peek(Ident::peek_any) && input.peek2(Token![=]) && !input.peek2(Token![==]) && !input.peek2(Token![=>])
 }
 
 /// `key:`, but not `path::`.

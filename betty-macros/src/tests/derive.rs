@@ -48,7 +48,8 @@ fn generic_struct() {
 
 #[test]
 fn enums_and_unions_are_refused() {
-    let text = "`Batch` can be derived for a struct only; a batch has the same tensors at every step";
+    let text = "`Batch` can be derived for a struct only; a batch has the same tensors at every step; a field that is plain \
+                data, an enum say, is marked `#[batch(skip)]` and is `Hash`";
     check_err(text, ">>>enum<<< E { A(Tensor<1>), B }");
     check_err(text, ">>>union<<< U { a: u8, b: u8 }");
 }

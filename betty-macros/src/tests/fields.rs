@@ -16,7 +16,7 @@ fn unroll_of_zero() {
 fn unroll_that_is_not_an_integer() {
     for value in ["1.5", "-3", "many", "\"3\"", "2 * many"] {
         check_err(
-            "expected integer literal",
+            "expected an integer, or an expression of constants (`STEPS`, `defaults::STEPS`)",
             &format!(
                 "struct P;
                  level weights: M {{ lower: [net], .. }}
@@ -46,7 +46,7 @@ fn warmup_that_is_too_large_or_no_integer() {
         )
     };
     check_err("`99999999999` is too large; the largest count is 4294967295", &program(">>>99999999999<<<"));
-    check_err("expected integer literal", &program(">>>-1<<<"));
+    check_err("expected an integer, or an expression of constants (`STEPS`, `defaults::STEPS`)", &program(">>>-1<<<"));
     check_errs(&[], &program("0"));
 }
 

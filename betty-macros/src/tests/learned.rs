@@ -73,7 +73,12 @@ fn an_index_that_is_not_the_step() {
 #[test]
 fn unknown_level_and_the_level_itself() {
     check("no level named `rats` (did you mean `rates`?)", "sgd(lr = exp(>>>rats<<<.log_lr))");
-    check("no level named `fast`", "sgd(lr = >>>fast<<<)");
+    check(
+        "no level named `fast`; a constant is written in capital letters, a number known only at run time goes into the config",
+        "sgd(lr = >>>fast<<<)",
+    );
+    check("no level named `rats` (did you mean `rates`?)", "sgd(lr = >>>rats<<<)");
+    check("no level named `other`", "sgd(lr = exp(>>>other<<<.lr))");
     check("level `net` cannot depend on itself", "sgd(lr = rates.lr, momentum = >>>net<<<.momentum)");
 }
 

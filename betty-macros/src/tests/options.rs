@@ -65,9 +65,20 @@ fn option_out_of_range() {
 
 #[test]
 fn numbers_may_be_constants() {
-    for value in
-        ["LR", "2.0 * 0.1", "-LOW", "defaults::LR", "STEPS as f64 / 2.0", "(LR)", "crate::defaults::lr() * 2.0"]
-    {
+    for value in [
+        "LR",
+        "2.0 * 0.1",
+        "-LOW",
+        "defaults::LR",
+        "STEPS as f64 / 2.0",
+        "(LR)",
+        "crate::defaults::lr() * 2.0",
+        "if FAST { 0.1 } else { 0.01 }",
+        "(STEPS as i32 - 1) as f64",
+        "TABLE[2]",
+        "Tuned::<f32, 8>::LR",
+        "match KIND { 0 => 0.1, _ => 1.0 / STEPS.pow(2) as f64 }",
+    ] {
         check_ok(&format!(
             "struct P; level a: M {{ batch: B, loss: f, optimizer: sgd(lr = {value}), clip: norm({value}) }}"
         ));
@@ -77,8 +88,16 @@ fn numbers_may_be_constants() {
          level a: M { lower: [b], warmup: LATE, accumulate: 2 * TWO, tasks: TASKS, rounds: ROUNDS, .. }
          level b: M { upper: [a], unroll: STEPS, hypergradient: unrolled(truncate = STEPS / 2, memory = KEPT), .. }",
     );
+    check_ok(
+        "struct P;
+         level a: M { lower: [b], rounds: if FAST { 1 } else { 10 }, warmup: usize::pow(LATE, 2), .. }
+         level b: M { upper: [a], unroll: (TOTAL as u32 / 2) as usize, hypergradient: cg(iterations = TOTAL.pow(2)), .. }",
+    );
     // What small letters name is a level.
-    check_err("no level named `rate`", "struct P; level a: M { batch: B, loss: f, optimizer: sgd(lr = >>>rate<<<) }");
+    check_err(
+        "no level named `rate`; a constant is written in capital letters, a number known only at run time goes into the config",
+        "struct P; level a: M { batch: B, loss: f, optimizer: sgd(lr = >>>rate<<<) }",
+    );
 }
 
 #[test]
@@ -221,6 +240,21 @@ fn custom_takes_one_value() {
         "`custom` has no option `bach` (did you mean `batch`?); it takes `batch`",
         "custom(MyMethod { steps: 10 }, >>>bach<<< = fresh)",
     );
+}
+
+#[test]
+fn a_value_may_have_commas_between_angle_brackets() {
+    for value in
+        ["Mine::<f32, 8>::new()", "closed_form::<3, Net>", "<Mine<f32, 8> as Default>::default()", "|a, b| a < b"]
+    {
+        for options in ["", ", batch = fresh"] {
+            check_ok(&format!(
+                "struct P;
+                 level weights: M {{ lower: [net], .. }}
+                 level net: M {{ upper: [weights], hypergradient: custom({value}{options}), .. }}"
+            ));
+        }
+    }
 }
 
 #[test]

@@ -67,6 +67,82 @@ fn a_forgotten_comma_hides_no_other_field() {
     );
 }
 
+/// Whatever stands before the next field, that field is read, and what it says is known.
+#[test]
+fn a_forgotten_comma_is_one_mistake_behind_any_value() {
+    for value in [
+        "unroll: 5",
+        "unroll: STEPS / 2",
+        "vectorize: false",
+        "warmup: 0",
+        "train: [head]",
+        "project: simplex",
+        "optimizer: sgd(lr = 0.1)",
+        "groups: { head: { optimizer: sgd(lr = 0.1) } }",
+    ] {
+        let rest = if value.starts_with("optimizer") { "batch: B, loss: f" } else { ".." };
+        check_err(
+            "expected `,`",
+            &format!(
+                "struct P;
+                 level weights: M {{ lower: [net], .. }}
+                 level net: M {{ upper: [weights], {value} >>>hypergradient<<<: unrolled, {rest} }}"
+            ),
+        );
+    }
+    for loss in ["f", "losses::of::<Net, 3>"] {
+        check_err(
+            "expected `,`",
+            &format!(
+                "struct P;
+                 level weights: M {{ batch: B, optimizer: sgd(lr = 0.1), loss: {loss} >>>lower<<<: [net] }}
+                 level net: M {{ upper: [weights], hypergradient: gmres, .. }}"
+            ),
+        );
+    }
+    check_err(
+        "expected `,`",
+        "struct P;
+         level weights: M { lower: [net], .. }
+         level net: M { condition: fixed_point(map) >>>upper<<<: [weights], hypergradient: gmres, .. }",
+    );
+}
+
+#[test]
+fn a_mistake_before_a_forgotten_comma_hides_no_other_field() {
+    check_errs(
+        &[
+            "expected an integer, or an expression of constants (`STEPS`, `defaults::STEPS`)",
+            "expected `,`",
+            "unknown method `cgg` (did you mean `cg`?); the methods are `cg`, `minres`, `gmres`, `neumann`, `nystrom`, \
+             `finite_difference`, `penalty`, `identity`, `sama`, `dense`, `unrolled`, `forward`, `forward_gradient`, \
+             `evolution` and `custom`",
+        ],
+        "struct P;
+         level weights: M { lower: [net], .. }
+         level net: M {
+             upper: [weights], unroll: >>>many<<<
+             >>>hypergradient<<<: >>>cgg<<<, ..
+         }",
+    );
+}
+
+#[test]
+fn a_forgotten_comma_between_options_is_one_mistake() {
+    for options in
+        ["lr = 0.1 >>>beta_1<<< = 0.8", "lr = 2.0 * LR >>>beta_1<<< = 0.8", "beta_1 = 0.8 >>>lr<<< = exp(a.lr)"]
+    {
+        check_err(
+            "expected `,`",
+            &format!(
+                "struct P;
+                 level a: M {{ lower: [b], .. }}
+                 level b: M {{ batch: B, loss: f, optimizer: adam({options}), hypergradient: unrolled, upper: [a] }}"
+            ),
+        );
+    }
+}
+
 #[test]
 fn a_broken_list_is_one_mistake() {
     check_err(

@@ -50,8 +50,8 @@ pub enum DerivativesError {
     /// Our gradient is not Burn's.
     #[error(
         "the gradient differs from Burn's autodiff by {difference:.1e} at `{parameter}`{place} (rounding explains \
-         {tolerance:.0e}); most likely the loss uses `detach` or `inner`, which leave no trace in the recorded graph: use \
-         `betty_runtime::stop_gradient` instead"
+         {tolerance:.0e}); most likely the loss uses `detach`, `freeze` or `no_grad`, which leave no trace in the recorded graph: \
+         use `betty_runtime::stop_gradient` instead, and `betty_runtime::nn::inference` for a module as in inference"
     )]
     Verification {
         /// Path of the parameter with the largest difference.

@@ -34,6 +34,18 @@ impl<B: Batch> Stream<B> {
         Self::of_source(move || batches.next().map(|batch| batch.map_err(Into::into)))
     }
 
+    /// The batches of an iterator that cannot fail, until it ends: those of a vector, for instance, or computed ones.
+    ///
+    /// ```
+    /// # use betty_runtime::Stream;
+    /// # use burn::tensor::{Device, Tensor};
+    /// let shifted = Stream::of((0..).map(|step| Tensor::<1>::ones([3], &Device::flex()) * step));
+    /// ```
+    pub fn of(batches: impl IntoIterator<Item = B> + 'static) -> Self {
+        let mut batches = batches.into_iter();
+        Self::of_source(move || batches.next().map(Ok))
+    }
+
     /// One epoch after the other, forever: `epoch(n)` makes the iterator of epoch `n`, counted from 0.
     ///
     /// The stream ends when an epoch holds no batch at all.

@@ -183,7 +183,7 @@ impl Loss {
 
     /// Whether a forward pass moves running statistics.
     pub fn moves_statistics(&self) -> bool {
-        !self.trace.advances.is_empty()
+        !self.trace.advances.is_empty() || !self.trace.updates.is_empty()
     }
 
     /// The levels whose modules the loss is given, with the graph inputs that are their parameters.

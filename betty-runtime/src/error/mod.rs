@@ -118,8 +118,8 @@ pub enum EngineError {
     /// Our gradient is not Burn's.
     #[error(
         "the gradient of level `{level}` differs from Burn's autodiff by {difference:.1e} at `{parameter}`{place} (rounding \
-         explains {tolerance:.0e}); most likely its loss uses `detach` or `inner`, which leave no trace in the recorded \
-         graph: use `betty_runtime::stop_gradient` instead"
+         explains {tolerance:.0e}); most likely its loss uses `detach`, `freeze` or `no_grad`, which leave no trace in the \
+         recorded graph: use `betty_runtime::stop_gradient` instead, and `betty_runtime::nn::inference` for a module as in inference"
     )]
     Verification {
         /// The level.

@@ -19,7 +19,9 @@
 mod batch_norm;
 mod mode;
 mod running;
+mod stopped;
 
 pub use batch_norm::{BatchNorm, BatchNormConfig};
 pub use mode::inference;
 pub use running::RunningStatistic;
+pub use stopped::stopped;

@@ -10,7 +10,7 @@ use crate::error::EngineError;
 use crate::execute::{Value, Vector};
 use crate::hypergradient::Blocks;
 use crate::steps::Reads;
-use crate::trace::{AnyBatch, LossInput};
+use crate::trace::{AnyBatch, LossInput, TraceError};
 
 /// A loss with its direct derivatives.
 pub(super) struct Derivative {
@@ -49,6 +49,23 @@ impl Program {
         let reads = Reads::of(self.losses.get(k, batch));
         let numbers = Numbers { status, total: None, parts: None, program, batch: Rc::clone(batch), inputs, seed };
         Ok(Derivative { own, below, statistics, reads, numbers })
+    }
+
+    /// Checks that what becomes of the running statistics of level `k` is known; what other losses make of them counts for nothing.
+    ///
+    /// # Errors
+    /// [`TraceError::UpdatesState`], if one of them is a state of Burn's that the loss updates.
+    pub(super) fn check_updates(&self, k: usize, batch: &AnyBatch) -> Result<(), EngineError> {
+        let own = |input: &LossInput| match *input {
+            LossInput::Leaf { level, index } if level == k => Some(&self.levels[k].paths[index]),
+            _ => None,
+        };
+        match self.losses.get(k, batch).trace().updates.iter().find_map(own) {
+            Some(path) => {
+                Err(TraceError::UpdatesState { level: self.levels[k].name.into(), path: path.to_string() }.into())
+            }
+            None => Ok(()),
+        }
     }
 }
 

@@ -86,6 +86,7 @@ impl Program {
     /// # Errors
     /// As [`total_gradient`](Self::total_gradient).
     pub(crate) fn find_direct(&mut self, k: usize, (batch, seed): &Seeded) -> Result<Found, EngineError> {
+        self.check_updates(k, batch)?;
         let Derivative { own: gradient, statistics, reads, mut numbers, .. } = self.launch(k, batch, *seed)?;
         if !self.schedule.levels[k].sweep.is_empty() {
             // What is known of the derivatives takes in those in what is below.
@@ -136,6 +137,7 @@ impl Program {
         passings: Passings,
     ) -> Result<(Found, Context, Blocks), EngineError> {
         let (batch, seed) = &sample.own;
+        self.check_updates(k, batch)?;
         let Derivative { own, below, statistics, mut reads, mut numbers } = self.launch(k, batch, *seed)?;
         let mut gradient = own;
         let (mut context, mut multipliers) = (Context::default(), Blocks::default());

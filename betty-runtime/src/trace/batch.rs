@@ -13,7 +13,7 @@ use super::number::{Held, Number};
 /// data are part of the batch's signature: another value means another trace.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the batch of a level",
-    note = "derive `betty_runtime::Batch` for `{Self}`; its fields must be tensors, numbers, options, vectors or batches"
+    note = "derive `betty_runtime::Batch` for `{Self}`; its fields must be tensors, numbers, options, vectors or batches; plain data are marked `#[batch(skip)]` and are `Hash`"
 )]
 pub trait Batch: Clone + Send + 'static {
     /// Replaces every tensor by the mapper's answer, in a fixed order, and shows it all plain data.

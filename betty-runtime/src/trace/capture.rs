@@ -76,7 +76,7 @@ pub(crate) fn trace_part<L: LossValue>(
     let device = capture_device(device);
     let mut returned = Returned::Constant;
     let mut measured = Vec::new();
-    let (mut placeholders, mut constants) = (Vec::new(), Vec::new());
+    let (mut placeholders, mut constants, mut updates) = (Vec::new(), Vec::new(), Vec::new());
     let mut panicked = None;
     let captured = caught(|| {
         device.capture_scope(|scope| {
@@ -93,6 +93,7 @@ pub(crate) fn trace_part<L: LossValue>(
                     return scope.complete(inputs, Vec::new());
                 }
             };
+            updates = std::mem::take(&mut tracer.updates).into_iter().filter_map(|updated| updated()).collect();
             measured = metrics.into_iter().map(|(name, metric)| Metric::of(name, metric)).collect();
             returned = finish(loss, &placeholders);
             drop(tracer);
@@ -162,6 +163,7 @@ pub(crate) fn trace_part<L: LossValue>(
         is_coarse,
         operations,
         advances,
+        updates,
         outputs,
         differentiable,
     })
@@ -219,7 +221,10 @@ impl Metric {
         if shape != [1] {
             return Err(TraceError::MetricNotOneNumber { level: level.into(), metric: name, shape });
         }
-        let node = id.and_then(|id| nodes.get(&id)).ok_or_else(|| TraceError::ForeignTensor { level: level.into() })?;
+        let node = id.and_then(|id| nodes.get(&id)).ok_or_else(|| TraceError::ForeignTensor {
+            level: level.into(),
+            place: format!(" in its metric `{name}`"),
+        })?;
         Ok((name.into(), *node))
     }
 }

@@ -18,17 +18,20 @@ pub struct Unsupported {
 pub enum TraceError {
     /// The loss looked at a number while it was being recorded.
     #[error(
-        "{} reads the value of a tensor (`into_scalar`, `into_data`, …), but a loss is recorded \
-         once as a graph and has no values then; compute with tensors instead, or put the number into the batch",
+        "{} reads the value of a tensor{place}, but a loss is recorded once as a graph and has no values then; {remedy}",
         loss_of(.level)
     )]
     ReadsValue {
         /// The level.
         level: String,
+        /// In which call, and where that stands, as far as it is known.
+        place: String,
+        /// What can be done instead.
+        remedy: &'static str,
     },
     /// The loss moved a tensor to another device.
     #[error(
-        "{} moves a tensor to another device, which cannot be recorded; move data before they \
+        "{} moves a tensor to another device{place}, which cannot be recorded; move data before they \
          enter the batch (burn's `BatchNorm` does this while it trains: `betty_runtime::nn::BatchNorm::from` turns it into \
          one with the same parameters that can be recorded)",
         loss_of(.level)
@@ -36,10 +39,12 @@ pub enum TraceError {
     MovesDevice {
         /// The level.
         level: String,
+        /// In which call, and where that stands, as far as it is known.
+        place: String,
     },
     /// The loss used a tensor that was made outside of it.
     #[error(
-        "{} uses a tensor that is neither part of a module nor of the batch; put it into the batch \
+        "{} uses a tensor{place} that is neither part of a module nor of the batch; put it into the batch \
          or into a module, as a parameter or a plain field without `#[module(skip)]`, or create it inside the loss on the \
          device of an argument",
         loss_of(.level)
@@ -47,21 +52,37 @@ pub enum TraceError {
     ForeignTensor {
         /// The level.
         level: String,
+        /// In which call, and where that stands, as far as it is known.
+        place: String,
     },
     /// The loss used Burn's autodiff inside itself.
     #[error(
-        "{} calls `inner`, `from_inner`, `backward` or `grad`, which cannot be recorded; use \
-         `betty_runtime::stop_gradient` to hold a value constant, and `betty_runtime::gradient` for a derivative inside of \
-         a loss",
+        "{} enters or leaves Burn's autodiff{place}, which cannot be recorded; use `betty_runtime::stop_gradient` to hold a value \
+         constant, `betty_runtime::nn::inference` for a module as in inference (in the place of `Module::valid`), and \
+         `betty_runtime::gradient` for a derivative inside of a loss",
         loss_of(.level)
     )]
     UsesAutodiff {
         /// The level.
         level: String,
+        /// In which call, and where that stands, as far as it is known.
+        place: String,
     },
-    /// The loss computes with floats of two types at once.
+    /// The loss updates a running state of Burn's in the module of its own level.
     #[error(
-        "{} mixes float types in {operation}{place}: it has {types}; bring both sides to one type with \
+        "{} updates `{path}`, a `RunningState` of Burn's, whose updates cannot be recorded, so that it would stay what it is; use \
+         `betty_runtime::nn::RunningStatistic`, which is the same in a record, and whose updates can",
+        loss_of(.level)
+    )]
+    UpdatesState {
+        /// The level.
+        level: String,
+        /// Where the state is in its module.
+        path: String,
+    },
+    /// The loss computes with two types of floats, or of integers, at once.
+    #[error(
+        "{} mixes types in {operation}{place}: it has {types}; bring both sides to one type with \
          `cast`, or load data and parameters in the same",
         loss_of(.level)
     )]

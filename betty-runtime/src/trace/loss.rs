@@ -51,6 +51,9 @@ pub struct Trace {
     pub operations: BTreeSet<&'static str>,
     /// Running statistics and what the forward pass turns them into: the tensor of a module, and its next value.
     pub advances: Vec<(LossInput, NodeId)>,
+    /// Tensors of modules that are running states of Burn's (`RunningState`) and that the forward pass updates, the first of each
+    /// module: what becomes of them is no part of the graph.
+    pub updates: Vec<LossInput>,
     /// What the loss marks as the output of a model; of the map of a fixed point, the parameters that it returns.
     pub outputs: Vec<NodeId>,
     /// Whether a derivative leads from the loss back to a parameter, as far as Burn's tape and gradients taken inside of the

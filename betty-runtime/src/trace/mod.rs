@@ -52,6 +52,7 @@ mod statistics;
 mod stop_gradient;
 mod tape;
 mod tracer;
+mod updates;
 mod whole;
 mod written;
 

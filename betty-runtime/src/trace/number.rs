@@ -55,7 +55,8 @@ impl Number {
         }
     }
 
-    /// The value; none inside of a loss that is being recorded.
+    /// The value; none inside of a loss that is being recorded, whose graph holds for every value: there it is computed with as the
+    /// tensor that [`like`](Self::like) answers. What a loss decides by is plain data instead, an `f64` in the batch.
     pub fn value(&self) -> Option<f64> {
         match self.0 {
             Held::Given(value) => Some(value),

@@ -10,17 +10,18 @@ pub(crate) struct Part {
 }
 
 impl Part {
-    /// The first `kept` examples of a batch, or nothing if it has not more of them. How many it has is the leading dimension of
-    /// the first tensor that has one.
+    /// The first `kept` examples of a batch, or nothing if it has not more of them.
     pub(crate) fn of(batch: &AnyBatch, kept: usize) -> Option<Self> {
         let examples = Self::examples(batch)?;
         (kept > 0 && kept < examples).then_some(Part { examples, kept })
     }
 
-    /// How many examples a batch has.
+    /// How many examples a batch can be cut by: as many as it says it has, or the leading dimension of the first tensor that has
+    /// one.
     pub(crate) fn examples(batch: &AnyBatch) -> Option<usize> {
-        let tensors = batch.signature().tensors().iter().enumerate().filter(|&(index, _)| !batch.is_number(index));
-        tensors.map(|(_, (shape, _))| shape).find_map(|shape| shape.first().copied())
+        let mut leading = batch.tensors().filter_map(|tensor| tensor.shape().first().copied());
+        let said = batch.examples().filter(|&examples| leading.any(|size| size == examples));
+        said.or_else(|| batch.tensors().find_map(|tensor| tensor.shape().first().copied()))
     }
 
     /// The shape of what is left of a tensor.

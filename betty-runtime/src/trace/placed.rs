@@ -16,6 +16,7 @@ use super::place::{Place, Role, places, tensors};
 use super::replace::replace;
 use super::statistics::{one_for_each_id, place_statistics};
 use super::tracer::Tracer;
+use super::updates::first_update;
 
 impl Tracer<'_> {
     /// A copy of `module` in the recording.
@@ -25,11 +26,17 @@ impl Tracer<'_> {
         self.constants.push((level, names));
         let numbers = tensors(&places);
         let placed = one_for_each_id(|| {
-            let places = places.iter().zip(numbers);
+            let places = places.iter().zip(numbers.clone());
             let mut mapper = PlaceModule { tracer: self, level, places, known: HashMap::new() };
             map_module(placed, mapper.erased())
         });
-        if places.iter().any(|place| place.role == Role::Statistic) { place_statistics(placed) } else { placed }
+        if places.iter().all(|place| place.role != Role::Statistic) {
+            return placed;
+        }
+        let placed = place_statistics(placed);
+        let copy = placed.clone();
+        self.updates.push(Box::new(move || Some(LossInput::Leaf { level, index: numbers[first_update(copy)?] })));
+        placed
     }
 }
 

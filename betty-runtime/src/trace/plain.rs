@@ -17,13 +17,20 @@ use super::erased::{AnyMapper, AnyVisitor, map_module, visit_module};
 /// decides by; it does where it is derived.
 pub(crate) fn plain_data<M: Module>(module: &M) -> u64 {
     let mut hash = Hash(DefaultHasher::new());
-    let hollow = map_module(module.clone(), Hollow.erased());
+    // Leaving autodiff makes copies of running states, which clones share; the flags that it disables are read beside it.
+    let hollow = hollow(module.valid());
     if write!(hash, "{hollow:?}").is_err() {
         // Somebody's own `Debug` failed; what it said until then is all there is.
         hash.0.write_u8(0);
     }
     visit_module(module, hash.erased());
     hash.0.finish()
+}
+
+/// The module with one number in the place of every tensor that has an identifier. Burn's running states keep it, so that every
+/// module that shares them has it too.
+pub(super) fn hollow<M: Module>(module: M) -> M {
+    map_module(module, Hollow.erased())
 }
 
 struct Hash(DefaultHasher);
@@ -59,7 +66,7 @@ impl Hollow {
     }
 }
 
-fn hollow<const D: usize, K: Basic>(param: Param<Tensor<D, K>>) -> Param<Tensor<D, K>>
+fn emptied<const D: usize, K: Basic>(param: Param<Tensor<D, K>>) -> Param<Tensor<D, K>>
 where
     Tensor<D, K>: Parameter,
 {
@@ -69,15 +76,15 @@ where
 
 impl ModuleMapper for Hollow {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        hollow(param)
+        emptied(param)
     }
 
     fn map_int<const D: usize>(&mut self, param: Param<Tensor<D, Int>>) -> Param<Tensor<D, Int>> {
-        hollow(param)
+        emptied(param)
     }
 
     fn map_bool<const D: usize>(&mut self, param: Param<Tensor<D, Bool>>) -> Param<Tensor<D, Bool>> {
-        hollow(param)
+        emptied(param)
     }
 
     fn map_flag(&mut self, flag: Param<Flag>) -> Param<Flag> {

@@ -25,6 +25,8 @@ pub struct Tracer<'a> {
     pub(super) placeholders: Vec<Placeholder>,
     /// The constants of the modules, level by level.
     pub(super) constants: Vec<(usize, Names)>,
+    /// For each module with running statistics, what tells which of them is a state of Burn's that has been updated.
+    pub(super) updates: Vec<Box<dyn FnOnce() -> Option<LossInput>>>,
 }
 
 /// A tensor of the recording that stands for a program input.
@@ -39,7 +41,7 @@ pub(super) struct Placeholder {
 
 impl<'a> Tracer<'a> {
     pub(super) fn new(device: Device, batch: &'a AnyBatch, part: Option<Part>) -> Self {
-        Tracer { device, batch, part, placeholders: Vec::new(), constants: Vec::new() }
+        Tracer { device, batch, part, placeholders: Vec::new(), constants: Vec::new(), updates: Vec::new() }
     }
 
     /// The level's batch, with a placeholder for every tensor.

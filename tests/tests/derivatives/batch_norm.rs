@@ -1,6 +1,6 @@
 //! Batch normalisation: ours against Burn's, in training and in inference.
 
-use betty_runtime::nn::{BatchNorm, BatchNormConfig, RunningStatistic, inference};
+use betty_runtime::nn::{BatchNorm, BatchNormConfig, RunningStatistic, inference, stopped};
 use betty_runtime::trace::{AnyBatch, LevelModule, TraceError, trace};
 use burn::module::{Module, Param};
 use burn::nn::conv::{Conv2d, Conv2dConfig};
@@ -78,6 +78,28 @@ fn training_has_burns_gradient_and_exact_second_derivatives() {
     expected.extend(host(burn.head.weight.grad(&gradients).unwrap()));
     expected.extend(host(burn.head.bias.as_ref().unwrap().grad(&gradients).unwrap()));
     close("training", "gradient of Burn's layer", &gradient, &expected, 1e-12);
+}
+
+#[test]
+fn a_module_that_is_stopped_is_constant_and_its_statistics_still_advance() {
+    let (net, x) = (Net::new(BatchNorm::from(burn_norm(3))), tensor([4, 1, 3, 3], 5));
+    let against = |net: &Net<BatchNorm>, teacher: Net<BatchNorm>, x: Tensor<4>| {
+        (net.head.weight.val().sum() - teacher.loss(x, BatchNorm::forward)).square().sum()
+    };
+    // Differences see through what is stopped; Burn's own `detach` does not.
+    let derivatives = Tolerances { differences: None, ..EXACT };
+    let gradient = compare("stopped", &net, &x, derivatives, |net, x| against(net, stopped(net), x));
+    let moves = gradient.iter().filter(|x| **x != 0.0).count();
+    assert_eq!(moves, net.head.weight.shape().num_elements(), "only what is beside the teacher");
+    let advances = |teacher: fn(&Net<BatchNorm>) -> Net<BatchNorm>| {
+        let traced = trace("net", &AnyBatch::new(x.clone()), |tracer| {
+            let net = tracer.module(0, &net);
+            against(&net, teacher(&net), tracer.batch())
+        });
+        traced.unwrap().advances.into_iter().map(|(source, _)| source).collect::<Vec<_>>()
+    };
+    assert_eq!(advances(stopped), advances(Net::clone));
+    assert_eq!(advances(stopped).len(), 2);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use betty_runtime::trace::{AnyBatch, LevelModule, TraceError, Tracer, trace};
 use burn::module::{Module, Param};
 use burn::nn::conv::Conv2dConfig;
 use burn::nn::{BatchNormConfig, LinearConfig};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{DType, Device, Int, Tensor};
 
 type One = Param<Tensor<2>>;
 
@@ -26,9 +26,84 @@ fn reading_a_value_is_an_error() {
         let factor: f32 = x.clone().sum().into_scalar();
         x.sum() * factor
     });
-    assert!(matches!(error, TraceError::ReadsValue { ref level } if level == "classifier"), "{error}");
+    assert!(matches!(error, TraceError::ReadsValue { ref level, .. } if level == "classifier"), "{error}");
     let error = refusal(|x| if x.clone().into_data().shape().is_empty() { x.sum() } else { x.mean() });
     assert!(matches!(error, TraceError::ReadsValue { .. }), "{error}");
+}
+
+/// The call that a refusal names, with its line.
+#[track_caller]
+fn check_place(call: &str, loss: impl FnOnce(Tensor<2>) -> Tensor<1>) -> String {
+    let text = refusal(loss).to_string();
+    assert!(text.contains(&format!(" in `{call}` (at ")) && text.contains("derivatives/errors.rs:"), "{call}: {text}");
+    text
+}
+
+#[test]
+fn a_refusal_names_the_call_and_its_line() {
+    // Burn hands the line of some calls on, and then the line is all that is known.
+    let text = refusal(|x| x.clone().sum() * x.sum().into_scalar::<f32>()).to_string();
+    assert!(text.contains("(`into_scalar`, `into_data`, …) (at ") && text.contains("errors.rs:"), "{text}");
+    assert!(text.contains("compute with tensors instead"), "{text}");
+    check_place("to_device", |x| x.to_device(&Device::flex()).sum());
+    check_place("inner", |x| x.inner().sum());
+    check_place("backward", |x| {
+        drop(x.clone().sum().backward());
+        x.sum()
+    });
+    let ones = Tensor::<2>::ones([2, 3], &Device::flex());
+    check_place("mul", |x| (x * ones).sum());
+    let linear = LinearConfig::new(3, 2).init(&Device::flex());
+    let text = trace("classifier", &AnyBatch::new(()), |tracer| {
+        let linear = tracer.module(0, &linear);
+        linear.valid().forward(Tensor::<2>::ones([1, 3], &linear.weight.val().device())).sum()
+    });
+    let text = text.expect_err("`valid` leaves autodiff").to_string();
+    assert!(text.contains("nn::inference") && text.contains("errors.rs:"), "{text}");
+}
+
+#[test]
+fn calls_that_read_values_name_the_way_out() {
+    let classes = |x: &Tensor<2>| x.clone().argmax(1).flatten::<1>(0, 1);
+    let large = |x: &Tensor<2>| x.clone().greater_elem(2.5);
+    let text = check_place("one_hot", |x| x.clone().sum() * classes(&x).one_hot::<2>(3).float().sum());
+    assert!(text.contains("labels.unsqueeze_dim::<2>(1).equal(classes)"), "{text}");
+    let text =
+        check_place("one_hot_fill", |x| x.clone().sum() * classes(&x).one_hot_fill::<2>(3, 1.0, 0.0, -1).float().sum());
+    assert!(text.contains("labels.unsqueeze_dim::<2>(1).equal(classes)"), "{text}");
+    for text in [
+        check_place("mask_select", |x| x.clone().mask_select(large(&x)).sum()),
+        check_place("nonzero", |x| x.clone().sum() * large(&x).nonzero().len() as f32),
+        check_place("argwhere", |x| x.clone().sum() * large(&x).argwhere().float().sum()),
+    ] {
+        assert!(text.contains("`mask_fill` or `mask_where`"), "{text}");
+    }
+    // What is advised can be recorded, and is the same.
+    let (parameter, device) = (parameter(), Device::flex());
+    let labels = Tensor::<1, Int>::from_ints([2, 0], &device);
+    let encoded = |labels: Tensor<1, Int>| {
+        let classes = Tensor::arange(0..3, &labels.device()).unsqueeze::<2>();
+        labels.unsqueeze_dim::<2>(1).equal(classes).float()
+    };
+    assert_eq!(encoded(labels.clone()).into_data(), labels.clone().one_hot::<2>(3).float().into_data());
+    let traced = trace("classifier", &AnyBatch::new(labels), |tracer| {
+        (tracer.module(0, &parameter).val() * encoded(tracer.batch())).sum()
+    });
+    assert!(traced.is_ok());
+}
+
+#[test]
+fn integers_of_two_types_are_named_as_such() {
+    let (parameter, device) = (parameter(), Device::flex());
+    let labels = Tensor::<1, Int>::from_data([2_i64, 0], (&device, DType::I64));
+    let error = trace("classifier", &AnyBatch::new(labels), |tracer| {
+        let x = tracer.module(0, &parameter).val();
+        let hits = x.clone().argmax(1).flatten::<1>(0, 1).cast(DType::I32).equal(tracer.batch());
+        x.sum() * hits.float().mean()
+    });
+    let text = error.expect_err("the types differ").to_string();
+    assert!(text.contains("mixes types in `equal`"), "{text}");
+    assert!(text.contains("i64 (tensor 0 of the batch) and i32 (made in the loss)"), "{text}");
 }
 
 /// Panic hooks belong to the process, so this looks at one of its own.

@@ -33,6 +33,9 @@ modules! {
         let up = Interpolate2dConfig::new().with_output_size(Some([5, 7])).with_mode(InterpolateMode::Linear).init();
         up.forward(m.forward(a.data::<4>(0)).tanh())
     };
+    deform_conv2d_layer(DeformConv2dConfig::new([2, 3], [2, 2]).init(&flex()); data([1, 2, 4, 4]), data([1, 8, 3, 3]), data([1, 4, 3, 3])) = |m, a| {
+        m.forward(a.data::<4>(0), a.data::<4>(1), Some(a.data::<4>(2))).tanh()
+    };
     unfold4d_layer(Conv2dConfig::new([1, 2], [2, 2]).init(&flex()); data([1, 1, 5, 4])) = |m, a| {
         Unfold4dConfig::new([2, 2]).init().forward(m.forward(a.data::<4>(0)).tanh())
     };

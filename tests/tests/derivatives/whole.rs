@@ -194,6 +194,7 @@ fn widened(trace: &Trace) -> Trace {
         metrics: trace.metrics.iter().map(|(name, node)| (name.clone(), to(*node))).collect(),
         operations: trace.operations.clone(),
         differentiable: trace.differentiable,
+        updates: trace.updates.clone(),
         advances: trace.advances.iter().map(|&(source, node)| (source, to(node))).collect(),
         outputs: trace.outputs.iter().copied().map(to).collect(),
         graph,

@@ -178,7 +178,7 @@ fn feeds_a_layer_what_does_not_fit(model: &Mlp, _weights: &Weights, batch: Examp
 #[test]
 fn types_that_are_mixed_are_named_with_the_operation_and_the_line() {
     let text = Mixed::error();
-    assert!(text.contains("the loss of level `model` mixes float types in `mul`"), "{text}");
+    assert!(text.contains("the loss of level `model` mixes types in `mul`"), "{text}");
     assert!(text.contains(&format!("tests/engine/panics.rs:{MIXED}:")), "{text}");
     assert!(text.contains("it has f32 (a tensor of a module) and f64 (made in the loss)"), "{text}");
     let text = Joined::error();

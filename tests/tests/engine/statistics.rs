@@ -1,8 +1,9 @@
 //! Running statistics advance once for every batch of a level's own steps, exactly as in a training loop of Burn's.
 
 use betty_runtime::nn::BatchNorm;
+use betty_runtime::trace::TraceError;
 use betty_runtime::{Engine, EngineError, Stream, multilevel};
-use burn::module::{Module, ModuleMapper, Param};
+use burn::module::{Flag, Module, ModuleMapper, Param, RunningState};
 use burn::nn::{self, BatchNormConfig, Linear, LinearConfig};
 use burn::optim::{GradientsParams, SgdConfig};
 use burn::tensor::{DType, Device, Tensor, TensorData};
@@ -126,6 +127,82 @@ fn they_advance_as_in_a_loop_of_burns() {
             assert!((x - y).abs() <= 1e-12 * y.abs().max(1.0), "{accumulate}: {found:?}\n{expected:?}");
         }
     }
+}
+
+/// A layer of somebody's own, built on Burn's state.
+#[derive(Module, Debug)]
+struct Centred {
+    linear: Linear,
+    mean: RunningState<Tensor<1>>,
+    training: Param<Flag>,
+}
+
+impl Centred {
+    fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+        let y = self.linear.forward(x);
+        if !self.training.is_enabled() {
+            return y - self.mean.value().unsqueeze::<2>();
+        }
+        let mean = y.clone().mean_dim(0);
+        self.mean.update(self.mean.value() * 0.9 + mean.clone().flatten::<1>(0, 1).detach() * 0.1);
+        y - mean
+    }
+}
+
+fn upper_centred(scale: &Scale, model: &Centred, (x, y): Examples) -> Tensor<1> {
+    (model.forward(x) - y).square().mean() + scale.val().square()
+}
+
+fn lower_centred(model: &Centred, scale: &Scale, (x, y): Examples) -> Tensor<1> {
+    (model.forward(x) - y).square().mean() + scale.val() * 0.0
+}
+
+/// Reads what the layer has gathered, and leaves it.
+fn lower_read(model: &Centred, scale: &Scale, (x, y): Examples) -> Tensor<1> {
+    (model.linear.forward(x) - model.mean.value().unsqueeze::<2>() - y).square().mean() + scale.val() * 0.0
+}
+
+macro_rules! centred {
+    ($program:ident, $data:ident, $config:ident, $lower:ident) => {
+        multilevel! {
+            struct $program;
+            level scale: Scale { lower: [model], batch: Examples, loss: upper_centred, optimizer: sgd(lr = 0.1) }
+            level model: Centred {
+                upper: [scale], batch: Examples, loss: $lower, optimizer: sgd(lr = 0.1),
+                hypergradient: identity(scale = 0.1),
+            }
+        }
+        impl $program {
+            fn run(training: bool) -> Result<(), EngineError> {
+                let mean = RunningState::new(Tensor::zeros([2], (&Device::flex(), DType::F64)));
+                let (linear, training) = (LinearConfig::new(3, 2).init(&Device::flex()), Param::from_bool(training));
+                let model = Centred { linear, mean, training }.map(&mut Doubles(StdRng::seed_from_u64(1)));
+                let scale = Param::from_tensor(Tensor::ones([1], (&Device::flex(), DType::F64)));
+                let data = $data { scale: stream(batches(9, 4)), model: stream(batches(5, 4)) };
+                let kept = model.mean.clone();
+                let before = kept.value_sync().into_data();
+                let ran = Engine::new($program { scale, model }, data, $config::default())?.run(2).map(drop);
+                assert_eq!(kept.value_sync().into_data(), before);
+                ran
+            }
+        }
+    };
+}
+
+centred!(Training, TrainingData, TrainingConfig, lower_centred);
+centred!(Reading, ReadingData, ReadingConfig, lower_read);
+
+#[test]
+fn a_state_of_burns_that_would_not_move_is_refused() {
+    let error = Training::run(true).unwrap_err();
+    assert!(
+        matches!(&error, EngineError::Trace(TraceError::UpdatesState { level, path }) if level == "model" && path == "mean"),
+        "{error}"
+    );
+    assert!(error.to_string().contains("nn::RunningStatistic"), "{error}");
+    // In inference it is read; and what another level's loss makes of it counts for nothing.
+    Training::run(false).unwrap();
+    Reading::run(true).unwrap();
 }
 
 #[test]

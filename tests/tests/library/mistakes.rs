@@ -47,7 +47,8 @@ fn a_loss_that_cannot_be_recorded_says_why_without_a_level() {
         refused(Derivatives::of(|m: &Linear, x: Tensor<2>| (m.forward(x) - outside.clone()).mean(), &model, &x));
     assert!(matches!(error, DerivativesError::Trace(TraceError::ForeignTensor { .. })));
     assert!(
-        text.starts_with("the loss uses a tensor that is neither part of a module nor of the batch; put it"),
+        text.starts_with("the loss uses a tensor in `sub` (at ")
+            && text.contains("that is neither part of a module nor of the batch; put it"),
         "{text}"
     );
     let (_, text) =

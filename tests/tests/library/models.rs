@@ -2,12 +2,12 @@
 
 use betty_runtime::linalg::{MinresOptions, RitzValue};
 use betty_runtime::nn::{BatchNorm, BatchNormConfig};
-use betty_runtime::trace::Batch;
-use betty_runtime::{Derivatives, ParameterVector};
+use betty_runtime::trace::{Batch, TraceError};
+use betty_runtime::{Derivatives, DerivativesError, ParameterVector};
 use betty_tests::models::{Encoder, Recurrent, cross_entropy};
-use burn::module::Module;
+use burn::module::{Module, RunningState};
 use burn::nn::conv::{Conv2d, Conv2dConfig};
-use burn::nn::{Linear, LinearConfig};
+use burn::nn::{self, Linear, LinearConfig};
 use burn::tensor::activation::{gelu, tanh};
 use burn::tensor::{Int, Tensor};
 
@@ -143,6 +143,71 @@ fn a_convolutional_network_with_batch_norm() {
     // Another network of the kind, with statistics and identifiers of its own, is not recorded again.
     derivatives.at(&drawn(Cnn::new(), 2)).unwrap().gradient().unwrap();
     assert_eq!(derivatives.recordings(), 1);
+}
+
+/// A network with the layer of Burn's.
+#[derive(Module, Debug)]
+struct Normed {
+    first: Linear,
+    norm: nn::BatchNorm,
+    second: Linear,
+}
+
+impl Normed {
+    /// With statistics that leave nothing at 0 or 1.
+    fn new(channels: usize) -> Self {
+        let linear = |from, to| LinearConfig::new(from, to).init(&device());
+        let mut norm = nn::BatchNormConfig::new(channels).init(&device());
+        norm.running_mean = RunningState::new(random([channels], 6));
+        norm.running_var = RunningState::new(random([channels], 7) + 1.5);
+        drawn(Normed { first: linear(3, channels), norm, second: linear(channels, 3) }, 1)
+    }
+
+    fn loss(&self, (x, y): Labelled) -> Tensor<1> {
+        cross_entropy(self.second.forward(tanh(self.norm.forward(self.first.forward(x)))), y)
+    }
+
+    /// The layer in inference, written out.
+    fn by_hand(&self, (x, y): Labelled, [mean, variance]: [Tensor<1>; 2]) -> Tensor<1> {
+        let row = |vector: Tensor<1>| vector.unsqueeze::<2>();
+        let normed = (self.first.forward(x) - row(mean)) / row((variance + self.norm.epsilon).sqrt());
+        let normed = normed * row(self.norm.gamma.val()) + row(self.norm.beta.val());
+        cross_entropy(self.second.forward(tanh(normed)), y)
+    }
+
+    fn statistics(&self) -> [Tensor<1>; 2] {
+        [self.norm.running_mean.value_sync(), self.norm.running_var.value_sync()]
+    }
+}
+
+#[test]
+fn burns_batch_norm_keeps_its_statistics() {
+    let batch = (random([7, 3], 2), labels(3, 7));
+    for channels in [1, 4] {
+        let training = Normed::new(channels);
+        let (net, other) = (training.valid(), Normed::new(channels).valid());
+        let expected = net.statistics();
+        let mut derivatives = Derivatives::of(Normed::loss, &net, &batch).unwrap();
+        let found = derivatives.gradient().unwrap();
+        let by_hand = |net: &Normed| {
+            let on_tape = |tensor: Tensor<1>| tensor.autodiff();
+            let (x, y) = batch.clone();
+            net.by_hand((x.autodiff(), y.autodiff()), expected.clone().map(on_tape))
+        };
+        let gap = distance(&found.to_vec().unwrap(), &burn_gradient(&net, by_hand).to_vec().unwrap());
+        assert!(gap < 1e-12, "{channels}: the gradient is Burn's but for {gap:e}");
+        derivatives.at(&other).unwrap().gradient().unwrap();
+        // One that trains is refused, and is what it was.
+        let refused = Derivatives::of(Normed::loss, &training, &batch).map(drop).unwrap_err();
+        assert!(matches!(refused, DerivativesError::Trace(TraceError::MovesDevice { .. })), "{refused}");
+        for module in [&training, &net, &other] {
+            assert_eq!(
+                module.statistics().map(Tensor::into_data),
+                expected.clone().map(Tensor::into_data),
+                "{channels}"
+            );
+        }
+    }
 }
 
 #[test]

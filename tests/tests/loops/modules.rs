@@ -2,8 +2,8 @@
 
 use betty_runtime::nn::{BatchNorm, BatchNormConfig};
 use betty_runtime::{Engine, EngineError, Hypergradient, LevelModule, ModuleError, ProgramConfig, Stream, multilevel};
-use burn::module::{Module, Param};
-use burn::nn::{DropoutConfig, Linear};
+use burn::module::{Module, Param, RunningState};
+use burn::nn::{self, DropoutConfig, Linear};
 use burn::optim::{GradientsParams, SgdConfig};
 use burn::tensor::{Device, Tensor, TensorData};
 
@@ -162,6 +162,61 @@ fn running_statistics_are_answered_and_can_be_put_into_the_module() {
             && error.to_string().contains("running_mean"),
         "{error}"
     );
+}
+
+/// A level with a layer of Burn's, as it was trained by somebody else.
+#[derive(Module, Debug)]
+struct Borrowed {
+    norm: nn::BatchNorm,
+    linear: Linear,
+}
+
+impl Borrowed {
+    fn loss(&self, scale: &Param<Tensor<1>>, x: Tensor<2>) -> Tensor<1> {
+        let answer = self.linear.forward(self.norm.forward(x.clone()));
+        (answer - x * scale.val().reshape([1, 4])).square().mean()
+    }
+}
+
+fn judge_borrowed(scale: &Param<Tensor<1>>, borrowed: &Borrowed, x: Tensor<2>) -> Tensor<1> {
+    borrowed.linear.forward(borrowed.norm.forward(x)).square().mean() + scale.val().square().sum()
+}
+
+multilevel! {
+    struct Lent;
+
+    level scale: Param<Tensor<1>> { lower: [borrowed], batch: Tensor<2>, loss: judge_borrowed, optimizer: sgd(lr = 0.5) }
+    level borrowed: Borrowed {
+        upper: [scale], batch: Tensor<2>, loss: Borrowed::loss, optimizer: sgd(lr = 0.1),
+        hypergradient: cg(iterations = 3, damping = 10.0),
+    }
+}
+
+#[test]
+fn burns_batch_norm_in_inference_keeps_its_statistics() {
+    let device = Device::flex().autodiff();
+    let mut norm = nn::BatchNormConfig::new(4).init(&device);
+    norm.running_mean = RunningState::new(Tensor::from_floats([0.1, -0.2, 0.3, 0.4], &device));
+    norm.running_var = RunningState::new(Tensor::from_floats([1.5, 0.5, 2.0, 0.7], &device));
+    let all = Lent {
+        scale: Param::from_tensor(Tensor::ones([4], &device)),
+        borrowed: Borrowed { norm: norm.freeze(), linear: linear(4, 4, 5, &device) },
+    };
+    let statistics = || {
+        let norm = &all.borrowed.norm;
+        [norm.running_mean.value_sync(), norm.running_var.value_sync()].map(Tensor::into_data)
+    };
+    let before = statistics();
+    let batches = || LentData { scale: inputs(1, &device).into(), borrowed: inputs(0, &device).into() };
+    let mut hypergradient = Hypergradient::new(&all, LentConfig::default()).unwrap();
+    let direct = hypergradient.direct("borrowed", &all, batches()).unwrap();
+    hypergradient.total("scale", &all, batches()).unwrap();
+    assert_eq!(statistics(), before);
+    let eager = all.borrowed.loss(&all.scale, inputs(0, &device));
+    let eager = GradientsParams::from_grads(eager.backward(), &all.borrowed);
+    let weight = all.borrowed.linear.weight.id;
+    let gap = (direct.gradient.get::<2>(weight).unwrap() - eager.get::<2>(weight).unwrap()).abs().max();
+    assert!(gap.into_scalar::<f32>() < 1e-6);
 }
 
 fn bits(module: &impl LevelModule) -> Vec<u64> {

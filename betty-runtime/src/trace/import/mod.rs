@@ -192,7 +192,11 @@ impl Importer<'_> {
     fn advance(&mut self, op: &CustomOpIr) -> Imported {
         if let ([state, next], [output]) = (op.inputs.as_slice(), op.outputs.as_slice()) {
             let (current, next) = (self.node(state)?, self.node(next)?);
-            let input = self.advanced.get(&state.id).copied().unwrap_or(current);
+            let mut input = self.advanced.get(&state.id).copied().unwrap_or(current);
+            // Of a module that is held constant.
+            while matches!(self.graph.node(input).op, Op::StopGradient) {
+                input = self.graph.node(input).inputs[0];
+            }
             let alike = self.graph.shape(input) == self.graph.shape(next) && self.graph.dtype(input) == output.dtype;
             if matches!(self.graph.node(input).op, Op::Input(_)) && alike {
                 let node = self.graph.push(Op::StopGradient, &[next])?;

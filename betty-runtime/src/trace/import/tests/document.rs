@@ -1,9 +1,10 @@
-//! `docs/operations.md` is what the catalogue says.
+//! `docs/operations.md` is what the catalogue says, and `docs/modules.md` names nothing that no test records.
 
 use std::fmt::Write;
 use std::path::Path;
 
 use super::super::catalogue::{Derivative, Entry, OPERATIONS};
+use crate::trace::refusal::READERS;
 
 const HEAD: &str = "\
 # Operations
@@ -23,6 +24,12 @@ is written by a test as well: `BETTY_UPDATE_DOCS=1 cargo test --workspace --lib 
 
 Backward operations are what Burn's autodiff records. They are imported as the adjoints they are, so that a loss may contain
 them, and so that Burn's gradient can be compared with ours.
+
+While a loss is recorded its tensors have no values. What asks for one, `into_scalar`, `into_data` or `all_close` for instance, is
+refused with an error that names the call and its line. Some calls of Burn's do so without saying it:
+
+| calls | instead |
+|---|---|
 ";
 
 /// The types in which a test computes and differentiates an example of each operation.
@@ -31,6 +38,10 @@ const PRECISION: &str = "f16, bf16, f32, f64";
 /// The whole file.
 fn document() -> String {
     let mut text = HEAD.to_owned();
+    for (calls, instead) in READERS {
+        let calls: Vec<String> = calls.iter().map(|call| format!("`{call}`")).collect();
+        writeln!(text, "| {} | {instead} |", calls.join(", ")).unwrap();
+    }
     let mut family = "";
     for entry in OPERATIONS {
         let (of, name) = entry.name.split_once("::").unwrap_or(("", entry.name));
@@ -67,4 +78,27 @@ fn operations_document_is_up_to_date() {
         written == document(),
         "docs/operations.md is stale; write it with `BETTY_UPDATE_DOCS=1 cargo test --workspace --lib operations_document`"
     );
+}
+
+/// `MaxPool1d` and `MaxPool2d` for `MaxPool1d/2d`.
+fn modules_of(name: &str) -> Vec<String> {
+    let mut parts = name.split('/');
+    let first = parts.next().unwrap_or_default();
+    let stem = &first[..first.len().saturating_sub("1d".len())];
+    std::iter::once(first.to_owned()).chain(parts.map(|ending| format!("{stem}{ending}"))).collect()
+}
+
+#[test]
+fn every_module_in_the_list_is_in_a_test() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let files = std::fs::read_dir(root.join("tests/tests/derivatives")).unwrap().map(|entry| entry.unwrap().path());
+    let sources: String = files.filter_map(|path| std::fs::read_to_string(path).ok()).collect();
+    let list = std::fs::read_to_string(root.join("docs/modules.md")).unwrap();
+    let named = list.lines().filter_map(|line| line.strip_prefix("| ")?.split(" |").next());
+    let named = named.flat_map(|cell| cell.split('`').skip(1).step_by(2)).filter(|name| !name.contains("::"));
+    let named: Vec<String> = named.flat_map(modules_of).collect();
+    assert!(named.len() > 50, "{named:?}");
+    for module in named {
+        assert!(sources.contains(&module), "docs/modules.md names `{module}`, and no test of `derivatives` does");
+    }
 }
