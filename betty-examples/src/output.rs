@@ -6,9 +6,6 @@ use std::path::{Path, PathBuf};
 
 use betty_runtime::file::{FolderError, FolderLock, replace};
 
-use crate::failure::Failure;
-use crate::ranks::Ranks;
-
 /// A folder that was writable when it was opened, and that no other run opens meanwhile.
 #[derive(Debug)]
 pub struct OutputFolder {
@@ -44,15 +41,9 @@ impl OutputFolder {
         Ok(OutputFolder { lock: Some(FolderLock::acquire(path)?), path: path.into() })
     }
 
-    /// The folder of a run that several processes share: the first one makes it and writes into it, the others read.
-    ///
-    /// # Errors
-    /// As for [`open`](Self::open), on all of them.
-    pub fn open_with(path: &Path, ranks: &Ranks) -> Result<Self, Failure> {
-        ranks.together(|| {
-            let first = || Ok(Self::open(path)?);
-            if ranks.is_first() { first() } else { Ok(OutputFolder { lock: None, path: path.into() }) }
-        })
+    /// A folder that another process writes for this one.
+    pub fn read_only(path: &Path) -> Self {
+        OutputFolder { lock: None, path: path.into() }
     }
 
     /// Whether this process writes.

@@ -1,12 +1,14 @@
 //! Several processes that share one run: `--distributed`.
 
 use std::ops::Range;
+use std::path::Path;
 use std::rc::Rc;
 
 use betty_runtime::distributed::{Collective, CollectiveError, Launch};
 use betty_runtime::{Engine, Multilevel};
 
 use crate::failure::Failure;
+use crate::output::OutputFolder;
 
 /// This process among all that share a run; alone, unless it was asked for.
 ///
@@ -88,6 +90,16 @@ impl Ranks {
     pub fn any(&self, mine: bool) -> Result<bool, Failure> {
         let Some(rank) = &self.0 else { return Ok(mine) };
         Ok(rank.gather(&[u8::from(mine)])?.contains(&1))
+    }
+
+    /// The folder of their run: the first one makes it and writes into it, the others read.
+    ///
+    /// # Errors
+    /// As for [`OutputFolder::open`], on all of them.
+    pub fn open(&self, path: &Path) -> Result<OutputFolder, Failure> {
+        self.together(
+            || if self.is_first() { Ok(OutputFolder::open(path)?) } else { Ok(OutputFolder::read_only(path)) },
+        )
     }
 
     /// Does something that may fail on some ranks: then it is an error of all.

@@ -84,7 +84,7 @@ impl Compare {
         let own = choices.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
         let choices = config_choices(&config)?.into_iter().chain(own).collect();
         let stop = Stop::on_signals().map_err(Failure::Signals)?;
-        let output = OutputFolder::open_with(&self.run().setting.out, &ranks)?;
+        let output = ranks.open(&self.run().setting.out)?;
         Ok(Some(Session { options: self, config, device, output, choices, stop, ranks }))
     }
 

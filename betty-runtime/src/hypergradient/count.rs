@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::AddAssign;
 
-use super::kept::Matrix;
+use super::matrix::Matrix;
 use super::{Direction, Products};
 use crate::derivatives::{Curvature, Variable};
 use crate::execute::{Cost, Vector};

@@ -6,29 +6,13 @@
 
 use std::rc::Rc;
 
+use super::matrix::Matrix;
 use super::preparation::Own;
 use super::reduced::Reduced;
 use super::{Budget, Direction, HypergradientError, HypergradientMethod, ProductError, Response, Solved};
 use crate::derivatives::Variable;
 use crate::execute::Vector;
 use crate::linalg::LinearOperator;
-
-/// A matrix that the method of a level solves with.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Matrix {
-    level: usize,
-    /// The levels that answer to it, of the reduced Hessian; none of the level's own part, in which nothing answers.
-    answering: Option<Vec<usize>>,
-    /// None of a symmetric matrix, which is its own transpose.
-    direction: Option<Direction>,
-}
-
-impl Matrix {
-    /// Whether it says how anything of this level changes.
-    pub(super) fn is_about(&self, level: usize) -> bool {
-        self.level == level || self.answering.as_ref().is_some_and(|levels| levels.contains(&level))
-    }
-}
 
 impl Response {
     /// Solves with the reduced Hessian of a level, the levels of `lower` answering.

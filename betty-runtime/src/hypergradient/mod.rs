@@ -59,6 +59,7 @@ pub(crate) mod inexact;
 pub(crate) mod joint;
 mod kept;
 mod layout;
+mod matrix;
 mod minres;
 pub(crate) mod mode;
 mod neumann;

@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::best_response::{Answer, Stationary, Steps};
 use super::count::Count;
-use super::kept::Matrix;
+use super::matrix::Matrix;
 use super::{BestResponse, Blocks, Inexact, Joint, SolveReport, SystemPreconditioner};
 use crate::derivatives::Variable;
 use crate::execute::Vector;

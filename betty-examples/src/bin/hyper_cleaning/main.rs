@@ -18,7 +18,6 @@ mod weighting;
 use std::process::ExitCode;
 
 use betty_examples::failure::{Failure, finish, show};
-use betty_examples::output::OutputFolder;
 use betty_examples::stop::Stop;
 use betty_runtime::{Multilevel, ProgramConfig};
 use clap::Parser;
@@ -48,7 +47,7 @@ fn run(options: &Options) -> Result<(), Failure> {
     }
     let device = options.run().setting.machine.open(&ranks)?;
     let source = Source::open(options.data.as_deref())?;
-    let output = OutputFolder::open_with(&options.run().setting.out, &ranks)?;
+    let output = ranks.open(&options.run().setting.out)?;
 
     let stop = Stop::on_signals().map_err(Failure::Signals)?;
     let experiment = Experiment { options, config: &config, source: &source, device, output: &output, stop, ranks };

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use betty_examples::output::OutputFolder;
 use betty_examples::ranks::Ranks;
 use betty_examples::stop::Stop;
 use betty_runtime::distributed::Threads;
@@ -34,7 +33,7 @@ fn run(ranks: Ranks, folder: &Path, options: &[&str]) -> Vec<f64> {
     let options = Options::parse_from(short.iter().chain(options));
     let config = options.config().expect("a config");
     let source = Source::open(None).expect("digits");
-    let output = OutputFolder::open_with(folder, &ranks).expect("a folder");
+    let output = ranks.open(folder).expect("a folder");
     let experiment = Experiment {
         options: &options,
         config: &config,
