@@ -37,6 +37,7 @@ pub(crate) struct Level {
     /// The map in `fixed_point(my_map)`.
     pub(crate) condition: Option<ExprPath>,
     pub(crate) optimizer: Option<Call>,
+    pub(crate) schedule: Option<Call>,
     pub(crate) groups: Vec<Group>,
     pub(crate) solver: Option<Call>,
     pub(crate) unroll: Option<Count>,
@@ -70,6 +71,7 @@ impl Level {
             loss: None,
             condition: None,
             optimizer: None,
+            schedule: None,
             groups: Vec::new(),
             solver: None,
             unroll: None,
@@ -98,6 +100,13 @@ impl Level {
         self.optimizer.iter().chain(self.groups.iter().filter_map(|group| group.optimizer.as_ref()))
     }
 
+    /// The schedules of the level and of its groups, each with the optimizer whose learning rate it changes.
+    pub(crate) fn schedules(&self) -> impl Iterator<Item = (&Call, Option<&Call>)> {
+        let own = self.schedule.iter().map(|schedule| (schedule, self.optimizer.as_ref()));
+        let groups = self.groups.iter();
+        own.chain(groups.filter_map(|group| Some((group.schedule.as_ref()?, group.optimizer.as_ref()))))
+    }
+
     /// The limits on gradients of the level and of its groups.
     pub(crate) fn clips(&self) -> impl Iterator<Item = &Call> {
         self.clip.iter().chain(self.groups.iter().filter_map(|group| group.clip.as_ref()))
@@ -118,6 +127,7 @@ pub(crate) struct Group {
     /// The fields that were written, whether or not their values could be read.
     pub(crate) written: Vec<Key>,
     pub(crate) optimizer: Option<Call>,
+    pub(crate) schedule: Option<Call>,
     pub(crate) clip: Option<Call>,
     pub(crate) project: Option<Call>,
 }

@@ -1,8 +1,6 @@
 //! The config structs of betty's runtime, written from the tables: one enum for a family, one struct for each row.
 
-use betty_schema::{
-    BATCHES, Family, LEVEL_SOLVERS, METHODS, OPTIMIZERS, Opt, PRECONDITIONERS, PROJECTIONS, Range, Row, SOLVERS,
-};
+use betty_schema::{BATCHES, FAMILIES, Family, Opt, Range, Row};
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 use syn::{Error, ItemEnum};
@@ -16,8 +14,7 @@ pub(crate) fn expand(tokens: TokenStream) -> TokenStream {
         Ok(item) => item,
         Err(error) => return error.to_compile_error(),
     };
-    let families = [&METHODS, &OPTIMIZERS, &LEVEL_SOLVERS, &PRECONDITIONERS, &PROJECTIONS, &SOLVERS];
-    match families.into_iter().find(|family| item.ident == family.config) {
+    match FAMILIES.into_iter().find(|family| item.ident == family.config) {
         Some(family) => written(&item, family),
         None => Error::new_spanned(&item.ident, "no table has this name").to_compile_error(),
     }

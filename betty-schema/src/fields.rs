@@ -6,6 +6,7 @@ use crate::optimizers::OPTIMIZERS;
 use crate::preconditioners::PRECONDITIONERS;
 use crate::projections::PROJECTIONS;
 use crate::range::Range;
+use crate::schedules::SCHEDULES;
 use crate::solvers::SOLVERS;
 use crate::table::Family;
 use crate::words::{CLIPS, CURVATURES, PRECISIONS, STARTS, Words};
@@ -20,6 +21,7 @@ pub enum Key {
     Loss,
     Condition,
     Optimizer,
+    Schedule,
     Groups,
     Solver,
     Unroll,
@@ -94,7 +96,7 @@ impl Field {
 const REQUIRED: &str = "an error";
 
 /// Every field, in the order in which errors and the manual list them.
-pub static FIELDS: [Field; 24] = [
+pub static FIELDS: [Field; 25] = [
     Field {
         key: Key::Upper,
         name: "upper",
@@ -144,11 +146,19 @@ pub static FIELDS: [Field; 24] = [
         holds: Holds::Choice(&OPTIMIZERS),
     },
     Field {
+        key: Key::Schedule,
+        name: "schedule",
+        example: "schedule: cosine(steps = 1000)",
+        absent: "the optimizer's `lr`",
+        meaning: "how the learning rate changes from step to step; see [Schedules](#schedules)",
+        holds: Holds::Choice(&SCHEDULES),
+    },
+    Field {
         key: Key::Groups,
         name: "groups",
         example: "groups: { log_lr: { optimizer: sgd(lr = 0.1) } }",
         absent: "none",
-        meaning: "parts of the module with an `optimizer`, a `clip` and a `project` of their own; see \
+        meaning: "parts of the module with an `optimizer`, a `schedule`, a `clip` and a `project` of their own; see \
                   [Groups of parameters](#groups-of-parameters)",
         holds: Holds::Groups,
     },
@@ -293,7 +303,7 @@ pub static FIELDS: [Field; 24] = [
 ];
 
 /// The fields that a group of parameters has as the level has them, the first of which it has to have.
-pub static OF_A_GROUP: [Key; 3] = [Key::Optimizer, Key::Clip, Key::Project];
+pub static OF_A_GROUP: [Key; 4] = [Key::Optimizer, Key::Schedule, Key::Clip, Key::Project];
 
 /// The field that no level has, but a group.
 pub static PATHS: Field = Field {

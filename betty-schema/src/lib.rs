@@ -1,8 +1,7 @@
 //! What may be written in a program of betty, and the graph of its levels.
 //!
-//! No tensors and no tokens. [`METHODS`], [`OPTIMIZERS`], [`LEVEL_SOLVERS`], [`PRECONDITIONERS`], [`PROJECTIONS`], [`SOLVERS`] and [`FIELDS`] are the
-//! tables: one row for each name, with its options, their ranges, defaults and meanings. What `multilevel!` and a config accept and the tables of
-//! the [`manual`] follow from them. [`Graph`] computes what each hypergradient passes through, and the [`rules`] say what has to
+//! No tensors and no tokens. [`FIELDS`] and the [`FAMILIES`] are the tables: one row for each name, with its options, their ranges, defaults
+//! and meanings. What `multilevel!` and a config accept and the tables of the [`manual`] follow from them. [`Graph`] computes what each hypergradient passes through, and the [`rules`] say what has to
 //! hold between the numbers of its levels.
 
 mod fields;
@@ -17,6 +16,7 @@ mod preconditioners;
 mod projections;
 mod range;
 pub mod rules;
+mod schedules;
 mod solvers;
 mod table;
 mod words;
@@ -31,6 +31,11 @@ pub use optimizers::OPTIMIZERS;
 pub use preconditioners::PRECONDITIONERS;
 pub use projections::PROJECTIONS;
 pub use range::{ALL, BOUNDED, Given, OF_THE_STEP, Range};
+pub use schedules::SCHEDULES;
 pub use solvers::SOLVERS;
 pub use table::{Family, Opt, Row, Seen, Way};
 pub use words::{BATCHES, CLIPS, CURVATURES, PRECISIONS, STARTS, TRANSFORMS, Word, Words};
+
+/// Every family: what a field with a name and options knows.
+pub static FAMILIES: [&Family; 7] =
+    [&METHODS, &OPTIMIZERS, &SCHEDULES, &LEVEL_SOLVERS, &PRECONDITIONERS, &PROJECTIONS, &SOLVERS];

@@ -2,9 +2,7 @@
 
 use crate::table::Family;
 use crate::words::Words;
-use crate::{
-    CURVATURES, FIELDS, LEVEL_SOLVERS, METHODS, OPTIMIZERS, PRECONDITIONERS, PROJECTIONS, SOLVERS, STARTS, TRANSFORMS,
-};
+use crate::{CURVATURES, FAMILIES, FIELDS, STARTS, TRANSFORMS};
 
 /// The manual with every table between `<!-- table: name -->` and `<!-- end -->` as the rows say it.
 #[must_use]
@@ -25,7 +23,7 @@ pub fn written(manual: &str) -> String {
 const END: &str = "<!-- end -->";
 
 /// The names of all tables, in the order of the manual.
-pub const TABLES: [&str; 16] = [
+pub const TABLES: [&str; 18] = [
     "fields",
     "methods",
     "options of methods",
@@ -36,6 +34,8 @@ pub const TABLES: [&str; 16] = [
     "options of solvers",
     "optimizers",
     "options of optimizers",
+    "schedules",
+    "options of schedules",
     "transforms",
     "level solvers",
     "options of level solvers",
@@ -49,7 +49,6 @@ fn table(name: &str) -> Option<String> {
         Some(rest) => (options as fn(&Family) -> String, rest),
         None => (names as fn(&Family) -> String, name),
     };
-    let families = [&METHODS, &OPTIMIZERS, &LEVEL_SOLVERS, &PRECONDITIONERS, &PROJECTIONS, &SOLVERS];
     match name {
         "fields" => Some(fields()),
         "curvatures" => Some(words("curvature", "the derivative is taken", &CURVATURES, code)),
@@ -65,7 +64,7 @@ fn table(name: &str) -> Option<String> {
                          level";
             Some(rows + &row(&[&code("rates.x"), plain]))
         }
-        _ => families.into_iter().find(|known| known.nouns == family).map(of),
+        _ => FAMILIES.into_iter().find(|known| known.nouns == family).map(of),
     }
 }
 

@@ -164,13 +164,12 @@ impl Opt {
 mod tests {
     use std::collections::BTreeSet;
 
-    use crate::{Given, LEVEL_SOLVERS, METHODS, OPTIMIZERS, PRECONDITIONERS, PROJECTIONS, SOLVERS};
+    use crate::{FAMILIES, Given};
 
     #[test]
     fn names_are_given_once_and_defaults_lie_in_their_ranges() {
         let mut names = BTreeSet::new();
-        let families = [&METHODS, &OPTIMIZERS, &LEVEL_SOLVERS, &PRECONDITIONERS, &PROJECTIONS, &SOLVERS];
-        for (family, row) in families.into_iter().flat_map(|family| family.rows.iter().map(move |row| (family, row))) {
+        for (family, row) in FAMILIES.into_iter().flat_map(|family| family.rows.iter().map(move |row| (family, row))) {
             assert!(names.insert((family.noun, row.name)), "`{}` has two rows", row.name);
             let mut options = BTreeSet::new();
             for option in row.options {

@@ -55,7 +55,7 @@ fn check_groups(level: &Level, report: &mut Report) {
         );
     }
     if !level.groups.is_empty() && !level.written.contains(&Key::Optimizer) {
-        for (field, call) in [("clip", &level.clip), ("project", &level.project)] {
+        for (field, call) in [("schedule", &level.schedule), ("clip", &level.clip), ("project", &level.project)] {
             if let Some(call) = call {
                 report.error(
                     &call.name,

@@ -5,7 +5,7 @@ use betty_schema::{CURVATURES, LEVEL_SOLVERS, SOLVERS, Way};
 
 use super::names::Links;
 use super::start::FROM;
-use crate::ast::{Call, Count, Level, Program, ValueKind};
+use crate::ast::{Call, Count, Level, Program, Setting, ValueKind};
 
 /// The numbers of all levels.
 pub(super) fn of(program: &Program, links: &Links<'_>) -> Vec<Numbers> {
@@ -37,8 +37,22 @@ fn of_level(level: &Level, index: usize, links: &Links<'_>) -> Numbers {
         is_fixed_point: level.condition.is_some(),
         is_clipped: level.clips().next().is_some(),
         is_projected: level.projections().next().is_some(),
+        is_scheduled: level.schedules().next().is_some(),
+        restarts_schedule: level.schedules().any(|(schedule, _)| restart(schedule).is_some()),
+        schedules_learned: learned_schedule(level).is_some(),
         learned: links.hyperparameters[index].iter().map(|(entry, setting)| (setting.option(), entry.level)).collect(),
     }
+}
+
+/// The setting by which a schedule begins again where the level does.
+pub(super) fn restart(schedule: &Call) -> Option<&Setting> {
+    schedule.setting("restart").filter(|setting| matches!(setting.value.kind, ValueKind::Flag(true)))
+}
+
+/// The first schedule of a learning rate that is learned.
+pub(super) fn learned_schedule(level: &Level) -> Option<&Call> {
+    let is_learned = |optimizer: &Call| optimizer.learned().any(|(setting, _)| setting.option() == "lr");
+    level.schedules().find(|(_, optimizer)| optimizer.is_some_and(is_learned)).map(|(schedule, _)| schedule)
 }
 
 /// Whether the solver is one that is known, and not the user's own.

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use betty_schema::{
     BOUNDED, CLIPS, CURVATURES, Family, LEVEL_SOLVERS, METHODS, OF_THE_STEP, OPTIMIZERS, Opt, PRECISIONS,
-    PRECONDITIONERS, PROJECTIONS, Range, Row, SOLVERS, TRANSFORMS, Way, Words, did_you_mean, listed, suggestion,
+    PRECONDITIONERS, PROJECTIONS, Range, Row, SCHEDULES, SOLVERS, TRANSFORMS, Way, Words, did_you_mean, listed,
+    suggestion,
 };
 
 use crate::ast::{Call, Level, Setting, Value, ValueKind};
@@ -13,6 +14,9 @@ use crate::report::Report;
 pub(super) fn check(level: &Level, report: &mut Report) {
     for call in level.optimizers() {
         check_call(call, &OPTIMIZERS, report);
+    }
+    for (call, _) in level.schedules() {
+        check_call(call, &SCHEDULES, report);
     }
     if let Some(call) = &level.solver {
         check_call(call, &LEVEL_SOLVERS, report);

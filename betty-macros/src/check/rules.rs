@@ -1,12 +1,13 @@
 //! The rules between numbers of levels, each broken one told at the number that breaks it.
 
 use betty_schema::Graph;
-use betty_schema::rules::{self, Apart, Clash, Idle, Numbers, Obstacle, Unfixed, Violation};
+use betty_schema::rules::{self, Apart, Clash, Idle, Numbers, Obstacle, Unfixed, Unscheduled, Violation};
 use proc_macro2::TokenStream;
 use quote::ToTokens;
 use syn::ext::IdentExt;
 
 use super::names::Links;
+use super::numbers::{learned_schedule, restart};
 use crate::ast::{Level, Program};
 use crate::report::Report;
 
@@ -32,6 +33,7 @@ pub(super) fn check(program: &Program, links: &Links<'_>, graph: &Graph, is_whol
             .chain(rules::curvature(graph, level, own))
             .chain(rules::system(graph, level, &numbers))
             .chain(rules::solver(graph, level, own))
+            .chain(rules::schedule(own))
             .chain(rules::together(graph, level, &numbers));
         broken.for_each(|violation| at.tell(&violation, report));
         if graph.circles().is_empty() && !links.incomplete {
@@ -99,6 +101,13 @@ impl Place<'_> {
                 learned.find(|(entry, _)| entry.level == *from).map(|(entry, _)| entry.token.to_token_stream())
             }
             Violation::NotSolved(_) => level.solver.as_ref().map(|call| call.name.to_token_stream()),
+            Violation::NotScheduled(Unscheduled::NeverAnew) => {
+                let setting = level.schedules().find_map(|(schedule, _)| restart(schedule));
+                setting.map(|setting| setting.value.tokens.clone())
+            }
+            Violation::NotScheduled(Unscheduled::Learned) => {
+                learned_schedule(level).map(|call| call.name.to_token_stream())
+            }
             Violation::NotTogether(_) => level.vectorize.as_ref().map(ToTokens::to_token_stream),
             Violation::MethodUnused
             | Violation::ReplayOfResponse { .. }
@@ -212,6 +221,13 @@ impl Place<'_> {
             Violation::NotSolved(clash) => {
                 format!("no solver can find the best response of `{name}`: {}", self.clash(clash, &method))
             }
+            Violation::NotScheduled(Unscheduled::NeverAnew) => format!(
+                "`{name}` goes on from where it was, so its schedule never begins again; add `start: initial`, or take `restart` away"
+            ),
+            Violation::NotScheduled(Unscheduled::Learned) => format!(
+                "the learning rate of `{name}` is learned, so there is no number that a schedule would multiply; schedule the level \
+                 that learns it, or learn a rate for each step: `[step]`"
+            ),
             Violation::NotTogether(obstacle) => {
                 format!("the tasks of `{name}` cannot be computed together: {}", self.reason(obstacle))
             }
@@ -288,6 +304,9 @@ impl Place<'_> {
             Clash::Projects => "it knows nothing of the set in `project`; take `project` away, or choose an \
                                 `optimizer`"
                 .to_owned(),
+            Clash::Schedules => {
+                "it has no learning rate that a `schedule` could change; take `schedule` away".to_owned()
+            }
             Clash::Accumulates => {
                 "it solves for one batch, and `accumulate` asks for several; put them into one".to_owned()
             }

@@ -2,7 +2,7 @@
 
 use betty_schema::{
     ALL, BATCHES, CLIPS, CURVATURES, Family, Given, Holds, LEVEL_SOLVERS, METHODS, OPTIMIZERS, Opt, PRECISIONS,
-    PRECONDITIONERS, PROJECTIONS, Range, SOLVERS, STARTS, TRANSFORMS, field,
+    PRECONDITIONERS, PROJECTIONS, Range, SCHEDULES, SOLVERS, STARTS, TRANSFORMS, field,
 };
 use proc_macro2::{Literal, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
@@ -72,6 +72,7 @@ fn level_config(level: &Level) -> TokenStream {
     // A level that names none has made a mistake, unless something else moves it.
     let steps = level.solver.is_none() && (level.optimizer.is_some() || level.groups.is_empty());
     let optimizer = option(steps.then(|| choice(level.optimizer.as_ref(), &OPTIMIZERS)));
+    let schedule = option(level.schedule.as_ref().map(|call| choice(Some(call), &SCHEDULES)));
     let groups = groups(&level.groups);
     let solver = option(level.solver.as_ref().map(|call| choice(Some(call), &LEVEL_SOLVERS)));
     let hypergradient = option(level.hypergradient.as_ref().map(|call| choice(Some(call), &METHODS)));
@@ -88,6 +89,7 @@ fn level_config(level: &Level) -> TokenStream {
             unroll: #unroll,
             warmup: #warmup,
             optimizer: #optimizer,
+            schedule: #schedule,
             groups: #groups,
             solver: #solver,
             hypergradient: #hypergradient,
@@ -116,11 +118,12 @@ fn groups(groups: &[Group]) -> TokenStream {
         let name = &group.name.path;
         let paths = option(group.paths.as_deref().map(paths));
         let optimizer = choice(group.optimizer.as_ref(), &OPTIMIZERS);
+        let schedule = option(group.schedule.as_ref().map(|call| choice(Some(call), &SCHEDULES)));
         let clip = option(group.clip.as_ref().and_then(clip));
         let project = option(group.project.as_ref().map(|call| choice(Some(call), &PROJECTIONS)));
         quote!((
             ::std::string::String::from(#name),
-            ::betty_runtime::GroupConfig { paths: #paths, optimizer: #optimizer, clip: #clip, project: #project },
+            ::betty_runtime::GroupConfig { paths: #paths, optimizer: #optimizer, schedule: #schedule, clip: #clip, project: #project },
         ))
     });
     quote!(::std::collections::BTreeMap::from([#(#groups),*]))

@@ -56,7 +56,8 @@ fn group(field: &Field, input: ParseStream<'_>, report: &mut Report) -> Result<G
     }
     let content;
     braced!(content in input);
-    let mut group = Group { name, paths: None, written: Vec::new(), optimizer: None, clip: None, project: None };
+    let mut group =
+        Group { name, paths: None, written: Vec::new(), optimizer: None, schedule: None, clip: None, project: None };
     while !content.is_empty() {
         if let Err(error) = one_field(&content, &mut group, report) {
             report.push(error);
@@ -89,6 +90,7 @@ fn one_field(input: ParseStream<'_>, group: &mut Group, report: &mut Report) -> 
             group.paths = (report.count() == errors).then_some(paths);
         }
         Key::Optimizer => group.optimizer = Some(call(field, input, report)?),
+        Key::Schedule => group.schedule = Some(call(field, input, report)?),
         Key::Clip => group.clip = Some(call(field, input, report)?),
         _ => group.project = Some(call(field, input, report)?),
     }

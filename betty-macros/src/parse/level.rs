@@ -128,6 +128,7 @@ fn value_of(field: &Field, input: ParseStream<'_>, level: &mut Level, report: &m
         Key::Vectorize => level.vectorize = Some(flag(input)?),
         Key::Start => level.start = Some(call(field, input, report)?),
         Key::Optimizer => level.optimizer = Some(call(field, input, report)?),
+        Key::Schedule => level.schedule = Some(call(field, input, report)?),
         Key::Groups => level.groups = groups(field, input, report)?,
         Key::Solver => level.solver = Some(call(field, input, report)?),
         Key::Hypergradient => level.hypergradient = Some(call(field, input, report)?),

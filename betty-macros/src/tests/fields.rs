@@ -63,7 +63,7 @@ fn accumulate_of_zero() {
 #[test]
 fn unknown_field() {
     check_err(
-        "unknown field `unrol` (did you mean `unroll`?); a level has `upper`, `lower`, `batch`, `loss`, `condition`, `optimizer`, `groups`, `solver`, \
+        "unknown field `unrol` (did you mean `unroll`?); a level has `upper`, `lower`, `batch`, `loss`, `condition`, `optimizer`, `schedule`, `groups`, `solver`, \
          `unroll`, `warmup`, `hypergradient`, `preconditioner`, `curvature`, `solve`, `clip`, `project`, `accumulate`, `start`, \
          `tasks`, `rounds`, `vectorize`, `train`, `freeze` and `precision`",
         "struct P;
@@ -75,7 +75,7 @@ fn unknown_field() {
 #[test]
 fn unknown_field_without_a_likeness() {
     check_err(
-        "unknown field `x`; a level has `upper`, `lower`, `batch`, `loss`, `condition`, `optimizer`, `groups`, `solver`, `unroll`, `warmup`, `hypergradient`, \
+        "unknown field `x`; a level has `upper`, `lower`, `batch`, `loss`, `condition`, `optimizer`, `schedule`, `groups`, `solver`, `unroll`, `warmup`, `hypergradient`, \
          `preconditioner`, `curvature`, `solve`, `clip`, `project`, `accumulate`, `start`, \
          `tasks`, `rounds`, `vectorize`, `train`, `freeze` and `precision`",
         "struct P;

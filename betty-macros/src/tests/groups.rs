@@ -72,12 +72,12 @@ fn what_a_group_has() {
         &program("optimizer: sgd(lr = 1), groups: { >>>head<<<: { clip: norm(1.0) } }"),
     );
     check_err(
-        "`clap` is no field of a group (did you mean `clip`?); a group has `optimizer`, `clip`, `project` and `paths`, and the \
+        "`clap` is no field of a group (did you mean `clip`?); a group has `optimizer`, `schedule`, `clip`, `project` and `paths`, and the \
          level has the rest",
         &program("optimizer: sgd(lr = 1), groups: { head: { optimizer: sgd(lr = 1), >>>clap<<<: norm(1.0) } }"),
     );
     check_err(
-        "`unroll` is no field of a group; a group has `optimizer`, `clip`, `project` and `paths`, and the level has the rest",
+        "`unroll` is no field of a group; a group has `optimizer`, `schedule`, `clip`, `project` and `paths`, and the level has the rest",
         &program("optimizer: sgd(lr = 1), groups: { head: { optimizer: sgd(lr = 1), >>>unroll<<<: 5 } }"),
     );
     check_err(

@@ -28,6 +28,7 @@ fn holds(field: &Field, path: &str, value: &Value) -> Result<(), ConfigError> {
         field.key,
         Key::Optimizer
             | Key::Solver
+            | Key::Schedule
             | Key::Hypergradient
             | Key::Preconditioner
             | Key::Solve
@@ -58,7 +59,7 @@ fn groups(path: &str, value: &Value) -> Result<(), ConfigError> {
         let fields = object(
             &path,
             group,
-            "an object with the `optimizer` of the group, and if it likes a `clip`, a `project` and `paths`",
+            "an object with the `optimizer` of the group, and if it likes a `schedule`, a `clip`, a `project` and `paths`",
         )?;
         known_keys(&path, fields, "field", of_a_group().map(|field| field.name))?;
         for field in of_a_group() {

@@ -274,6 +274,14 @@ pub enum ConflictError {
         /// What is wrong with it, and what to do.
         reason: String,
     },
+    /// A schedule that changes nothing.
+    #[error("`{path}` changes nothing: {reason}")]
+    NotScheduled {
+        /// Where the schedule stands, or the part of it.
+        path: String,
+        /// Why not, and what to do.
+        reason: String,
+    },
     /// A solver cannot find the best response of a level.
     #[error("`{path}` is given, but no solver can find the best response of `{level}`: {reason}")]
     NotSolved {

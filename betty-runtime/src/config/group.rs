@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Clip, Learned, LevelConfig, OptimizerConfig, ProjectionConfig};
+use super::{Clip, Learned, LevelConfig, OptimizerConfig, ProjectionConfig, ScheduleConfig};
 
 /// How some parts of a level's module take their steps: the one that the group is named by, or those that it lists.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -15,6 +15,9 @@ pub struct GroupConfig {
     pub paths: Option<Vec<String>>,
     /// The group's optimizer, with states of its own.
     pub optimizer: OptimizerConfig,
+    /// How the group's learning rate changes from step to step; by default it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<ScheduleConfig>,
     /// A limit on the gradient of the group's parameters, all of them together, applied before the optimizer sees it; by default none.
     #[serde(default)]
     pub clip: Option<Clip>,
@@ -30,6 +33,7 @@ pub(crate) struct Group<'a> {
     pub(crate) name: Option<&'a str>,
     /// None where a solver moves them, or nothing does.
     pub(crate) optimizer: Option<&'a OptimizerConfig>,
+    pub(crate) schedule: Option<&'a ScheduleConfig>,
     pub(crate) clip: Option<Clip>,
     pub(crate) project: Option<&'a ProjectionConfig>,
 }
@@ -53,11 +57,17 @@ impl LevelConfig {
     /// The parameters that are in no group, if anything moves them, and then all groups in order.
     pub(crate) fn all_groups(&self) -> impl Iterator<Item = Group<'_>> {
         let has_own = self.optimizer.is_some() || self.solver.is_some() || self.groups.is_empty();
-        let own =
-            Group { name: None, optimizer: self.optimizer.as_ref(), clip: self.clip, project: self.project.as_ref() };
+        let own = Group {
+            name: None,
+            optimizer: self.optimizer.as_ref(),
+            schedule: self.schedule.as_ref(),
+            clip: self.clip,
+            project: self.project.as_ref(),
+        };
         let groups = self.groups.iter().map(|(name, group)| Group {
             name: Some(name),
             optimizer: Some(&group.optimizer),
+            schedule: group.schedule.as_ref(),
             clip: group.clip,
             project: group.project.as_ref(),
         });

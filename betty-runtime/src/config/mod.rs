@@ -18,6 +18,7 @@ pub(crate) mod program;
 mod projection;
 mod rounded;
 mod rules;
+mod schedule;
 mod solver;
 #[cfg(test)]
 mod tests;
@@ -43,6 +44,7 @@ pub use self::preconditioner::*;
 pub use self::program::ProgramConfig;
 pub use self::projection::*;
 pub(crate) use self::rounded::{check_rounded, rounded};
+pub use self::schedule::*;
 pub use self::solver::*;
 use self::written::Written;
 
@@ -61,8 +63,11 @@ pub struct LevelConfig {
     /// no `solver`, and something that is in no group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub optimizer: Option<OptimizerConfig>,
+    /// How the learning rate changes from step to step; by default it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<ScheduleConfig>,
     /// Parts of the level's module that take their steps in their own way, by their paths, which have nothing in common. The
-    /// level's own `optimizer`, `clip` and `project` are for parameters in no group. By default there is none.
+    /// level's own `optimizer`, `schedule`, `clip` and `project` are for parameters in no group. By default there is none.
     #[serde(default, skip_serializing_if = "group::is_none")]
     pub groups: BTreeMap<String, GroupConfig>,
     /// What finds the level's best response in the place of steps; by default nothing does.

@@ -1,7 +1,7 @@
 //! The numbers of a level in their ranges, whoever set them.
 
 use betty_schema::{
-    Family, Given, LEVEL_SOLVERS, METHODS, OPTIMIZERS, PRECONDITIONERS, PROJECTIONS, Range, SOLVERS, overlap,
+    Family, Given, LEVEL_SOLVERS, METHODS, OPTIMIZERS, PRECONDITIONERS, PROJECTIONS, Range, SCHEDULES, SOLVERS, overlap,
 };
 
 use super::conflict::ConflictError;
@@ -47,6 +47,9 @@ fn check_group(level: &str, group: Group<'_>) -> Result<(), ConfigError> {
     if let Some(optimizer) = group.optimizer {
         options(&OPTIMIZERS, optimizer.name(), optimizer.options(), || group.place(level, "optimizer"))?;
     }
+    if let Some(schedule) = group.schedule {
+        options(&SCHEDULES, schedule.name(), schedule.options(), || group.place(level, "schedule"))?;
+    }
     if let Some(clip) = group.clip {
         let (name, limit) = clip.limit();
         in_range(Range::Positive, Written::from(&limit), || format!("{}.{name}", group.place(level, "clip")))?;
@@ -74,7 +77,12 @@ pub(super) fn check_pairs(level: &str, config: &LevelConfig) -> Result<(), Confi
     }
     check_parts(level, config)?;
     if config.optimizer.is_none() && !config.groups.is_empty() {
-        for (field, is_given) in [("clip", config.clip.is_some()), ("project", config.project.is_some())] {
+        let given = [
+            ("schedule", config.schedule.is_some()),
+            ("clip", config.clip.is_some()),
+            ("project", config.project.is_some()),
+        ];
+        for (field, is_given) in given {
             if is_given {
                 let reason = "the level has no optimizer of its own that it could go with; give each group its own";
                 return Err(

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use betty_schema::{Family, LEVEL_SOLVERS, METHODS, OPTIMIZERS, PRECONDITIONERS, PROJECTIONS, SOLVERS};
+use betty_schema::{Family, LEVEL_SOLVERS, METHODS, OPTIMIZERS, PRECONDITIONERS, PROJECTIONS, SCHEDULES, SOLVERS};
 use serde::de::DeserializeOwned;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
@@ -31,7 +31,7 @@ pub trait ProgramConfig: Clone + Default + Serialize + DeserializeOwned {
 
     /// Reads JSON, which may be partial, over the defaults.
     ///
-    /// An optimizer, a solver, a projection or a hypergradient, of a level or of a group, whose `name` or `method` differs from the default's replaces it as
+    /// An optimizer, a schedule, a solver, a projection or a hypergradient, of a level or of a group, whose `name` or `method` differs from the default's replaces it as
     /// a whole, so that options of the one do not end up in the other. A solver also takes the place of an optimizer and of
     /// groups, and the other way round; a group that is `null` is taken away.
     ///
@@ -179,6 +179,7 @@ fn merge_level(level: &mut Map<String, Value>, overrides: &Map<String, Value>) {
             "hypergradient" => Some(&METHODS),
             "preconditioner" => Some(&PRECONDITIONERS),
             "project" => Some(&PROJECTIONS),
+            "schedule" => Some(&SCHEDULES),
             "solve" => Some(&SOLVERS),
             "solver" => Some(&LEVEL_SOLVERS),
             _ => None,

@@ -1,11 +1,14 @@
 //! What has to hold between the numbers of a program's levels, as conflicts of a config.
 
 use betty_schema::Graph;
-use betty_schema::rules::{self, Apart, Begins, Clash, Idle, Method, Numbers, Obstacle, Unfixed, Violation};
+use betty_schema::rules::{
+    self, Apart, Begins, Clash, Idle, Method, Numbers, Obstacle, Unfixed, Unscheduled, Violation,
+};
 
 use super::conflict::ConflictError;
 use super::{
-    CurvatureOf, HypergradientConfig, LevelConfig, LevelSolverConfig, PreconditionerConfig, SolverConfig, Start,
+    CurvatureOf, Group, HypergradientConfig, LevelConfig, LevelSolverConfig, PreconditionerConfig, ScheduleConfig,
+    SolverConfig, Start,
 };
 use crate::schedule::{LevelSpec, Schedule};
 
@@ -33,6 +36,7 @@ pub(super) fn check(
         .chain(rules::curvature(graph, level, own))
         .chain(rules::system(graph, level, &numbers))
         .chain(rules::solver(graph, level, own))
+        .chain(rules::schedule(own))
         .next();
     broken.map_or(Ok(()), |violation| Err(at.error(violation)))
 }
@@ -64,8 +68,15 @@ fn numbers(schedule: &Schedule, spec: &LevelSpec, config: &LevelConfig) -> Numbe
         is_fixed_point: spec.condition.is_some(),
         is_clipped: config.all_groups().any(|group| group.clip.is_some()),
         is_projected: config.all_groups().any(|group| group.project.is_some()),
+        is_scheduled: config.all_groups().any(|group| group.schedule.is_some()),
+        restarts_schedule: config.all_groups().any(|group| group.schedule.is_some_and(ScheduleConfig::restarts)),
+        schedules_learned: config.all_groups().any(schedules_learned),
         learned: learned.filter_map(|(option, of)| Some((option, schedule.level(&of.level)?))).collect(),
     }
+}
+
+fn schedules_learned(group: Group<'_>) -> bool {
+    group.schedule.is_some() && group.optimizer.is_some_and(|optimizer| optimizer.lr().fixed().is_none())
 }
 
 fn method(config: &HypergradientConfig) -> Option<Method> {
@@ -194,10 +205,30 @@ impl Place<'_> {
             Violation::NotSolved(clash) => {
                 ConflictError::NotSolved { path: at("solver"), reason: self.clash(clash, method), level }
             }
+            Violation::NotScheduled(Unscheduled::NeverAnew) => {
+                let restarts = |group: &Group<'_>| group.schedule.is_some_and(ScheduleConfig::restarts);
+                let reason = format!(
+                    "`{level}` goes on from where it was, and never begins anew; let it start `initial`, or take `restart` away"
+                );
+                ConflictError::NotScheduled { path: self.schedule_of(restarts) + ".restart", reason }
+            }
+            Violation::NotScheduled(Unscheduled::Learned) => {
+                let reason = format!(
+                    "the learning rate of `{level}` is learned, so there is no number that it would multiply; schedule the \
+                     level that learns it, or learn a rate for each step"
+                );
+                ConflictError::NotScheduled { path: self.schedule_of(|group| schedules_learned(*group)), reason }
+            }
             Violation::NotTogether(obstacle) => {
                 ConflictError::NotTogether { path: at("vectorize"), reason: self.reason(obstacle), level }
             }
         }
+    }
+
+    /// Where the first schedule stands of which this holds.
+    fn schedule_of(&self, is: impl Fn(&Group<'_>) -> bool) -> String {
+        let name = self.name(self.level);
+        self.config.all_groups().find(is).map_or_else(|| name.clone(), |group| group.place(&name, "schedule"))
     }
 
     fn apart(&self, apart: Apart) -> String {
@@ -258,6 +289,9 @@ impl Place<'_> {
             Clash::Clips => "it follows no gradient that `clip` could limit; take `clip` away".to_owned(),
             Clash::Projects => {
                 "it knows nothing of the set in `project`; take `project` away, or choose an optimizer".to_owned()
+            }
+            Clash::Schedules => {
+                "it has no learning rate that a `schedule` could change; take `schedule` away".to_owned()
             }
             Clash::Accumulates => {
                 "it solves for one batch, and `accumulate` asks for several; put them into one".to_owned()

@@ -161,13 +161,17 @@ impl<P: Multilevel> Engine<P> {
     ///
     /// # Errors
     /// [`EngineError::UnknownLevel`] when there is no level or group of this name, [`LearnedError::Scheduled`] when another level
-    /// learns its learning rate, and [`EngineError::NoRate`] when a solver takes its steps, or groups have all of its parameters.
+    /// learns its learning rate, and [`EngineError::NoRate`] when a solver takes its steps, groups have all of its parameters, or its config has a `schedule`.
     pub fn scheduler(mut self, level: &str, scheduler: impl Into<ModuleLrScheduler>) -> Result<Self, EngineError> {
         let (k, group) = self.run.program.level_and_group(level)?;
         let of_level = &mut self.run.program.levels[k];
         let found = of_level.config.all_groups().enumerate().find(|(_, of)| of.name == group);
         let rate = found.and_then(|(number, of)| Some((number, of.optimizer.map(OptimizerConfig::lr)?)));
         let number = match rate {
+            Some((number, _)) if of_level.config.all_groups().nth(number).is_some_and(|of| of.schedule.is_some()) => {
+                let reason = "its config has a `schedule`, which would never be followed; keep one of them".to_owned();
+                return Err(EngineError::NoRate { level: level.into(), reason });
+            }
             Some((number, Hyperparameter::Fixed(_))) => number,
             Some((_, Hyperparameter::Learned(learned))) => {
                 let (level, number) = (level.into(), learned.to_string());

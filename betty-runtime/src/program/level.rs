@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use burn::lr_scheduler::module_lr_scheduler::{ModuleLearningRate, ModuleLrScheduler};
+use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
 use burn::module::ParamId;
 use burn::tensor::{DType, Device};
 
@@ -15,7 +15,7 @@ use crate::graph::accumulator;
 use crate::hypergradient::{Blocks, NextStep};
 use crate::optimizer::Optimizer;
 use crate::panic::caught;
-use crate::steps::{Before, ComingStep, LearnedNumbers, LearningRates, Moves, Record, Restart, Update, scheduled_rate};
+use crate::steps::{Before, ComingStep, LearnedNumbers, LearningRates, Moves, Record, Restart, Update};
 use crate::trace::{Apart, Leaf, LevelModule, apart, leaves};
 
 /// One level of a program: what it is made of, and where it stands.
@@ -30,7 +30,7 @@ pub(crate) struct Level {
     pub(crate) paths: Vec<String>,
     /// The other places of tensors that are tied, tensor by tensor.
     pub(crate) also: Vec<Vec<String>>,
-    ids: Vec<ParamId>,
+    pub(super) ids: Vec<ParamId>,
     /// The tensors that the module holds as plain fields.
     pub(crate) constants: Vec<Value>,
     /// Which leaves are parameters.
@@ -213,44 +213,9 @@ impl Level {
         std::iter::once(self.paths[index].as_str()).chain(self.also[index].iter().map(String::as_str))
     }
 
-    /// The schedulers' rates for the coming step, or the configured ones.
-    pub(crate) fn learning_rates(&mut self) -> LearningRates {
-        let step = |scheduler: &mut Option<ModuleLrScheduler>| scheduler.as_mut().map(ModuleLrScheduler::step);
-        let scheduled: Vec<Option<ModuleLearningRate>> = self.schedulers.iter_mut().map(step).collect();
-        self.rates(&scheduled)
-    }
-
-    pub(crate) fn set_last_rates(&mut self, rates: Option<LearningRates>) {
-        self.last_rates = rates;
-    }
-
     /// How many gradients are averaged for a step.
     pub(crate) fn evaluations(&self) -> usize {
         self.config.tasks * self.config.accumulate
-    }
-
-    /// The rates of what schedulers say for each group, where there is one.
-    fn rates(&self, scheduled: &[Option<ModuleLearningRate>]) -> LearningRates {
-        let configured: Vec<Option<f64>> = self
-            .config
-            .all_groups()
-            .map(|group| match group.optimizer {
-                Some(optimizer) => optimizer.lr().fixed(),
-                // A solver goes all the way.
-                None => Some(1.0),
-            })
-            .collect();
-        let of_group = |group: usize| scheduled.get(group).and_then(Option::as_ref);
-        let rate = |(parameter, &leaf): (usize, &usize)| {
-            let group = self.update.groups().number(parameter);
-            match of_group(group) {
-                Some(rates) => Some(scheduled_rate(rates, self.ids[leaf], self.paths_of(leaf))),
-                None => configured[group],
-            }
-        };
-        let base = of_group(0).map_or(configured[0], |rates| Some(rates.base()));
-        let each = self.trainable.iter().enumerate().filter_map(rate).collect();
-        LearningRates { base, each, row: (self.awaited % self.config.unroll as u64) as usize }
     }
 
     /// What the coming step moves, if that is what is read.
@@ -281,8 +246,7 @@ impl Level {
     /// The step that the level would take along `gradient`, at the learning rates of its last step.
     pub(crate) fn next_step(&self, gradient: Vector, learned: Vec<Value>, read: &[bool]) -> Rc<dyn NextStep> {
         let (before, moves) = (self.before(gradient, learned), self.moves(read));
-        let rates = self.last_rates.clone().unwrap_or_else(|| self.rates(&[]));
-        Rc::new(ComingStep { update: Rc::clone(&self.update), before, rates, moves })
+        Rc::new(ComingStep { update: Rc::clone(&self.update), before, rates: self.last_learning_rates(), moves })
     }
 
     /// What the coming step is taken from.

@@ -28,6 +28,7 @@ mod news;
 mod numbers;
 mod passings;
 mod prepare;
+mod rates;
 mod recordings;
 mod round;
 mod sample;

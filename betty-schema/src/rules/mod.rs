@@ -8,6 +8,7 @@ mod curvature;
 mod learned;
 mod numbers;
 mod preconditioner;
+mod schedule;
 mod solver;
 mod start;
 mod steps;
@@ -22,6 +23,7 @@ pub use curvature::{Idle, curvature};
 pub use learned::learned;
 pub use numbers::{Begins, Method, Numbers};
 pub use preconditioner::preconditioner;
+pub use schedule::{Unscheduled, schedule};
 pub use solver::{Clash, solver};
 pub use start::{depends_on_start, start};
 pub use steps::{steps, truncate};
@@ -127,6 +129,8 @@ pub enum Violation {
     NoSystem(Apart),
     /// The level's solver cannot find its best response.
     NotSolved(Clash),
+    /// The level's learning rate cannot follow its schedule.
+    NotScheduled(Unscheduled),
     /// The tasks of the level cannot be computed together.
     NotTogether(Obstacle),
 }

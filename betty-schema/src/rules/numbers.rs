@@ -45,6 +45,12 @@ pub struct Numbers {
     pub is_clipped: bool,
     /// Whether its parameters are confined to a set.
     pub is_projected: bool,
+    /// Whether its learning rate changes by a schedule, …
+    pub is_scheduled: bool,
+    /// … that begins again where its steps do, …
+    pub restarts_schedule: bool,
+    /// … although a level above learns the rate.
+    pub schedules_learned: bool,
     /// The numbers of its optimizer that levels above learn, and the levels.
     pub learned: Vec<(&'static str, usize)>,
 }

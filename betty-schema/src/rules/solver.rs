@@ -18,6 +18,8 @@ pub enum Clash {
     Clips,
     /// A set that the solver knows nothing of.
     Projects,
+    /// A schedule of a learning rate, which the solver does not have.
+    Schedules,
     /// Several batches for one step.
     Accumulates,
 }
@@ -31,6 +33,7 @@ pub fn solver(graph: &Graph, level: usize, numbers: &Numbers) -> impl Iterator<I
         steps.map(|_| Clash::NoSteps),
         numbers.is_clipped.then_some(Clash::Clips),
         numbers.is_projected.then_some(Clash::Projects),
+        numbers.is_scheduled.then_some(Clash::Schedules),
         numbers.accumulate.filter(|&batches| batches > 1).map(|_| Clash::Accumulates),
     ];
     clashes.into_iter().flatten().filter(|_| numbers.is_solved).map(Violation::NotSolved)

@@ -1,9 +1,4 @@
-//! Correct programs and batches in unusual clothes: they compile, without a warning, and mean what they say.
-
+//! What a program says of its levels: schedules of learning rates, fresh starts, maps after steps.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
-mod batches;
-mod constants;
-pub mod fields;
-mod names;
-mod one_level;
+mod schedules;

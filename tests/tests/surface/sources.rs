@@ -151,9 +151,7 @@ fn configs(item: &syn::ItemMacro) -> Vec<String> {
 
 /// The table that an enum of configs is filled from.
 pub(crate) fn family(config: &str) -> &'static betty_schema::Family {
-    use betty_schema::{LEVEL_SOLVERS, METHODS, OPTIMIZERS, PRECONDITIONERS, PROJECTIONS, SOLVERS};
-    let families = [&METHODS, &OPTIMIZERS, &LEVEL_SOLVERS, &PROJECTIONS, &SOLVERS, &PRECONDITIONERS];
-    families.into_iter().find(|family| family.config == config).expect("a table of that name")
+    betty_schema::FAMILIES.into_iter().find(|family| family.config == config).expect("a table of that name")
 }
 
 /// What a `use` brings in.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
-use betty_schema::{LEVEL_SOLVERS, METHODS, OPTIMIZERS, PRECONDITIONERS, PROJECTIONS, SOLVERS};
+use betty_schema::{FAMILIES, METHODS};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -32,6 +32,7 @@ impl Default for Config {
                 epsilon: 1e-5.into(),
                 weight_decay: 0.0.into(),
             })),
+            schedule: None,
             groups: BTreeMap::new(),
             solver: None,
             hypergradient: None,
@@ -239,11 +240,11 @@ fn methods_are_found_by_name() {
 /// The config structs stand beside the tables: options and defaults have to be the same.
 #[test]
 fn options_and_defaults_are_those_of_the_tables() {
-    for family in [&METHODS, &OPTIMIZERS, &LEVEL_SOLVERS, &PRECONDITIONERS, &PROJECTIONS, &SOLVERS] {
+    for family in FAMILIES {
         for row in family.rows {
             let mut text = json!({ family.tag: row.name });
             for required in row.options.iter().filter(|option| option.default.is_none()) {
-                text[required.name] = json!(1.0);
+                text[required.name] = if required.range.is_float() { json!(1.0) } else { json!(1) };
             }
             let defaults = match family.nouns {
                 "methods" => serde_json::from_value::<HypergradientConfig>(text).and_then(serde_json::to_value),
@@ -252,6 +253,7 @@ fn options_and_defaults_are_those_of_the_tables() {
                     serde_json::from_value::<PreconditionerConfig>(text).and_then(serde_json::to_value)
                 }
                 "solvers" => serde_json::from_value::<SolverConfig>(text).and_then(serde_json::to_value),
+                "schedules" => serde_json::from_value::<ScheduleConfig>(text).and_then(serde_json::to_value),
                 "projections" => serde_json::from_value::<ProjectionConfig>(text).and_then(serde_json::to_value),
                 _ => serde_json::from_value::<OptimizerConfig>(text).and_then(serde_json::to_value),
             };

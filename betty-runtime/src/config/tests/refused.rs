@@ -36,7 +36,7 @@ fn unknown_names() {
         json!({ "nett": {} }),
     );
     check_err(
-        "`net`: unknown field `unrol` (did you mean `unroll`?); known are `optimizer`, `groups`, `solver`, `unroll`, `warmup`, `hypergradient`, \
+        "`net`: unknown field `unrol` (did you mean `unroll`?); known are `optimizer`, `schedule`, `groups`, `solver`, `unroll`, `warmup`, `hypergradient`, \
          `preconditioner`, `curvature`, `solve`, `clip`, `project`, `accumulate`, `start`, `tasks`, `rounds`, `vectorize`, `train`, `freeze` and \
          `precision`",
         json!({ "net": { "unrol": 5 } }),

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use super::Program;
 use super::keys::TasksKey;
 use super::numbers::advised;
+use super::rates::Before;
 use super::sample::Seeded;
 use super::subject::LossFunctions;
 use crate::config::Start;
@@ -89,8 +90,12 @@ impl Program {
         let moves = self.moves(round);
         let level = &mut self.levels[round.level];
         let unroll = level.config.unroll;
-        let mut of_step = |row: usize| LearningRates { row, ..level.learning_rates() };
-        round.rates = (0..count).map(|_| (0..unroll).map(&mut of_step).collect()).collect();
+        let begun = level.steps;
+        let mut of_step = |task: usize, step: usize| {
+            let (steps, taken) = (begun + (task * unroll + step) as u64, step as u64);
+            level.learning_rates_after(Before { steps, taken, awaited: taken })
+        };
+        round.rates = (0..count).map(|task| (0..unroll).map(|step| of_step(task, step)).collect()).collect();
         let told = if round.numbers_differ() { count } else { 1 };
         let of_task = |rates: &Vec<LearningRates>| {
             rates.iter().zip(&moves).map(|(rates, moves)| level.update.numbers(rates, moves).collect()).collect()
