@@ -325,6 +325,62 @@ fn there_are_no_single_steps_to_look_back_on() {
     );
 }
 
+/// Methods for which there is no one program of all tasks: bit for bit as without `vectorize`, and observers are told which it is.
+#[test]
+fn tasks_go_one_after_the_other_where_a_method_cannot_have_them_together() {
+    for (method, name) in [
+        (r#"{ "memory": 4 }"#, "unrolled"),
+        (r#"{ "method": "forward_gradient", "directions": 3 }"#, "forward_gradient"),
+    ] {
+        let json = |vectorize: bool| {
+            format!(r#"{{ "meta": {{ "vectorize": {vectorize} }}, "net": {{ "hypergradient": {method} }} }}"#)
+        };
+        let (expected, told_in_turn) = run(meta(&json(false), |_| 4), 2);
+        let news = Rc::new(RefCell::new(Vec::new()));
+        let seen = Rc::clone(&news);
+        let engine = meta(&json(true), |_| 4).observe(move |event| {
+            if let Event::OneByOne { name, through, method, tasks, .. } = event {
+                let text = event.warning().unwrap().fact;
+                seen.borrow_mut().push((name.to_string(), through.to_string(), method.to_string(), *tasks, text));
+            }
+        });
+        let (found, told) = run(engine, 2);
+        assert_eq!(found.meta.values(), expected.meta.values(), "{method}");
+        assert_eq!(told, told_in_turn, "{method}");
+        let news = news.take();
+        let [(level, through, of, tasks, text)] = news.as_slice() else {
+            panic!("{method}: told {} times", news.len())
+        };
+        assert_eq!((level.as_str(), through.as_str(), of.as_str(), *tasks), ("meta", "net", name, 3));
+        assert!(text.contains("3 tasks of level `meta` go one after the other") && text.contains(name), "{text}");
+    }
+    // Nobody asked for them together, or they are: there is nothing to tell.
+    for json in ["{}", TOGETHER] {
+        let told = Rc::new(RefCell::new(0));
+        let seen = Rc::clone(&told);
+        let engine = meta(json, |_| 4).observe(move |event| {
+            *seen.borrow_mut() += i32::from(matches!(event, Event::OneByOne { .. }));
+        });
+        run(engine, 1);
+        assert_eq!(*told.borrow(), 0, "{json}");
+    }
+}
+
+/// An edit of the program does not put them together again.
+#[test]
+fn tasks_stay_one_by_one_after_an_edit() {
+    let trained = |vectorize: bool| {
+        let json =
+            format!(r#"{{ "meta": {{ "vectorize": {vectorize} }}, "net": {{ "hypergradient": {{ "memory": 4 }} }} }}"#);
+        let mut engine = meta(&json, |_| 4);
+        engine.run(1).unwrap();
+        engine.edit(|problem| problem.meta = Net::new(5)).unwrap();
+        engine.run(1).unwrap();
+        engine.into_problem().meta.values()
+    };
+    assert_eq!(trained(true), trained(false));
+}
+
 #[test]
 fn what_cannot_be_computed_together_says_why() {
     let refused = |json: &str, text: &str| {
@@ -339,9 +395,5 @@ fn what_cannot_be_computed_together_says_why() {
     };
     refused(r#"{ "meta": { "vectorize": true, "accumulate": 2 } }"#, "`accumulate` takes several batches");
     refused(r#"{ "meta": { "vectorize": true }, "net": { "start": "kept" } }"#, "goes on from one task to the next");
-    refused(
-        r#"{ "meta": { "vectorize": true }, "net": { "hypergradient": { "truncate": 2 } } }"#,
-        "through all its steps",
-    );
     refused(r#"{ "net": { "vectorize": true, "accumulate": 1 } }"#, "one by one");
 }

@@ -330,9 +330,6 @@ impl Place<'_> {
             Obstacle::Shared { lower, other } => {
                 format!("`{}` waits for `{}` too", self.name(other), self.name(lower))
             }
-            Obstacle::NotWhole { lower } => {
-                format!("`{}` is not differentiated by `unrolled` through all its steps", self.name(lower))
-            }
             Obstacle::GoesOn { lower } => format!(
                 "`{}` goes on from one task to the next; add `start: initial` or `start: from(…)` to it",
                 self.name(lower)

@@ -44,6 +44,7 @@ pub use self::preconditioner::*;
 pub use self::program::ProgramConfig;
 pub use self::projection::*;
 pub(crate) use self::rounded::{check_rounded, rounded};
+pub(crate) use self::rules::one_by_one;
 pub use self::schedule::*;
 pub use self::solver::*;
 use self::written::Written;
@@ -112,7 +113,8 @@ pub struct LevelConfig {
     pub rounds: usize,
     /// Whether all tasks of a step are computed together, by one program whose kernels work on all of them: the same result
     /// with fewer, larger kernels, and the memory of all tasks at once. Every level below begins anew for each task and is
-    /// differentiated by `unrolled`. By default `false`.
+    /// differentiated by `unrolled`; with another method, the tasks go one after the other, and `Event::OneByOne` tells of
+    /// it. By default `false`.
     #[serde(default)]
     pub vectorize: bool,
     /// Parts of the level's module that are its parameters, as paths of tensors or of submodules (`encoder.norm`); all

@@ -41,6 +41,13 @@ pub(super) fn check(
     broken.map_or(Ok(()), |violation| Err(at.error(violation)))
 }
 
+/// The level below whose method has the tasks of a level go one after the other, although the level's config asks for them
+/// together.
+pub(crate) fn one_by_one(schedule: &Schedule, level: usize, configs: &[&LevelConfig]) -> Option<usize> {
+    let all = configs.iter().zip(schedule.levels).map(|(config, spec)| numbers(schedule, spec, config));
+    rules::one_by_one(&schedule.graph(), level, &all.collect::<Vec<_>>())
+}
+
 fn numbers(schedule: &Schedule, spec: &LevelSpec, config: &LevelConfig) -> Numbers {
     let learned = config.learned();
     Numbers {
@@ -313,9 +320,6 @@ impl Place<'_> {
             Obstacle::NothingBelow => "it waits for no level".to_owned(),
             Obstacle::Waits { lower, further } => format!("`{}` waits for `{}`", name(lower), name(further)),
             Obstacle::Shared { lower, other } => format!("`{}` waits for `{}` too", name(other), name(lower)),
-            Obstacle::NotWhole { lower } => {
-                format!("`{}` is not differentiated by `unrolled` through all its steps", name(lower))
-            }
             Obstacle::GoesOn { lower } => {
                 format!("`{}` goes on from one task to the next; let it start `initial` or `from`", name(lower))
             }

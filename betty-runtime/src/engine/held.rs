@@ -44,8 +44,9 @@ impl Held {
         own: Own,
         streams: Vec<Box<dyn BatchStream>>,
     ) -> Result<Self, EngineError> {
-        let program = Program::new(schedule, modules, configs, own)?;
+        let mut program = Program::new(schedule, modules, configs, own)?;
         let data = Data::new(streams);
+        program.part_tasks();
         data.check_together(&program)?;
         Ok(Held(Box::new(Run::new(program, config, data))))
     }

@@ -29,6 +29,9 @@ pub(crate) fn tell(news: &News, names: &[&str], listener: impl FnOnce(&Event<'_>
         News::ZeroEdge { level, other } => {
             listener(&Event::ZeroEdge { level, name: names[level], other: names[other] })
         }
+        News::OneByOne { level, lower, method, tasks } => {
+            listener(&Event::OneByOne { level, name: names[level], through: names[lower], method, tasks });
+        }
         News::Costly { level, kernels, joint, partial } => {
             listener(&Event::Costly { level, name: names[level], kernels, joint, partial });
         }

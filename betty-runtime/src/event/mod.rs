@@ -61,7 +61,7 @@ pub enum Event<'a> {
         gradient_norm: f64,
         /// The step's learning rate, 1 where a solver goes all the way. Where groups of parameters have rates of their own, that
         /// of those in no group, or of the first group where all are in one; of rates that another level learns, their mean
-        /// over all parameters of that level that they are made of.
+        /// over all parameters of that level that they are made of, or over the step's row of them.
         learning_rate: f64,
         /// Whether the level only looks ahead: the step is undone after the step of the level above, and counts for nothing.
         /// The step that is taken in its place has the same number and a scheduler's same learning rate.
@@ -184,6 +184,21 @@ pub enum Event<'a> {
         name: &'a str,
         /// Name of the level that it lists.
         other: &'a str,
+    },
+    /// The tasks of a level go one after the other, although its `vectorize` asks for them together: the method of a level below
+    /// does not go through all of its steps in reverse, or keeps less than all of them. A step takes the kernels of one task, and
+    /// waits for the device, as often as there are tasks. Told once, before the first step.
+    OneByOne {
+        /// Number of the level.
+        level: usize,
+        /// Its name.
+        name: &'a str,
+        /// Name of the level below.
+        through: &'a str,
+        /// The name of its method.
+        method: &'a str,
+        /// How many tasks there are.
+        tasks: usize,
     },
     /// A hypergradient takes more kernels than [`Engine::costly_above`](crate::Engine::costly_above) says, because systems are
     /// solved within systems. Told once for each level, before its first step.

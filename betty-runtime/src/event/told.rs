@@ -29,6 +29,16 @@ impl Event<'_> {
                     "let the loss of `{name}`, or its `condition`, depend on a trained part of `{other}`, or take it out of the list"
                 ),
             ),
+            Event::OneByOne { name, through, method, tasks, .. } => warn(
+                "one-by-one",
+                Some(name),
+                format!(
+                    "the {tasks} tasks of level `{name}` go one after the other and not together, because `{method}` of `{through}` \
+                     does not go back through all of its steps, each kept; a step takes the kernels and the waiting of one task \
+                     {tasks} times"
+                ),
+                &format!("choose `unrolled` with all steps for `{through}`, or set `vectorize` of `{name}` to `false`"),
+            ),
             Event::Costly { name, kernels, joint, partial, .. } => {
                 let joint = match joint.filter(|&joint| joint < kernels) {
                     Some(joint) => format!("`solve: joint` at `{name}` is as exact and takes at most {joint:.1e}, "),

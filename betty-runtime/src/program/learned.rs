@@ -153,6 +153,7 @@ fn describe_choice(leaves: &[Leaf], chosen: &[usize], written: &Learned, stands_
     } else if chosen.is_empty() {
         format!("there is no parameter; there are {}", listed(&written.level, leaves))
     } else {
-        format!("that is {}", listed(&written.level, chosen.iter().map(|&leaf| &leaves[leaf])))
+        let rows = if written.by_step { ", of which each step takes a row" } else { "" };
+        format!("that is {}{rows}", listed(&written.level, chosen.iter().map(|&leaf| &leaves[leaf])))
     }
 }

@@ -166,6 +166,8 @@ impl Level {
                 initial.clone_from(first);
             }
         }
+        // What cannot be together stays apart.
+        fresh.config.vectorize = self.config.vectorize;
         fresh.schedulers.clone_from(&self.schedulers);
         (fresh.steps, fresh.last) = (self.steps, self.last.clone());
         fresh.metrics.clone_from(&self.metrics);

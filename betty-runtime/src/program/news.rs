@@ -13,6 +13,8 @@ pub(crate) enum News {
     Rounding { level: usize, difference: f64 },
     /// Nothing passes to another level, though it is read.
     ZeroEdge { level: usize, other: usize },
+    /// Its tasks go one after the other, because of the method of a level below.
+    OneByOne { level: usize, lower: usize, method: &'static str, tasks: usize },
     /// Its hypergradient takes so many kernels; as many by one loop, if that is possible, or with the levels between standing
     /// still.
     Costly { level: usize, kernels: f64, joint: Option<f64>, partial: f64 },

@@ -124,6 +124,9 @@ fn fields(event: &Event<'_>) -> Map<String, Value> {
             json!({"event": "unverified", "level": name, "tries": tries, "reason": reason})
         }
         Event::ZeroEdge { name, other, .. } => json!({"event": "zero_edge", "level": name, "other": other}),
+        Event::OneByOne { name, through, method, tasks, .. } => json!({
+            "event": "one_by_one", "level": name, "lower": through, "method": method, "tasks": tasks,
+        }),
         Event::Costly { name, kernels, joint, partial, .. } => json!({
             "event": "costly", "level": name, "kernels": kernels, "joint": joint, "partial": partial,
         }),

@@ -28,7 +28,7 @@ pub use solver::{Clash, solver};
 pub use start::{depends_on_start, start};
 pub use steps::{steps, truncate};
 pub use system::{Apart, system};
-pub use together::{Obstacle, together};
+pub use together::{Obstacle, one_by_one, together};
 pub use used::{method, used};
 
 /// A rule that is broken at a level.

@@ -2,7 +2,7 @@
 
 use super::{
     Apart, Begins, Clash, Idle, Method, Numbers, Obstacle, Unfixed, Violation, condition, curvature, learned, method,
-    preconditioner, solver, start, steps, system, together, truncate, used,
+    one_by_one, preconditioner, solver, start, steps, system, together, truncate, used,
 };
 use crate::{Edges, Graph, METHODS};
 
@@ -163,7 +163,12 @@ fn tasks_are_computed_together_where_each_is_alone() {
     assert_eq!(of(Numbers { accumulate: Some(2), ..plain() }, anew.clone()), Some(Obstacle::Accumulates));
     assert_eq!(of(Numbers { rounds: Some(2), ..plain() }, anew), Some(Obstacle::Rounds));
     assert_eq!(of(plain(), numbers("unrolled")), Some(Obstacle::GoesOn { lower: 1 }));
-    assert_eq!(of(plain(), numbers("cg")), Some(Obstacle::NotWhole { lower: 1 }));
+    // A method that goes through less than all steps, or none, has them go one after the other, wherever they begin.
+    let slow = |lower: Numbers| one_by_one(&graph, 0, &[Numbers { vectorize: true, ..plain() }, lower]);
+    assert_eq!((of(plain(), numbers("cg")), slow(numbers("cg"))), (None, Some(1)));
+    assert_eq!(slow(numbers("forward")), Some(1));
+    assert_eq!(slow(numbers("unrolled")), None);
+    assert_eq!(one_by_one(&graph, 0, &[plain(), numbers("cg")]), None);
     let deep = chain(3);
     let levels = [Numbers { vectorize: true, ..plain() }, numbers("cg"), numbers("cg")];
     let waits = Violation::NotTogether(Obstacle::Waits { lower: 1, further: 2 });

@@ -1,4 +1,4 @@
-//! Tasks that are computed together: each begins anew, and is differentiated step by step.
+//! Tasks that are computed together: each begins anew, and is differentiated step by step, or else they go one after the other.
 
 use super::{Begins, Numbers, Violation};
 use crate::graph::Graph;
@@ -28,11 +28,6 @@ pub enum Obstacle {
         /// The other level.
         other: usize,
     },
-    /// The level below is not differentiated through all of its steps.
-    NotWhole {
-        /// The level below.
-        lower: usize,
-    },
     /// The level below goes on from one task to the next.
     GoesOn {
         /// The level below.
@@ -40,7 +35,8 @@ pub enum Obstacle {
     },
 }
 
-/// Tasks that are computed together, be it one, begin anew, are differentiated step by step, and are nobody else's.
+/// Tasks that are computed together, be it one, begin anew and are nobody else's. Where a method does not allow it, they go
+/// [one after the other](one_by_one).
 pub fn together(graph: &Graph, level: usize, numbers: &[Numbers]) -> Option<Violation> {
     let own = &numbers[level];
     if !own.vectorize {
@@ -68,8 +64,18 @@ fn below(graph: &Graph, level: usize, lower: usize, numbers: &Numbers) -> Option
     if let Some(other) = other {
         return Some(Obstacle::Shared { lower, other });
     }
-    if numbers.gives_method && numbers.method.is_none_or(|method| method.is_whole()) {
-        return (numbers.begins == Begins::Kept).then_some(Obstacle::GoesOn { lower });
-    }
-    Some(Obstacle::NotWhole { lower })
+    (is_whole(numbers) && numbers.begins == Begins::Kept).then_some(Obstacle::GoesOn { lower })
+}
+
+/// The level below whose method does not allow the tasks of a level to be computed together, though that is wished for: it does
+/// not differentiate all of its steps in reverse, each kept.
+#[must_use]
+pub fn one_by_one(graph: &Graph, level: usize, numbers: &[Numbers]) -> Option<usize> {
+    let mut lower = graph.lower(level).iter().copied().filter(|_| numbers[level].vectorize);
+    lower.find(|&lower| !is_whole(&numbers[lower]))
+}
+
+/// Whether its steps are differentiated as one function of what they read; a method that is not known may do so.
+fn is_whole(numbers: &Numbers) -> bool {
+    numbers.gives_method && numbers.method.is_none_or(|method| method.is_whole())
 }

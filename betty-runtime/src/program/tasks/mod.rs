@@ -7,11 +7,12 @@ use std::rc::Rc;
 
 use super::Program;
 use super::keys::TasksKey;
+use super::news::News;
 use super::numbers::advised;
 use super::rates::Before;
 use super::sample::Seeded;
 use super::subject::LossFunctions;
-use crate::config::Start;
+use crate::config::{HypergradientConfig, LevelConfig, Start, one_by_one};
 use crate::derivatives::{TaskSteps, Tasks, TasksFound, UnrolledSteps};
 use crate::error::EngineError;
 use crate::execute::{Cost, Origin, Value};
@@ -45,6 +46,19 @@ impl Round {
 }
 
 impl Program {
+    /// Has the tasks of a level go one after the other where the method of a level below does not allow them together.
+    pub(crate) fn part_tasks(&mut self) {
+        let configs: Vec<&LevelConfig> = self.levels.iter().map(|level| &level.config).collect();
+        let parted = (0..configs.len()).filter_map(|k| Some((k, one_by_one(&self.schedule, k, &configs)?)));
+        for (level, lower) in parted.collect::<Vec<_>>() {
+            self.levels[level].config.vectorize = false;
+            let tasks = self.levels[level].config.tasks;
+            let method = self.levels[lower].config.hypergradient.as_ref().filter(|_| tasks > 1);
+            let method = method.map(HypergradientConfig::name);
+            self.losses.news.extend(method.map(|method| News::OneByOne { level, lower, method, tasks }));
+        }
+    }
+
     /// Records the losses of all tasks; answers whether one computation serves them: not if the tasks differ in more than
     /// numbers, in the shapes of batches say, or because running statistics go from one to the next.
     ///
