@@ -3,6 +3,7 @@
 mod ahead;
 mod combine;
 mod program;
+mod several;
 mod shards;
 mod source;
 
@@ -21,7 +22,7 @@ use crate::trace::{AnyBatch, Batch};
 /// An endless or finite sequence of batches for one level.
 ///
 /// A level that reads several data sets has one stream made of several: [`zip`](Self::zip) gives a batch of each at once,
-/// [`mix`](Self::mix) lets them take turns. Batches that depend on the program, such as rollouts or hard examples, come from
+/// [`mix`](Self::mix) lets them take turns; one that reads several batches of one stream has [`several`](Self::several). Batches that depend on the program, such as rollouts or hard examples, come from
 /// [`of_program`](Self::of_program).
 pub struct Stream<B> {
     source: Box<dyn Source<B>>,

@@ -1,4 +1,5 @@
-//! What a program says of its levels: schedules of learning rates, fresh starts, maps after steps.
+//! What levels say of their learning rates and of their batches: schedules, and several batches of one stream.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 mod schedules;
+mod streams;
