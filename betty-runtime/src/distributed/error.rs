@@ -41,6 +41,12 @@ pub enum DistributedError {
         /// The first rank where it does.
         rank: usize,
     },
+    /// A run has begun before it was divided among ranks.
+    #[error(
+        "this engine has looked at batches or gone on from a checkpoint already, by itself: call `distributed` right after \
+         `Engine::new`, before `resume`, questions and runs"
+    )]
+    Late,
     /// A tensor could not be read to be sent.
     #[error("a tensor cannot be sent to the other ranks: {reason}")]
     Read {

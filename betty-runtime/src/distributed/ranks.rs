@@ -226,7 +226,7 @@ impl Ranks {
     }
 
     /// Remembers a failure, until something new is begun.
-    pub(super) fn fails(&self, error: DistributedError) -> DistributedError {
+    pub(crate) fn fails(&self, error: DistributedError) -> DistributedError {
         self.state.borrow_mut().failure = Some(error.clone());
         error
     }

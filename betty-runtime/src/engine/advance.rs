@@ -49,6 +49,30 @@ impl Advance<'_> {
     pub(super) fn once(&mut self) -> Result<(), EngineError> {
         self.iterate()
     }
+
+    /// The gradients of level `k` on so many batches as are averaged.
+    fn gather(&mut self, k: usize, gathered: &mut Gathered) -> Result<(), EngineError> {
+        let Advance { host, run } = self;
+        for _ in 0..run.program.levels[k].config.accumulate {
+            // Each batch goes on from the statistics that the one before left; they count once the step is taken.
+            let before = run.program.levels[k].set_statistics(std::mem::take(&mut gathered.statistics));
+            let found = run.guarded(k, |run| run.next_gradient(*host, k));
+            gathered.statistics = run.program.levels[k].set_statistics(before);
+            let (part, evaluation) = found?;
+            gathered.statistics.retain(|(index, _)| part.statistics.iter().all(|(newer, _)| newer != index));
+            gathered.statistics.extend(part.statistics);
+            gathered.reads.add(&part.reads);
+            gathered.gradients.push(part.gradient);
+            gathered.evaluations.extend(evaluation);
+            if run.program.levels[k].evaluations() == 1 {
+                // Read once the step is computed, together with whether that is finite.
+                gathered.numbers = Some(part.numbers);
+            } else {
+                gathered.add(run.program.read_numbers(k, part.numbers)?);
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Walk for Advance<'_> {
@@ -115,30 +139,35 @@ impl Walk for Advance<'_> {
 
     fn evaluate_together(&mut self, k: usize) -> Result<Option<Gathered>, EngineError> {
         let Advance { host, run } = self;
-        run.guarded(k, |run| run.evaluate_together(*host, k))
+        let mark = run.data.mark();
+        let evaluated = run.guarded(k, |run| run.evaluate_together(*host, k));
+        match evaluated {
+            Ok(Some(_)) => run.data.keep(mark),
+            Ok(None) => run.data.undo(mark),
+            Err(_) => run.data.settle(mark),
+        }
+        evaluated
     }
 
     fn evaluate(&mut self, k: usize, gathered: &mut Gathered) -> Result<(), EngineError> {
-        let Advance { host, run } = self;
-        for _ in 0..run.program.levels[k].config.accumulate {
-            // Each batch goes on from the statistics that the one before left; they count once the step is taken.
-            let before = run.program.levels[k].set_statistics(std::mem::take(&mut gathered.statistics));
-            let found = run.guarded(k, |run| run.next_gradient(*host, k));
-            gathered.statistics = run.program.levels[k].set_statistics(before);
-            let (part, evaluation) = found?;
-            gathered.statistics.retain(|(index, _)| part.statistics.iter().all(|(newer, _)| newer != index));
-            gathered.statistics.extend(part.statistics);
-            gathered.reads.add(&part.reads);
-            gathered.gradients.push(part.gradient);
-            gathered.evaluations.extend(evaluation);
-            if run.program.levels[k].evaluations() == 1 {
-                // Read once the step is computed, together with whether that is finite.
-                gathered.numbers = Some(part.numbers);
-            } else {
-                gathered.add(run.program.read_numbers(k, part.numbers)?);
-            }
+        let levels = self.run.program.levels.iter();
+        let stood: Vec<_> = levels.map(|level| (level.last.clone(), level.solutions.clone())).collect();
+        let mark = self.run.data.mark();
+        let evaluated = self.gather(k, gathered);
+        if evaluated.is_ok() {
+            self.run.data.keep(mark);
+            return evaluated;
         }
-        Ok(())
+        if self.run.data.failed {
+            for (level, stood) in self.run.program.levels.iter_mut().zip(stood) {
+                (level.last, level.solutions) = stood;
+            }
+        } else {
+            // As where a step fails: these batches are used, and so is what was done below for them.
+            self.mark_seen(k);
+        }
+        self.run.data.settle(mark);
+        evaluated
     }
 
     fn step(&mut self, k: usize, gathered: Gathered) -> Result<(), EngineError> {

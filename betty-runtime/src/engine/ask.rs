@@ -18,7 +18,7 @@ impl<P: Multilevel> Engine<P> {
     /// [`EngineError`] as for a step.
     pub fn gradient(&mut self, level: &str) -> Result<TotalGradient, EngineError> {
         let k = self.run.program.level(level)?;
-        let found = self.ask(k, |run, host| run.look_at_gradient(host, k));
+        let found = self.ask(k, &format!("gradient of `{level}`"), |run, host| run.look_at_gradient(host, k));
         self.run.check_observers()?;
         found
     }
@@ -31,7 +31,7 @@ impl<P: Multilevel> Engine<P> {
     /// # Errors
     /// [`EngineError`] as for a first step.
     pub fn explain(&mut self) -> Result<Explanation, EngineError> {
-        self.ask(0, |run, host| {
+        self.ask(0, "count of what an iteration takes", |run, host| {
             let levels = 0..run.program.levels.len();
             let points = levels.map(|level| run.draw(host, level)).collect::<Result<Vec<_>, _>>()?;
             run.program.explain(host, &points)
@@ -53,7 +53,7 @@ impl<P: Multilevel> Engine<P> {
     pub fn verify_hypergradient(&mut self, level: &str) -> Result<HypergradientCheck, EngineError> {
         let k = self.run.program.level(level)?;
         self.run.program.check_reference(k)?;
-        self.ask(k, |run, host| {
+        self.ask(k, &format!("verification of the hypergradient of `{level}`"), |run, host| {
             let own = run.draw(host, k)?;
             // Both sides see the same batches below.
             let stops = run.program.schedule.levels[k].sweep.iter().map(|stop| stop.level).collect();
@@ -62,14 +62,16 @@ impl<P: Multilevel> Engine<P> {
         })
     }
 
-    /// Answers a question about level `k`. Whatever the answer, the batches that it looked at are the next ones again.
+    /// Answers a question about level `k`, for `what`, as all ranks must agree on it. Whatever the answer, the batches that it looked
+    /// at are the next ones again.
     fn ask<T>(
         &mut self,
         k: usize,
+        what: &str,
         question: impl FnOnce(&mut Run, &mut dyn Host) -> Result<T, EngineError>,
     ) -> Result<T, EngineError> {
         self.check_edited()?;
-        self.on_all_ranks("question", |engine| {
+        self.on_all_ranks(what, |engine| {
             let Engine { problem, run, .. } = engine;
             let mark = run.data.mark();
             let answer = run.guarded(k, |run| question(run, problem));

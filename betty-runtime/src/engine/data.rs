@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use super::host::Host;
 use crate::data::BatchStream;
-use crate::distributed::Ranks;
+use crate::distributed::{DistributedError, Ranks};
 use crate::error::{DataError, EngineError, ShardError};
 use crate::execute::{Value, mix};
 use crate::graph::accumulator;
@@ -31,7 +31,14 @@ pub(super) struct Data {
     /// The batches that were drawn since the first of the marks that stand.
     drawn: Vec<(usize, Option<Rc<AnyBatch>>)>,
     marks: usize,
+    /// Batches that a stream gave while another rank failed, so that it is not known what they are shares of.
+    pending: Vec<Option<AnyBatch>>,
+    /// Whether the last batch that was asked for did not come, on this rank or another.
+    pub(super) failed: bool,
 }
+
+/// What a rank tells of its examples that has no batch.
+const NO_BATCH: u64 = u64::MAX;
 
 /// How many batches had been drawn.
 #[derive(Clone, Copy)]
@@ -41,8 +48,9 @@ impl Data {
     pub(super) fn new(streams: Vec<Box<dyn BatchStream>>) -> Self {
         let count = streams.len();
         let (returned, replicated) = (vec![VecDeque::new(); count], vec![false; count]);
-        let (taken, drawn) = (vec![0; count], Vec::new());
-        Data { streams, returned, taken, seed: 0, ranks: None, replicated, drawn, marks: 0 }
+        let (taken, drawn, pending) =
+            (vec![0; count], Vec::new(), std::iter::repeat_with(|| None).take(count).collect());
+        Data { streams, returned, taken, seed: 0, ranks: None, replicated, drawn, marks: 0, pending, failed: false }
     }
 
     /// Refuses streams that read the program where batches are drawn before the steps are taken that they would depend on.
@@ -67,16 +75,12 @@ impl Data {
     /// was then.
     pub(super) fn skip(&mut self, level: &Level) -> Result<Option<Rc<AnyBatch>>, EngineError> {
         let k = level.number;
-        let returned = self.returned[k].pop_front();
-        let skipped = match returned {
+        let skipped = match self.returned[k].pop_front() {
             None if self.read_program(k) => {
                 drawn_from(level, self.taken[k], || Ok(self.streams[k].skip_batch()?.then_some(())))?;
                 None
             }
-            None => {
-                let skipped = next_of(&mut *self.streams[k], level, self.taken[k], None)?;
-                Some(Rc::new(self.shared(skipped, level)?))
-            }
+            None => Some(self.draw(level, None)?),
             returned => returned,
         };
         self.taken[k] += 1;
@@ -85,12 +89,12 @@ impl Data {
 
     /// The next batch of a level, with a seed of its own.
     pub(super) fn next(&mut self, host: &mut dyn Host, levels: &[Level], k: usize) -> Result<Seeded, EngineError> {
+        self.failed = false;
         let batch = match self.returned[k].pop_front() {
             Some(batch) => batch,
             None => {
                 let program = self.read_program(k).then(|| host.at(levels));
-                let drawn = next_of(&mut *self.streams[k], &levels[k], self.taken[k], program)?;
-                Rc::new(self.shared(drawn, &levels[k])?)
+                self.draw(&levels[k], program)?
             }
         };
         self.taken[k] += 1;
@@ -113,21 +117,64 @@ impl Data {
         seed_of(run, k, taken)
     }
 
-    /// A batch as this rank's share of all that ranks have drawn, if there are others.
-    fn shared(&self, batch: AnyBatch, level: &Level) -> Result<AnyBatch, EngineError> {
-        let Some(ranks) = self.ranks.as_ref().filter(|ranks| ranks.size() > 1) else { return Ok(batch) };
-        let name = || level.name.to_owned();
-        let is_replicated = self.replicated[level.number] || batch.tensors().next().is_none();
-        let examples = match is_replicated {
-            true => 1,
-            false => {
-                batch.examples().ok_or_else(|| EngineError::Shard(ShardError::UnknownExamples { level: name() }))?
+    /// The next batch of a level's stream; where ranks share it, on all of them or on none.
+    fn draw(&mut self, level: &Level, program: Option<&dyn Any>) -> Result<Rc<AnyBatch>, EngineError> {
+        let (k, taken) = (level.number, self.taken[level.number]);
+        let stream = &mut *self.streams[k];
+        let Some(ranks) = self.ranks.clone() else {
+            let drawn = next_of(stream, level, taken, program);
+            self.failed = drawn.is_err();
+            return drawn.map(Rc::new);
+        };
+        if program.is_some() {
+            stream.mark();
+        }
+        let drawn = self.pending[k].take().map_or_else(|| next_of(stream, level, taken, program), Ok);
+        let shared = self.share(&ranks, drawn.as_ref(), level);
+        let stream = &mut *self.streams[k];
+        let (shard, share) = match (shared, program) {
+            (Ok(shared), None) => shared,
+            (Ok(shared), Some(_)) => {
+                stream.keep();
+                shared
+            }
+            (Err(error), None) => {
+                self.pending[k] = drawn.ok();
+                return Err(error);
+            }
+            (Err(error), Some(_)) => {
+                stream.undo();
+                return Err(error);
             }
         };
-        let mut hasher = DefaultHasher::new();
-        batch.signature().hash(&mut hasher);
-        let told = [examples as u64, hasher.finish()];
-        let all = ranks.gather(&told.map(u64::to_le_bytes).concat())?;
+        Ok(Rc::new(drawn?.shared(shard, share)))
+    }
+
+    /// What this rank's batch is of the one that ranks share, and how much of it, once all of them have drawn theirs.
+    fn share(
+        &mut self,
+        ranks: &Ranks,
+        drawn: Result<&AnyBatch, &EngineError>,
+        level: &Level,
+    ) -> Result<(Shard, Value), EngineError> {
+        let name = || level.name.to_owned();
+        let is_replicated = drawn.is_ok_and(|batch| self.replicated[level.number] || batch.tensors().next().is_none());
+        let (told, message) = match drawn {
+            Ok(batch) => {
+                let examples = if is_replicated { Some(1) } else { batch.examples() };
+                let examples = examples.ok_or_else(|| ShardError::UnknownExamples { level: name() })?;
+                let mut hasher = DefaultHasher::new();
+                batch.signature().hash(&mut hasher);
+                ([examples as u64, hasher.finish()], String::new())
+            }
+            Err(error) => ([NO_BATCH, 0], error.to_string()),
+        };
+        let all = ranks.gather(&[&told.map(u64::to_le_bytes).concat(), message.as_bytes()].concat())?;
+        if let Some(rank) = all.iter().position(|of| word(of, 0) == NO_BATCH) {
+            self.failed = true;
+            let message = String::from_utf8_lossy(&all[rank][size_of_val(&told)..]).into_owned();
+            return Err(ranks.fails(DistributedError::OnRank { rank, message }).into());
+        }
         let examples: Vec<usize> = all.iter().map(|of| word(of, 0) as usize).collect();
         if let Some(rank) = examples.iter().position(|&examples| examples == 0) {
             return Err(ShardError::NoExamples { level: name(), rank }.into());
@@ -137,10 +184,10 @@ impl Data {
         all.hash(&mut hasher);
         let shard = Shard { examples: (!is_replicated).then_some(examples), kind: hasher.finish() };
         let dtype = accumulator(level.leaves[level.trainable[0]].dtype());
-        Ok(batch.shared(shard, Value::scalar(share, dtype, &level.device())))
+        Ok((shard, Value::scalar(share, dtype, &level.device())))
     }
 
-    /// So many batches of a level, or none.
+    /// So many batches of a level.
     pub(super) fn several(
         &mut self,
         host: &mut dyn Host,
@@ -148,25 +195,7 @@ impl Data {
         k: usize,
         count: usize,
     ) -> Result<Vec<Seeded>, EngineError> {
-        let mut drawn = Vec::with_capacity(count);
-        while drawn.len() < count {
-            match self.next(host, levels, k) {
-                Ok(seeded) => drawn.push(seeded),
-                Err(error) => {
-                    self.give_back(k, drawn);
-                    return Err(error);
-                }
-            }
-        }
-        Ok(drawn)
-    }
-
-    /// Puts batches of a level back, the first one first.
-    pub(super) fn give_back(&mut self, k: usize, batches: Vec<Seeded>) {
-        self.taken[k] -= batches.len() as u64;
-        for (batch, _) in batches.into_iter().rev() {
-            self.returned[k].push_front(batch);
-        }
+        (0..count).map(|_| self.next(host, levels, k)).collect()
     }
 
     /// Marks what has been drawn; one of the two answers closes the mark.
@@ -180,6 +209,12 @@ impl Data {
     pub(super) fn keep(&mut self, _: Mark) {
         self.reading().for_each(|stream| stream.keep());
         self.close();
+    }
+
+    /// Closes a mark after what the batches were drawn for failed: they come next again if one of them did not come, and are used
+    /// if all did, so that nothing fails again for ever on the same batch.
+    pub(super) fn settle(&mut self, mark: Mark) {
+        if self.failed { self.undo(mark) } else { self.keep(mark) }
     }
 
     /// What was drawn since then comes next again.

@@ -65,7 +65,8 @@ impl<P: Multilevel> Engine<P> {
     /// ```
     ///
     /// # Errors
-    /// [`EngineError::Distributed`] when ranks do not run the same program with the same config, or one does not answer.
+    /// [`EngineError::Distributed`] when ranks do not run the same program with the same config, one does not answer, or an engine
+    /// has [resumed](Self::resume), run, or answered a question before.
     pub fn distributed(mut self, collective: impl Collective + 'static) -> Result<Self, EngineError> {
         let ranks = Rc::new(Ranks::new(collective));
         if ranks.size() > 1 {
@@ -95,6 +96,7 @@ impl<P: Multilevel> Engine<P> {
         what: &str,
         work: impl FnOnce(&mut Self) -> Result<T, EngineError>,
     ) -> Result<T, EngineError> {
+        self.run.has_begun = true;
         let Some(ranks) = self.run.ranks() else { return work(self) };
         ranks.begin(self.run.topic(what))?;
         let outcome = work(self);
@@ -118,8 +120,6 @@ impl Run {
         ranks.begin("`Engine::distributed`".to_owned())?;
         let connected = self.agree(ranks, config);
         ranks.end(connected)?;
-        // What was recorded before is of whole batches.
-        self.program.losses.clear();
         self.program.losses.ranks = Some(Rc::clone(ranks));
         self.data.ranks = Some(Rc::clone(ranks));
         self.watch.is_silent = ranks.rank() > 0;
@@ -128,6 +128,10 @@ impl Run {
     }
 
     fn agree(&mut self, ranks: &Ranks, config: u64) -> Result<(), EngineError> {
+        // What was recorded, drawn or restored by one rank alone is no share of anything.
+        if self.has_begun {
+            return Err(DistributedError::Late.into());
+        }
         ranks.check_same("program", self.outline())?;
         ranks.check_same("config", config)?;
         for level in &mut self.program.levels {

@@ -111,19 +111,25 @@ impl<P: Multilevel> Engine<P> {
             [interrupted] = self.run.on_any([self.run.watch.reason.is_some()])?;
         }
         while self.run.iterations < until && !stopped_early && !interrupted {
+            let taken = self.run.turns.taken.clone();
             self.run.within_iteration = true;
             let iterated = self.advance().once();
             self.run.within_iteration = false;
-            iterated?;
+            if let Err(error) = iterated {
+                let is_whole = self.run.data.failed && self.run.turns.taken == taken;
+                return Err(if is_whole && self.run.iterations > first { self.saved(error) } else { error });
+            }
             self.run.iterations += 1;
             self.emit(&Event::Iteration { iteration: self.run.iterations });
             if let Some(error) = self.run.watch.error.take() {
-                return Err(error);
+                return Err(self.saved(error));
             }
-            (stopped_early, interrupted) = self.is_over(until, self.run.watch.is_over)?;
+            (stopped_early, interrupted) =
+                self.is_over(until, self.run.watch.is_over).map_err(|error| self.saved(error))?;
             self.run.check_ranks()?;
+            let has_failed = self.run.watch.failure.is_some() || self.run.watch.panic.is_some();
             let is_over = stopped_early || interrupted || self.run.iterations == until;
-            let is_last = is_over || self.run.watch.failure.is_some();
+            let is_last = is_over || has_failed;
             self.save_if_due(is_last)?;
             if !is_last && self.run.watch.reason.is_some() && self.run.ranks().is_none() {
                 // An observer that was told of the save; other ranks learn of it after their next iteration.

@@ -13,7 +13,9 @@ use crate::event::Event;
 use crate::file;
 
 impl<P: Multilevel> Engine<P> {
-    /// Writes a [`Checkpoint`] after every `every` iterations (at least 1), and at the end of every run.
+    /// Writes a [`Checkpoint`] after every `every` iterations (at least 1), and at the end of every run: after its last iteration,
+    /// also where validation or an observer failed then, or the data came to their end before anything was done of the next one.
+    /// An error in the middle of an iteration leaves the file as it is.
     ///
     /// A run does not begin if the file cannot be written, and ends with an error if that is so at its end. Between, a failure
     /// is an [`Event::SaveFailed`]: the run goes on, the file keeps the last checkpoint, and soon it is tried again.
@@ -69,6 +71,14 @@ impl<P: Multilevel> Engine<P> {
             }
         }
         Ok(())
+    }
+
+    /// An error that ends a run after a whole iteration, which has been saved.
+    pub(super) fn saved(&mut self, error: EngineError) -> EngineError {
+        if let Err(reason) = self.save_if_due(true) {
+            tracing::warn!(%reason, "what came before an error could not be saved");
+        }
+        error
     }
 }
 

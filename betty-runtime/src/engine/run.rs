@@ -25,6 +25,8 @@ pub(super) struct Run {
     pub(super) iterations: u64,
     /// Whether one is in hand.
     pub(super) within_iteration: bool,
+    /// Whether anything was drawn, recorded or restored.
+    pub(super) has_begun: bool,
     /// Where validation stands, if there is one.
     pub(super) validation: Option<Box<dyn Fn() -> ValidationState>>,
     /// The last loss of each level since somebody asked to note them.
@@ -56,6 +58,7 @@ impl Run {
             looks_ahead: vec![false; count],
             iterations: 0,
             within_iteration: false,
+            has_begun: false,
             validation: None,
             losses: vec![None; count],
             stale: false,
@@ -98,7 +101,7 @@ impl Run {
         self.data.next(host, &self.program.levels, k)
     }
 
-    /// So many batches of a level, or none.
+    /// So many batches of a level.
     pub(super) fn draw_several(
         &mut self,
         host: &mut dyn Host,

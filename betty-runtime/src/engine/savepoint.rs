@@ -1,6 +1,5 @@
-//! Where a run stands before a turn in which levels look ahead, to come back to if the turn fails.
-//!
-//! Such a turn undoes steps and takes them again, so that a part of it is no place to go on from.
+//! Where a run stands before a turn of which a part is no place to go on from, to come back to if the turn fails: one in which
+//! levels look ahead, so that steps are undone and taken again, or whose gradient is a mean over several tasks.
 
 use super::data::Mark;
 use super::run::Run;
@@ -36,11 +35,8 @@ impl Savepoint {
     pub(super) fn settle(self, run: &mut Run, turned: Result<(), EngineError>) -> Result<(), EngineError> {
         match &turned {
             Ok(()) => run.data.keep(self.drawn),
-            Err(error) => {
-                match error.is_of_data() {
-                    true => run.data.undo(self.drawn),
-                    false => run.data.keep(self.drawn),
-                }
+            Err(_) => {
+                run.data.settle(self.drawn);
                 for (level, (snapshot, solutions)) in run.program.levels.iter_mut().zip(self.levels) {
                     level.go_back(snapshot, None);
                     level.solutions = solutions;

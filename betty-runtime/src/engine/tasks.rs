@@ -13,7 +13,7 @@ use crate::program::{Round, Seeded};
 
 impl Run {
     /// The mean gradient of level `k` over all tasks of a step, with the levels below where the last task leaves them.
-    /// Nothing if one computation does not serve all tasks.
+    /// Nothing if one computation does not serve all tasks; batches that were drawn for it are given back by the caller.
     pub(super) fn evaluate_together(&mut self, host: &mut dyn Host, k: usize) -> Result<Option<Gathered>, EngineError> {
         let lower = self.program.schedule.levels[k].lower;
         if lower.iter().any(|&level| self.iterations < self.program.levels[level].config.warmup as u64) {
@@ -21,7 +21,6 @@ impl Run {
         }
         let (mut rounds, own) = self.draw_tasks(host, k)?;
         if !self.program.prepare_together(host, k, &rounds, &own)? {
-            self.give_back_all(k, rounds, own);
             return Ok(None);
         }
         let schedulers: Vec<_> = lower.iter().map(|&level| self.program.levels[level].schedulers.clone()).collect();
@@ -40,26 +39,12 @@ impl Run {
         }
     }
 
-    /// The batches of all tasks, or none of them.
+    /// The batches of all tasks.
     fn draw_tasks(&mut self, host: &mut dyn Host, k: usize) -> Result<(Vec<Round>, Vec<Seeded>), EngineError> {
         let count = self.program.levels[k].config.tasks;
-        let mut rounds = Vec::new();
-        for &level in self.program.schedule.levels[k].lower {
-            match self.draw_round(host, level, count) {
-                Ok(round) => rounds.push(round),
-                Err(error) => {
-                    self.give_back_all(k, rounds, Vec::new());
-                    return Err(error);
-                }
-            }
-        }
-        match self.draw_several(host, k, count) {
-            Ok(own) => Ok((rounds, own)),
-            Err(error) => {
-                self.give_back_all(k, rounds, Vec::new());
-                Err(error)
-            }
-        }
+        let lower = self.program.schedule.levels[k].lower.iter();
+        let rounds = lower.map(|&level| self.draw_round(host, level, count)).collect::<Result<_, _>>()?;
+        Ok((rounds, self.draw_several(host, k, count)?))
     }
 
     fn draw_round(&mut self, host: &mut dyn Host, number: usize, count: usize) -> Result<Round, EngineError> {
@@ -69,11 +54,6 @@ impl Run {
         let task = |batches: &[Seeded]| batches.chunks(each).map(<[Seeded]>::to_vec).collect();
         let batches = drawn.chunks(unroll * each).map(task).collect();
         Ok(Round::new(number, self.program.starts_from(number), batches))
-    }
-
-    fn give_back_all(&mut self, k: usize, rounds: Vec<Round>, own: Vec<Seeded>) {
-        rounds.into_iter().for_each(|round| self.data.give_back(round.level, round.batches.concat().concat()));
-        self.data.give_back(k, own);
     }
 
     /// Puts the levels below where the last task left them, and tells what happened in the order of the tasks.

@@ -114,11 +114,11 @@ pub(super) fn listener<P: Multilevel>(validation: Rc<RefCell<Validation<P>>>) ->
             match called.unwrap_or_else(|panic| Err(format!("it panicked: {panic}").into())) {
                 Ok((Score { value, metrics }, best)) => {
                     answer.tell.push(Told::Validation { iteration, value, best, metrics });
+                    answer.stop = validation.is_over().then_some(Stop::Early);
                 }
                 Err(source) => answer.error = Some(EngineError::Validation { iteration, source }),
             }
         }
-        answer.stop = validation.is_over().then_some(Stop::Early);
         answer
     })
 }

@@ -390,10 +390,3 @@ impl From<LossError> for EngineError {
         }
     }
 }
-
-impl EngineError {
-    /// Whether a stream did not give a batch.
-    pub(crate) fn is_of_data(&self) -> bool {
-        matches!(self, Self::EmptyData { .. } | Self::OutOfData { .. } | Self::Data { .. })
-    }
-}

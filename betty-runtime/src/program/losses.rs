@@ -165,6 +165,7 @@ impl Losses {
             self.tasks.clear();
             self.edges.clear();
             self.recordings[k] = Recordings::default();
+            self.compared.retain(|&(of, _)| of != subject.level);
         }
         Ok(())
     }

@@ -39,7 +39,7 @@ pub(crate) trait Walk: Sized {
     /// Whether hypergradients go through the steps of a level, but all are from before a checkpoint or an edit.
     fn has_lost_steps(&self, lower: usize) -> bool;
 
-    /// Takes a turn in which levels look ahead: as a whole, or not at all.
+    /// Takes a turn as a whole, or not at all.
     fn take_whole(&mut self, turn: impl FnOnce(&mut Self) -> Result<(), Self::Error>) -> Result<(), Self::Error>;
 
     /// Level `k` begins to wait for those below.
@@ -75,24 +75,27 @@ pub(crate) trait Walk: Sized {
     /// One step of level `k`.
     fn step(&mut self, k: usize, gathered: Self::Gathered) -> Result<(), Self::Error>;
 
-    /// One iteration: a turn of every uppermost level.
+    /// One iteration: a turn of every uppermost level, or what is left of one that an error ended.
     fn iterate(&mut self) -> Result<(), Self::Error> {
-        for &root in self.program().schedule.roots {
-            self.advance(root)?;
-        }
-        Ok(())
+        let roots = self.program().schedule.roots;
+        let turns = &self.turns().taken;
+        // Those that have had their turn are one ahead.
+        let least = roots.iter().map(|&root| turns[root]).min();
+        let left: Vec<usize> = roots.iter().copied().filter(|&root| Some(turns[root]) == least).collect();
+        left.into_iter().try_for_each(|root| self.advance(root))
     }
 
     /// Turns of the lower levels as the schedule asks, then one turn of level `k`: a step, unless it is still warming up.
     ///
-    /// Where lower levels look ahead, an error takes the whole turn back.
+    /// Where lower levels look ahead, or several tasks are averaged, an error takes the whole turn back.
     fn advance(&mut self, k: usize) -> Result<(), Self::Error> {
         let Program { schedule, levels, .. } = self.program();
         let looks_ahead = |&lower: &usize| levels[lower].config.start == Start::LookAhead;
-        if !self.is_warm(k) || !schedule.levels[k].lower.iter().any(looks_ahead) {
-            return self.turn(k);
+        let is_whole = levels[k].config.tasks > 1 || schedule.levels[k].lower.iter().any(looks_ahead);
+        match self.is_warm(k) && is_whole {
+            true => self.take_whole(|walk| walk.turn(k)),
+            false => self.turn(k),
         }
-        self.take_whole(|walk| walk.turn(k))
     }
 
     /// One turn of level `k`, with those below.

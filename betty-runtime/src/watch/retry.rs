@@ -94,8 +94,8 @@ impl Retry {
         let mut tries = 0;
         let (mut told, mut back): (Option<Warning>, Option<PathBuf>) = (None, None);
         loop {
-            let last = Rc::new(RefCell::new(None));
-            let mut engine = build(config.clone())?.watch(listener(told.take(), Rc::clone(&last)));
+            let warned = Rc::new(RefCell::new(Vec::new()));
+            let mut engine = build(config.clone())?.watch(listener(told.take(), Rc::clone(&warned)));
             if let Some(checkpoint) =
                 back.take().map_or_else(|| Checkpoint::find(&self.file), |file| Checkpoint::open(file).map(Some))?
             {
@@ -103,9 +103,10 @@ impl Retry {
             }
             let ended = engine.run_until(until);
             let why = ended.as_ref().map_or_else(|error| Some(error.to_string()), |report| report.reason.clone());
-            // Ended by that warning, and by nothing else.
-            let is_cause = |warning: &Warning| why.is_some_and(|why| why.starts_with(&warning.fact));
-            let Some(warning) = last.take().filter(is_cause).filter(|_| tries < self.tries) else {
+            // Ended by one of the warnings, and by nothing else.
+            let is_cause = |warning: &Warning| why.as_ref().is_some_and(|why| why.starts_with(&warning.fact));
+            let cause = warned.take().into_iter().rev().find(is_cause);
+            let Some(warning) = cause.filter(|_| tries < self.tries) else {
                 return ended.map(|report| (engine, report));
             };
             let Some(Another { config: changed, changes }) = self.change::<P>(&config, &warning)? else {
@@ -172,17 +173,15 @@ impl Retry {
     }
 }
 
-/// Tells of the try when a run starts, and notes the last warning.
+/// Tells of the try when a run starts, and notes all warnings.
 fn listener<P: Multilevel>(
     mut tell: Option<Warning>,
-    last: Rc<RefCell<Option<Warning>>>,
+    warned: Rc<RefCell<Vec<Warning>>>,
 ) -> impl FnMut(&Event<'_>, &crate::Current<'_, P>) {
     move |event, program| {
         if let Event::Started { .. } = event {
             tell.take().into_iter().for_each(|warning| program.warn(warning));
         }
-        if let Some(warning) = event.warning().filter(|warning| !["save", "retry"].contains(&warning.rule.as_str())) {
-            last.replace(Some(warning));
-        }
+        warned.borrow_mut().extend(event.warning().filter(Warning::is_of_program));
     }
 }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 
-use betty_runtime::{Engine, EngineError, Event, ProgramConfig, Stream, multilevel};
+use betty_runtime::{Engine, EngineError, Event, ProgramConfig, Stream, StreamPosition, multilevel};
 use burn::lr_scheduler::linear::LinearLrSchedulerConfig;
 use burn::module::Param;
 use burn::tensor::Tensor;
@@ -48,17 +48,18 @@ fn engine(json: &str, knobs: &'static [usize], net: &'static [usize]) -> Engine<
 }
 
 /// Different batches, with failures in between.
+fn different(seed: u64, at: &'static [usize]) -> Stream<Samples> {
+    let mut random = StdRng::seed_from_u64(seed);
+    let mut next = move || Samples { x: tensor([4, 3], &mut random), y: tensor([4, 2], &mut random) };
+    Stream::batches((0..).map(move |index| match at.contains(&index) {
+        true => Err(io::Error::other("the disk is away")),
+        false => Ok(next()),
+    }))
+}
+
 fn changing(json: &str, knobs: &'static [usize], net: &'static [usize]) -> Engine<Tuned> {
-    let stream = |seed, at: &'static [usize]| {
-        let mut random = StdRng::seed_from_u64(seed);
-        let mut next = move || Samples { x: tensor([4, 3], &mut random), y: tensor([4, 2], &mut random) };
-        Stream::batches((0..).map(move |index| match at.contains(&index) {
-            true => Err(io::Error::other("the disk is away")),
-            false => Ok(next()),
-        }))
-    };
     let problem = Tuned { knobs: Knobs::new(0), net: Net::new(1) };
-    let data = TunedData { knobs: stream(2, knobs), net: stream(3, net) };
+    let data = TunedData { knobs: different(2, knobs), net: different(3, net) };
     Engine::new(problem, data, TunedConfig::from_json(json).unwrap()).unwrap()
 }
 
@@ -85,6 +86,114 @@ fn a_run_that_goes_on_after_an_error_is_the_run_without_it() {
             }
         }
     }
+}
+
+/// Batches that were drawn before one that does not come, for the same gradient or the same mean of tasks, come again.
+#[test]
+fn batches_before_one_that_does_not_come_are_not_lost() {
+    let solved = r#""hypergradient": { "method": "cg", "iterations": 3, "damping": 1.0, "warm_start": true"#;
+    let settings = [
+        format!(r#"{{ "knobs": {{ "accumulate": 3 }}, "net": {{ {solved} }} }} }}"#),
+        format!(r#"{{ "net": {{ {solved}, "batch": "fresh" }} }} }}"#),
+        r#"{ "knobs": { "tasks": 3 } }"#.to_owned(),
+        r#"{ "knobs": { "tasks": 2, "accumulate": 2 }, "net": { "start": "initial", "accumulate": 2 } }"#.to_owned(),
+    ];
+    for json in settings {
+        let mut whole = changing(&json, &[], &[]);
+        whole.run(3).unwrap();
+        for (knobs, net) in [([2].as_slice(), [].as_slice()), (&[], &[9]), (&[], &[11]), (&[0, 2, 5], &[4, 5, 14])] {
+            let mut interrupted = changing(&json, knobs, net);
+            let mut failures = 0;
+            while interrupted.iterations() < 3 {
+                // The streams go on behind their errors.
+                failures += usize::from(interrupted.run(3 - interrupted.iterations()).is_err());
+            }
+            let of = format!("{json}, {knobs:?}, {net:?}");
+            assert!(failures > 0, "{of}");
+            assert_eq!(values(interrupted.problem()), values(whole.problem()), "{of}");
+        }
+    }
+}
+
+#[test]
+fn a_batch_that_came_again_is_gone_past_where_a_step_fails_on_it() {
+    let mut engine = changing(r#"{ "knobs": { "tasks": 2 } }"#, &[1], &[]);
+    assert!(matches!(engine.run(1), Err(EngineError::Data { .. })));
+    let shift = engine.problem().knobs.shift.val();
+    engine.edit(|problem| problem.knobs.shift = Param::from_tensor(shift.clone() * f64::NAN)).unwrap();
+    for batches in 1..=3 {
+        assert!(matches!(engine.run(1), Err(EngineError::NonFinite { .. })));
+        assert_eq!(engine.checkpoint().unwrap().batches("net"), Some(batches));
+    }
+}
+
+/// Where the level above fails on a batch, those below go on with what belongs to its next one.
+#[test]
+fn batches_that_belong_together_stay_together_after_an_error() {
+    let run = |left_out: usize, fails: bool, json: &str| {
+        let stream = move |seed, each: usize, mistake: usize| {
+            let mut random = StdRng::seed_from_u64(seed);
+            let mut next =
+                move |columns| Samples { x: tensor([4, 3], &mut random), y: tensor([4, columns], &mut random) };
+            let batches = (0..40).map(move |index| (index / each, next(if index == mistake { 5 } else { 2 })));
+            Stream::batches(
+                batches.filter(move |(of, _)| fails || *of != left_out).map(|(_, batch)| Ok::<_, io::Error>(batch)),
+            )
+        };
+        let problem = Tuned { knobs: Knobs::new(0), net: Net::new(1) };
+        let data = TunedData { knobs: stream(2, 1, left_out), net: stream(3, 4, usize::MAX) };
+        let mut engine = Engine::new(problem, data, TunedConfig::from_json(json).unwrap()).unwrap();
+        let failed = engine.run(4);
+        assert_eq!(failed.is_err(), fails, "{failed:?}");
+        if fails {
+            // Five columns instead of two: the loss cannot be recorded.
+            engine.run(4 - engine.iterations()).unwrap();
+        }
+        values(engine.problem())
+    };
+    for method in [r#""unrolled""#, r#""cg", "iterations": 3, "damping": 1.0"#] {
+        let json = format!(r#"{{ "net": {{ "start": "initial", "hypergradient": {{ "method": {method} }} }} }}"#);
+        for left_out in [0, 2] {
+            assert_eq!(run(left_out, true, &json), run(left_out, false, &json), "{method}, {left_out}");
+        }
+    }
+}
+
+multilevel! {
+    struct Two;
+    level first: Knobs { lower: [net], batch: Samples, loss: judge, optimizer: adam(lr = 0.1) }
+    level second: Knobs { lower: [net], batch: Samples, loss: judge, optimizer: adam(lr = 0.1) }
+    level net: Net {
+        upper: [first, second], batch: Samples, loss: fit_both, optimizer: sgd(lr = 0.1, momentum = 0.5), unroll: 2,
+        hypergradient: cg(iterations = 3, damping = 1.0),
+    }
+}
+
+fn fit_both(net: &Net, first: &Knobs, second: &Knobs, batch: Samples) -> Tensor<1> {
+    fit(net, first, batch) + second.penalty.val().exp() * net.first.val().powi_scalar(2).sum()
+}
+
+/// Each uppermost level has one turn in an iteration, also in one that an error has cut in two.
+#[test]
+fn an_iteration_that_was_cut_goes_on_where_it_was() {
+    let two = |failing: &'static [usize]| {
+        let problem = Two { first: Knobs::new(0), second: Knobs::new(2), net: Net::new(1) };
+        let data = TwoData { first: different(2, &[]), second: different(4, failing), net: different(3, &[]) };
+        Engine::new(problem, data, TwoConfig::default()).unwrap()
+    };
+    let values = |problem: &Two| [problem.first.values(), problem.second.values(), problem.net.values()].concat();
+    let mut whole = two(&[]);
+    whole.run(3).unwrap();
+    let mut cut = two(&[1]);
+    assert!(matches!(cut.run(3), Err(EngineError::Data { .. })));
+    assert_eq!(cut.iterations(), 1);
+    let saved = cut.checkpoint().unwrap();
+    cut.run(2).unwrap();
+    assert_eq!(values(cut.problem()), values(whole.problem()));
+    let mut resumed = two(&[]);
+    resumed.resume(&saved, StreamPosition::Start).unwrap();
+    resumed.run(2).unwrap();
+    assert_eq!(values(resumed.problem()), values(whole.problem()));
 }
 
 /// Nothing is taken of tasks that are computed together unless all of it is there.

@@ -4,8 +4,10 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use betty_runtime::distributed::{Collective, CollectiveError, DistributedError, Threads};
-use betty_runtime::{Engine, EngineError, Stream, multilevel};
+use betty_runtime::{Engine, EngineError, ProgramConfig, Stream, multilevel};
 use burn::tensor::Tensor;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 
 use super::problem::{Knobs, Net, Samples, View, tensor};
 
@@ -96,6 +98,75 @@ fn what_is_not_finite_on_one_rank_is_so_on_all() {
     }
 }
 
+/// What a run comes to whose streams fail where these say, each on one rank; the run goes on behind every failure.
+fn stubbornly(json: &str, failing: &'static [(usize, &'static str, usize)]) -> Vec<Vec<f64>> {
+    let found = Threads::run(3, |rank| {
+        let number = rank.rank();
+        let stream = |level: &'static str, seed: u64| {
+            let mut random = StdRng::seed_from_u64(seed + number as u64);
+            let mut next = move || {
+                let mut numbers = |count| (0..count).map(|_| random.random_range(-1.0..1.0)).collect();
+                Samples { x: tensor([2, 3], numbers(6)), y: tensor([2, 2], numbers(4)) }
+            };
+            Stream::batches((0..).map(move |index| match failing.contains(&(number, level, index)) {
+                true => Err(io::Error::other("the disk is away")),
+                false => Ok(next()),
+            }))
+        };
+        let data = TwoData { knobs: stream("knobs", 10), net: stream("net", 20) };
+        let problem = Two { knobs: Knobs::new(0), net: Net::new(1) };
+        let engine = Engine::new(problem, data, TwoConfig::from_json(json)?)?;
+        let mut engine = engine.distributed(rank.deadline(DEADLINE))?;
+        let mut failures = 0;
+        while engine.iterations() < 3 {
+            if let Err(error) = engine.run(3 - engine.iterations()) {
+                failures += 1;
+                assert!(error.to_string().contains("the disk is away") && failures <= failing.len(), "{error}");
+            }
+        }
+        assert_eq!(failures, failing.len());
+        let saved = engine.checkpoint()?;
+        let taken = ["knobs", "net"].map(|level| saved.batches(level).unwrap_or_default() as f64);
+        Ok::<_, EngineError>([engine.problem().knobs.values(), engine.problem().net.values(), taken.to_vec()].concat())
+    });
+    found.into_iter().map(|found| found.expect("it goes on behind failures")).collect()
+}
+
+#[test]
+fn no_rank_loses_a_batch_where_another_has_none() {
+    for json in [
+        "{}",
+        r#"{ "knobs": { "accumulate": 2 }, "net": { "hypergradient": { "method": "cg", "batch": "fresh" } } }"#,
+        r#"{ "knobs": { "tasks": 2 }, "net": { "start": "initial" } }"#,
+        r#"{ "net": { "start": "look_ahead", "hypergradient": { "method": "unrolled" } } }"#,
+    ] {
+        let whole = stubbornly(json, &[]);
+        let cut = stubbornly(json, &[(1, "knobs", 1), (0, "net", 3), (2, "net", 0), (2, "knobs", 2), (1, "net", 5)]);
+        assert_eq!(cut, whole, "{json}");
+    }
+}
+
+#[test]
+fn an_engine_that_has_begun_joins_no_ranks() {
+    for begun_on in [&[0, 1][..], &[1]] {
+        let found = Threads::run(2, |rank| {
+            let number = rank.rank();
+            let view = View { rank: Some(number), sizes: &[&[2, 3]] };
+            let data = TwoData { knobs: view.samples(1), net: view.samples(2) };
+            let problem = Two { knobs: Knobs::new(0), net: Net::new(1) };
+            let mut engine = Engine::new(problem, data, TwoConfig::default())?;
+            if begun_on.contains(&number) {
+                engine.explain()?;
+            }
+            engine.distributed(rank.deadline(DEADLINE)).map(drop)
+        });
+        for found in found {
+            let error = found.expect_err("what it has recorded is no share").to_string();
+            assert!(error.contains("call `distributed` right after `Engine::new`"), "{error}");
+        }
+    }
+}
+
 #[test]
 fn a_rank_that_leaves_is_named() {
     for iterations in 1..=20 {
@@ -161,11 +232,40 @@ fn ranks_that_ask_different_things_are_told_so() {
                 panic!("{first:?}")
             };
             assert_eq!(theirs, "a run (iteration 0, seed 0, replicated [])");
-            assert_eq!(ours, "a question (iteration 0, seed 0, replicated [])");
+            assert_eq!(ours, "a gradient of `net` (iteration 0, seed 0, replicated [])");
             values
         })
         .collect();
     assert_eq!(values[0], values[1]);
+}
+
+#[test]
+fn gradients_of_different_levels_are_not_summed() {
+    let found = Threads::run(2, |rank| {
+        let number = rank.rank();
+        let view = View { rank: Some(number), sizes: &[&[2, 3]] };
+        let data = TwoData { knobs: view.samples(1), net: view.samples(2) };
+        let problem = Two { knobs: Knobs::new(0), net: Net::new(1) };
+        let mut engine = Engine::new(problem, data, TwoConfig::default())?.distributed(rank.deadline(DEADLINE))?;
+        let first = engine.gradient(["net", "knobs"][number]).map(drop);
+        let second = match number {
+            0 => engine.gradient("knobs").map(drop),
+            _ => engine.verify_hypergradient("knobs").map(drop),
+        };
+        Ok::<_, EngineError>([first, second])
+    });
+    let of_ranks = ["gradient of `net`", "gradient of `knobs`", "verification of the hypergradient of `knobs`"];
+    for found in found.into_iter().flat_map(|found| found.expect("an engine")).enumerate() {
+        let (asked, Err(EngineError::Distributed(DistributedError::OutOfStep { rank: 1, theirs, ours }))) = found
+        else {
+            panic!("{found:?}")
+        };
+        let (of, other) = (of_ranks[asked % 2], of_ranks[asked % 2 + 1]);
+        assert!(
+            ours.starts_with(&format!("a {of} (")) && theirs.starts_with(&format!("a {other} (")),
+            "{ours}, {theirs}"
+        );
+    }
 }
 
 #[test]

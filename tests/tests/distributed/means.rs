@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use betty_runtime::distributed::{Collective, Threads};
 use betty_runtime::{Batch, BatchMapper, Engine, EngineError, ShardError, Stream, multilevel};
-use burn::module::Param;
+use burn::module::{Module, Param};
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
 use super::problem::{Knobs, Net, Samples, View, assert_exact, both, tensor};
@@ -248,4 +248,35 @@ fn a_batch_that_shows_other_tensors_later_is_refused() {
         let error = found.expect_err("it is refused");
         assert!(error.to_string().contains("`map`"), "{error}");
     }
+}
+
+/// A module that says whether its loss is a mean.
+#[derive(Module, Debug)]
+struct Choosing {
+    net: Net,
+    is_sum: bool,
+}
+
+fn chosen(choosing: &Choosing, batch: Samples) -> Tensor<1> {
+    if choosing.is_sum { sum(&choosing.net, batch) } else { mean(&choosing.net, batch) }
+}
+
+multilevel! {
+    struct Edited;
+    level choosing: Choosing { batch: Samples, loss: chosen, optimizer: sgd(lr = 0.01) }
+}
+
+#[test]
+fn a_loss_that_an_edit_makes_a_sum_is_refused() {
+    let found = Threads::run(2, |rank| {
+        let data = EditedData { choosing: View { rank: Some(rank.rank()), sizes: SIZES }.samples(1) };
+        let problem = Edited { choosing: Choosing { net: Net::new(1), is_sum: false } };
+        let mut engine = Engine::new(problem, data, EditedConfig::default())?.distributed(rank)?;
+        engine.run(2)?;
+        engine.edit(|problem| problem.choosing.is_sum = true)?;
+        engine.run(1).map(drop)
+    });
+    let refused =
+        |found: &Result<(), EngineError>| matches!(found, Err(EngineError::Shard(ShardError::NotAMean { .. })));
+    assert!(found.iter().all(refused), "{found:?}");
 }

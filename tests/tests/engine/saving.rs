@@ -5,9 +5,13 @@ use std::fs;
 use std::path::Path;
 use std::rc::Rc;
 
-use betty_runtime::{Checkpoint, CheckpointError, Engine, EngineError, Event, Goal, StreamPosition, Validation};
+use betty_runtime::{
+    Checkpoint, CheckpointError, Engine, EngineError, Event, Goal, Stream, StreamPosition, Validation,
+};
 
-use crate::problem::{Cleaning, engine, first_weight, logits};
+use crate::problem::{
+    Cleaning, CleaningConfig, CleaningData, TRAIN, data, engine, examples, first_weight, logits, problem,
+};
 
 fn everything(engine: &mut Engine<Cleaning>) -> (Vec<f32>, Vec<f32>, u64) {
     (logits(engine.problem()), first_weight(engine.problem()), engine.iterations())
@@ -76,6 +80,63 @@ fn a_run_that_is_asked_to_stop_saves_and_goes_on_bit_for_bit() {
         stopped.run_until(6).unwrap();
         assert_eq!(everything(&mut stopped), everything(&mut whole), "stopped after {stop_at}");
     }
+}
+
+/// What ends a run after a whole iteration, and the iteration.
+fn ended(how: &str, file: &Path) -> (Engine<Cleaning>, EngineError) {
+    let streams = |batches: Option<u64>| {
+        let count = batches.unwrap_or(u64::MAX);
+        CleaningData {
+            model: Stream::batches((0..count).map(|_| Ok::<_, std::io::Error>(examples(TRAIN, 2)))),
+            ..data()
+        }
+    };
+    let with = |batches| Engine::new(problem(0.3), streams(batches), CleaningConfig::default()).unwrap();
+    let validation = |_: &Cleaning| Err::<f64, _>("the validation set is gone".into());
+    let engine = match how {
+        "validation" => with(None).validate(Validation::every(2, Goal::Min, validation)),
+        "observer" => with(None).observe(|event| assert!(!matches!(event, Event::Iteration { iteration: 2 }))),
+        "data" => with(Some(6)),
+        _ => with(Some(7)),
+    };
+    let mut engine = engine.save_every(100, file);
+    let error = engine.run(5).unwrap_err();
+    assert_eq!(engine.iterations(), 2, "{how}: {error}");
+    (engine, error)
+}
+
+#[test]
+fn a_run_that_an_error_ends_after_a_whole_iteration_is_saved() {
+    let mut whole = engine(0.3);
+    whole.run(5).unwrap();
+    for how in ["validation", "observer", "data"] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("run.safetensors");
+        let (_, error) = ended(how, &file);
+        assert_eq!(saved_iterations(&file), 2, "{how}: {error}");
+        let mut resumed = engine(0.3);
+        assert!(resumed.resume_if_present(&file, StreamPosition::Start).unwrap());
+        resumed.run_until(5).unwrap();
+        assert_eq!(everything(&mut resumed), everything(&mut whole), "{how}");
+    }
+    // In the middle of one there is nothing whole to be saved.
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("run.safetensors");
+    let (mut cut, error) = ended("data in the middle", &file);
+    assert!(matches!(error, EngineError::OutOfData { batches: 7, .. }) && !file.exists(), "{error}");
+    // Nor if nothing was done.
+    assert!(matches!(cut.run(1), Err(EngineError::OutOfData { .. })) && !file.exists());
+}
+
+#[test]
+fn a_run_that_goes_on_after_an_early_stop_goes_on_to_the_next_validation() {
+    let validation = Validation::every(3, Goal::Min, |_: &Cleaning| Ok(1.0)).patience(1);
+    let mut engine = engine(0.0).validate(validation);
+    for done in [6, 3, 3] {
+        let report = engine.run(10).unwrap();
+        assert_eq!((report.iterations, report.stopped_early), (done, true));
+    }
+    assert!(!engine.run(2).unwrap().stopped_early);
 }
 
 #[test]

@@ -204,3 +204,27 @@ fn another_try_has_more_damping_or_smaller_steps_and_there_are_few() {
     });
     assert!(matches!(error.err(), Some(EngineError::OutOfData { .. })));
 }
+
+#[test]
+fn a_run_that_health_ended_is_tried_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("run.safetensors");
+    let away = r#"{ "x": { "optimizer": { "name": "sgd", "lr": 0.335 } } }"#;
+    let mut is_first = true;
+    let run = Retry::new(&file).run(IllConfig::from_json(away).unwrap(), 300, |config: IllConfig| {
+        let health = Health::default().on_unhealthy(OnUnhealthy::Stop).without("slowing");
+        let engine = ill(2.0, 1.0, &config.to_json()?).save_every(10, &file).attach(KeepLast::new(3)).attach(health);
+        // What is warned of after that, in the same iteration, has not ended the run.
+        let mut warns = std::mem::take(&mut is_first);
+        Ok(engine.watch(move |event, program| {
+            if matches!(event, Event::Iteration { iteration: 200 }) && std::mem::take(&mut warns) {
+                let (fact, advice) = ("it is the last of these".to_owned(), "wait".to_owned());
+                program.warn(Warning { rule: "own".into(), level: None, fact, advice });
+            }
+        }))
+    });
+    let (engine, report) = run.unwrap();
+    assert_eq!((engine.iterations(), report.reason), (300, None));
+    let rate = engine.config().x.optimizer.as_ref().and_then(|optimizer| optimizer.lr().fixed());
+    assert_eq!(rate, Some(0.1675));
+}

@@ -125,8 +125,7 @@ impl<P: Multilevel> Observer<P> for Health {
         }
         // One's own warnings come back as events, and so do those of others.
         match event.warning() {
-            // That a file could not be written says nothing of the program.
-            Some(warning) if self.on_unhealthy == OnUnhealthy::Stop && warning.rule != "save" => {
+            Some(warning) if self.on_unhealthy == OnUnhealthy::Stop && warning.is_of_program() => {
                 let is_silent = self.silent.contains(&warning.rule);
                 let reason = format!("{}; {}", warning.fact, warning.advice);
                 Ok(if is_silent { ControlFlow::Continue(()) } else { ControlFlow::Break(reason) })

@@ -14,11 +14,14 @@ pub(super) struct Series {
     each: u64,
     /// Of the point in hand: how many values, and their sum.
     gathered: (u64, f64),
+    /// The iteration of the last of those.
+    #[serde(default)]
+    reached: u64,
 }
 
 impl Default for Series {
     fn default() -> Self {
-        Series { points: Vec::new(), each: 1, gathered: (0, 0.0) }
+        Series { points: Vec::new(), each: 1, gathered: (0, 0.0), reached: 0 }
     }
 }
 
@@ -29,6 +32,7 @@ impl Series {
             return;
         }
         self.gathered = (self.gathered.0 + 1, self.gathered.1 + value);
+        self.reached = iteration;
         if self.gathered.0 < self.each {
             return;
         }
@@ -44,7 +48,9 @@ impl Series {
     /// Forgets what came after an iteration.
     pub(super) fn cut(&mut self, last: u64) {
         self.points.retain(|(iteration, _)| *iteration <= last);
-        self.gathered = (0, 0.0);
+        if self.reached > last {
+            (self.gathered, self.reached) = ((0, 0.0), last);
+        }
     }
 
     /// The last point.
@@ -70,6 +76,13 @@ mod tests {
             let ((before, _), (last, mean)) = (pair[0], pair[1]);
             assert_eq!(mean, (before + 1 + last) as f64 / 2.0);
         }
+        // A run in many parts, each of which begins after all that there is.
+        let mut parts = Series::default();
+        for iteration in 1..=100_000 {
+            parts.push(iteration, iteration as f64);
+            parts.cut(iteration);
+        }
+        assert_eq!(parts, series);
         series.push(100_001, f64::NAN);
         series.cut(50_000);
         assert!(series.points.last().is_some_and(|(iteration, _)| *iteration <= 50_000));
