@@ -2,7 +2,7 @@
 
 use betty_runtime::execute::Vector;
 use betty_runtime::hypergradient::{HypergradientError, Solved, System};
-use betty_runtime::{Engine, EngineError, HypergradientMethod, Stream, multilevel};
+use betty_runtime::{Engine, EngineError, HypergradientMethod, Stream, StreamPosition, multilevel};
 use burn::tensor::{DType, Tensor};
 
 use crate::finite::{Point, Slopes, below, point, tensor, values};
@@ -41,13 +41,15 @@ multilevel! {
 #[test]
 fn a_device_without_memory_leaves_the_state_as_it_was() {
     let slopes = |first: f64| Slopes { of: tensor(&[first, 0.0], DType::F32) };
-    let run = |batches: &[f64]| {
+    let run = |batches: &[f64], unroll: usize| {
         let problem = OnSmallDevice { high: point(&[1.0, 1.0], DType::F32), low: point(&[0.5, 0.5], DType::F32) };
         let batches: Vec<_> = batches.iter().map(|&first| Ok::<_, std::io::Error>(slopes(first))).collect();
         let data = OnSmallDeviceData { high: Stream::batches(batches), low: Stream::constant(slopes(1.0)) };
-        Engine::new(problem, data, OnSmallDeviceConfig::default()).unwrap()
+        let mut config = OnSmallDeviceConfig::default();
+        config.low.unroll = unroll;
+        Engine::new(problem, data, config).unwrap()
     };
-    let mut failing = run(&[1.0, 2.0, 3.0, 1.0]);
+    let mut failing = run(&[1.0, 2.0, 3.0, 1.0], 1);
     failing.run(1).unwrap();
     let error = failing.run(1).unwrap_err();
     let EngineError::OutOfMemory { level, planned, .. } = &error else { panic!("{error}") };
@@ -58,11 +60,14 @@ fn a_device_without_memory_leaves_the_state_as_it_was() {
         matches!(&error, EngineError::Panicked { level, reason, .. } if level == "high" && reason.contains("cable"))
     );
     failing.run(1).unwrap();
-    // The level below had taken its steps before; the level above took two in all.
-    let report = failing.checkpoint().unwrap();
-    assert_eq!((report.steps("high"), report.steps("low")), (Some(2), Some(2)));
-    let mut whole = run(&[1.0, 1.0]);
-    whole.run(2).unwrap();
+    // The level below took its step for each batch of the level above, which took two in all.
+    let saved = failing.checkpoint().unwrap();
+    assert_eq!((saved.steps("high"), saved.steps("low")), (Some(2), Some(4)));
+    let mut first = run(&[1.0], 1);
+    first.run(1).unwrap();
+    let mut whole = run(&[1.0, 1.0], 3);
+    whole.resume(&first.checkpoint().unwrap(), StreamPosition::Start).unwrap();
+    whole.run(1).unwrap();
     assert_eq!(values(&failing.problem().low), values(&whole.problem().low));
     assert_eq!(values(&failing.problem().high), values(&whole.problem().high));
 }
