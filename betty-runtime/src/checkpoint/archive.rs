@@ -13,6 +13,9 @@
 mod tests;
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
 
 use burn::tensor::{DType, TensorData};
 use serde_json::{Map, Value};
@@ -25,6 +28,9 @@ const VERSION: u64 = 1;
 
 /// The name of the checksum among the tensors.
 const CHECKSUM: &str = "crc32";
+
+/// The most bytes of a header that are looked at by itself.
+const LONGEST: u64 = 1 << 30;
 
 /// Bytes of the checksum.
 const CHECKSUM_LENGTH: usize = 4;
@@ -86,6 +92,19 @@ impl Archive {
         let checksum = crc32fast::hash(&bytes);
         bytes.extend(checksum.to_le_bytes());
         bytes
+    }
+
+    /// The state in a file, without its tensors; whether they are whole is left open.
+    pub(crate) fn state_in(file: &Path) -> Option<String> {
+        let mut file = File::open(file).ok()?;
+        let mut length = [0; 8];
+        file.read_exact(&mut length).ok()?;
+        let length = u64::from_le_bytes(length);
+        let mut header = Vec::new();
+        // What is no length of a header ends with the file.
+        file.take(length.min(LONGEST)).read_to_end(&mut header).ok()?;
+        let header: Value = serde_json::from_slice(&header).ok()?;
+        header["__metadata__"]["state"].as_str().map(str::to_owned)
     }
 
     /// The content of a file, if it is whole and unchanged.

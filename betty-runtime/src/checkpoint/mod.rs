@@ -29,6 +29,14 @@ pub struct Checkpoint {
     pub(crate) file: Option<PathBuf>,
 }
 
+/// What tells checkpoints of one run from those of others.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
+pub(crate) struct Label {
+    pub(crate) program: String,
+    pub(crate) seed: u64,
+    pub(crate) iterations: u64,
+}
+
 impl Checkpoint {
     /// Reads a checkpoint from a file.
     ///
@@ -100,6 +108,12 @@ impl Checkpoint {
         self.archive.broken_since(&Archive::default())?;
         let before = Archive::decode(&fs::read(file).ok()?).ok()?;
         self.archive.broken_since(&before).map(str::to_owned)
+    }
+
+    /// Of which program, with which seed and after how many iterations a file says that it is a checkpoint, if it is one: nothing else
+    /// of it is read.
+    pub(crate) fn label(file: &Path) -> Option<Label> {
+        serde_json::from_str(&Archive::state_in(file)?).ok()
     }
 
     /// The name of the program it belongs to.

@@ -20,9 +20,11 @@ impl<P: Multilevel> Engine<P> {
     /// the same config, on data of its own: batches of one step are shares of one batch, and every gradient and hypergradient is
     /// that of the whole, whatever the method and the depth. Parameters become those of rank 0.
     ///
-    /// All ranks ask the same questions in the same order. Where one fails, all get the same error. Losses and metrics in events and
-    /// reports are those of the whole batch, a [validation](Self::validate) is the mean of what ranks answer, a run ends on all
-    /// ranks when one of them is asked to end it, and only rank 0 logs, shows progress and writes checkpoints.
+    /// All ranks ask the same questions in the same order. Where one fails, all get the same error. Losses in events and reports are
+    /// those of the whole batch, metrics the means of those that ranks have, by examples, which is the metric of the whole batch where
+    /// that is a mean over examples, and not where it is a count or an extreme. A [validation](Self::validate) is the mean of what
+    /// ranks answer, a run ends on all ranks when one of them is asked to end it, and only rank 0 logs, shows progress and writes
+    /// checkpoints.
     ///
     /// A share weighs as much as it has examples. What is a mean over examples on shares is one on all of them; for every new kind
     /// of batch that is put to the test, and a loss that is none is refused. Dropout masks are each rank's own. A

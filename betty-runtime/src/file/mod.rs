@@ -16,10 +16,12 @@
 //! ```
 
 mod append;
+mod claim;
 mod lock;
 mod replace;
 
 pub use append::Appended;
+pub(crate) use claim::Claim;
 pub use lock::{FolderError, FolderLock};
 pub(crate) use replace::check;
 pub use replace::replace;

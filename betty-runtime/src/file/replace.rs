@@ -26,6 +26,12 @@ pub fn replace(file: &Path, bytes: &[u8]) -> io::Result<()> {
     }
 }
 
+/// A hidden file beside a file, which is taken away as what runs left if nobody has locked it.
+pub(super) fn hidden(file: &Path) -> PathBuf {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    file.with_file_name(format!("{PREFIX}{name}{SUFFIX}"))
+}
+
 /// Whether a file could be replaced now.
 pub(crate) fn check(file: &Path) -> io::Result<()> {
     Replacement::begin(file).map(drop)

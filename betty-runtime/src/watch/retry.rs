@@ -115,7 +115,8 @@ impl Retry {
             tries += 1;
             if ended.is_ok() {
                 // Saved as it was when it ended, which is no place to go on from, if there is one before.
-                let kept = KeepLast::list(&self.file).unwrap_or_default();
+                let run = Checkpoint::label(&self.file);
+                let kept = run.and_then(|run| KeepLast::of_run(&self.file, &run).ok()).unwrap_or_default();
                 back = kept.into_iter().rfind(|(iteration, _)| *iteration < engine.iterations()).map(|(_, file)| file);
             }
             let changes: Vec<String> = changes

@@ -80,6 +80,21 @@ fn it_is_there_while_the_run_goes_on() {
 }
 
 #[test]
+fn two_runs_do_not_share_a_report() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("report.html");
+    let mut first = reported(&file);
+    first.run(2).unwrap();
+    let error = reported(&file).run(2).unwrap_err().to_string();
+    assert!(error.contains("report.html") && error.contains("another run is writing it"), "{error}");
+    first.run(2).unwrap();
+    assert_eq!(record(&file)["iteration"], 4);
+    drop(first);
+    reported(&file).run(3).unwrap();
+    assert_eq!(record(&file)["iteration"], 3);
+}
+
+#[test]
 fn the_parts_of_a_hypergradient_add_up() {
     let mut told = Vec::new();
     let file = tempfile::tempdir().unwrap();

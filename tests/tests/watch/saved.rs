@@ -48,6 +48,23 @@ fn the_last_checkpoints_are_kept_and_can_be_gone_back_to() {
 }
 
 #[test]
+fn what_other_runs_have_saved_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("run.safetensors");
+    let at = |number: u64| folder.path().join(format!("run.{number}.safetensors"));
+    // Of runs that are called 1 and 3, of which one has another seed and as many iterations, and something else.
+    engine().save_every(100, at(1)).run(5).unwrap();
+    engine().seed(12).save_every(100, at(3)).run(3).unwrap();
+    fs::write(at(5), "five").unwrap();
+    let others = || [1, 3, 5].map(|number| fs::read(at(number)).unwrap());
+    let before = others();
+    engine().save_every(2, &file).attach(KeepLast::new(1)).run(8).unwrap();
+    assert!(others() == before);
+    let listed: Vec<u64> = KeepLast::list(&file).unwrap().into_iter().map(|(of, _)| of).collect();
+    assert_eq!(listed, [3, 8]);
+}
+
+#[test]
 fn a_checkpoint_that_cannot_be_kept_is_a_warning() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("run.safetensors");

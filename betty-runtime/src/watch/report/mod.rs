@@ -21,7 +21,7 @@ use super::place::Place;
 use super::scalars::scalars;
 use crate::engine::Facts;
 use crate::error::DataError;
-use crate::file::replace;
+use crate::file::{Claim, replace};
 use crate::{Current, Event, Multilevel, Observer};
 
 /// The page is written so often at the most, and so that writing takes no more than this share of the time.
@@ -44,6 +44,8 @@ pub struct ReportFile {
     file: PathBuf,
     place: Place,
     record: Option<Record>,
+    /// Keeps other runs out.
+    claim: Option<Claim>,
     /// When the page was written, and how long that took.
     written: Option<(Instant, Duration)>,
     /// When the last event was heard, and what the time since then is spent on, if that is known.
@@ -65,6 +67,7 @@ impl ReportFile {
             file: file.into(),
             place: Place::default(),
             record: None,
+            claim: None,
             written: None,
             heard: None,
             began: None,
@@ -119,6 +122,9 @@ impl ReportFile {
 
     /// Begins a record, or goes on with the one in the file.
     fn start(&mut self, iteration: u64, until: u64, facts: &Facts<'_>) -> Result<(), WatchError> {
+        if self.claim.is_none() {
+            self.claim = Some(Claim::on(&self.file).map_err(|reason| not_written(&self.file, reason))?);
+        }
         let mut record = match self.record.take() {
             Some(record) => record,
             // Only a report is begun anew.
