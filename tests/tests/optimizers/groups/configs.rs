@@ -63,7 +63,7 @@ fn what_is_no_group_is_told_with_names() {
     );
     assert_eq!(
         parts(r#""groups": { "log_lr": { "unroll": 3 } }"#),
-        "`parts.groups.log_lr`: unknown field `unroll`; known are `optimizer`, `clip`, `project` and `paths`"
+        "`parts.groups.log_lr`: unknown field `unroll`; known are `optimizer`, `schedule`, `clip`, `project` and `paths`"
     );
     assert_eq!(
         parts(r#""groups": { "log_lr": { "optimizer": { "lr": -1.0 } } }"#),
