@@ -1,12 +1,11 @@
 //! The turns of a run: batches drawn, gradients found, steps taken, and whatever follows steps told of it.
 
 use super::host::Host;
-use super::metrics::Metrics;
 use super::run::Run;
 use super::savepoint::Savepoint;
 use crate::error::EngineError;
 use crate::execute::{Value, Vector};
-use crate::program::{Found, Numbers, Parts, Program, Snapshot, Told, Turns, Use, Walk};
+use crate::program::{Found, Metrics, Numbers, Parts, Program, Snapshot, Told, Turns, Use, Walk};
 use crate::steps::{Evaluation, Reads, Record};
 
 /// Gradients gathered for one step.

@@ -4,12 +4,11 @@ use std::rc::Rc;
 
 use super::advance::Gathered;
 use super::host::Host;
-use super::metrics::Metrics;
 use super::run::Run;
 use crate::derivatives::{LossFound, TasksFound};
 use crate::error::EngineError;
 use crate::event::Event;
-use crate::program::{Round, Seeded};
+use crate::program::{Metrics, Round, Seeded};
 
 impl Run {
     /// The mean gradient of level `k` over all tasks of a step, with the levels below where the last task leaves them.

@@ -2,6 +2,7 @@
 
 mod facts;
 mod log;
+mod news;
 mod report;
 mod score;
 mod told;
@@ -14,6 +15,7 @@ use std::rc::Rc;
 
 pub use facts::Facts;
 pub(crate) use log::log;
+pub(crate) use news::tell;
 pub use report::{LevelReport, Report};
 pub use score::Score;
 pub(crate) use told::of_error;

@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 pub use self::answer::{LevelGradient, Solve, Statistics};
 use crate::config::{HypergradientConfig, LowerBatch, ProgramConfig};
 use crate::data::BatchStream;
-use crate::engine::{Multilevel, next_of, own, seed_of, tell};
+use crate::engine::{Multilevel, next_of, own, seed_of};
 use crate::error::{EngineError, StepsError};
-use crate::event::log;
+use crate::event::{log, tell};
 use crate::panic::caught;
 use crate::program::{Found, Lent, Program, Sample, Seeded, Told, Use};
 

@@ -68,7 +68,7 @@ fn labelled(file: &Path) -> Result<Vec<(Label, PathBuf)>, WatchError> {
         Some((label, path))
     };
     let mut kept: Vec<_> = entries.into_iter().filter_map(|entry| of(entry.path())).collect();
-    kept.sort_unstable_by(|(one, _), (other, _)| one.iterations.cmp(&other.iterations));
+    kept.sort_unstable_by_key(|(label, _)| label.iterations);
     Ok(kept)
 }
 

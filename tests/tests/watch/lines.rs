@@ -38,7 +38,10 @@ fn a_line_every_few_iterations_is_plain_text() {
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines.len(), 5, "{text}");
     assert!(lines[0].starts_with("iteration 2/5  y ") && lines[0].contains("  x "), "{text}");
-    assert!(lines[0].contains(" (worst, by far 0.") && lines[0].contains("/s, ") && lines[0].ends_with(" left"), "{text}");
+    assert!(
+        lines[0].contains(" (worst, by far 0.") && lines[0].contains("/s, ") && lines[0].ends_with(" left"),
+        "{text}"
+    );
     assert!(lines[1].starts_with("validation after iteration 3: ") && lines[1].contains(" (best)  last "), "{text}");
     assert!(lines[2].starts_with("iteration 4/5"), "{text}");
     assert_eq!(lines[3], "warning: it is five; count again");

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 /// Metrics summed over the batches of a step.
 #[derive(Default)]
-pub(super) struct Metrics(Vec<Sum>);
+pub(crate) struct Metrics(Vec<Sum>);
 
 struct Sum {
     name: Rc<str>,
@@ -14,7 +14,7 @@ struct Sum {
 
 impl Metrics {
     /// Adds those of one batch.
-    pub(super) fn add(&mut self, metrics: Vec<(Rc<str>, f64)>) {
+    pub(crate) fn add(&mut self, metrics: Vec<(Rc<str>, f64)>) {
         for (name, value) in metrics {
             match self.0.iter_mut().find(|sum| sum.name == name) {
                 Some(sum) => (sum.total, sum.count) = (sum.total + value, sum.count + 1),
@@ -24,7 +24,7 @@ impl Metrics {
     }
 
     /// The mean of each over the batches that had it.
-    pub(super) fn means(self) -> Vec<(Rc<str>, f64)> {
+    pub(crate) fn means(self) -> Vec<(Rc<str>, f64)> {
         self.0.into_iter().map(|Sum { name, total, count }| (name, total / count as f64)).collect()
     }
 }
