@@ -8,6 +8,7 @@ mod groups;
 mod learned;
 mod options;
 mod recovery;
+mod schedules;
 mod steps;
 
 use proc_macro2::{LineColumn, TokenStream};

@@ -166,7 +166,7 @@ pub enum Op {
     /// `x`, with derivative zero.
     StopGradient,
     /// `x`, which is a part of something that ranks have together: number `place` of these in the trace. It stands for the whole,
-    /// which it becomes once it is known who the ranks are ([`over_ranks`](super::over_ranks)).
+    /// which it becomes once it is known who the ranks are (`over_ranks`).
     OnWhole {
         /// Two places never merge.
         place: usize,
