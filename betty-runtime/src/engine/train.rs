@@ -183,6 +183,17 @@ impl<P: Multilevel> Engine<P> {
         Ok(self)
     }
 
+    /// Whether a [scheduler](Self::scheduler) decides the rate of this level, or of this group of its parameters.
+    pub(crate) fn is_scheduled(&self, level: &str) -> bool {
+        let Ok((k, group)) = self.run.program.level_and_group(level) else { return false };
+        let of_level = &self.run.program.levels[k];
+        of_level
+            .config
+            .all_groups()
+            .zip(&of_level.schedulers)
+            .any(|(of, decides)| of.name == group && decides.is_some())
+    }
+
     /// Says that the loss of `level` need not depend on `other`, which the level lists: an edge for later, or for some batches
     /// only. Where the loss does not depend on it, the hypergradient along this edge is zero; without this, that is
     /// [`EngineError::Unread`].

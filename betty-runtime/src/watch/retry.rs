@@ -52,7 +52,8 @@ pub struct Retry {
     pub file: PathBuf,
     /// How often it is tried again at the most; 3 by default.
     pub tries: u32,
-    /// What a learning rate is multiplied with; 0.5 by default.
+    /// What a learning rate is multiplied with; 0.5 by default. One that an [`Engine::scheduler`](crate::Engine::scheduler) decides is
+    /// not in the config, and stays; give the optimizer a `schedule`, which multiplies its rate.
     pub rate: f64,
     /// What a damping is multiplied with; 10 by default. One that is zero becomes 1e-3.
     pub damping: f64,
@@ -109,7 +110,7 @@ impl Retry {
             let Some(warning) = cause.filter(|_| tries < self.tries) else {
                 return ended.map(|report| (engine, report));
             };
-            let Some(Another { config: changed, changes }) = self.change::<P>(&config, &warning)? else {
+            let Some(Another { config: changed, changes }) = self.change(&engine, &config, &warning)? else {
                 return ended.map(|report| (engine, report));
             };
             tries += 1;
@@ -136,6 +137,7 @@ impl Retry {
     /// The config for another try after a warning, if there is something to change.
     fn change<P: Multilevel>(
         &self,
+        engine: &Engine<P>,
         config: &P::Config,
         warning: &Warning,
     ) -> Result<Option<Another<P::Config>>, EngineError> {
@@ -158,10 +160,14 @@ impl Retry {
         if changes.is_empty() {
             let level = &mut all[spec.name];
             let groups: Vec<String> = level["groups"].as_object().into_iter().flat_map(Map::keys).cloned().collect();
-            let groups = groups.into_iter().map(|group| (format!("/groups/{group}"), format!(".groups.{group}")));
-            for (group, place) in [(String::new(), String::new())].into_iter().chain(groups) {
-                let Some(lr) = level.pointer_mut(&format!("{group}/optimizer/lr")) else { continue };
-                let Some(rate) = lr.as_f64() else { continue };
+            for group in std::iter::once(None).chain(groups.into_iter().map(Some)) {
+                let (pointer, place, name) = group.map_or_else(
+                    || (String::new(), String::new(), spec.name.to_owned()),
+                    |group| (format!("/groups/{group}"), format!(".groups.{group}"), format!("{}.{group}", spec.name)),
+                );
+                let Some(lr) = level.pointer_mut(&format!("{pointer}/optimizer/lr")) else { continue };
+                // What a scheduler says does not change with the config.
+                let Some(rate) = lr.as_f64().filter(|_| !engine.is_scheduled(&name)) else { continue };
                 *lr = (rate * self.rate).into();
                 let path = format!("{}{place}.optimizer.lr", spec.name);
                 changes.push(Change { path, from: rate, to: rate * self.rate });

@@ -206,6 +206,23 @@ fn another_try_has_more_damping_or_smaller_steps_and_there_are_few() {
 }
 
 #[test]
+fn a_rate_that_a_scheduler_decides_is_no_reason_for_another_try() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("run.safetensors");
+    let mut tries = 0;
+    let (engine, report) = Retry::new(&file)
+        .run(IllConfig::default(), 300, |config: IllConfig| {
+            tries += 1;
+            let health = Health::default().on_unhealthy(OnUnhealthy::Stop).without("slowing");
+            let engine = ill(2.0, 1.0, &config.to_json()?).save_every(10, &file).attach(health);
+            engine.scheduler("x", burn::lr_scheduler::constant::ConstantLr::new(0.335))
+        })
+        .unwrap();
+    assert!(engine.iterations() < 300 && report.reason.is_some(), "{:?}", report.reason);
+    assert_eq!(tries, 1);
+}
+
+#[test]
 fn a_run_that_health_ended_is_tried_again() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("run.safetensors");
