@@ -195,6 +195,14 @@ impl Call {
         self.settings.iter().find(|setting| setting.name.is_none()).map(|setting| &setting.value.tokens)
     }
 
+    /// The function in `fresh(my_net)`.
+    pub(crate) fn start_function(&self) -> Option<&TokenStream> {
+        match self.settings.as_slice() {
+            [Setting { name: None, value }] if self.name == FRESH => Some(&value.tokens),
+            _ => None,
+        }
+    }
+
     /// The settings of an optimizer that name a level which learns a number, and the name.
     pub(crate) fn learned(&self) -> impl Iterator<Item = (&Setting, &Ident)> {
         let optimizer = OPTIMIZERS.find(&self.name.to_string());
@@ -208,11 +216,16 @@ impl Call {
     /// The one name in `from(meta)`.
     pub(crate) fn start_level(&self) -> Option<&Ident> {
         match self.settings.as_slice() {
-            [Setting { name: None, value: Value { kind: ValueKind::Word(level), .. } }] => Some(level),
+            [Setting { name: None, value: Value { kind: ValueKind::Word(level), .. } }] if self.name != FRESH => {
+                Some(level)
+            }
             _ => None,
         }
     }
 }
+
+/// The start that takes a function.
+pub(crate) const FRESH: &str = "fresh";
 
 /// `iterations = 10`; without a name in `norm(1.0)`.
 pub(crate) struct Setting {

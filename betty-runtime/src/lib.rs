@@ -164,7 +164,7 @@ pub mod __private {
     pub use crate::report::write_report;
     pub use crate::trace::hash_plain;
     pub use crate::trace::{AsWritten, Written};
-    pub use burn::tensor::{Bool, Int, Tensor};
+    pub use burn::tensor::{Bool, Device, Int, Tensor};
     pub use serde;
 
     pub mod derivatives {

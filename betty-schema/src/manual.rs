@@ -55,6 +55,7 @@ fn table(name: &str) -> Option<String> {
         "starts" => {
             Some(words("start", "the steps before a step of a level above begin", &STARTS, |name| match name {
                 "from" => "`from(meta)`".to_owned(),
+                "fresh" => "`fresh(my_net)`".to_owned(),
                 _ => code(name),
             }))
         }

@@ -51,10 +51,15 @@ pub static BATCHES: Words = Words {
 pub static STARTS: Words = Words {
     noun: "start",
     nouns: "starts",
-    expected: "`kept`, `initial`, `look_ahead` or `from`",
+    expected: "`kept`, `initial`, `fresh`, `look_ahead` or `from`",
     words: &[
         word("kept", "Kept", "where the last ones ended"),
         word("initial", "Initial", "at the parameters that the level was given, with a new optimizer"),
+        word(
+            "fresh",
+            "Fresh",
+            "at parameters that the function `fn my_net(&Device) -> Net` draws anew each time, with a new optimizer",
+        ),
         word(
             "look_ahead",
             "LookAhead",

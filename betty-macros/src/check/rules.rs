@@ -331,7 +331,7 @@ impl Place<'_> {
                 format!("`{}` waits for `{}` too", self.name(other), self.name(lower))
             }
             Obstacle::GoesOn { lower } => format!(
-                "`{}` goes on from one task to the next; add `start: initial` or `start: from(…)` to it",
+                "`{}` goes on from one task to the next; add `start: initial`, `start: fresh(…)` or `start: from(…)` to it",
                 self.name(lower)
             ),
         }

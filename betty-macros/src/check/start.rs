@@ -5,7 +5,7 @@ use syn::ext::IdentExt;
 
 use super::names::Links;
 use super::options::check_word;
-use crate::ast::{Level, Program};
+use crate::ast::{FRESH, Level, Program};
 use crate::report::Report;
 
 /// The way that takes a level's name.
@@ -14,10 +14,16 @@ pub(super) const FROM: &str = "from";
 /// The way in which `start` is written; where the name of a level belongs is checked with the other names.
 pub(super) fn check_way(level: &Level, report: &mut Report) {
     let Some(call) = &level.start else { return };
-    if call.name != FROM {
-        check_word(call, &STARTS, report);
-    } else if call.start_level().is_none() && !call.incomplete {
-        report.error(&call.name, "`from` takes the name of a level: `start: from(meta)`");
+    let text = match call.name.to_string().as_str() {
+        FROM if call.start_level().is_none() => "`from` takes the name of a level: `start: from(meta)`",
+        FRESH if call.start_function().is_none() => {
+            "`fresh` takes the path of a function that makes the level's module on a device: `start: fresh(my_net)`"
+        }
+        FROM | FRESH => return,
+        _ => return check_word(call, &STARTS, report),
+    };
+    if !call.incomplete {
+        report.error(&call.name, text);
     }
 }
 

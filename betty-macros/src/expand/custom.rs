@@ -1,4 +1,5 @@
-//! What levels name of the user's own: methods, preconditioners, optimizers and solvers, each made by a function of the level's number.
+//! What levels name of the user's own: methods, preconditioners, optimizers, solvers and starts, each made by a function of the
+//! level's number.
 
 use betty_schema::{Family, LEVEL_SOLVERS, METHODS, OPTIMIZERS, PRECONDITIONERS, Way};
 use proc_macro2::{Literal, Span, TokenStream};
@@ -7,7 +8,8 @@ use quote::{format_ident, quote, quote_spanned};
 use super::{Names, at};
 use crate::ast::{Call, Level};
 
-/// `fn custom_method`, `fn custom_preconditioner`, `fn custom_optimizer`, `fn custom_group_optimizer` and `fn custom_solver`, if a level has one.
+/// `fn custom_method`, `fn custom_preconditioner`, `fn custom_optimizer`, `fn custom_group_optimizer`, `fn custom_solver` and `fn fresh`, if
+/// a level has one.
 pub(super) fn expand(names: &Names, levels: &[Level]) -> TokenStream {
     let own = |function, family, call: fn(&Level) -> Option<&Call>| Own {
         function,
@@ -27,7 +29,40 @@ pub(super) fn expand(names: &Names, levels: &[Level]) -> TokenStream {
         let (batch, module) = (level.batch.as_ref()?, &level.module);
         Some(quote_spanned!(at(value)=> ::betty_runtime::AnySolver::new::<#program, #batch, #module, _>(#value)))
     });
-    quote!(#methods #preconditioners #optimizers #of_groups #solvers)
+    let starts = starts(levels);
+    quote!(#methods #preconditioners #optimizers #of_groups #solvers #starts)
+}
+
+/// The functions that draw starts: each makes the level's module on a device.
+fn starts(levels: &[Level]) -> Option<TokenStream> {
+    let arms = levels.iter().enumerate().filter_map(|(index, level)| {
+        let function = level.start.as_ref()?.start_function()?;
+        let (number, module) = (Literal::usize_unsuffixed(index), &level.module);
+        // At the function, so that one of another type is an error there.
+        let coerced = quote_spanned!(at(function)=>
+            let make: fn(&::betty_runtime::__private::Device) -> #module = #function;
+        );
+        Some(quote_spanned! {Span::mixed_site()=>
+            #number => {
+                #coerced
+                ::core::option::Option::Some(::betty_runtime::trace::Drawn::new(&make(device)))
+            }
+        })
+    });
+    let arms: Vec<_> = arms.collect();
+    (!arms.is_empty()).then(|| {
+        quote_spanned! {Span::mixed_site()=>
+            fn fresh(
+                level: usize,
+                device: &::betty_runtime::__private::Device,
+            ) -> ::core::option::Option<::betty_runtime::trace::Drawn> {
+                match level {
+                    #(#arms)*
+                    _ => ::core::option::Option::None,
+                }
+            }
+        }
+    })
 }
 
 /// The values of the user's own that levels have in one field.

@@ -74,6 +74,15 @@ level bottom: Bottom { upper: [left, right], hypergradient: dense(limit = 100), 
 }
 
 #[test]
+fn a_start_at_a_draw() {
+    assert_expansion!(
+        "struct Drawn;
+level meta: Meta { lower: [net], .. }
+level net: Net<2> { upper: [meta], start: fresh(nets::drawn::<2>), hypergradient: unrolled, .. }"
+    );
+}
+
+#[test]
 fn learned_numbers() {
     assert_expansion!(
         "struct Tuned;

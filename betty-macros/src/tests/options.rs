@@ -224,11 +224,17 @@ fn starts() {
         check_net(text, &format!("optimizer: sgd(lr = 0.1), hypergradient: cg, start: {start}"));
     };
     check(
-        "unknown start `initail` (did you mean `initial`?); the starts are `kept`, `initial`, `look_ahead` and `from`",
+        "unknown start `initail` (did you mean `initial`?); the starts are `kept`, `initial`, `fresh`, `look_ahead` and \
+         `from`",
         ">>>initail<<<",
     );
     check("`from` takes the name of a level: `start: from(meta)`", ">>>from<<<");
     check("`initial` takes no options", "initial(>>>5<<<)");
+    let fresh =
+        "`fresh` takes the path of a function that makes the level's module on a device: `start: fresh(my_net)`";
+    for written in ["", "()", "(a, b)", "(make = a)"] {
+        check(fresh, &format!(">>>fresh<<<{written}"));
+    }
 }
 
 #[test]

@@ -115,7 +115,10 @@ fn tasks_that_cannot_be_computed_together() {
         &program("tasks: 5,", "upper: [meta], start: initial, hypergradient: cg,", "").replace(">>>true<<<", "true"),
     );
     check_err(
-        &because("`net` goes on from one task to the next; add `start: initial` or `start: from(…)` to it"),
+        &because(
+            "`net` goes on from one task to the next; add `start: initial`, `start: fresh(…)` or `start: from(…)` \
+                  to it",
+        ),
         &program("tasks: 5,", "upper: [meta], hypergradient: unrolled,", ""),
     );
     check_err(
@@ -199,6 +202,23 @@ fn start_that_the_method_does_not_see() {
         "struct P;
          level meta: M { lower: [net], .. }
          level net: M { upper: [meta], start: from(meta), hypergradient: cg, .. }",
+    );
+}
+
+#[test]
+fn start_at_a_draw() {
+    for function in ["my_net", "nets::my_net", "Net::drawn"] {
+        check_ok(&format!(
+            "struct P;
+             level meta: M {{ lower: [net], tasks: 5, vectorize: true, .. }}
+             level net: M {{ upper: [meta], start: fresh({function}), hypergradient: unrolled, .. }}"
+        ));
+    }
+    check_err(
+        "no level is solved after `meta`, so its `start` is never used",
+        "struct P;
+         level meta: M { lower: [net], start: >>>fresh<<<(my_net), .. }
+         level net: M { upper: [meta], hypergradient: cg, .. }",
     );
 }
 

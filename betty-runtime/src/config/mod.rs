@@ -140,6 +140,8 @@ pub enum Start {
     Kept,
     /// At the parameters that the level was given, with a new optimizer.
     Initial,
+    /// At parameters that the function which the program names draws anew each time, with a new optimizer.
+    Fresh,
     /// Where the last ones ended; after the step of the level above, which has looked ahead, they are undone and taken
     /// again under its new parameters (Liu, Simonyan and Yang, *DARTS*, 2019).
     LookAhead,

@@ -60,7 +60,7 @@ fn numbers(schedule: &Schedule, spec: &LevelSpec, config: &LevelConfig) -> Numbe
         vectorize: config.vectorize,
         begins: match config.start {
             Start::Kept | Start::LookAhead => Begins::Kept,
-            Start::Initial => Begins::Anew,
+            Start::Initial | Start::Fresh => Begins::Anew,
             Start::From => Begins::From,
         },
         gives_start: config.start != Start::Kept,
@@ -115,6 +115,7 @@ impl Place<'_> {
             (Start::From, Some(_)) | (_, None) => return Ok(()),
             (Start::Kept, _) => "kept",
             (Start::Initial, _) => "initial",
+            (Start::Fresh, _) => "fresh",
             (Start::LookAhead, _) => "look_ahead",
         };
         match graph.start(self.level).filter(|_| rules::depends_on_start(graph, self.level, own)) {

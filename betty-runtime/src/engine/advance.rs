@@ -118,6 +118,11 @@ impl Walk for Advance<'_> {
         self.run.program.restart(lower, None);
     }
 
+    fn start_at_draw(&mut self, lower: usize) {
+        let seed = self.run.start_seed(lower, self.run.turns.taken[lower]);
+        self.run.program.start_at_draw(lower, seed);
+    }
+
     fn start_from_other(&mut self, lower: usize) {
         let from = self.run.program.schedule.levels[lower].start;
         self.run.program.restart(lower, from);

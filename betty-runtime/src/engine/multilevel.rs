@@ -2,6 +2,8 @@
 
 use std::rc::Rc;
 
+use burn::tensor::Device;
+
 use crate::config::ProgramConfig;
 use crate::data::BatchStream;
 use crate::hypergradient::{HypergradientMethod, Preconditioning};
@@ -9,7 +11,7 @@ use crate::optimizer::Optimizer;
 use crate::program::{LossFunctions, Own};
 use crate::schedule::Schedule;
 use crate::solver::AnySolver;
-use crate::trace::{LevelModule, Measured, Tracer};
+use crate::trace::{Drawn, LevelModule, Measured, Tracer};
 
 /// A multilevel program: a struct with one module a level, and what the engine must know to train it.
 ///
@@ -58,6 +60,12 @@ pub trait Multilevel: Sized + 'static {
         None
     }
 
+    /// The module of level number `level`, made anew on a device, if the program names a function that its steps
+    /// [begin](crate::Start::Fresh) at draws of.
+    fn fresh(_level: usize, _device: &Device) -> Option<Drawn> {
+        None
+    }
+
     /// Calls the loss function of level number `level` on what the tracer stands in for its arguments.
     fn loss(&self, level: usize, tracer: &mut Tracer<'_>) -> Measured;
 
@@ -76,6 +84,7 @@ pub(crate) fn own<P: Multilevel>() -> Own {
         optimizer: P::custom_optimizer,
         group_optimizer: P::custom_group_optimizer,
         solver: P::custom_solver,
+        fresh: P::fresh,
     }
 }
 

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::data::Data;
+use super::data::{Data, seed_of};
 use super::host::{Host, Present};
 use super::watch::Watch;
 use crate::checkpoint::ValidationState;
 use crate::config::{HypergradientConfig, LowerBatch};
 use crate::error::EngineError;
 use crate::event::{Event, LevelReport};
+use crate::execute::mix;
 use crate::hypergradient::{SolveReport, Unfinished};
 use crate::program::{Level, Passings, Program, Sample, Seeded, Turns, Use};
 
@@ -109,6 +110,11 @@ impl Run {
         count: usize,
     ) -> Result<Vec<Seeded>, EngineError> {
         self.data.several(host, &self.program.levels, k, count)
+    }
+
+    /// The seed of the parameters that level `k` starts at after so many turns: the same on all ranks, and none of those of batches.
+    pub(super) fn start_seed(&self, k: usize, turns: u64) -> u64 {
+        seed_of(mix(self.data.seed, u64::MAX), k, turns)
     }
 
     /// Tells everybody what happened.

@@ -52,7 +52,12 @@ impl Run {
         let drawn = self.draw_several(host, number, count * unroll * each)?;
         let task = |batches: &[Seeded]| batches.chunks(each).map(<[Seeded]>::to_vec).collect();
         let batches = drawn.chunks(unroll * each).map(task).collect();
-        Ok(Round::new(number, self.program.starts_from(number), batches))
+        let mut round = Round::new(number, self.program.starts_from(number), batches);
+        // As if one task went after the other.
+        let begun = |task: usize| self.turns.taken[number] + (task * unroll) as u64;
+        let level = &self.program.levels[number];
+        round.starts = (0..count).filter_map(|task| level.drawn(self.start_seed(number, begun(task)))).collect();
+        Ok(round)
     }
 
     /// Puts the levels below where the last task left them, and tells what happened in the order of the tasks.

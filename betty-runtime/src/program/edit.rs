@@ -18,7 +18,7 @@ impl Program {
         let mut levels = Vec::with_capacity(self.levels.len());
         for (index, level) in self.levels.iter().enumerate() {
             let learned = learned::find(&self.schedule, index, configs, modules)?;
-            levels.push(level.reloaded(modules[index], configs[index], learned)?);
+            levels.push(level.reloaded(modules[index], configs[index], learned)?.with_draws(self.fresh)?);
         }
         start::check_together(&self.schedule, &levels, &device)?;
         let pairs = || self.levels.iter().zip(&levels);

@@ -138,6 +138,7 @@ mod tests {
             optimizer: |_| None,
             group_optimizer: |_, _| None,
             solver: |_| None,
+            fresh: |_, _| None,
         };
         Program::new(SCHEDULE, &[model], &[&config], own)
     }

@@ -10,7 +10,7 @@ use super::sample::Seeded;
 use super::{groups, selection};
 use crate::config::{CurvatureOf, LevelConfig, Start, check_rounded};
 use crate::error::{EngineError, ModuleError};
-use crate::execute::{ReadError, Value, Vector};
+use crate::execute::{Program, ReadError, Value, Vector};
 use crate::graph::accumulator;
 use crate::hypergradient::{Blocks, NextStep};
 use crate::optimizer::Optimizer;
@@ -42,6 +42,8 @@ pub(crate) struct Level {
     pub(crate) schedulers: Vec<Option<ModuleLrScheduler>>,
     /// The first values of all tensors, if the level's steps begin there.
     pub(crate) initial: Vec<Value>,
+    /// What draws new parameters, if the level's steps begin at such.
+    pub(super) draws: Option<Rc<Program>>,
     /// Steps of the optimizer since the level last started.
     pub(crate) taken: u64,
     /// How many of these left each parameter alone.
@@ -111,7 +113,8 @@ impl Level {
         let trajectory = recorded.map(|recording| Record::new(number, &update, recording));
         let states = update.initial_states(parameters.iter().map(|leaf| &leaf.value));
         let initial = match config.start {
-            Start::Initial => leaves.iter().map(|leaf| leaf.value.clone()).collect(),
+            // What is not drawn begins there.
+            Start::Initial | Start::Fresh => leaves.iter().map(|leaf| leaf.value.clone()).collect(),
             _ => Vec::new(),
         };
         let constants = module.constants(&parameters[0].value.device())?;
@@ -135,6 +138,7 @@ impl Level {
             last_rates: None,
             metrics: Vec::new(),
             initial,
+            draws: None,
             taken: 0,
             awaited: 0,
             steps: 0,

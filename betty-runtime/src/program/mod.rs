@@ -12,6 +12,7 @@ mod edges;
 mod edit;
 mod explain;
 mod fixed_point;
+mod fresh;
 mod gradient;
 mod groups;
 mod guard;
@@ -85,6 +86,8 @@ pub(crate) struct Program {
     pub(crate) methods: Vec<Option<Rc<dyn HypergradientMethod>>>,
     /// What finds the best response of a level, where that is the user's own.
     pub(crate) solvers: Vec<Option<Rc<AnySolver>>>,
+    /// What makes the modules of levels whose steps begin at a new draw.
+    fresh: fresh::Makes,
     pub(crate) clock: Clock,
     /// Whether total gradients tell how their direct and their indirect part stand to each other.
     pub(crate) tells_parts: bool,
@@ -102,6 +105,8 @@ pub(crate) struct Own {
     pub(crate) group_optimizer: fn(usize, &str) -> Option<Rc<dyn Optimizer>>,
     /// The solver of a level.
     pub(crate) solver: fn(usize) -> Option<Rc<AnySolver>>,
+    /// What makes the module of a level, where its steps begin at a new draw.
+    pub(crate) fresh: fresh::Makes,
 }
 
 impl Program {
@@ -120,7 +125,8 @@ impl Program {
         for (index, spec) in schedule.levels.iter().enumerate() {
             let learned = learned::find(&schedule, index, configs, modules)?;
             let optimizers = groups::optimizers(index, spec.name, configs[index], &own)?;
-            levels.push(Level::new(index, spec.name, modules[index], configs[index], learned, optimizers)?);
+            let level = Level::new(index, spec.name, modules[index], configs[index], learned, optimizers)?;
+            levels.push(level.with_draws(own.fresh)?);
         }
         let device = levels[0].device();
         start::check_together(&schedule, &levels, &device)?;
@@ -164,7 +170,7 @@ impl Program {
             });
         }
         let (losses, clock) = (Losses::new(levels.len(), device), Clock::new(levels.len()));
-        Ok(Program { schedule, levels, losses, methods, solvers, clock, tells_parts: false })
+        Ok(Program { schedule, levels, losses, methods, solvers, fresh: own.fresh, clock, tells_parts: false })
     }
 
     /// The number of the level of that name.

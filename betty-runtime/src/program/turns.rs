@@ -54,6 +54,9 @@ pub(crate) trait Walk: Sized {
     /// Level `lower` starts at its first parameters.
     fn start_again(&mut self, lower: usize);
 
+    /// Level `lower` starts at a new draw of its parameters.
+    fn start_at_draw(&mut self, lower: usize);
+
     /// Level `lower` starts at the parameters of another.
     fn start_from_other(&mut self, lower: usize);
 
@@ -164,6 +167,7 @@ pub(crate) trait Walk: Sized {
                 match (self.program().levels[lower].config.start, &mut places) {
                     (Start::Kept, _) | (Start::LookAhead, None) => {}
                     (Start::Initial, _) => self.start_again(lower),
+                    (Start::Fresh, _) => self.start_at_draw(lower),
                     (Start::From, _) => self.start_from_other(lower),
                     (Start::LookAhead, Some(places)) => match places.get(&lower) {
                         Some(place) => self.go_back(lower, place.clone()),

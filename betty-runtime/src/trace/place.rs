@@ -48,8 +48,7 @@ pub(crate) struct Apart {
 pub(super) fn places<M: Module>(module: &M) -> Vec<Place> {
     // What is frozen is only known to a module that is training; `train` puts a copy there.
     let training = module.valid().train();
-    let mut collect = Collect::default();
-    visit_module(module, collect.erased());
+    let mut places = gathered(module);
     let on_autodiff = module.devices().iter().any(|device| device.is_autodiff());
     let (mut active, mut willing) = (RequireGrad::default(), RequireGrad::default());
     if on_autodiff {
@@ -60,13 +59,20 @@ pub(super) fn places<M: Module>(module: &M) -> Vec<Place> {
     // Running statistics refuse to require a gradient, frozen parameters do not.
     visit_module(&map_module(training, Activate.erased()), willing.erased());
     tape::forget();
-    for (place, (active, willing)) in collect.places.iter_mut().zip(active.0.into_iter().zip(willing.0)) {
+    for (place, (active, willing)) in places.iter_mut().zip(active.0.into_iter().zip(willing.0)) {
         place.role = match (active, willing) {
             (true, _) => Role::Parameter,
             (false, false) if place.value.dtype().is_float() => Role::Statistic,
             (false, _) => Role::Still,
         };
     }
+    places
+}
+
+/// All places, in the module's order, whatever becomes of them.
+pub(super) fn gathered<M: Module>(module: &M) -> Vec<Place> {
+    let mut collect = Collect::default();
+    visit_module(module, collect.erased());
     collect.places
 }
 

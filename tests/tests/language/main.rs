@@ -1,5 +1,6 @@
 //! What levels say of their learning rates and of their batches: schedules, and several batches of one stream.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
+mod fresh;
 mod schedules;
 mod streams;

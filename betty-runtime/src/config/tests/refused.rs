@@ -67,7 +67,7 @@ fn unknown_names() {
         json!({ "net": { "clip": { "limit": 1 } } }),
     );
     check_err(
-        "`net.start`: unknown start `initail` (did you mean `initial`?); known are `kept`, `initial`, `look_ahead` and `from`",
+        "`net.start`: unknown start `initail` (did you mean `initial`?); known are `kept`, `initial`, `fresh`, `look_ahead` and `from`",
         json!({ "net": { "start": "initail" } }),
     );
     check_err(

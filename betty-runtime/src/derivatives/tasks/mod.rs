@@ -26,6 +26,8 @@ pub struct TaskSteps<'a> {
     pub steps: UnrolledSteps<'a>,
     /// Whether the numbers of a step differ from task to task.
     pub numbers_differ: bool,
+    /// Whether the parameters that the steps begin at do.
+    pub starts_differ: bool,
 }
 
 /// The planned tasks of one step.
@@ -184,11 +186,14 @@ struct Together {
 impl Together {
     /// Adds an input: once if tasks share it, else once for each of them.
     fn add(&mut self, input: Input, like: &Node, node: NodeId, lower: &[TaskSteps<'_>]) -> Result<(), GraphError> {
-        let differ = |level: usize| lower.iter().any(|lower| lower.steps.level == level && lower.numbers_differ);
+        let any = |level: usize, differs: fn(&TaskSteps<'_>) -> bool| {
+            lower.iter().any(|lower| lower.steps.level == level && differs(lower))
+        };
         let is_shared = match input {
             Input::Leaf { .. } | Input::Constant { .. } | Input::Multiplier { .. } => true,
-            Input::Step { of: StepInput::Parameter(_) | StepInput::State(_), .. } => true,
-            Input::Step { level, of: StepInput::Number(_), .. } => !differ(level),
+            Input::Step { of: StepInput::State(_), .. } => true,
+            Input::Step { level, of: StepInput::Parameter(_), .. } => !any(level, |lower| lower.starts_differ),
+            Input::Step { level, of: StepInput::Number(_), .. } => !any(level, |lower| lower.numbers_differ),
             Input::Step { .. } | Input::Batch { .. } | Input::Draw { .. } => false,
         };
         let image = if is_shared {

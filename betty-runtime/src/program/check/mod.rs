@@ -121,6 +121,7 @@ impl Program {
             losses,
             methods,
             solvers: self.solvers.clone(),
+            fresh: self.fresh,
             clock,
             tells_parts: false,
         }

@@ -53,6 +53,8 @@ impl Walk for Count<'_> {
 
     fn start_again(&mut self, _lower: usize) {}
 
+    fn start_at_draw(&mut self, _lower: usize) {}
+
     fn start_from_other(&mut self, _lower: usize) {}
 
     fn look_ahead(&mut self, _lower: usize) {}

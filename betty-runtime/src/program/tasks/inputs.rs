@@ -37,7 +37,10 @@ impl Program {
                 let round = round(level).expect("the steps are those of a level below");
                 let level = &self.levels[level];
                 match of {
-                    StepInput::Parameter(index) => level.initial[level.trainable[index]].clone(),
+                    StepInput::Parameter(index) => match round.starts.get(task) {
+                        Some(drawn) => drawn.0[index].clone(),
+                        None => level.initial[level.trainable[index]].clone(),
+                    },
                     StepInput::State(_) => Value::zeros(&like.shape, like.dtype, &level.device()),
                     StepInput::Number(index) => round.numbers[task][step][index].clone(),
                     StepInput::Loss { evaluation, input } => {

@@ -15,7 +15,7 @@ use super::subject::LossFunctions;
 use crate::config::{HypergradientConfig, LevelConfig, Start, one_by_one};
 use crate::derivatives::{TaskSteps, Tasks, TasksFound, UnrolledSteps};
 use crate::error::EngineError;
-use crate::execute::{Cost, Origin, Value};
+use crate::execute::{Cost, Origin, Value, Vector};
 use crate::steps::{LearningRates, Moves, Reads, Shape};
 
 /// What one level below sees in all tasks.
@@ -23,6 +23,8 @@ pub(crate) struct Round {
     pub(crate) level: usize,
     /// Where the steps begin, if that is another level.
     pub(crate) from: Option<usize>,
+    /// The parameters that each task begins at, where those are drawn.
+    pub(crate) starts: Vec<Vector>,
     /// Batches by task, step and evaluation.
     pub(crate) batches: Vec<Vec<Vec<Seeded>>>,
     /// Learning rates by task and step.
@@ -36,7 +38,7 @@ pub(crate) struct Round {
 impl Round {
     /// The steps of a level in all tasks, on these batches by task, step and evaluation.
     pub(crate) fn new(level: usize, from: Option<usize>, batches: Vec<Vec<Vec<Seeded>>>) -> Self {
-        Round { level, from, batches, rates: Vec::new(), moves: Vec::new(), numbers: Vec::new() }
+        Round { level, from, starts: Vec::new(), batches, rates: Vec::new(), moves: Vec::new(), numbers: Vec::new() }
     }
 
     /// Whether the numbers of a step differ from task to task.
@@ -196,7 +198,7 @@ impl Program {
                 update: level.update.graph(),
                 from: round.from,
             };
-            lower.push(TaskSteps { steps, numbers_differ });
+            lower.push(TaskSteps { steps, numbers_differ, starts_differ: level.config.start == Start::Fresh });
         }
         let device = self.levels[k].device();
         let tasks = Tasks::new(k, self.losses.get(k, &own[0].0), &lower, own.len(), &device)
