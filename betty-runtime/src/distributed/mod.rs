@@ -21,6 +21,7 @@
 //! | `launch` | which of how many processes this is, as the environment says |
 //! | `link` | what messages take, from the latency and the bandwidth of a [`Link`], given or [measured](measure) |
 //! | `inside` | [sums](sum) over ranks inside of losses and steps |
+//! | `split` | [`Split`]: what of the work each rank takes |
 //! | `sum` | vectors and numbers summed over ranks, in one message |
 //! | `first` | tensors of the first rank, given to all |
 //!
@@ -35,6 +36,7 @@ mod launch;
 mod link;
 mod ranks;
 mod single;
+mod split;
 mod sum;
 mod threads;
 
@@ -45,4 +47,5 @@ pub use self::launch::{Launch, LaunchError};
 pub use self::link::{Link, measure};
 pub(crate) use self::ranks::Ranks;
 pub use self::single::SingleProcess;
+pub use self::split::Split;
 pub use self::threads::Threads;

@@ -24,10 +24,12 @@ pub(super) struct Data {
     pub(super) taken: Vec<u64>,
     /// Decides every random draw.
     pub(super) seed: u64,
-    /// Those that share the examples of a batch, if there are others.
+    /// Those that share the examples of a batch, or draw the same ones, if there are others.
     pub(super) ranks: Option<Rc<Ranks>>,
     /// The levels whose batches are the same on all ranks.
     pub(super) replicated: Vec<bool>,
+    /// Whether those of all levels are.
+    pub(super) all_replicated: bool,
     /// The batches that were drawn since the first of the marks that stand.
     drawn: Vec<(usize, Option<Rc<AnyBatch>>)>,
     marks: usize,
@@ -50,7 +52,20 @@ impl Data {
         let (returned, replicated) = (vec![VecDeque::new(); count], vec![false; count]);
         let (taken, drawn, pending) =
             (vec![0; count], Vec::new(), std::iter::repeat_with(|| None).take(count).collect());
-        Data { streams, returned, taken, seed: 0, ranks: None, replicated, drawn, marks: 0, pending, failed: false }
+        let (ranks, all_replicated) = (None, false);
+        Data {
+            streams,
+            returned,
+            taken,
+            seed: 0,
+            ranks,
+            replicated,
+            all_replicated,
+            drawn,
+            marks: 0,
+            pending,
+            failed: false,
+        }
     }
 
     /// Refuses streams that read the program where batches are drawn before the steps are taken that they would depend on.
@@ -158,7 +173,8 @@ impl Data {
         level: &Level,
     ) -> Result<(Shard, Value), EngineError> {
         let name = || level.name.to_owned();
-        let is_replicated = drawn.is_ok_and(|batch| self.replicated[level.number] || batch.tensors().next().is_none());
+        let is_said = self.all_replicated || self.replicated[level.number];
+        let is_replicated = drawn.is_ok_and(|batch| is_said || batch.tensors().next().is_none());
         let (told, message) = match drawn {
             Ok(batch) => {
                 let examples = if is_replicated { Some(1) } else { batch.examples() };

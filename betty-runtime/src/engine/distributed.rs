@@ -7,7 +7,7 @@ use super::multilevel::Multilevel;
 use super::run::Run;
 use super::train::Engine;
 use crate::config::ProgramConfig;
-use crate::distributed::{Collective, DistributedError, Ranks};
+use crate::distributed::{Collective, DistributedError, Ranks, Split};
 use crate::error::EngineError;
 use crate::execute::Value;
 use crate::program::Level;
@@ -101,20 +101,20 @@ impl<P: Multilevel> Engine<P> {
         self.run.has_begun = true;
         let Some(ranks) = self.run.ranks() else { return work(self) };
         ranks.begin(self.run.topic(what))?;
-        let outcome = work(self);
+        let outcome = self.run.check_streams(&mut self.problem).and_then(|()| work(self));
         ranks.end(outcome)
     }
 }
 
 impl Run {
-    /// Those that share the examples, if there are others.
+    /// All that run the program together, if there are others.
     pub(super) fn ranks(&self) -> Option<Rc<Ranks>> {
-        self.program.losses.ranks.clone()
+        self.ranks.clone()
     }
 
     /// Whether this is the rank that speaks and writes for all.
     pub(super) fn is_first(&self) -> bool {
-        self.program.losses.ranks.as_ref().is_none_or(|ranks| ranks.rank() == 0)
+        self.ranks.as_ref().is_none_or(|ranks| ranks.rank() == 0)
     }
 
     /// Becomes one of several ranks, with the parameters of the first.
@@ -122,8 +122,8 @@ impl Run {
         ranks.begin("`Engine::distributed`".to_owned())?;
         let connected = self.agree(ranks, config);
         ranks.end(connected)?;
-        self.program.losses.ranks = Some(Rc::clone(ranks));
-        self.data.ranks = Some(Rc::clone(ranks));
+        self.ranks = Some(Rc::clone(ranks));
+        self.divide();
         self.watch.is_silent = ranks.rank() > 0;
         (self.stale, self.compared) = (true, None);
         Ok(())
@@ -159,12 +159,17 @@ impl Run {
         let replicated = self.data.replicated.iter().enumerate().filter(|(_, replicated)| **replicated);
         let replicated: Vec<&str> = replicated.map(|(level, _)| self.program.levels[level].name).collect();
         let parts = if self.program.tells_parts { ", with parts of gradients" } else { "" };
-        format!("a {what} (iteration {}, seed {}, replicated {replicated:?}{parts})", self.iterations, self.data.seed)
+        let split = match self.split {
+            Split::Examples => String::new(),
+            split => format!(", split by {}", split.name()),
+        };
+        let (iterations, seed) = (self.iterations, self.data.seed);
+        format!("a {what} (iteration {iterations}, seed {seed}, replicated {replicated:?}{split}{parts})")
     }
 
     /// Whether one of several things holds on any rank.
     pub(super) fn on_any<const N: usize>(&self, mine: [bool; N]) -> Result<[bool; N], DistributedError> {
-        let Some(ranks) = &self.program.losses.ranks else { return Ok(mine) };
+        let Some(ranks) = &self.ranks else { return Ok(mine) };
         let bits = mine.iter().enumerate().map(|(place, &holds)| u64::from(holds) << place).sum();
         let all = ranks.numbers(bits)?.into_iter().fold(0, |all, bits| all | bits);
         Ok(std::array::from_fn(|place| all >> place & 1 == 1))
@@ -183,7 +188,7 @@ impl Run {
 
     /// Makes sure that parameters are the same on all ranks.
     fn check_same(&mut self) -> Result<(), EngineError> {
-        let Some(ranks) = &self.program.losses.ranks else { return Ok(()) };
+        let Some(ranks) = &self.ranks else { return Ok(()) };
         let mut hasher = DefaultHasher::new();
         for level in &self.program.levels {
             hash_of_values(&level.leaves)?.hash(&mut hasher);

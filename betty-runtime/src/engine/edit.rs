@@ -42,6 +42,7 @@ impl<P: Multilevel> Engine<P> {
         if self.run.program.edit(&self.problem.modules(), &configs)? {
             self.run.watch.usual.fill(Usual::default());
         }
+        self.run.divide();
         self.run.compared = None;
         Ok(())
     }

@@ -21,6 +21,7 @@ mod runaway;
 mod savepoint;
 mod saves;
 mod solve;
+mod split;
 mod step;
 mod tasks;
 mod train;

@@ -1,12 +1,14 @@
 //! The state of a run: a program at a point, its data, and who watches. Whatever the type of the program, it is the same.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use super::data::{Data, seed_of};
 use super::host::{Host, Present};
 use super::watch::Watch;
 use crate::checkpoint::ValidationState;
 use crate::config::{HypergradientConfig, LowerBatch};
+use crate::distributed::{Ranks, Split};
 use crate::error::EngineError;
 use crate::event::{Event, LevelReport};
 use crate::execute::mix;
@@ -36,6 +38,12 @@ pub(super) struct Run {
     pub(super) stale: bool,
     /// The iteration after which ranks last found that they have the same parameters, since these were given.
     pub(super) compared: Option<u64>,
+    /// All that run the program together, if there are others.
+    pub(super) ranks: Option<Rc<Ranks>>,
+    /// What of the work each of them takes.
+    pub(super) split: Split,
+    /// Whether ranks that have to draw the same batches were found to do so.
+    pub(super) draws_alike: bool,
 }
 
 /// On which batches levels are differentiated that have taken a step.
@@ -64,6 +72,9 @@ impl Run {
             losses: vec![None; count],
             stale: false,
             compared: None,
+            ranks: None,
+            split: Split::Examples,
+            draws_alike: false,
         }
     }
 

@@ -25,7 +25,7 @@ pub enum ShardError {
     /// The batches of a level are said to be the same on all ranks, and are not.
     #[error(
         "the batches of level `{level}` are said to be the same on all ranks, but that of rank {rank} is not that of rank 0; give \
-         all ranks the same stream, or take `replicated` away so that they count as shares of one batch"
+         all ranks the same stream, or take `replicated` or `split` away so that they count as shares of one batch"
     )]
     NotReplicated {
         /// The level.
@@ -65,6 +65,14 @@ pub enum ShardError {
         /// The level.
         level: String,
         /// What each would form, and what to do.
+        reason: String,
+    },
+    /// A program whose work cannot be split in the way that was asked for.
+    #[error("ranks cannot split the work by {split}, because {reason}")]
+    NotSplit {
+        /// How it was to be split.
+        split: &'static str,
+        /// Why not, and what to do.
         reason: String,
     },
 }

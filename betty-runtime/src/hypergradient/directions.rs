@@ -16,9 +16,9 @@ pub trait Directions: Debug {
     /// [`HypergradientError::TooManyDirections`] when they would be more than the user allows.
     fn count(&self, parameters: usize) -> Result<usize, HypergradientError>;
 
-    /// Which, for upper parameters that look like `like`; a block that is left out is zero. Equal seeds give equal
-    /// directions.
-    fn draw(&self, like: &Blocks, seed: u64) -> Vec<Blocks>;
+    /// Direction number `number`, for upper parameters that look like `like`; a block that is left out is zero. Equal seeds give
+    /// equal directions.
+    fn draw(&self, like: &Blocks, seed: u64, number: usize) -> Blocks;
 
     /// What each weighs in the sum.
     fn weight(&self) -> f64;

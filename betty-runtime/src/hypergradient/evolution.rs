@@ -36,9 +36,8 @@ impl Directions for Evolution {
         Ok(self.pairs)
     }
 
-    fn draw(&self, like: &Blocks, seed: u64) -> Vec<Blocks> {
-        let seed = mix(seed, self.seed);
-        (0..self.pairs).map(|number| random(like, Distribution::Normal(0.0, 1.0), seed, number)).collect()
+    fn draw(&self, like: &Blocks, seed: u64, number: usize) -> Blocks {
+        random(like, Distribution::Normal(0.0, 1.0), mix(seed, self.seed), number)
     }
 
     fn weight(&self) -> f64 {

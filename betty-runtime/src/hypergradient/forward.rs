@@ -32,18 +32,18 @@ impl Directions for Forward {
         Ok(parameters)
     }
 
-    fn draw(&self, like: &Blocks, _seed: u64) -> Vec<Blocks> {
-        let mut basis = Vec::new();
+    fn draw(&self, like: &Blocks, _seed: u64, number: usize) -> Blocks {
+        let mut before = 0;
         for variable in like.variables() {
             let Some(block) = like.get(variable) else { continue };
             let mut coordinates = vec![0.0; block.len()];
-            for index in 0..coordinates.len() {
-                coordinates[index] = 1.0;
-                basis.push(Blocks::from_iter([(variable, block.with_coordinates(&coordinates))]));
-                coordinates[index] = 0.0;
+            if let Some(entry) = coordinates.get_mut(number - before) {
+                *entry = 1.0;
+                return Blocks::from_iter([(variable, block.with_coordinates(&coordinates))]);
             }
+            before += coordinates.len();
         }
-        basis
+        Blocks::default()
     }
 
     fn weight(&self) -> f64 {

@@ -2,7 +2,7 @@
 
 use super::directions::random;
 use super::{Blocks, Directions, HypergradientError};
-use crate::execute::{Vector, mix};
+use crate::execute::mix;
 use crate::graph::Distribution;
 use crate::linalg::{Coordinates, InnerProductSpace};
 
@@ -32,21 +32,15 @@ impl Directions for ForwardGradient {
         Ok(self.directions)
     }
 
-    fn draw(&self, like: &Blocks, seed: u64) -> Vec<Blocks> {
-        let seed = mix(seed, self.seed);
-        let ones = |vector: &Vector| vector.with_coordinates(&vec![1.0; vector.len()]);
-        let ones: Blocks = like.variables().filter_map(|of| Some((of, ones(like.get(of)?)))).collect();
-        let signs = |number| {
-            let mut signs = random(like, Distribution::Bernoulli(0.5), seed, number);
-            for variable in like.variables() {
-                if let (Some(mut coin), Some(ones)) = (signs.take(variable), ones.get(variable)) {
-                    coin.combine(2.0, -1.0, ones);
-                    signs.set(variable, coin);
-                }
+    fn draw(&self, like: &Blocks, seed: u64, number: usize) -> Blocks {
+        let mut signs = random(like, Distribution::Bernoulli(0.5), mix(seed, self.seed), number);
+        for variable in like.variables() {
+            if let (Some(mut coin), Some(block)) = (signs.take(variable), like.get(variable)) {
+                coin.combine(2.0, -1.0, &block.with_coordinates(&vec![1.0; block.len()]));
+                signs.set(variable, coin);
             }
-            signs
-        };
-        (0..self.directions).map(signs).collect()
+        }
+        signs
     }
 
     fn weight(&self) -> f64 {

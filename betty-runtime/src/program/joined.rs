@@ -40,7 +40,7 @@ impl Losses {
             return Ok(());
         }
         match &shard.examples {
-            None => check_replicated(&ranks, subject)?,
+            None => check_replicated(&ranks, subject.name(), subject.batch)?,
             Some(examples) => {
                 let comparison = Comparison { ranks: &ranks, subject, losses: self };
                 comparison.compare(examples)?;
@@ -52,14 +52,18 @@ impl Losses {
 }
 
 /// Whether all ranks have the same batch, as is said of them.
-fn check_replicated(ranks: &Rc<Ranks>, subject: &Subject<'_>) -> Result<(), EngineError> {
+///
+/// # Errors
+/// [`ShardError::NotReplicated`] if they have not.
+pub(crate) fn check_replicated(ranks: &Ranks, level: &str, batch: &AnyBatch) -> Result<(), EngineError> {
     let mut hash = crc32fast::Hasher::new();
-    for value in subject.batch.tensors() {
+    for value in batch.tensors() {
         hash.update(value.to_data()?.as_bytes());
     }
+    batch.numbers().for_each(|(_, number)| hash.update(&number.to_le_bytes()));
     let all = ranks.numbers(u64::from(hash.finalize()))?;
     match all.iter().position(|of| *of != all[0]) {
-        Some(rank) => Err(ShardError::NotReplicated { level: subject.name().into(), rank }.into()),
+        Some(rank) => Err(ShardError::NotReplicated { level: level.into(), rank }.into()),
         None => Ok(()),
     }
 }

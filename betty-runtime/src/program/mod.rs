@@ -54,6 +54,7 @@ pub use self::explain::{Explanation, LevelCost, ResponseCost};
 pub(crate) use self::gradient::Found;
 pub use self::gradient::TotalGradient;
 pub(crate) use self::groups::place;
+pub(crate) use self::joined::check_replicated;
 pub(crate) use self::lent::Lent;
 pub(crate) use self::level::{Level, Moved};
 pub(crate) use self::losses::Losses;

@@ -3,6 +3,7 @@
 mod basis;
 mod carried;
 mod coming;
+mod divided;
 mod groups;
 mod kept;
 mod learned;

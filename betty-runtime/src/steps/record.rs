@@ -11,6 +11,7 @@ use super::replays::{Replayed, Replays, UpperLoss};
 use super::step::{Restart, Step};
 use super::tangents::Tangents;
 use super::update::Update;
+use crate::distributed::Ranks;
 use crate::execute::Cost;
 use crate::hypergradient::{Blocks, HypergradientError, Mode, ProductCost, Trajectory};
 
@@ -80,6 +81,20 @@ impl Record {
         }
     }
 
+    /// Whether directions are followed or displaced.
+    pub(crate) fn has_directions(&self) -> bool {
+        !matches!(self, Self::Steps(_))
+    }
+
+    /// The directions, if there are any, are divided among ranks, or among none.
+    pub(crate) fn divide(&self, ranks: Option<Rc<Ranks>>) {
+        match self {
+            Self::Steps(_) => {}
+            Self::Tangents(tangents) => tangents.borrow_mut().directions.among(ranks),
+            Self::Replays(replays) => replays.borrow_mut().directions.among(ranks),
+        }
+    }
+
     /// Lets go of everything.
     pub(crate) fn forget(&self) {
         match self {
@@ -117,7 +132,7 @@ impl Record {
         Ok(())
     }
 
-    /// How many directions are followed if the steps depend on so many parameters above; 0 if none are.
+    /// How many directions are followed, by all ranks together, if the steps depend on so many parameters above; 0 if none are.
     pub(crate) fn directions(&self, above: usize) -> Result<usize, HypergradientError> {
         match self {
             Self::Steps(_) => Ok(0),
@@ -126,11 +141,21 @@ impl Record {
         }
     }
 
+    /// How many of them one rank follows at the most, and what it takes to put together what they come to.
+    fn own_directions(&self, above: usize) -> (usize, Cost) {
+        let count = self.directions(above).unwrap_or(0);
+        match self {
+            Self::Steps(_) => (0, Cost::NONE),
+            Self::Tangents(tangents) => tangents.borrow().directions.share(count),
+            Self::Replays(replays) => replays.borrow().directions.share(count),
+        }
+    }
+
     /// How many bytes are kept, if the level's parameters and the states of its optimizers have so many.
     pub(crate) fn bytes(&self, parameters: usize, states: usize, above: usize) -> usize {
         match self {
             Self::Steps(steps) => steps.borrow().capacity() * (2 * parameters + states),
-            Self::Tangents(_) => self.directions(above).unwrap_or(0) * (parameters + states),
+            Self::Tangents(_) => self.own_directions(above).0 * (parameters + states),
             Self::Replays(_) => 2 * parameters + states,
         }
     }
@@ -139,7 +164,8 @@ impl Record {
     /// `above` entries: products, all work, and numbers read from the device.
     pub(crate) fn cost(&self, unroll: usize, each: usize, above: usize, parts: &Parts) -> (usize, Cost, f64) {
         let Parts { product: ProductCost { point, own, mixed, .. }, update, gradient, loss } = *parts;
-        let (directions, each) = (self.directions(above).unwrap_or(0) as f64, each as f64);
+        let (directions, told) = self.own_directions(above);
+        let (directions, each) = (directions as f64, each as f64);
         match self {
             Self::Steps(steps) => {
                 let steps = steps.borrow().length() as f64;
@@ -152,12 +178,12 @@ impl Record {
                 let together = directions / (directions / TOGETHER as f64).ceil().max(1.0);
                 let mut cost = (own + mixed) * products * each + update * (2.0 * products);
                 cost.kernels /= together;
-                (products as usize, cost + point * unroll as f64 * each, directions)
+                (products as usize, cost + point * unroll as f64 * each + told, directions)
             }
             Self::Replays(_) => {
                 let runs = 2.0 * directions;
                 let steps = runs * unroll as f64;
-                (0, update * steps + (gradient * steps * each + loss * runs), runs + directions)
+                (0, update * steps + (gradient * steps * each + loss * runs) + told, runs + directions)
             }
         }
     }

@@ -6,6 +6,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use super::divided::{Divided, Drawn};
 use super::reads::Reads;
 use super::step::{Step, mean};
 use super::update::{Before, Update};
@@ -19,7 +20,7 @@ use crate::linalg::InnerProductSpace;
 #[derive(Clone)]
 pub(crate) struct Replays {
     update: Rc<Update>,
-    pub(crate) directions: Rc<dyn Directions>,
+    pub(crate) directions: Divided,
     /// How far the parameters above are moved along a direction.
     distance: f64,
     steps: Vec<Step>,
@@ -49,6 +50,7 @@ pub(crate) struct Replayed {
 
 impl Replays {
     pub(crate) fn new(update: Rc<Update>, directions: Rc<dyn Directions>, distance: f64) -> Self {
+        let directions = Divided::whole(directions);
         Replays { update, directions, distance, steps: Vec::new(), above: Blocks::default(), from: None }
     }
 
@@ -131,16 +133,17 @@ impl Trajectory for Replayed {
         let first = replays.steps.first().and_then(|step| step.evaluations.first());
         let seed = first.map_or(Ok(0), |first| first.common_seed()).map_err(ProductError::from)?;
         let end = |factor: f64, direction: &Blocks| replays.end(factor, direction).map_err(ProductError::from);
-        let mut sent = Blocks::default();
-        for direction in replays.directions.draw(&above, seed) {
-            let (plus, minus) = (end(replays.distance, &direction)?, end(-replays.distance, &direction)?);
+        let drawn = Drawn { like: above, seed };
+        let own = replays.directions.own(&drawn)?;
+        let mut slopes = Vec::with_capacity(own.len());
+        for direction in &own {
+            let (plus, minus) = (end(replays.distance, direction)?, end(-replays.distance, direction)?);
             let mut change = loss.at(*level, &plus)? - loss.at(*level, &minus)?;
             let mut moved = plus;
             moved.add_scaled(-1.0, &minus);
             change += from_others.dot(&moved)?;
-            let slope = replays.directions.weight() * change / (2.0 * replays.distance);
-            sent = sent.plus(slope, direction);
+            slopes.push(change);
         }
-        Ok(sent)
+        replays.directions.combined(&drawn, &own, (slopes, 2.0 * replays.distance), into)
     }
 }

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::carried::{Carried, Moving, gradients_along, together};
+use super::divided::{Divided, Drawn};
 use super::reads::Reads;
 use super::step::{Step, mean};
 use super::update::{Before, Update};
@@ -27,7 +28,10 @@ use crate::linalg::InnerProductSpace;
 pub(crate) struct Tangents {
     level: usize,
     update: Rc<Update>,
-    pub(crate) directions: Rc<dyn Directions>,
+    pub(crate) directions: Divided,
+    /// What they were drawn from, once they were.
+    drawn: Option<Drawn>,
+    /// Those that are followed here.
     carried: Vec<Carried>,
     /// Steps of the level that they have been carried along.
     steps: usize,
@@ -44,13 +48,14 @@ pub(crate) struct Tangents {
 impl Tangents {
     pub(crate) fn new(level: usize, update: Rc<Update>, directions: Rc<dyn Directions>) -> Self {
         let (carried, starts, places) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
-        let reads = Reads::default();
-        Tangents { level, update, directions, carried, steps: 0, from: None, starts, places, reads }
+        let (directions, reads) = (Divided::whole(directions), Reads::default());
+        Tangents { level, update, directions, drawn: None, carried, steps: 0, from: None, starts, places, reads }
     }
 
     /// Begins anew, at the parameters of a level if there is one.
     pub(crate) fn restart(&mut self, from: Option<usize>) {
         self.carried.clear();
+        self.drawn = None;
         self.starts.clear();
         self.reads = Reads::default();
         (self.steps, self.from) = (0, from);
@@ -90,8 +95,10 @@ impl Tangents {
         read: &[usize],
     ) -> Result<(), HypergradientError> {
         let Some(before) = &step.before else { return Ok(()) };
-        let drawn = if self.carried.is_empty() { self.draw(step, above)? } else { Vec::new() };
-        let mut carried = if self.carried.is_empty() { drawn } else { self.carried.clone() };
+        let (drawn, mut carried) = match &self.drawn {
+            Some(drawn) => (drawn.clone(), self.carried.clone()),
+            None => self.draw(step, above)?,
+        };
         for carried in &mut carried {
             let first = Self::first(level, before, carried);
             carried.moving.insert(level, first);
@@ -120,14 +127,14 @@ impl Tangents {
             let (parameters, states) = pushed.map_err(ProductError::from)?;
             carried.moving.insert(level, Moving { parameters, states });
         }
-        self.carried = carried;
+        (self.carried, self.drawn) = (carried, Some(drawn));
         step.evaluations.iter().for_each(|evaluation| self.reads.add(&evaluation.reads));
         Ok(())
     }
 
     /// A level that is followed starts again, at the parameters of a level if there is one.
     pub(crate) fn start_again(&mut self, level: usize, from: Option<usize>) {
-        if self.carried.is_empty() {
+        if self.drawn.is_none() {
             self.starts.insert(level, from);
         }
         self.carried.iter_mut().for_each(|carried| carried.start(level, from));
@@ -157,10 +164,11 @@ impl Tangents {
     }
 
     /// Directions of what the first step depends on; nothing moves but what has started at the levels above.
-    fn draw(&mut self, step: &Step, above: &Blocks) -> Result<Vec<Carried>, HypergradientError> {
+    fn draw(&self, step: &Step, above: &Blocks) -> Result<(Drawn, Vec<Carried>), HypergradientError> {
         let seed = step.evaluations.first().map_or(Ok(0), |evaluation| evaluation.common_seed());
         let seed = seed.map_err(ProductError::from)?;
-        let carried = together(self.directions.draw(above, seed)).into_iter().map(|directions| Carried {
+        let drawn = Drawn { like: above.clone(), seed };
+        let carried = together(self.directions.own(&drawn)?).into_iter().map(|directions| Carried {
             directions: Rc::new(directions),
             moving: BTreeMap::new(),
             rounds: BTreeMap::new(),
@@ -171,7 +179,7 @@ impl Tangents {
             self.from.into_iter().for_each(|from| carried.start(self.level, Some(from)));
             self.starts.iter().for_each(|(&level, &from)| carried.start(level, from));
         }
-        Ok(carried)
+        Ok((drawn, carried))
     }
 
     /// The tangents of what a step of a level is taken from, which may be its first.
@@ -188,9 +196,10 @@ impl Tangents {
 
     /// `weight · Σ_u Σ_r (v_r·ṙ_u)·u`, for cotangents `v_r` of the level and of levels that are followed or have answered.
     pub(crate) fn pull_back(&self, cotangents: &Blocks, into: &[Variable]) -> Result<Blocks, HypergradientError> {
-        let mut sent = Blocks::default();
+        let Some(drawn) = &self.drawn else { return Ok(Blocks::default()) };
+        let mut slopes = Vec::new();
         for carried in &self.carried {
-            for (index, direction) in carried.directions.each.iter().enumerate() {
+            for index in 0..carried.directions.each.len() {
                 let mut along = 0.0;
                 for variable in cotangents.variables() {
                     let followed = carried.moving.get(&variable.owner()).map(|moving| &moving.parameters);
@@ -200,17 +209,14 @@ impl Tangents {
                         along += v.dot(&moving.lane(index))?;
                     }
                 }
-                for &variable in into {
-                    if let Some(block) = direction.get(variable) {
-                        sent.add(variable, self.directions.weight() * along, block.clone());
-                    }
-                }
+                slopes.push(along);
             }
         }
-        Ok(sent)
+        let own = self.carried.iter().flat_map(|carried| &carried.directions.each);
+        self.directions.combined(drawn, own, (slopes, 1.0), into)
     }
 
-    /// Products that the steps of the level took.
+    /// Products that the steps of the level took here.
     pub(crate) fn products(&self) -> usize {
         self.steps * self.carried.iter().map(|carried| carried.directions.each.len()).sum::<usize>()
     }

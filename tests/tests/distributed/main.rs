@@ -1,6 +1,7 @@
 //! Several ranks against one process on the joined batches: the same numbers, whatever the method and the depth, and one error for
 //! all where there is one.
 
+mod directions;
 mod draws;
 mod exact;
 mod faults;
