@@ -154,7 +154,7 @@ pub use schedule::{LevelSpec, Schedule, ScheduleError, Through};
 pub use solver::{AnySolver, Solver, SolverFailure};
 #[doc(inline)]
 pub use trace::{
-    Batch, BatchMapper, LevelModule, LossValue, Measured, Number, Tracer, gradient, output, stop_gradient, untied,
+    Batch, BatchMapper, LevelModule, LossValue, Measured, Number, Step, Tracer, gradient, output, stop_gradient, untied,
 };
 
 /// What code written by `multilevel!` refers to, and what the tests of this crate look at. No part of it is stable.

@@ -4,7 +4,7 @@ use super::Stream;
 use super::source::{Ask, Marked, Next, Past, Source};
 use crate::error::DataError;
 use crate::execute::mix;
-use crate::trace::{Batch, Number};
+use crate::trace::{Batch, Number, Step};
 
 /// What goes wrong where one stream is made of several.
 #[derive(thiserror::Error)]
@@ -118,6 +118,13 @@ impl<B: Batch> Stream<B> {
     #[must_use]
     pub fn numbered(self, first: u64) -> Stream<(B, Number)> {
         Stream { source: Box::new(Numbered { stream: self, number: Marked::new(first) }) }
+    }
+
+    /// Every batch with the number of the [`Step`] that it is taken for, which the engine puts there: for losses that weigh, anneal or
+    /// schedule by the step.
+    #[must_use]
+    pub fn stepped(self) -> Stream<(B, Step)> {
+        self.map(|batch| (batch, Step::default()))
     }
 
     /// Every batch as `change` makes it: a pair of batches into a struct with names, for instance. Where batches depend on the

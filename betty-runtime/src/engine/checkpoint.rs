@@ -155,6 +155,11 @@ impl Run {
         for (level, of_level) in self.program.levels.iter_mut().zip(solutions) {
             level.solutions = of_level;
         }
+        for k in 0..self.program.levels.len() {
+            let number = self.program.last_number(k);
+            let last = self.program.levels[k].last.take();
+            self.program.levels[k].last = last.map(|(batch, seed)| (batch.at_step(number), seed));
+        }
         self.turns.seen = state.levels.iter().map(|level| level.seen.clone()).collect();
         self.turns.taken = state.levels.iter().map(|level| level.turns).collect();
         self.data.taken = state.levels.iter().map(|level| level.batches).collect();

@@ -203,17 +203,6 @@ impl Data {
         Ok((shard, Value::scalar(share, dtype, &level.device())))
     }
 
-    /// So many batches of a level.
-    pub(super) fn several(
-        &mut self,
-        host: &mut dyn Host,
-        levels: &[Level],
-        k: usize,
-        count: usize,
-    ) -> Result<Vec<Seeded>, EngineError> {
-        (0..count).map(|_| self.next(host, levels, k)).collect()
-    }
-
     /// Marks what has been drawn; one of the two answers closes the mark.
     pub(super) fn mark(&mut self) -> Mark {
         self.marks += 1;

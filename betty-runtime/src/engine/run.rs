@@ -100,27 +100,23 @@ impl Run {
             let batch = level.config.hypergradient.as_ref().map(HypergradientConfig::batch);
             let seeded = match &level.last {
                 Some(last) if below == Below::Last || batch == Some(LowerBatch::Last) => last.clone(),
-                _ => self.draw(host, stop)?,
+                _ => self.draw_for(host, stop, self.program.last_number(stop))?,
             };
             sample.below.insert(stop, seeded);
         }
         Ok(sample)
     }
 
-    /// The next batch of a level, with a seed of its own.
+    /// The next batch of a level, for its coming step, with a seed of its own.
     pub(super) fn draw(&mut self, host: &mut dyn Host, k: usize) -> Result<Seeded, EngineError> {
-        self.stale |= self.data.read_program(k);
-        self.data.next(host, &self.program.levels, k)
+        self.draw_for(host, k, self.program.coming_number(k))
     }
 
-    /// So many batches of a level.
-    pub(super) fn draw_several(
-        &mut self,
-        host: &mut dyn Host,
-        k: usize,
-        count: usize,
-    ) -> Result<Vec<Seeded>, EngineError> {
-        self.data.several(host, &self.program.levels, k, count)
+    /// The next batch of a level, for the step with this number, with a seed of its own.
+    pub(super) fn draw_for(&mut self, host: &mut dyn Host, k: usize, step: u64) -> Result<Seeded, EngineError> {
+        self.stale |= self.data.read_program(k);
+        let (batch, seed) = self.data.next(host, &self.program.levels, k)?;
+        Ok((batch.at_step(step), seed))
     }
 
     /// The seed of the parameters that level `k` starts at after so many turns: the same on all ranks, and none of those of batches.

@@ -43,13 +43,16 @@ impl Run {
         let count = self.program.levels[k].config.tasks;
         let lower = self.program.schedule.levels[k].lower.iter();
         let rounds = lower.map(|&level| self.draw_round(host, level, count)).collect::<Result<_, _>>()?;
-        Ok((rounds, self.draw_several(host, k, count)?))
+        let own = (0..count).map(|_| self.draw(host, k)).collect::<Result<_, _>>()?;
+        Ok((rounds, own))
     }
 
     fn draw_round(&mut self, host: &mut dyn Host, number: usize, count: usize) -> Result<Round, EngineError> {
         let level = &self.program.levels[number];
         let (unroll, each) = (level.config.unroll, level.evaluations());
-        let drawn = self.draw_several(host, number, count * unroll * each)?;
+        let step_of = |index: usize| (index / each % unroll) as u64;
+        let drawn = (0..count * unroll * each).map(|index| self.draw_for(host, number, step_of(index)));
+        let drawn = drawn.collect::<Result<Vec<_>, _>>()?;
         let task = |batches: &[Seeded]| batches.chunks(each).map(<[Seeded]>::to_vec).collect();
         let batches = drawn.chunks(unroll * each).map(task).collect();
         let mut round = Round::new(number, self.program.starts_from(number), batches);

@@ -1,8 +1,8 @@
-//! The learning rates of a level's coming step: those of its config, as schedules and Burn's schedulers change them.
+//! The number of a level's coming step, and its learning rates: those of its config, as schedules and Burn's schedulers change them.
 
 use burn::lr_scheduler::module_lr_scheduler::{ModuleLearningRate, ModuleLrScheduler};
 
-use super::Level;
+use super::{Level, Program};
 use crate::steps::{LearningRates, scheduled_rate};
 
 /// How many steps of a level come before one, counted from where schedules and learned numbers count.
@@ -14,6 +14,23 @@ pub(crate) struct Before {
     pub(crate) taken: u64,
     /// From where a level above last began to wait.
     pub(crate) awaited: u64,
+}
+
+impl Program {
+    /// The number of the coming step of level `k`: since a level above began to wait, or in all where none does.
+    pub(crate) fn coming_number(&self, k: usize) -> u64 {
+        let level = &self.levels[k];
+        if self.schedule.roots.contains(&k) { level.steps } else { level.awaited % level.config.unroll as u64 }
+    }
+
+    /// The number of the last step of level `k`; before there is one, that of the first.
+    pub(crate) fn last_number(&self, k: usize) -> u64 {
+        let level = &self.levels[k];
+        let is_root = self.schedule.roots.contains(&k);
+        let taken = if is_root { level.steps } else { level.awaited };
+        let number = taken.saturating_sub(1);
+        if is_root { number } else { number % level.config.unroll as u64 }
+    }
 }
 
 impl Level {

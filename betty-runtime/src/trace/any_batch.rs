@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
+use std::rc::Rc;
 
 use burn::tensor::kind::Basic;
 use burn::tensor::{Bool, DType, Device, Int, Tensor};
@@ -10,6 +11,7 @@ use burn::tensor::{Bool, DType, Device, Int, Tensor};
 use super::batch::{Batch, BatchMapper};
 use super::changes::{BatchLeaf, leaves_of};
 use super::number::{Held, Number, type_on};
+use super::step::Step;
 use crate::execute::Value;
 
 /// What a trace depends on: shapes and types of all tensors, and plain data.
@@ -42,9 +44,12 @@ pub struct AnyBatch {
     values: Vec<Value>,
     /// Which of the values are numbers, and those.
     numbers: Vec<(usize, f64)>,
+    /// Which of the numbers are those of the step.
+    steps: Vec<usize>,
     signature: Signature,
     leaves: fn(&(dyn Any + Send)) -> Vec<BatchLeaf>,
     with_tensors: fn(&(dyn Any + Send), Vec<Value>) -> Option<AnyBatch>,
+    at_step: fn(&(dyn Any + Send), u64) -> Option<Box<dyn Any + Send>>,
     examples: Option<usize>,
     shard: Option<Shard>,
 }
@@ -61,17 +66,33 @@ pub(crate) struct Shard {
 impl AnyBatch {
     /// Flattens a batch. Its numbers are put where its first tensor is.
     pub fn new<B: Batch>(batch: B) -> Self {
-        let mut flatten = Flatten { values: Vec::new(), numbers: Vec::new(), hasher: DefaultHasher::new() };
+        let mut flatten =
+            Flatten { values: Vec::new(), numbers: Vec::new(), steps: Vec::new(), hasher: DefaultHasher::new() };
         let typed = batch.map(&mut flatten);
-        let Flatten { values, numbers, hasher } = flatten;
+        let Flatten { values, numbers, steps, hasher } = flatten;
         let device = values.iter().flatten().next().map(Value::device).unwrap_or_default();
         let mut given = numbers.iter().map(|&(_, number)| number_on(number, &device));
         let values: Vec<Value> = values.into_iter().filter_map(|value| value.or_else(|| given.next())).collect();
         let tensors = values.iter().map(|value| (value.shape(), value.dtype())).collect();
         let signature = Signature { tensors, plain: hasher.finish() };
         let examples = typed.examples();
-        let (leaves, with_tensors) = (leaves_of::<B>, with_tensors::<B>);
-        AnyBatch { typed: Box::new(typed), values, numbers, signature, leaves, with_tensors, examples, shard: None }
+        let (leaves, with_tensors, at_step) = (leaves_of::<B>, with_tensors::<B>, at_step::<B>);
+        let (typed, shard) = (Box::new(typed), None);
+        AnyBatch { typed, values, numbers, steps, signature, leaves, with_tensors, at_step, examples, shard }
+    }
+
+    /// The batch with this number wherever it has that of the step.
+    pub(crate) fn at_step(self: Rc<Self>, number: u64) -> Rc<Self> {
+        let typed = if self.steps.is_empty() { None } else { (self.at_step)(&*self.typed, number) };
+        let Some(typed) = typed else { return self };
+        let (mut values, mut numbers) = (self.values.clone(), self.numbers.clone());
+        for &of in &self.steps {
+            let (index, given) = &mut numbers[of];
+            *given = number as f64;
+            values[*index] = number_on(*given, &values[*index].device());
+        }
+        let (steps, signature, shard) = (self.steps.clone(), self.signature.clone(), self.shard.clone());
+        Rc::new(AnyBatch { typed, values, numbers, steps, signature, shard, ..*self })
     }
 
     /// A batch of the same type with other tensors, in the same order; numbers stay. None where the batch has other tensors every
@@ -174,6 +195,38 @@ fn with_tensors<B: Batch>(typed: &(dyn Any + Send), tensors: Vec<Value>) -> Opti
     (replace.fits && replace.values.len() == 0).then(|| AnyBatch::new(batch))
 }
 
+/// A batch with this number wherever it has that of the step.
+fn at_step<B: Batch>(typed: &(dyn Any + Send), number: u64) -> Option<Box<dyn Any + Send>> {
+    Some(Box::new(typed.downcast_ref::<B>()?.clone().map(&mut AtStep(number))))
+}
+
+/// Puts a number in the place of that of the step; all else stays.
+struct AtStep(u64);
+
+impl BatchMapper for AtStep {
+    fn float<const D: usize>(&mut self, tensor: Tensor<D>) -> Tensor<D> {
+        tensor
+    }
+
+    fn int<const D: usize>(&mut self, tensor: Tensor<D, Int>) -> Tensor<D, Int> {
+        tensor
+    }
+
+    fn bool<const D: usize>(&mut self, tensor: Tensor<D, Bool>) -> Tensor<D, Bool> {
+        tensor
+    }
+
+    fn number(&mut self, number: Number) -> Number {
+        number
+    }
+
+    fn step(&mut self, _: Step) -> Step {
+        Step::new(self.0)
+    }
+
+    fn plain(&mut self, _hash: u64) {}
+}
+
 /// Puts one tensor after the other.
 struct Replace {
     values: std::vec::IntoIter<Value>,
@@ -217,6 +270,7 @@ struct Flatten {
     /// None in the place of a number.
     values: Vec<Option<Value>>,
     numbers: Vec<(usize, f64)>,
+    steps: Vec<usize>,
     hasher: DefaultHasher,
 }
 
@@ -245,6 +299,11 @@ impl BatchMapper for Flatten {
             }
             Held::Recorded(tensor) => Number::recorded(self.float(*tensor)),
         }
+    }
+
+    fn step(&mut self, step: Step) -> Step {
+        self.steps.push(self.numbers.len());
+        step.map_number(|number| self.number(number))
     }
 
     fn plain(&mut self, hash: u64) {

@@ -6,6 +6,7 @@ use std::hash::{Hash, Hasher};
 use burn::tensor::{Bool, Int, Tensor};
 
 use super::number::{Held, Number};
+use super::step::Step;
 
 /// A tree of tensors, [`Number`]s and plain data that a level's loss takes.
 ///
@@ -40,6 +41,10 @@ pub trait BatchMapper {
             Held::Given(value) => Number::new(value),
             Held::Recorded(tensor) => Number::recorded(self.float(*tensor)),
         }
+    }
+    /// Answers the number of a step with one that may stand for it: another number.
+    fn step(&mut self, step: Step) -> Step {
+        step.map_number(|number| self.number(number))
     }
     /// Is shown the hash of plain data, and of the tree's own structure (lengths, variants).
     fn plain(&mut self, hash: u64);
