@@ -71,8 +71,15 @@ impl<B: Batch> Stream<B> {
     }
 
     /// The batches of a Burn data loader, epoch after epoch, prepared one batch ahead on a thread of its own.
+    ///
+    /// The stream has a loader of its own, over the same examples: the whole as a
+    /// [slice](burn::data::dataloader::DataLoader::slice). So streams of one loader neither wait for each other nor decide each
+    /// other's order. Of a loader that shuffles, each stream has another order, which is decided by the seed and by how many streams
+    /// were made of that loader before; a run that shall continue bit for bit builds its loaders anew. Loaders with workers
+    /// (`num_workers`) give all their streams one order.
     pub fn loader(loader: Arc<dyn DataLoader<B>>) -> Self {
-        Self::epochs(move |_| pass(&loader))
+        let own = loader.slice(0, loader.num_items());
+        Self::epochs(move |_| pass(&own))
     }
 
     /// A source that knows nothing of programs.

@@ -14,7 +14,7 @@ use crate::program::{Level, Program, Seeded};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StreamPosition {
     /// At their start: as many batches as the saved run had taken are taken and dropped. Streams that give the same
-    /// batches again continue the run bit for bit.
+    /// batches again continue the run bit for bit; a data loader that shuffles has to be built anew for that.
     Start,
     /// Where the caller has put them; [`Checkpoint::batches`] says how many batches each level had taken. A best response
     /// that would be differentiated on a batch from before the checkpoint is differentiated on the next batch instead.
