@@ -23,7 +23,7 @@
 //! | `inside` | [sums](sum) over ranks inside of losses and steps |
 //! | `split` | [`Split`]: what of the work each rank takes |
 //! | `sum` | vectors and numbers summed over ranks, in one message |
-//! | `first` | tensors of the first rank, given to all |
+//! | `first` | tensors of one rank, given to all |
 //!
 //! Here no level is known, and no loss.
 

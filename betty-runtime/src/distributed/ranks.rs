@@ -145,8 +145,16 @@ impl Ranks {
     /// # Errors
     /// [`DistributedError`].
     pub(crate) fn broadcast(&self, buffer: &mut [u8]) -> Result<(), DistributedError> {
+        self.broadcast_from(0, buffer)
+    }
+
+    /// What this rank has, for all.
+    ///
+    /// # Errors
+    /// [`DistributedError`].
+    pub(super) fn broadcast_from(&self, rank: usize, buffer: &mut [u8]) -> Result<(), DistributedError> {
         self.announce(Kind::Broadcast, buffer.len())?;
-        self.carried(buffer.len(), |collective| collective.broadcast(buffer, 0))
+        self.carried(buffer.len(), |collective| collective.broadcast(buffer, rank))
     }
 
     /// Refuses what is not the same on all ranks.

@@ -6,6 +6,9 @@ pub enum Split {
     /// Every rank has a share of the examples of each batch, and gradients and products are summed. Any program can be split so.
     #[default]
     Examples,
+    /// Every rank takes whole tasks, with `tasks = T` and `R` ranks one of every `R` of each step, and the gradients of all tasks are summed
+    /// once a step. All ranks have the same batches, and each computes with those of its tasks, as if it were alone.
+    Tasks,
     /// All ranks have the same batches, and follow some each of the directions of `forward_gradient` or `forward`, or of the pairs of
     /// `evolution`. Directions are functions of a seed, so that ranks exchange one number for each, and nothing else that grows with the
     /// program; all other work each of them does for itself.
@@ -17,6 +20,7 @@ impl Split {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Split::Examples => "examples",
+            Split::Tasks => "tasks",
             Split::Directions => "directions",
         }
     }

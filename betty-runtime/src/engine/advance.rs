@@ -41,6 +41,8 @@ impl Gathered {
 pub(super) struct Advance<'a> {
     pub(super) host: &'a mut dyn Host,
     pub(super) run: &'a mut Run,
+    /// Whether the task in hand is another rank's: its batches go by, and nothing is computed.
+    pub(super) passes: bool,
 }
 
 impl Advance<'_> {
@@ -51,7 +53,10 @@ impl Advance<'_> {
 
     /// The gradients of level `k` on so many batches as are averaged.
     fn gather(&mut self, k: usize, gathered: &mut Gathered) -> Result<(), EngineError> {
-        let Advance { host, run } = self;
+        let Advance { host, run, passes } = self;
+        if *passes {
+            return run.pass_evaluation(*host, k);
+        }
         for _ in 0..run.program.levels[k].config.accumulate {
             // Each batch goes on from the statistics that the one before left; they count once the step is taken.
             let before = run.program.levels[k].set_statistics(std::mem::take(&mut gathered.statistics));
@@ -141,8 +146,38 @@ impl Walk for Advance<'_> {
         self.run.looks_ahead[lower] = false;
     }
 
+    fn for_each_task(
+        &mut self,
+        k: usize,
+        mut task: impl FnMut(&mut Self, &mut Gathered) -> Result<(), EngineError>,
+    ) -> Result<Gathered, EngineError> {
+        let mut gathered = Gathered::default();
+        let mut numbers = 0..self.run.program.levels[k].config.tasks;
+        let Some(ranks) = self.run.takers(k) else {
+            numbers.try_for_each(|_| task(self, &mut gathered))?;
+            return Ok(gathered);
+        };
+        let (mark, turns) = (self.run.data.mark(), self.run.turns.clone());
+        let taken = numbers.clone().try_for_each(|number| {
+            self.passes = number % ranks.size() != ranks.rank();
+            task(self, &mut gathered)
+        });
+        let joined = self.run.join_tasks(k, &ranks, taken.map(|()| gathered));
+        if joined.is_ok() || self.run.data.failed {
+            self.run.data.settle(mark);
+        } else {
+            // Wherever one rank has stopped, all have used the batches of all tasks.
+            self.run.data.undo(mark);
+            self.run.turns = turns;
+            self.passes = true;
+            let _ = numbers.try_for_each(|_| task(self, &mut Gathered::default()));
+        }
+        self.passes = false;
+        joined
+    }
+
     fn evaluate_together(&mut self, k: usize) -> Result<Option<Gathered>, EngineError> {
-        let Advance { host, run } = self;
+        let Advance { host, run, .. } = self;
         let mark = run.data.mark();
         let evaluated = run.guarded(k, |run| run.evaluate_together(*host, k));
         match evaluated {
@@ -175,6 +210,10 @@ impl Walk for Advance<'_> {
     }
 
     fn step(&mut self, k: usize, gathered: Gathered) -> Result<(), EngineError> {
+        if self.passes {
+            self.run.program.pass_step(k);
+            return Ok(());
+        }
         let loss = self.run.step(self.host, k, gathered)?;
         self.run.losses[k] = Some(loss);
         Ok(())

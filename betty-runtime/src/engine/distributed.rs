@@ -123,6 +123,7 @@ impl Run {
         let connected = self.agree(ranks, config);
         ranks.end(connected)?;
         self.ranks = Some(Rc::clone(ranks));
+        self.check_split(self.split)?;
         self.divide();
         self.watch.is_silent = ranks.rank() > 0;
         (self.stale, self.compared) = (true, None);

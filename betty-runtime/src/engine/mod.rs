@@ -14,6 +14,7 @@ mod iterate;
 mod multilevel;
 mod news;
 mod observe;
+mod own_tasks;
 mod periodic;
 mod progress;
 mod run;

@@ -4,9 +4,10 @@ use super::host::Host;
 use super::multilevel::Multilevel;
 use super::run::Run;
 use super::train::Engine;
+use crate::config::{SolverConfig, Start};
 use crate::distributed::{DistributedError, Split};
 use crate::error::{EngineError, ShardError};
-use crate::program::check_replicated;
+use crate::program::{Level, Program, check_replicated};
 use crate::steps::Record;
 
 impl<P: Multilevel> Engine<P> {
@@ -35,13 +36,14 @@ impl Run {
         self.data.all_replicated = directions.is_some();
         self.data.ranks = examples.clone().or_else(|| directions.clone());
         self.program.losses.ranks = examples;
+        self.program.takers = ranks_of(Split::Tasks);
         for steps in self.program.levels.iter().filter_map(|level| level.trajectory.as_ref()) {
             steps.divide(directions.clone());
         }
     }
 
     /// Whether the program's work can be split in this way.
-    fn check_split(&self, split: Split) -> Result<(), ShardError> {
+    pub(super) fn check_split(&self, split: Split) -> Result<(), ShardError> {
         let refused = |reason: &str| Err(ShardError::NotSplit { split: split.name(), reason: reason.into() });
         let mut records = self.program.levels.iter().filter_map(|level| level.trajectory.as_ref());
         match split {
@@ -49,8 +51,53 @@ impl Run {
                 "no level of the program follows any: give one `hypergradient: forward_gradient`, `evolution` or `forward`, or \
                  split the work by examples",
             ),
+            Split::Tasks => self.why_no_tasks().map_or(Ok(()), |reason| refused(&reason)),
             Split::Directions | Split::Examples => Ok(()),
         }
+    }
+
+    /// Why ranks cannot take whole tasks each, if they cannot.
+    fn why_no_tasks(&self) -> Option<String> {
+        let Program { schedule, levels, methods, .. } = &self.program;
+        let [root] = *schedule.roots else {
+            return Some("no level stands above all others; split it by examples".to_owned());
+        };
+        let (name, tasks) = (levels[root].name, levels[root].config.tasks);
+        if tasks == 1 {
+            return Some(format!("level `{name}` has one task in each step; give it `tasks`, or split it by examples"));
+        }
+        if let Some(size) = self.ranks.as_ref().map(|ranks| ranks.size()).filter(|&size| size > tasks) {
+            return Some(format!(
+                "level `{name}` has {tasks} tasks in each step for {size} ranks; give it one for each at least"
+            ));
+        }
+        let goes_on = |level: &&Level| !matches!(level.config.start, Start::Initial | Start::Fresh | Start::From);
+        if let Some(level) = levels.iter().filter(|level| level.number != root).find(goes_on) {
+            return Some(format!(
+                "level `{}` goes on from one task to the next; let each begin anew, by `start: initial` or at another level",
+                level.name
+            ));
+        }
+        let keeps = |level: &&Level| {
+            let method = methods[level.number].as_ref().is_some_and(|method| method.keeps_solution());
+            let solve = level.config.solve.is_some_and(|solve| match solve {
+                SolverConfig::Joint(config) => config.warm_start,
+                SolverConfig::Inexact(config) => config.warm_start,
+            });
+            method || solve
+        };
+        if let Some(level) = levels.iter().find(keeps) {
+            return Some(format!(
+                "solves start from those of the task before; set `warm_start` of the method of level `{}`, or of its `solve`, to \
+                 `false`",
+                level.name
+            ));
+        }
+        let reads = levels.iter().find(|level| self.data.read_program(level.number))?;
+        Some(format!(
+            "the batches of level `{}` depend on the program as it is when they are drawn, which is another one on each rank",
+            reads.name
+        ))
     }
 
     /// Makes sure, once, that the streams of all ranks begin with the same batches where nobody shares their examples.

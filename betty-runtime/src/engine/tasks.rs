@@ -14,6 +14,17 @@ impl Run {
     /// The mean gradient of level `k` over all tasks of a step, with the levels below where the last task leaves them.
     /// Nothing if one computation does not serve all tasks; batches that were drawn for it are given back by the caller.
     pub(super) fn evaluate_together(&mut self, host: &mut dyn Host, k: usize) -> Result<Option<Gathered>, EngineError> {
+        let evaluated = self.evaluate_own_together(host, k);
+        match self.takers(k) {
+            Some(ranks) if !matches!(evaluated, Ok(None)) => {
+                self.join_tasks(k, &ranks, evaluated.map(Option::unwrap_or_default)).map(Some)
+            }
+            _ => evaluated,
+        }
+    }
+
+    /// The same for the tasks that are taken here.
+    fn evaluate_own_together(&mut self, host: &mut dyn Host, k: usize) -> Result<Option<Gathered>, EngineError> {
         let lower = self.program.schedule.levels[k].lower;
         if lower.iter().any(|&level| self.iterations < self.program.levels[level].config.warmup as u64) {
             return Ok(None);
@@ -26,8 +37,11 @@ impl Run {
         for round in &mut rounds {
             self.program.plan_round(round, own.len());
         }
-        match self.program.find_together(k, &rounds, &own) {
-            Ok(found) => self.take_over(host, k, rounds, own, found).map(Some),
+        let numbers = self.own_tasks(k);
+        let taken: Vec<Round> = rounds.iter().map(|round| round.of_tasks(&numbers)).collect();
+        let own_taken: Vec<Seeded> = numbers.iter().map(|&task| own[task].clone()).collect();
+        match self.program.find_together(k, &taken, &own_taken) {
+            Ok(found) => self.take_over(host, k, (rounds, own), found).map(Some),
             Err(error) => {
                 // No step was taken.
                 for (&level, of_level) in lower.iter().zip(schedulers) {
@@ -63,13 +77,19 @@ impl Run {
         Ok(round)
     }
 
+    /// Lets the steps of a level pass that another rank takes in one task.
+    fn pass_round(&mut self, level: usize) {
+        let steps = self.program.levels[level].config.unroll as u64;
+        self.turns.taken[level] += steps;
+        self.program.levels[level].steps += steps;
+    }
+
     /// Puts the levels below where the last task left them, and tells what happened in the order of the tasks.
     fn take_over(
         &mut self,
         host: &mut dyn Host,
         k: usize,
-        rounds: Vec<Round>,
-        own: Vec<Seeded>,
+        (rounds, own): (Vec<Round>, Vec<Seeded>),
         found: TasksFound,
     ) -> Result<Gathered, EngineError> {
         let TasksFound { gradient, square_norm, tasks, reached, .. } = found;
@@ -82,7 +102,13 @@ impl Run {
             self.observed_rates(level, &self.program.learned(level), 0..self.program.levels[level].config.unroll)
         };
         let learned = rounds.iter().map(learned).collect::<Result<Vec<_>, _>>()?;
-        for (task, found) in tasks.into_iter().enumerate() {
+        let numbers = self.own_tasks(k);
+        let mut tasks = tasks.into_iter();
+        for task in 0..own.len() {
+            let Some(found) = numbers.contains(&task).then(|| tasks.next()).flatten() else {
+                rounds.iter().for_each(|round| self.pass_round(round.level));
+                continue;
+            };
             for ((round, learned), steps) in rounds.iter().zip(&learned).zip(found.lower) {
                 for (step, found) in steps.into_iter().enumerate() {
                     let (loss, metrics) = means(found.losses);

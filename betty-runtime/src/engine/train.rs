@@ -225,7 +225,7 @@ impl<P: Multilevel> Engine<P> {
 
     /// The run, about to go on.
     pub(super) fn advance(&mut self) -> Advance<'_> {
-        Advance { host: &mut self.problem, run: &mut self.run }
+        Advance { host: &mut self.problem, run: &mut self.run, passes: false }
     }
 
     /// Tells everybody what happened.

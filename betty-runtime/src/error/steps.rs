@@ -24,6 +24,17 @@ pub enum StepsError {
         /// The level whose tasks they are.
         above: String,
     },
+    /// A gradient through steps of tasks that ranks have taken some of each.
+    #[error(
+        "the hypergradient of level `{above}` passes through the steps of `{level}`, which ranks take for some tasks each, so that \
+         no rank keeps those that all would look back on; ask in one process, or split the work by examples"
+    )]
+    OfTasks {
+        /// The level.
+        level: String,
+        /// The level whose tasks they are.
+        above: String,
+    },
     /// A gradient that passes through a level by a method that needs what somebody else's loop does.
     #[error(
         "level `{level}` is differentiated by `{method}`, which needs {needs}, and your own loop keeps those for itself; choose a \

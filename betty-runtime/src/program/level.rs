@@ -289,6 +289,11 @@ impl Level {
         self.set_parameters(parameters);
         self.states = states;
         self.last_rates = Some(rates);
+        self.count_step();
+    }
+
+    /// One step more.
+    pub(crate) fn count_step(&mut self) {
         self.steps += 1;
         self.taken += 1;
         self.awaited += 1;

@@ -70,6 +70,7 @@ pub(crate) use self::subject::LossFunctions;
 pub(crate) use self::tasks::Round;
 pub(crate) use self::turns::{Turns, Walk};
 use crate::config::{ConfigError, ConflictError, HypergradientConfig, LevelConfig, LevelSolverConfig};
+use crate::distributed::Ranks;
 use crate::error::{EngineError, SolverError};
 use crate::graph::accumulator;
 use crate::hypergradient::{HypergradientMethod, Preconditioning};
@@ -90,6 +91,8 @@ pub(crate) struct Program {
     /// What makes the modules of levels whose steps begin at a new draw.
     fresh: fresh::Makes,
     pub(crate) clock: Clock,
+    /// The ranks that take whole tasks of the uppermost level each, if there are others.
+    pub(crate) takers: Option<Rc<Ranks>>,
     /// Whether total gradients tell how their direct and their indirect part stand to each other.
     pub(crate) tells_parts: bool,
 }
@@ -171,7 +174,17 @@ impl Program {
             });
         }
         let (losses, clock) = (Losses::new(levels.len(), device), Clock::new(levels.len()));
-        Ok(Program { schedule, levels, losses, methods, solvers, fresh: own.fresh, clock, tells_parts: false })
+        Ok(Program {
+            schedule,
+            levels,
+            losses,
+            methods,
+            solvers,
+            fresh: own.fresh,
+            clock,
+            takers: None,
+            tells_parts: false,
+        })
     }
 
     /// The number of the level of that name.

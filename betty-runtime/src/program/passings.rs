@@ -47,6 +47,15 @@ impl Passings {
 }
 
 impl Program {
+    /// The stops that a total gradient of level `k` solves, in the order of the sweep, whatever steps have been taken.
+    pub(crate) fn solved_stops(&self, k: usize, of: Use) -> Vec<usize> {
+        if of == Use::Value && self.leader(k).is_some() {
+            return Vec::new();
+        }
+        let stops = self.schedule.levels[k].sweep.iter().map(|stop| stop.level);
+        stops.filter(|&stop| self.levels[stop].trajectory.is_none()).collect()
+    }
+
     /// How the hypergradient of level `k` passes through the levels below.
     ///
     /// # Errors
@@ -88,6 +97,7 @@ impl Program {
         let (level, above) = (self.levels[level].name.into(), self.levels[k].name.into());
         match self.levels[k].config.vectorize {
             true => EngineError::Steps(StepsError::Together { level, above }),
+            false if self.takers.is_some() => EngineError::Steps(StepsError::OfTasks { level, above }),
             false => EngineError::Steps(StepsError::NotTaken { level }),
         }
     }

@@ -17,6 +17,24 @@ pub(crate) struct Taken<'a> {
 }
 
 impl Program {
+    /// How many tasks of a step of level `k` one rank takes at the most.
+    pub(crate) fn own_tasks(&self, k: usize) -> usize {
+        let tasks = self.levels[k].config.tasks;
+        match self.takers.as_ref().filter(|_| self.schedule.roots == [k]) {
+            Some(ranks) => tasks.div_ceil(ranks.size()),
+            None => tasks,
+        }
+    }
+
+    /// Level `k` lets a step pass that somebody else takes.
+    pub(crate) fn pass_step(&mut self, k: usize) {
+        let (level, time) = (&mut self.levels[k], self.clock.tick());
+        let rates = level.learning_rates();
+        level.set_last_rates(Some(rates));
+        level.count_step();
+        level.stepped = Some(time);
+    }
+
     /// A level above begins to wait for the next steps of level `lower`.
     pub(crate) fn begin_round(&mut self, lower: usize) {
         self.levels[lower].begin_round();

@@ -72,6 +72,19 @@ pub(crate) trait Walk: Sized {
     /// Gradients of level `k` for all tasks at once, with the turns below; nothing where that cannot be.
     fn evaluate_together(&mut self, k: usize) -> Result<Option<Self::Gathered>, Self::Error>;
 
+    /// Goes through the tasks of level `k`, which gather for one step.
+    fn for_each_task(
+        &mut self,
+        k: usize,
+        mut task: impl FnMut(&mut Self, &mut Self::Gathered) -> Result<(), Self::Error>,
+    ) -> Result<Self::Gathered, Self::Error> {
+        let mut gathered = Self::Gathered::default();
+        for _ in 0..self.program().levels[k].config.tasks {
+            task(self, &mut gathered)?;
+        }
+        Ok(gathered)
+    }
+
     /// Gradients of level `k` on as many batches as are averaged at one place of the levels below.
     fn evaluate(&mut self, k: usize, gathered: &mut Self::Gathered) -> Result<(), Self::Error>;
 
@@ -138,12 +151,12 @@ pub(crate) trait Walk: Sized {
             self.mark_seen(k);
             return self.step(k, gathered);
         }
-        let mut gathered = Self::Gathered::default();
-        for _ in 0..self.program().levels[k].config.tasks {
-            self.advance_lowers(k, Some(&mut *places))?;
-            self.evaluate(k, &mut gathered)?;
-            self.mark_seen(k);
-        }
+        let gathered = self.for_each_task(k, |walk, gathered| {
+            walk.advance_lowers(k, Some(&mut *places))?;
+            walk.evaluate(k, gathered)?;
+            walk.mark_seen(k);
+            Ok(())
+        })?;
         self.step(k, gathered)
     }
 

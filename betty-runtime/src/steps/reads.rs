@@ -54,7 +54,8 @@ impl Reads {
         self.0.get(&level).cloned().unwrap_or_else(|| vec![false; count])
     }
 
-    fn include(&mut self, level: usize, read: &[bool]) {
+    /// These parameters of a level, too.
+    pub(crate) fn include(&mut self, level: usize, read: &[bool]) {
         let known = self.0.entry(level).or_insert_with(|| vec![false; read.len()]);
         known.iter_mut().zip(read).for_each(|(known, read)| *known |= read);
     }

@@ -11,3 +11,4 @@ mod problem;
 mod runs;
 mod solvers;
 mod sums;
+mod tasks;

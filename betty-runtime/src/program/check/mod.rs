@@ -122,6 +122,7 @@ impl Program {
             methods,
             solvers: self.solvers.clone(),
             fresh: self.fresh,
+            takers: self.takers.clone(),
             clock,
             tells_parts: false,
         }

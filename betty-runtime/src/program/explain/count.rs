@@ -63,6 +63,14 @@ impl Walk for Count<'_> {
 
     fn look_no_further(&mut self, _lower: usize) {}
 
+    fn for_each_task(
+        &mut self,
+        k: usize,
+        mut task: impl FnMut(&mut Self, &mut ()) -> Result<(), Infallible>,
+    ) -> Result<(), Infallible> {
+        (0..self.program.own_tasks(k)).try_for_each(|_| task(self, &mut ()))
+    }
+
     fn evaluate_together(&mut self, _k: usize) -> Result<Option<()>, Infallible> {
         Ok(None)
     }

@@ -13,6 +13,7 @@ use super::sample::Seeded;
 use super::subject::LossFunctions;
 use crate::config::{LbfgsConfig, LevelSolverConfig, Start};
 use crate::error::EngineError;
+use crate::execute::{Cost, Value};
 use crate::minimize::LbfgsOptions;
 use crate::steps::{Basis, Record, StepsBasis};
 use passes::Way;
@@ -53,7 +54,7 @@ impl Program {
             }
             let (cost, peak) = self.tasks_cost(k, points)?;
             let update = &self.levels[k].update;
-            (levels[k].step, levels[k].peak) = (cost + update.cost(), peak.max(update.peak()));
+            (levels[k].step, levels[k].peak) = (cost + update.cost() + self.joining(k), peak.max(update.peak()));
             levels[k].responses.clear();
             levels[k].reads = 1;
             for &lower in self.schedule.levels[k].lower {
@@ -78,7 +79,7 @@ impl Program {
         let bytes = (0..level.trainable.len()).map(of).sum();
         let states =
             (0..level.trainable.len()).map(|index| of(index) * level.update.groups().states(index).len()).sum();
-        let evaluations = (level.config.tasks * level.config.accumulate) as f64;
+        let evaluations = (self.own_tasks(k) * level.config.accumulate) as f64;
         // A solver takes one batch, and tasks are those of an optimizer's steps.
         let (turn, dots) = match level.config.solver {
             None => (None, 0),
@@ -95,7 +96,7 @@ impl Program {
             parameters: parameters.len(),
             steps,
             within: None,
-            step: gradient.cost() * gradients + level.update.cost(),
+            step: gradient.cost() * gradients + level.update.cost() + self.joining(k),
             responses: Vec::new(),
             peak: gradient.program().peak().max(level.update.peak()),
             kept: level.trajectory.as_ref().map_or(0, |record| record.bytes(bytes, states, self.parameters_above(k)))
@@ -114,6 +115,19 @@ impl Program {
             cost.peak = cost.peak.max(peak);
         }
         Ok(cost)
+    }
+
+    /// What ranks exchange for a step of level `k` whose tasks they take some of each: the gradient, and where the levels below stand.
+    fn joining(&self, k: usize) -> Cost {
+        let is_divided = self.takers.is_some() && self.schedule.roots == [k];
+        let bytes = |values: &[Value], least: usize| -> usize {
+            let size = |value: &Value| value.shape().iter().product::<usize>() * value.dtype().size().max(least);
+            values.iter().map(size).sum()
+        };
+        let below = self.levels.iter().filter(|level| level.number != k);
+        let below = below.map(|level| bytes(&level.leaves, 1) + bytes(&level.states, 1)).sum();
+        let gradient = bytes(&self.levels[k].parameters().0, size_of::<f32>());
+        if is_divided { Cost::sent(gradient) + Cost::sent(below) } else { Cost::NONE }
     }
 
     /// How many times the steps that level `k` takes for a step above are kept.

@@ -41,6 +41,23 @@ impl Round {
         Round { level, from, starts: Vec::new(), batches, rates: Vec::new(), moves: Vec::new(), numbers: Vec::new() }
     }
 
+    /// The same for some of the tasks.
+    pub(crate) fn of_tasks(&self, tasks: &[usize]) -> Self {
+        fn some<T: Clone>(of: &[T], tasks: &[usize]) -> Vec<T> {
+            tasks.iter().filter_map(|&task| of.get(task).cloned()).collect()
+        }
+        let numbers = if self.numbers.len() > 1 { some(&self.numbers, tasks) } else { self.numbers.clone() };
+        Round {
+            level: self.level,
+            from: self.from,
+            starts: some(&self.starts, tasks),
+            batches: some(&self.batches, tasks),
+            rates: some(&self.rates, tasks),
+            moves: self.moves.clone(),
+            numbers,
+        }
+    }
+
     /// Whether the numbers of a step differ from task to task.
     fn numbers_differ(&self) -> bool {
         self.rates.iter().any(|task| *task != self.rates[0])
@@ -208,7 +225,7 @@ impl Program {
 
     /// What the tasks of one step of level `k` take, on batches like these, and the bytes that they hold at once.
     pub(super) fn tasks_cost(&mut self, k: usize, points: &[Seeded]) -> Result<(Cost, usize), EngineError> {
-        let count = self.levels[k].config.tasks;
+        let count = self.own_tasks(k);
         let round = |&level: &usize| {
             let steps =
                 vec![vec![points[level].clone(); self.levels[level].evaluations()]; self.levels[level].config.unroll];
