@@ -88,9 +88,9 @@ pub struct Run {
 /// Runs whose results are means over several seeds.
 #[derive(Clone, Debug, Args)]
 pub struct Repeated {
-    /// Number of repetitions with seeds that follow each other; the results are means and standard deviations.
-    #[arg(long, default_value_t = 1, value_name = "N")]
-    pub seeds: u64,
+    /// Number of repetitions with seeds that follow each other; the results are means and standard deviations [default: 1].
+    #[arg(long, value_name = "N")]
+    pub seeds: Option<u64>,
     /// The run of one seed.
     #[command(flatten)]
     pub run: Run,
@@ -128,7 +128,7 @@ impl Repeated {
     /// # Errors
     /// [`Failure::TooSmall`] and [`Failure::Seeds`].
     pub fn check(&self) -> Result<(), Failure> {
-        let (seed, seeds) = (self.run.setting.seed, self.seeds);
+        let (seed, seeds) = (self.run.setting.seed, self.seeds.unwrap_or(1));
         match seed.checked_add(seeds) {
             _ if seeds == 0 => Err(Failure::TooSmall { option: "seeds", least: 1 }),
             None => Err(Failure::Seeds { seed, seeds }),
@@ -138,6 +138,6 @@ impl Repeated {
 
     /// The seeds of all repetitions.
     pub fn seeds(&self) -> Range<u64> {
-        self.run.setting.seed..self.run.setting.seed + self.seeds
+        self.run.setting.seed..self.run.setting.seed + self.seeds.unwrap_or(1)
     }
 }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use betty_runtime::distributed::{CollectiveError, LaunchError};
 use betty_runtime::{CheckpointError, ConfigError, DerivativesError, EngineError};
 
-use crate::data::{IdxError, NoiseError, SplitError, TableError};
+use crate::data::{ImagesError, NoiseError, SplitError, TableError};
 use crate::device::DeviceError;
 use crate::output::OutputError;
 use crate::plot::PlotError;
@@ -65,6 +65,27 @@ pub enum Failure {
         asked: usize,
         /// How many there are.
         available: usize,
+    },
+    /// A class that is too small, or that is not there.
+    #[error("`--data`: class {class} has {found} examples to train on, and at least {needed} are needed of each")]
+    SmallClass {
+        /// Its number.
+        class: usize,
+        /// How many examples it has.
+        found: usize,
+        /// How many it needs.
+        needed: usize,
+    },
+    /// Classes that cannot be of so different sizes.
+    #[error(
+        "`--imbalance` {imbalance} leaves no example of the smallest class, because the largest one has {most}; choose at most {most}, or \
+         read more examples with `--data`"
+    )]
+    Imbalance {
+        /// How many times as large the largest class is to be as the smallest.
+        imbalance: f64,
+        /// How many examples the largest class can have.
+        most: usize,
     },
     /// More examples than there are.
     #[error("`--train` and `--validation` ask for {asked} of {available} examples, and leave none for the test")]
@@ -138,7 +159,7 @@ pub enum Failure {
     NoOptimizer,
     /// Data that cannot be read.
     #[error("`--data`: {0}")]
-    Data(#[from] IdxError),
+    Data(#[from] ImagesError),
     /// A table that is of no use.
     #[error("`--data`: {0}")]
     Table(#[from] TableError),
@@ -210,6 +231,8 @@ impl Failure {
             | Failure::LeftOut { .. }
             | Failure::TooManyExamples { .. }
             | Failure::Examples { .. }
+            | Failure::SmallClass { .. }
+            | Failure::Imbalance { .. }
             | Failure::Proximity { .. }
             | Failure::NothingToResume { .. }
             | Failure::Noise(_)

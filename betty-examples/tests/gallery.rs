@@ -5,6 +5,11 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+/// What an example prints whose runs are looked after: a rule of `Health` that speaks ends it. All runs of its table are, baselines too.
+fn run_healthily(program: &str, folder: &Path, arguments: &[&str]) -> String {
+    run(program, folder, &[arguments, &["--on-unhealthy", "stop"]].concat())
+}
+
 /// What an example prints that writes into `folder`.
 fn run(program: &str, folder: &Path, arguments: &[&str]) -> String {
     let out = folder.to_string_lossy().into_owned();
@@ -55,7 +60,7 @@ fn a_program_by_hand_is_the_declared_one() {
 #[test]
 fn ten_distilled_images_teach_more_than_ten_real_ones() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let text = run(env!("CARGO_BIN_EXE_distillation"), folder.path(), &["--steps", "60"]);
+    let text = run_healthily(env!("CARGO_BIN_EXE_distillation"), folder.path(), &["--steps", "60"]);
     let accuracy = |column| number(folder.path(), "accuracies.csv", &[("seed", "0")], column);
     assert!(accuracy("distilled") > accuracy("real_images") + 0.1, "{text}");
     assert!(accuracy("class_means") < accuracy("all_examples"), "{text}");
@@ -69,7 +74,7 @@ fn rates_of_steps_are_learned_through_all_of_them() {
     let folders = [(); 2].map(|()| tempfile::tempdir().expect("a temporary folder"));
     let loss = |folder: &Path, column| number(folder, "losses.csv", &[("seed", "0")], column);
     let [first, later] = [(&folders[0], "1"), (&folders[1], "8")].map(|(folder, steps)| {
-        run(env!("CARGO_BIN_EXE_schedule"), folder.path(), &["--steps", steps]);
+        run_healthily(env!("CARGO_BIN_EXE_schedule"), folder.path(), &["--steps", steps]);
         loss(folder.path(), "learned")
     });
     assert!(later < first - 0.05, "{first}, {later}");
@@ -83,7 +88,7 @@ fn rates_of_steps_are_learned_through_all_of_them() {
 #[ignore = "takes minutes where the library is not optimised: tools/gallery runs it in release"]
 fn five_steps_are_enough_where_they_were_trained_for() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let text = run(env!("CARGO_BIN_EXE_few_shot"), folder.path(), &["--steps", "20", "--test-tasks", "40"]);
+    let text = run_healthily(env!("CARGO_BIN_EXE_few_shot"), folder.path(), &["--steps", "20", "--test-tasks", "40"]);
     let accuracy = |column| number(folder.path(), "accuracies.csv", &[("seed", "0")], column);
     assert!(accuracy("maml") > accuracy("scratch") + 0.02, "{text}");
     assert!(accuracy("nearest") > 0.75, "{text}");
@@ -94,7 +99,7 @@ fn five_steps_are_enough_where_they_were_trained_for() {
 #[ignore = "takes minutes where the library is not optimised: tools/gallery runs it in release"]
 fn weights_two_levels_up_find_the_good_sources() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let text = run(env!("CARGO_BIN_EXE_three_levels"), folder.path(), &["--steps", "6"]);
+    let text = run_healthily(env!("CARGO_BIN_EXE_three_levels"), folder.path(), &["--steps", "6"]);
     let accuracy = |column| number(folder.path(), "accuracies.csv", &[("seed", "0")], column);
     assert!(accuracy("learned") > accuracy("all") + 0.05, "{text}");
     assert!(accuracy("oracle") > accuracy("none") + 0.1, "{text}");
@@ -105,29 +110,31 @@ fn weights_two_levels_up_find_the_good_sources() {
 #[ignore = "takes minutes where the library is not optimised: tools/gallery runs it in release"]
 fn a_searched_cell_is_trained_anew_beside_others() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let text = run(env!("CARGO_BIN_EXE_darts"), folder.path(), &["--steps", "20", "--fit-steps", "25"]);
+    let text = run_healthily(env!("CARGO_BIN_EXE_darts"), folder.path(), &["--steps", "20", "--fit-steps", "25"]);
     let accuracy = |column| number(folder.path(), "accuracies.csv", &[("seed", "0")], column);
-    // Chance is 0.1.
-    assert!(accuracy("found") > 0.3 && accuracy("random_best") >= accuracy("random"), "{text}");
+    // Chance is 0.1. The best of three is more than their mean, unless all are the same.
+    assert!(accuracy("found") > 0.3 && accuracy("convolutions") > 0.3, "{text}");
+    assert!(accuracy("random_best") > accuracy("random"), "{text}");
     let cell = fs::read_to_string(folder.path().join("cell.svg")).expect("a drawing");
     // Every node has two edges but the first, which has one.
     assert_eq!(cell.matches("#d55e00").count(), 5);
 }
 
 #[test]
-#[ignore = "takes minutes where the library is not optimised: tools/gallery runs it in release"]
-fn weights_by_losses_help_the_rare_classes() {
+fn examples_that_can_be_trusted_are_worth_more_than_their_weights() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let text = run(env!("CARGO_BIN_EXE_long_tail"), folder.path(), &["--steps", "60"]);
+    let text = run_healthily(env!("CARGO_BIN_EXE_long_tail"), folder.path(), &["--steps", "8", "--batch", "40"]);
     let accuracy = |column| number(folder.path(), "imbalance-50.csv", &[("seed", "0")], column);
-    assert!(accuracy("learned") > 0.4 && accuracy("none") > 0.4, "{text}");
+    // Chance is 0.1, and two of the ten classes have a sixth of all examples.
+    assert!(accuracy("learned") > 0.2 && accuracy("learned_both") > accuracy("learned") + 0.05, "{text}");
+    assert!(accuracy("none_both") > accuracy("none") + 0.05, "{text}");
     assert!(fs::read_to_string(folder.path().join("weights-50.svg")).expect("a plot").contains("learned weight"));
 }
 
 #[test]
 fn meanings_of_labels_are_learned_beside_weights() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let text = run(env!("CARGO_BIN_EXE_two_uppers"), folder.path(), &["--steps", "40"]);
+    let text = run_healthily(env!("CARGO_BIN_EXE_two_uppers"), folder.path(), &["--steps", "40"]);
     let accuracy = |column| number(folder.path(), "accuracies.csv", &[("seed", "0")], column);
     // Most labels name another class.
     assert!(accuracy("neither") < 0.5 && accuracy("oracle") > 0.8, "{text}");
@@ -138,20 +145,22 @@ fn meanings_of_labels_are_learned_beside_weights() {
 }
 
 #[test]
-#[ignore = "takes minutes where the library is not optimised: tools/gallery runs it in release"]
 fn a_text_classifier_learns_from_a_lexicon() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let text = run(env!("CARGO_BIN_EXE_weak_labels"), folder.path(), &["--steps", "10", "--batch", "16"]);
+    let text = run_healthily(env!("CARGO_BIN_EXE_weak_labels"), folder.path(), &["--steps", "3", "--batch", "8"]);
     let accuracy = |column| number(folder.path(), "accuracies.csv", &[("seed", "0")], column);
     // What the lexicon says does not depend on how long a network is trained.
-    assert!((0.6..0.7).contains(&accuracy("lexicon")) && accuracy("both") > 0.4, "{text}");
+    assert!((0.6..0.7).contains(&accuracy("lexicon")), "{text}");
+    // After three steps a network says the same of nearly all sentences, half of which are good.
+    let ways = ["both", "corrected", "weighed", "weak", "clean_too", "clean_only", "oracle"];
+    assert!(ways.iter().all(|way| (0.4..0.6).contains(&accuracy(way))), "{text}");
     assert!(fs::read_to_string(folder.path().join("meanings.svg")).expect("a drawing").contains("very good"));
 }
 
 /// What is written after an interruption is what is written without.
 fn assert_goes_on(program: &str, option: &str, small: &[&str], files: &[&str]) {
     let [whole, interrupted] = [(); 2].map(|()| tempfile::tempdir().expect("a temporary folder"));
-    let go = |folder: &Path, more: &[&str]| run(program, folder, &[small, more].concat());
+    let go = |folder: &Path, more: &[&str]| run_healthily(program, folder, &[small, more].concat());
     go(whole.path(), &[option, "8"]);
     go(interrupted.path(), &[option, "3", "--save-every", "2"]);
     go(interrupted.path(), &[option, "8", "--resume"]);

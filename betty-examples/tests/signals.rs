@@ -1,6 +1,8 @@
 //! Runs that are stopped or killed at any moment, and gone on with.
 #![cfg(unix)]
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -115,4 +117,45 @@ fn a_second_signal_ends_a_run_at_once() {
     assert_eq!(output.status.code(), Some(143), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(output.stderr.is_empty(), "it was not given the time to say anything");
     assert!(!out.path().join("seed-0.safetensors").exists());
+}
+
+/// Baselines are runs like others: stopped, saved, and not begun anew where they had ended.
+#[test]
+fn baselines_are_stopped_and_gone_on_with_too() {
+    let folders = [(); 2].map(|()| tempfile::tempdir().expect("a temporary folder"));
+    let [whole, stopped] = [0, 1].map(|folder| folders[folder].path());
+    let start = |out: &Path, arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_two_uppers"));
+        command.args(["--steps", "8", "--quiet", "--out"]).arg(out).args(arguments);
+        command.stderr(Stdio::piped()).spawn().expect("the program starts")
+    };
+    finish(start(whole, &[]));
+    let mut child = start(stopped, &[]);
+    // From here on it is at its baselines.
+    while !stopped.join("both.seed-0.safetensors").exists() {
+        assert!(child.try_wait().expect("started").is_none(), "it has ended");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    send("INT", &child);
+    let output = child.wait_with_output().expect("started");
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(130) && message.contains("give the same options and `--resume`"), "{message}");
+    assert!(!stopped.join("accuracies.csv").exists());
+    let saved = || {
+        let files = fs::read_dir(stopped).expect("there").flatten();
+        let files = files.filter(|file| file.path().extension().is_some_and(|extension| extension == "safetensors"));
+        let time = |file: &fs::DirEntry| file.metadata().and_then(|data| data.modified()).expect("there");
+        files.map(|file| (file.file_name(), time(&file))).collect::<BTreeMap<_, _>>()
+    };
+    let before = saved();
+    assert!((1..7).contains(&before.len()), "{before:?}");
+    finish(start(stopped, &["--resume"]));
+    let after = saved();
+    let first: OsString = "both.seed-0.safetensors".into();
+    assert_eq!((after.len(), after[&first]), (7, before[&first]));
+    let read = |folder: &Path| fs::read_to_string(folder.join("accuracies.csv")).expect("there");
+    assert_eq!(read(stopped), read(whole));
+    // Now all have ended.
+    finish(start(stopped, &["--resume"]));
+    assert_eq!((saved(), read(stopped)), (after, read(whole)));
 }

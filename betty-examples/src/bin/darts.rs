@@ -220,7 +220,7 @@ fn reached(
     cell: Cell,
     network: &Network,
     data: (&Dataset, &Examples),
-    options: &Options,
+    (name, steps): (&str, u64),
     trial: &Trial<'_, SearchConfig>,
 ) -> Result<f64, Failure> {
     let mut config = trial.config.clone();
@@ -228,7 +228,7 @@ fn reached(
     let seed = trial.seed;
     let streams = SearchData { cell: batches(data.0, seed, trial)?, network: batches(data.0, seed, trial)? };
     let engine = Engine::new(Search { cell, network: network.clone() }, streams, config)?.seed(seed);
-    let Search { cell, network } = trial.run(engine, options.fit_steps)?;
+    let Search { cell, network } = trial.train(engine, name, steps)?;
     Ok(network.accuracy(&cell, data.1))
 }
 
@@ -273,17 +273,21 @@ fn compare(options: &Options, trial: &Trial<'_, SearchConfig>) -> Result<[f64; 4
     }
     let (both, test) = (split.train.join(&split.clean), split.test.to_device(device));
     let test = Examples { images: test.images, labels: test.labels };
-    let worth = |chosen| reached(discrete(chosen, device), &fresh, (&both, &test), options, trial);
+    let worth = |chosen, name: &str| {
+        reached(discrete(chosen, device), &fresh, (&both, &test), (name, options.fit_steps), trial)
+    };
     let mut random = Vec::new();
-    for _ in 0..RANDOM {
+    for number in 0..RANDOM {
         let mut order: Vec<usize> = (0..EDGES.len()).collect();
         order.shuffle(&mut rng);
         let operations = EDGES.map(|_| rng.random_range(1..OPERATIONS.len()));
-        random.push(worth(kept(|edge| (order[edge] as f64, operations[edge])))?);
+        random.push(worth(kept(|edge| (order[edge] as f64, operations[edge])), &format!("random-{number}"))?);
     }
     let best = random.iter().copied().fold(0.0, f64::max);
     let mean = random.iter().sum::<f64>() / RANDOM as f64;
-    Ok([worth(found)?, mean, best, worth(kept(|edge| (edge as f64, 4)))?])
+    // That cell is the one of so many steps of the search.
+    let found = worth(found, &format!("found-{}", options.steps))?;
+    Ok([found, mean, best, worth(kept(|edge| (edge as f64, 4)), "convolutions")?])
 }
 
 /// The mixtures: a row for each edge, with the operation framed that it keeps.

@@ -123,11 +123,12 @@ fn learned_from(
     images: &Tensor<2>,
     train: &Examples,
     test: &Examples,
-    config: &DistillationConfig,
+    trial: &Trial<'_, DistillationConfig>,
 ) -> Result<f64, Failure> {
     let mut best = (f64::NEG_INFINITY, 0.0);
     for rate in RATES {
-        let classifier = taught(images.clone(), rate, config)?;
+        trial.heed()?;
+        let classifier = taught(images.clone(), rate, trial.config)?;
         best = if classifier.accuracy(train) > best.0 {
             (classifier.accuracy(train), classifier.accuracy(test))
         } else {
@@ -210,20 +211,20 @@ fn experiment(options: &Options, trial: &Trial<'_, DistillationConfig>) -> Resul
     let (images, rate) = (images.val(), log_rate.val().exp().into_scalar());
 
     // Logistic regression on all training examples, as many steps as everything above took.
-    let mut reference = Engine::new(
+    let reference = Engine::new(
         Reference { classifier: Classifier::new(split.train.pixels(), device) },
         ReferenceData { classifier: train.clone().into() },
         ReferenceConfig::default(),
     )?;
-    reference.run(options.steps)?;
+    let reference = trial.train(reference, "reference", options.steps)?;
     if trial.is_first {
         trial.output.write("images.svg", drawing(&images.to_data().iter::<f32>().collect::<Vec<_>>()))?;
     }
     Ok([
         taught(images, rate, config)?.accuracy(&test),
-        learned_from(&means, &train, &test, config)?,
-        learned_from(&real, &train, &test, config)?,
-        reference.into_problem().classifier.accuracy(&test),
+        learned_from(&means, &train, &test, trial)?,
+        learned_from(&real, &train, &test, trial)?,
+        reference.classifier.accuracy(&test),
     ])
 }
 

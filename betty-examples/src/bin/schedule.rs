@@ -23,7 +23,7 @@ use betty_runtime::{Batch, Engine, EngineError, Stream, multilevel};
 use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::activation::{log_softmax, tanh};
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Int, Tensor, TensorData};
 use clap::Parser;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -110,13 +110,13 @@ struct Experiment<'a> {
     validation: Examples,
     test: Examples,
     classifier: Classifier,
-    config: &'a ScheduleConfig,
-    device: &'a Device,
+    trial: &'a Trial<'a, ScheduleConfig>,
 }
 
 impl<'a> Experiment<'a> {
-    fn new(seed: u64, config: &'a ScheduleConfig, device: &'a Device) -> Result<Self, Failure> {
-        let mut rng = StdRng::seed_from_u64(seed);
+    fn new(trial: &'a Trial<'a, ScheduleConfig>) -> Result<Self, Failure> {
+        let device = trial.device;
+        let mut rng = StdRng::seed_from_u64(trial.seed);
         let split = Split::thirds(&digits(), VALIDATION, &mut rng)?;
         let pixels = split.train.pixels();
         let classifier = Classifier {
@@ -128,15 +128,15 @@ impl<'a> Experiment<'a> {
             Examples { images: examples.images, labels: examples.labels }
         };
         let [train, validation, test] = [&split.train, &split.clean, &split.test].map(on_device);
-        Ok(Experiment { train, validation, test, classifier, config, device })
+        Ok(Experiment { train, validation, test, classifier, trial })
     }
 
     /// An engine at these rates.
     fn engine(&self, rates: &[f64], config: ScheduleConfig) -> Result<Engine<Schedule>, EngineError> {
         let logarithms: Vec<f32> = rates.iter().map(|rate| rate.ln() as f32).collect();
-        let rates = Tensor::from_data(TensorData::new(logarithms, [STEPS]), self.device);
+        let rates = Tensor::from_data(TensorData::new(logarithms, [STEPS]), self.trial.device);
         let program = Schedule { rates: Param::from_tensor(rates), classifier: self.classifier.clone() };
-        let (train, device) = (self.train.clone(), self.device.clone());
+        let (train, device) = (self.train.clone(), self.trial.device.clone());
         let batches = (0..).map(move |number: usize| {
             let step = (0..STEPS).map(|step| f32::from(u8::from(step == number % STEPS))).collect::<Vec<_>>();
             Ok::<_, Infallible>((train.clone(), Tensor::from_data(TensorData::new(step, [STEPS]), &device)))
@@ -146,8 +146,9 @@ impl<'a> Experiment<'a> {
     }
 
     /// Validation and test loss after fifty steps at these rates; infinite where they diverge.
-    fn losses(&self, rates: &[f64]) -> Result<(f64, f64), EngineError> {
-        let mut config = self.config.clone();
+    fn losses(&self, rates: &[f64]) -> Result<(f64, f64), Failure> {
+        self.trial.heed()?;
+        let mut config = self.trial.config.clone();
         config.rates.warmup = usize::MAX;
         let mut engine = self.engine(rates, config)?;
         match engine.run(1) {
@@ -162,7 +163,7 @@ impl<'a> Experiment<'a> {
     }
 
     /// Of several schedules, the one with the best validation loss: its rates and its test loss.
-    fn best(&self, schedules: impl IntoIterator<Item = Vec<f64>>) -> Result<(Vec<f64>, f64), EngineError> {
+    fn best(&self, schedules: impl IntoIterator<Item = Vec<f64>>) -> Result<(Vec<f64>, f64), Failure> {
         let mut best = (Vec::new(), f64::INFINITY, f64::INFINITY);
         for rates in schedules {
             let (validation, test) = self.losses(&rates)?;
@@ -196,7 +197,7 @@ fn run(options: &Options) -> Result<(), Failure> {
 
 /// Test losses of one seed after fifty steps.
 fn compare(options: &Options, trial: &Trial<'_, ScheduleConfig>) -> Result<[f64; 3], Failure> {
-    let experiment = Experiment::new(trial.seed, trial.config, trial.device)?;
+    let experiment = Experiment::new(trial)?;
     let engine = experiment.engine(&[FIRST; STEPS], trial.config.clone())?;
     let learned = trial.train(engine, "rates", options.steps)?.rates;
     let learned: Vec<f64> = learned.val().exp().into_data().iter::<f64>().collect();

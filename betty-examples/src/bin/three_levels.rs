@@ -9,7 +9,8 @@
 //! The target is fifty digits. The sources are eight sets of other digits; three of them are like the target, in the others classes
 //! were exchanged, images turned or covered by noise. The hypergradient of the weights passes through the fine-tuned classifier and
 //! then through the pretrained one. Against it: pretraining on all sources alike, on the good ones only (which nobody knows), and no
-//! pretraining; everything by the same levels, whose weights stand still.
+//! pretraining; everything by the same levels, whose weights stand still. The weights have seen 150 validation examples, so each way is
+//! tried once more with a classifier that is fine-tuned on those as well.
 
 use std::fmt;
 use std::process::ExitCode;
@@ -33,6 +34,8 @@ const CLASSES: usize = 10;
 const SIDE: usize = 8;
 /// Examples of a source, of the target, and of its validation; what is left is for the test.
 const SIZES: [usize; 3] = [100, 50, 150];
+/// Steps in which a classifier is fine-tuned under weights that stand still, each of a hundred of its own.
+const FIT_STEPS: u64 = 4;
 /// How strongly a fine-tuned classifier is drawn to the pretrained one, and that one to zero.
 const PULLS: [f64; 2] = [0.1, 0.01];
 
@@ -165,6 +168,8 @@ struct Parts {
     sources: Examples,
     target: Examples,
     validation: Examples,
+    /// The target's own examples, and those of its validation.
+    trusted: Examples,
     test: Examples,
 }
 
@@ -179,16 +184,19 @@ impl Parts {
         let sources: Vec<_> = SOURCES.into_iter().map(|harm| harmed(&take(source), harm, &mut rng)).collect();
         let sources =
             (sources.iter().flat_map(|part| part.0.clone()).collect(), sources.into_iter().flat_map(|part| part.1));
-        let [target, validation] = [target, validation].map(|count| plain(&take(count)));
-        let test = plain(&all.subset(&order));
-        let [target, validation, test] = [target, validation, test].map(|part| examples(part, device));
-        Parts { sources: examples((sources.0, sources.1.collect()), device), target, validation, test }
+        let [target, validation] = [target, validation].map(take);
+        let trusted = target.join(&validation);
+        let test = all.subset(&order);
+        let [target, validation, trusted, test] =
+            [target, validation, trusted, test].map(|part| examples(plain(&part), device));
+        Parts { sources: examples((sources.0, sources.1.collect()), device), target, validation, trusted, test }
     }
 
-    /// An engine whose weights of sources are these numbers to begin with.
+    /// An engine whose weights of sources are these numbers to begin with, and which is fine-tuned on these examples.
     fn engine(
         &self,
         weights: [f32; SOURCES.len()],
+        target: &Examples,
         config: PretrainingConfig,
     ) -> Result<Engine<Pretraining>, EngineError> {
         let device = self.test.images.device();
@@ -200,19 +208,27 @@ impl Parts {
         };
         let data = PretrainingData {
             weights: self.validation.clone().into(),
-            tuned: self.target.clone().into(),
+            tuned: target.clone().into(),
             pretrained: self.sources.clone().into(),
         };
         Engine::new(program, data, config)
     }
 
-    /// The test accuracy of the fine-tuned classifier under weights that stand still.
-    fn reached(&self, weights: [f32; SOURCES.len()], config: &PretrainingConfig) -> Result<f64, EngineError> {
-        let mut config = config.clone();
+    /// The test accuracies of a classifier that is fine-tuned on the target, and of one that is fine-tuned on all trusted examples,
+    /// under weights that stand still.
+    fn reached(
+        &self,
+        weights: [f32; SOURCES.len()],
+        name: &str,
+        trial: &Trial<'_, PretrainingConfig>,
+    ) -> Result<[f64; 2], Failure> {
+        let mut config = trial.config.clone();
         (config.weights.warmup, config.tuned.unroll, config.pretrained.unroll) = (usize::MAX, 100, 100);
-        let mut engine = self.engine(weights, config)?;
-        engine.run(4)?;
-        Ok(engine.into_problem().tuned.accuracy(&self.test))
+        let accuracy = |target, name: &str| -> Result<f64, Failure> {
+            let engine = self.engine(weights, target, config.clone())?;
+            Ok(trial.train(engine, name, FIT_STEPS)?.tuned.accuracy(&self.test))
+        };
+        Ok([accuracy(&self.target, name)?, accuracy(&self.trusted, &format!("{name}-trusted"))?])
     }
 }
 
@@ -260,6 +276,10 @@ fn run(options: &Options) -> Result<(), Failure> {
             ("all", "all sources alike"),
             ("none", "nothing"),
             ("oracle", "the good sources (oracle)"),
+            ("learned_trusted", "learned weights; fine-tuned on validation, too"),
+            ("all_trusted", "all sources alike; fine-tuned on validation, too"),
+            ("none_trusted", "nothing; fine-tuned on validation, too"),
+            ("oracle_trusted", "the good sources; fine-tuned on validation, too"),
         ],
     );
     session.compare("accuracies", table, |trial| compare(options, trial))?;
@@ -267,9 +287,9 @@ fn run(options: &Options) -> Result<(), Failure> {
 }
 
 /// Test accuracies of one seed.
-fn compare(options: &Options, trial: &Trial<'_, PretrainingConfig>) -> Result<[f64; 4], Failure> {
+fn compare(options: &Options, trial: &Trial<'_, PretrainingConfig>) -> Result<[f64; 8], Failure> {
     let parts = Parts::draw(trial.seed, trial.device);
-    let engine = parts.engine([0.0; SOURCES.len()], trial.config.clone())?;
+    let engine = parts.engine([0.0; SOURCES.len()], &parts.target, trial.config.clone())?;
     let learned = trial.train(engine, "pretraining", options.steps)?.weights;
     if trial.is_first {
         let weights: Vec<f64> = sigmoid(learned.val()).into_data().iter::<f64>().collect();
@@ -281,10 +301,13 @@ fn compare(options: &Options, trial: &Trial<'_, PretrainingConfig>) -> Result<[f
     let learned = std::array::from_fn(|source| learned[source]);
     // Far from zero, a sigmoid is 0 or 1.
     let good = SOURCES.map(|harm| if harm == Harm::None { 20.0 } else { -20.0 });
-    Ok([
-        parts.reached(learned, trial.config)?,
-        parts.reached([0.0; SOURCES.len()], trial.config)?,
-        parts.reached([-20.0; SOURCES.len()], trial.config)?,
-        parts.reached(good, trial.config)?,
-    ])
+    let reached = |weights, name: &str| parts.reached(weights, name, trial);
+    let ways = [
+        // These are the weights of so many steps.
+        reached(learned, &format!("learned-{}", options.steps))?,
+        reached([0.0; SOURCES.len()], "all")?,
+        reached([-20.0; SOURCES.len()], "none")?,
+        reached(good, "oracle")?,
+    ];
+    Ok(std::array::from_fn(|column| ways[column % ways.len()][column / ways.len()]))
 }

@@ -20,7 +20,7 @@ use crate::watching::Watching;
 /// The options of an example that compares ways of training.
 #[derive(Clone, Debug, Args)]
 pub struct Compare {
-    /// All that the documentation shows: three seeds, and every setting.
+    /// All that the documentation shows: three seeds unless `--seeds` says otherwise, and every setting.
     #[arg(long)]
     pub full: bool,
     /// How runs are saved.
@@ -34,7 +34,7 @@ pub struct Compare {
     pub repeated: Repeated,
 }
 
-/// How many seeds `--full` asks for at the least.
+/// How many seeds `--full` asks for.
 const FULL_SEEDS: u64 = 3;
 
 /// A comparison with all that its seeds share.
@@ -89,7 +89,7 @@ impl Compare {
     }
 
     fn all_seeds(&self) -> Repeated {
-        let seeds = if self.full { self.repeated.seeds.max(FULL_SEEDS) } else { self.repeated.seeds };
+        let seeds = self.repeated.seeds.or(self.full.then_some(FULL_SEEDS));
         Repeated { seeds, ..self.repeated.clone() }
     }
 

@@ -49,13 +49,15 @@ impl<C> Trial<'_, C> {
         going.train(engine, &format!("{name}.seed-{}", self.seed), ("steps", steps), &Curves::default())
     }
 
-    /// Lets an engine take so many steps, neither watched nor saved.
+    /// Ends the trial here if it was asked to stop: between runs that are too short to be saved.
     ///
     /// # Errors
-    /// Those of the run.
-    pub fn run<P: Multilevel>(&self, engine: Engine<P>, steps: u64) -> Result<P, Failure> {
-        let mut engine = self.ranks.join(engine)?;
-        engine.run(steps)?;
-        Ok(engine.into_problem())
+    /// [`Failure::Stopped`].
+    pub fn heed(&self) -> Result<(), Failure> {
+        if !self.ranks.any(self.stop.is_asked())? {
+            return Ok(());
+        }
+        let said = "stopped; runs that had ended are saved; to go on, give the same options and `--resume`".into();
+        Err(Failure::Stopped { said, code: self.stop.exit_code() })
     }
 }

@@ -2,12 +2,12 @@
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-/// Grey-scale images of one size, each with its class.
+/// Images of one size, each with its class.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dataset {
     images: Vec<f32>,
     labels: Vec<u8>,
-    pixels: usize,
+    shape: [usize; 3],
     classes: usize,
 }
 
@@ -18,13 +18,13 @@ pub enum DatasetError {
     #[error("images without pixels")]
     NoPixels,
     /// The numbers of images and labels differ.
-    #[error("{values} pixel values do not make {labels} images of {pixels} pixels")]
+    #[error("{values} pixel values do not make {labels} images of {pixels}")]
     Count {
         /// How many pixel values there are.
         values: usize,
         /// How many labels there are.
         labels: usize,
-        /// Pixels an image.
+        /// Values an image.
         pixels: usize,
     },
     /// A label names no class.
@@ -42,11 +42,13 @@ pub enum DatasetError {
 betty_runtime::debug_as_report!(DatasetError);
 
 impl Dataset {
-    /// Images of `pixels` values in 0..1 each, one after the other, and a label below `classes` for each.
+    /// Images whose values are in 0..1, one after the other, and a label below `classes` for each. `shape` is how many channels an image
+    /// has, and how many rows and columns each of them; values stand channel by channel, and row by row.
     ///
     /// # Errors
     /// When the numbers do not fit together.
-    pub fn new(images: Vec<f32>, labels: Vec<u8>, pixels: usize, classes: usize) -> Result<Self, DatasetError> {
+    pub fn new(images: Vec<f32>, labels: Vec<u8>, shape: [usize; 3], classes: usize) -> Result<Self, DatasetError> {
+        let pixels = shape.iter().product();
         if pixels == 0 {
             return Err(DatasetError::NoPixels);
         }
@@ -56,7 +58,7 @@ impl Dataset {
         if let Some((index, &label)) = labels.iter().enumerate().find(|&(_, &label)| usize::from(label) >= classes) {
             return Err(DatasetError::Label { index, label, classes });
         }
-        Ok(Dataset { images, labels, pixels, classes })
+        Ok(Dataset { images, labels, shape, classes })
     }
 
     /// Number of examples.
@@ -69,9 +71,14 @@ impl Dataset {
         self.labels.is_empty()
     }
 
-    /// Pixels an image.
+    /// Channels of an image, and rows and columns of each.
+    pub fn shape(&self) -> [usize; 3] {
+        self.shape
+    }
+
+    /// Values an image: one for each channel of each pixel.
     pub fn pixels(&self) -> usize {
-        self.pixels
+        self.shape.iter().product()
     }
 
     /// Number of classes; labels are below it.
@@ -79,9 +86,10 @@ impl Dataset {
         self.classes
     }
 
-    /// The pixels of an example, row by row, each in 0..1.
+    /// The values of an example, channel by channel and row by row, each in 0..1.
     pub fn image(&self, index: usize) -> &[f32] {
-        &self.images[index * self.pixels..][..self.pixels]
+        let pixels = self.pixels();
+        &self.images[index * pixels..][..pixels]
     }
 
     /// All labels.
@@ -103,12 +111,27 @@ impl Dataset {
     /// # Panics
     /// When the two differ in image size or number of classes.
     pub fn join(&self, other: &Self) -> Self {
-        assert_eq!((self.pixels, self.classes), (other.pixels, other.classes), "data sets of one kind");
+        assert_eq!((self.shape, self.classes), (other.shape, other.classes), "data sets of one kind");
         Dataset {
             images: [self.images.as_slice(), &other.images].concat(),
             labels: [self.labels.as_slice(), &other.labels].concat(),
             ..*self
         }
+    }
+
+    /// All examples of several sets, of which there is one at least, one set after the other.
+    ///
+    /// # Panics
+    /// When two of them differ in image size or number of classes, or there is none.
+    pub(super) fn concat(parts: Vec<Self>) -> Self {
+        let mut parts = parts.into_iter();
+        let mut all = parts.next().expect("one set at least");
+        for part in parts {
+            assert_eq!((all.shape, all.classes), (part.shape, part.classes), "data sets of one kind");
+            all.images.extend(part.images);
+            all.labels.extend(part.labels);
+        }
+        all
     }
 
     /// The same images under other labels.
@@ -119,7 +142,7 @@ impl Dataset {
 
     /// Copies everything to a device.
     pub fn to_device(&self, device: &Device) -> DeviceDataset {
-        let images = TensorData::new(self.images.clone(), [self.len(), self.pixels]);
+        let images = TensorData::new(self.images.clone(), [self.len(), self.pixels()]);
         let labels: Vec<i32> = self.labels.iter().copied().map(i32::from).collect();
         DeviceDataset {
             images: Tensor::from_data(images, device),

@@ -5,7 +5,8 @@ use super::dataset::Dataset;
 /// See `data/README.md` for source, licence and format.
 const PACKED: &[u8] = include_bytes!("../../data/digits.bin");
 
-const PIXELS: usize = 64;
+const SIDE: usize = 8;
+const PIXELS: usize = SIDE * SIDE;
 const CLASSES: usize = 10;
 /// A pixel takes 5 bits, so 8 pixels take 5 bytes.
 const GROUP: usize = 8;
@@ -20,7 +21,7 @@ pub fn digits() -> Dataset {
     assert!(rest.is_empty(), "digits.bin is damaged");
     let images = examples.iter().flat_map(|example| example[..IMAGE_BYTES].chunks(GROUP_BYTES)).flat_map(unpack);
     let labels = examples.iter().map(|example| example[IMAGE_BYTES]);
-    Dataset::new(images.collect(), labels.collect(), PIXELS, CLASSES).expect("digits.bin is damaged")
+    Dataset::new(images.collect(), labels.collect(), [1, SIDE, SIDE], CLASSES).expect("digits.bin is damaged")
 }
 
 /// The 8 pixels in 5 bytes.

@@ -80,12 +80,12 @@ pub enum IdxProblem {
         images: usize,
     },
     /// Training and test images differ in size.
-    #[error("its images have {found} pixels, those for training {expected}")]
+    #[error("its images have {} × {} pixels, those for training {} × {}", found[0], found[1], expected[0], expected[1])]
     Pixels {
-        /// Pixels of a training image.
-        expected: usize,
-        /// Pixels found.
-        found: usize,
+        /// Rows and columns of a training image.
+        expected: [usize; 2],
+        /// Those found.
+        found: [usize; 2],
     },
     /// The parts do not make a data set.
     #[error(transparent)]
@@ -93,6 +93,13 @@ pub enum IdxProblem {
 }
 
 betty_runtime::debug_as_report!(IdxError, IdxProblem);
+
+/// Whether a folder holds one of the four files.
+pub(super) fn is_idx(folder: &Path) -> bool {
+    let parts = [("train", IMAGES), ("train", LABELS), ("t10k", IMAGES), ("t10k", LABELS)];
+    let names = parts.map(|(set, part)| format!("{set}-{part}"));
+    names.iter().any(|name| folder.join(name).exists() || folder.join(format!("{name}.gz")).exists())
+}
 
 /// The training and the test set in a folder of the four files of MNIST, each plain or gzipped:
 /// `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, and the same with `t10k`.
@@ -104,8 +111,8 @@ betty_runtime::debug_as_report!(IdxError, IdxProblem);
 pub fn load_idx(folder: &Path) -> Result<(Dataset, Dataset), IdxError> {
     let train = Part::open(folder, "train")?;
     let test = Part::open(folder, "t10k")?;
-    if test.pixels() != train.pixels() {
-        let problem = IdxProblem::Pixels { expected: train.pixels(), found: test.pixels() };
+    if test.size() != train.size() {
+        let problem = IdxProblem::Pixels { expected: train.size(), found: test.size() };
         return Err(IdxError { file: test.images.path, problem });
     }
     let (train, test) = (train.read()?, test.read()?);
@@ -125,7 +132,7 @@ struct Examples {
     images_file: PathBuf,
     images: Vec<u8>,
     labels: Vec<u8>,
-    pixels: usize,
+    size: [usize; 2],
 }
 
 impl Part {
@@ -143,23 +150,25 @@ impl Part {
         Ok(Part { images, labels })
     }
 
-    fn pixels(&self) -> usize {
+    /// Rows and columns of an image.
+    fn size(&self) -> [usize; 2] {
         let [_, rows, columns] = self.images.shape;
-        rows * columns
+        [rows, columns]
     }
 
     fn read(self) -> Result<Examples, IdxError> {
-        let (pixels, images_file) = (self.pixels(), self.images.path.clone());
+        let (size, images_file) = (self.size(), self.images.path.clone());
         // The smaller ones first.
         let labels = self.labels.values()?;
-        Ok(Examples { images: self.images.values()?, images_file, labels, pixels })
+        Ok(Examples { images: self.images.values()?, images_file, labels, size })
     }
 }
 
 impl Examples {
     fn into_dataset(self, classes: usize) -> Result<Dataset, IdxError> {
         let images = self.images.iter().map(|&pixel| f32::from(pixel) / 255.0).collect();
-        Dataset::new(images, self.labels, self.pixels, classes)
+        let [rows, columns] = self.size;
+        Dataset::new(images, self.labels, [1, rows, columns], classes)
             .map_err(|problem| IdxError { file: self.images_file, problem: problem.into() })
     }
 }

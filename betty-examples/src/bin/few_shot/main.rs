@@ -24,8 +24,7 @@ use betty_examples::failure::{Failure, check_positive, finish};
 use betty_examples::metrics::Comparison;
 use betty_examples::plot::{Curve, Curves};
 use betty_examples::ranks::Ranks;
-use betty_runtime::{Engine, HypergradientConfig, MinresConfig, OptimizerConfig, SgdConfig};
-use burn::tensor::Device;
+use betty_runtime::{Engine, HypergradientConfig, LevelConfig, MinresConfig, OptimizerConfig, SgdConfig};
 use clap::{Parser, value_parser};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -50,11 +49,15 @@ const IMPLICIT_STEPS: usize = 16;
 #[command(name = "few_shot", version)]
 #[command(mut_arg("seed", |seed| seed.help("Seed of initial parameters and tasks")))]
 #[command(mut_arg("out", |out| out.default_value("out/few_shot")))]
+#[command(mut_arg("config", |config| config.help(
+    "JSON file whose numbers replace those of the program; ANIL and pretraining share the numbers of MAML, and so does implicit MAML \
+     but for its 16 steps and its solver"
+)))]
 struct Options {
     /// Images of each class to learn from.
     #[arg(long, default_value_t = 1, value_name = "K", value_parser = value_parser!(u16).range(1..=100))]
     shots: u16,
-    /// Steps of the initial parameters.
+    /// Steps of the initial parameters; implicit MAML, whose steps cost more, takes a quarter of them.
     #[arg(long, default_value_t = 400, value_name = "N")]
     steps: u64,
     /// Tasks of the test; a fifth as many choose the rates of the baselines, and are drawn.
@@ -77,18 +80,19 @@ fn run(options: &Options) -> Result<(), Failure> {
     if !(options.proximity.is_finite() && options.proximity > 0.0) {
         return Err(Failure::Proximity { proximity: options.proximity });
     }
-    let config = options.compare.config()?;
+    let config: MamlConfig = options.compare.config()?;
+    let steps = format!("{} steps", config.adapted.unroll);
     let choices = [("--shots", options.shots.to_string()), ("--proximity", options.proximity.to_string())];
     let Some(session) = options.compare.open::<Maml>(config, &choices, Ranks::default())? else { return Ok(()) };
     let table = Comparison::new(
         ["begin at", "accuracy on new digits"],
         [
-            ("maml", "MAML, 5 steps"),
-            ("anil", "ANIL, 5 steps"),
-            ("pretrained", "pretrained on all classes, 5 steps"),
-            ("scratch", "random parameters, 5 steps"),
-            ("imaml", "implicit MAML, 16 steps"),
-            ("scratch_16", "random parameters, 16 steps"),
+            ("maml", &format!("MAML, {steps}")),
+            ("anil", &format!("ANIL, {steps}")),
+            ("pretrained", &format!("pretrained on all classes, {steps}")),
+            ("scratch", &format!("random parameters, {steps}")),
+            ("imaml", &format!("implicit MAML, {IMPLICIT_STEPS} steps, after a quarter of the training")),
+            ("scratch_16", &format!("random parameters, {IMPLICIT_STEPS} steps")),
             ("nearest", "the nearest image, no steps"),
         ],
     );
@@ -113,21 +117,24 @@ fn compare(options: &Options, trial: &Trial<'_, MamlConfig>) -> Result<[f64; 7],
     let implicit = implicit(config);
     let engine = Maml::engine(start.clone(), &training, options.proximity, &implicit, device)?.seed(seed);
     let imaml = trial.train(engine, "imaml", options.steps.div_ceil(4))?.meta;
-    let head = AnilConfig::default();
+    let head = of_the_head(config);
     let engine = Anil::engine(start.clone(), &training, &head, device)?.seed(seed);
     let anil = trial.train(engine, "anil", options.steps)?.net;
     let engine = Engine::new(
         Pretraining { net: start.with_head(known.len(), &mut rng, device) },
         PretrainingData { net: known.batches(seed, device) },
-        PretrainingConfig::default(),
+        PretrainingConfig { net: LevelConfig { tasks: 1, vectorize: false, ..config.meta.clone() } },
     )?;
     let pretrained = trial.train(engine, "pretraining", options.steps)?.net.without_head(device);
 
-    let chooser = Chooser { tasks: &validation, count: count / 5, device };
+    let chooser = Chooser { tasks: &validation, count: count / 5, trial };
     let pretrained_config = chooser.tuned(&pretrained, config)?;
     let scratch_config = chooser.tuned(&start, config)?;
     let scratch_16 = chooser.tuned(&start, &with_steps(config, IMPLICIT_STEPS))?;
-    let reached = |net: &Net, config: &MamlConfig| Maml::accuracy(net, &test, count, 0.0, config, device);
+    let reached = |net: &Net, config: &MamlConfig| -> Result<f64, Failure> {
+        trial.heed()?;
+        Ok(Maml::accuracy(net, &test, count, 0.0, config, device)?)
+    };
     if trial.is_first {
         let nets = [("MAML", &maml), ("pretrained", &pretrained), ("random", &start)];
         trial.output.write("steps.svg", drawing(nets, config, chooser, &test, options.shots)?)?;
@@ -148,7 +155,7 @@ fn compare(options: &Options, trial: &Trial<'_, MamlConfig>) -> Result<[f64; 7],
 struct Chooser<'a> {
     tasks: &'a Tasks,
     count: usize,
-    device: &'a Device,
+    trial: &'a Trial<'a, MamlConfig>,
 }
 
 impl Chooser<'_> {
@@ -158,10 +165,16 @@ impl Chooser<'_> {
         for rate in RATES {
             let mut config = config.clone();
             config.adapted.optimizer = config.adapted.optimizer.map(|optimizer| with_rate(optimizer, rate));
-            let accuracy = Maml::accuracy(net, self.tasks, self.count, 0.0, &config, self.device)?;
+            let accuracy = self.accuracy(net, self.tasks, &config)?;
             best = if accuracy > best.0 { (accuracy, config) } else { best };
         }
         Ok(best.1)
+    }
+
+    /// The mean accuracy over as many tasks.
+    fn accuracy(&self, net: &Net, tasks: &Tasks, config: &MamlConfig) -> Result<f64, Failure> {
+        self.trial.heed()?;
+        Ok(Maml::accuracy(net, tasks, self.count, 0.0, config, self.trial.device)?)
     }
 }
 
@@ -180,6 +193,12 @@ fn implicit(config: &MamlConfig) -> MamlConfig {
     // Systems of several tasks are solved one after the other.
     config.meta.vectorize = false;
     config
+}
+
+/// The numbers of MAML, for steps of the head alone.
+fn of_the_head(config: &MamlConfig) -> AnilConfig {
+    let start = AnilConfig::default().change.start;
+    AnilConfig { net: config.meta.clone(), change: LevelConfig { start, ..config.adapted.clone() } }
 }
 
 fn with_rate(optimizer: OptimizerConfig, rate: f64) -> OptimizerConfig {
@@ -206,11 +225,31 @@ fn drawing(
             if number > 0 {
                 config = chooser.tuned(net, &config)?;
             }
-            points.push((steps as f64, Maml::accuracy(net, test, chooser.count, 0.0, &config, chooser.device)?));
+            points.push((steps as f64, chooser.accuracy(net, test, &config)?));
         }
         curves.push(Curve { name: name.into(), points });
     }
     let title = format!("Five new classes, images of each to learn from: {shots}");
     let plot = Curves { title, x: "steps".into(), y: "accuracy".into(), curves, dots: None };
     Ok(plot.to_svg()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use betty_runtime::ProgramConfig;
+
+    use super::*;
+
+    #[test]
+    fn what_a_config_says_holds_for_all_ways() {
+        let json = r#"{"meta": {"tasks": 3}, "adapted": {"unroll": 2, "optimizer": {"lr": 0.25}}}"#;
+        let config = MamlConfig::from_json(json).expect("numbers of MAML");
+        let (head, implicit) = (of_the_head(&config), implicit(&config));
+        assert_eq!((head.net.tasks, head.change.unroll), (3, 2));
+        assert_eq!(head.change.optimizer, config.adapted.optimizer);
+        assert_eq!((implicit.meta.tasks, implicit.adapted.unroll), (3, IMPLICIT_STEPS));
+        assert_eq!(implicit.adapted.optimizer, config.adapted.optimizer);
+        // Where nothing is said, the program's own numbers are MAML's.
+        assert_eq!(of_the_head(&MamlConfig::default()), AnilConfig::default());
+    }
 }

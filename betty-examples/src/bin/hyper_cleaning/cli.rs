@@ -37,7 +37,8 @@ pub(crate) struct Options {
     /// What gives a training example its weight.
     #[arg(long, value_enum, default_value_t = WeightingKind::Table)]
     pub(crate) weighting: WeightingKind,
-    /// Folder of IDX files as of MNIST, plain or gzipped, in the place of the built-in digits.
+    /// Folder of images in the place of the built-in digits: IDX files as of MNIST or Fashion-MNIST, plain or gzipped; the binary version
+    /// of CIFAR-10 or CIFAR-100; or folders `train/CLASS` and `test/CLASS` of PNG or JPEG files of one size.
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
     /// Share of training labels that are made wrong, from 0 to 1.
@@ -49,7 +50,7 @@ pub(crate) struct Options {
     /// Number of examples in the clean set.
     #[arg(long, default_value_t = 200, value_name = "N")]
     pub(crate) clean: usize,
-    /// Hidden units of the classifier [default: 128 for the digits, 256 for IDX files].
+    /// Hidden units of the classifier [default: 128 for the digits, 256 for other images].
     #[arg(long, value_name = "N")]
     pub(crate) hidden: Option<usize>,
     /// Steps of the weights; before each of them the classifier takes as many as its `unroll` in the config.

@@ -2,15 +2,15 @@
 
 use std::path::Path;
 
-use betty_examples::data::{Dataset, IdxError, Split, SplitError, digits, load_idx};
+use betty_examples::data::{Dataset, ImagesError, Split, SplitError, digits, load_images};
 use rand::RngExt;
 
 /// All examples, before they are split.
 pub(crate) enum Source {
     /// The built-in digits; a part of them is for the test.
     Digits(Dataset),
-    /// IDX files, with a test set of their own.
-    Idx {
+    /// Images of a folder, with a test set of their own.
+    Folder {
         /// Examples to train on.
         train: Dataset,
         /// Examples to test on.
@@ -19,11 +19,11 @@ pub(crate) enum Source {
 }
 
 impl Source {
-    /// The IDX files in `folder`, or the built-in digits.
-    pub(crate) fn open(folder: Option<&Path>) -> Result<Self, IdxError> {
+    /// The images in `folder`, or the built-in digits.
+    pub(crate) fn open(folder: Option<&Path>) -> Result<Self, ImagesError> {
         match folder {
             None => Ok(Source::Digits(digits())),
-            Some(folder) => load_idx(folder).map(|(train, test)| Source::Idx { train, test }),
+            Some(folder) => load_images(folder).map(|(train, test)| Source::Folder { train, test }),
         }
     }
 
@@ -31,7 +31,7 @@ impl Source {
     pub(crate) fn split(&self, clean: usize, rng: &mut impl RngExt) -> Result<Split, SplitError> {
         match self {
             Source::Digits(digits) => Split::thirds(digits, clean, rng),
-            Source::Idx { train, test } => Split::with_test(train, test.clone(), clean, rng),
+            Source::Folder { train, test } => Split::with_test(train, test.clone(), clean, rng),
         }
     }
 
@@ -39,7 +39,7 @@ impl Source {
     pub(crate) fn hidden(&self) -> usize {
         match self {
             Source::Digits(_) => 128,
-            Source::Idx { .. } => 256,
+            Source::Folder { .. } => 256,
         }
     }
 }

@@ -17,7 +17,7 @@ use std::process::ExitCode;
 
 use betty_examples::command::Sharing;
 use betty_examples::compare::{Compare, Trial};
-use betty_examples::data::{Batches, Dataset, digits, load_idx};
+use betty_examples::data::{Batches, Dataset, digits, load_images};
 use betty_examples::failure::{Failure, check_positive, finish};
 use betty_examples::metrics::Comparison;
 use betty_examples::plot::{Curve, Curves};
@@ -30,12 +30,13 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 
-use model::Cnn;
+use model::{Cnn, shaped};
 
 /// Balanced examples of each class, from which weights are learned.
 const BALANCED: usize = 10;
-/// The imbalances of `--full`.
-const IMBALANCES: [f64; 3] = [200.0, 100.0, 50.0];
+/// The imbalance of a run, and those of `--full`, which takes the three largest that the data can have.
+const IMBALANCE: f64 = 50.0;
+const IMBALANCES: [f64; 4] = [200.0, 100.0, 50.0, 20.0];
 
 /// Many small tensors come and go in every step; this allocator hands them out faster than the system's.
 #[global_allocator]
@@ -44,7 +45,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// Images, the class of each, and a factor of its weight that nobody learns.
 #[derive(Clone, Debug, Batch)]
 struct Examples {
-    images: Tensor<2>,
+    images: Tensor<4>,
     labels: Tensor<1, Int>,
     factors: Tensor<1>,
 }
@@ -79,12 +80,14 @@ fn weighted(net: &Cnn, weight: &WeightNet, examples: Examples) -> Tensor<1> {
 #[command(mut_arg("seed", |seed| seed.help("Seed of which examples are taken, of initial parameters, and of batches")))]
 #[command(mut_arg("out", |out| out.default_value("out/long_tail")))]
 struct Options {
-    /// Folder of IDX files as of MNIST or Fashion-MNIST, plain or gzipped, in the place of the built-in digits.
+    /// Folder of images in the place of the built-in digits: IDX files as of MNIST or Fashion-MNIST, plain or gzipped; the binary version
+    /// of CIFAR-10 or CIFAR-100; or folders `train/CLASS` and `test/CLASS` of PNG or JPEG files of one size.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// How many times as large the largest class is as the smallest one; `--full` tries 200, 100 and 50.
-    #[arg(long, default_value_t = 50.0, value_name = "R")]
-    imbalance: f64,
+    /// How many times as large the largest class is as the smallest one [default: 50; with `--full`, the three largest of 200, 100, 50 and
+    /// 20 that the data can have].
+    #[arg(long, value_name = "R")]
+    imbalance: Option<f64>,
     /// Steps of the classifier.
     #[arg(long, default_value_t = 300, value_name = "N")]
     steps: u64,
@@ -105,7 +108,7 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> Result<(), Failure> {
     check_positive(&[("steps", options.steps), ("batch", options.batch as u64)])?;
-    if !(options.imbalance.is_finite() && options.imbalance >= 1.0) {
+    if options.imbalance.is_some_and(|imbalance| !(imbalance.is_finite() && imbalance >= 1.0)) {
         return Err(Failure::TooSmall { option: "imbalance", least: 1 });
     }
     let config = options.compare.config()?;
@@ -118,10 +121,12 @@ fn run(options: &Options) -> Result<(), Failure> {
         return Ok(());
     };
     let (train, test) = source(options)?;
-    let imbalances = if options.compare.full { IMBALANCES.to_vec() } else { vec![options.imbalance] };
-    for imbalance in imbalances {
+    let most = most(&train)?;
+    for imbalance in imbalances(options, most)? {
+        let least = size(most, imbalance, 1.0);
+        let measured = format!("balanced test accuracy, imbalance {imbalance}: classes of {most} to {least}");
         let table = Comparison::new(
-            ["weights of examples", &format!("balanced test accuracy, imbalance {imbalance}")],
+            ["weights of examples", &measured],
             [
                 ("learned", "learned from losses"),
                 ("none", "none"),
@@ -131,7 +136,7 @@ fn run(options: &Options) -> Result<(), Failure> {
             ],
         );
         session.compare(&format!("imbalance-{imbalance}"), table, |trial| {
-            compare(options, imbalance, (&train, &test), trial)
+            compare(options, (most, imbalance), (&train, &test), trial)
         })?;
     }
     Ok(())
@@ -140,7 +145,7 @@ fn run(options: &Options) -> Result<(), Failure> {
 /// Examples to draw the training set from, and for the test.
 fn source(options: &Options) -> Result<(Dataset, Dataset), Failure> {
     if let Some(folder) = &options.data {
-        return Ok(load_idx(folder)?);
+        return Ok(load_images(folder)?);
     }
     let all = digits();
     // The same test for all seeds; the order of the file is that of its writers.
@@ -148,17 +153,48 @@ fn source(options: &Options) -> Result<(Dataset, Dataset), Failure> {
     Ok((all.subset(&train), all.subset(&test)))
 }
 
-/// A long tail, and balanced examples that it does not hold; how many of each class there are.
-fn long_tail(all: &Dataset, imbalance: f64, seed: u64) -> (Dataset, Dataset, Vec<usize>) {
+/// How many examples of a class there can be, beside the balanced ones.
+fn most(all: &Dataset) -> Result<usize, Failure> {
+    let mut sizes = vec![0; all.classes()];
+    all.labels().iter().for_each(|&label| sizes[usize::from(label)] += 1);
+    let needed = BALANCED + 1;
+    match sizes.iter().position(|&found| found < needed) {
+        Some(class) => Err(Failure::SmallClass { class, found: sizes[class], needed }),
+        None => Ok(sizes.into_iter().min().unwrap_or(0) - BALANCED),
+    }
+}
+
+/// How many examples a class has, whose place among the others is from 0 to 1, and the largest of which has `most`.
+fn size(most: usize, imbalance: f64, place: f64) -> usize {
+    (most as f64 * imbalance.powf(-place)).round() as usize
+}
+
+/// The imbalances that are asked for, of classes the largest of which has `most` examples.
+fn imbalances(options: &Options, most: usize) -> Result<Vec<f64>, Failure> {
+    let fits = |imbalance: &f64| *imbalance <= most as f64;
+    let asked = match options.imbalance {
+        Some(imbalance) => vec![imbalance],
+        None if options.compare.full && IMBALANCES.iter().any(fits) => {
+            IMBALANCES.into_iter().filter(fits).take(3).collect()
+        }
+        None => vec![IMBALANCE],
+    };
+    match asked.iter().find(|imbalance| !fits(imbalance)) {
+        Some(&imbalance) => Err(Failure::Imbalance { imbalance, most }),
+        None => Ok(asked),
+    }
+}
+
+/// A long tail of classes the largest of which has `most` examples, and balanced examples that it does not hold; how many of each class
+/// there are.
+fn long_tail(all: &Dataset, most: usize, imbalance: f64, seed: u64) -> (Dataset, Dataset, Vec<usize>) {
     let mut rng = StdRng::seed_from_u64(seed);
     let mut order: Vec<usize> = (0..all.len()).collect();
     order.shuffle(&mut rng);
     let class = |class: usize| order.iter().copied().filter(move |&index| usize::from(all.labels()[index]) == class);
-    let most = (0..all.classes()).map(|name| class(name).count()).min().unwrap_or(0).saturating_sub(BALANCED);
     let (mut tail, mut balanced, mut sizes) = (Vec::new(), Vec::new(), Vec::new());
     for name in 0..all.classes() {
-        let share = imbalance.powf(-(name as f64) / (all.classes() - 1).max(1) as f64);
-        let size = ((most as f64 * share).round() as usize).max(1);
+        let size = size(most, imbalance, name as f64 / (all.classes() - 1).max(1) as f64);
         balanced.extend(class(name).take(BALANCED));
         tail.extend(class(name).skip(BALANCED).take(size));
         sizes.push(size);
@@ -176,7 +212,7 @@ fn batches(
     trial: &Trial<'_, LongTailConfig>,
 ) -> Result<Stream<Examples>, Failure> {
     let device = trial.device;
-    let all = examples.to_device(device);
+    let (all, shape) = (examples.to_device(device), examples.shape());
     let factors = factors.to_vec();
     let labels = examples.labels().to_vec();
     let chosen = Batches::new(examples.len(), size, seed).shared(trial.ranks)?;
@@ -186,22 +222,22 @@ fn batches(
         let (count, device) = (indices.len(), all.device());
         let batch = all.select(Tensor::from_data(TensorData::new(indices, [count]), &device));
         let factors = Tensor::from_data(TensorData::new(weights, [count]), &device);
-        Ok::<_, Infallible>(Examples { images: batch.images, labels: batch.labels, factors })
+        Ok::<_, Infallible>(Examples { images: shaped(batch.images, shape), labels: batch.labels, factors })
     })))
 }
 
 /// Test accuracies of one seed.
 fn compare(
     options: &Options,
-    imbalance: f64,
+    (most, imbalance): (usize, f64),
     (train, test): (&Dataset, &Dataset),
     trial: &Trial<'_, LongTailConfig>,
 ) -> Result<[f64; 5], Failure> {
     let (seed, device) = (trial.seed, trial.device);
-    let (tail, balanced, sizes) = long_tail(train, imbalance, seed);
+    let (tail, balanced, sizes) = long_tail(train, most, imbalance, seed);
     let mut rng = StdRng::seed_from_u64(seed);
     let weight = WeightNet::new(&mut rng, device);
-    let net = Cnn::new(train.pixels().isqrt(), train.classes(), &mut rng, device);
+    let net = Cnn::new(train.shape(), train.classes(), &mut rng, device);
     let program = || LongTail { weight: weight.clone(), net: net.clone() };
     let alike = vec![1.0; train.classes()];
     let stream = |examples, factors: &[f32], seed| batches(examples, options.batch, factors, seed, trial);
@@ -218,8 +254,8 @@ fn compare(
     let both = tail.join(&balanced);
     let learned =
         |train, name: &str| trial.train(engine(train, &alike, true)?, &format!("{name}-{imbalance}"), options.steps);
-    let without = |train, factors: &[f32]| -> Result<f64, Failure> {
-        let trained = trial.run(engine(train, factors, false)?, options.steps)?;
+    let without = |train, factors: &[f32], name: &str| -> Result<f64, Failure> {
+        let trained = trial.train(engine(train, factors, false)?, &format!("{name}-{imbalance}"), options.steps)?;
         Ok(trained.net.accuracy(test, device))
     };
     let on_tail = learned(&tail, "tail")?;
@@ -229,10 +265,10 @@ fn compare(
     let inverse: Vec<f32> = sizes.iter().map(|&size| 1.0 / size as f32).collect();
     Ok([
         on_tail.net.accuracy(test, device),
-        without(&tail, &alike)?,
-        without(&tail, &inverse)?,
+        without(&tail, &alike, "tail-alike")?,
+        without(&tail, &inverse, "tail-by-class")?,
         learned(&both, "both")?.net.accuracy(test, device),
-        without(&both, &alike)?,
+        without(&both, &alike, "both-alike")?,
     ])
 }
 

@@ -26,30 +26,27 @@ pub(crate) struct Cnn {
 }
 
 impl Cnn {
-    /// For square images of this side.
-    pub(crate) fn new(side: usize, classes: usize, rng: &mut StdRng, device: &Device) -> Self {
-        let [first, second] = CHANNELS;
-        let left = side.div_ceil(2).div_ceil(2);
+    /// For images of so many channels, rows and columns.
+    pub(crate) fn new(shape: [usize; 3], classes: usize, rng: &mut StdRng, device: &Device) -> Self {
+        let ([first, second], [channels, rows, columns]) = (CHANNELS, shape);
+        let left = |side: usize| side.div_ceil(2).div_ceil(2);
         Cnn {
-            first: convolution([1, first], 3, 2, rng, device),
+            first: convolution([channels, first], 3, 2, rng, device),
             first_norm: BatchNormConfig::new(first).init(device),
             second: convolution([first, second], 3, 2, rng, device),
             second_norm: BatchNormConfig::new(second).init(device),
-            head: linear(second * left * left, classes, rng, device),
+            head: linear(second * left(rows) * left(columns), classes, rng, device),
         }
     }
 
-    fn scores(&self, images: Tensor<2>) -> Tensor<2> {
-        let [count, pixels] = images.dims();
-        let side = pixels.isqrt() as i32;
-        let images = images.reshape([count as i32, 1, side, side]);
+    fn scores(&self, images: Tensor<4>) -> Tensor<2> {
         let seen = relu(self.first_norm.forward(self.first.forward(images)));
         let seen = relu(self.second_norm.forward(self.second.forward(seen)));
         self.head.forward(seen.flatten(1, 3))
     }
 
     /// The cross-entropy of each image.
-    pub(crate) fn losses(&self, images: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
+    pub(crate) fn losses(&self, images: Tensor<4>, labels: Tensor<1, Int>) -> Tensor<1> {
         -log_softmax(self.scores(images), 1).gather(1, labels.unsqueeze_dim(1)).squeeze_dim::<1>(1)
     }
 
@@ -59,9 +56,15 @@ impl Cnn {
         let all: Vec<usize> = (0..examples.len()).collect();
         let right = all.chunks(AT_ONCE).map(|chosen| {
             let part = examples.subset(chosen).to_device(device);
-            let chosen = net.scores(part.images).argmax(1).squeeze_dim::<1>(1);
+            let chosen = net.scores(shaped(part.images, examples.shape())).argmax(1).squeeze_dim::<1>(1);
             chosen.equal(part.labels).int().sum().into_scalar::<f64>()
         });
         right.sum::<f64>() / examples.len().max(1) as f64
     }
+}
+
+/// Images that stand in rows, as convolutions see them.
+pub(crate) fn shaped(images: Tensor<2>, [channels, rows, columns]: [usize; 3]) -> Tensor<4> {
+    let [count, _] = images.dims();
+    images.reshape([count, channels, rows, columns])
 }

@@ -11,7 +11,7 @@
 //! sum is, and whether a word such as "but" or "not" turns it. `C` learns what each label means and how far the classifier itself is to
 //! be asked; `V` learns how much an example counts by its loss. Both see a few sentences that people have judged. The classifier is an
 //! embedding and a transformer encoder of Burn's, and both levels look one of its steps ahead. Against it: weak labels as they are,
-//! weights alone, the judged sentences alone, and an oracle for which people have judged all.
+//! weights alone, the judged sentences alone, and beside the weak labels, and an oracle for which people have judged all.
 
 mod model;
 mod text;
@@ -123,6 +123,7 @@ fn run(options: &Options) -> Result<(), Failure> {
             ("corrected", "weak labels, corrected"),
             ("weighed", "weak labels, weighed"),
             ("weak", "weak labels as they are"),
+            ("clean_too", "weak labels as they are, and the judged sentences"),
             ("clean_only", "the judged sentences alone"),
             ("lexicon", "(the lexicon itself)"),
             ("oracle", "people's labels (oracle)"),
@@ -142,40 +143,39 @@ enum Learn {
 }
 
 /// Test accuracies of one seed.
-fn compare(options: &Options, trial: &Trial<'_, WeakLabelsConfig>) -> Result<[f64; 7], Failure> {
+fn compare(options: &Options, trial: &Trial<'_, WeakLabelsConfig>) -> Result<[f64; 8], Failure> {
     let (seed, device) = (trial.seed, trial.device);
     let mut rng = StdRng::seed_from_u64(seed);
     let text = Text::split(options.clean, &mut rng)?;
     device.seed(seed);
     let start = Classifier::new(text.words, device);
-    let stream =
-        |sentences: &Sentences, is_judged: bool, seed| batches(sentences, is_judged, options.batch, seed, trial);
-    let engine = |train: &Sentences, is_judged, learn| -> Result<Engine<WeakLabels>, Failure> {
+    let stream = |sentences: &Sentences, seed| batches(sentences, options.batch, seed, trial);
+    let engine = |train: &Sentences, learn| -> Result<Engine<WeakLabels>, Failure> {
         let mut config = trial.config.clone();
         if learn == Learn::Nothing {
             (config.relabel.warmup, config.classifier.start) = (usize::MAX, Start::Kept);
         }
-        let data =
-            WeakLabelsData { relabel: stream(&text.clean, true, !seed)?, classifier: stream(train, is_judged, seed)? };
+        let data = WeakLabelsData { relabel: stream(&text.clean, !seed)?, classifier: stream(train, seed)? };
         let program = WeakLabels { relabel: Relabel::new(learn, seed, device), classifier: start.clone() };
         Ok(Engine::new(program, data, config)?.seed(seed))
     };
-    let trained = |train: &Sentences, is_judged, learn| -> Result<f64, Failure> {
-        let trained = trial.run(engine(train, is_judged, learn)?, options.steps)?;
+    let trained = |train: &Sentences, learn, name| -> Result<f64, Failure> {
+        let trained = trial.train(engine(train, learn)?, name, options.steps)?;
         Ok(trained.classifier.accuracy(&text.test, device))
     };
-    let learned = trial.train(engine(&text.train, false, Learn::Both)?, "both", options.steps)?;
+    let learned = trial.train(engine(&text.train, Learn::Both)?, "both", options.steps)?;
     if trial.is_first {
         trial.output.write("meanings.svg", drawing(&learned.relabel.meaning))?;
     }
     Ok([
         learned.classifier.accuracy(&text.test, device),
-        trained(&text.train, false, Learn::Meanings)?,
-        trained(&text.train, false, Learn::Weights)?,
-        trained(&text.train, false, Learn::Nothing)?,
-        trained(&text.clean, true, Learn::Nothing)?,
-        text.test.right_by_lexicon(),
-        trained(&text.train, true, Learn::Nothing)?,
+        trained(&text.train, Learn::Meanings, "corrected")?,
+        trained(&text.train, Learn::Weights, "weighed")?,
+        trained(&text.train, Learn::Nothing, "weak")?,
+        trained(&text.train.join(&text.clean), Learn::Nothing, "clean-too")?,
+        trained(&text.clean, Learn::Nothing, "clean-only")?,
+        text.test.right(),
+        trained(&text.train.judged(), Learn::Nothing, "oracle")?,
     ])
 }
 
@@ -192,11 +192,9 @@ impl Relabel {
     }
 }
 
-/// This rank's shares of endless batches, labelled by people or by the lexicon. All sentences of a batch are as long as its longest one,
-/// whoever has that.
+/// This rank's shares of endless batches.
 fn batches(
     sentences: &Sentences,
-    is_judged: bool,
     size: usize,
     seed: u64,
     trial: &Trial<'_, WeakLabelsConfig>,
@@ -205,7 +203,7 @@ fn batches(
     let batches = Batches::new(sentences.len(), size, seed);
     ranks.check_batch(batches.size())?;
     Ok(Stream::batches(batches.endless().map(move |chosen| {
-        let (words, labels) = sentences.batch(&chosen, is_judged);
+        let (words, labels) = sentences.batch(&chosen);
         let [count, length] = [chosen.len(), words.len() / chosen.len().max(1)];
         let words = Tensor::<2, Int>::from_data(TensorData::new(words, [count, length]), &device);
         let labels = Tensor::<1, Int>::from_data(TensorData::new(labels, [count]), &device);

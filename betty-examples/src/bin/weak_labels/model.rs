@@ -45,10 +45,10 @@ impl Classifier {
 
     /// The share that is right about what people say.
     pub(crate) fn accuracy(&self, sentences: &Sentences, device: &Device) -> f64 {
-        let net = self.valid();
+        let (net, sentences) = (self.valid(), sentences.judged());
         let all: Vec<usize> = (0..sentences.len()).collect();
         let right = all.chunks(AT_ONCE).map(|chosen| {
-            let (words, classes) = sentences.batch(chosen, true);
+            let (words, classes) = sentences.batch(chosen);
             let count = chosen.len();
             let length = words.len() / count;
             let words = Tensor::from_data(TensorData::new(words, [count, length]), device);

@@ -35,12 +35,12 @@ const TURNING: [&str; 9] = ["but", "not", "no", "never", "too", "without", "noth
 /// Sentences of the test.
 const TEST: usize = 2000;
 
-/// Some sentences.
+/// Some sentences, each with what people say of it and with the label that it is given.
 #[derive(Clone, Debug)]
 pub(crate) struct Sentences {
     words: Vec<[i32; LENGTH]>,
     classes: Vec<usize>,
-    weak: Vec<usize>,
+    labels: Vec<usize>,
 }
 
 /// All sentences, and how many words have a number.
@@ -49,7 +49,7 @@ pub(crate) struct Text {
     pub(crate) train: Sentences,
     /// Those that people have judged.
     pub(crate) clean: Sentences,
-    /// Those of the test.
+    /// Those of the test, labelled by the lexicon.
     pub(crate) test: Sentences,
     /// Numbers of words.
     pub(crate) words: usize,
@@ -68,11 +68,11 @@ impl Text {
         let sentences = |reviews: &[Review]| Sentences {
             words: reviews.iter().map(|review| placed(review, &numbers)).collect(),
             classes: reviews.iter().map(|review| usize::from(review.rating > 0.0)).collect(),
-            weak: reviews.iter().map(|review| weak_label(&review.words, &lexicon)).collect(),
+            labels: reviews.iter().map(|review| weak_label(&review.words, &lexicon)).collect(),
         };
         let (clean, train) = all.split_at(clean);
         let words = numbers.len() + 2;
-        Ok(Text { train: sentences(train), clean: sentences(clean), test: sentences(&test), words })
+        Ok(Text { train: sentences(train), clean: sentences(clean).judged(), test: sentences(&test), words })
     }
 }
 
@@ -82,20 +82,33 @@ impl Sentences {
         self.words.len()
     }
 
-    /// The numbers of all words of some sentences, and their labels, by people or by the lexicon.
-    pub(crate) fn batch(&self, chosen: &[usize], is_judged: bool) -> (Vec<i32>, Vec<i32>) {
-        let label = |&index: &usize| if is_judged { self.classes[index] } else { self.weak[index] };
-        let words = chosen.iter().flat_map(|&index| self.words[index]).collect();
-        (words, chosen.iter().map(|index| label(index) as i32).collect())
+    /// The same sentences, labelled by people.
+    pub(crate) fn judged(&self) -> Self {
+        Sentences { labels: self.classes.clone(), ..self.clone() }
     }
 
-    /// The share that the lexicon is right about; where it says nothing it is half right.
-    pub(crate) fn right_by_lexicon(&self) -> f64 {
-        let right = |(weak, class): (&usize, &usize)| match LABELS[*weak].1 {
+    /// These sentences, and then those of `other`.
+    pub(crate) fn join(&self, other: &Self) -> Self {
+        Sentences {
+            words: [self.words.as_slice(), &other.words].concat(),
+            classes: [self.classes.as_slice(), &other.classes].concat(),
+            labels: [self.labels.as_slice(), &other.labels].concat(),
+        }
+    }
+
+    /// The numbers of all words of some sentences, and their labels.
+    pub(crate) fn batch(&self, chosen: &[usize]) -> (Vec<i32>, Vec<i32>) {
+        let words = chosen.iter().flat_map(|&index| self.words[index]).collect();
+        (words, chosen.iter().map(|&index| self.labels[index] as i32).collect())
+    }
+
+    /// The share that the labels are right about; one that says nothing is half right.
+    pub(crate) fn right(&self) -> f64 {
+        let right = |(label, class): (&usize, &usize)| match LABELS[*label].1 {
             Some(said) => f64::from(u8::from(said == *class)),
             None => 0.5,
         };
-        self.weak.iter().zip(&self.classes).map(right).sum::<f64>() / self.len().max(1) as f64
+        self.labels.iter().zip(&self.classes).map(right).sum::<f64>() / self.len().max(1) as f64
     }
 }
 

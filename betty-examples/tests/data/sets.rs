@@ -12,11 +12,11 @@ fn rng() -> StdRng {
 
 #[test]
 fn a_data_set_needs_matching_numbers_and_labels_of_its_classes() {
-    assert_eq!(Dataset::new(vec![], vec![], 0, 2), Err(DatasetError::NoPixels));
+    assert_eq!(Dataset::new(vec![], vec![], [1, 0, 5], 2), Err(DatasetError::NoPixels));
     let count = DatasetError::Count { values: 3, labels: 2, pixels: 2 };
-    assert_eq!(Dataset::new(vec![0.0; 3], vec![0, 1], 2, 2), Err(count));
+    assert_eq!(Dataset::new(vec![0.0; 3], vec![0, 1], [1, 2, 1], 2), Err(count));
     let label = DatasetError::Label { index: 1, label: 2, classes: 2 };
-    assert_eq!(Dataset::new(vec![0.0; 4], vec![0, 2], 2, 2), Err(label));
+    assert_eq!(Dataset::new(vec![0.0; 4], vec![0, 2], [1, 1, 2], 2), Err(label));
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn noise_changes_exactly_the_labels_it_names() {
 
 #[test]
 fn wrong_labels_are_spread_over_the_other_classes() {
-    let zeros = Dataset::new(vec![0.0; 9000], vec![0; 9000], 1, 10).expect("valid");
+    let zeros = Dataset::new(vec![0.0; 9000], vec![0; 9000], [1, 1, 1], 10).expect("valid");
     let noisy = Noisy::corrupt(&zeros, 1.0, WrongLabel::Any, &mut rng()).expect("possible");
     for class in 1..10 {
         let count = noisy.examples.labels().iter().filter(|&&label| label == class).count();
@@ -86,7 +86,7 @@ fn impossible_noise_is_refused() {
         assert_eq!(Noisy::corrupt(&digits, noise, WrongLabel::Any, &mut rng()), Err(NoiseError::Share(noise)));
     }
     assert!(matches!(Noisy::corrupt(&digits, f64::NAN, WrongLabel::Any, &mut rng()), Err(NoiseError::Share(_))));
-    let one_class = Dataset::new(vec![0.0], vec![0], 1, 1).expect("valid");
+    let one_class = Dataset::new(vec![0.0], vec![0], [1, 1, 1], 1).expect("valid");
     assert_eq!(Noisy::corrupt(&one_class, 0.5, WrongLabel::Any, &mut rng()), Err(NoiseError::Classes(1)));
 }
 

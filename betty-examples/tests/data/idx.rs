@@ -12,7 +12,8 @@ use tempfile::TempDir;
 const TRAIN_IMAGES: &str = "train-images-idx3-ubyte";
 const TRAIN_LABELS: &str = "train-labels-idx1-ubyte";
 
-fn idx(shape: &[u32], values: &[u8]) -> Vec<u8> {
+/// A file of bytes with these dimensions.
+pub(crate) fn idx(shape: &[u32], values: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0, 0, 8, shape.len() as u8];
     bytes.extend(shape.iter().flat_map(|size| size.to_be_bytes()));
     bytes.extend(values);
@@ -54,7 +55,7 @@ fn message_with(name: &str, content: Vec<u8>) -> String {
 fn plain_and_gzipped_files_are_read() {
     let folder = folder();
     let (train, test) = load_idx(folder.path()).expect("whole");
-    assert_eq!((train.len(), train.pixels(), train.classes()), (2, 2, 3));
+    assert_eq!((train.len(), train.shape(), train.classes()), (2, [1, 1, 2], 3));
     assert_eq!((train.image(0), train.image(1)), (&[0.0, 1.0][..], &[0.2, 0.4][..]));
     assert_eq!((train.labels(), test.labels()), (&[1, 0][..], &[2][..]));
 }
@@ -121,7 +122,7 @@ fn no_value_is_read_before_all_headers_fit() {
         // Equally many labels, but test images of another size.
         write(TRAIN_LABELS, idx(&[1 << 12], &[]));
         let text = message(folder.path());
-        assert!(text.ends_with("its images have 2 pixels, those for training 1048576"), "{text}");
+        assert!(text.ends_with("its images have 1 × 2 pixels, those for training 1024 × 1024"), "{text}");
         // All headers fit; now values are read, of the smaller file first.
         write("t10k-images-idx3-ubyte", idx(&[1, 1 << 10, 1 << 10], &[]));
         let text = message(folder.path());
@@ -148,7 +149,7 @@ fn damaged_compression_is_a_read_error() {
 fn parts_that_do_not_fit_together_are_refused() {
     assert_eq!(message_with(TRAIN_LABELS, idx(&[3], &[0, 0, 0])), "it has 3 labels for 2 images");
     let pixels = message_with("t10k-images-idx3-ubyte", idx(&[1, 1, 1], &[0]));
-    assert_eq!(pixels, "its images have 1 pixels, those for training 2");
+    assert_eq!(pixels, "its images have 1 × 1 pixels, those for training 1 × 2");
 }
 
 #[test]
