@@ -5,6 +5,7 @@ use super::multilevel::Multilevel;
 use super::run::{Below, Run};
 use super::train::Engine;
 use crate::error::EngineError;
+use crate::event::Event;
 use crate::program::{Explanation, HypergradientCheck, TotalGradient, Use};
 
 impl<P: Multilevel> Engine<P> {
@@ -26,16 +27,19 @@ impl<P: Multilevel> Engine<P> {
     /// Counts what one iteration will take, from the shapes of the next batches: kernels, floating-point operations, bytes,
     /// memory, and reads that wait for the device. Iterative solvers count with all their iterations.
     ///
-    /// Losses are traced, verified and differentiated as their first steps would; no step is taken, and no batch is used up.
+    /// Losses are traced, verified and differentiated as their first steps would; no step is taken, and no batch is used up. Observers
+    /// are told ([`Event::Explained`]).
     ///
     /// # Errors
     /// [`EngineError`] as for a first step.
     pub fn explain(&mut self) -> Result<Explanation, EngineError> {
-        self.ask(0, "count of what an iteration takes", |run, host| {
+        let explanation = self.ask(0, "count of what an iteration takes", |run, host| {
             let levels = 0..run.program.levels.len();
             let points = levels.map(|level| run.draw(host, level)).collect::<Result<Vec<_>, _>>()?;
             run.program.explain(host, &points)
-        })
+        })?;
+        self.tell(&Event::Explained(&explanation))?;
+        Ok(explanation)
     }
 
     /// Compares the hypergradient of a level, by the methods that are configured, with a reference at the current point: the
@@ -44,7 +48,7 @@ impl<P: Multilevel> Engine<P> {
     /// its residual tells, nothing is judged: see [`HypergradientCheck::is_judged`].
     ///
     /// Two total gradients, up to some thousand products, and the memory of 60 vectors of the size of a level's parameters;
-    /// nothing is changed, and the batches stay the next ones.
+    /// nothing is changed, and the batches stay the next ones. Observers are told ([`Event::Checked`]).
     ///
     /// # Errors
     /// [`EngineError`] as for a step; [`EngineError::NoHypergradient`] for a level whose gradient is only direct, and
@@ -53,13 +57,22 @@ impl<P: Multilevel> Engine<P> {
     pub fn verify_hypergradient(&mut self, level: &str) -> Result<HypergradientCheck, EngineError> {
         let k = self.run.program.level(level)?;
         self.run.program.check_reference(k)?;
-        self.ask(k, &format!("verification of the hypergradient of `{level}`"), |run, host| {
+        let check = self.ask(k, &format!("verification of the hypergradient of `{level}`"), |run, host| {
             let own = run.draw(host, k)?;
             // Both sides see the same batches below.
             let stops = run.program.schedule.levels[k].sweep.iter().map(|stop| stop.level).collect();
             let sample = run.sample_below(host, own, stops, Below::Last)?;
             run.program.compare(host, k, &sample)
-        })
+        })?;
+        self.tell(&Event::Checked(&check))?;
+        Ok(check)
+    }
+
+    /// Tells observers what a question came to.
+    fn tell(&mut self, event: &Event<'_>) -> Result<(), EngineError> {
+        let Engine { problem, run, .. } = self;
+        run.emit(problem, event);
+        run.check_observers()
     }
 
     /// Answers a question about level `k`, for `what`, as all ranks must agree on it. Whatever the answer, the batches that it looked

@@ -23,6 +23,8 @@ pub(crate) use usual::Usual;
 pub use verdict::Verdict;
 pub use warning::Warning;
 
+use crate::program::{Explanation, HypergradientCheck};
+
 /// Something that happened in a run.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -247,6 +249,11 @@ pub enum Event<'a> {
         /// What the function measured beside it: names and values.
         metrics: &'a [(Rc<str>, f64)],
     },
+    /// [`Engine::explain`](crate::Engine::explain) has counted what an iteration takes.
+    Explained(&'a Explanation),
+    /// [`Engine::verify_hypergradient`](crate::Engine::verify_hypergradient) has held a hypergradient against a reference, and seen the
+    /// ends of the spectra that it passes through.
+    Checked(&'a HypergradientCheck),
     /// An observer found something that a person who supervises the run should know: [`Current::warn`](crate::Current::warn).
     Warning(&'a Warning),
     /// A checkpoint is about to be written. What goes with it, such as a log, is written now, so that it is never behind.

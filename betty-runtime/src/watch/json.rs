@@ -12,7 +12,7 @@ use super::log::{Log, lines_until};
 use super::place::Place;
 use crate::engine::Facts;
 use crate::error::DataError;
-use crate::{Current, Event, Multilevel, Observer};
+use crate::{Current, Event, LevelCost, Multilevel, Observer, ResponseCheck};
 
 /// Writes every event as a JSON object in a line of its own: `event` says which, `iteration` when, `time` the seconds since 1970,
 /// and all else is called as in [`Event`]. The first line of a run says the program with its levels, its config, its seed and the
@@ -136,6 +136,31 @@ fn fields(event: &Event<'_>) -> Map<String, Value> {
         Event::Iteration { .. } => json!({"event": "iteration"}),
         Event::Validation { value, best, metrics, .. } => {
             json!({"event": "validation", "value": value, "best": best, "metrics": named(metrics)})
+        }
+        Event::Explained(explanation) => {
+            let level = |level: &LevelCost| {
+                let LevelCost { level, within, peak, kept, .. } = level;
+                json!({"level": level, "bytes_at_once": peak, "bytes_kept": kept, "within": within})
+            };
+            let total = explanation.total();
+            json!({
+                "event": "explained", "kernels": total.kernels, "operations": total.operations, "bytes_moved": total.bytes,
+                "levels": explanation.levels.iter().map(level).collect::<Vec<_>>(),
+            })
+        }
+        Event::Checked(check) => {
+            let through = |response: &ResponseCheck| {
+                let (smallest, largest) = (response.spectrum.smallest, response.spectrum.largest);
+                json!({
+                    "level": response.level, "method": response.method, "residual": response.residual,
+                    "smallest_eigenvalue": smallest.value, "smallest_error": smallest.error,
+                    "largest_eigenvalue": largest.value, "largest_error": largest.error, "distance": response.distance,
+                })
+            };
+            json!({
+                "event": "checked", "level": check.level, "relative_error": check.relative_error, "cosine": check.cosine,
+                "judged": check.is_judged(), "through": check.responses.iter().map(through).collect::<Vec<_>>(),
+            })
         }
         Event::Warning(warning) => json!({
             "event": "warning", "rule": warning.rule, "level": warning.level, "fact": warning.fact,

@@ -16,6 +16,7 @@ mod of_program;
 mod older_files;
 mod panics;
 mod plans;
+mod pretrained;
 mod problem;
 mod reading;
 mod recordings;

@@ -30,10 +30,18 @@ fn the_page_shows_what_was_told() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("report.html");
     let file = env::var_os("BETTY_REPORT").map_or(file, Into::into);
-    reported(&file).run(60).unwrap();
+    let mut engine = reported(&file);
+    engine.explain().unwrap();
+    engine.verify_hypergradient("y").unwrap();
+    engine.run(60).unwrap();
+    engine.verify_hypergradient("y").unwrap();
     let page = text(&file);
     for part in [
         "complete",
+        "Memory by step",
+        "step of x, at once",
+        "largest, y through x",
+        "After iteration 60",
         "<b>60</b> of 60",
         "it is three &lt;of all&gt;",
         "Level y",
@@ -61,6 +69,54 @@ fn the_page_shows_what_was_told() {
     assert_eq!(record["warnings"][0]["iteration"], 3);
     assert_eq!(record["series"]["y/direct"]["points"].as_array().unwrap().len(), 60);
     assert_eq!(record["seed"], 11);
+}
+
+/// The Hessian of the lower level is 2 + y on the diagonal.
+#[test]
+fn what_the_engine_was_asked_for_is_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("report.html");
+    let mut engine = engine().attach(ReportFile::new(&file));
+    let explanation = engine.explain().unwrap();
+    engine.verify_hypergradient("y").unwrap();
+    assert!(!file.exists(), "there is no run to report");
+    engine.run(20).unwrap();
+    let check = engine.verify_hypergradient("y").unwrap();
+    let asked = record(&file)["asked"].clone();
+    let end = |end: &str, number: usize| {
+        let point = &asked["spectra"][format!("{end}, y through x")]["points"][number];
+        (point[0].as_u64().unwrap(), point[1].as_f64().unwrap())
+    };
+    for (name, expected) in [("smallest", 2.3), ("largest", 2.9)] {
+        let (iteration, value) = end(name, 0);
+        assert!(iteration == 0 && (value - expected).abs() < 1e-5, "{name}: {value}");
+    }
+    let spectrum = check.responses[0].spectrum;
+    assert_eq!([end("smallest", 1), end("largest", 1)], [(20, spectrum.smallest.value), (20, spectrum.largest.value)]);
+    let y: Vec<f32> = engine.problem().y.at.val().into_data().try_to_vec().unwrap();
+    let largest = 2.0 + f64::from(y.iter().copied().fold(f32::MIN, f32::max));
+    assert!((end("largest", 1).1 - largest).abs() < 1e-5);
+
+    let held: u64 = asked["memory"].as_array().unwrap().iter().map(|held| held[1].as_u64().unwrap()).sum();
+    let counted: usize = explanation.levels.iter().map(|level| level.peak + level.kept).sum();
+    assert_eq!(held, counted as u64);
+    assert_eq!(asked["explanation"], explanation.to_string());
+    assert_eq!(asked["checks"][1][1], check.to_string());
+
+    // Going on goes on with what was answered; going back forgets what came later.
+    engine.run(5).unwrap();
+    assert_eq!(record(&file)["asked"], asked);
+    let checkpoint = engine.checkpoint().unwrap();
+    engine.run(5).unwrap();
+    engine.verify_hypergradient("y").unwrap();
+    assert_eq!(record(&file)["asked"]["checks"].as_array().unwrap().len(), 3);
+    engine.resume(&checkpoint, StreamPosition::Placed).unwrap();
+    engine.run(1).unwrap();
+    let now = record(&file)["asked"].clone();
+    assert_eq!(now["checks"], asked["checks"]);
+    for (name, series) in asked["spectra"].as_object().unwrap() {
+        assert_eq!(now["spectra"][name]["points"], series["points"]);
+    }
 }
 
 #[test]

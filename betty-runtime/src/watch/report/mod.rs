@@ -1,5 +1,6 @@
 //! A run as one page for people.
 
+mod asked;
 mod chart;
 mod diagram;
 mod page;
@@ -13,6 +14,7 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use self::asked::Asked;
 use self::page::{page, record_in};
 use self::record::{Record, Warned};
 use super::error::WatchError;
@@ -35,7 +37,9 @@ const TURNS: usize = 60;
 /// its record. It shows the state of the run and all warnings in order; loss, metrics, rates and norms of every level, the direct
 /// and the indirect gradient and the angle between them, residuals and products of the solves; validation; what time was spent
 /// on, and the memory of the process (on Linux); levels and schedule as a picture; config, seed and versions. The numbers stand
-/// in it as JSON, too.
+/// in it as JSON, too. When somebody asks the engine, before the run or between two, it shows what that came to as well: of
+/// [`explain`](crate::Engine::explain) what each level's steps take of the memory, of
+/// [`verify_hypergradient`](crate::Engine::verify_hypergradient) how good a hypergradient was, and the ends of the spectra.
 ///
 /// Curves are over iterations, the last step of each; long ones are means over several. A run that goes on from a checkpoint
 /// goes on with the report.
@@ -44,6 +48,8 @@ pub struct ReportFile {
     file: PathBuf,
     place: Place,
     record: Option<Record>,
+    /// What was asked for before the first run.
+    asked: Asked,
     /// Keeps other runs out.
     claim: Option<Claim>,
     /// When the page was written, and how long that took.
@@ -67,6 +73,7 @@ impl ReportFile {
             file: file.into(),
             place: Place::default(),
             record: None,
+            asked: Asked::default(),
             claim: None,
             written: None,
             heard: None,
@@ -88,11 +95,17 @@ impl ReportFile {
             }
             _ => {}
         }
+        let iteration = self.place.of(event);
+        let asked = self.record.as_mut().map_or(&mut self.asked, |record| &mut record.asked);
+        if asked.hear(event, iteration) {
+            // The time since the last event was spent on an answer, and on none of the run's steps.
+            self.heard = self.heard.map(|_| (Instant::now(), None));
+            return self.write();
+        }
         if !self.place.is_running && !matches!(event, Event::Ended { .. }) {
             return Ok(());
         }
         self.spend(event);
-        let iteration = self.place.of(event);
         if let (Some(warning), Some(record)) = (event.warning(), &mut self.record) {
             let crate::Warning { rule, level, fact, advice } = warning;
             record.warn(Warned { iteration, rule, level, fact, advice });
@@ -132,6 +145,7 @@ impl ReportFile {
         };
         record.of(facts);
         record.cut(iteration);
+        record.asked.add(std::mem::take(&mut self.asked));
         (record.until, record.ended) = (until, None);
         if record.began == 0.0 {
             record.began = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64());

@@ -27,6 +27,8 @@ pub(super) fn page(record: &Record) -> String {
     section(&mut html, "Validation", &validation);
     record.levels.iter().for_each(|level| level_section(&mut html, record, level));
     shares(&mut html, record);
+    section(&mut html, "Memory by step", &record.asked.memory());
+    section(&mut html, "Hypergradients that were checked", &record.asked.checks());
     let picture = format!(
         r#"{}<p class="quiet">A line downwards: the level below reads the one above. A dashed line upwards: the level above reads the best response below.</p><p>Steps of one iteration, in their order:</p>{}<pre>{}</pre>"#,
         levels(&record.levels),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::asked::Asked;
 use super::series::Series;
 use crate::Schedule;
 use crate::engine::Facts;
@@ -40,6 +41,9 @@ pub(super) struct Record {
     pub(super) shares: BTreeMap<String, f64>,
     /// The steps of one iteration in their order: the level, and how many in a row.
     pub(super) turns: Vec<(String, u64)>,
+    /// What was asked for.
+    #[serde(default)]
+    pub(super) asked: Asked,
 }
 
 /// A level.
@@ -85,6 +89,7 @@ impl Record {
 
     /// Forgets what came after an iteration.
     pub(super) fn cut(&mut self, last: u64) {
+        self.asked.cut(last);
         self.series.values_mut().for_each(|series| series.cut(last));
         self.warnings.retain(|warning| warning.iteration <= last);
         self.iteration = last;
