@@ -133,8 +133,8 @@ pub use engine::{
 };
 #[doc(inline)]
 pub use error::{
-    CheckpointError, EngineError, LearnedError, ModuleError, ShardError, SolverError, StartError, StepsError,
-    Unverified,
+    AfterStepError, CheckpointError, EngineError, LearnedError, ModuleError, ShardError, SolverError, StartError,
+    StepsError, Unverified,
 };
 #[doc(inline)]
 pub use execute::Vector;

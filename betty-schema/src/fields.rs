@@ -32,6 +32,7 @@ pub enum Key {
     Solve,
     Clip,
     Project,
+    AfterStep,
     Accumulate,
     Start,
     Tasks,
@@ -96,7 +97,7 @@ impl Field {
 const REQUIRED: &str = "an error";
 
 /// Every field, in the order in which errors and the manual list them.
-pub static FIELDS: [Field; 25] = [
+pub static FIELDS: [Field; 26] = [
     Field {
         key: Key::Upper,
         name: "upper",
@@ -234,6 +235,14 @@ pub static FIELDS: [Field; 25] = [
         absent: "no constraint",
         meaning: "a set to whose nearest point the parameters are moved after each step; see [Projections](#projections)",
         holds: Holds::Choice(&PROJECTIONS),
+    },
+    Field {
+        key: Key::AfterStep,
+        name: "after_step",
+        example: "after_step: my_projection",
+        absent: "nothing",
+        meaning: "a function of the module that is put in its place after each step; see [After a step](#after-a-step)",
+        holds: Holds::Structure,
     },
     Field {
         key: Key::Accumulate,

@@ -37,6 +37,7 @@ fn of_level(level: &Level, index: usize, links: &Links<'_>) -> Numbers {
         is_fixed_point: level.condition.is_some(),
         is_clipped: level.clips().next().is_some(),
         is_projected: level.projections().next().is_some(),
+        has_after_step: level.after_step.is_some(),
         is_scheduled: level.schedules().next().is_some(),
         restarts_schedule: level.schedules().any(|(schedule, _)| restart(schedule).is_some()),
         schedules_learned: learned_schedule(level).is_some(),

@@ -89,6 +89,7 @@ impl Place<'_> {
             Violation::MemoryUnused { .. } => option("memory"),
             Violation::WarmupTooLong { .. } => level.warmup.as_ref().map(ToTokens::to_token_stream),
             Violation::ProjectedResponse => level.projections().next().map(|call| call.name.to_token_stream()),
+            Violation::FollowedResponse => level.after_step.as_ref().map(ToTokens::to_token_stream),
             Violation::CurvatureIdle(_) => level.curvature.as_ref().map(|call| call.name.to_token_stream()),
             Violation::NotFixed(_) => level.condition.as_ref().map(ToTokens::to_token_stream),
             Violation::NotPreconditioned => level.preconditioner.as_ref().map(|call| call.name.to_token_stream()),
@@ -175,6 +176,10 @@ impl Place<'_> {
             Violation::ProjectedResponse => format!(
                 "`{method}` takes no notice of constraints; choose `unrolled` for `{name}`, or express the constraint in \
                  the loss or the module"
+            ),
+            Violation::FollowedResponse => format!(
+                "`{method}` solves for where the loss of `{name}` is least, whatever follows each step; choose `unrolled`, or say \
+                 where the steps come to rest: `condition: fixed_point(my_map)`"
             ),
             Violation::StartUnseen { from } => format!(
                 "only methods that go through the steps of `{name}`, such as `unrolled`, see where they begin; choose one \
@@ -303,6 +308,9 @@ impl Place<'_> {
             Clash::Clips => "it follows no gradient that `clip` could limit; take `clip` away".to_owned(),
             Clash::Projects => "it knows nothing of the set in `project`; take `project` away, or choose an \
                                 `optimizer`"
+                .to_owned(),
+            Clash::Follows => "it takes no steps that `after_step` could follow; take `after_step` away, or choose an \
+                               `optimizer`"
                 .to_owned(),
             Clash::Schedules => {
                 "it has no learning rate that a `schedule` could change; take `schedule` away".to_owned()

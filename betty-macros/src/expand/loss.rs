@@ -1,4 +1,5 @@
-//! `fn loss`, and `fn condition` where levels have one: each hands a function of a level its modules and its batch, traced.
+//! `fn loss`, and `fn condition` and `fn after_step` where levels have one: each hands a function of a level its modules, and its
+//! batch, traced.
 
 use betty_schema::listed;
 use proc_macro2::{Literal, Span, TokenStream};
@@ -30,6 +31,7 @@ pub(super) fn expand(levels: &[Level], checked: &Checked) -> TokenStream {
             }
         }
     });
+    let after_steps = after_steps(levels, checked);
     quote_spanned! {Span::mixed_site()=>
         fn loss(
             &self,
@@ -43,7 +45,50 @@ pub(super) fn expand(levels: &[Level], checked: &Checked) -> TokenStream {
         }
 
         #conditions
+
+        #after_steps
     }
+}
+
+/// `fn after_step`, if a level has one: the level's own module by value, and those of its levels above.
+fn after_steps(levels: &[Level], checked: &Checked) -> Option<TokenStream> {
+    let arms = (0..levels.len()).filter(|&index| checked.sound[index]).filter_map(|index| {
+        let (Level { name, module, .. }, path) = (&levels[index], levels[index].after_step.as_ref()?);
+        let upper = checked.graph.upper(index);
+        let above: Vec<_> = upper.iter().map(|&of| &levels[of].module).collect();
+        let locals: Vec<_> = upper.iter().map(|of| format_ident!("level_{of}", span = Span::mixed_site())).collect();
+        let traced = upper.iter().zip(&locals).map(|(&of, local)| {
+            let (number, Level { name, module, .. }) = (Literal::usize_unsuffixed(of), &levels[of]);
+            quote_spanned!(at(module)=> let #local = tracer.module(#number, &self.#name);)
+        });
+        let number = Literal::usize_unsuffixed(index);
+        // At the path, so that a function with other parameters or another result is an error there.
+        let coerced = quote_spanned!(at(path)=> let after_step: fn(#module, #(&#above,)*) -> #module = #path;);
+        let own = quote_spanned!(at(module)=> let own = tracer.module(#number, &self.#name););
+        Some(quote_spanned! {Span::mixed_site()=>
+            #number => {
+                #coerced
+                #own
+                #(#traced)*
+                ::core::option::Option::Some(::betty_runtime::trace::next_module(&after_step(own, #(&#locals,)*)))
+            }
+        })
+    });
+    let arms: Vec<_> = arms.collect();
+    (!arms.is_empty()).then(|| {
+        quote_spanned! {Span::mixed_site()=>
+            fn after_step(
+                &self,
+                level: usize,
+                tracer: &mut ::betty_runtime::Tracer<'_>,
+            ) -> ::core::option::Option<::betty_runtime::Measured> {
+                match level {
+                    #(#arms)*
+                    _ => ::core::option::Option::None,
+                }
+            }
+        }
+    })
 }
 
 /// Which function of a level.

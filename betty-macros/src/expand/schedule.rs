@@ -3,6 +3,7 @@
 use betty_schema::Graph;
 use proc_macro2::{Delimiter, Literal, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote_spanned};
+use syn::ExprPath;
 use syn::ext::IdentExt;
 
 use super::Names;
@@ -16,10 +17,11 @@ pub(super) fn expand(names: &Names, levels: &[Level], graph: &Graph) -> TokenStr
         let module = written(&level.module);
         let batch = level.batch.as_ref().map(written).unwrap_or_default();
         let loss = level.loss.as_ref().map(written).unwrap_or_default();
-        let condition = match level.condition.as_ref().map(written) {
-            Some(map) => quote_spanned!(Span::mixed_site()=> ::core::option::Option::Some(#map)),
+        let named = |function: Option<&ExprPath>| match function.map(written) {
+            Some(function) => quote_spanned!(Span::mixed_site()=> ::core::option::Option::Some(#function)),
             None => quote_spanned!(Span::mixed_site()=> ::core::option::Option::None),
         };
+        let (condition, after_step) = (named(level.condition.as_ref()), named(level.after_step.as_ref()));
         let upper = numbers(graph.upper(index));
         let lower = numbers(graph.lower(index));
         let start = match graph.start(index) {
@@ -44,6 +46,7 @@ pub(super) fn expand(names: &Names, levels: &[Level], graph: &Graph) -> TokenStr
                 batch: #batch,
                 loss: #loss,
                 condition: #condition,
+                after_step: #after_step,
                 upper: #upper,
                 lower: #lower,
                 start: #start,

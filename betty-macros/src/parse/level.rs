@@ -118,10 +118,11 @@ fn value_of(field: &Field, input: ParseStream<'_>, level: &mut Level, report: &m
         Key::Upper => level.upper = list(field, input, report)?,
         Key::Lower => level.lower = list(field, input, report)?,
         Key::Batch => level.batch = Some(input.parse()?),
-        Key::Loss => level.loss = Some(path(input)?),
+        Key::Loss => level.loss = Some(path(field, input)?),
         Key::Condition => level.condition = Some(condition(input)?),
         Key::Unroll => level.unroll = Some(integer(input)?),
         Key::Warmup => level.warmup = Some(integer(input)?),
+        Key::AfterStep => level.after_step = Some(path(field, input)?),
         Key::Accumulate => level.accumulate = Some(integer(input)?),
         Key::Tasks => level.tasks = Some(integer(input)?),
         Key::Rounds => level.rounds = Some(integer(input)?),
@@ -195,8 +196,8 @@ fn condition(input: ParseStream<'_>) -> Result<ExprPath> {
     }
 }
 
-fn path(input: ParseStream<'_>) -> Result<ExprPath> {
-    let expected = "`loss` takes the path of a function: `loss: my_loss`";
+fn path(field: &Field, input: ParseStream<'_>) -> Result<ExprPath> {
+    let expected = format!("`{}` takes the path of a function: `{}`", field.name, field.example);
     // Its parameters look like fields, so a closure is read as a whole.
     if input.peek(Token![|]) || input.peek(Token![||]) || input.peek(Token![move]) {
         return Err(syn::Error::new_spanned(input.parse::<Expr>()?, expected));

@@ -83,6 +83,15 @@ level net: Net<2> { upper: [meta], start: fresh(nets::drawn::<2>), hypergradient
 }
 
 #[test]
+fn what_follows_steps() {
+    assert_expansion!(
+        "struct Followed;
+level top: Top { lower: [net], after_step: bounded, .. }
+level net: Net { upper: [top], after_step: mine::rescaled, hypergradient: unrolled, .. }"
+    );
+}
+
+#[test]
 fn learned_numbers() {
     assert_expansion!(
         "struct Tuned;

@@ -64,7 +64,8 @@ fn accumulate_of_zero() {
 fn unknown_field() {
     check_err(
         "unknown field `unrol` (did you mean `unroll`?); a level has `upper`, `lower`, `batch`, `loss`, `condition`, `optimizer`, `schedule`, `groups`, `solver`, \
-         `unroll`, `warmup`, `hypergradient`, `preconditioner`, `curvature`, `solve`, `clip`, `project`, `accumulate`, `start`, \
+         `unroll`, `warmup`, `hypergradient`, `preconditioner`, `curvature`, `solve`, `clip`, `project`, `after_step`, \
+         `accumulate`, `start`, \
          `tasks`, `rounds`, `vectorize`, `train`, `freeze` and `precision`",
         "struct P;
          level weights: M { lower: [net], .. }
@@ -76,7 +77,8 @@ fn unknown_field() {
 fn unknown_field_without_a_likeness() {
     check_err(
         "unknown field `x`; a level has `upper`, `lower`, `batch`, `loss`, `condition`, `optimizer`, `schedule`, `groups`, `solver`, `unroll`, `warmup`, `hypergradient`, \
-         `preconditioner`, `curvature`, `solve`, `clip`, `project`, `accumulate`, `start`, \
+         `preconditioner`, `curvature`, `solve`, `clip`, `project`, `after_step`, \
+         `accumulate`, `start`, \
          `tasks`, `rounds`, `vectorize`, `train`, `freeze` and `precision`",
         "struct P;
          level weights: M { lower: [net], .. }

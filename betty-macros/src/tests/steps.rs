@@ -161,6 +161,33 @@ fn projection_that_the_method_does_not_see() {
 }
 
 #[test]
+fn function_after_a_step_that_the_method_does_not_see() {
+    check_err(
+        "`cg` solves for where the loss of `net` is least, whatever follows each step; choose `unrolled`, or say where the steps \
+         come to rest: `condition: fixed_point(my_map)`",
+        "struct P;
+         level weights: M { lower: [net], .. }
+         level net: M { upper: [weights], hypergradient: cg, after_step: >>>mine::rescaled<<<, .. }",
+    );
+    check_ok(
+        "struct P;
+         level weights: M { lower: [net], after_step: rescaled, .. }
+         level net: M { upper: [weights], hypergradient: unrolled, after_step: mine::rescaled, .. }",
+    );
+    check_ok(
+        "struct P;
+         level weights: M { lower: [net], .. }
+         level net: M { upper: [weights], hypergradient: gmres, condition: fixed_point(map), after_step: rescaled, .. }",
+    );
+    check_err(
+        "`after_step` takes the path of a function: `after_step: my_projection`",
+        "struct P;
+         level weights: M { lower: [net], after_step: >>>|weights| weights<<<, .. }
+         level net: M { upper: [weights], hypergradient: unrolled, .. }",
+    );
+}
+
+#[test]
 fn unrolled_beside_a_level_that_shares_a_lower_level() {
     check_err(
         "`left` and `right` depend on each other, so the steps of neither can be; choose an implicit method, such as `cg`",

@@ -345,6 +345,20 @@ pub enum ConflictError {
         /// The level.
         level: String,
     },
+    /// An implicit method at a level whose steps are followed by a function of the program's own.
+    #[error(
+        "`{path}` is `{method}`, which solves for where the loss of `{level}` is least, but in the program a function follows \
+         each of its steps (`after_step`); choose `unrolled`, or say in the program where the steps come to rest: \
+         `condition: fixed_point(my_map)`"
+    )]
+    FollowedResponse {
+        /// Where the method stands.
+        path: String,
+        /// The method.
+        method: &'static str,
+        /// The level.
+        level: String,
+    },
     /// The config asks for a method of the user's own that the program does not name.
     #[error(
         "the config of level `{level}` asks for the method `custom`, but the program does not say which: \

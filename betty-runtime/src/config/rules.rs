@@ -75,6 +75,7 @@ fn numbers(schedule: &Schedule, spec: &LevelSpec, config: &LevelConfig) -> Numbe
         is_fixed_point: spec.condition.is_some(),
         is_clipped: config.all_groups().any(|group| group.clip.is_some()),
         is_projected: config.all_groups().any(|group| group.project.is_some()),
+        has_after_step: spec.after_step.is_some(),
         is_scheduled: config.all_groups().any(|group| group.schedule.is_some()),
         restarts_schedule: config.all_groups().any(|group| group.schedule.is_some_and(ScheduleConfig::restarts)),
         schedules_learned: config.all_groups().any(schedules_learned),
@@ -163,6 +164,7 @@ impl Place<'_> {
                 let path = projected.map_or_else(|| at("project"), |group| group.place(&level, "project"));
                 ConflictError::ProjectedResponse { path, level }
             }
+            Violation::FollowedResponse => ConflictError::FollowedResponse { path: at("hypergradient"), method, level },
             Violation::StartUnseen { from } => {
                 ConflictError::StartUnseen { path: at("hypergradient"), method, level, from: name(from) }
             }
@@ -297,6 +299,9 @@ impl Place<'_> {
             Clash::Clips => "it follows no gradient that `clip` could limit; take `clip` away".to_owned(),
             Clash::Projects => {
                 "it knows nothing of the set in `project`; take `project` away, or choose an optimizer".to_owned()
+            }
+            Clash::Follows => {
+                "it takes no steps that the function in `after_step` could follow; choose an optimizer".to_owned()
             }
             Clash::Schedules => {
                 "it has no learning rate that a `schedule` could change; take `schedule` away".to_owned()

@@ -39,7 +39,7 @@ impl<P: Multilevel> Engine<P> {
     /// Takes the modules over.
     fn reload(&mut self) -> Result<(), EngineError> {
         let configs = self.config.levels();
-        if self.run.program.edit(&self.problem.modules(), &configs)? {
+        if self.run.program.edit(&self.problem.modules(), &configs, &self.problem)? {
             self.run.watch.usual.fill(Usual::default());
         }
         self.run.divide();

@@ -10,7 +10,7 @@ use super::run::Run;
 use crate::config::LevelConfig;
 use crate::data::BatchStream;
 use crate::error::EngineError;
-use crate::program::{Own, Program};
+use crate::program::{LossFunctions, Own, Program};
 use crate::schedule::Schedule;
 use crate::trace::LevelModule;
 
@@ -41,10 +41,10 @@ impl Held {
         schedule: Schedule,
         modules: &[&dyn LevelModule],
         (config, configs): (String, &[&LevelConfig]),
-        own: Own,
+        (own, functions): (Own, &dyn LossFunctions),
         streams: Vec<Box<dyn BatchStream>>,
     ) -> Result<Self, EngineError> {
-        let mut program = Program::new(schedule, modules, configs, own)?;
+        let mut program = Program::new(schedule, modules, configs, own, functions)?;
         let data = Data::new(streams);
         program.part_tasks();
         data.check_together(&program)?;

@@ -74,6 +74,13 @@ pub trait Multilevel: Sized + 'static {
     fn condition(&self, _level: usize, _tracer: &mut Tracer<'_>) -> Option<Measured> {
         None
     }
+
+    /// Calls the function that follows each step of level number `level` in the same way, if one does: on the level's own module and
+    /// those of the levels above that it lists. The module that it returns goes into the recording by
+    /// [`next_module`](crate::trace::next_module).
+    fn after_step(&self, _level: usize, _tracer: &mut Tracer<'_>) -> Option<Measured> {
+        None
+    }
 }
 
 /// What a program names of its own.
@@ -95,5 +102,9 @@ impl<P: Multilevel> LossFunctions for P {
 
     fn condition(&self, level: usize, tracer: &mut Tracer<'_>) -> Option<Measured> {
         Multilevel::condition(self, level, tracer)
+    }
+
+    fn after_step(&self, level: usize, tracer: &mut Tracer<'_>) -> Option<Measured> {
+        Multilevel::after_step(self, level, tracer)
     }
 }

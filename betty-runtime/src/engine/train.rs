@@ -79,7 +79,7 @@ impl<P: Multilevel> Engine<P> {
         let levels = config.levels();
         let numbers = (config.to_json()?, &levels[..]);
         Ok(Engine {
-            run: Held::new(P::SCHEDULE, &problem.modules(), numbers, own::<P>(), P::streams(data))?,
+            run: Held::new(P::SCHEDULE, &problem.modules(), numbers, (own::<P>(), &problem), P::streams(data))?,
             problem,
             config,
             validation: None,

@@ -21,6 +21,7 @@
 //! # }
 //! ```
 
+mod after_step;
 mod checkpoint;
 mod learned;
 mod module;
@@ -31,6 +32,7 @@ mod steps;
 
 use std::error::Error;
 
+pub use after_step::AfterStepError;
 pub use checkpoint::CheckpointError;
 pub use learned::LearnedError;
 pub use module::ModuleError;
@@ -357,7 +359,7 @@ pub enum EngineError {
     /// A module cannot be the parameters of a level.
     #[error(transparent)]
     Module(#[from] ModuleError),
-    /// A level cannot start from another level.
+    /// A level cannot start where it shall.
     #[error(transparent)]
     Start(#[from] StartError),
     /// A number of an optimizer cannot be learned by the level above as the program says.
@@ -372,6 +374,9 @@ pub enum EngineError {
     /// A hypergradient passes through steps that are not at hand.
     #[error(transparent)]
     Steps(#[from] StepsError),
+    /// A function cannot follow the steps of a level.
+    #[error(transparent)]
+    AfterStep(#[from] AfterStepError),
 }
 
 crate::report::debug_as_report!(EngineError);

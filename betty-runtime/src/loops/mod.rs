@@ -305,5 +305,5 @@ impl<P: Multilevel> Hypergradient<P> {
 
 /// The program at its current modules.
 fn made_of<P: Multilevel>(program: &P, config: &P::Config) -> Result<Program, EngineError> {
-    Program::new(P::SCHEDULE, &program.modules(), &config.levels(), own::<P>())
+    Program::new(P::SCHEDULE, &program.modules(), &config.levels(), own::<P>(), program)
 }

@@ -105,8 +105,8 @@ fn lists(spec: &LevelSpec, other: usize) -> bool {
 }
 
 impl Level {
-    /// Whether a hypergradient through the level's steps reaches another level without its loss: where they begin, or in
-    /// numbers of the optimizer.
+    /// Whether a hypergradient through the level's steps reaches another level without its loss: where they begin, in numbers
+    /// of the optimizer, or in what follows each step.
     fn steps_depend_on(&self, schedule: &Schedule, other: usize) -> bool {
         if self.trajectory.is_none() {
             return false;
@@ -116,8 +116,8 @@ impl Level {
             Some(HypergradientConfig::Unrolled(of)) => of.truncate.is_some_and(|steps| steps < self.config.unroll),
             _ => false,
         };
-        let mut numbers = self.config.learned();
-        (begin && !is_cut) || numbers.any(|(_, learned)| schedule.level(&learned.level) == Some(other))
+        let mut read = self.update.learned().levels().iter();
+        (begin && !is_cut) || read.any(|above| above.level == other)
     }
 }
 

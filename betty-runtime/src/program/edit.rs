@@ -1,5 +1,7 @@
 //! Other modules in the place of those that a program was made of.
 
+use super::after_step::{self, Given};
+use super::subject::LossFunctions;
 use super::{Level, Program, learned, start};
 use crate::config::LevelConfig;
 use crate::derivatives::Variable;
@@ -13,12 +15,19 @@ impl Program {
     ///
     /// # Errors
     /// [`EngineError`] as for a new program.
-    pub(crate) fn edit(&mut self, modules: &[&dyn LevelModule], configs: &[&LevelConfig]) -> Result<bool, EngineError> {
+    pub(crate) fn edit(
+        &mut self,
+        modules: &[&dyn LevelModule],
+        configs: &[&LevelConfig],
+        functions: &dyn LossFunctions,
+    ) -> Result<bool, EngineError> {
+        let given = Given { functions, schedule: &self.schedule, modules, configs };
         let device = self.levels[0].device();
         let mut levels = Vec::with_capacity(self.levels.len());
         for (index, level) in self.levels.iter().enumerate() {
-            let learned = learned::find(&self.schedule, index, configs, modules)?;
-            levels.push(level.reloaded(modules[index], configs[index], learned)?.with_draws(self.fresh)?);
+            let mut learned = learned::find(&self.schedule, index, configs, modules)?;
+            let after = after_step::find(given, index, &mut learned)?;
+            levels.push(level.reloaded(modules[index], configs[index], (learned, after))?.with_draws(self.fresh)?);
         }
         start::check_together(&self.schedule, &levels, &device)?;
         let pairs = || self.levels.iter().zip(&levels);
@@ -51,9 +60,11 @@ impl Level {
         named(self) == named(other) && are_alike
     }
 
-    /// Whether both are made of the same parameters and constants with the same values.
+    /// Whether both are made of the same parameters and constants with the same values, and have the same function after each
+    /// step.
     fn has_tensors_of(&self, other: &Level) -> Result<bool, ReadError> {
-        if !self.looks_like(other) || !self.has_ids_of(other) {
+        let follows_same = self.update.after_step() == other.update.after_step();
+        if !self.looks_like(other) || !self.has_ids_of(other) || !follows_same {
             return Ok(false);
         }
         let constants = self.constants.iter().zip(&other.constants);

@@ -8,7 +8,7 @@ use super::{Level, Program};
 use crate::config::Start;
 use crate::error::{EngineError, StartError};
 use crate::execute::{Program as Plan, Vector};
-use crate::trace::{Drawn, Made, TraceError, record_made};
+use crate::trace::{Drawn, Made, record_made};
 
 /// What makes the module of a level, by its number.
 pub(crate) type Makes = fn(usize, &burn::tensor::Device) -> Option<Drawn>;
@@ -24,7 +24,7 @@ impl Level {
         }
         let name = || self.name.to_owned();
         let made = record_made(self.name, &self.device(), |device| makes(self.number, device));
-        let made = made.map_err(|error| StartError::Unrecorded { level: name(), reason: reason(error) })?;
+        let made = made.map_err(|error| StartError::Unrecorded { level: name(), reason: error.deed() })?;
         let made = made.ok_or_else(|| StartError::NoFunction { level: name() })?;
         self.check_made(&made)?;
         let node = |&index: &usize| made.places.iter().find(|place| place.path == self.paths[index]).map(|of| of.node);
@@ -83,19 +83,5 @@ impl Program {
         if let Some(parameters) = level.drawn(seed) {
             level.set_parameters(parameters);
         }
-    }
-}
-
-/// What the function did that cannot be recorded.
-fn reason(error: TraceError) -> String {
-    match error {
-        TraceError::ReadsValue { place, .. } => format!("reads the value of a tensor{place}"),
-        TraceError::MovesDevice { place, .. } => format!("moves a tensor to another device{place}"),
-        TraceError::ForeignTensor { place, .. } => format!("makes a tensor{place} on another device than it was given"),
-        TraceError::UsesAutodiff { place, .. } => format!("enters or leaves Burn's autodiff{place}"),
-        TraceError::Panicked { message, .. } => format!("panicked: {message}"),
-        TraceError::Capture { message, .. } => format!("was refused by Burn's capture: {message}"),
-        TraceError::Unsupported { source, .. } => format!("uses an operation that is not known: {source}"),
-        other => format!("cannot be read: {other}"),
     }
 }

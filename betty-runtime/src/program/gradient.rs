@@ -172,7 +172,9 @@ impl Program {
     pub(crate) fn reads_through(&self, k: usize, mut reads: Reads) -> Reads {
         for stop in self.schedule.levels[k].sweep {
             for source in self.levels[stop.level].update.learned().sources() {
-                reads.add_one(source.level, source.parameter, self.levels[source.level].trainable.len());
+                if let Some(parameter) = source.parameter {
+                    reads.add_one(source.level, parameter, self.levels[source.level].trainable.len());
+                }
             }
             if let Some(from) = self.starts_from(stop.level) {
                 reads.begin_at(stop.level, from);

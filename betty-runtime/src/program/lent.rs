@@ -99,10 +99,11 @@ impl Lent {
 mod tests {
     use burn::nn::{Linear, LinearConfig, PositionalEncoding, PositionalEncodingConfig};
 
-    use super::super::Own;
+    use super::super::{LossFunctions, Own};
     use super::*;
     use crate::config::LevelConfig;
     use crate::schedule::{LevelSpec, Schedule};
+    use crate::trace::{Measured, Tracer};
 
     const SCHEDULE: Schedule = Schedule {
         name: "Alone",
@@ -112,6 +113,7 @@ mod tests {
             batch: "()",
             loss: "loss",
             condition: None,
+            after_step: None,
             upper: &[],
             lower: &[],
             start: None,
@@ -129,6 +131,23 @@ mod tests {
         (LinearConfig::new(inputs, 4).init(&device), PositionalEncodingConfig::new(4).init(&device))
     }
 
+    /// Functions that nobody asks for.
+    struct Silent;
+
+    impl LossFunctions for Silent {
+        fn loss(&self, level: usize, _: &mut Tracer<'_>) -> Measured {
+            unreachable!("level {level} is not recorded")
+        }
+
+        fn condition(&self, _: usize, _: &mut Tracer<'_>) -> Option<Measured> {
+            None
+        }
+
+        fn after_step(&self, _: usize, _: &mut Tracer<'_>) -> Option<Measured> {
+            None
+        }
+    }
+
     fn made_of(model: &Model) -> Result<Program, EngineError> {
         let momentum = r#"{ "optimizer": { "name": "sgd", "lr": 0.1, "momentum": 0.9 }, "start": "initial" }"#;
         let config: LevelConfig = serde_json::from_str(momentum).expect("a config");
@@ -140,7 +159,7 @@ mod tests {
             solver: |_| None,
             fresh: |_, _| None,
         };
-        Program::new(SCHEDULE, &[model], &[&config], own)
+        Program::new(SCHEDULE, &[model], &[&config], own, &Silent)
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::graph::accumulator;
 use crate::hypergradient::{Blocks, NextStep};
 use crate::optimizer::Optimizer;
 use crate::panic::caught;
-use crate::steps::{Before, ComingStep, LearnedNumbers, LearningRates, Moves, Record, Restart, Update};
+use crate::steps::{AfterStep, Before, ComingStep, LearnedNumbers, LearningRates, Moves, Record, Restart, Update};
 use crate::trace::{Apart, Leaf, LevelModule, apart, leaves};
 
 /// One level of a program: what it is made of, and where it stands.
@@ -78,7 +78,7 @@ impl Level {
         name: &'static str,
         module: &dyn LevelModule,
         config: &LevelConfig,
-        learned: LearnedNumbers,
+        (learned, after): (LearnedNumbers, Option<AfterStep>),
         optimizers: Vec<Rc<dyn Optimizer>>,
     ) -> Result<Self, EngineError> {
         let mut leaves = whole_leaves(name, module)?;
@@ -100,7 +100,7 @@ impl Level {
         // The optimizer may be the user's own.
         let planned = caught(|| {
             let groups = groups::of(config, optimizers, members, parameters.len());
-            Update::new(&parameters, groups, learned)
+            Update::new(&parameters, groups, learned, after)
         });
         let planned = planned.map_err(|panic| EngineError::Panicked {
             level: name.into(),
@@ -155,9 +155,9 @@ impl Level {
         &self,
         module: &dyn LevelModule,
         config: &LevelConfig,
-        learned: LearnedNumbers,
+        of_steps: (LearnedNumbers, Option<AfterStep>),
     ) -> Result<Self, EngineError> {
-        let mut fresh = Level::new(self.number, self.name, module, config, learned, self.optimizers())?;
+        let mut fresh = Level::new(self.number, self.name, module, config, of_steps, self.optimizers())?;
         let shapes = |states: &[Value]| states.iter().map(|state| (state.shape(), state.dtype())).collect::<Vec<_>>();
         if self.trainable == fresh.trainable && shapes(&self.states) == shapes(&fresh.states) {
             fresh.states.clone_from(&self.states);

@@ -61,12 +61,12 @@ pub(crate) struct Losses {
 impl Losses {
     pub(crate) fn new(levels: usize, device: Device) -> Self {
         Losses {
-            // Those of losses, and behind them those of maps.
-            caches: (0..2 * levels).map(|_| Cache::new()).collect(),
-            unsure: vec![HashSet::new(); 2 * levels],
+            // Those of losses, behind them those of maps, and behind these what follows steps.
+            caches: (0..3 * levels).map(|_| Cache::new()).collect(),
+            unsure: vec![HashSet::new(); 3 * levels],
             curvatures: Cache::new(),
             tasks: Cache::new(),
-            recordings: vec![Recordings::default(); 2 * levels],
+            recordings: vec![Recordings::default(); 3 * levels],
             bound: Bound::default(),
             device,
             verify: Verify::default(),
@@ -87,7 +87,7 @@ impl Losses {
 
     /// How many levels there are.
     pub(super) fn levels(&self) -> usize {
-        self.caches.len() / 2
+        self.caches.len() / 3
     }
 
     /// Traces depend on the modules: after those were lent out, each is recorded again before its next use, and everything
@@ -178,7 +178,7 @@ impl Losses {
         let verified = !is_known && self.verify(subject, loss.trace())?;
         let graph = |source| EngineError::Graph { level: levels[k].name.into(), source };
         let mut loss = self.rounded(loss, subject)?;
-        if subject.of == Function::Map {
+        if subject.of != Function::Loss {
             return Ok(loss.known_to(self.ranks.clone()));
         }
         if let Some(precision) = levels[k].config.precision.filter(|_| self.rounds && self.verify.on) {

@@ -3,6 +3,7 @@
 //! Nothing here draws a batch or takes a step. Who wants a gradient gives the batches as a [`Sample`], has the losses
 //! recorded on them with [`Program::prepare`], and asks.
 
+mod after_step;
 mod check;
 mod clock;
 mod context;
@@ -48,6 +49,7 @@ mod verification;
 
 use std::rc::Rc;
 
+use self::after_step::Given;
 pub use self::check::{HypergradientCheck, ResponseCheck};
 pub(crate) use self::clock::Clock;
 pub use self::explain::{Explanation, LevelCost, ResponseCost};
@@ -124,12 +126,15 @@ impl Program {
         modules: &[&dyn LevelModule],
         configs: &[&LevelConfig],
         own: Own,
+        functions: &dyn LossFunctions,
     ) -> Result<Self, EngineError> {
+        let given = Given { functions, schedule: &schedule, modules, configs };
         let mut levels = Vec::with_capacity(schedule.levels.len());
         for (index, spec) in schedule.levels.iter().enumerate() {
-            let learned = learned::find(&schedule, index, configs, modules)?;
+            let mut learned = learned::find(&schedule, index, configs, modules)?;
+            let after = after_step::find(given, index, &mut learned)?;
             let optimizers = groups::optimizers(index, spec.name, configs[index], &own)?;
-            let level = Level::new(index, spec.name, modules[index], configs[index], learned, optimizers)?;
+            let level = Level::new(index, spec.name, modules[index], configs[index], (learned, after), optimizers)?;
             levels.push(level.with_draws(own.fresh)?);
         }
         let device = levels[0].device();

@@ -7,6 +7,7 @@ use super::passings::{Passing, Passings};
 use super::sample::{Sample, Seeded};
 use super::subject::{Function, LossFunctions, Subject};
 use crate::error::EngineError;
+use crate::trace::AnyBatch;
 
 impl Program {
     /// Records the losses that the total gradient of level `k` is made of, if they are not known on batches like these.
@@ -51,6 +52,10 @@ impl Program {
         let subject = Subject { functions, schedule, levels, level: k, batch, seed: *seed, of: Function::Loss };
         if schedule.levels[k].condition.is_some() {
             losses.prepare_map(&Subject { of: Function::Map, ..subject })?;
+        }
+        if schedule.levels[k].after_step.is_some() {
+            // The step has it; here it is compared with Burn's.
+            losses.prepare(&Subject { of: Function::AfterStep, batch: &AnyBatch::new(()), ..subject })?;
         }
         losses.prepare(&subject)?;
         losses.compare_joined(&subject)

@@ -16,6 +16,9 @@ pub(crate) trait LossFunctions {
 
     /// Calls the map whose fixed point the level's answer is, if it is one.
     fn condition(&self, level: usize, tracer: &mut Tracer<'_>) -> Option<Measured>;
+
+    /// Calls the function that follows each step of the level, if one does.
+    fn after_step(&self, level: usize, tracer: &mut Tracer<'_>) -> Option<Measured>;
 }
 
 /// Which function of a level is recorded.
@@ -25,6 +28,8 @@ pub(crate) enum Function {
     Loss,
     /// The map whose fixed point its answer is.
     Map,
+    /// What follows each of its steps.
+    AfterStep,
 }
 
 /// A function of a level on one batch.
@@ -52,14 +57,19 @@ impl Subject<'_> {
             Function::Map => {
                 self.functions.condition(self.level, tracer).expect("a level with a condition in the schedule has one")
             }
+            Function::AfterStep => {
+                let called = self.functions.after_step(self.level, tracer);
+                called.expect("a level with a function after its steps has one")
+            }
         }
     }
 
-    /// Where its recordings are kept: maps come after the losses of all levels.
+    /// Where its recordings are kept: maps come after the losses of all levels, and after those what follows steps.
     pub(crate) fn slot(&self) -> usize {
         match self.of {
             Function::Loss => self.level,
             Function::Map => self.levels.len() + self.level,
+            Function::AfterStep => 2 * self.levels.len() + self.level,
         }
     }
 
@@ -77,6 +87,9 @@ impl Subject<'_> {
                               reads";
                 return Err(SolverError::NoFixedPoint { level: self.name().into(), reason: reason.into() }.into());
             }
+            return Ok(Loss::new(trace, |level| levels[level].trainable.clone(), device));
+        }
+        if self.of == Function::AfterStep {
             return Ok(Loss::new(trace, |level| levels[level].trainable.clone(), device));
         }
         let sweep = self.schedule.levels[k].sweep;

@@ -39,6 +39,8 @@ pub struct LevelSpec {
     pub loss: &'static str,
     /// The path of the map whose fixed point the level's answer is, as written in the program, if it is one.
     pub condition: Option<&'static str>,
+    /// The path of the function that follows each step of the level, as written in the program, if one does.
+    pub after_step: Option<&'static str>,
     /// The levels whose current parameters the loss reads, in the order of its arguments.
     pub upper: &'static [usize],
     /// The levels whose best responses the loss reads, in the order of its arguments.

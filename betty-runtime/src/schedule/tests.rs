@@ -14,6 +14,7 @@ const fn level(
         batch: "Images",
         loss: "loss",
         condition: None,
+        after_step: None,
         upper,
         lower,
         start: None,

@@ -1,4 +1,5 @@
-//! Numbers of a level's optimizer that other levels learn: which tensors they are made of, and how.
+//! Numbers of a level's optimizer that other levels learn: which tensors they are made of, and how; and what else of the
+//! modules a step reads.
 
 use std::ops::Range;
 
@@ -28,8 +29,8 @@ pub(crate) struct LearnedSource {
     pub(crate) level: usize,
     /// Its place among all tensors of the level.
     pub(crate) leaf: usize,
-    /// Its place among the parameters of the level.
-    pub(crate) parameter: usize,
+    /// Its place among the parameters of the level, if it is one.
+    pub(crate) parameter: Option<usize>,
     shape: Vec<usize>,
     pub(crate) dtype: DType,
 }
@@ -64,10 +65,18 @@ impl LearnedNumbers {
             let parameters = numbers.iter().zip(like).map(|(&leaf, (shape, dtype))| (leaf, shape, dtype));
             self.levels.push(LevelAbove { level, parameters: parameters.collect() });
         }
-        let leaf = numbers[parameter];
+        self.add_source(level, numbers[parameter], Some(parameter), &leaves[parameter])
+    }
+
+    /// The number of a source that is no parameter of its level, which is added if it is new.
+    pub(crate) fn add_still(&mut self, level: usize, leaf: usize, like: &Leaf) -> usize {
+        self.add_source(level, leaf, None, like)
+    }
+
+    fn add_source(&mut self, level: usize, leaf: usize, parameter: Option<usize>, like: &Leaf) -> usize {
         let known = self.sources.iter().position(|source| (source.level, source.leaf) == (level, leaf));
         known.unwrap_or_else(|| {
-            let (shape, dtype) = (leaves[parameter].value.shape(), leaves[parameter].value.dtype());
+            let (shape, dtype) = (like.value.shape(), like.value.dtype());
             self.sources.push(LearnedSource { level, leaf, parameter, shape, dtype });
             self.sources.len() - 1
         })
@@ -161,8 +170,9 @@ impl LearnedNumbers {
 
     /// The tangents of the sources, whose values these are, along a direction of the levels above.
     pub(crate) fn along(&self, values: &[Value], direction: &Blocks) -> Vec<Value> {
-        let tangent = |(source, value): (&LearnedSource, &Value)| match direction.get(Variable::Level(source.level)) {
-            Some(block) => block.0[source.parameter].clone(),
+        let of = |source: &LearnedSource| Some((direction.get(Variable::Level(source.level))?, source.parameter?));
+        let tangent = |(source, value): (&LearnedSource, &Value)| match of(source) {
+            Some((block, parameter)) => block.0[parameter].clone(),
             None => Value::zeros(&source.shape, source.dtype, &value.device()),
         };
         self.sources.iter().zip(values).map(tangent).collect()
@@ -185,7 +195,8 @@ impl LearnedNumbers {
             let zeros = above.parameters.iter().map(|(_, shape, dtype)| Value::zeros(shape, *dtype, &device));
             let mut block: Vec<Value> = zeros.collect();
             let parts = self.sources.iter().zip(&cotangent.0).filter(|(source, _)| source.level == above.level);
-            parts.for_each(|(source, part)| block[source.parameter] = part.clone());
+            let parts = parts.filter_map(|(source, part)| Some((source.parameter?, part)));
+            parts.for_each(|(parameter, part)| block[parameter] = part.clone());
             sent.add(Variable::Level(above.level), 1.0, Vector(block));
         }
     }

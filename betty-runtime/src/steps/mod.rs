@@ -1,5 +1,6 @@
 //! One step of a level and its derivatives: what it is computed from, what is kept of it, and the three ways through several.
 
+mod after_step;
 mod basis;
 mod carried;
 mod coming;
@@ -17,6 +18,7 @@ mod step;
 mod tangents;
 mod update;
 
+pub(crate) use after_step::{AfterStep, Seen};
 pub(crate) use basis::{Basis, Shape, StepsBasis};
 pub(crate) use coming::ComingStep;
 pub(crate) use groups::{Group, Groups};

@@ -1,4 +1,4 @@
-//! One optimizer step of one level as a program, clipping before and projection after it included.
+//! One optimizer step of one level as a program, clipping before it, and projection and what else follows after it included.
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
@@ -6,6 +6,7 @@ use std::collections::hash_map::Entry;
 
 use burn::tensor::DType;
 
+use super::after_step::AfterStep;
 use super::groups::Groups;
 use super::learned::LearnedNumbers;
 use super::rates::LearningRates;
@@ -33,6 +34,7 @@ pub(crate) struct Update {
     reverse: OnceCell<Program>,
     parameters: usize,
     learned: LearnedNumbers,
+    after: Option<AfterStep>,
     dtype: DType,
 }
 
@@ -42,13 +44,18 @@ pub(crate) struct Before {
     pub(crate) parameters: Vector,
     pub(crate) gradient: Vector,
     pub(crate) states: Vec<Value>,
-    /// The tensors of other levels that numbers of the optimizer are made of.
+    /// The tensors that numbers of the optimizer are made of, and those that the function after the step reads.
     pub(crate) learned: Vec<Value>,
 }
 
 impl Update {
     /// Plans the update of these parameters. It is computed, and its states are kept, in 32 bits at least.
-    pub(crate) fn new(parameters: &[&Leaf], groups: Groups, learned: LearnedNumbers) -> Result<Self, GraphError> {
+    pub(crate) fn new(
+        parameters: &[&Leaf],
+        groups: Groups,
+        learned: LearnedNumbers,
+        after: Option<AfterStep>,
+    ) -> Result<Self, GraphError> {
         let mut graph = Graph::new();
         let like = |graph: &mut Graph, leaf: &Leaf| graph.input(&leaf.value.shape(), leaf.value.dtype());
         let state = |graph: &mut Graph, leaf: &Leaf| graph.input(&leaf.value.shape(), accumulator(leaf.value.dtype()));
@@ -64,7 +71,8 @@ impl Update {
         let rates: Vec<Option<NodeId>> = places().map(|i| rate(i).then(&mut number)).collect();
         let scalars_of = |i: usize| 0..groups.of(i).optimizer.scalars(1).len();
         let scalars: Vec<Vec<NodeId>> = places().map(|i| scalars_of(i).map(|_| number()).collect()).collect();
-        let shares: Vec<Option<NodeId>> = places().map(|i| groups.of(i).is_joint().then(&mut number)).collect();
+        let is_told = |i: usize| after.is_some() || groups.of(i).is_joint();
+        let shares: Vec<Option<NodeId>> = places().map(|i| is_told(i).then(&mut number)).collect();
 
         let row = learned.differ_by_step().then(|| graph.input(&[1], DType::I64));
 
@@ -105,6 +113,10 @@ impl Update {
         for (moved, &theta) in moved.iter_mut().zip(&thetas) {
             *moved = graph.cast(*moved, graph.dtype(theta))?;
         }
+        if let Some(after) = &after {
+            let moves: Vec<NodeId> = shares.iter().flatten().copied().collect();
+            moved = after.apply(&mut graph, &moved, &thetas, &moves, &sources)?;
+        }
         moved.extend(kept);
         let tensors = [thetas, gradients, states, sources].concat();
         let optional = |nodes: Vec<Option<NodeId>>| nodes.into_iter().flatten();
@@ -114,7 +126,20 @@ impl Update {
         let program = Program::new(&graph, &inputs, &moved, &parameters[0].value.device());
         let (forward, reverse) = (RefCell::default(), OnceCell::new());
         let parameters = parameters.len();
-        Ok(Update { groups, graph, tensors, numbers, moved, program, forward, reverse, parameters, learned, dtype })
+        Ok(Update {
+            groups,
+            graph,
+            tensors,
+            numbers,
+            moved,
+            program,
+            forward,
+            reverse,
+            parameters,
+            learned,
+            after,
+            dtype,
+        })
     }
 
     /// In which groups the parameters are stepped.
@@ -125,6 +150,11 @@ impl Update {
     /// How many parameters there are.
     pub(crate) fn parameters(&self) -> usize {
         self.parameters
+    }
+
+    /// What follows each step, if anything does.
+    pub(crate) fn after_step(&self) -> Option<&AfterStep> {
+        self.after.as_ref()
     }
 
     /// What one update takes.
@@ -273,12 +303,13 @@ impl Update {
     }
 
     /// The learning rate of each parameter, unless it is learned, and its optimizer's other numbers; where parameters are
-    /// projected together, 1 for those that are and 0 for the others. Equal numbers share one tensor. Last of all the row, where
+    /// projected together, or a function follows the step, 1 for those that are and 0 for the others. Equal numbers share one tensor. Last of all the row, where
     /// learned numbers differ by step.
     pub(crate) fn numbers(&self, rates: &LearningRates, moves: &[Option<u64>]) -> impl Iterator<Item = Value> {
         let optimizer = |index: usize| &self.groups.of(index).optimizer;
         let scalars = moves.iter().enumerate().flat_map(|(index, of)| optimizer(index).scalars(of.unwrap_or(1)));
-        let joint = moves.iter().enumerate().filter(|&(index, _)| self.groups.of(index).is_joint());
+        let is_told = |index: usize| self.after.is_some() || self.groups.of(index).is_joint();
+        let joint = moves.iter().enumerate().filter(|&(index, _)| is_told(index));
         let shares = joint.map(|(_, moves)| f64::from(u8::from(moves.is_some())));
         let mut known: Vec<(f64, Value)> = Vec::new();
         let mut tensor = |number: f64| match known.iter().find(|(of, _)| of.to_bits() == number.to_bits()) {

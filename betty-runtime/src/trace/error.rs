@@ -170,6 +170,25 @@ pub enum TraceError {
     },
 }
 
+impl TraceError {
+    /// What a function did that cannot be recorded, for a sentence that begins with the function.
+    pub(crate) fn deed(&self) -> String {
+        match self {
+            Self::ReadsValue { place, .. } => format!("reads the value of a tensor{place}"),
+            Self::MovesDevice { place, .. } => format!("moves a tensor to another device{place}"),
+            Self::ForeignTensor { place, .. } => {
+                format!("has a tensor{place} that it was not given and did not make on the device of what it was given")
+            }
+            Self::UsesAutodiff { place, .. } => format!("enters or leaves Burn's autodiff{place}"),
+            Self::Panicked { message, .. } => format!("panicked: {message}"),
+            Self::Capture { message, .. } => format!("was refused by Burn's capture: {message}"),
+            Self::Unsupported { source, .. } => format!("uses an operation that is not known: {source}"),
+            Self::Disconnected { .. } => "depends on no parameter of the level".to_owned(),
+            other => format!("cannot be read: {other}"),
+        }
+    }
+}
+
 /// Whose loss it is.
 fn loss_of(level: &str) -> String {
     if level.is_empty() { "the loss".to_owned() } else { format!("the loss of level `{level}`") }

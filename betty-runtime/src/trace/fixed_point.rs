@@ -73,14 +73,15 @@ pub trait NextParameters {
 
 impl<T: Batch> NextParameters for T {
     fn into_measured(self) -> Measured {
-        let mut marked = Marked(None);
+        let mut marked = Marked::default();
         self.map(&mut marked);
         Measured::new(marked.0.expect("the map of a fixed point returns at least one tensor of floats"))
     }
 }
 
 /// Marks tensors in their order, and adds them up with weights that no derivative hides behind.
-struct Marked(Option<Tensor<1>>);
+#[derive(Default)]
+pub(super) struct Marked(pub(super) Option<Tensor<1>>);
 
 impl BatchMapper for Marked {
     fn float<const D: usize>(&mut self, tensor: Tensor<D>) -> Tensor<D> {

@@ -22,6 +22,7 @@
 //! ```
 
 mod advance;
+mod after_step;
 mod any_batch;
 mod batch;
 mod capture;
@@ -59,6 +60,7 @@ mod whole;
 mod written;
 
 pub(crate) use advance::advance;
+pub use after_step::next_module;
 pub(crate) use any_batch::Shard;
 pub use any_batch::{AnyBatch, Signature};
 #[doc(hidden)]

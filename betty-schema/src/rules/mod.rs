@@ -98,6 +98,8 @@ pub enum Violation {
     },
     /// A best response that is held by a constraint, under a method that sees the loss alone.
     ProjectedResponse,
+    /// A solution of the loss alone, where a function follows each step.
+    FollowedResponse,
     /// The level starts from another, which it does not read and its method does not see.
     StartUnseen {
         /// The other.

@@ -45,6 +45,8 @@ pub struct Numbers {
     pub is_clipped: bool,
     /// Whether its parameters are confined to a set.
     pub is_projected: bool,
+    /// Whether a function of the program's own follows each of its steps.
+    pub has_after_step: bool,
     /// Whether its learning rate changes by a schedule, …
     pub is_scheduled: bool,
     /// … that begins again where its steps do, …

@@ -18,6 +18,8 @@ pub enum Clash {
     Clips,
     /// A set that the solver knows nothing of.
     Projects,
+    /// A function that follows each step of an optimizer.
+    Follows,
     /// A schedule of a learning rate, which the solver does not have.
     Schedules,
     /// Several batches for one step.
@@ -33,6 +35,7 @@ pub fn solver(graph: &Graph, level: usize, numbers: &Numbers) -> impl Iterator<I
         steps.map(|_| Clash::NoSteps),
         numbers.is_clipped.then_some(Clash::Clips),
         numbers.is_projected.then_some(Clash::Projects),
+        numbers.has_after_step.then_some(Clash::Follows),
         numbers.is_scheduled.then_some(Clash::Schedules),
         numbers.accumulate.filter(|&batches| batches > 1).map(|_| Clash::Accumulates),
     ];

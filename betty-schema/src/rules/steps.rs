@@ -15,11 +15,12 @@ pub fn steps(graph: &Graph, level: usize, numbers: &[Numbers]) -> impl Iterator<
     let own = &numbers[level];
     let method = own.method.filter(|_| graph.is_passed(level));
     let through = method.filter(|method| method.goes_through_steps());
-    let projected = method.is_some() && through.is_none() && own.is_projected && !own.is_fixed_point;
+    let is_of_loss = method.is_some() && through.is_none() && !own.is_fixed_point;
     let again = through.filter(|method| method.row.way == Way::Replays);
     let below = again.and_then(|_| Some(graph.sweep(level).first()?.level));
     [
-        projected.then_some(Violation::ProjectedResponse),
+        (is_of_loss && own.is_projected).then_some(Violation::ProjectedResponse),
+        (is_of_loss && own.has_after_step).then_some(Violation::FollowedResponse),
         below.map(|below| Violation::ReplayOfResponse { below }),
         through.and_then(|_| place(graph, level, own)),
         through.and_then(|_| warmup(graph, level, numbers)),

@@ -113,6 +113,12 @@ fn a_solution_of_the_loss_is_not_confined() {
     let confined = |method| Numbers { is_projected: true, ..numbers(method) };
     assert_eq!(broken(&graph, 1, &[plain(), confined("cg")]), [Violation::ProjectedResponse]);
     assert_eq!(broken(&graph, 1, &[plain(), confined("unrolled")]), []);
+    let followed = |method| Numbers { has_after_step: true, ..numbers(method) };
+    assert_eq!(broken(&graph, 1, &[plain(), followed("cg")]), [Violation::FollowedResponse]);
+    assert_eq!(broken(&graph, 1, &[plain(), followed("unrolled")]), []);
+    assert_eq!(broken(&graph, 1, &[plain(), Numbers { is_fixed_point: true, ..followed("gmres") }]), []);
+    // Nothing passes through the level above.
+    assert_eq!(broken(&graph, 0, &[Numbers { has_after_step: true, ..plain() }, numbers("cg")]), []);
 }
 
 #[test]
@@ -233,6 +239,7 @@ fn a_solver_has_no_steps_and_waits_for_nobody() {
     }
     assert_eq!(broken(1, Numbers { is_clipped: true, ..numbers("cg") }), one(Clash::Clips));
     assert_eq!(broken(1, Numbers { is_projected: true, ..numbers("cg") }), one(Clash::Projects));
+    assert_eq!(broken(1, Numbers { has_after_step: true, ..numbers("cg") }), one(Clash::Follows));
     assert_eq!(broken(1, Numbers { accumulate: Some(2), ..numbers("cg") }), one(Clash::Accumulates));
 }
 

@@ -77,6 +77,7 @@ const fn level(name: &'static str, sweep: &'static [Through]) -> LevelSpec {
         batch: "B",
         loss: "f",
         condition: None,
+        after_step: None,
         upper: &[],
         lower: &[],
         start: None,

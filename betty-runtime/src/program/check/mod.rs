@@ -45,6 +45,7 @@ impl Program {
             let what = match learned {
                 Some((option, _)) => format!("`{option}`"),
                 None if starts => "the start".to_owned(),
+                None if lower.update.after_step().is_some() => "what follows each step".to_owned(),
                 None => continue,
             };
             return Err(EngineError::NoReference { level: spec.name.into(), through: lower.name.into(), what });
