@@ -4,9 +4,13 @@ use crate::range::Range::{Batch, Count, CountOrAll, Flag, Natural, NonNegative, 
 use crate::table::{Family, Opt, Row, Seen, Way};
 
 const DAMPING: Opt = Opt::new("damping", NonNegative, "0.0", "δ, added to the diagonal of H");
-const TOLERANCE: Opt =
-    Opt::new("tolerance", NonNegative, "1e-10", "stops once ‖v − (H + δI)x‖ ≤ tolerance·‖v‖; 0 never stops early")
-        .seen(Seen::Nothing);
+const TOLERANCE: Opt = Opt::new(
+    "tolerance",
+    NonNegative,
+    "1e-10",
+    "stops once ‖v − (H + δI)x‖ ≤ tolerance·‖v‖, or four rounding units of ‖v‖, which is all that 0 asks for",
+)
+.seen(Seen::Nothing);
 const ITERATIONS: Opt = Opt::new("iterations", Count, "10", "the most iterations, one Hessian-vector product each");
 const WARM_START: Opt = Opt::new(
     "warm_start",
@@ -20,8 +24,13 @@ const BATCH: Opt = Opt::new(
     "last",
     "the batch on which H, or what stands for it, is taken: that of the level's last step, or a fresh one",
 );
-const PERTURBATION: Opt =
-    Opt::new("perturbation", Positive, "1e-2", "how far the parameters are moved").seen(Seen::Inverse);
+const PERTURBATION: Opt = Opt::new(
+    "perturbation",
+    Positive,
+    "1e-2",
+    "how far the parameters are moved; in 16 bits by √u·(1 + ‖θ‖) or more, u being the machine precision",
+)
+.seen(Seen::Inverse);
 
 /// How a best response is differentiated.
 pub static METHODS: Family = Family {
@@ -69,13 +78,7 @@ pub static METHODS: Family = Family {
                     "the most iterations over all restarts, one product each, and one more a restart",
                 ),
                 Opt::new("restart", Count, "30", "the most vectors kept, each of the size of the level's parameters"),
-                Opt::new(
-                    "tolerance",
-                    NonNegative,
-                    "1e-10",
-                    "stops once ‖v − (H + δI)x‖ ≤ tolerance·‖v‖; 0 stops at rounding errors",
-                )
-                .seen(Seen::Nothing),
+                TOLERANCE,
                 DAMPING,
                 WARM_START,
                 BATCH,

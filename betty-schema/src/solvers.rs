@@ -36,8 +36,13 @@ pub static SOLVERS: Family = Family {
                     "50",
                     "the most vectors kept of a part, each of the size of all its unknowns, and as many prepared ones",
                 ),
-                Opt::new("tolerance", NonNegative, "1e-10", "stops a part once ‖v − Jᵀm‖ ≤ tolerance·‖v‖")
-                    .seen(Seen::Nothing),
+                Opt::new(
+                    "tolerance",
+                    NonNegative,
+                    "1e-10",
+                    "stops a part once ‖v − Jᵀm‖ ≤ tolerance·‖v‖, or four rounding units of ‖v‖",
+                )
+                .seen(Seen::Nothing),
                 Opt::new(
                     "warm_start",
                     Flag,

@@ -74,7 +74,8 @@ impl<'d> CurvatureOperator<'d> {
     /// Solves `(A + damping·I)·x = b` by [conjugate gradients](crate::linalg::conjugate_gradient), which needs the damped matrix
     /// to be positive definite. The residual `‖b − (A + damping·I)·x‖ / ‖b‖` in the outcome is measured with one more product.
     ///
-    /// With a tolerance of 0 all iterations are taken, and how far they lead is the answer.
+    /// With a tolerance of 0 iterations end where rounding is all that is left, or when they are used up, and how far they lead is the
+    /// answer.
     ///
     /// # Errors
     /// [`SolveError::NotPositiveDefinite`](linalg::SolveError::NotPositiveDefinite), with damping that makes it so, and [`SolveError::NoConvergence`](linalg::SolveError::NoConvergence) where the residual is
@@ -155,17 +156,15 @@ impl LinearOperator for CurvatureOperator<'_> {
     }
 }
 
-/// The solution if its measured residual is small enough; a tolerance of 0 asks for what so many iterations bring.
+/// The solution if its measured residual is small enough; a tolerance of 0 asks for what so many iterations bring, which is at best
+/// what rounding leaves.
 fn within(
     mut solution: Solution<ParameterVector>,
     tolerance: f64,
 ) -> Result<Solution<ParameterVector>, DerivativesError> {
-    let tolerance = tolerance.max(f64::EPSILON);
-    solution.outcome.converged = solution.outcome.residual <= tolerance;
-    if tolerance > f64::EPSILON {
-        return Ok(solution.within::<DerivativesError>(tolerance)?);
-    }
-    Ok(solution)
+    let reachable = linalg::reachable(tolerance, &solution.x);
+    solution.outcome.converged = solution.outcome.residual <= reachable;
+    if tolerance == 0.0 { Ok(solution) } else { Ok(solution.within::<DerivativesError>(reachable)?) }
 }
 
 /// That the numbers of a solver are some that it can work with; a negative damping shifts the spectrum the other way.

@@ -14,6 +14,7 @@
 use super::definite::Suspect;
 use super::operator::{apply_damped, dot, read, unread};
 use super::preconditioner::Checked;
+use super::rounded::{is_answered, is_rounding, reachable};
 use super::{InnerProductSpace, LinearOperator, Outcome, Preconditioner, Quantity, Scalar, Solution, SolveError};
 
 /// When to stop, and how much to regularise.
@@ -21,8 +22,8 @@ use super::{InnerProductSpace, LinearOperator, Outcome, Preconditioner, Quantity
 pub struct CgOptions {
     /// Most iterations, each of one product and two inner products.
     pub iterations: usize,
-    /// Relative residual `‖r‖ / ‖b‖` that is small enough. With 0 all iterations run, unless the residual vanishes first:
-    /// below the rounding unit of `f64` a residual is no information, and counts as zero.
+    /// Relative residual `‖r‖ / ‖b‖` that is small enough. Four rounding units of the vectors always are: below that a residual is
+    /// no information. So with 0 iterations end there, or when they are used up.
     pub tolerance: f64,
     /// `δ ≥ 0` in `A + δI`.
     pub damping: f64,
@@ -32,6 +33,11 @@ pub struct CgOptions {
 ///
 /// The residual in the outcome is the recursively updated one; it drifts from the true residual only by rounding errors
 /// of the order of `‖A‖·‖x‖`.
+///
+/// Where inner products are at hand, a curvature `⟨p, (A + δI)·p⟩/⟨p, p⟩` of a rounding unit of the largest one is looked at twice. If
+/// `(A + δI)·p` is itself rounding error, there is no going on: `x` is the answer if its residual is below the root of the rounding
+/// unit, and the curvature counts as 0 otherwise. If it is not, as where unknowns have very different units, the step is taken, and
+/// the residual has to be below that root in the end: of a system without a solution it is not, however far the steps lead.
 ///
 /// # Errors
 /// [`SolveError::NotPositiveDefinite`] when the operator turns out not to be what the method needs, with the damping that
@@ -110,6 +116,30 @@ impl<V: InnerProductSpace> Prepared<V> {
     }
 }
 
+/// What tells a curvature from rounding errors, both in the inner product of `P`.
+#[derive(Default)]
+struct Flatness {
+    /// `⟨p, P·p⟩`: the next residual is at right angles to `p`.
+    length: f64,
+    /// `⟨r, z⟩`
+    last: f64,
+    /// The largest `⟨p, A·p⟩/⟨r, z⟩` so far, which is a pivot of Lanczos's tridiagonal matrix and at most its largest eigenvalue.
+    largest: f64,
+    /// The first iteration whose direction was flat, though its product was none of rounding errors.
+    first: Option<usize>,
+}
+
+impl Flatness {
+    /// Whether the curvature along the direction `z + β·p` may be rounding error.
+    fn is_flat<V: InnerProductSpace>(&mut self, curvature: f64, rz: f64, like: &V) -> bool {
+        let beta = if self.last > 0.0 { rz / self.last } else { 0.0 };
+        self.length = rz + beta * beta * self.length;
+        self.last = rz;
+        self.largest = self.largest.max((curvature / rz).abs());
+        (curvature / self.length).abs() <= like.rounding() * self.largest
+    }
+}
+
 fn run<A: LinearOperator + ?Sized>(
     operator: &mut A,
     mut preconditioner: Option<Checked<'_, A>>,
@@ -118,7 +148,7 @@ fn run<A: LinearOperator + ?Sized>(
     options: &CgOptions,
 ) -> Result<Solution<A::Vector>, SolveError<A::Error>> {
     let CgOptions { damping, .. } = *options;
-    let tolerance = options.tolerance.max(f64::EPSILON);
+    let tolerance = reachable(options.tolerance, b);
     let squared = unread::<A>(b, b)?;
     let scale = read::<A>(&squared, 0, Quantity::RightHandSide)?;
     if scale == 0.0 {
@@ -138,7 +168,8 @@ fn run<A: LinearOperator + ?Sized>(
         Some(preconditioner) => Some(Prepared::at(operator, preconditioner, &r, 0, None)?),
     };
     let mut p = prepared.as_ref().map_or_else(|| r.clone(), |prepared| prepared.z.clone());
-    let mut iterations = 0;
+    let suspect = Suspect { damping, start: b, iterations: options.iterations };
+    let (mut flatness, mut iterations) = (Flatness::default(), 0);
     // The smallest curvature since the last question.
     let mut lowest: Option<<A::Vector as InnerProductSpace>::Scalar> = None;
     let is_asked = |iterations: usize| {
@@ -150,6 +181,11 @@ fn run<A: LinearOperator + ?Sized>(
             let square = read::<A>(&rr, iterations, Quantity::Residual)?;
             let residual = (square / scale).sqrt();
             let converged = residual <= tolerance;
+            if let Some(first) =
+                flatness.first.filter(|_| iterations == options.iterations && !is_answered(residual, b))
+            {
+                return Err(suspect.not_positive_definite(operator, first, 0.0));
+            }
             if converged || iterations == options.iterations {
                 return Ok(Solution { x, outcome: Outcome { iterations, residual, converged } });
             }
@@ -160,6 +196,22 @@ fn run<A: LinearOperator + ?Sized>(
         iterations += 1;
         let product = apply_damped(operator, damping, &p)?;
         let curvature = unread::<A>(&p, &product)?;
+        if <A::Vector as InnerProductSpace>::Scalar::READ_EVERY == 1 {
+            let rz = read::<A>(prepared.as_ref().map_or(&rr, |prepared| &prepared.rz), iterations, Quantity::Residual)?;
+            let along = read::<A>(&curvature, iterations, Quantity::Curvature)?;
+            if flatness.is_flat(along, rz, b) {
+                let part = dot::<A>(&product, &product, iterations, Quantity::Curvature)?.sqrt();
+                if is_rounding(operator, &mut A::apply, damping, (&p, &product), part, iterations)? {
+                    let residual = (read::<A>(&rr, iterations, Quantity::Residual)? / scale).sqrt();
+                    if is_answered(residual, b) {
+                        return Ok(Solution { x, outcome: Outcome { iterations, residual, converged: false } });
+                    }
+                    let curvature = along.min(0.0) / dot::<A>(&p, &p, iterations, Quantity::Curvature)?;
+                    return Err(suspect.not_positive_definite(operator, iterations, curvature));
+                }
+                flatness.first.get_or_insert(iterations);
+            }
+        }
         let smallest = lowest.map_or_else(|| curvature.clone(), |lowest| lowest.smaller(&curvature));
         if is_asked(iterations) {
             let smallest = read::<A>(&smallest, iterations, Quantity::Curvature)?;
@@ -167,7 +219,6 @@ fn run<A: LinearOperator + ?Sized>(
             let is_over = smallest == 0.0 && read::<A>(&rr, iterations, Quantity::Residual)? == 0.0;
             if smallest <= 0.0 && !is_over {
                 let curvature = smallest / dot::<A>(&p, &p, iterations, Quantity::Curvature)?;
-                let suspect = Suspect { damping, start: b, iterations: options.iterations };
                 return Err(suspect.not_positive_definite(operator, iterations, curvature));
             }
             lowest = None;

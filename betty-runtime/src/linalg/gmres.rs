@@ -12,6 +12,7 @@
 
 use super::operator::{apply_damped, damped, dot};
 use super::orthogonal::{Parts, orthogonalize};
+use super::rounded::{is_answered, is_rounding, negligible, reachable};
 use super::{InnerProductSpace, LinearOperator, Outcome, Preconditioner, Quantity, Solution, SolveError};
 
 /// When to stop, how much to remember, and how much to regularise.
@@ -22,7 +23,8 @@ pub struct GmresOptions {
     /// Most vectors of the basis, at least 1 (0 counts as 1). The residual never grows, but with few vectors it may stop
     /// shrinking; as many as there are unknowns always suffice.
     pub restart: usize,
-    /// Relative residual `‖r‖ / ‖b‖` that is small enough. With 0 it stops when rounding errors let it get no further.
+    /// Relative residual `‖r‖ / ‖b‖` that is small enough. Four rounding units of the vectors always are: below that a residual is
+    /// no information. So with 0 it stops there, or when rounding errors let it get no further.
     pub tolerance: f64,
     /// `δ ≥ 0` in `A + δI`.
     pub damping: f64,
@@ -30,10 +32,13 @@ pub struct GmresOptions {
 
 /// Solves `(A + δI)·x = b` for any invertible `A + δI`, symmetric or not, starting from `guess` or from 0.
 ///
-/// The residual in the outcome is the true one; measuring it costs one product a restart, besides those of the iterations.
+/// The residual in the outcome is the true one; measuring it costs one product a restart, besides those of the iterations. An `x`
+/// whose residual is larger than that of the restart before is not taken.
 ///
 /// # Errors
-/// [`SolveError::Singular`] when the Krylov space is exhausted before `b` is reached, [`SolveError::NotFinite`],
+/// [`SolveError::Singular`] when the Krylov space is exhausted before `b` is reached up to the root of the rounding unit: where a
+/// pivot is below eight rounding units of the largest product, and a product that is formed again differs by as much.
+/// [`SolveError::NotFinite`],
 /// [`SolveError::Operator`]. Running out of iterations is an [`Outcome`], not an error.
 pub fn gmres<A: LinearOperator + ?Sized>(
     operator: &mut A,
@@ -100,7 +105,7 @@ fn run<A: LinearOperator + ?Sized>(
     options: &GmresOptions,
 ) -> Result<Solution<A::Vector>, SolveError<A::Error>> {
     let GmresOptions { damping, .. } = *options;
-    let tolerance = options.tolerance.max(f64::EPSILON);
+    let tolerance = reachable(options.tolerance, b);
     let scale = dot::<A>(b, b, 0, Quantity::RightHandSide)?.sqrt();
     if scale == 0.0 {
         return Ok(Solution { x: b.zero(), outcome: Outcome::TRIVIAL });
@@ -113,27 +118,49 @@ fn run<A: LinearOperator + ?Sized>(
             (x, r, norm)
         }
     };
-    let mut iterations = 0;
+    let (mut iterations, mut largest) = (0, 0.0);
+    // What says that the Krylov space was exhausted, and whether nothing is to be gained from going on at its end.
+    let (mut exhausted, mut is_stuck) = (None, false);
     loop {
         let converged = norm <= tolerance * scale;
-        if converged || iterations == options.iterations {
-            return Ok(Solution { x, outcome: Outcome { iterations, residual: norm / scale, converged } });
+        if converged || is_stuck || iterations == options.iterations {
+            return match exhausted {
+                Some(error) if !is_answered(norm / scale, b) => Err(error),
+                _ => Ok(Solution { x, outcome: Outcome { iterations, residual: norm / scale, converged } }),
+            };
         }
         let most = options.restart.max(1).min(options.iterations - iterations);
-        let mut cycle = Cycle::new(r, norm);
-        while cycle.len() < most && cycle.residual > tolerance * scale {
+        let mut cycle = Cycle::new(r.clone(), norm, largest);
+        let mut ends = false;
+        while cycle.len() < most && cycle.residual > tolerance * scale && !ends {
             iterations += 1;
-            cycle.extend(operator, prepare, &mut A::apply, damping, iterations)?;
+            match cycle.extend(operator, prepare, &mut A::apply, damping, iterations) {
+                Err(error @ SolveError::Singular { .. }) => {
+                    exhausted.get_or_insert(error);
+                    ends = true;
+                }
+                extended => extended?,
+            }
         }
-        let expected = cycle.residual;
-        cycle.improve(&mut x);
-        r = residual(operator, damping, b, &x)?;
-        let previous = norm;
-        norm = dot::<A>(&r, &r, iterations, Quantity::Residual)?.sqrt();
-        // Where the residual is no longer what the recurrence says, rounding errors are all that is left of it.
-        if norm > 0.5 * previous && expected <= tolerance * scale {
-            let outcome = Outcome { iterations, residual: norm / scale, converged: norm <= tolerance * scale };
-            return Ok(Solution { x, outcome });
+        largest = cycle.largest;
+        if cycle.len() == 0 {
+            is_stuck = true;
+            continue;
+        }
+        let expected = if ends { 0.0 } else { cycle.residual };
+        let (pivot, magnitude) = cycle.smallest_pivot();
+        let mut next = x.clone();
+        cycle.improve(&mut next);
+        let rest = residual(operator, damping, b, &next)?;
+        let left = dot::<A>(&rest, &rest, iterations, Quantity::Residual)?.sqrt();
+        // Where the residual is no longer what the recurrence says, or grows, rounding errors are all that is left of it.
+        is_stuck = left > norm || (left > 0.5 * norm && expected <= tolerance * scale);
+        if left <= norm {
+            (x, r, norm) = (next, rest, left);
+        }
+        if is_stuck && norm > 0.5 * scale {
+            // The recurrence has an answer that is none.
+            exhausted.get_or_insert(SolveError::Singular { pivot, magnitude, size: largest });
         }
     }
 }
@@ -168,15 +195,12 @@ pub(super) struct Cycle<V> {
     largest: f64,
 }
 
-/// A pivot this small, relative to the operator, is a rounding error.
-const NEGLIGIBLE: f64 = 8.0 * f64::EPSILON;
-
 impl<V: InnerProductSpace> Cycle<V> {
-    /// Starts from the residual `r` of this norm.
-    pub(super) fn new(mut r: V, norm: f64) -> Self {
+    /// Starts from the residual `r` of this norm, for an operator of which a product was as long as `largest`.
+    pub(super) fn new(mut r: V, norm: f64, largest: f64) -> Self {
         r.scale((1.0 / norm).into());
         let (prepared, columns, rotations, right) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Cycle { basis: vec![r], prepared, columns, rotations, right, residual: norm, sign: 1.0, largest: 0.0 }
+        Cycle { basis: vec![r], prepared, columns, rotations, right, residual: norm, sign: 1.0, largest }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -188,7 +212,7 @@ impl<V: InnerProductSpace> Cycle<V> {
         self.residual
     }
 
-    /// One step of Arnoldi's process, with products that are formed like this.
+    /// One step of Arnoldi's process, with products that are formed like this. Where the space is exhausted, it is as before.
     pub(super) fn extend<A: LinearOperator<Vector = V> + ?Sized>(
         &mut self,
         operator: &mut A,
@@ -208,8 +232,12 @@ impl<V: InnerProductSpace> Cycle<V> {
             (column[i], column[i + 1]) = rotation.turn(column[i], column[i + 1]);
         }
         let (rotation, pivot) = Rotation::onto_first(column[k], length);
-        if pivot <= NEGLIGIBLE * self.largest {
-            return Err(SolveError::Singular { pivot: k, magnitude: pivot, size: self.largest });
+        if pivot <= negligible(self.largest, &w) {
+            let z = self.prepared[k].as_ref().unwrap_or(&self.basis[k]);
+            let product = damped(form(operator, z).map_err(SolveError::Operator)?, damping, z);
+            if is_rounding(operator, form, damping, (z, &product), pivot, iteration)? {
+                return Err(SolveError::Singular { pivot: k, magnitude: pivot, size: self.largest });
+            }
         }
         column[k] = pivot;
         let (kept, left) = rotation.turn(self.sign * self.residual, 0.0);
@@ -223,6 +251,12 @@ impl<V: InnerProductSpace> Cycle<V> {
             self.basis.push(w);
         }
         Ok(())
+    }
+
+    /// The smallest pivot, with its column.
+    fn smallest_pivot(&self) -> (usize, f64) {
+        let pivots = self.columns.iter().enumerate().map(|(k, column)| (k, column[k]));
+        pivots.min_by(|(_, one), (_, other)| one.total_cmp(other)).unwrap_or((0, 0.0))
     }
 
     /// Adds the combination of the basis with the smallest residual to `x`.

@@ -18,6 +18,7 @@
 
 use super::gmres::{Cycle, Prepare};
 use super::operator::{damped, dot};
+use super::rounded::reachable;
 use super::{GmresOptions, InnerProductSpace, LinearOperator, Outcome, Quantity, Solution, SolveError};
 
 /// An operator whose products are cheaper where they are less exact.
@@ -90,7 +91,7 @@ pub fn inexact_gmres<A: InexactOperator + ?Sized>(
     options: &GmresOptions,
 ) -> Result<Solution<A::Vector>, SolveError<A::Error>> {
     let GmresOptions { iterations: all, restart, damping, .. } = *options;
-    let tolerance = options.tolerance.max(f64::EPSILON);
+    let tolerance = reachable(options.tolerance, b);
     let scale = dot::<A>(b, b, 0, Quantity::RightHandSide)?.sqrt();
     if scale == 0.0 {
         return Ok(Solution { x: b.zero(), outcome: Outcome::TRIVIAL });
@@ -106,7 +107,7 @@ pub fn inexact_gmres<A: InexactOperator + ?Sized>(
             return Ok(Solution { x, outcome: Outcome { iterations, residual: norm / scale, converged } });
         }
         let most = restart.max(1).min(all - iterations);
-        let mut cycle = Cycle::new(r.clone(), norm);
+        let mut cycle = Cycle::new(r.clone(), norm, 0.0);
         let (mut exhausted, before) = (None, *exactness);
         while cycle.len() < most && cycle.residual() > half && exhausted.is_none() {
             iterations += 1;

@@ -17,6 +17,7 @@
 
 use super::operator::{apply_damped, dot};
 use super::preconditioner::Checked;
+use super::rounded::{negligible, reachable};
 use super::{InnerProductSpace, LinearOperator, Outcome, Preconditioner, Quantity, Solution, SolveError};
 
 /// When to stop, and how much to regularise.
@@ -24,15 +25,13 @@ use super::{InnerProductSpace, LinearOperator, Outcome, Preconditioner, Quantity
 pub struct MinresOptions {
     /// Most iterations, each of one product and two inner products.
     pub iterations: usize,
-    /// Relative residual `‖r‖ / ‖b‖` that is small enough. With 0 all iterations run, unless the residual vanishes first:
-    /// below the rounding unit of `f64` a residual is no information, and counts as zero.
+    /// Relative residual `‖r‖ / ‖b‖` that is small enough. Four rounding units of the vectors always are: below that a residual is
+    /// no information. So with 0 iterations end there, or when they are used up.
     pub tolerance: f64,
     /// `δ ≥ 0` in `A + δI`.
     pub damping: f64,
 }
 
-/// A pivot of this many roundings, relative to the numbers it was computed from, is a rounding error.
-const NEGLIGIBLE: f64 = 8.0;
 /// After so many iterations the residual is measured for the first time, then after each power of two, and at the end.
 const MEASURED: usize = 16;
 /// A residual that is so many times as large as the recurrence says is none of its making.
@@ -121,7 +120,7 @@ impl<'p, A: LinearOperator + ?Sized> Prepared<'p, A> {
         let product = dot::<A>(v, &z, iteration, Quantity::Preconditioned)?;
         let square = dot::<A>(v, v, iteration, Quantity::Entry)?;
         self.length = square.sqrt();
-        if self.length <= NEGLIGIBLE * v.rounding() * size {
+        if self.length <= negligible(size, v) {
             return Ok((z, 0.0));
         }
         let curvature = product / square;
@@ -150,7 +149,7 @@ fn run<A: LinearOperator + ?Sized>(
     options: &MinresOptions,
 ) -> Result<Solution<A::Vector>, SolveError<A::Error>> {
     let MinresOptions { damping, .. } = *options;
-    let tolerance = options.tolerance.max(f64::EPSILON);
+    let tolerance = reachable(options.tolerance, b);
     let scale = dot::<A>(b, b, 0, Quantity::RightHandSide)?.sqrt();
     if scale == 0.0 {
         return Ok(Solution { x: b.zero(), outcome: Outcome::TRIVIAL });
@@ -179,7 +178,6 @@ fn run<A: LinearOperator + ?Sized>(
     let (mut w, mut w_previous) = (b.zero(), b.zero());
     let (mut rotation, mut rotation_previous) = ((1.0, 0.0), (1.0, 0.0));
     let mut largest = 0.0_f64;
-    let negligible = NEGLIGIBLE * b.rounding();
     let mut smallest = f64::INFINITY;
     let mut iterations = 0;
     loop {
@@ -221,7 +219,7 @@ fn run<A: LinearOperator + ?Sized>(
             }
         };
         largest = largest.max(alpha.abs()).max(length).max(beta);
-        if length <= negligible * largest {
+        if length <= negligible(largest, b) {
             length = 0.0;
         }
         // The new column of the tridiagonal matrix is (β, α, length); the two rotations before make it (ρ₃, ρ₂, δ).
@@ -231,7 +229,7 @@ fn run<A: LinearOperator + ?Sized>(
         let rho_3 = sine_previous * beta;
         let rho_1 = delta.hypot(length);
         smallest = smallest.min(rho_1);
-        if rho_1 <= negligible * largest {
+        if rho_1 <= negligible(largest, b) {
             return Err(SolveError::Singular { pivot: iterations - 1, magnitude: rho_1, size: largest });
         }
         (rotation_previous, rotation) = (rotation, (delta / rho_1, length / rho_1));

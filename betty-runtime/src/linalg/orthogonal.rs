@@ -1,10 +1,8 @@
 //! Gram and Schmidt's process, one vector at a time.
 
 use super::operator::dot;
+use super::rounded::negligible;
 use super::{InnerProductSpace, LinearOperator, Quantity, SolveError};
-
-/// A vector shorter than this, relative to what it was before it was orthogonalised, is a rounding error.
-const NEGLIGIBLE: f64 = 8.0 * f64::EPSILON;
 
 /// What a vector was made of.
 pub(super) struct Parts {
@@ -43,7 +41,7 @@ pub(super) fn orthogonalize<A: LinearOperator + ?Sized>(
             break;
         }
     }
-    if left <= NEGLIGIBLE * before {
+    if left <= negligible(before, w) {
         left = 0.0;
     }
     Ok(Parts { along, before, left, is_dependent })

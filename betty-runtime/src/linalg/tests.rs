@@ -17,6 +17,7 @@ mod nystrom;
 mod opaque;
 mod preconditioned;
 mod rounding;
+mod singular;
 
 /// A matrix by rows, which counts its products and can fail after some.
 #[derive(Clone, Debug)]

@@ -7,12 +7,12 @@ use super::*;
 
 /// Coordinates that are rounded after every operation.
 #[derive(Clone)]
-struct Rounded {
-    x: Vec<f64>,
-    round: fn(f64) -> f64,
+pub(super) struct Rounded {
+    pub(super) x: Vec<f64>,
+    pub(super) round: fn(f64) -> f64,
 }
 
-const SINGLE: fn(f64) -> f64 = |x| f64::from(x as f32);
+pub(super) const SINGLE: fn(f64) -> f64 = |x| f64::from(x as f32);
 const DOUBLE: fn(f64) -> f64 = |x| x;
 
 impl InnerProductSpace for Rounded {
