@@ -10,8 +10,7 @@ use super::{LossError, Verification};
 use crate::distributed::{DistributedError, Ranks};
 use crate::execute::{Cost, Origin, Program, ReadError, Unread, Value, Vector};
 use crate::graph::{
-    Graph, GraphError, NodeId, Op, accumulator, dependents, differentiated, products_as_given, products_in, reachable,
-    vjp,
+    Graph, GraphError, NodeId, Op, accumulator, differentiated, products_as_given, products_in, reachable, vjp,
 };
 use crate::trace::{LossInput, Trace};
 
@@ -41,8 +40,8 @@ pub struct GradientProgram {
     metrics: Vec<Rc<str>>,
     /// The running statistics that the loss moves.
     advances: Vec<LossInput>,
-    /// The levels whose parameters the gradients depend on.
-    depends: BTreeSet<usize>,
+    /// For each level that the loss is given: which of its parameters the gradients depend on.
+    depends: BTreeMap<usize, Vec<bool>>,
     ranks: Option<Rc<Ranks>>,
     /// What is summed over ranks, if there are others.
     sent: Cost,
@@ -209,11 +208,9 @@ impl Loss {
         let gradients =
             gradient_nodes(&mut graph, self.trace.loss, levels.iter().map(|&level| self.parameters(level)))?;
         let flat: Vec<NodeId> = gradients.iter().flatten().copied().collect();
-        let reaches = |nodes: &[NodeId]| {
-            let reached = dependents(&graph, nodes);
-            flat.iter().any(|node| reached[node.index()])
-        };
-        let depends = self.levels().filter(|(_, nodes)| reaches(nodes)).map(|(level, _)| level).collect();
+        let needed = reachable(&graph, &flat);
+        let of_level = |nodes: &[NodeId]| nodes.iter().map(|node| needed[node.index()]).collect();
+        let depends = self.levels().map(|(level, nodes)| (level, of_level(nodes))).collect();
         let (metrics, measured): (Vec<Rc<str>>, Vec<NodeId>) = self.trace.metrics.iter().cloned().unzip();
         let status = status(&mut graph, self.trace.loss, &flat, &measured)?;
         let (advances, moved): (Vec<LossInput>, Vec<NodeId>) = self.trace.advances.iter().copied().unzip();
@@ -298,8 +295,13 @@ impl GradientProgram {
     }
 
     /// The levels whose parameters move any of the gradients, be it without a derivative.
-    pub fn depends_on(&self) -> &BTreeSet<usize> {
-        &self.depends
+    pub fn depends_on(&self) -> impl Iterator<Item = usize> {
+        self.depends.iter().filter(|(_, moving)| moving.contains(&true)).map(|(&level, _)| level)
+    }
+
+    /// For each level that the loss is given, which of its parameters move any of the gradients, be it without a derivative.
+    pub(crate) fn moved_by(&self) -> impl Iterator<Item = (usize, &[bool])> {
+        self.depends.iter().map(|(&level, moving)| (level, moving.as_slice()))
     }
 
     /// What one run takes, with what is summed over ranks.

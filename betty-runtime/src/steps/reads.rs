@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use crate::derivatives::Loss;
+use crate::derivatives::{GradientProgram, Loss};
 
 /// For each parameter of a level the number of a step among those that moved the parameter, from 1; none if the step leaves it
 /// alone. As in Burn, what an optimizer makes of the number of a step, the correction of Adam's moments say, is the parameter's own.
@@ -21,6 +21,13 @@ impl Reads {
     pub(crate) fn of(loss: &Loss) -> Self {
         let mut reads = Reads::default();
         loss.reached().for_each(|(level, read)| reads.include(level, read));
+        reads
+    }
+
+    /// What the gradients of a program depend on, be it without a derivative.
+    pub(crate) fn moving(program: &GradientProgram) -> Self {
+        let mut reads = Reads::default();
+        program.moved_by().for_each(|(level, read)| reads.include(level, read));
         reads
     }
 

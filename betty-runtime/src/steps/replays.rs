@@ -60,10 +60,13 @@ impl Replays {
         self.from = from;
     }
 
-    /// What the steps depend on.
+    /// What the steps depend on: a difference is there where no derivative leads, too.
     pub(crate) fn reads(&self) -> Reads {
         let mut reads = Reads::default();
-        self.steps.iter().flat_map(|step| &step.evaluations).for_each(|evaluation| reads.add(&evaluation.reads));
+        for evaluation in self.steps.iter().flat_map(|step| &step.evaluations) {
+            reads.add(&evaluation.reads);
+            reads.add(&Reads::moving(&evaluation.program));
+        }
         reads
     }
 

@@ -2,7 +2,8 @@
 
 use betty_runtime::trace::TraceError;
 use betty_runtime::{Engine, EngineError, ProgramConfig, Stream, multilevel};
-use burn::tensor::{Int, Tensor};
+use burn::module::{Module, Param};
+use burn::tensor::{DType, Int, Tensor};
 
 use crate::linear::{LinearConfig, Vector, engine_with as linear_with, estimates, exact, half_square, vector};
 use crate::problem::{iteration, knobs, relative};
@@ -166,4 +167,47 @@ fn estimates_are_compared_with_the_reference() {
         // The record is where it was.
         assert!(engine.gradient("lambda").is_ok());
     }
+}
+
+/// What is kept, and something that a derivative leads to.
+#[derive(Module, Debug)]
+struct Mask {
+    thresholds: Param<Tensor<1>>,
+    shift: Param<Tensor<1>>,
+}
+
+const SCORES: [f64; 3] = [-0.4, 0.2, 0.6];
+
+/// Entries follow whether scores are above their thresholds, which no derivative tells.
+fn kept(theta: &Vector, mask: &Mask, scores: Tensor<1>) -> Tensor<1> {
+    half_square(theta.x.val() - scores.greater(mask.thresholds.val()).float().cast(DType::F64))
+}
+
+fn little(mask: &Mask, theta: &Vector, _: Tensor<1>) -> Tensor<1> {
+    half_square(theta.x.val()) + half_square(mask.shift.val() - 0.5)
+}
+
+multilevel! {
+    struct Masked;
+    level mask: Mask { lower: [theta], batch: Tensor<1>, loss: little, optimizer: sgd(lr = 0.2) }
+    level theta: Vector {
+        upper: [mask], batch: Tensor<1>, loss: kept, optimizer: sgd(lr = 1.0), unroll: 1,
+        hypergradient: evolution(pairs = 16, sigma = 0.5),
+    }
+}
+
+#[test]
+fn what_a_loss_reads_without_a_derivative_moves() {
+    let parameter = |values: &[f64]| Param::from_tensor(vector(values));
+    let mask = Mask { thresholds: parameter(&[0.0; 3]), shift: parameter(&[0.1; 3]) };
+    let problem = Masked { mask, theta: Vector::new(&[0.0; 3]) };
+    let data = MaskedData { mask: Stream::constant(vector(&[0.0])), theta: Stream::constant(vector(&SCORES)) };
+    let mut engine = Engine::new(problem, data, MaskedConfig::default()).unwrap();
+    // Two scores are above: θ = (0, 1, 1).
+    let first = engine.run(1).unwrap().levels[0].loss.unwrap();
+    assert!((first - 0.5 * (2.0 + 3.0 * 0.16)).abs() < 1e-12, "{first}");
+    let last = engine.run(400).unwrap().levels[0].loss.unwrap();
+    assert!(last < 1e-12, "{last}");
+    let thresholds = engine.into_problem().mask.thresholds.val().into_data().try_to_vec::<f64>().unwrap();
+    assert!(thresholds.iter().zip(SCORES).all(|(threshold, score)| *threshold > score), "{thresholds:?}");
 }
