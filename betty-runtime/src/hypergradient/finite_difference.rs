@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Liu, Simonyan and Yang, *DARTS: Differentiable architecture search*, 2019, arXiv:1806.09055, equation 8. The error of
-//! the quotient is `O(ε²)`. Stopped values and random draws are held at the unperturbed point: without that, the quotient
+//! the quotient is `O(ε²)`; modules of 16 bits are moved further (see [`Products::MixedDifference`]). Stopped values and random draws are held at the unperturbed point: without that, the quotient
 //! differentiates through `stop_gradient` and measures the noise between two dropout masks.
 
 use std::rc::Rc;

@@ -11,7 +11,8 @@ use crate::linalg::InnerProductSpace;
 pub enum Products {
     /// By differentiation.
     Exact,
-    /// The mixed product `(∂²c/∂λ∂θ)·x` as a central difference of gradients at `θ ± ε·x`, others by differentiation.
+    /// The mixed product `(∂²c/∂λ∂θ)·x` as a central difference of gradients at `θ ± ε·x`, others by differentiation. In 16 bits
+    /// `θ` moves by `√u·(1 + ‖θ‖)` or more, with the machine precision `u`, or most of its entries would not move at all.
     MixedDifference {
         /// `‖ε·x‖`, more than 0.
         perturbation: f64,
@@ -75,7 +76,7 @@ impl Products {
                     return Ok(Vec::new());
                 }
                 let variables: Vec<Variable> = moving.iter().map(|&(variable, _)| variable).collect();
-                let shortest = precision(moving).sqrt() * (1.0 + curvature.length(point, &variables)?);
+                let shortest = shortest(precision(moving), curvature.length(point, &variables)?);
                 // What is not finite is left for the solver to find.
                 curvature.displaced(point, moving, rows, multiplier.min(length / shortest))
             }
@@ -101,7 +102,14 @@ impl Products {
             // Nothing comes down, so nothing goes up.
             return Ok(Vec::new());
         }
-        let quotients = curvature.quotient(point, moving, rows, perturbation / length);
+        let mut moved = perturbation;
+        let precision = precision(moving);
+        if precision > f64::from(f32::EPSILON) {
+            let variables: Vec<Variable> = moving.iter().map(|&(variable, _)| variable).collect();
+            let at = curvature.length(point, &variables)?;
+            moved = moved.max(shortest(precision, at));
+        }
+        let quotients = curvature.quotient(point, moving, rows, moved / length);
         Ok(curvature.summed(quotients.map_err(ProductError::from)?).map_err(ProductError::from)?)
     }
 }
@@ -112,6 +120,11 @@ fn length(moving: &[(Variable, &Vector)]) -> Result<f64, HypergradientError> {
         square += tangent.dot(tangent)?;
     }
     Ok(square.sqrt())
+}
+
+/// How far a point of this length has to be moved for the difference not to be rounding errors.
+fn shortest(precision: f64, length: f64) -> f64 {
+    precision.sqrt() * (1.0 + length)
 }
 
 /// The machine precision of the coarsest of these numbers.

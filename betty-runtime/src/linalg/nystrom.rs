@@ -45,8 +45,9 @@ pub struct NystromOptions {
     pub seed: u64,
 }
 
-/// Parts of a symmetric operator differ from their transpose by rounding errors, which are smaller than this.
-const ASYMMETRY: f64 = 1e-3;
+/// Parts of a symmetric operator differ from their transpose by rounding errors, which are smaller than this: where products are
+/// rounded to 16 bits, by up to 2e-3 of systems of ten unknowns.
+const ASYMMETRY: f64 = 3e-2;
 
 /// Vectors with less independence than this are not orthonormal up to rounding errors after one pass.
 const INDEPENDENT: f64 = 1e-2;

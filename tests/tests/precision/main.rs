@@ -8,5 +8,6 @@ mod engine;
 mod fixed_point;
 mod model;
 mod scaling;
+mod small;
 mod statistics;
 mod structure;
