@@ -18,6 +18,7 @@ impl Level {
                 path: group.name.clone().unwrap_or_default(),
                 optimizer: group.optimizer.name().into(),
                 states: group.optimizer.states(),
+                state_names: group.optimizer.state_names().into_iter().map(str::to_owned).collect(),
                 scheduler: scheduler.is_some(),
             };
             match group.name {
@@ -35,6 +36,7 @@ impl Level {
             path: String::new(),
             optimizer: state.optimizer.clone(),
             states: state.states,
+            state_names: state.state_names.clone(),
             scheduler: state.scheduler,
         };
         let paths = [&named, &state.groups].into_iter().flatten().map(|group| group.path.as_str());
@@ -42,7 +44,10 @@ impl Level {
         let pairs = paths.map(|path| (Some(path), find(&state.groups, path), find(&named, path)));
         for (path, saved, running) in [(None, Some(saved_own), Some(own))].into_iter().chain(pairs) {
             let kind = |group: &Option<GroupState>| group.clone().map(|group| (group.optimizer, group.states));
-            if kind(&saved) != kind(&running) {
+            // Files written before do not say what the states are.
+            let names = |group: &Option<GroupState>| group.clone().map(|group| group.state_names).unwrap_or_default();
+            let is_named = !names(&saved).is_empty() && !names(&running).is_empty();
+            if kind(&saved) != kind(&running) || (is_named && names(&saved) != names(&running)) {
                 let level = place(self.name, path);
                 return Err(CheckpointError::OtherOptimizer {
                     level,
@@ -128,8 +133,9 @@ fn scheduler_name(place: &str) -> String {
 
 fn describe(group: Option<GroupState>) -> String {
     match group {
-        Some(GroupState { optimizer, states, .. }) if !optimizer.is_empty() => {
-            format!("`{optimizer}` ({states} states for each parameter)")
+        Some(GroupState { optimizer, states, state_names, .. }) if !optimizer.is_empty() => {
+            let names = if state_names.is_empty() { String::new() } else { format!(": {}", state_names.join(", ")) };
+            format!("`{optimizer}` ({states} states for each parameter{names})")
         }
         _ => "no optimizer of its own".to_owned(),
     }

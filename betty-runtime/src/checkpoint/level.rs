@@ -57,6 +57,7 @@ impl Level {
             last_seed: self.last.as_ref().map(|(_, seed)| *seed),
             optimizer: own.optimizer,
             states: own.states,
+            state_names: own.state_names,
             scheduler: own.scheduler,
             groups,
             initial: !self.initial.is_empty(),

@@ -40,6 +40,9 @@ pub(crate) struct LevelState {
     pub(crate) optimizer: String,
     /// Optimizer states for each parameter.
     pub(crate) states: usize,
+    /// What they are, if the optimizer says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) state_names: Vec<String>,
     pub(crate) scheduler: bool,
     /// The same of groups of parameters that have an optimizer of their own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -61,6 +64,9 @@ pub(crate) struct GroupState {
     pub(crate) optimizer: String,
     /// Optimizer states for each parameter.
     pub(crate) states: usize,
+    /// What they are, if the optimizer says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) state_names: Vec<String>,
     pub(crate) scheduler: bool,
 }
 
@@ -164,6 +170,7 @@ mod tests {
             last_seed: Some(u64::MAX),
             optimizer: "sgd".into(),
             states: 0,
+            state_names: Vec::new(),
             scheduler: false,
             groups: Vec::new(),
             initial: false,

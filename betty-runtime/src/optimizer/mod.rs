@@ -98,6 +98,12 @@ pub trait Optimizer: Send + Sync + Debug {
     /// How many state tensors it keeps for one parameter tensor, each of the parameter's shape and zero at the start.
     fn states(&self) -> usize;
 
+    /// What these are, in their order: a run is resumed with states of the same names only. None where as many states are the same
+    /// ones, whatever the optimizer's numbers.
+    fn state_names(&self) -> Vec<&'static str> {
+        Vec::new()
+    }
+
     /// The numbers besides the learning rate that step `step` reads, counted from 1; always as many, whatever the step.
     fn scalars(&self, step: u64) -> Vec<f64>;
 

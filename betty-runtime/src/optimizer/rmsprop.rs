@@ -38,7 +38,13 @@ impl Optimizer for RmsProp {
     }
 
     fn states(&self) -> usize {
-        1 + usize::from(self.centered) + usize::from(!self.momentum.is_zero())
+        self.state_names().len()
+    }
+
+    fn state_names(&self) -> Vec<&'static str> {
+        let mean = self.centered.then_some("mean");
+        let velocity = (!self.momentum.is_zero()).then_some("velocity");
+        std::iter::once("square").chain(mean).chain(velocity).collect()
     }
 
     /// None: the averages are not corrected for their start at zero.

@@ -77,6 +77,27 @@ fn another_optimizer_is_refused() {
 }
 
 #[test]
+fn states_that_mean_something_else_are_refused() {
+    let with = |numbers: &'static str| {
+        move || {
+            let mut config = CleaningConfig::default();
+            let text = format!(r#"{{ "name": "rmsprop", "lr": 0.01, {numbers} }}"#);
+            config.model.optimizer = Some(serde_json::from_str::<OptimizerConfig>(&text).unwrap());
+            Engine::new(problem(0.0), data(), config).unwrap()
+        }
+    };
+    let (velocity, mean) = (r#""momentum": 0.9"#, r#""centered": true"#);
+    let checkpoint = saved(with(velocity)());
+    let error = refused(&checkpoint, with(mean));
+    let text = error.to_string();
+    assert!(text.contains("square, velocity") && text.contains("square, mean"), "{text}");
+    assert!(matches!(reason(error), CheckpointError::OtherOptimizer { .. }));
+    let mut engine = with(velocity)();
+    engine.resume(&checkpoint, StreamPosition::Start).unwrap();
+    engine.run(1).unwrap();
+}
+
+#[test]
 fn another_scheduler_is_refused() {
     let plain = || crate::problem::engine(0.0);
     let cosine = || plain().scheduler("model", CosineAnnealingLrSchedulerConfig::new(0.1, 10).init().unwrap()).unwrap();
