@@ -12,6 +12,7 @@
 //! the same iteration in the inner product of `P`.
 
 use super::definite::Suspect;
+use super::guess::{Begin, begin};
 use super::operator::{apply_damped, dot, read, unread};
 use super::preconditioner::Checked;
 use super::rounded::{is_answered, is_rounding, reachable};
@@ -154,15 +155,7 @@ fn run<A: LinearOperator + ?Sized>(
     if scale == 0.0 {
         return Ok(Solution { x: b.zero(), outcome: Outcome::TRIVIAL });
     }
-    let mut r = b.clone();
-    let (mut x, mut rr) = match guess {
-        None => (b.zero(), squared),
-        Some(x) => {
-            r.add_scaled((-1.0).into(), &apply_damped(operator, damping, &x)?);
-            let rr = unread::<A>(&r, &r)?;
-            (x, rr)
-        }
-    };
+    let Begin { mut x, mut r, square: mut rr, .. } = begin(operator, damping, b, guess, (squared, scale))?;
     let mut prepared = match &mut preconditioner {
         None => None,
         Some(preconditioner) => Some(Prepared::at(operator, preconditioner, &r, 0, None)?),

@@ -10,7 +10,8 @@
 //! and plane rotations, one a column, keep the Hessenberg matrix `H̄` triangular, so that the residual is known at every
 //! step. A basis of `restart` vectors is kept; when it is full, the process starts again from the `x` found.
 
-use super::operator::{apply_damped, damped, dot};
+use super::guess::{Begin, begin};
+use super::operator::{apply_damped, damped, dot, read, unread};
 use super::orthogonal::{Parts, orthogonalize};
 use super::rounded::{is_answered, is_rounding, negligible, reachable};
 use super::{InnerProductSpace, LinearOperator, Outcome, Preconditioner, Quantity, Solution, SolveError};
@@ -106,18 +107,13 @@ fn run<A: LinearOperator + ?Sized>(
 ) -> Result<Solution<A::Vector>, SolveError<A::Error>> {
     let GmresOptions { damping, .. } = *options;
     let tolerance = reachable(options.tolerance, b);
-    let scale = dot::<A>(b, b, 0, Quantity::RightHandSide)?.sqrt();
-    if scale == 0.0 {
+    let squared = unread::<A>(b, b)?;
+    let square = read::<A>(&squared, 0, Quantity::RightHandSide)?;
+    if square == 0.0 {
         return Ok(Solution { x: b.zero(), outcome: Outcome::TRIVIAL });
     }
-    let (mut x, mut r, mut norm) = match guess {
-        None => (b.zero(), b.clone(), scale),
-        Some(x) => {
-            let r = residual(operator, damping, b, &x)?;
-            let norm = dot::<A>(&r, &r, 0, Quantity::Residual)?.sqrt();
-            (x, r, norm)
-        }
-    };
+    let Begin { mut x, mut r, square: of_rest, .. } = begin(operator, damping, b, guess, (squared, square))?;
+    let (scale, mut norm) = (square.sqrt(), read::<A>(&of_rest, 0, Quantity::Residual)?.sqrt());
     let (mut iterations, mut largest) = (0, 0.0);
     // What says that the Krylov space was exhausted, and whether nothing is to be gained from going on at its end.
     let (mut exhausted, mut is_stuck) = (None, false);

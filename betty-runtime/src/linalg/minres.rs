@@ -15,7 +15,8 @@
 //! It is what conjugate gradients are for definite operators, at two more vectors of memory: where the Hessian of a network
 //! away from its minimum curves downwards, conjugate gradients stop and this goes on.
 
-use super::operator::{apply_damped, dot};
+use super::guess::{Begin, begin};
+use super::operator::{apply_damped, dot, read, unread};
 use super::preconditioner::Checked;
 use super::rounded::{negligible, reachable};
 use super::{InnerProductSpace, LinearOperator, Outcome, Preconditioner, Quantity, Solution, SolveError};
@@ -150,20 +151,15 @@ fn run<A: LinearOperator + ?Sized>(
 ) -> Result<Solution<A::Vector>, SolveError<A::Error>> {
     let MinresOptions { damping, .. } = *options;
     let tolerance = reachable(options.tolerance, b);
-    let scale = dot::<A>(b, b, 0, Quantity::RightHandSide)?.sqrt();
-    if scale == 0.0 {
+    let squared = unread::<A>(b, b)?;
+    let square = read::<A>(&squared, 0, Quantity::RightHandSide)?;
+    if square == 0.0 {
         return Ok(Solution { x: b.zero(), outcome: Outcome::TRIVIAL });
     }
-    let mut v = b.clone();
+    let Begin { mut x, r: mut v, square: of_rest, is_guess } = begin(operator, damping, b, guess, (squared, square))?;
     // What is left of the residual's norm has a sign.
-    let (mut x, mut eta, mut best) = match guess {
-        None => (b.zero(), scale, None),
-        Some(x) => {
-            v.add_scaled((-1.0).into(), &apply_damped(operator, damping, &x)?);
-            let eta = dot::<A>(&v, &v, 0, Quantity::Residual)?.sqrt();
-            (x.clone(), eta, Some((x, eta / scale)))
-        }
-    };
+    let (scale, mut eta) = (square.sqrt(), read::<A>(&of_rest, 0, Quantity::Residual)?.sqrt());
+    let mut best = is_guess.then(|| (x.clone(), eta / scale));
     let mut prepared = None;
     if let Some(preconditioner) = preconditioner.filter(|_| eta > 0.0) {
         let first = Prepared::new(operator, preconditioner, &v, eta)?;

@@ -12,7 +12,7 @@
 //! | [`dense`] | dimension + 1 | invertible | exact up to rounding |
 //!
 //! All of them solve the damped system `(A + δI)·x = b`. Those that iterate can go on from a guess, such as the solution of
-//! the system before; that takes one more product. [`extreme_eigenvalues`] helps to choose damping and step sizes;
+//! the system before; that takes one more product. Where a guess leaves more of `b` than 0 does, the Krylov solvers begin at 0. [`extreme_eigenvalues`] helps to choose damping and step sizes;
 //! [`lanczos`] shows more of a spectrum.
 //!
 //! [`preconditioned_conjugate_gradient`] and [`preconditioned_minres`] take a [`Preconditioner`] that is symmetric and positive
@@ -60,6 +60,7 @@ mod definite;
 mod dense;
 mod diagonal;
 mod gmres;
+mod guess;
 mod inexact;
 mod lanczos;
 mod low_rank;

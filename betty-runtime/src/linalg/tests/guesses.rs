@@ -43,6 +43,21 @@ proptest! {
 }
 
 #[test]
+fn a_guess_that_is_worse_than_none_is_not_begun_at() {
+    let b = Column(vec![1.0, -2.0, 0.5, 3.0]);
+    let mut a = Matrix::diagonal(&[1.0, 3.0, 10.0, 40.0]);
+    let bad = || Some(Column(vec![30.0, 20.0, -10.0, 50.0]));
+    for iterations in 0..3 {
+        let by_cg = |a: &mut Matrix, guess| conjugate_gradient(a, &b, guess, &cg(iterations, 1e-10, 0.1));
+        assert_eq!(by_cg(&mut a, bad()), by_cg(&mut a, None));
+        let options = GmresOptions { damping: 0.1, ..krylov::options(iterations, 2, 1e-10) };
+        assert_eq!(gmres(&mut a, &b, bad(), &options), gmres(&mut a, &b, None, &options));
+        let options = MinresOptions { iterations, tolerance: 1e-10, damping: 0.1 };
+        assert_eq!(minres(&mut a, &b, bad(), &options), minres(&mut a, &b, None, &options));
+    }
+}
+
+#[test]
 fn residuals_may_grow_after_a_good_guess() {
     // I − A maps (0, ε) to (−100·ε, 0) and that to 0.
     let mut a = Matrix::new(vec![vec![1.0, 100.0], vec![0.0, 1.0]]);
