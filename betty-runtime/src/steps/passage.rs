@@ -11,6 +11,7 @@
 //! too; what arrives there enters the steps that had been taken before.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::kept::{KeptSteps, Limit};
@@ -18,7 +19,7 @@ use super::rewind::Rewind;
 use super::step::Restart;
 use super::update::Before;
 use crate::derivatives::Variable;
-use crate::execute::{Value, Vector};
+use crate::execute::{Sum, Value, Vector};
 use crate::hypergradient::{Blocks, HypergradientError, ProductError, Trajectory};
 use crate::linalg::InnerProductSpace;
 
@@ -43,7 +44,8 @@ pub(crate) struct Passed {
 pub(crate) struct Passage<'a> {
     members: Vec<usize>,
     descents: Vec<Descent<'a>>,
-    sent: Blocks,
+    /// To those that are no members.
+    sent: BTreeMap<Variable, Sum>,
 }
 
 /// One level on the way back.
@@ -60,8 +62,8 @@ struct Descent<'a> {
     waiting: Vec<(u64, Cotangents)>,
     /// Through how many more steps they go, if that is limited.
     left: usize,
-    /// Cotangent of the tensors of learned numbers, from all steps so far; empty for zeros.
-    learned: Vector,
+    /// Cotangent of the tensors of learned numbers, from all steps so far.
+    learned: Sum,
     passed: usize,
 }
 
@@ -82,7 +84,7 @@ impl<'a> Passage<'a> {
     pub(crate) fn new(members: impl IntoIterator<Item = Member<'a>>) -> Self {
         let descents: Vec<Descent<'a>> = members.into_iter().map(Descent::new).collect();
         let members = descents.iter().map(|descent| descent.member.level).collect();
-        Passage { members, descents, sent: Blocks::default() }
+        Passage { members, descents, sent: BTreeMap::new() }
     }
 
     /// A cotangent of the parameters of a level as they were when only the steps before `time` had been taken.
@@ -92,7 +94,7 @@ impl<'a> Passage<'a> {
 
     fn send(&mut self, Sent { to, time, mut block }: Sent) {
         let found = self.descents.iter_mut().find(|descent| descent.member.level == to.owner());
-        let Some(descent) = found else { return self.sent.add(to, 1.0, block) };
+        let Some(descent) = found else { return self.sent.entry(to).or_default().add(block) };
         let states = match to {
             Variable::Begun(_) => block.0.split_off(descent.member.steps.update.parameters()),
             _ => Vec::new(),
@@ -108,11 +110,12 @@ impl<'a> Passage<'a> {
                 self.send(sent);
             }
         }
-        let Passage { members, descents, mut sent } = self;
+        let Passage { members, descents, sent } = self;
+        let mut sent: Blocks = sent.into_iter().map(|(to, sum)| (to, sum.total())).collect();
         let mut steps = Vec::with_capacity(descents.len());
         for Descent { member, learned, passed, .. } in descents {
             let (_, outside) = member.sends_to(&members);
-            member.steps.update.learned().send(&learned, &outside, &mut sent);
+            member.steps.update.learned().send(&learned.total(), &outside, &mut sent);
             steps.push((member.level, passed));
         }
         Ok(Passed { sent, steps })
@@ -140,7 +143,7 @@ impl<'a> Descent<'a> {
             arrived: None,
             waiting: Vec::new(),
             left: 0,
-            learned: Vector::default(),
+            learned: Sum::default(),
             passed: 0,
             member,
         }
@@ -179,7 +182,7 @@ impl<'a> Descent<'a> {
             let waiting = std::mem::take(&mut self.waiting).into_iter();
             let (now, later): (Vec<_>, Vec<_>) = waiting.partition(|&(of, _)| of > time);
             self.waiting = later;
-            now.into_iter().for_each(|(_, cotangents)| self.arrive(cotangents));
+            self.arrive(now.into_iter().map(|(_, cotangents)| cotangents).collect());
             if self.arrived.is_some() {
                 break;
             }
@@ -187,23 +190,19 @@ impl<'a> Descent<'a> {
         }
     }
 
-    fn arrive(&mut self, new: Cotangents) {
+    fn arrive(&mut self, new: Vec<Cotangents>) {
+        if new.is_empty() {
+            return;
+        }
         if let Limit::Last(steps) = self.member.limit {
             self.left = steps;
         }
-        match &mut self.arrived {
-            None => self.arrived = Some(new),
-            Some(sum) => {
-                sum.parameters.add_scaled(1.0, &new.parameters);
-                if sum.states.is_empty() {
-                    sum.states = new.states;
-                } else if !new.states.is_empty() {
-                    let mut states = Vector(std::mem::take(&mut sum.states));
-                    states.add_scaled(1.0, &Vector(new.states));
-                    sum.states = states.0;
-                }
-            }
+        let (mut of_parameters, mut of_states) = (Sum::default(), Sum::default());
+        for Cotangents { parameters, states } in self.arrived.take().into_iter().chain(new) {
+            of_parameters.add(parameters);
+            of_states.add(Vector(states));
         }
+        self.arrived = Some(Cotangents { parameters: of_parameters.total(), states: of_states.total().0 });
     }
 
     /// Takes the cotangents back through one step, or to where the level started.
@@ -233,18 +232,17 @@ impl<'a> Descent<'a> {
         let point = before.parameters.clone();
         let cotangents = (cotangents.parameters, states);
         let pulled = steps.update.pull_back(before, &step.rates, &step.moves, cotangents);
-        let Before { mut parameters, mut gradient, states, learned } = pulled.map_err(ProductError::from)?;
+        let Before { parameters, mut gradient, states, learned } = pulled.map_err(ProductError::from)?;
         let learned = Vector(learned);
         let mut sent = Vec::new();
         let (inside, _) = self.member.sends_to(members);
         let mut numbers = Blocks::default();
         steps.update.learned().send(&learned, &inside, &mut numbers);
         sent.extend(numbers.into_iter().map(|(to, block)| Sent { to, time: step.time, block }));
-        match self.learned.0.is_empty() {
-            true => self.learned = learned,
-            false => self.learned.add_scaled(1.0, &learned),
-        }
+        self.learned.add(learned);
         gradient.scale(1.0 / step.evaluations.len() as f64);
+        let mut sum = Sum::default();
+        sum.add(parameters);
         let own = Variable::Level(*level);
         for evaluation in &step.evaluations {
             let begun = || evaluation.begun.iter().filter(|(level, _)| members.contains(level));
@@ -253,7 +251,7 @@ impl<'a> Descent<'a> {
             let rows: Vec<Variable> = rows.collect();
             let mut change = evaluation.response(&point).change_of_gradient(*level, &gradient, &rows)?;
             if let Some(part) = change.take(own) {
-                parameters.add_scaled(1.0, &part);
+                sum.add(part);
             }
             let time_of = |to: Variable| match to {
                 Variable::Begun(of) => begun().find(|(level, _)| *level == of).map_or(0, |&(_, time)| time),
@@ -265,7 +263,7 @@ impl<'a> Descent<'a> {
         self.left = self.left.saturating_sub(1);
         self.start = step.start;
         if self.start.is_some() || self.left > 0 || matches!(self.member.limit, Limit::Since(_)) {
-            self.arrived = Some(Cotangents { parameters, states });
+            self.arrived = Some(Cotangents { parameters: sum.total(), states });
         }
         Ok(sent)
     }

@@ -8,7 +8,7 @@ use super::reads::{Moves, Reads};
 use super::update::{Before, Update};
 use crate::derivatives::{Curvature, GradientProgram, Point, Variable};
 use crate::distributed::DistributedError;
-use crate::execute::{Value, Vector};
+use crate::execute::{Sum, Value, Vector};
 use crate::hypergradient::{BestResponse, Blocks, HypergradientMethod, Response};
 use crate::linalg::InnerProductSpace;
 use crate::trace::AnyBatch;
@@ -88,13 +88,13 @@ pub(crate) struct Step {
 }
 
 /// The mean of several gradients, summed in order.
-pub(crate) fn mean(mut gradients: impl Iterator<Item = Vector>, count: usize) -> Vector {
-    let mut sum = gradients.next().unwrap_or_default();
-    gradients.for_each(|gradient| sum.add_scaled(1.0, &gradient));
+pub(crate) fn mean(gradients: impl Iterator<Item = Vector>, count: usize) -> Vector {
+    let mut sum = Sum::default();
+    gradients.for_each(|gradient| sum.add(gradient));
     if count > 1 {
         sum.scale(1.0 / count as f64);
     }
-    sum
+    sum.total()
 }
 
 impl Step {
