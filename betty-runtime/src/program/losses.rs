@@ -132,7 +132,7 @@ impl Losses {
 
     /// Compiles a loss, if that is not done yet.
     pub(crate) fn prepare(&mut self, subject: &Subject<'_>) -> Result<&mut Loss, EngineError> {
-        let (Subject { level, batch, levels, .. }, k) = (*subject, subject.slot());
+        let (Subject { level, batch, levels, schedule, .. }, k) = (*subject, subject.slot());
         for (index, value) in batch.values().iter().enumerate() {
             check_device(subject.name(), format!("tensor {index} of the batch"), value, &self.device)?;
         }
@@ -144,8 +144,10 @@ impl Losses {
             self.verify_again(subject)?;
         } else {
             let loss = self.record(subject)?;
-            // Those of all steps before a step of a level above may be needed together.
-            let needed = levels[level].config.unroll * levels[level].evaluations();
+            // Those of all steps before a step of a level above may be needed together, of all its rounds.
+            let waits = |&above: &usize| schedule.levels[above].lower.contains(&level);
+            let rounds = (0..levels.len()).filter(waits).map(|above| levels[above].config.rounds).max();
+            let needed = levels[level].config.unroll * levels[level].evaluations() * rounds.unwrap_or(1);
             let bytes = loss.bytes();
             self.caches[k].keep(signature.clone(), loss, bytes, self.bound, needed);
         }

@@ -249,6 +249,35 @@ fn every_shape_is_recorded_once_and_compared_once_for_all_sizes() {
     assert_eq!((seen.count, seen.verified, found), (SIZES as u64 - 1, 0, kept));
 }
 
+fn above(mid: &Vector, top: &Vector, net: &Vector, _: ()) -> Tensor<1> {
+    (mid.val() - top.val()).square() * 0.5 + net.val().square() * 0.2
+}
+
+multilevel! {
+    struct InRounds;
+    level top: Vector { lower: [mid], batch: (), loss: square, optimizer: sgd(lr = 0.1) }
+    level mid: Vector {
+        upper: [top], lower: [net], batch: (), loss: above, optimizer: sgd(lr = 0.5), rounds: 3, hypergradient: dense,
+    }
+    level net: Vector {
+        upper: [mid], batch: Tensor<1>, loss: mean, optimizer: sgd(lr = 0.3), unroll: 3, hypergradient: unrolled,
+    }
+}
+
+/// The steps of three rounds are one function of the level in the middle: nine sizes are differentiated together.
+#[test]
+fn all_that_one_gradient_needs_is_kept() {
+    let trained = |traces: usize| {
+        let sizes = (0..).map(|step| Ok::<_, io::Error>(tensor(&vec![0.1 * (step % 7) as f64; 2 + step % SIZES])));
+        let data = InRoundsData { top: Stream::constant(()), mid: Stream::constant(()), net: Stream::batches(sizes) };
+        let problem = InRounds { top: vector(&[LAMBDA]), mid: vector(&[THETA]), net: vector(&[0.3]) };
+        let mut engine = Engine::new(problem, data, InRoundsConfig::default()).unwrap().traces(traces);
+        engine.run(4).unwrap();
+        values(&engine.problem().top)
+    };
+    assert_eq!(trained(4), trained(100));
+}
+
 /// Batches of one size hold part of the gradient back, where Burn's recording does not show it.
 fn holds_back(theta: &Vector, lambda: &Vector, x: Tensor<1>) -> Tensor<1> {
     let held = if x.dims() == [5] { theta.val().detach() } else { theta.val() };
