@@ -30,6 +30,11 @@ impl Program {
             levels.push(level.reloaded(modules[index], configs[index], (learned, after))?.with_draws(self.fresh)?);
         }
         start::check_together(&self.schedule, &levels, &device)?;
+        // Those that were learned so far may be anywhere.
+        learned::check_first_values(&levels, |level, leaf| {
+            let (old, new) = (self.levels[level].leaves.get(leaf), &levels[level].leaves[leaf]);
+            Ok(old.map(Value::to_data).transpose()? != Some(new.to_data()?))
+        })?;
         let pairs = || self.levels.iter().zip(&levels);
         let has_same_tensors = pairs().map(|(old, new)| old.has_tensors_of(new)).collect::<Result<Vec<_>, _>>()?;
         // Nothing fails from here on.

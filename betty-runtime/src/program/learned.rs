@@ -6,6 +6,7 @@ use burn::tensor::DType;
 use super::{Level, groups, selection};
 use crate::config::{self, Learned, LevelConfig, OptimizerConfig, Transform};
 use crate::error::{EngineError, LearnedError};
+use crate::graph::accumulator;
 use crate::schedule::Schedule;
 use crate::steps::{LearnedNumber, LearnedNumbers, LearnedPart, LearnedSource, shape_of_row};
 use crate::trace::{Leaf, LevelModule};
@@ -70,12 +71,32 @@ pub(crate) fn find(
     Ok(found)
 }
 
+/// Checks all learned numbers of these levels that are made of leaves that have just been given.
+pub(crate) fn check_first_values(
+    levels: &[Level],
+    is_given: impl Fn(usize, usize) -> Result<bool, EngineError>,
+) -> Result<(), EngineError> {
+    for level in levels {
+        let dtype = accumulator(level.leaves[level.trainable[0]].dtype());
+        check_values(level.update.learned(), levels, dtype, &is_given)?;
+    }
+    Ok(())
+}
+
 /// A number that no transform keeps in its range has to begin there, and one that a transform does must not be rounded out
 /// of it: neither by the type of what it is made of, nor by `dtype`, in which the steps are computed.
-pub(crate) fn check_first_values(learned: &LearnedNumbers, levels: &[Level], dtype: DType) -> Result<(), EngineError> {
+fn check_values(
+    learned: &LearnedNumbers,
+    levels: &[Level],
+    dtype: DType,
+    is_given: &impl Fn(usize, usize) -> Result<bool, EngineError>,
+) -> Result<(), EngineError> {
     for number in &learned.numbers {
         for part in &number.parts {
             let &LearnedSource { level, leaf, dtype: made_in, .. } = learned.made_of(*part);
+            if !is_given(level, leaf)? {
+                continue;
+            }
             for given in levels[level].leaves[leaf].to_vec()? {
                 let value = config::rounded(number.written.transform.value(given), made_in);
                 let value = config::rounded(value, dtype);

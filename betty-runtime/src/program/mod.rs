@@ -74,7 +74,6 @@ pub(crate) use self::turns::{Turns, Walk};
 use crate::config::{ConfigError, ConflictError, HypergradientConfig, LevelConfig, LevelSolverConfig};
 use crate::distributed::Ranks;
 use crate::error::{EngineError, SolverError};
-use crate::graph::accumulator;
 use crate::hypergradient::{HypergradientMethod, Preconditioning};
 use crate::optimizer::Optimizer;
 use crate::schedule::Schedule;
@@ -139,10 +138,7 @@ impl Program {
         }
         let device = levels[0].device();
         start::check_together(&schedule, &levels, &device)?;
-        for level in &levels {
-            let dtype = accumulator(level.leaves[level.trainable[0]].dtype());
-            learned::check_first_values(level.update.learned(), &levels, dtype)?;
-        }
+        learned::check_first_values(&levels, |_, _| Ok(true))?;
         let mut methods = Vec::with_capacity(levels.len());
         for (index, level) in configs.iter().enumerate() {
             methods.push(match &level.hypergradient {

@@ -103,6 +103,21 @@ fn parameters_that_are_not_there_or_do_not_fit() {
 }
 
 #[test]
+fn an_edit_gives_numbers_of_their_range() {
+    let config = TuningConfig::from_json(&json(r#""momentum": "knobs.other""#)).unwrap();
+    let problem = Tuning { knobs: Knobs::new(&Knobs::first_values()), net: Net::new() };
+    let mut engine = Engine::new(problem, data(), config).unwrap();
+    engine.run(1).unwrap();
+    let set = |value: f64| {
+        move |problem: &mut Tuning| problem.knobs.other = problem.knobs.other.clone().map(|other| other * 0.0 + value)
+    };
+    let error = engine.edit(set(1.5)).unwrap_err();
+    assert!(matches!(&error, EngineError::Learned(LearnedError::OutOfRange { value: 1.5, .. })), "{error}");
+    engine.edit(set(0.5)).unwrap();
+    engine.run(1).unwrap();
+}
+
+#[test]
 fn a_plain_number_begins_in_its_range() {
     let error = refused(&json(r#""lr": "knobs.one""#));
     let EngineError::Learned(LearnedError::OutOfRange { place, value, expected, .. }) = &error else {
