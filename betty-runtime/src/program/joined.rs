@@ -78,7 +78,6 @@ struct Comparison<'a> {
 struct Prepared {
     loss: DoubledLoss,
     given: PlacedInputs,
-    near: PlacedInputs,
 }
 
 impl Comparison<'_> {
@@ -102,10 +101,20 @@ impl Comparison<'_> {
             draws.0.push(own);
             draws.1.push(all);
         }
-        for (share_at, whole_at) in [(&share.given, &whole.given), (&share.near, &whole.near)] {
+        let judge = |share_at: &PlacedInputs, whole_at: &PlacedInputs| {
             let of_share = share.loss.at(share_at.values(), &draws.0)?;
             let of_whole = whole.loss.at(whole_at.values(), &draws.1)?;
-            self.judge(&share.loss, of_share, &of_whole)?;
+            self.judge(&share.loss, of_share, &of_whole)
+        };
+        judge(&share.given, &whole.given)?;
+        // Parameters are the same on all ranks, and so are the points near them.
+        let source = Recorded { subject: self.subject, device };
+        let of_whole = whole.given.near(&source, 1.0, SEED);
+        for (share_at, whole_at) in share.given.near(&source, 1.0, SEED).zip(of_whole) {
+            let not_joinable = |error| self.not_joinable(error);
+            if judge(&share_at.map_err(not_joinable)?, &whole_at.map_err(not_joinable)?)? {
+                break;
+            }
         }
         Ok(())
     }
@@ -127,8 +136,7 @@ impl Comparison<'_> {
         let trace = recorded.trace();
         let source = Recorded { subject: &subject, device: &self.losses.device };
         let given = PlacedInputs::of(&source, trace, None)?;
-        let near = given.near(&source, SEED).map_err(|error| self.not_joinable(error))?;
-        Ok(Prepared { loss: self.doubled(trace, part)?, given, near })
+        Ok(Prepared { loss: self.doubled(trace, part)?, given })
     }
 
     fn doubled(&self, trace: &Trace, part: Option<f64>) -> Result<DoubledLoss, EngineError> {
@@ -145,16 +153,16 @@ impl Comparison<'_> {
         loss.map_err(|source| EngineError::Graph { level: level.into(), source })
     }
 
-    /// Compares the sum of what ranks have with what there is on all examples.
-    fn judge(&self, loss: &DoubledLoss, share: Vec<Vec<f64>>, whole: &[Vec<f64>]) -> Result<(), EngineError> {
+    /// Compares the sum of what ranks have with what there is on all examples, and answers whether there was something to compare.
+    fn judge(&self, loss: &DoubledLoss, share: Vec<Vec<f64>>, whole: &[Vec<f64>]) -> Result<bool, EngineError> {
         let sizes: Vec<f64> = share.iter().map(|part| norm(part)).collect();
         let lengths: Vec<usize> = share.iter().map(Vec::len).collect();
         let mut numbers: Vec<f64> = share.into_iter().flatten().chain(sizes).collect();
         self.ranks.sum([], &mut numbers)?;
         let sizes = numbers.split_off(lengths.iter().sum());
         if !numbers.iter().all(|number| number.is_finite()) {
-            // Near the parameters there may be nothing to compare; where they are, a step says so itself.
-            return Ok(());
+            // Where the parameters are, a step says so itself.
+            return Ok(false);
         }
         let largest = sizes[1..].iter().copied().fold(0.0, f64::max);
         let mut rest = numbers.as_slice();
@@ -172,7 +180,7 @@ impl Comparison<'_> {
                 return Err(ShardError::NotAMean { level: self.subject.name().into(), what, difference }.into());
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     fn not_joinable(&self, reason: impl ToString) -> EngineError {

@@ -112,6 +112,29 @@ fn losses_that_are_no_means_are_refused_and_said_to_be_replicated_are_exact() {
     assert_exact(&whole.expect("it runs"), &ranks, 1e-12, "a mean");
 }
 
+/// As [`centred`], beside a loss that is not finite where a small parameter is moved as far as a large one.
+fn rooted(net: &Net, batch: Samples) -> Tensor<1> {
+    centred(net, batch) + net.bias.val().sqrt().sum() * 1e-3
+}
+
+program!(Rooted, RootedData, RootedConfig, rooted_of, rooted);
+
+#[test]
+fn what_vanishes_at_the_start_is_seen_where_something_is_finite_beside_it() {
+    let found = Threads::run(2, |rank| {
+        let view = View { rank: Some(rank.rank()), sizes: SIZES };
+        let data = RootedData { knobs: view.samples(1), net: view.samples(2) };
+        let mut problem = Rooted { knobs: Knobs::new(0), net: Net::new(1) };
+        problem.net.second = Param::from_tensor(tensor([4, 2], vec![0.0; 8]));
+        problem.net.bias = Param::from_tensor(tensor([4], vec![1e-6, 1.0, 1e-6, 1e-6]));
+        Engine::new(problem, data, RootedConfig::default())?.distributed(rank)?.run(1).map(drop)
+    });
+    assert!(
+        found.iter().all(|found| matches!(found, Err(EngineError::Shard(ShardError::NotAMean { .. })))),
+        "{found:?}"
+    );
+}
+
 #[test]
 fn what_vanishes_at_the_start_is_seen_beside_it() {
     let found = Threads::run(2, |rank| {

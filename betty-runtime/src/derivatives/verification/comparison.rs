@@ -3,7 +3,7 @@
 //! At the parameters alone a comparison can say too little: where a head or a factor is zero, everything behind it has gradient
 //! zero in both, and a `detach` there is not seen. So both gradients are compared at displaced parameters as well.
 
-use super::point::{FRACTION, Point, Way};
+use super::point::Point;
 use super::source::Source;
 use super::{Agreement, Unverified, Verification, VerificationError};
 use crate::execute::{Value, mix};
@@ -15,10 +15,6 @@ use crate::trace::{LossInput, Part, Trace};
 /// part of it. At the second, tiny tensors are moved as far as if they were not, because behind them as much is hidden as
 /// behind zeros.
 const POINTS: [f64; 2] = [0.0, 1.0];
-/// What that is multiplied by when a loss or gradient is not finite there.
-const SHRINK: f64 = 0.25;
-/// How often it is.
-const SHRINKS: i32 = 5;
 /// Floating-point operations that a comparison at one point may take; more are done on a part of the batch.
 const OPERATIONS: f64 = 5e10;
 /// Into how many parts a batch is cut at most to make it fit.
@@ -135,17 +131,13 @@ impl Comparison<'_> {
         least: f64,
         seed: u64,
     ) -> Result<Agreed, VerificationError> {
-        for shrinks in 0..=SHRINKS {
-            for way in [Way::Around, Way::Along, Way::Up, Way::Down] {
-                let fraction = FRACTION * SHRINK.powi(shrinks);
-                let moved = given.displaced(self.source, way, fraction, least, seed)?;
-                // Where parameters become indices, they may point beyond the end there.
-                let agreed =
-                    caught(|| agree(verification, moved.values(), seed, " once parameters are moved a little"));
-                match agreed.unwrap_or(Ok(Agreed::NotFinite))? {
-                    Agreed::NotFinite => {}
-                    found => return Ok(found),
-                }
+        for moved in given.near(self.source, least, seed) {
+            let moved = moved?;
+            // Where parameters become indices, they may point beyond the end there.
+            let agreed = caught(|| agree(verification, moved.values(), seed, " once parameters are moved a little"));
+            match agreed.unwrap_or(Ok(Agreed::NotFinite))? {
+                Agreed::NotFinite => {}
+                found => return Ok(found),
             }
         }
         Ok(Agreed::NotFinite)

@@ -11,7 +11,7 @@ use crate::trace::{LossInput, Part, Trace};
 
 /// In which way entries are moved.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Way {
+enum Way {
     /// By a part of their tensor's size, up or down.
     Around,
     /// By a part of themselves: signs and zeros stay.
@@ -22,8 +22,14 @@ pub(super) enum Way {
     Down,
 }
 
-/// How far entries are moved at first, as a part of their tensor's size.
-pub(super) const FRACTION: f64 = 0.1;
+/// In which order they are tried: at last the one that leaves zeros alone, and so what they hide.
+const WAYS: [Way; 4] = [Way::Around, Way::Up, Way::Down, Way::Along];
+/// How far entries are moved at first, as a part of their tensor's size, …
+const FRACTION: f64 = 0.1;
+/// … what that is multiplied by when a loss or gradient is not finite there, …
+const SHRINK: f64 = 0.25;
+/// … and how often.
+const SHRINKS: i32 = 5;
 
 /// A value for every input of a trace.
 pub(crate) struct Point {
@@ -47,17 +53,24 @@ impl Point {
         &self.values
     }
 
-    /// A point near this one, as `seed` decides, at which tensors of zeros hide nothing.
+    /// Points near this one, in the order in which they are tried until something is finite there: every float of a module is moved as
+    /// `seed` decides, as far as if its tensor had at least the length `least`, and what is confined to a set is moved back to it.
     ///
     /// # Errors
     /// [`VerificationError`] if what is confined cannot be moved back.
-    pub(crate) fn near(&self, source: &dyn Source, seed: u64) -> Result<Self, VerificationError> {
-        self.displaced(source, Way::Around, FRACTION, 1.0, seed)
+    pub(crate) fn near<'a>(
+        &'a self,
+        source: &'a dyn Source,
+        least: f64,
+        seed: u64,
+    ) -> impl Iterator<Item = Result<Self, VerificationError>> + 'a {
+        (0..=SHRINKS).flat_map(move |shrinks| {
+            let fraction = FRACTION * SHRINK.powi(shrinks);
+            WAYS.into_iter().map(move |way| self.displaced(source, way, fraction, least, seed))
+        })
     }
 
-    /// A point near this one, as `seed` decides: every float of a module is moved, as far as if its tensor had at least the length
-    /// `least`, and what is confined to a set is moved back to it.
-    pub(super) fn displaced(
+    fn displaced(
         &self,
         source: &dyn Source,
         way: Way,
