@@ -29,7 +29,7 @@ pub struct Machine {
 /// Whether several processes share a run.
 #[derive(Clone, Copy, Debug, Default, Args)]
 pub struct Sharing {
-    /// Divide every batch among the processes that mpirun, srun or torchrun has started; the results are those of one process, but for
+    /// Divide every batch, or the tasks of every step, among the processes that mpirun, srun or torchrun has started; the results are those of one process, but for
     /// what dropout draws.
     /// Needs a build with `--features mpi`.
     #[arg(long)]

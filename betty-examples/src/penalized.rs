@@ -4,6 +4,8 @@
 //! (Pedregosa, *Hyperparameter optimization with approximate gradient*, 2016; Lorraine, Vicol and Duvenaud, *Optimizing
 //! millions of hyperparameters by implicit differentiation*, 2020).
 
+use std::ops::Range;
+
 use betty_runtime::{Batch, multilevel};
 use burn::module::{Module, ModuleMapper, Param};
 use burn::nn::Linear;
@@ -138,6 +140,15 @@ impl Examples {
     pub fn of(dataset: &Dataset, device: &Device) -> Self {
         let on_device = dataset.to_device(device);
         Examples { inputs: on_device.images.cast(DType::F64), labels: on_device.labels }
+    }
+
+    /// Those of these examples that stand at some places.
+    #[must_use]
+    pub fn part(&self, places: Range<usize>) -> Self {
+        let (start, count) = (places.start, places.len());
+        let (inputs, labels) =
+            (self.inputs.clone().narrow(0, start, count), self.labels.clone().narrow(0, start, count));
+        Examples { inputs, labels }
     }
 
     /// These examples, and then those of `other`.

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::rc::Rc;
 
-use betty_runtime::distributed::{Collective, CollectiveError, Launch};
+use betty_runtime::distributed::{Collective, CollectiveError, Launch, Split};
 use betty_runtime::{Engine, Multilevel};
 
 use crate::failure::Failure;
@@ -12,7 +12,7 @@ use crate::output::OutputFolder;
 
 /// This process among all that share a run; alone, unless it was asked for.
 ///
-/// Every batch is divided among ranks, and everything else is done by all of them alike, so that they stay in step; only the first one
+/// Every batch, or the tasks of every step, are divided among ranks, and everything else is done by all of them alike, so that they stay in step; only the first one
 /// prints and writes.
 #[derive(Clone, Default)]
 pub struct Ranks(Option<Rc<dyn Collective>>);
@@ -56,6 +56,14 @@ impl Ranks {
             Some(rank) => engine.distributed(Rc::clone(rank))?,
             None => engine,
         })
+    }
+
+    /// Says what of an engine's work each rank takes, where there are others.
+    ///
+    /// # Errors
+    /// Those of [`Engine::split`].
+    pub fn split<P: Multilevel>(&self, engine: Engine<P>, split: Split) -> Result<Engine<P>, Failure> {
+        Ok(if self.size() > 1 { engine.split(split)? } else { engine })
     }
 
     /// Which of so many examples of a batch this rank has: as many as the others, or one more or less.

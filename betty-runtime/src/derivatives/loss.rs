@@ -249,7 +249,7 @@ impl GradientProgram {
         let status = outputs.next().map_or_else(|| Unread::Known(Vec::new()), Unread::OnDevice);
         let of = self.counts.iter().map(|&count| Vector(outputs.by_ref().take(count).collect())).collect();
         let mut launched = Launched { status, of, advances: self.advances.iter().copied().zip(outputs).collect() };
-        if let Some(ranks) = &self.ranks {
+        if let Some(ranks) = self.ranks.as_ref().filter(|ranks| !ranks.is_apart()) {
             launched.sum(ranks)?;
         }
         Ok(launched)
@@ -260,7 +260,7 @@ impl GradientProgram {
     /// # Errors
     /// [`DistributedError`].
     pub(crate) fn common(&self, seed: u64) -> Result<u64, DistributedError> {
-        let Some(ranks) = &self.ranks else { return Ok(seed) };
+        let Some(ranks) = self.ranks.as_ref().filter(|ranks| !ranks.is_apart()) else { return Ok(seed) };
         let mut bytes = seed.to_le_bytes();
         ranks.broadcast(&mut bytes)?;
         Ok(u64::from_le_bytes(bytes))

@@ -51,6 +51,11 @@ impl Loss {
         self
     }
 
+    /// Whether those that share its examples are at work each by itself.
+    pub(crate) fn is_apart(&self) -> bool {
+        self.ranks.as_ref().is_some_and(|ranks| ranks.is_apart())
+    }
+
     /// Those that share its examples, or have the same ones, if there are others.
     pub(super) fn group(&self) -> Option<Group> {
         self.ranks.as_ref().map(|ranks| Group(Rc::clone(ranks) as _))

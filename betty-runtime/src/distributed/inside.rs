@@ -68,6 +68,9 @@ impl Ranks {
         bytes: usize,
         sum: impl FnOnce(&dyn super::Collective) -> Result<(), super::CollectiveError>,
     ) -> Option<()> {
+        if self.is_apart() {
+            return Some(());
+        }
         self.announce(Kind::Inside, bytes).ok()?;
         self.carried(bytes, sum).ok()
     }

@@ -18,6 +18,7 @@
 //! | `collective` | [`Collective`]: what a transport of messages has to do |
 //! | `single`, `threads` | transports: none, and one between threads of a process |
 //! | `header`, `ranks` | the protocol over a transport: every message is announced, so that an error of one rank is one of all |
+//! | `apart` | what ranks do each by itself in between |
 //! | `launch` | which of how many processes this is, as the environment says |
 //! | `link` | what messages take, from the latency and the bandwidth of a [`Link`], given or [measured](measure) |
 //! | `inside` | [sums](sum) over ranks inside of losses and steps |
@@ -27,6 +28,7 @@
 //!
 //! Here no level is known, and no loss.
 
+mod apart;
 mod collective;
 mod error;
 mod first;

@@ -1,7 +1,7 @@
 //! The protocol between ranks: every message is announced by a header of each, so that ranks that want different things, or one
 //! that has failed, stop all of them with one error, and numbers are never mixed up.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::header::{Header, Kind};
@@ -14,6 +14,8 @@ const TOPIC: usize = 256;
 pub(crate) struct Ranks {
     pub(super) collective: Box<dyn Collective>,
     state: RefCell<State>,
+    /// Whether they are at work each by itself.
+    pub(super) apart: Cell<bool>,
 }
 
 #[derive(Default)]
@@ -38,7 +40,7 @@ struct Traffic {
 
 impl Ranks {
     pub(crate) fn new(collective: impl Collective + 'static) -> Self {
-        Ranks { collective: Box::new(collective), state: RefCell::default() }
+        Ranks { collective: Box::new(collective), state: RefCell::default(), apart: Cell::new(false) }
     }
 
     /// The number of this rank.

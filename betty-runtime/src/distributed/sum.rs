@@ -22,6 +22,9 @@ impl Ranks {
         vectors: impl IntoIterator<Item = &'v mut Vector>,
         numbers: &mut [f64],
     ) -> Result<(), DistributedError> {
+        if self.is_apart() {
+            return Ok(());
+        }
         let mut values: Vec<&mut Value> = vectors.into_iter().flat_map(|vector| &mut vector.0).collect();
         let packed = Packed::new(&values, numbers)?;
         let bytes = packed.bytes();

@@ -161,6 +161,7 @@ impl Run {
         let replicated: Vec<&str> = replicated.map(|(level, _)| self.program.levels[level].name).collect();
         let parts = if self.program.tells_parts { ", with parts of gradients" } else { "" };
         let split = match self.split {
+            Split::Examples if self.program.syncs_last => ", put together at the end".to_owned(),
             Split::Examples => String::new(),
             split => format!(", split by {}", split.name()),
         };

@@ -10,6 +10,9 @@ use crate::error::{EngineError, ShardError};
 use crate::program::{Level, Program, check_replicated};
 use crate::steps::Record;
 
+/// Why work is not split otherwise where products are put together last.
+const NOT_BOTH: &str = "`sync_last` is for shares of examples; leave one of the two away";
+
 impl<P: Multilevel> Engine<P> {
     /// Says what of the work each rank takes; a share of the [examples](Split::Examples) if nothing is said. What a run comes to is the
     /// same, to rounding, however many ranks there are.
@@ -24,6 +27,29 @@ impl<P: Multilevel> Engine<P> {
         }
         self.run.split = split;
         self.run.divide();
+        Ok(self)
+    }
+
+    /// Lets ranks find every hypergradient each on its own examples, and put them together at the end, in one message however many
+    /// products a solve forms: the weighted mean of what each would have alone, which is **not** the hypergradient of the joined batch.
+    /// The bias is as large as Hessians of shares differ: a few percent to a fifth where it was measured. `verify_hypergradient` tells
+    /// it. For links that are too slow for a message a product; direct gradients, and with them the steps of levels that nothing is
+    /// below, stay exact. Warm starts of solves are each rank's own, and a checkpoint has those of the first.
+    ///
+    /// # Errors
+    /// [`ShardError::NotLast`] for methods that go through steps, conditions, and programs without a hypergradient, and
+    /// [`DistributedError::Late`] when the engine has resumed, run, or answered a question before.
+    pub fn sync_last(mut self) -> Result<Self, EngineError> {
+        if self.run.split != Split::Examples {
+            return Err(ShardError::NotSplit { split: self.run.split.name(), reason: NOT_BOTH.into() }.into());
+        }
+        if let Some(refused) = self.run.program.why_not_apart() {
+            return Err(refused.into());
+        }
+        if self.run.has_begun {
+            return Err(DistributedError::Late.into());
+        }
+        self.run.program.syncs_last = true;
         Ok(self)
     }
 }
@@ -46,6 +72,9 @@ impl Run {
     pub(super) fn check_split(&self, split: Split) -> Result<(), ShardError> {
         let refused = |reason: &str| Err(ShardError::NotSplit { split: split.name(), reason: reason.into() });
         let mut records = self.program.levels.iter().filter_map(|level| level.trajectory.as_ref());
+        if self.program.syncs_last && split != Split::Examples {
+            return refused(NOT_BOTH);
+        }
         match split {
             Split::Directions if !records.any(Record::has_directions) => refused(
                 "no level of the program follows any: give one `hypergradient: forward_gradient`, `evolution` or `forward`, or \

@@ -67,6 +67,14 @@ pub enum ShardError {
         /// What each would form, and what to do.
         reason: String,
     },
+    /// A hypergradient that ranks cannot find each on its own examples.
+    #[error("ranks cannot put hypergradients together at the end only, because of level `{level}`: {reason}")]
+    NotLast {
+        /// The level.
+        level: String,
+        /// Why not, and what to do.
+        reason: String,
+    },
     /// A program whose work cannot be split in the way that was asked for.
     #[error("ranks cannot split the work by {split}, because {reason}")]
     NotSplit {

@@ -25,6 +25,11 @@ impl Cost {
     /// Nothing at all.
     pub(crate) const NONE: Cost = Cost { kernels: 0.0, operations: 0.0, bytes: 0.0, messages: 0.0, sent: 0.0 };
 
+    /// The same without messages.
+    pub(crate) fn silent(self) -> Self {
+        Cost { messages: 0.0, sent: 0.0, ..self }
+    }
+
     /// One message of these tensors, in the widest type that is among them, and no narrower than single precision.
     pub(crate) fn message(graph: &Graph, nodes: &[NodeId]) -> Self {
         let elements: usize = nodes.iter().map(|&node| graph.node(node).elements()).sum();

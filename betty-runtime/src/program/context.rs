@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::Level;
+use super::losses::of_batch;
 use crate::derivatives::{Input, Variable};
 use crate::execute::Value;
 use crate::graph::Node;
@@ -22,6 +23,8 @@ pub(super) struct Context {
     /// The loss that the hypergradient belongs to, where values of it are needed.
     pub(super) loss: Option<Rc<UpperLoss>>,
     pub(super) conditions: Vec<Condition>,
+    /// Whether ranks find it each by itself.
+    pub(super) is_apart: bool,
     /// The stop whose tangents go along with the steps of all others.
     pub(super) leader: Option<usize>,
     /// The stops whose steps are gone through together.
@@ -40,7 +43,7 @@ impl Context {
             Input::Leaf { level, index } => levels[level].leaves[index].clone(),
             Input::Constant { level, index } => levels[level].constants[index].clone(),
             Input::Batch { level, index } => match &self.bases[&level] {
-                Basis::Loss { batch, .. } => batch.values()[index].clone(),
+                Basis::Loss { batch, .. } => of_batch(batch, index, self.is_apart),
                 Basis::Steps(_) => unreachable!("steps have batches of their own"),
             },
             Input::Step { level, step, of } => {

@@ -78,7 +78,13 @@ impl Program {
         sample: &Sample,
         passings: Passings,
     ) -> Result<Found, EngineError> {
-        self.gathered(k, sample, passings).map(|(found, ..)| found)
+        match self.apart_at(k) {
+            None => self.gathered(k, sample, passings).map(|(found, ..)| found),
+            Some(ranks) => {
+                let found = ranks.apart(|| self.gathered(k, sample, passings))?.0;
+                self.put_together(k, &ranks, &sample.own.0, found)
+            }
+        }
     }
 
     /// The direct gradient of level `k` alone, with numbers that are to be read and checked.
@@ -140,7 +146,8 @@ impl Program {
         self.check_updates(k, batch)?;
         let Derivative { own, below, statistics, mut reads, mut numbers } = self.launch(k, batch, *seed)?;
         let mut gradient = own;
-        let (mut context, mut multipliers) = (Context::default(), Blocks::default());
+        let (mut context, mut multipliers) =
+            (Context { is_apart: self.losses.are_apart(), ..Context::default() }, Blocks::default());
         let (mut reports, mut solutions) = (Vec::new(), Solutions::new());
         if !self.schedule.levels[k].sweep.is_empty() {
             self.read_direct(k, &mut numbers)?;

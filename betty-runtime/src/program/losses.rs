@@ -85,6 +85,11 @@ impl Losses {
         self.rounds
     }
 
+    /// Whether those that share the examples are at work each by itself.
+    pub(super) fn are_apart(&self) -> bool {
+        self.ranks.as_ref().is_some_and(|ranks| ranks.is_apart())
+    }
+
     /// How many levels there are.
     pub(super) fn levels(&self) -> usize {
         self.caches.len() / 3
@@ -302,9 +307,18 @@ pub(crate) fn gather(loss: &Loss, levels: &[Level], batch: &AnyBatch) -> Vec<Val
     let value = |source: &LossInput| match *source {
         LossInput::Leaf { level, index } => levels[level].leaves[index].clone(),
         LossInput::Constant { level, index } => levels[level].constants[index].clone(),
-        LossInput::Batch { index } => batch.values()[index].clone(),
+        LossInput::Batch { index } => of_batch(batch, index, loss.is_apart()),
     };
     loss.trace().inputs.iter().map(|(source, _)| value(source)).collect()
+}
+
+/// A value of a batch; of one that ranks share, and look at each by itself, the share is the whole.
+pub(super) fn of_batch(batch: &AnyBatch, index: usize, is_apart: bool) -> Value {
+    let value = &batch.values()[index];
+    match is_apart && batch.share() == Some(index) {
+        true => Value::scalar(1.0, value.dtype(), &value.device()),
+        false => value.clone(),
+    }
 }
 
 /// How far apart the two halves of these gradients are, relative to the second.

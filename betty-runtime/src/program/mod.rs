@@ -21,6 +21,7 @@ mod indirect;
 mod joined;
 mod judged;
 mod keys;
+mod last;
 mod learned;
 mod led;
 mod lent;
@@ -94,6 +95,8 @@ pub(crate) struct Program {
     pub(crate) clock: Clock,
     /// The ranks that take whole tasks of the uppermost level each, if there are others.
     pub(crate) takers: Option<Rc<Ranks>>,
+    /// Whether ranks find hypergradients each on its own examples, and put them together at the end only.
+    pub(crate) syncs_last: bool,
     /// Whether total gradients tell how their direct and their indirect part stand to each other.
     pub(crate) tells_parts: bool,
 }
@@ -184,6 +187,7 @@ impl Program {
             fresh: own.fresh,
             clock,
             takers: None,
+            syncs_last: false,
             tells_parts: false,
         })
     }

@@ -19,11 +19,12 @@ mod tasks;
 
 use std::process::ExitCode;
 
+use betty_examples::command::Sharing;
 use betty_examples::compare::{Compare, Trial};
 use betty_examples::failure::{Failure, check_positive, finish};
 use betty_examples::metrics::Comparison;
 use betty_examples::plot::{Curve, Curves};
-use betty_examples::ranks::Ranks;
+use betty_runtime::distributed::Split;
 use betty_runtime::{Engine, HypergradientConfig, LevelConfig, MinresConfig, OptimizerConfig, SgdConfig};
 use clap::{Parser, value_parser};
 use rand::SeedableRng;
@@ -66,6 +67,9 @@ struct Options {
     /// How strongly implicit MAML draws an adapted network to where it began: γ.
     #[arg(long, default_value_t = 0.1, value_name = "WEIGHT")]
     proximity: f64,
+    /// Whether processes share the tasks of what is trained.
+    #[command(flatten)]
+    sharing: Sharing,
     /// What all comparisons have.
     #[command(flatten)]
     compare: Compare,
@@ -83,7 +87,9 @@ fn run(options: &Options) -> Result<(), Failure> {
     let config: MamlConfig = options.compare.config()?;
     let steps = format!("{} steps", config.adapted.unroll);
     let choices = [("--shots", options.shots.to_string()), ("--proximity", options.proximity.to_string())];
-    let Some(session) = options.compare.open::<Maml>(config, &choices, Ranks::default())? else { return Ok(()) };
+    let Some(session) = options.compare.open::<Maml>(config, &choices, options.sharing.ranks()?)? else {
+        return Ok(());
+    };
     let table = Comparison::new(
         ["begin at", "accuracy on new digits"],
         [
@@ -113,16 +119,16 @@ fn compare(options: &Options, trial: &Trial<'_, MamlConfig>) -> Result<[f64; 7],
     let count = usize::from(options.test_tasks);
 
     let engine = Maml::engine(start.clone(), &training, 0.0, config, device)?.seed(seed);
-    let maml = trial.train(engine, "maml", options.steps)?.meta;
+    let maml = trial.train(trial.ranks.split(engine, Split::Tasks)?, "maml", options.steps)?.meta;
     let implicit = implicit(config);
     let engine = Maml::engine(start.clone(), &training, options.proximity, &implicit, device)?.seed(seed);
-    let imaml = trial.train(engine, "imaml", options.steps.div_ceil(4))?.meta;
+    let imaml = trial.train(trial.ranks.split(engine, Split::Tasks)?, "imaml", options.steps.div_ceil(4))?.meta;
     let head = of_the_head(config);
     let engine = Anil::engine(start.clone(), &training, &head, device)?.seed(seed);
-    let anil = trial.train(engine, "anil", options.steps)?.net;
+    let anil = trial.train(trial.ranks.split(engine, Split::Tasks)?, "anil", options.steps)?.net;
     let engine = Engine::new(
         Pretraining { net: start.with_head(known.len(), &mut rng, device) },
-        PretrainingData { net: known.batches(seed, device) },
+        PretrainingData { net: known.batches(seed, trial.ranks, device)? },
         PretrainingConfig { net: LevelConfig { tasks: 1, vectorize: false, ..config.meta.clone() } },
     )?;
     let pretrained = trial.train(engine, "pretraining", options.steps)?.net.without_head(device);

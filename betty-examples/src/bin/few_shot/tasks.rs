@@ -3,6 +3,8 @@
 use std::convert::Infallible;
 
 use betty_examples::data::{Dataset, digits};
+use betty_examples::failure::Failure;
+use betty_examples::ranks::Ranks;
 use betty_runtime::{Batch, Stream};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use rand::rngs::StdRng;
@@ -68,17 +70,22 @@ impl Classes {
         (0..place % 4).fold(image, |image, _| turned(&image))
     }
 
-    /// Batches of ordinary training, without end.
-    pub(crate) fn batches(&self, seed: u64, device: &Device) -> Stream<Examples> {
+    /// Batches of ordinary training, without end: of each this rank's share.
+    ///
+    /// # Errors
+    /// [`Failure::TooFewExamples`] where a batch has not one example for each rank.
+    pub(crate) fn batches(&self, seed: u64, ranks: &Ranks, device: &Device) -> Result<Stream<Examples>, Failure> {
+        ranks.check_batch(BATCH)?;
+        let share = ranks.share(BATCH);
         let (classes, device, mut rng) = (self.clone(), device.clone(), StdRng::seed_from_u64(seed));
         let batches = std::iter::repeat_with(move || {
             let drawn = (0..BATCH).map(|_| {
                 let class = rng.random_range(0..classes.len());
                 (classes.image(class, rng.random_range(0..classes.images(class))), class)
             });
-            Ok::<_, Infallible>(examples(&drawn.collect::<Vec<_>>(), &device))
+            Ok::<_, Infallible>(examples(&drawn.collect::<Vec<_>>()[share.clone()], &device))
         });
-        Stream::batches(batches)
+        Ok(Stream::batches(batches))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The command line.
 
-use betty_examples::command::{Repeated, Run};
+use betty_examples::command::{Repeated, Run, Sharing};
 use betty_examples::data::digits;
 use betty_examples::failure::{Failure, check_positive};
 use betty_examples::going::Saving;
@@ -39,6 +39,9 @@ pub(crate) struct Options {
     /// How the run is saved.
     #[command(flatten)]
     pub(crate) saving: Saving,
+    /// Whether processes share what is trained.
+    #[command(flatten)]
+    pub(crate) sharing: Sharing,
     /// How the run is watched.
     #[command(flatten)]
     pub(crate) watching: Watching,

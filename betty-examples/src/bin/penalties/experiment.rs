@@ -109,14 +109,10 @@ impl Experiment<'_> {
         let start = Classifier::new(inputs, self.options.hidden, classes, &mut rng, &self.device);
 
         let all = |log10: f64| start.filled(|count| vec![log10 * std::f64::consts::LN_10; count]);
-        let bar = if self.options.run().setting.machine.quiet {
-            ProgressBar::hidden()
-        } else {
-            ProgressBar::new(GRID.len() as u64)
-        };
+        let bar = if self.going.progress { ProgressBar::new(GRID.len() as u64) } else { ProgressBar::hidden() };
         let mut fitted = Vec::with_capacity(GRID.len());
         for log10_penalty in GRID {
-            let classifier = self.fit(&start, all(log10_penalty), parts.data())?;
+            let classifier = self.fit(&start, all(log10_penalty), self.data(&parts))?;
             fitted.push((Common { log10_penalty, scores: parts.scores(&classifier) }, classifier));
             bar.inc(1);
         }
@@ -127,8 +123,9 @@ impl Experiment<'_> {
         let (common, classifier) = best.expect("the grid is not empty");
 
         let (penalties, curve) = self.learn(classifier, all(common.log10_penalty), &parts, seed)?;
-        let learned = parts.scores(&self.fit(&start, penalties.clone(), parts.data())?);
-        let both = PenalizedData { classifier: Stream::constant(parts.train.join(&parts.validation)), ..parts.data() };
+        let learned = parts.scores(&self.fit(&start, penalties.clone(), self.data(&parts))?);
+        let both = self.share(&parts.train.join(&parts.validation));
+        let both = PenalizedData { classifier: Stream::constant(both), ..self.data(&parts) };
         let on_both = parts.scores(&self.fit(&start, all(common.log10_penalty), both)?);
         // The weights of an input stand together, pixels first.
         let first: Vec<f64> = penalties.parameters()[0].clone().into_data().iter::<f64>().collect();
@@ -150,12 +147,25 @@ impl Experiment<'_> {
         Parts { train: part(train), validation: part(validation), test: part(test) }
     }
 
+    /// The data of the levels: of each batch this rank's share.
+    fn data(&self, parts: &Parts) -> PenalizedData {
+        PenalizedData {
+            penalties: Stream::constant(self.share(&parts.validation)),
+            classifier: Stream::constant(self.share(&parts.train)),
+        }
+    }
+
+    fn share(&self, examples: &Examples) -> Examples {
+        let [count, _] = examples.inputs.dims();
+        examples.part(self.going.ranks.share(count))
+    }
+
     /// A classifier trained anew under penalties that stand still.
     fn fit(&self, start: &Classifier, penalties: Classifier, data: PenalizedData) -> Result<Classifier, Failure> {
         let mut config = self.config.clone();
         (config.penalties.warmup, config.classifier.unroll) = (1, self.options.fit_steps);
         let problem = Penalized { penalties, classifier: start.clone() };
-        let mut engine = Engine::new(problem, data, config)?;
+        let mut engine = self.going.ranks.join(Engine::new(problem, data, config)?)?;
         engine.run(1)?;
         Ok(engine.into_problem().classifier)
     }
@@ -175,7 +185,7 @@ impl Experiment<'_> {
             let loss = |examples: &Examples| loss(&problem.classifier, examples);
             Ok(Score::new(loss(&validation)).with(TEST_LOSS, loss(&test)))
         };
-        let engine = Engine::new(Penalized { penalties, classifier }, parts.data(), self.config.clone())?
+        let engine = Engine::new(Penalized { penalties, classifier }, self.data(parts), self.config.clone())?
             .validate(Validation::every(every, Goal::Min, look))
             .observe(move |event| {
                 if let Event::Validation { iteration, value, metrics, .. } = *event {
@@ -199,13 +209,6 @@ impl Experiment<'_> {
 }
 
 impl Parts {
-    fn data(&self) -> PenalizedData {
-        PenalizedData {
-            penalties: Stream::constant(self.validation.clone()),
-            classifier: Stream::constant(self.train.clone()),
-        }
-    }
-
     fn scores(&self, classifier: &Classifier) -> Scores {
         Scores {
             validation_loss: loss(classifier, &self.validation),

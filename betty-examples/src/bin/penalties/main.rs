@@ -11,9 +11,7 @@ use std::process::ExitCode;
 
 use betty_examples::failure::{Failure, finish, show};
 use betty_examples::going::Going;
-use betty_examples::output::OutputFolder;
 use betty_examples::penalized::{Penalized, PenalizedConfig};
-use betty_examples::ranks::Ranks;
 use betty_examples::saved::config_choices;
 use betty_examples::stop::Stop;
 use betty_runtime::{Multilevel, ProgramConfig};
@@ -35,11 +33,13 @@ fn run(options: &Options) -> Result<(), Failure> {
     options.check()?;
     let config: PenalizedConfig = options.run().config()?;
     config.validate(&Penalized::SCHEDULE)?;
+    let ranks = options.sharing.ranks()?;
+    ranks.check_batch(options.train.min(options.validation))?;
     if options.run().print_config {
-        return show(&(config.to_json()? + "\n"));
+        return if ranks.is_first() { show(&(config.to_json()? + "\n")) } else { Ok(()) };
     }
-    let device = options.run().setting.machine.device.open(0)?;
-    let output = OutputFolder::open(&options.run().setting.out)?;
+    let device = options.run().setting.machine.open(&ranks)?;
+    let output = ranks.open(&options.run().setting.out)?;
     let choices = config_choices(&config)?.into_iter().chain(options.choices()).collect();
     let stop = Stop::on_signals().map_err(Failure::Signals)?;
     let going = Going {
@@ -48,8 +48,8 @@ fn run(options: &Options) -> Result<(), Failure> {
         output: &output,
         choices: &choices,
         stop: &stop,
-        progress: !options.run().setting.machine.quiet,
-        ranks: &Ranks::default(),
+        progress: !options.run().setting.machine.quiet && ranks.is_first(),
+        ranks: &ranks,
     };
     let experiment = Experiment { options, config: &config, device, going };
     let outcomes = options.repeated.seeds().map(|seed| experiment.run(seed)).collect::<Result<Vec<_>, _>>()?;

@@ -1,6 +1,6 @@
 //! The command line.
 
-use betty_examples::command::Run;
+use betty_examples::command::{Run, Sharing};
 use betty_examples::failure::{Failure, check_positive};
 use betty_examples::going::Saving;
 use betty_examples::saved::Choices;
@@ -42,6 +42,9 @@ pub(crate) struct Options {
     /// How the run is saved.
     #[command(flatten)]
     pub(crate) saving: Saving,
+    /// Whether processes share the tasks of meta-training.
+    #[command(flatten)]
+    pub(crate) sharing: Sharing,
     /// How the run is watched.
     #[command(flatten)]
     pub(crate) watching: Watching,

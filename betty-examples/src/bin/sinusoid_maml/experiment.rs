@@ -61,6 +61,7 @@ pub(crate) fn run(
     config: &MamlConfig,
     device: &Device,
     output: &OutputFolder,
+    ranks: &Ranks,
 ) -> Result<Outcome, Failure> {
     // The seeds of training, validation and test differ, and so do those of neighbouring runs.
     let seed = |part: u64| options.run.setting.seed.wrapping_mul(4).wrapping_add(part);
@@ -83,8 +84,8 @@ pub(crate) fn run(
             output,
             choices: &choices,
             stop: &stop,
-            progress: !options.run.setting.machine.quiet,
-            ranks: &Ranks::default(),
+            progress: !options.run.setting.machine.quiet && ranks.is_first(),
+            ranks,
         },
     };
 

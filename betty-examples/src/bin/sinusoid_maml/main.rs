@@ -15,7 +15,6 @@ mod train;
 use std::process::ExitCode;
 
 use betty_examples::failure::{Failure, finish, show};
-use betty_examples::output::OutputFolder;
 use betty_runtime::{Multilevel, ProgramConfig};
 use clap::Parser;
 
@@ -34,12 +33,13 @@ fn run(options: &Options) -> Result<(), Failure> {
     options.check()?;
     let config = options.config()?;
     config.validate(&Maml::SCHEDULE)?;
+    let ranks = options.sharing.ranks()?;
     if options.run.print_config {
-        return show(&(config.to_json()? + "\n"));
+        return if ranks.is_first() { show(&(config.to_json()? + "\n")) } else { Ok(()) };
     }
-    let device = options.run.setting.machine.device.open(0)?;
-    let output = OutputFolder::open(&options.run.setting.out)?;
-    let outcome = experiment::run(options, &config, &device, &output)?;
+    let device = options.run.setting.machine.open(&ranks)?;
+    let output = ranks.open(&options.run.setting.out)?;
+    let outcome = experiment::run(options, &config, &device, &output, &ranks)?;
     outcome.write(&config, &output)?;
     options.run.setting.show(&outcome, &output)
 }

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use betty_examples::failure::Failure;
 use betty_examples::going::{Curves, Going};
 use betty_examples::saved::Point;
+use betty_runtime::distributed::Split;
 use betty_runtime::{Engine, Event, Goal, LevelConfig, Validation};
 use burn::module::Module;
 use burn::optim::{AdamConfig, GradientsParams};
@@ -57,7 +58,11 @@ impl Training<'_> {
         let (adaptation, tasks, device) = (self.adaptation(), self.validation.to_vec(), self.device.clone());
         let error = move |problem: &Maml| Ok(adaptation.mean_error(&problem.meta, &tasks, &device));
         let problem = Maml { adapted: start.clone(), meta: start };
-        let engine = Engine::new(problem, data, self.config.clone())?
+        let engine = Engine::new(problem, data, self.config.clone())?;
+        let engine = self
+            .going
+            .ranks
+            .split(engine, Split::Tasks)?
             .seed(self.seed)
             .validate(Validation::every(self.every(), Goal::Min, error))
             .observe(move |event| {

@@ -124,6 +124,7 @@ impl Program {
             solvers: self.solvers.clone(),
             fresh: self.fresh,
             takers: self.takers.clone(),
+            syncs_last: false,
             clock,
             tells_parts: false,
         }

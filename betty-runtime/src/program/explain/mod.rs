@@ -70,6 +70,8 @@ impl Program {
         let graph = |source| EngineError::Graph { level: spec.name.into(), source };
         let of = self.schedule.differentiates(k);
         let gradient = self.losses.get_mut(k, &points[k].0).gradient(&of).map_err(graph)?;
+        // Loss, norm and metrics.
+        let numbers = 2 + gradient.metrics(&[]).len();
         let level = &self.levels[k];
         let parameters = level.parameters();
         let of = |index: usize| {
@@ -91,6 +93,7 @@ impl Program {
         };
         let gradients = turn.map_or(evaluations, |turn| turn as f64);
         let mut cost = LevelCost {
+            is_biased: false,
             evaluations: turn,
             level: spec.name,
             parameters: parameters.len(),
@@ -113,6 +116,11 @@ impl Program {
             cost.responses.push(ResponseCost { cost: response.cost * evaluations, ..response });
             cost.reads += (reads * evaluations) as u64;
             cost.peak = cost.peak.max(peak);
+        }
+        if self.apart_at(k).is_some() {
+            cost.is_biased = true;
+            cost.step = cost.step.silent() + self.last_message(k, numbers) * evaluations;
+            cost.responses.iter_mut().for_each(|response| response.cost = response.cost.silent());
         }
         Ok(cost)
     }

@@ -24,6 +24,8 @@ pub struct LevelCost {
     pub steps: u64,
     /// The level with whose tasks the steps are computed together, and in whose step they are counted.
     pub within: Option<&'static str>,
+    /// Whether ranks find its hypergradients each on its own examples, so that their mean is not that of the joined batch.
+    pub is_biased: bool,
     /// The most gradients of one step, where a solver takes it; what a solver of the user's own does itself is not known.
     pub evaluations: Option<usize>,
     /// One step: direct gradients of all batches and tasks, and the optimizer's update; or the most that a solver takes.
@@ -95,6 +97,12 @@ impl Display for Explanation {
                 Some(evaluations) => write!(f, "    a turn of the solver, {evaluations} gradients at the most: ")?,
             }
             line(f, level.step)?;
+            if level.is_biased {
+                writeln!(
+                    f,
+                    "    biased: products are those of each rank's own examples, put together at the end (`sync_last`)"
+                )?;
+            }
             for response in &level.responses {
                 let products = response.products.map_or("?".to_owned(), |products| products.to_string());
                 write!(f, "    through {} by {} (at most {products} products): ", response.through, response.method)?;
