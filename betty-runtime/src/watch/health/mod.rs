@@ -42,7 +42,7 @@ pub enum OnUnhealthy {
 /// | `still` | parameters of a level above do not move over 100 iterations though their gradient is at least half of what it was at first |
 /// | `bound` | 95 of 100 entries of a level above are at a bound of its projection |
 /// | `retracing` | a loss is recorded for the fourth time |
-/// | `slowing` | iterations take three times as long as they did |
+/// | `slowing` | iterations take three times as long as they did, for ten seconds at least |
 /// | `rounding` | 16 bits change a gradient by more than a fifth |
 /// | `zero-edge`, `unverified`, `costly` | as the events say |
 ///

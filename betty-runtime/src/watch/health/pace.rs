@@ -10,6 +10,8 @@ const SKIPPED: u64 = 10;
 const WINDOW: usize = 50;
 /// This many times as long is told of.
 const FACTOR: f64 = 3.0;
+/// Slow for so long, in seconds, is no accident: somebody else may have had the machine for a while.
+const LASTING: f64 = 10.0;
 /// Shorter iterations, in seconds, are at the mercy of the system.
 const LEAST: f64 = 1e-3;
 
@@ -21,8 +23,8 @@ pub(super) struct Pace {
     /// The median of the first window.
     first: Option<f64>,
     window: Vec<f64>,
-    /// Windows in a row that took too long.
-    slow: u32,
+    /// Windows in a row that took too long, and the seconds of all of them.
+    slow: (u32, f64),
 }
 
 impl Pace {
@@ -47,13 +49,15 @@ impl Pace {
             return None;
         }
         let mut window = std::mem::take(&mut self.window);
+        let took: f64 = window.iter().sum();
         window.sort_by(f64::total_cmp);
         let median = window[WINDOW / 2];
         let first = *self.first.get_or_insert(median);
         let is_slow = median > FACTOR * first.max(LEAST);
-        self.slow = if is_slow { self.slow + 1 } else { 0 };
-        // Twice, because somebody else may have had the machine for a while.
-        (self.slow == 2).then(|| Warning {
+        let is_lasting = |(windows, seconds): (u32, f64)| windows >= 2 && seconds >= LASTING;
+        let before = self.slow;
+        self.slow = if is_slow { (before.0 + 1, before.1 + took) } else { (0, 0.0) };
+        (is_lasting(self.slow) && !is_lasting(before)).then(|| Warning {
             rule: "slowing".into(),
             level: None,
             fact: format!("iterations take {:.1} times as long as they did: {median:.2e} s instead of {first:.2e} s", median / first),

@@ -72,12 +72,12 @@ impl Asked {
         all.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
         let mut table = String::from("<table>");
         for (name, bytes) in all {
-            let (bytes, share) = (*bytes as f64, *bytes as f64 / total as f64);
+            let share = *bytes as f64 / total as f64;
             let _ = write!(
                 table,
-                r#"<tr><td>{}</td><td class="number">{:.3} MiB</td><td class="number">{:.1} %</td><td><span class="bar" style="width:{:.0}px"></span></td></tr>"#,
+                r#"<tr><td>{}</td><td class="number">{}</td><td class="number">{:.1} %</td><td><span class="bar" style="width:{:.0}px"></span></td></tr>"#,
                 escaped(name),
-                bytes / f64::from(1 << 20),
+                scaled(*bytes),
                 100.0 * share,
                 300.0 * share
             );
@@ -97,6 +97,15 @@ impl Asked {
             let _ = write!(html, "<p>After iteration {iteration}:</p><pre>{}</pre>", escaped(check));
         }
         html
+    }
+}
+
+/// A number of bytes as people read it.
+fn scaled(bytes: usize) -> String {
+    match bytes as f64 {
+        bytes if bytes < 1024.0 => format!("{bytes:.0} B"),
+        bytes if bytes < 1024.0 * 1024.0 => format!("{:.1} KiB", bytes / 1024.0),
+        bytes => format!("{:.1} MiB", bytes / (1024.0 * 1024.0)),
     }
 }
 
