@@ -55,7 +55,11 @@ pub(super) fn expand(header: &Header, names: &Names, levels: &[Level]) -> TokenS
             }
 
             fn to_json(&self) -> ::core::result::Result<::std::string::String, ::betty_runtime::ConfigError> {
-                ::betty_runtime::__private::levels_to_json(&[#(#level_texts),*], &::betty_runtime::ProgramConfig::levels(self))
+                ::betty_runtime::__private::levels_to_json(
+                    &[#(#level_texts),*],
+                    &::betty_runtime::ProgramConfig::levels(self),
+                    &::betty_runtime::ProgramConfig::levels(&<Self as ::core::default::Default>::default()),
+                )
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Clip, Learned, LevelConfig, OptimizerConfig, ProjectionConfig, ScheduleConfig};
 
@@ -111,4 +111,10 @@ impl Part<'_> {
 /// Files that do not use them are as they were before there were groups.
 pub(super) fn is_none(groups: &BTreeMap<String, GroupConfig>) -> bool {
     groups.is_empty()
+}
+
+/// The groups that a text gives: one that is `null` is none, as `null` in the place of all is no group.
+pub(super) fn given<'de, D: Deserializer<'de>>(source: D) -> Result<BTreeMap<String, GroupConfig>, D::Error> {
+    let groups = Option::<BTreeMap<String, Option<GroupConfig>>>::deserialize(source)?;
+    Ok(groups.into_iter().flatten().filter_map(|(name, group)| Some((name, group?))).collect())
 }

@@ -69,7 +69,7 @@ pub struct LevelConfig {
     pub schedule: Option<ScheduleConfig>,
     /// Parts of the level's module that take their steps in their own way, by their paths, which have nothing in common. The
     /// level's own `optimizer`, `schedule`, `clip` and `project` are for parameters in no group. By default there is none.
-    #[serde(default, skip_serializing_if = "group::is_none")]
+    #[serde(default, skip_serializing_if = "group::is_none", deserialize_with = "group::given")]
     pub groups: BTreeMap<String, GroupConfig>,
     /// What finds the level's best response in the place of steps; by default nothing does.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use betty_schema::{Family, LEVEL_SOLVERS, METHODS, OPTIMIZERS, PRECONDITIONERS, PROJECTIONS, SCHEDULES, SOLVERS};
+use betty_schema::{
+    Family, Holds, LEVEL_SOLVERS, METHODS, OPTIMIZERS, PRECONDITIONERS, PROJECTIONS, SCHEDULES, SOLVERS, field,
+};
 use serde::de::DeserializeOwned;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
@@ -66,13 +68,14 @@ pub trait ProgramConfig: Clone + Default + Serialize + DeserializeOwned {
         }
     }
 
-    /// The whole config as JSON, indented.
+    /// The whole config as JSON, indented: [`from_json`](Self::from_json) makes the same config of it. What the program has and
+    /// this config has not is written too, as `null`, a `schedule` that was taken away for instance.
     ///
     /// # Errors
     ///
     /// Only if the struct was written by hand and cannot be serialized.
     fn to_json(&self) -> Result<String, ConfigError> {
-        serde_json::to_string_pretty(self).map_err(|reason| ConfigError::NotJson { reason })
+        whole(self, &Self::default())
     }
 
     /// Writes the whole config to a file, which holds either the old or the new text at any time.
@@ -111,13 +114,69 @@ pub trait ProgramConfig: Clone + Default + Serialize + DeserializeOwned {
     }
 }
 
-/// A config as JSON, indented: what [`ProgramConfig::to_json`] says of a struct of these levels, but compiled with the library.
+/// A config as JSON, indented: what [`ProgramConfig::to_json`] says of a struct of these levels, and of these by default, but
+/// compiled with the library.
 ///
 /// # Errors
 /// Only if a level could not be serialized.
-pub fn levels_to_json(names: &[&str], levels: &[&LevelConfig]) -> Result<String, ConfigError> {
-    let levels = Levels { names, levels };
-    serde_json::to_string_pretty(&levels).map_err(|reason| ConfigError::NotJson { reason })
+pub fn levels_to_json(
+    names: &[&str],
+    levels: &[&LevelConfig],
+    defaults: &[&LevelConfig],
+) -> Result<String, ConfigError> {
+    whole(&Levels { names, levels }, &Levels { names, levels: defaults })
+}
+
+/// A config as JSON that says what of the defaults it has not.
+fn whole(config: &impl Serialize, defaults: &impl Serialize) -> Result<String, ConfigError> {
+    let (mut levels, mut is_whole) = (to_object(config)?, true);
+    for (name, default) in to_object(defaults)? {
+        if let (Some(Value::Object(level)), Value::Object(default)) = (levels.get_mut(&name), default) {
+            is_whole &= !say_taken_away(level, default);
+        }
+    }
+    // What lacks nothing is written field by field, in their order.
+    let text = if is_whole { serde_json::to_string_pretty(config) } else { serde_json::to_string_pretty(&levels) };
+    text.map_err(|reason| ConfigError::NotJson { reason })
+}
+
+/// Gives a level, or a group, an entry for each that it lacks of its defaults, which reading puts in their place; answers whether
+/// there was one.
+fn say_taken_away(level: &mut Map<String, Value>, defaults: Map<String, Value>) -> bool {
+    let mut is_any = false;
+    for (field, default) in defaults {
+        let is_groups = field == "groups";
+        match (level.get_mut(&field), default) {
+            (None, _) => {
+                level.insert(field.clone(), absent(&field));
+                is_any = true;
+            }
+            (Some(Value::Object(groups)), Value::Object(defaults)) if is_groups => {
+                for (name, default) in defaults {
+                    match (groups.get_mut(&name), default) {
+                        (Some(Value::Object(group)), Value::Object(default)) => {
+                            is_any |= say_taken_away(group, default)
+                        }
+                        _ => {
+                            groups.insert(name, Value::Null);
+                            is_any = true;
+                        }
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    is_any
+}
+
+/// What a field says that was left out because it says nothing.
+fn absent(name: &str) -> Value {
+    match field(name).map(|field| field.holds) {
+        Some(Holds::Number(_, absent)) => absent.into(),
+        Some(Holds::Word(words)) => words.words[0].name.into(),
+        _ => Value::Null,
+    }
 }
 
 struct Levels<'a> {

@@ -12,6 +12,7 @@ use super::log::{Log, lines_until};
 use super::place::Place;
 use crate::engine::Facts;
 use crate::error::DataError;
+use crate::json::parse;
 use crate::{Current, Event, LevelCost, Multilevel, Observer, ResponseCheck};
 
 /// Writes every event as a JSON object in a line of its own: `event` says which, `iteration` when, `time` the seconds since 1970,
@@ -80,7 +81,7 @@ impl<P: Multilevel> Observer<P> for JsonLines {
 fn of_run(facts: Facts<'_>) -> Map<String, Value> {
     let names = |levels: &[usize]| levels.iter().map(|&level| facts.schedule.levels[level].name).collect::<Vec<_>>();
     let level = |level: &crate::LevelSpec| json!({"name": level.name, "upper": names(level.upper), "lower": names(level.lower)});
-    let config = serde_json::from_str(facts.config).unwrap_or(Value::Null);
+    let config = parse(facts.config.as_bytes()).unwrap_or(Value::Null);
     object(json!({
         "program": facts.schedule.name,
         "levels": facts.schedule.levels.iter().map(level).collect::<Vec<_>>(),

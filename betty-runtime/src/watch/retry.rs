@@ -4,10 +4,13 @@ use std::cell::RefCell;
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use serde_json::{Map, Value};
+use serde_json::Map;
 
 use super::last::KeepLast;
-use crate::{Checkpoint, Engine, EngineError, Event, Multilevel, ProgramConfig, Report, StreamPosition, Warning};
+use crate::json::parse;
+use crate::{
+    Checkpoint, ConfigError, Engine, EngineError, Event, Multilevel, ProgramConfig, Report, StreamPosition, Warning,
+};
 
 /// The damping that a system gets that had none.
 const DAMPING: f64 = 1e-3;
@@ -81,7 +84,8 @@ impl Retry {
     }
 
     /// Runs the engines that `build` makes of configs until there are this many iterations in all; answers the one that came
-    /// there, and its report. A checkpoint in the file is gone on with; where there is none, a run begins anew. A run that
+    /// there, and its report. A checkpoint in the file is gone on with; where there is none, a run begins anew. So `build` makes the
+    /// streams anew, each time with the same batches: a data loader that shuffles is built inside of it. A run that
     /// [`Health`](super::Health) ended is gone back from to the last checkpoint before that, if [`KeepLast`] keeps one.
     ///
     /// # Errors
@@ -141,7 +145,7 @@ impl Retry {
         config: &P::Config,
         warning: &Warning,
     ) -> Result<Option<Another<P::Config>>, EngineError> {
-        let mut all: Value = serde_json::from_str(&config.to_json()?).unwrap_or_default();
+        let mut all = parse(config.to_json()?.as_bytes()).map_err(ConfigError::from)?;
         let Some(level) = warning.level.as_deref().and_then(|name| P::SCHEDULE.level(name)) else { return Ok(None) };
         let spec = &P::SCHEDULE.levels[level];
         let is_own = ["solver", "negative-curvature"].contains(&warning.rule.as_str());

@@ -206,6 +206,27 @@ fn another_try_has_more_damping_or_smaller_steps_and_there_are_few() {
 }
 
 #[test]
+fn another_try_leaves_all_other_numbers_as_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("run.safetensors");
+    let mut configs = Vec::new();
+    // A number whose last bit is lost where it is read carelessly.
+    let text =
+        r#"{ "y": { "clip": { "norm": 0.45454195830986427 } }, "x": { "optimizer": { "lr": 0.24493945741755202 } } }"#;
+    let first = IllConfig::from_json(text).unwrap();
+    let run = Retry::new(&file).run(first.clone(), 30, |config: IllConfig| {
+        configs.push(config.clone());
+        Ok(ill(-0.02, 1.0, &config.to_json()?).save_every(10, &file))
+    });
+    run.unwrap();
+    assert_eq!(configs.len(), 4);
+    for config in &mut configs {
+        config.x.hypergradient = first.x.hypergradient.clone();
+    }
+    assert!(configs.iter().all(|config| *config == first), "{configs:?}");
+}
+
+#[test]
 fn a_rate_that_a_scheduler_decides_is_no_reason_for_another_try() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("run.safetensors");

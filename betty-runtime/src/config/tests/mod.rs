@@ -1,6 +1,7 @@
 //! Configs from JSON and files, and the ranges held against the manual of the macro.
 
 mod refused;
+mod round_trip;
 mod valid;
 
 use std::collections::BTreeMap;
