@@ -152,12 +152,36 @@ pub(crate) trait Walk: Sized {
             return self.step(k, gathered);
         }
         let gathered = self.for_each_task(k, |walk, gathered| {
+            walk.begin_task(k);
             walk.advance_lowers(k, Some(&mut *places))?;
             walk.evaluate(k, gathered)?;
             walk.mark_seen(k);
             Ok(())
         })?;
         self.step(k, gathered)
+    }
+
+    /// A task is the level's own: turns that levels below have taken for others do not count for it, nor do tasks of others for a
+    /// level that has one, where each of them begins anew.
+    fn begin_task(&mut self, k: usize) {
+        let Program { schedule, levels, .. } = self.program();
+        let has_several = |k: usize| levels[k].config.tasks > 1;
+        let waits = |above: usize, lower: usize| schedule.levels[above].lower.contains(&lower);
+        let is_of_tasks = |lower: usize| (0..levels.len()).any(|above| has_several(above) && waits(above, lower));
+        let lowers = schedule.levels[k].lower;
+        // More turns than this level asks for itself are those of several tasks.
+        let most = |&lower: &usize| match &levels[lower].config {
+            _ if has_several(k) => Some(0),
+            config if config.start == Start::Kept || !is_of_tasks(lower) => None,
+            config => Some((levels[k].config.rounds * config.unroll) as u64),
+        };
+        let most: Vec<Option<u64>> = lowers.iter().map(most).collect();
+        let Turns { taken, seen } = self.turns();
+        for ((seen, &lower), most) in seen[k].iter_mut().zip(lowers).zip(most) {
+            if most.is_some_and(|most| taken[lower] - *seen > most) {
+                *seen = taken[lower];
+            }
+        }
     }
 
     /// Turns of the lower levels of `k`, round for round, until each has taken as many as it shall. With `places`, those that

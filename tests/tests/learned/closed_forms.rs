@@ -190,3 +190,65 @@ fn where_to_start_and_how_far_to_go_are_learned_together() {
         assert!((alpha[i] - rates[i] - by_rate * gap).abs() < 1e-14, "{rates:?}");
     }
 }
+
+/// What a task is adapted to, or judged by.
+fn of_task(task: usize, phase: f64) -> [f64; 2] {
+    [0.7, 1.3].map(|frequency| (frequency * task as f64 + phase).sin())
+}
+
+/// Each of the two levels above has so many tasks of its own at each of its steps: the model adapts to the data of each, from where
+/// `meta` stands by then, and is judged by what belongs to the same task.
+#[test]
+fn tasks_of_two_levels_above_are_their_own() {
+    let tasks_of = |iteration: usize, root: usize, counts: [usize; 2]| {
+        let begin = iteration * (counts[0] + counts[1]) + root * counts[0];
+        begin..begin + counts[root]
+    };
+    for counts in [[4, 4], [1, 3], [2, 1]] {
+        let (mut phi, mut alpha) = ([0.4, -1.1], [0.3, 0.15]);
+        let problem = MetaSgd {
+            meta: Point { x: parameter(&phi) },
+            rates: Point { x: parameter(&alpha) },
+            point: Point { x: parameter(&[9.0, 9.0]) },
+        };
+        let queries = move |root| {
+            let tasks = (0..).flat_map(move |iteration| tasks_of(iteration, root, counts));
+            Stream::of(tasks.map(|task| tensor(&of_task(task, 0.5))))
+        };
+        let supports = Stream::of((0..).map(|step| tensor(&of_task(step / STEPS, 0.0))));
+        let data = MetaSgdData { meta: queries(0), rates: queries(1), point: supports };
+        let config = format!(
+            r#"{{
+                "meta": {{ "tasks": {}, "optimizer": {{ "lr": 0.1 }} }},
+                "rates": {{ "tasks": {}, "optimizer": {{ "lr": 0.01 }} }}
+            }}"#,
+            counts[0], counts[1]
+        );
+        let mut engine = Engine::new(problem, data, MetaSgdConfig::from_json(&config).unwrap()).unwrap();
+        engine.run(3).unwrap();
+        for iteration in 0..3 {
+            for root in 0..2 {
+                let tasks = tasks_of(iteration, root, counts);
+                let slopes = tasks.clone().map(|task| {
+                    let (a, b) = (of_task(task, 0.0), of_task(task, 0.5));
+                    [0, 1].map(|i| {
+                        let kept = (1.0 - alpha[i]).powi(STEPS as i32);
+                        let gap = a[i] + kept * (phi[i] - a[i]) - b[i];
+                        let by_rate = -(STEPS as f64) * kept / (1.0 - alpha[i]) * (phi[i] - a[i]);
+                        gap * if root == 0 { kept } else { by_rate }
+                    })
+                });
+                let sum = slopes.fold([0.0; 2], |sum, slope| [sum[0] + slope[0], sum[1] + slope[1]]);
+                let (moved, lr) = if root == 0 { (&mut phi, 0.1) } else { (&mut alpha, 0.01) };
+                (0..2).for_each(|i| moved[i] -= lr * sum[i] / tasks.len() as f64);
+            }
+        }
+        let trained = engine.into_problem();
+        for (found, expected) in [(values(&trained.meta.x), phi), (values(&trained.rates.x), alpha)] {
+            assert!(
+                (0..2).all(|i| (found[i] - expected[i]).abs() < 1e-13),
+                "{counts:?}: {found:?} is not {expected:?}"
+            );
+        }
+    }
+}
