@@ -311,3 +311,65 @@ fn a_level_of_its_own_comes_after_its_projection() {
     let on_cpu = Device::flex();
     assert_eq!(engine.problem().weights.val().device(), on_cpu);
 }
+
+fn judged_above(_top: &Vector, middle: &Vector, b: Tensor<1>) -> Tensor<1> {
+    half_square(middle.val() - b)
+}
+
+fn judged_between(middle: &Vector, top: &Vector, low: &Vector, _: ()) -> Tensor<1> {
+    let (m, x) = (middle.val(), low.val());
+    half_square(m.clone() - top.val()) + (m * x.clone()).sum() * 0.3 + half_square(x)
+}
+
+fn driven_below(low: &Vector, middle: &Vector, _top: &Vector, a: Tensor<1>) -> Tensor<1> {
+    half_square(low.val() - a - middle.val() * 0.2)
+}
+
+fn bent(low: Vector, middle: &Vector, top: &Vector) -> Vector {
+    low.map(|x| x.tanh() * middle.val() + top.val() * 0.1)
+}
+
+multilevel! {
+    /// Only the lowest level moves: the rates of the others are too small to change a number.
+    struct Nested;
+
+    level top: Vector { lower: [middle], batch: Tensor<1>, loss: judged_above, optimizer: sgd(lr = 1e-40) }
+    level middle: Vector {
+        upper: [top], lower: [low], batch: (), loss: judged_between, optimizer: sgd(lr = 1e-40), hypergradient: dense,
+    }
+    level low: Vector {
+        upper: [middle, top], batch: Tensor<1>, loss: driven_below, after_step: bent, start: initial,
+        optimizer: sgd(lr = 0.3), unroll: 3, hypergradient: unrolled,
+    }
+}
+
+/// The total gradient of the middle level: of ½(m − s)² + 0.3·m·x + ½x² with x = φ(m, s).
+fn total(m: f64, s: f64) -> f64 {
+    let (mut x, mut dx) = (X[0], 0.0);
+    for _ in 0..3 {
+        x -= ALPHA * (x - A[0] - 0.2 * m);
+        dx -= ALPHA * (dx - 0.2);
+        let bend = x.tanh();
+        (x, dx) = (bend * m + 0.1 * s, (1.0 - bend * bend) * dx * m + bend);
+    }
+    (m - s) + 0.3 * (x + m * dx) + x * dx
+}
+
+#[test]
+fn a_level_whose_steps_it_follows_nests_below_one_that_is_differentiated() {
+    let (m, s, b) = (1.3, 0.6, -0.4);
+    let problem = Nested { top: parameter(&[s]), middle: parameter(&[m]), low: parameter(&[X[0]]) };
+    let data =
+        NestedData { top: Stream::constant(tensor(&[b])), middle: ().into(), low: Stream::constant(tensor(&[A[0]])) };
+    let mut engine = Engine::new(problem, data, NestedConfig::default()).unwrap();
+    engine.run(1).unwrap();
+    let found = engine.gradient("top").unwrap().gradient.to_vec().unwrap()[0];
+    let slope = |of: &dyn Fn(f64) -> f64| {
+        let h = 1e-3;
+        (8.0 * (of(h) - of(-h)) - (of(2.0 * h) - of(-2.0 * h))) / (12.0 * h)
+    };
+    let (by_m, by_s) = (slope(&|h| total(m + h, s)), slope(&|h| total(m, s + h)));
+    let expected = -(m - b) * by_s / by_m;
+    // Differences are exact to 1e-11.
+    assert!((found - expected).abs() < 1e-10, "{found} is not {expected}");
+}
