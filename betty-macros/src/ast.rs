@@ -215,6 +215,13 @@ impl Call {
         })
     }
 
+    /// Whether a learned number of an optimizer decides where its steps come to rest. One that differs from step to step does not.
+    pub(crate) fn decides_rest(&self, setting: &Setting) -> bool {
+        let option = OPTIMIZERS.find(&self.name.to_string()).and_then(|row| row.find(setting.option()));
+        let by_step = matches!(setting.value.kind, ValueKind::Parameters { index: Some(_), .. });
+        option.is_some_and(|option| option.at_rest) && !by_step
+    }
+
     /// The one name in `from(meta)`.
     pub(crate) fn start_level(&self) -> Option<&Ident> {
         match self.settings.as_slice() {

@@ -6,7 +6,7 @@ use crate::range::Range::{Flag, Fraction, NonNegative, Positive};
 use crate::table::{Family, Opt, Row, Seen, Way};
 
 const LR: Opt = Opt::required("lr", Positive, "the learning rate");
-const WEIGHT_DECAY: Opt = Opt::new("weight_decay", NonNegative, "0.0", "the weight of the penalty ½‖θ‖²");
+const WEIGHT_DECAY: Opt = Opt::new("weight_decay", NonNegative, "0.0", "the weight of the penalty ½‖θ‖²").at_rest();
 const EPSILON: Opt = Opt::new("epsilon", Positive, "1e-5", "ε, which bounds the step where gradients vanish");
 const BETA_1: Opt = Opt::new("beta_1", Fraction, "0.9", "β₁, the decay of the mean of gradients");
 const BETA_2: Opt = Opt::new("beta_2", Fraction, "0.999", "β₂, the decay of the mean of squared gradients");

@@ -129,6 +129,8 @@ pub struct Opt {
     pub meaning: &'static str,
     /// What of it a device computes with.
     pub seen: Seen,
+    /// Whether it decides where an optimizer's steps come to rest, so that a best response depends on it.
+    pub at_rest: bool,
 }
 
 /// What of a number a device computes with, and so what has to fit into a level's float type.
@@ -146,11 +148,17 @@ pub enum Seen {
 
 impl Opt {
     pub(crate) const fn required(name: &'static str, range: Range, meaning: &'static str) -> Self {
-        Self { name, range, default: None, meaning, seen: Seen::Number }
+        Self { name, range, default: None, meaning, seen: Seen::Number, at_rest: false }
     }
 
     pub(crate) const fn new(name: &'static str, range: Range, default: &'static str, meaning: &'static str) -> Self {
-        Self { name, range, default: Some(default), meaning, seen: Seen::Number }
+        Self { name, range, default: Some(default), meaning, seen: Seen::Number, at_rest: false }
+    }
+
+    /// It decides where steps come to rest.
+    pub(crate) const fn at_rest(mut self) -> Self {
+        self.at_rest = true;
+        self
     }
 
     /// The device sees this of the number.

@@ -1,9 +1,11 @@
 //! The numbers of a level as the rules look at them.
 
-use betty_schema::rules::{Begins, Method, Numbers};
+use betty_schema::rules::{Begins, LearnedNumber, Method, Numbers};
 use betty_schema::{CURVATURES, LEVEL_SOLVERS, SOLVERS, Way};
+use proc_macro2::Ident;
+use syn::ext::IdentExt;
 
-use super::names::Links;
+use super::names::{Entry, Links};
 use super::start::FROM;
 use crate::ast::{Call, Count, Level, Program, Setting, ValueKind};
 
@@ -41,8 +43,24 @@ fn of_level(level: &Level, index: usize, links: &Links<'_>) -> Numbers {
         is_scheduled: level.schedules().next().is_some(),
         restarts_schedule: level.schedules().any(|(schedule, _)| restart(schedule).is_some()),
         schedules_learned: learned_schedule(level).is_some(),
-        learned: links.hyperparameters[index].iter().map(|(entry, setting)| (setting.option(), entry.level)).collect(),
+        learned: links.hyperparameters[index].iter().map(|(entry, _)| learned(level, entry)).collect(),
     }
+}
+
+/// The number of the optimizers that a level learns; of several one that does not decide where the steps come to rest, if there is
+/// one.
+fn learned(level: &Level, by: &Entry<'_>) -> LearnedNumber {
+    let (setting, at_rest) =
+        learned_setting(level, by.token).map_or(("", false), |(setting, _, at_rest)| (setting.option(), at_rest));
+    LearnedNumber { option: setting, from: by.level, at_rest }
+}
+
+/// The setting of that number, the name of the level in it, and whether it decides where the steps come to rest.
+pub(super) fn learned_setting<'a>(level: &'a Level, by: &Ident) -> Option<(&'a Setting, &'a Ident, bool)> {
+    let all = level
+        .optimizers()
+        .flat_map(|call| call.learned().map(move |(setting, level)| (setting, level, call.decides_rest(setting))));
+    all.filter(|(_, level, _)| level.unraw() == by.unraw()).min_by_key(|&(.., at_rest)| at_rest)
 }
 
 /// The setting by which a schedule begins again where the level does.

@@ -7,7 +7,7 @@ use quote::ToTokens;
 use syn::ext::IdentExt;
 
 use super::names::Links;
-use super::numbers::{learned_schedule, restart};
+use super::numbers::{learned_schedule, learned_setting, restart};
 use crate::ast::{Level, Program};
 use crate::report::Report;
 
@@ -48,7 +48,7 @@ pub(super) fn check(program: &Program, links: &Links<'_>, graph: &Graph, is_whol
 /// The numbers without those that are learned by a level which does not wait for this one, and was refused for that.
 fn reachable(numbers: &Numbers, reached: impl Fn(usize) -> bool) -> Numbers {
     let mut numbers = numbers.clone();
-    numbers.learned.retain(|&(_, from)| reached(from));
+    numbers.learned.retain(|number| reached(number.from));
     numbers
 }
 
@@ -99,7 +99,9 @@ impl Place<'_> {
             }
             Violation::LearnedUnseen { from, .. } => {
                 let mut learned = self.links.hyperparameters[self.level].iter();
-                learned.find(|(entry, _)| entry.level == *from).map(|(entry, _)| entry.token.to_token_stream())
+                let entry = learned.find(|(entry, _)| entry.level == *from);
+                let setting = entry.and_then(|(entry, _)| learned_setting(level, entry.token));
+                setting.map(|(_, name, _)| name.to_token_stream())
             }
             Violation::NotSolved(_) => level.solver.as_ref().map(|call| call.name.to_token_stream()),
             Violation::NotScheduled(Unscheduled::NeverAnew) => {

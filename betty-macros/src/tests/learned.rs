@@ -116,6 +116,26 @@ fn methods_that_do_not_see_the_steps() {
     );
 }
 
+/// Where steps come to rest depends on a penalty of the parameters, and on nothing else of an optimizer.
+#[test]
+fn a_decay_that_is_a_penalty_is_seen_by_every_method() {
+    check_ok(&program("sgd(lr = 0.1, momentum = 0.9, weight_decay = exp(rates.log_decay))", "cg"));
+    let unseen = |option: &str| {
+        format!(
+            "no best response depends on `{option}`, only methods that go through the steps of `net`, such as `unrolled`, see it; \
+             choose one for `net`, or give `{option}` a number"
+        )
+    };
+    for optimizer in [
+        "adamw(lr = 0.1, weight_decay = exp(>>>rates<<<.log_decay))",
+        "sgd(lr = 0.1, weight_decay = exp(>>>rates<<<.log_decay[step]))",
+    ] {
+        check_err(&unseen("weight_decay"), &program(optimizer, "cg"));
+    }
+    let both = "sgd(weight_decay = exp(rates.log_decay), lr = exp(>>>rates<<<.log_lr))";
+    check_err(&unseen("lr"), &program(both, "cg"));
+}
+
 /// A path is as good as an entry of `upper`.
 #[test]
 fn a_level_that_only_learns_numbers_is_part_of_the_program() {

@@ -4,6 +4,7 @@
 //! [`Learned`]; the ranges are those of fixed ones.
 
 use betty_macros::configs;
+use betty_schema::OPTIMIZERS;
 
 use super::{Hyperparameter, Learned};
 
@@ -20,5 +21,11 @@ impl OptimizerConfig {
             Hyperparameter::Learned(learned) => Some((name, learned)),
             Hyperparameter::Fixed(_) => None,
         })
+    }
+
+    /// Whether a learned number decides where the steps come to rest, and so the best response.
+    pub(crate) fn decides_rest(&self, option: &str, learned: &Learned) -> bool {
+        let row = OPTIMIZERS.find(self.name()).and_then(|row| row.find(option));
+        row.is_some_and(|option| option.at_rest) && !learned.by_step
     }
 }

@@ -2,13 +2,13 @@
 
 use betty_schema::Graph;
 use betty_schema::rules::{
-    self, Apart, Begins, Clash, Idle, Method, Numbers, Obstacle, Unfixed, Unscheduled, Violation,
+    self, Apart, Begins, Clash, Idle, LearnedNumber, Method, Numbers, Obstacle, Unfixed, Unscheduled, Violation,
 };
 
 use super::conflict::ConflictError;
 use super::{
-    CurvatureOf, Group, HypergradientConfig, LevelConfig, LevelSolverConfig, PreconditionerConfig, ScheduleConfig,
-    SolverConfig, Start,
+    CurvatureOf, Group, HypergradientConfig, LevelConfig, LevelSolverConfig, OptimizerConfig, PreconditionerConfig,
+    ScheduleConfig, SolverConfig, Start,
 };
 use crate::schedule::{LevelSpec, Schedule};
 
@@ -49,7 +49,8 @@ pub(crate) fn one_by_one(schedule: &Schedule, level: usize, configs: &[&LevelCon
 }
 
 fn numbers(schedule: &Schedule, spec: &LevelSpec, config: &LevelConfig) -> Numbers {
-    let learned = config.learned();
+    let optimizers = config.all_groups().filter_map(|group| group.optimizer);
+    let learned = optimizers.flat_map(|optimizer| learned(schedule, optimizer));
     Numbers {
         unroll: Some(config.unroll),
         gives_unroll: config.unroll != 1,
@@ -79,8 +80,15 @@ fn numbers(schedule: &Schedule, spec: &LevelSpec, config: &LevelConfig) -> Numbe
         is_scheduled: config.all_groups().any(|group| group.schedule.is_some()),
         restarts_schedule: config.all_groups().any(|group| group.schedule.is_some_and(ScheduleConfig::restarts)),
         schedules_learned: config.all_groups().any(schedules_learned),
-        learned: learned.filter_map(|(option, of)| Some((option, schedule.level(&of.level)?))).collect(),
+        learned: learned.collect(),
     }
+}
+
+fn learned(schedule: &Schedule, optimizer: &OptimizerConfig) -> impl Iterator<Item = LearnedNumber> {
+    optimizer.learned().filter_map(move |(option, of)| {
+        let at_rest = optimizer.decides_rest(option, of);
+        Some(LearnedNumber { option, from: schedule.level(&of.level)?, at_rest })
+    })
 }
 
 fn schedules_learned(group: Group<'_>) -> bool {

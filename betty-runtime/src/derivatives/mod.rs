@@ -5,6 +5,7 @@
 mod boundary;
 mod cache;
 mod curvature;
+mod decay;
 mod doubled;
 mod error;
 mod fixed_point;
@@ -20,6 +21,7 @@ mod verification;
 
 pub(crate) use cache::{Bound, Cache};
 pub use curvature::{Curvature, Point};
+pub use decay::Decay;
 pub(crate) use doubled::{DoubledLoss, Draw};
 pub use error::LossError;
 pub use lagrangian::{Input, Lagrangian, StepInput, Variable};
@@ -29,4 +31,6 @@ pub(crate) use output::{LinearProgram, OutputProduct};
 pub use steps::{LevelAbove, StepGraph, UnrolledSteps};
 pub use tasks::{LossFound, StepFound, TaskFound, TaskSteps, Tasks, TasksFound};
 pub use verification::{Agreement, Unverified, Verification, VerificationError};
-pub(crate) use verification::{Compared, Comparison, Difference, Point as PlacedInputs, Source, Verified, on_host};
+pub(crate) use verification::{
+    Compared, Comparison, Difference, Memory, Point as PlacedInputs, Source, Verified, on_host,
+};

@@ -58,6 +58,14 @@ pub enum GraphError {
         /// What it answered.
         found: String,
     },
+    /// An update that draws random numbers, which would be the same in every step.
+    #[error(
+        "`{op}` draws random numbers, which would be the same in every step; add `(stop_gradient(noise) * parameter).sum()` to the          loss, which draws anew at each step"
+    )]
+    Draws {
+        /// The optimizer.
+        op: String,
+    },
     /// Wrong number of inputs.
     #[error("`{op}` takes {expected} inputs, but got {found}")]
     InputCount {

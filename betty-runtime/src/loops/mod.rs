@@ -27,7 +27,8 @@ use crate::program::{Found, Lent, Program, Sample, Seeded, Told, Use};
 /// # What the loop decides
 /// The loop takes the steps. So `optimizer`, `clip`, `project`, `unroll`, `warmup`, `start`, `accumulate`, `tasks`, `rounds` and
 /// `vectorize` say nothing here: they are about the steps of an [`Engine`](crate::Engine). A level is differentiated as one that
-/// has been solved, by the conditions that its parameters then meet. Methods that go through its steps (`unrolled`, `forward`,
+/// has been solved, by the conditions that its parameters then meet. One of them is about where steps come to rest: if the loop's
+/// optimizer has a `weight_decay`, the program's says the same. Methods that go through its steps (`unrolled`, `forward`,
 /// `forward_gradient`, `evolution`), or look at the next step of its optimizer (`sama`), are refused.
 ///
 /// # Example

@@ -70,4 +70,8 @@ impl Optimizer for AdaGrad {
         let parameter = graph.sub(inputs.parameter, delta)?;
         Ok(Updated { parameter, states: vec![sum] })
     }
+
+    fn decay(&self) -> Coefficient {
+        self.weight_decay
+    }
 }

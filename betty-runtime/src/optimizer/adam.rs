@@ -52,4 +52,8 @@ impl Optimizer for Adam {
         let parameter = graph.sub(inputs.parameter, delta)?;
         Ok(Updated { parameter, states })
     }
+
+    fn decay(&self) -> Coefficient {
+        self.weight_decay
+    }
 }

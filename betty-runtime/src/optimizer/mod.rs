@@ -45,7 +45,7 @@ pub use sgd::Sgd;
 pub(crate) use projection::{bound, norm_ball};
 pub(crate) use replaced::Replaced;
 
-use crate::graph::{Graph, GraphError, NodeId};
+use crate::graph::{Graph, GraphError, NodeId, Op};
 
 /// An update rule that treats every parameter tensor by itself.
 ///
@@ -107,11 +107,18 @@ pub trait Optimizer: Send + Sync + Debug {
     /// The numbers besides the learning rate that step `step` reads, counted from 1; always as many, whatever the step.
     fn scalars(&self, step: u64) -> Vec<f64>;
 
-    /// Adds the update of one parameter tensor.
+    /// Adds the update of one parameter tensor. It draws nothing: a draw would be the same in every step.
     ///
     /// # Errors
     /// [`GraphError`] when the inputs are not as [`UpdateInputs`] and this optimizer describe them.
     fn update(&self, graph: &mut Graph, inputs: &UpdateInputs<'_>) -> Result<Updated, GraphError>;
+
+    /// The factor `δ` of a penalty `½δ‖θ‖²` that steps minimise with the loss, because they go along the gradient of both: where a
+    /// level that takes such steps is differentiated at its best response, that is where `g + δθ` vanishes. An update that goes along
+    /// [`penalized`] says its factor here. By default there is none.
+    fn decay(&self) -> Coefficient {
+        Coefficient::default()
+    }
 }
 
 /// What an update of one parameter tensor is computed from.
@@ -177,7 +184,7 @@ impl UpdateInputs<'_> {
         Ok(())
     }
 
-    /// Whether what an optimizer answered is another parameter tensor and other states like those that it was given.
+    /// Whether an optimizer drew nothing, and what it answered is another parameter tensor and other states like those that it was given.
     pub(crate) fn check_updated(
         &self,
         graph: &Graph,
@@ -190,6 +197,9 @@ impl UpdateInputs<'_> {
         let (expected, found) = (self.states.len(), updated.states.len());
         if expected != found {
             return refused(format!("{expected} states"), found.to_string());
+        }
+        if graph.ids().any(|node| matches!(graph.node(node).op, Op::Random { .. })) {
+            return Err(GraphError::Draws { op: optimizer.name().to_owned() });
         }
         let kind = |node: NodeId| format!("{:?} of shape {:?}", graph.dtype(node), graph.shape(node));
         let before = self.states.iter().chain([&self.parameter]);

@@ -78,4 +78,8 @@ impl Optimizer for RmsProp {
         let parameter = graph.sub(inputs.parameter, delta)?;
         Ok(Updated { parameter, states })
     }
+
+    fn decay(&self) -> Coefficient {
+        self.weight_decay
+    }
 }

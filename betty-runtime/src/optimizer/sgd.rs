@@ -81,4 +81,8 @@ impl Optimizer for Sgd {
         let parameter = graph.sub(inputs.parameter, delta)?;
         Ok(Updated { parameter, states })
     }
+
+    fn decay(&self) -> Coefficient {
+        self.weight_decay
+    }
 }

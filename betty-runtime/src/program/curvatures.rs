@@ -51,6 +51,14 @@ impl Losses {
                 Lagrangian::of_steps(&UnrolledSteps { level: k, trainable, losses, update, from: steps.from })
             }
         };
+        // Where steps are gone through, their decay is a part of each of them, and not of the loss.
+        let is_solved = levels[k].trajectory.is_none() && schedule.levels[k].condition.is_none();
+        let lagrangian = match (&bases[&k], levels[k].update.decay().filter(|_| is_solved)) {
+            (Basis::Loss { batch, .. }, Some(decay)) => {
+                lagrangian.and_then(|lagrangian| lagrangian.with_decay(k, self.get(k, batch), &decay))
+            }
+            _ => lagrangian,
+        };
         let lagrangian = lagrangian.map_err(graph)?;
         let curvature = Curvature::new(lagrangian, &self.device).map_err(graph)?.shared(self.ranks.clone());
         // A hypergradient needs those of all levels together.

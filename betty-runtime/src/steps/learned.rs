@@ -57,6 +57,19 @@ pub(crate) enum LearnedPart {
     Entry { source: usize, entry: usize },
 }
 
+impl LearnedNumber {
+    /// Adds the number for the parameter at this place, made of a source, or of a step's row of it.
+    fn made_of(&self, graph: &mut Graph, source: NodeId, place: usize) -> Result<NodeId, GraphError> {
+        // In 32 bits at least, like the step.
+        let wide = graph.cast(source, accumulator(graph.dtype(source)))?;
+        let all = self.written.transform.apply(graph, wide)?;
+        match self.parts[place] {
+            LearnedPart::Whole(_) => Ok(all),
+            LearnedPart::Entry { entry, .. } => graph.narrow(all, 0, entry, entry + 1),
+        }
+    }
+}
+
 impl LearnedNumbers {
     /// The number of a source, which is added if it is new.
     pub(crate) fn add(&mut self, level: usize, parameter: usize, numbers: &[usize], leaves: &[Leaf]) -> usize {
@@ -133,20 +146,30 @@ impl LearnedNumbers {
         place: usize,
     ) -> Result<Vec<NodeId>, GraphError> {
         let node = |number: &LearnedNumber| {
-            let part = number.parts[place];
+            let source = sources[number.parts[place].source()];
             let source = match row.filter(|_| number.written.by_step) {
-                Some(row) => row_of(graph, sources[part.source()], row)?,
-                None => sources[part.source()],
+                Some(row) => row_of(graph, source, row)?,
+                None => source,
             };
-            // In 32 bits at least, like the step.
-            let wide = graph.cast(source, accumulator(graph.dtype(source)))?;
-            let all = number.written.transform.apply(graph, wide)?;
-            match part {
-                LearnedPart::Whole(_) => Ok(all),
-                LearnedPart::Entry { entry, .. } => graph.narrow(all, 0, entry, entry + 1),
-            }
+            number.made_of(graph, source, place)
         };
         self.of_group(group).map(node).collect()
+    }
+
+    /// Adds one of these numbers; answers which source it is made of. There is none that differs by step.
+    pub(super) fn one_of(
+        &self,
+        graph: &mut Graph,
+        sources: &[NodeId],
+        group: usize,
+        place: usize,
+        index: usize,
+    ) -> Result<Option<(usize, NodeId)>, GraphError> {
+        let Some(number) = self.of_group(group).nth(index).filter(|number| !number.written.by_step) else {
+            return Ok(None);
+        };
+        let source = number.parts[place].source();
+        Ok(Some((source, number.made_of(graph, sources[source], place)?)))
     }
 
     /// The mean of the learned learning rates of the first group at each of these rows, if they are learned.

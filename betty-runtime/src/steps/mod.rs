@@ -4,6 +4,7 @@ mod after_step;
 mod basis;
 mod carried;
 mod coming;
+mod decay;
 mod divided;
 mod groups;
 mod kept;

@@ -7,11 +7,12 @@ use std::collections::hash_map::Entry;
 use burn::tensor::DType;
 
 use super::after_step::AfterStep;
+use super::decay::WeightDecay;
 use super::groups::Groups;
 use super::learned::LearnedNumbers;
 use super::rates::LearningRates;
 use crate::config::{Clip, ProjectionConfig};
-use crate::derivatives::StepGraph;
+use crate::derivatives::{Decay, StepGraph};
 use crate::execute::{Cost, Program, Value, Vector};
 use crate::graph::{Graph, GraphError, NodeId, Vectorized, WithScalar, accumulator, for_each, jvp, vjp};
 use crate::optimizer::{UpdateInputs, bound, norm_ball};
@@ -35,6 +36,7 @@ pub(crate) struct Update {
     parameters: usize,
     learned: LearnedNumbers,
     after: Option<AfterStep>,
+    decay: Option<WeightDecay>,
     dtype: DType,
 }
 
@@ -123,7 +125,9 @@ impl Update {
         let numbers: Vec<NodeId> =
             optional(rates).chain(scalars.into_iter().flatten()).chain(optional(shares)).chain(row).collect();
         let inputs = [tensors.as_slice(), &numbers].concat();
-        let program = Program::new(&graph, &inputs, &moved, &parameters[0].value.device());
+        let device = parameters[0].value.device();
+        let program = Program::new(&graph, &inputs, &moved, &device);
+        let decay = WeightDecay::new(parameters, &groups, &learned, &device)?;
         let (forward, reverse) = (RefCell::default(), OnceCell::new());
         let parameters = parameters.len();
         Ok(Update {
@@ -138,6 +142,7 @@ impl Update {
             parameters,
             learned,
             after,
+            decay,
             dtype,
         })
     }
@@ -170,6 +175,16 @@ impl Update {
     /// The numbers of the optimizer that other levels learn.
     pub(crate) fn learned(&self) -> &LearnedNumbers {
         &self.learned
+    }
+
+    /// The penalty with which the loss is smallest where the steps come to rest, if there is one.
+    pub(crate) fn decay(&self) -> Option<Decay<'_>> {
+        self.decay.as_ref().map(|decay| decay.graph(&self.learned))
+    }
+
+    /// The gradient of that penalty at these parameters.
+    pub(crate) fn decay_gradient(&self, parameters: &Vector, learned: Vec<Value>) -> Option<Vector> {
+        self.decay.as_ref().map(|decay| decay.gradient(parameters, learned))
     }
 
     /// Zeros for every state of every parameter.

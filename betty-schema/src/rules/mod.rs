@@ -21,7 +21,7 @@ mod used;
 pub use condition::{Unfixed, condition};
 pub use curvature::{Idle, curvature};
 pub use learned::learned;
-pub use numbers::{Begins, Method, Numbers};
+pub use numbers::{Begins, LearnedNumber, Method, Numbers};
 pub use preconditioner::preconditioner;
 pub use schedule::{Unscheduled, schedule};
 pub use solver::{Clash, solver};

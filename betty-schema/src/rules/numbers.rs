@@ -53,8 +53,19 @@ pub struct Numbers {
     pub restarts_schedule: bool,
     /// … although a level above learns the rate.
     pub schedules_learned: bool,
-    /// The numbers of its optimizer that levels above learn, and the levels.
-    pub learned: Vec<(&'static str, usize)>,
+    /// The numbers of its optimizer that levels above learn.
+    pub learned: Vec<LearnedNumber>,
+}
+
+/// A number of an optimizer that a level above learns.
+#[derive(Clone, Copy, Debug)]
+pub struct LearnedNumber {
+    /// The number.
+    pub option: &'static str,
+    /// The level that learns it.
+    pub from: usize,
+    /// Whether it decides where the steps come to rest.
+    pub at_rest: bool,
 }
 
 /// A method and the numbers of it that rules look at.

@@ -18,6 +18,6 @@ pub fn start(graph: &Graph, level: usize, numbers: &Numbers) -> Option<Violation
 /// Whether the program names a level for `level` to start from, and where its steps begin is all that `level` has of that.
 #[must_use]
 pub fn depends_on_start(graph: &Graph, level: usize, numbers: &Numbers) -> bool {
-    let learning: Vec<usize> = numbers.learned.iter().map(|&(_, from)| from).collect();
+    let learning: Vec<usize> = numbers.learned.iter().map(|number| number.from).collect();
     graph.start(level).is_some() && !graph.depends_beside_start(level, &learning)
 }

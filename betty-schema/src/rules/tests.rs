@@ -1,8 +1,8 @@
 //! Every rule broken once and kept once, on chains and pairs.
 
 use super::{
-    Apart, Begins, Clash, Idle, Method, Numbers, Obstacle, Unfixed, Violation, condition, curvature, learned, method,
-    one_by_one, preconditioner, solver, start, steps, system, together, truncate, used,
+    Apart, Begins, Clash, Idle, LearnedNumber, Method, Numbers, Obstacle, Unfixed, Violation, condition, curvature,
+    learned, method, one_by_one, preconditioner, solver, start, steps, system, together, truncate, used,
 };
 use crate::{Edges, Graph, METHODS};
 
@@ -144,16 +144,24 @@ fn a_level_above_is_reached_where_steps_begin() {
         start(graph, 1, &Numbers { method, learned, ..from("unrolled") })
     };
     assert_eq!(cut(&graph, vec![]), Some(Violation::StartCut { from: 0, truncate: 3, unroll: 4 }));
-    assert_eq!(cut(&pair(true, true), vec![("lr", 0)]), None);
+    assert_eq!(cut(&pair(true, true), vec![LearnedNumber { option: "lr", from: 0, at_rest: false }]), None);
 }
 
 #[test]
 fn learned_numbers_are_seen_by_methods_that_go_through_steps() {
     let graph = pair(false, true);
-    let of = |method| Numbers { learned: vec![("lr", 0)], ..numbers(method) };
-    let unseen = Violation::LearnedUnseen { option: "lr", from: 0 };
-    assert_eq!(learned(&graph, 1, &of("cg")).collect::<Vec<_>>(), [unseen]);
-    assert_eq!(learned(&graph, 1, &of("forward")).count(), 0);
+    let of = |option, at_rest, method| Numbers {
+        learned: vec![LearnedNumber { option, from: 0, at_rest }],
+        ..numbers(method)
+    };
+    let unseen = |option| Violation::LearnedUnseen { option, from: 0 };
+    assert_eq!(learned(&graph, 1, &of("lr", false, "cg")).collect::<Vec<_>>(), [unseen("lr")]);
+    assert_eq!(learned(&graph, 1, &of("lr", false, "forward")).count(), 0);
+    // A penalty of the parameters changes the best response.
+    let decay = of("weight_decay", true, "cg");
+    assert_eq!(learned(&graph, 1, &decay).count(), 0);
+    let fixed_point = Numbers { is_fixed_point: true, ..decay };
+    assert_eq!(learned(&graph, 1, &fixed_point).collect::<Vec<_>>(), [unseen("weight_decay")]);
 }
 
 #[test]

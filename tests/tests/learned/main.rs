@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 mod closed_forms;
+mod decay;
 mod derivatives;
 mod mistakes;
 mod nested;

@@ -1,7 +1,7 @@
 //! An optimizer of the user's own: the same program as with a built-in one that computes the same.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
-use betty_runtime::graph::{Graph, GraphError};
+use betty_runtime::graph::{Distribution, Graph, GraphError};
 use betty_runtime::optimizer::{Coefficient, UpdateInputs, Updated, penalized, spread_like};
 use betty_runtime::{
     CheckpointError, CustomOptimizerConfig, Engine, EngineError, Optimizer, OptimizerConfig, ProgramConfig, Stream,
@@ -43,6 +43,10 @@ impl Optimizer for Heavy {
         let parameter = graph.sub(inputs.parameter, step)?;
         Ok(Updated { parameter, states: vec![velocity] })
     }
+
+    fn decay(&self) -> Coefficient {
+        self.decay.into()
+    }
 }
 
 fn fit(x: &Vector, lambda: &Vector, target: Tensor<1>) -> Tensor<1> {
@@ -73,6 +77,7 @@ program!(Built, sgd(lr = 0.1, momentum = 0.9, weight_decay = 0.01));
 program!(Broken, custom(Grows, lr = 0.1));
 program!(Lost, custom(Forgets, lr = 0.1));
 program!(Angry, custom(Panics, lr = 0.1));
+program!(Noisy, custom(Draws, lr = 0.1));
 
 macro_rules! engine {
     ($name:ident, $data:ident, $config:expr) => {{
@@ -91,6 +96,18 @@ fn it_is_the_program_with_the_built_in_one() {
     assert_ne!(values(&own.problem().lambda), [0.1, 0.2]);
     assert_eq!(values(&own.problem().lambda), values(&built.problem().lambda));
     assert_eq!(values(&own.problem().x), values(&built.problem().x));
+}
+
+/// A best response is where its steps come to rest, decay included.
+#[test]
+fn its_decay_is_part_of_a_best_response() {
+    let implicit = r#"{ "x": { "project": null, "clip": null, "hypergradient": { "method": "dense" } } }"#;
+    let mut own = engine!(Own, OwnData, OwnConfig::from_json(implicit).unwrap()).unwrap();
+    let mut built = engine!(Built, BuiltData, BuiltConfig::from_json(implicit).unwrap()).unwrap();
+    own.run(3).unwrap();
+    built.run(3).unwrap();
+    assert_ne!(values(&own.problem().lambda), [0.1, 0.2]);
+    assert_eq!(values(&own.problem().lambda), values(&built.problem().lambda));
 }
 
 #[test]
@@ -165,6 +182,12 @@ mistaken!(Forgets, 2, |_graph, inputs| Ok(Updated {
     states: inputs.states[..1].to_vec()
 }));
 mistaken!(Panics, 0, |_graph, _inputs| panic!("no idea"));
+// The noise of Langevin's dynamics would be the same vector in every step.
+mistaken!(Draws, 0, |graph, inputs| {
+    let (shape, dtype) = (graph.shape(inputs.parameter).to_vec(), graph.dtype(inputs.parameter));
+    let noise = graph.random(&shape, dtype, Distribution::Normal(0.0, 1.0));
+    Ok(Updated { parameter: graph.sub(inputs.parameter, noise)?, states: Vec::new() })
+});
 
 #[test]
 fn mistakes_are_told_when_the_engine_is_made() {
@@ -179,6 +202,8 @@ fn mistakes_are_told_when_the_engine_is_made() {
         error.to_string(),
         "the optimizer of level `x` makes no step: `mistaken` must answer 2 states, but answered 1"
     );
+    let error = engine!(Noisy, NoisyData, NoisyConfig::default()).map(drop).expect_err("it draws");
+    assert!(error.to_string().contains("`mistaken` draws random numbers"), "{error}");
     let error = engine!(Angry, AngryData, AngryConfig::default()).map(drop).expect_err("it panics");
     assert!(matches!(error, EngineError::Panicked { .. }), "{error}");
     assert!(error.to_string().contains("no idea"), "{error}");

@@ -8,6 +8,7 @@
 
 mod advice;
 mod comparison;
+mod decay;
 mod own_method;
 mod penalty;
 mod references;

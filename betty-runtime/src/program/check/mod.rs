@@ -9,7 +9,7 @@ pub use report::{HypergradientCheck, ResponseCheck};
 use super::context::Context;
 use super::passings::Use;
 use super::{LossFunctions, Program, Sample};
-use crate::config::{CurvatureOf, HypergradientConfig, Start};
+use crate::config::{CurvatureOf, HypergradientConfig, Learned, OptimizerConfig, Start};
 use crate::error::EngineError;
 use crate::execute::{Value, Vector};
 use crate::graph::Distribution;
@@ -38,12 +38,19 @@ impl Program {
                 continue;
             }
             let names = self.schedule.levels;
-            let mut learned = lower.config.learned();
-            let learned = learned.find(|(_, learned)| into.iter().any(|&above| names[above].name == learned.level));
+            let optimizers = lower.config.all_groups().filter_map(|group| group.optimizer);
+            let unseen = |optimizer: &'_ OptimizerConfig| {
+                let is_into = |learned: &Learned| into.iter().any(|&above| names[above].name == learned.level);
+                let mut learned = optimizer.learned();
+                learned
+                    .find(|&(option, learned)| is_into(learned) && !optimizer.decides_rest(option, learned))
+                    .map(|(option, _)| option)
+            };
+            let learned = optimizers.filter_map(unseen).next();
             let starts =
                 lower.config.start == Start::From && names[level].start.is_some_and(|from| into.contains(&from));
             let what = match learned {
-                Some((option, _)) => format!("`{option}`"),
+                Some(option) => format!("`{option}`"),
                 None if starts => "the start".to_owned(),
                 None if lower.update.after_step().is_some() => "what follows each step".to_owned(),
                 None => continue,
@@ -150,7 +157,14 @@ impl Program {
         let gradient = self.total_gradient(stop, &own, passings)?;
         let parameters = self.levels[stop].parameters();
         let (rest, norm) = match self.schedule.levels[stop].condition {
-            None => (gradient.gradient, gradient.norm),
+            None => match self.levels[stop].update.decay_gradient(&parameters, self.learned(stop)) {
+                None => (gradient.gradient, gradient.norm),
+                Some(mut rest) => {
+                    rest.add_scaled(1.0, &gradient.gradient);
+                    let norm = rest.dot(&rest)?.sqrt();
+                    (rest, norm)
+                }
+            },
             Some(_) => {
                 let gap = self.gap(stop, &own.own.0, own.own.1, &parameters);
                 let norm = gap.dot(&gap)?.sqrt();
