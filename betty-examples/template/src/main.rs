@@ -68,8 +68,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .attach(KeepBest::in_file("out/best.safetensors"))
         .save_every(100, "out/run.safetensors");
     engine.resume_if_present("out/run.safetensors", StreamPosition::Start)?;
-    engine.run_until(200)?;
-    println!("{}", engine.verify_hypergradient("trust")?);
+    // A run that was over already has no steps that could be looked at.
+    if engine.run_until(200)?.iterations > 0 {
+        println!("{}", engine.verify_hypergradient("trust")?);
+    }
 
     let trained = engine.into_problem();
     let trust: Vec<f32> = sigmoid(trained.trust.logits.val()).into_data().try_to_vec()?;

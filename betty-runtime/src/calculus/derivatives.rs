@@ -160,10 +160,10 @@ impl<'f, M: Module + 'static, B: Batch, N: Second> Derivatives<'f, M, B, N> {
         self
     }
 
-    /// How many bytes a comparison with Burn's autodiff may hold; 1 GiB at first. What would take more is compared on a part of
-    /// the batch.
+    /// How many bytes a comparison with Burn's autodiff may hold, the parameters and the batch included; at first 80 for each
+    /// number of the module, and 1 GiB at least. What would take more is compared on a part of the batch.
     pub fn verification_memory(&mut self, bytes: usize) -> &mut Self {
-        self.state.recordings.verify.memory = bytes;
+        self.state.recordings.verify.memory = crate::derivatives::Memory(Some(bytes));
         self
     }
 

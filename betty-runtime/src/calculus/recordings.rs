@@ -9,7 +9,7 @@ use super::DerivativesError;
 use super::held::Held;
 use crate::derivatives::{
     Bound, Cache, Compared, Comparison, Curvature, Difference, GradientProgram, Lagrangian, LinearProgram, Loss,
-    OutputProduct, Source, Verified,
+    Memory, OutputProduct, Source, Verified,
 };
 use crate::execute::{Program, Value};
 use crate::graph::{GraphError, NodeId};
@@ -31,7 +31,7 @@ pub(super) struct Compiled {
 #[derive(Clone, Copy)]
 pub(super) struct Verify {
     pub(super) unchecked_allowed: bool,
-    pub(super) memory: usize,
+    pub(super) memory: Memory,
 }
 
 /// All recordings of a loss.
@@ -51,7 +51,7 @@ impl Recordings {
             cache: Cache::new(),
             unsure: HashSet::new(),
             verified: Verified::default(),
-            verify: Verify { unchecked_allowed: false, memory: 1 << 30 },
+            verify: Verify { unchecked_allowed: false, memory: Memory(None) },
             count: 0,
         }
     }

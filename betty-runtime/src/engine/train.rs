@@ -117,11 +117,11 @@ impl<P: Multilevel> Engine<P> {
         self
     }
 
-    /// The most bytes that a comparison with Burn's autodiff may hold, beside the batch and the parameters themselves; 1 GiB by
-    /// default.
+    /// The most bytes that a comparison with Burn's autodiff may hold, the batch and the parameters in double precision included;
+    /// by default 80 for each number of the modules that the loss is given, and 1 GiB at least.
     #[must_use]
     pub fn verification_memory(mut self, bytes: usize) -> Self {
-        self.run.program.losses.verify.memory = bytes;
+        self.run.program.losses.verify.memory = crate::derivatives::Memory(Some(bytes));
         self
     }
 

@@ -160,7 +160,7 @@ impl<P: Multilevel> Hypergradient<P> {
     /// As [`Engine::verification_memory`](crate::Engine::verification_memory).
     #[must_use]
     pub fn verification_memory(mut self, bytes: usize) -> Self {
-        self.lent.program.losses.verify.memory = bytes;
+        self.lent.program.losses.verify.memory = crate::derivatives::Memory(Some(bytes));
         self
     }
 

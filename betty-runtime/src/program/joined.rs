@@ -121,10 +121,12 @@ impl Comparison<'_> {
 
     /// Into how many parts the batch has to be cut so that all shares of one are not too much to be looked at together.
     fn parts(&self, examples: &[usize]) -> Result<usize, EngineError> {
-        let loss = self.doubled(self.subject.record(&self.losses.device)?.trace(), None)?;
+        let recorded = self.subject.record(&self.losses.device)?;
+        let memory = self.losses.verify.memory.bytes(recorded.trace());
+        let loss = self.doubled(recorded.trace(), None)?;
         let (cost, peak) = loss.cost();
         let size = self.ranks.size() as f64;
-        let excess = (size * cost.operations / OPERATIONS).max(size * peak as f64 / self.losses.verify.memory as f64);
+        let excess = (size * cost.operations / OPERATIONS).max(size * peak as f64 / memory as f64);
         let wanted = excess.ceil().clamp(1.0, examples[self.ranks.rank()] as f64) as u64;
         Ok(self.ranks.numbers(wanted)?.into_iter().max().unwrap_or(1) as usize)
     }

@@ -127,7 +127,8 @@ impl Program {
         };
         let graph = |source| failed(VerificationError::Graph(source));
         let measure = loss.measure(is_own).map_err(graph)?;
-        if self.losses.ranks.is_some() || !measure.fits(self.losses.verify.memory).map_err(graph)? {
+        let memory = self.losses.verify.memory.bytes(loss.trace());
+        if self.losses.ranks.is_some() || !measure.fits(memory).map_err(graph)? {
             return Ok(0.0);
         }
         let inputs = self.inputs_at(k, loss, batch, parameters);

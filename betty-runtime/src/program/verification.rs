@@ -3,7 +3,7 @@
 use burn::tensor::{DType, Device};
 
 use super::subject::Subject;
-use crate::derivatives::{Compared, Comparison, Difference, Source, Unverified, VerificationError};
+use crate::derivatives::{Compared, Comparison, Difference, Memory, Source, Unverified, VerificationError};
 use crate::error::EngineError;
 use crate::execute::{Program, Value};
 use crate::graph::{Graph, GraphError, NodeId};
@@ -20,12 +20,12 @@ pub(crate) struct Verify {
     /// Whether a gradient that could not be compared may be used for good.
     pub(crate) unchecked_allowed: bool,
     /// The most bytes that a comparison may hold.
-    pub(crate) memory: usize,
+    pub(crate) memory: Memory,
 }
 
 impl Default for Verify {
     fn default() -> Self {
-        Verify { on: true, unchecked_allowed: false, memory: 1 << 30 }
+        Verify { on: true, unchecked_allowed: false, memory: Memory(None) }
     }
 }
 

@@ -20,6 +20,11 @@ const OPERATIONS: f64 = 5e10;
 /// Into how many parts a batch is cut at most to make it fit.
 const SMALLEST: usize = 1 << 20;
 
+/// How much memory there is for a comparison at least.
+const LEAST: usize = 1 << 30;
+/// How often there is room for the tensors that are no batch.
+const TIMES: usize = 10;
+
 /// What became of a comparison.
 pub(crate) enum Compared {
     /// The gradients are equal.
@@ -42,11 +47,30 @@ pub(crate) struct Difference {
     pub(crate) place: &'static str,
 }
 
-/// A comparison that holds no more than so many bytes, with draws as `seed` decides.
+/// A comparison that holds no more than is allowed, with draws as `seed` decides.
 pub(crate) struct Comparison<'a> {
     pub(crate) source: &'a dyn Source,
     pub(crate) seed: u64,
-    pub(crate) memory: usize,
+    pub(crate) memory: Memory,
+}
+
+/// How many bytes a comparison may hold, if somebody says so.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Memory(pub(crate) Option<usize>);
+
+impl Memory {
+    /// The bytes for this trace: where nobody says anything, as many as its tensors need that are no batch, several times in
+    /// double precision (themselves, two gradients, what leads to those), and 1 GiB at least.
+    pub(crate) fn bytes(self, trace: &Trace) -> usize {
+        let is_batch = |source: LossInput| matches!(source, LossInput::Batch { .. });
+        let given = trace.inputs.iter().filter(|&&(source, _)| !is_batch(source));
+        let numbers = given.map(|&(_, node)| trace.graph.shape(node).iter().product::<usize>());
+        self.of_numbers(numbers.sum())
+    }
+
+    fn of_numbers(self, numbers: usize) -> usize {
+        self.0.unwrap_or_else(|| numbers.saturating_mul(TIMES * size_of::<f64>()).max(LEAST))
+    }
 }
 
 impl Comparison<'_> {
@@ -55,20 +79,26 @@ impl Comparison<'_> {
     /// # Errors
     /// [`VerificationError`] where a gradient cannot be computed.
     pub(crate) fn compare(&self, trace: &Trace) -> Result<Compared, VerificationError> {
+        let memory = self.memory.bytes(trace);
         let whole = self.prepared(trace)?;
-        if self.fits(&whole)? {
+        if self.fits(&whole, memory)? {
             return self.on_part(&whole, trace, None);
         }
         let batch = self.source.batch();
         let examples = Part::examples(batch).unwrap_or(0);
-        let mut cut = None;
+        let (mut cut, mut least) = (None, None);
         let mut parts = 2;
         while parts <= examples.min(SMALLEST) {
             let part = Part::of(batch, examples / parts);
             match self.source.record(part) {
                 Ok(trace) => {
                     let verification = self.prepared(&trace)?;
-                    if self.fits(&verification)? {
+                    let is_last = parts > examples / 2;
+                    if is_last {
+                        least = Some(verification.peak()?);
+                    }
+                    // One example is compared however long that takes.
+                    if self.fits(&verification, memory)? || least.is_some_and(|least| least <= memory) {
                         match caught(|| self.on_part(&verification, &trace, part)) {
                             Ok(compared) => return compared,
                             // Its tensors point into each other: indices into examples that the part leaves out.
@@ -87,19 +117,19 @@ impl Comparison<'_> {
             parts *= 2;
         }
         let needed = whole.peak()?;
-        if needed <= self.memory {
+        if needed <= memory {
             // It only takes long.
             return self.on_part(&whole, trace, None);
         }
-        Ok(Compared::Unchecked(Unverified::TooLarge { needed, allowed: self.memory, cut }))
+        Ok(Compared::Unchecked(Unverified::TooLarge { needed, least, allowed: memory, cut }))
     }
 
     fn prepared(&self, trace: &Trace) -> Result<Verification, GraphError> {
         Verification::new(trace, |input| self.source.is_parameter(input))
     }
 
-    fn fits(&self, verification: &Verification) -> Result<bool, GraphError> {
-        Ok(verification.cost().operations <= OPERATIONS && verification.fits(self.memory)?)
+    fn fits(&self, verification: &Verification, memory: usize) -> Result<bool, GraphError> {
+        Ok(verification.cost().operations <= OPERATIONS && verification.fits(memory)?)
     }
 
     fn on_part(
@@ -167,4 +197,17 @@ fn agree(
             Agreed::Different(Difference { leaf, difference, rounding, place })
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_models_are_compared_without_being_asked_for() {
+        assert_eq!(Memory(None).of_numbers(1_000_000), LEAST);
+        // The parameters, our gradient, Burn's and the rounded one of a network of a hundred million.
+        assert!(Memory(None).of_numbers(100_000_000) >= 5 * 8 * 100_000_000);
+        assert_eq!(Memory(Some(600)).of_numbers(100_000_000), 600);
+    }
 }

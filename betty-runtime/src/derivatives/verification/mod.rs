@@ -12,7 +12,7 @@ use std::rc::Rc;
 
 use burn::tensor::Device;
 
-pub(crate) use self::comparison::{Compared, Comparison, Difference};
+pub(crate) use self::comparison::{Compared, Comparison, Difference, Memory};
 pub(crate) use self::point::{Point, on_host};
 pub(crate) use self::source::Source;
 pub use self::unverified::Unverified;

@@ -2,44 +2,47 @@
 
 use std::collections::BTreeMap;
 
+use betty_schema::lies_in;
 use serde_json::Value;
 
 use super::warning;
-use crate::{Schedule, Warning};
+use crate::{LevelConfig, ProjectionConfig, Schedule, Warning};
 
 /// So large a share of entries at a bound is told of.
 const SHARE: f64 = 0.95;
 
-/// The bounds of each level that has some.
+/// The levels that confine some of their parameters.
 #[derive(Debug, Default)]
-pub(super) struct Bounds(BTreeMap<String, Vec<f64>>);
+pub(super) struct Bounds(BTreeMap<String, LevelConfig>);
 
 impl Bounds {
     pub(super) fn begin(&mut self, config: &Value, schedule: &Schedule) {
-        let bounds = |name: &&'static str| {
-            let projection = &config[name]["project"];
-            let own = ["low", "high"].iter().filter_map(|bound| projection[bound].as_f64());
-            let simplex = (projection["name"] == "simplex").then_some(0.0);
-            own.chain(simplex).collect::<Vec<_>>()
-        };
-        let levels = schedule.levels.iter().map(|spec| spec.name);
-        self.0 = levels.map(|name| (name.to_owned(), bounds(&name))).filter(|(_, bounds)| !bounds.is_empty()).collect();
+        let names = schedule.levels.iter().map(|spec| spec.name);
+        let of = |name: &str| serde_json::from_value::<LevelConfig>(config[name].clone()).ok();
+        let levels = names.filter_map(|name| Some((name.to_owned(), of(name)?)));
+        self.0 = levels.filter(|(_, config)| config.all_groups().any(|group| group.project.is_some())).collect();
     }
 
-    /// Looks at the parameters of a level.
-    pub(super) fn look(&self, name: &str, values: &[f64]) -> Option<Warning> {
-        let bounds = self.0.get(name)?;
-        let at = values
-            .iter()
-            .filter(|value| bounds.iter().any(|bound| (*value - bound).abs() <= 1e-6 * bound.abs()))
-            .count();
-        if values.is_empty() || (at as f64) < SHARE * values.len() as f64 {
+    /// Looks at the parameters of a level, each with its path. Those that are not confined do not count.
+    pub(super) fn look(&self, name: &str, parameters: &[(String, Vec<f64>)]) -> Option<Warning> {
+        let config = self.0.get(name)?;
+        let (mut at, mut all) = (0, 0);
+        for (path, values) in parameters.iter().filter(|(path, _)| moves(config, path)) {
+            let bounds = bounds(projection(config, path));
+            if bounds.is_empty() {
+                continue;
+            }
+            let is_at = |value: &f64| bounds.iter().any(|bound| (value - bound).abs() <= 1e-6 * bound.abs());
+            at += values.iter().filter(|value| is_at(value)).count();
+            all += values.len();
+        }
+        if all == 0 || (at as f64) < SHARE * all as f64 {
             return None;
         }
         warning(
             "bound",
             name,
-            format!("{at} of {} numbers of level `{name}` are at a bound of its projection", values.len()),
+            format!("{at} of {all} numbers of level `{name}` are at a bound of their projection"),
             format!(
                 "lower the learning rate of `{name}`, or give its projection more room; if that is where they belong, take it as \
                  the answer"
@@ -48,19 +51,72 @@ impl Bounds {
     }
 }
 
+/// Whether the level moves the parameter at this path.
+fn moves(config: &LevelConfig, path: &str) -> bool {
+    let is_in = |parts: &[String]| parts.iter().any(|part| lies_in(path, part));
+    config.train.as_deref().is_none_or(is_in) && !is_in(&config.freeze)
+}
+
+/// The set that the parameter at this path does not leave: that of its group, or of the level.
+fn projection<'a>(config: &'a LevelConfig, path: &str) -> Option<&'a ProjectionConfig> {
+    match config.parts().find(|part| lies_in(path, part.path)) {
+        Some(part) => config.groups.get(part.group)?.project.as_ref(),
+        None => config.project.as_ref(),
+    }
+}
+
+/// The numbers at which entries are at the edge of a set.
+fn bounds(set: Option<&ProjectionConfig>) -> Vec<f64> {
+    match set {
+        Some(ProjectionConfig::AtLeast(set)) => vec![set.low],
+        Some(ProjectionConfig::Clamp(set)) => vec![set.low, set.high],
+        Some(ProjectionConfig::Simplex(_)) => vec![0.0],
+        Some(ProjectionConfig::NormBall(_)) | None => Vec::new(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    fn told(fields: Value, parameters: &[(&str, Vec<f64>)]) -> bool {
+        let mut level = json!({ "optimizer": { "name": "sgd", "lr": 0.1 } });
+        level.as_object_mut().expect("an object").extend(fields.as_object().expect("an object").clone());
+        let config = serde_json::from_value(level).expect("a level");
+        let parameters: Vec<_> = parameters.iter().map(|(path, values)| ((*path).to_owned(), values.clone())).collect();
+        Bounds([("y".to_owned(), config)].into()).look("y", &parameters).is_some()
+    }
 
     #[test]
     fn nearly_all_at_a_bound_are_told_of() {
-        let bounds = Bounds([("y".to_owned(), vec![0.0, 1.0])].into());
+        let of_level = json!({ "project": { "name": "clamp", "low": 0.0, "high": 1.0 } });
         let values =
             |inside: usize| (0..100).map(|at| if at < inside { 0.5 } else { f64::from(at as u8 % 2) }).collect();
         for (inside, expected) in [(0, true), (5, true), (6, false), (100, false)] {
-            let values: Vec<f64> = values(inside);
-            assert_eq!(bounds.look("y", &values).is_some(), expected, "{inside}");
-            assert_eq!(bounds.look("x", &values), None);
+            assert_eq!(told(of_level.clone(), &[("w", values(inside))]), expected, "{inside}");
         }
+        assert!(!told(json!({}), &[("w", values(0))]));
+    }
+
+    #[test]
+    fn each_group_has_its_own_bounds() {
+        let group =
+            |project: Value| json!({ "decay": { "optimizer": { "name": "sgd", "lr": 0.1 }, "project": project } });
+        let clamp = |high: f64| json!({ "name": "clamp", "low": 0.0, "high": high });
+        let (all, many) = (|value: f64| vec![value; 10], vec![0.3; 1000]);
+        // The rest of the level is large, and free.
+        let own = json!({ "groups": group(clamp(2.0)) });
+        assert!(told(own.clone(), &[("decay", all(2.0)), ("w", many.clone())]));
+        assert!(!told(own, &[("decay", all(1.0)), ("w", many.clone())]));
+        // The bounds of the level are not those of the group.
+        let both = json!({ "project": clamp(1.0), "groups": group(clamp(2.0)) });
+        assert!(!told(both.clone(), &[("decay", all(1.0)), ("w", all(1.0))]));
+        assert!(told(both, &[("decay", all(2.0)), ("w", all(1.0))]));
+        let free = json!({ "project": clamp(1.0), "groups": group(Value::Null) });
+        assert!(told(free, &[("decay", many), ("w", all(1.0))]));
+        let still = json!({ "project": clamp(1.0), "freeze": ["w"] });
+        assert!(told(still, &[("decay", all(1.0)), ("w", vec![0.3; 1000])]));
     }
 }

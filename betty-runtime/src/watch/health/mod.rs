@@ -4,6 +4,7 @@ mod bounds;
 mod movement;
 mod norms;
 mod pace;
+mod rates;
 mod solves;
 
 use std::collections::BTreeSet;
@@ -13,10 +14,14 @@ use self::bounds::Bounds;
 use self::movement::Movement;
 use self::norms::Norms;
 use self::pace::Pace;
+use self::rates::Rates;
 use self::solves::Solves;
 use super::place::Place;
 use crate::error::DataError;
-use crate::{Current, Event, Multilevel, Observer, Warning};
+use crate::execute::ReadError;
+use crate::json::parse;
+use crate::trace::Leaf;
+use crate::{ConfigError, Current, Event, Multilevel, Observer, Warning};
 
 /// What becomes of a run that is not healthy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,7 +45,8 @@ pub enum OnUnhealthy {
 /// | `non-finite` | a number is not finite, which ends the run before anything of it is kept |
 /// | `far` | a level below, differentiated at its best response, has after 200 steps twice the gradient it began with, and no smaller loss |
 /// | `still` | parameters of a level above do not move over 100 iterations though their gradient is at least half of what it was at first |
-/// | `bound` | 95 of 100 entries of a level above are at a bound of its projection |
+/// | `bound` | 95 of 100 entries of a level above that are confined are at a bound of their projection, which may be that of a group |
+/// | `no-rate` | the learning rate of a level has been 0 for 100 steps in a row, behind the end of its schedule |
 /// | `retracing` | a loss is recorded for the fourth time |
 /// | `slowing` | iterations take three times as long as they did, for ten seconds at least |
 /// | `rounding` | 16 bits change a gradient by more than a fifth |
@@ -65,6 +71,7 @@ pub struct Health {
     movement: Movement,
     bounds: Bounds,
     pace: Pace,
+    rates: Rates,
 }
 
 impl Health {
@@ -85,7 +92,7 @@ impl Health {
     /// What the rules say to an event.
     fn judge<P: Multilevel>(&mut self, event: &Event<'_>, program: &Current<'_, P>) -> Result<Vec<Warning>, DataError> {
         if let Event::Started { .. } = event {
-            let config = serde_json::from_str(program.facts().config)?;
+            let config = parse(program.facts().config.as_bytes()).map_err(ConfigError::from)?;
             self.norms.begin(&config, &P::SCHEDULE);
             self.bounds.begin(&config, &P::SCHEDULE);
             self.pace.begin();
@@ -94,6 +101,7 @@ impl Health {
         found.extend(self.norms.hear(event));
         found.extend(self.solves.hear(event));
         found.extend(self.pace.hear(event));
+        found.extend(self.rates.hear(event));
         self.movement.note(event);
         if let Event::Iteration { iteration } = *event
             && iteration.is_multiple_of(movement::EVERY)
@@ -101,9 +109,11 @@ impl Health {
             let modules = Multilevel::modules(&**program);
             for (level, spec) in P::SCHEDULE.levels.iter().enumerate().filter(|(_, spec)| !spec.sweep.is_empty()) {
                 let leaves = modules[level].leaves();
-                let values = leaves.iter().filter(|leaf| leaf.trainable).map(|leaf| leaf.value.to_vec());
-                let values = values.collect::<Result<Vec<_>, _>>()?.concat();
-                found.extend(self.bounds.look(spec.name, &values));
+                let read = |leaf: &Leaf| Ok((leaf.path.clone(), leaf.value.to_vec()?));
+                let leaves = leaves.iter().filter(|leaf| leaf.trainable).map(read);
+                let leaves = leaves.collect::<Result<Vec<_>, ReadError>>()?;
+                found.extend(self.bounds.look(spec.name, &leaves));
+                let values = leaves.into_iter().flat_map(|(_, values)| values).collect();
                 found.extend(self.movement.look(spec.name, values));
             }
         }

@@ -26,7 +26,9 @@ Backward operations are what Burn's autodiff records. They are imported as the a
 them, and so that Burn's gradient can be compared with ours.
 
 While a loss is recorded its tensors have no values. What asks for one, `into_scalar`, `into_data` or `all_close` for instance, is
-refused with an error that names the call and its line. Some calls of Burn's do so without saying it:
+refused with an error that names the call and its line. Their relatives that answer a `Result` (`try_into_scalar`, `try_into_data`)
+answer an error: what a loss does about that, a default in its place say, is frozen in the recording, and nobody hears of it. Some
+calls of Burn's ask for values without saying it:
 
 | calls | instead |
 |---|---|
