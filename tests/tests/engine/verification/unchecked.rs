@@ -89,7 +89,8 @@ fn what_is_too_large_and_cannot_be_cut_is_named_with_both_sizes() {
         Engine::new(problem, data, FixedConfig::default()).unwrap().verification_memory(memory)
     };
     let error = engine(600).run(100).unwrap_err();
-    let EngineError::Unverified { source: Unverified::TooLarge { needed, allowed: 600, cut: Some(_), .. }, .. } = &error
+    let EngineError::Unverified { source: Unverified::TooLarge { needed, allowed: 600, cut: Some(_), .. }, .. } =
+        &error
     else {
         panic!("{error}")
     };
