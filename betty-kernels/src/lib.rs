@@ -7,6 +7,7 @@
 
 mod contraction;
 mod convolution;
+pub mod entrywise;
 mod number;
 pub mod random;
 mod tile;

@@ -16,7 +16,7 @@ use super::loss::gradient_nodes;
 use super::perturb::{Perturbation, Unmoved};
 use crate::distributed::{DistributedError, Ranks};
 use crate::execute::{Cost, Program, ReadError, Value, Vector};
-use crate::graph::{GraphError, NodeId, expand_products, jvp};
+use crate::graph::{GraphError, NodeId, jvp, lowered};
 use crate::linalg::InnerProductSpace;
 
 /// Which variables move, and which derivatives are asked for.
@@ -259,8 +259,8 @@ impl Curvature {
                 nodes.push(change.unwrap_or_else(|| graph.zeros_like(gradient)));
             }
         }
-        // Before the split, so that what does not move is cast once at a point and not in every product.
-        let nodes = expand_products(graph, &nodes, &[])?;
+        // Before the split, so that what does not move is cast, and put below each other, once at a point.
+        let nodes = lowered(graph, &nodes, &[])?;
         let reads = boundary(graph, &nodes, &tangents);
         let inputs: Vec<NodeId> = reads.iter().chain(&tangents).copied().collect();
         let program = Program::new(graph, &inputs, &nodes, &self.device);

@@ -18,7 +18,7 @@ use burn::tensor::Device;
 use super::boundary::boundary;
 use super::loss::{Loss, gradient_nodes};
 use crate::execute::{Program, Value, Vector};
-use crate::graph::{Graph, GraphError, NodeId, dependents, jvp, replay, vjp};
+use crate::graph::{Graph, GraphError, NodeId, dependents, jvp, lowered, replay, vjp};
 
 /// What of the output's derivatives is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -55,6 +55,7 @@ impl LinearProgram {
             OutputProduct::Vjp => reverse(&mut graph, output, parameters)?,
             OutputProduct::GaussNewton => gauss_newton(&mut graph, loss.trace().loss, output, parameters)?,
         };
+        let nodes = lowered(&mut graph, &nodes, &[])?;
         let reads = boundary(&graph, &nodes, &tangents);
         let point = Program::new(&graph, &loss.input_nodes(), &reads, device);
         let product = Program::new(&graph, &[reads, tangents].concat(), &nodes, device);

@@ -12,7 +12,7 @@ use super::boundary::boundary;
 use super::lagrangian::{Lagrangian, Variable};
 use super::loss::gradient_nodes;
 use crate::execute::{Cost, Program, Value, Vector};
-use crate::graph::{GraphError, NodeId, Op, dependents, products_as_given, replay};
+use crate::graph::{GraphError, NodeId, Op, dependents, lowered, products_as_given, replay};
 use crate::linalg::InnerProductSpace;
 
 /// A program for derivatives of a Lagrangian where some variables have moved.
@@ -69,6 +69,7 @@ impl Perturbation {
                 nodes.extend(moved);
             }
         }
+        let nodes = lowered(&mut graph, &nodes, &[])?;
         let kept = boundary(&graph, &nodes, &perturbed);
         let held = Program::new(&graph, &inputs, &kept, device);
         let moved = Program::new(&graph, &[kept, perturbed].concat(), &nodes, device);

@@ -5,6 +5,7 @@
 
 use std::ops::{Add, AddAssign, Mul, MulAssign};
 
+use betty_kernels::entrywise::{self, Function, Real as _};
 use burn::tensor::{DType, DispatchTensor, TensorData};
 use burn_backend::TensorMetadata as _;
 use burn_backend::ops::FloatTensorOps;
@@ -86,6 +87,36 @@ pub(super) fn combine(y: &mut DispatchTensor, scale: f64, factor: f64, x: Option
     match target.dtype() {
         DType::F32 => combined!(f32),
         DType::F64 => combined!(f64),
+        _ => false,
+    }
+}
+
+/// Replaces each entry by the function of it, on all threads, in place if nobody shares `x`; false, with nothing changed, if `x` is
+/// short, or no plain host memory.
+pub(super) fn entrywise(x: &mut DispatchTensor, function: Function) -> bool {
+    let DispatchTensorKind::Flex(BackendTensor::Float(entries)) = &mut x.kind else { return false };
+    macro_rules! replaced {
+        ($number:ty) => {{
+            let Some(view) = entries.as_slice::<$number>() else { return false };
+            if view.len() <= entrywise::BLOCK {
+                return false;
+            }
+            let whole = view.len() == entries.storage::<$number>().len();
+            if whole && let Some(entries) = entries.try_storage_mut::<$number>() {
+                <$number>::replace(function, entries);
+                return true;
+            }
+            let Some(view) = entries.as_slice::<$number>() else { return false };
+            let mut values = view.to_vec();
+            <$number>::replace(function, &mut values);
+            let data = TensorData::new(values, entries.shape().clone());
+            *x = Dispatch::float_from_data(data, &x.device());
+            true
+        }};
+    }
+    match entries.dtype() {
+        DType::F32 => replaced!(f32),
+        DType::F64 => replaced!(f64),
         _ => false,
     }
 }

@@ -29,6 +29,7 @@ mod program;
 mod random;
 mod rows;
 mod space;
+mod stages;
 mod sum;
 mod unread;
 mod value;

@@ -4,21 +4,24 @@ use std::borrow::Cow;
 use std::cell::Cell;
 
 use burn::tensor::{Device, DispatchTensor};
+use burn_dispatch::DispatchDevice;
+use rayon::prelude::*;
 
 use super::cost::{self, Cost};
-use super::kernel::{Kernel, Run};
+use super::kernel::{Kernel, Run, product};
 use super::launched;
+use super::stages::{SMALL, staged};
 use super::value::Value;
-use crate::graph::{Graph, NodeId, Op, Scalar, Unary, expand_products, reachable};
+use crate::graph::{Graph, NodeId, Op, Scalar, Unary, lowered, reachable};
 use crate::panic;
 
 /// A kernel with the slots it reads and writes. `last` marks inputs that nobody reads again.
 #[derive(Debug)]
-struct Instruction {
-    kernel: Kernel,
-    inputs: Vec<usize>,
-    last: Vec<bool>,
-    output: usize,
+pub(super) struct Instruction {
+    pub(super) kernel: Kernel,
+    pub(super) inputs: Vec<usize>,
+    pub(super) last: Vec<bool>,
+    pub(super) output: usize,
 }
 
 /// A planned graph: what to run, in which order, and when each value dies.
@@ -26,6 +29,8 @@ struct Instruction {
 pub struct Program {
     device: Device,
     instructions: Vec<Instruction>,
+    /// How many instructions run at the same time, one after the other.
+    stages: Vec<usize>,
     slots: usize,
     /// Slot of each program input, or `None` if nothing needs it.
     inputs: Vec<Option<usize>>,
@@ -71,15 +76,20 @@ impl Program {
             }
         }
         let outputs: Vec<usize> = outputs.iter().map(|&output| assign(output)).collect();
-        let instructions = mark_last_uses(drop_unused(instructions, &outputs, slots), &outputs, slots);
         let mut nodes = vec![None; slots];
         graph.ids().filter(|id| slot[id.index()] != usize::MAX).for_each(|id| nodes[slot[id.index()]] = Some(id));
+        let is_host = matches!(device.as_dispatch(), DispatchDevice::Flex(_));
+        let (instructions, stages) = staged(drop_unused(instructions, &outputs, slots), |instruction| {
+            let product = nodes[instruction.output].filter(|&node| is_host && graph.node(node).op == Op::MatMul);
+            product.is_some_and(|node| SMALL.contains(&cost::of(graph, node).operations))
+        });
+        let instructions = mark_last_uses(instructions, &outputs, slots);
         let size = |slot: usize| nodes[slot].map_or(0, |node| cost::size(graph, node));
         let cost = instructions.iter().filter_map(|instruction| nodes[instruction.output]);
         let cost = cost.fold(Cost::default(), |sum, node| sum + cost::of(graph, node));
         let peak = peak(&instructions, &input_slots, size);
         let device = device.clone().without_autodiff();
-        Program { device, instructions, slots, inputs: input_slots, constants, outputs, cost, peak }
+        Program { device, instructions, stages, slots, inputs: input_slots, constants, outputs, cost, peak }
     }
 
     /// Runs the program. Inputs that are not shared elsewhere are overwritten in place where possible.
@@ -110,18 +120,28 @@ impl Program {
             slots[*slot] = Some(value.clone());
         }
         let run = Run { device: self.device.as_dispatch(), seed };
-        let mut operands = Vec::with_capacity(3);
+        let (mut operands, mut results) = (Vec::with_capacity(3), Vec::with_capacity(1));
         let current = Cell::new(0);
         let compute = || {
-            for (number, instruction) in self.instructions.iter().enumerate() {
-                current.set(number);
-                operands.extend(instruction.inputs.iter().zip(&instruction.last).map(|(&slot, &last)| {
-                    let value = if last { slots[slot].take() } else { slots[slot].clone() };
-                    value.expect("a value lives until its last use").0
-                }));
-                let result = run.execute(&instruction.kernel, &mut operands);
-                see(instruction.output, &result);
-                slots[instruction.output] = Some(Value(result));
+            let mut later = self.instructions.as_slice();
+            for &count in &self.stages {
+                let (stage, rest) = later.split_at(count);
+                current.set(self.instructions.len() - later.len());
+                later = rest;
+                for instruction in stage {
+                    operands.extend(instruction.inputs.iter().zip(&instruction.last).map(|(&slot, &last)| {
+                        let value = if last { slots[slot].take() } else { slots[slot].clone() };
+                        value.expect("a value lives until its last use").0
+                    }));
+                }
+                match stage {
+                    [instruction] => results.push(run.execute(&instruction.kernel, &mut operands)),
+                    _ => side_by_side(&mut operands, &mut results),
+                }
+                for (instruction, result) in stage.iter().zip(results.drain(..)) {
+                    see(instruction.output, &result);
+                    slots[instruction.output] = Some(Value(result));
+                }
                 operands.clear();
             }
         };
@@ -187,16 +207,18 @@ impl Program {
     }
 }
 
-/// The graph with every product that is needed in the type of its operands.
+/// The graph with every product that is needed in the type of its operands, and with products of a batch and one matrix as one.
 fn expanded<'a>(graph: &'a Graph, inputs: &[NodeId], outputs: &'a [NodeId]) -> (Cow<'a, Graph>, Cow<'a, [NodeId]>) {
     let needed = needed(graph, inputs, outputs);
-    let is_given = |id: &NodeId| inputs.contains(id);
-    let in_type = |id: &NodeId| needed[id.index()] && matches!(graph.node(*id).op, Op::InType(..)) && !is_given(id);
-    if !graph.ids().any(|id| in_type(&id)) {
+    let is_product = |id: NodeId| {
+        let node = graph.node(id);
+        matches!(node.op, Op::InType(..)) || node.op == Op::MatMul && node.shape.len() > 2
+    };
+    if !graph.ids().any(|id| needed[id.index()] && is_product(id) && !inputs.contains(&id)) {
         return (Cow::Borrowed(graph), Cow::Borrowed(outputs));
     }
     let mut graph = graph.clone();
-    let outputs = expand_products(&mut graph, outputs, inputs).expect("casts fit wherever a product did");
+    let outputs = lowered(&mut graph, outputs, inputs).expect("casts and rows of a batch fit wherever a product did");
     (Cow::Owned(graph), Cow::Owned(outputs))
 }
 
@@ -249,6 +271,16 @@ fn lower(graph: &Graph, id: NodeId, given: &[NodeId]) -> (Kernel, Vec<NodeId>) {
         _ => {}
     }
     (Kernel::node(node), node.inputs.clone())
+}
+
+/// Appends the products of these pairs of operands, each computed by a thread of its own if there are as many.
+fn side_by_side(operands: &mut Vec<DispatchTensor>, results: &mut Vec<DispatchTensor>) {
+    let mut pairs = Vec::with_capacity(operands.len() / 2);
+    let mut operands = operands.drain(..);
+    while let (Some(x), Some(y)) = (operands.next(), operands.next()) {
+        pairs.push((x, y));
+    }
+    results.par_extend(pairs.into_par_iter().map(|(x, y)| product(x, y)));
 }
 
 /// Folding constants into kernels can leave nodes without a reader.

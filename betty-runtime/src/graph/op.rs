@@ -281,7 +281,7 @@ pub enum Op {
     /// A product (the four above) in another float type: operands are rounded to it, and the result has their own type.
     ///
     /// Its derivatives are products in that type as well, and sums of them are sums in the operands' type. Planning a
-    /// program turns it into casts around the product ([`expand_products`](super::expand_products)).
+    /// program turns it into casts around the product ([`expand_products`](super::transform::expand_products)).
     InType(DType, Box<Op>),
     /// Average over a moving window.
     AvgPool(Window),

@@ -1,14 +1,19 @@
 //! Elementwise operations, comparisons and casts.
 
+use betty_kernels::entrywise::Function;
 use burn::tensor::{DType, DispatchTensor};
 use burn_backend::ops::{ActivationOps, BoolTensorOps, FloatTensorOps, IntTensorOps};
 use burn_backend::{Scalar as Number, TensorMetadata};
 use burn_dispatch::Dispatch as B;
 
 use super::types::BOOL;
+use crate::execute::host;
 use crate::graph::{Binary, Comparison, Unary, WithScalar};
 
-pub(super) fn unary(f: Unary, x: DispatchTensor) -> DispatchTensor {
+pub(super) fn unary(f: Unary, mut x: DispatchTensor) -> DispatchTensor {
+    if function(f).is_some_and(|function| host::entrywise(&mut x, function)) {
+        return x;
+    }
     match f {
         Unary::Neg => by_number!(x, float_neg, int_neg),
         Unary::Abs => by_number!(x, float_abs, int_abs),
@@ -44,6 +49,23 @@ pub(super) fn unary(f: Unary, x: DispatchTensor) -> DispatchTensor {
         Unary::IsNan => B::float_is_nan(x, BOOL),
         Unary::IsInf => B::float_is_inf(x, BOOL),
     }
+}
+
+/// The function that a long tensor in host memory takes on all threads, where Burn takes one.
+fn function(f: Unary) -> Option<Function> {
+    Some(match f {
+        Unary::Exp => Function::Exp,
+        Unary::Log => Function::Log,
+        Unary::Log1p => Function::Log1p,
+        Unary::Sin => Function::Sin,
+        Unary::Cos => Function::Cos,
+        Unary::Tanh => Function::Tanh,
+        Unary::Sigmoid => Function::Sigmoid,
+        Unary::LogSigmoid => Function::LogSigmoid,
+        Unary::Erf => Function::Erf,
+        Unary::Gelu => Function::Gelu,
+        _ => return None,
+    })
 }
 
 pub(super) fn binary(f: Binary, x: DispatchTensor, y: DispatchTensor) -> DispatchTensor {
@@ -121,5 +143,41 @@ pub(super) fn cast(x: DispatchTensor, to: DType) -> DispatchTensor {
         (_, _, true, _) => B::int_into_float(x, to.into()),
         (_, _, _, true) => B::int_not_equal_elem(x, Number::Int(0), BOOL),
         _ => B::int_cast(x, to.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, TensorData};
+
+    use super::*;
+    use crate::execute::Value;
+
+    /// Numbers of every size and sign, and those that are none.
+    fn numbers() -> Vec<f64> {
+        let special = [0.0, -0.0, f64::INFINITY, f64::NEG_INFINITY, f64::NAN, 1e-40, -1e-40, 88.7, -88.7, 3e38];
+        let spread = (0..20_000).map(|i| (f64::from(i) * 0.7).sin() * 10_f64.powi(i % 7 - 4));
+        special.into_iter().chain(spread).collect()
+    }
+
+    fn applied(f: Unary, numbers: &[f64], dtype: DType) -> Vec<u64> {
+        let data = TensorData::new(numbers.to_vec(), [numbers.len()]).convert_dtype(dtype);
+        let result = Value(unary(f, Value::from_data(data, &Device::flex()).0));
+        result.to_data().expect("host memory can be read").iter::<f64>().map(f64::to_bits).collect()
+    }
+
+    #[test]
+    fn long_tensors_have_the_bits_of_short_ones() {
+        use Unary::{Cos, Erf, Exp, Gelu, Log, Log1p, LogSigmoid, Sigmoid, Sin, Tanh};
+        let numbers = numbers();
+        assert!(numbers.len() > 2 * betty_kernels::entrywise::BLOCK);
+        for f in [Exp, Log, Log1p, Sin, Cos, Tanh, Sigmoid, LogSigmoid, Erf, Gelu] {
+            assert!(function(f).is_some());
+            for dtype in [DType::F32, DType::F64] {
+                // Burn computes short ones.
+                let short: Vec<u64> = numbers.chunks(1000).flat_map(|part| applied(f, part, dtype)).collect();
+                assert!(applied(f, &numbers, dtype) == short, "{f:?} in {dtype:?}");
+            }
+        }
     }
 }

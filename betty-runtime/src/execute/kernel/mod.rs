@@ -181,8 +181,8 @@ impl Run<'_> {
                 by_number!(zeros, float_select_assign, int_select_assign, *axis, indices, values, IndexingUpdateOp::Add)
             }
             Op::MatMul => {
-                let (x, y) = (next(), next());
-                by_number!(x, float_matmul, int_matmul, y)
+                let x = next();
+                product(x, next())
             }
             Op::InType(..) => unreachable!("planning turned it into casts around a product"),
             Op::Conv(o) => convolution::forward(next(), next(), o, shape),
@@ -216,6 +216,11 @@ impl Run<'_> {
         let one = full(&vec![1; shape.len()], Scalar::Float(0.0), dtype, self.device);
         B::float_expand(one, shape.to_vec().into())
     }
+}
+
+/// The product of two matrices, or of two batches of matrices.
+pub(super) fn product(x: DispatchTensor, y: DispatchTensor) -> DispatchTensor {
+    by_number!(x, float_matmul, int_matmul, y)
 }
 
 /// A sum over ranks, by way of the host.

@@ -2,6 +2,8 @@
 
 mod double;
 mod forward;
+mod lowered;
+mod merged;
 mod over_ranks;
 mod precision;
 mod reach;
@@ -13,6 +15,7 @@ mod vectorize;
 
 pub(crate) use double::{Doubled, in_f64};
 pub use forward::jvp;
+pub(crate) use lowered::lowered;
 pub(crate) use over_ranks::{over_ranks, shared, summed_over_ranks};
 pub(crate) use precision::accumulator;
 pub use precision::{expand_products, products_as_given, products_in};

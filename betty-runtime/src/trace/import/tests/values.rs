@@ -191,3 +191,27 @@ proptest! {
         prop_assert!(same(&found, &expected), "{found:?} {expected:?}");
     }
 }
+
+#[test]
+fn layers_of_a_batch_have_burns_bits() {
+    // Rows of a batch are put below each other: each entry is the same sum in the same order. Sums of more than 512 products are
+    // formed in parts, which Burn makes by the number of rows.
+    for [batch, rows, inner, columns] in [[2, 3, 5, 7], [3, 40, 300, 65], [8, 32, 512, 33], [8, 32, 700, 33]] {
+        let layer = |x: Tensor<1>| {
+            let numbers = |count: usize, factor: Tensor<1>| {
+                let places = Tensor::<1, Int>::arange(0..count as i64, &factor.device()).float().cast(factor.dtype());
+                (places * factor).sin()
+            };
+            let left = numbers(batch * rows * inner, x.clone().narrow(0, 0, 1)).reshape([batch, rows, inner]);
+            let right = numbers(inner * columns, x.narrow(0, 1, 1)).reshape([1, inner, columns]);
+            left.matmul(right).reshape([-1])
+        };
+        for dtype in [DType::F32, DType::F64] {
+            let (found, expected) = both(layer, &[0.37, 1.91], dtype);
+            assert!(
+                found.len() == batch * rows * columns && found == expected,
+                "{batch} × {rows} × {inner}, {dtype:?}"
+            );
+        }
+    }
+}
