@@ -8,6 +8,7 @@
 mod contraction;
 mod convolution;
 pub mod entrywise;
+mod functions;
 mod number;
 pub mod random;
 mod tile;

@@ -5,7 +5,7 @@
 
 use std::ops::{Add, AddAssign, Mul, MulAssign};
 
-use betty_kernels::entrywise::{self, Function, Real as _};
+use betty_kernels::entrywise::{Function, Real as _};
 use burn::tensor::{DType, DispatchTensor, TensorData};
 use burn_backend::TensorMetadata as _;
 use burn_backend::ops::FloatTensorOps;
@@ -91,16 +91,13 @@ pub(super) fn combine(y: &mut DispatchTensor, scale: f64, factor: f64, x: Option
     }
 }
 
-/// Replaces each entry by the function of it, on all threads, in place if nobody shares `x`; false, with nothing changed, if `x` is
-/// short, or no plain host memory.
+/// Replaces each entry by the function of it, in place if nobody shares `x`; false, with nothing changed, if `x` is no plain host
+/// memory.
 pub(super) fn entrywise(x: &mut DispatchTensor, function: Function) -> bool {
     let DispatchTensorKind::Flex(BackendTensor::Float(entries)) = &mut x.kind else { return false };
     macro_rules! replaced {
         ($number:ty) => {{
             let Some(view) = entries.as_slice::<$number>() else { return false };
-            if view.len() <= entrywise::BLOCK {
-                return false;
-            }
             let whole = view.len() == entries.storage::<$number>().len();
             if whole && let Some(entries) = entries.try_storage_mut::<$number>() {
                 <$number>::replace(function, entries);
