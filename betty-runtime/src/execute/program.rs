@@ -10,19 +10,10 @@ use rayon::prelude::*;
 use super::cost::{self, Cost};
 use super::kernel::{Kernel, Run, product};
 use super::launched;
-use super::stages::{SMALL, staged};
+use super::stages::{Instruction, SMALL, staged};
 use super::value::Value;
 use crate::graph::{Graph, NodeId, Op, Scalar, Unary, lowered, reachable};
 use crate::panic;
-
-/// A kernel with the slots it reads and writes. `last` marks inputs that nobody reads again.
-#[derive(Debug)]
-pub(super) struct Instruction {
-    pub(super) kernel: Kernel,
-    pub(super) inputs: Vec<usize>,
-    pub(super) last: Vec<bool>,
-    pub(super) output: usize,
-}
 
 /// A planned graph: what to run, in which order, and when each value dies.
 #[derive(Debug)]

@@ -7,7 +7,16 @@
 use std::collections::HashSet;
 use std::ops::Range;
 
-use super::program::Instruction;
+use super::kernel::Kernel;
+
+/// A kernel with the slots it reads and writes. `last` marks inputs that nobody reads again.
+#[derive(Debug)]
+pub(super) struct Instruction {
+    pub(super) kernel: Kernel,
+    pub(super) inputs: Vec<usize>,
+    pub(super) last: Vec<bool>,
+    pub(super) output: usize,
+}
 
 /// Operations of a product that Burn computes on one thread, and that takes much longer than waking another.
 pub(super) const SMALL: Range<f64> = 4e6..1.4e7;
@@ -52,7 +61,6 @@ pub(super) fn staged(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::execute::kernel::Kernel;
     use crate::graph::Op;
 
     /// An instruction that reads and writes these slots.

@@ -91,6 +91,12 @@ impl<const D: usize> Batch for Tensor<D, Bool> {
     }
 }
 
+impl Batch for Step {
+    fn map<M: BatchMapper>(self, mapper: &mut M) -> Self {
+        mapper.step(self)
+    }
+}
+
 impl Batch for Number {
     fn map<M: BatchMapper>(self, mapper: &mut M) -> Self {
         mapper.number(self)

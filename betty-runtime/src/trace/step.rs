@@ -2,7 +2,6 @@
 
 use burn::tensor::Tensor;
 
-use super::batch::{Batch, BatchMapper};
 use super::number::Number;
 
 /// The number of the step that a batch is taken for, as an input of the recorded loss: a [`Number`] that the engine gives.
@@ -57,11 +56,5 @@ impl Step {
 impl Default for Step {
     fn default() -> Self {
         Step::new(0)
-    }
-}
-
-impl Batch for Step {
-    fn map<M: BatchMapper>(self, mapper: &mut M) -> Self {
-        mapper.step(self)
     }
 }
