@@ -46,11 +46,12 @@ impl Lagrangian {
             self.variables.entry(Variable::Level(*level)).or_insert(leaves);
         }
         let mut penalty = replay(&mut self.graph, decay.graph, &[decay.penalty], &images)?[0];
-        if let Some(group) = loss.group() {
-            // Derivatives are summed over ranks, which all have the same parameters.
-            penalty = self.graph.mul_scalar(penalty, 1.0 / group.0.count() as f64)?;
+        penalty = self.graph.cast(penalty, self.graph.dtype(self.value))?;
+        if let Some(part) = loss.part {
+            // Derivatives are summed over ranks, which all have the same parameters, and whose parts add up to one.
+            let share = self.input(Input::Batch { level, index: part }, &[1], self.graph.dtype(self.value));
+            penalty = self.graph.mul(penalty, share)?;
         }
-        let penalty = self.graph.cast(penalty, self.graph.dtype(self.value))?;
         self.value = self.graph.add(self.value, penalty)?;
         Ok(self)
     }

@@ -29,6 +29,8 @@ pub struct Loss {
     pub(super) measure: OnceCell<Verification>,
     /// Those that share its examples, if there are others.
     pub(super) ranks: Option<Rc<Ranks>>,
+    /// Which value of a batch is the part of all examples that this rank has, if others have the rest.
+    pub(super) part: Option<usize>,
 }
 
 /// Computes a loss and its gradients with respect to the parameters of some levels.
@@ -87,7 +89,17 @@ impl Loss {
         let read = |nodes: &Vec<NodeId>| nodes.iter().map(|node| led[node.index()]).collect();
         let reached = parameters.iter().map(|(&level, nodes)| (level, read(nodes))).collect();
         let (gradients, measure) = (HashMap::new(), OnceCell::new());
-        Loss { trace, device: device.clone(), parameters, reached, gradients, gap: None, measure, ranks: None }
+        Loss {
+            trace,
+            device: device.clone(),
+            parameters,
+            reached,
+            gradients,
+            gap: None,
+            measure,
+            ranks: None,
+            part: None,
+        }
     }
 
     /// The same loss with its matrix products and convolutions, and those of all its derivatives, computed in `dtype`; of the map of

@@ -41,7 +41,7 @@ impl Loss {
         let node = self.trace.graph.input(&[1], dtype);
         self.trace.inputs.push((LossInput::Batch { index: part }, node));
         share(&mut self.trace, &ranks, node)?;
-        self.ranks = Some(ranks);
+        (self.ranks, self.part) = (Some(ranks), Some(part));
         Ok(self)
     }
 

@@ -42,7 +42,8 @@ multilevel! {
     struct Two;
     level knobs: Knobs { lower: [net], batch: Samples, loss: choose, optimizer: adam(lr = 0.01) }
     level net: Net {
-        upper: [knobs], batch: Samples, loss: fit, optimizer: sgd(lr = 0.1, momentum = 0.5), unroll: 3, hypergradient: cg,
+        upper: [knobs], batch: Samples, loss: fit, optimizer: sgd(lr = 0.1, momentum = 0.5, weight_decay = 0.02),
+        unroll: 3, hypergradient: cg,
     }
 }
 

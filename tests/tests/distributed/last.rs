@@ -30,7 +30,7 @@ multilevel! {
     struct Two;
     level knobs: Knobs { lower: [net], batch: Samples, loss: choose, optimizer: sgd(lr = 0.1) }
     level net: Net {
-        upper: [knobs], batch: Samples, loss: fit, optimizer: sgd(lr = 0.05, momentum = 0.5), unroll: 3,
+        upper: [knobs], batch: Samples, loss: fit, optimizer: sgd(lr = 0.05, momentum = 0.5, weight_decay = 0.02), unroll: 3,
         hypergradient: dense(damping = 0.1),
     }
 }
