@@ -180,7 +180,10 @@ fn a_build_without_mpi_says_how_to_get_it() {
 #[test]
 fn missing_data_are_named() {
     let message = refused(&["--data", "no/such/folder"], 1);
-    assert!(message.contains("train-images-idx3-ubyte") && message.contains("there is no such file"), "{message}");
+    assert!(message.contains("there is no folder `no/such/folder`"), "{message}");
+    let empty = tempfile::tempdir().expect("a temporary folder");
+    let message = refused(&["--data", &empty.path().to_string_lossy()], 1);
+    assert!(message.contains("holds none of what is accepted") && message.contains("IDX"), "{message}");
 }
 
 #[test]

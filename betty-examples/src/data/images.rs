@@ -23,6 +23,12 @@ pub enum ImagesError {
     /// Folders of PNG and JPEG files.
     #[error(transparent)]
     Folders(#[from] FoldersError),
+    /// No folder at all.
+    #[error("there is no folder `{}`", folder.display())]
+    Missing {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// Nothing that is known.
     #[error("`{}` holds none of what is accepted: {FORMS}", folder.display())]
     Unknown {
@@ -45,6 +51,10 @@ pub fn load_images(folder: &Path) -> Result<(Dataset, Dataset), ImagesError> {
     } else if is_folders(folder) {
         Ok(load_folders(folder)?)
     } else {
-        Err(ImagesError::Unknown { folder: folder.into() })
+        Err(if folder.is_dir() {
+            ImagesError::Unknown { folder: folder.into() }
+        } else {
+            ImagesError::Missing { folder: folder.into() }
+        })
     }
 }
