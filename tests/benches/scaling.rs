@@ -1,7 +1,7 @@
 //! Strong scaling: the same batches on more and more ranks. `tools/mpi-scaling` runs it under `mpirun`.
 //!
 //! `scaling cleaning` learns weights of the classes of examples of the size of Fashion-MNIST's for a perceptron, `scaling resnet` for a
-//! ResNet on images of 32×32; both by conjugate gradients. Data are random, which no time depends on. Every rank tells how long an
+//! ResNet on images of 32×32: by conjugate gradients, and by a Neumann series. Data are random, which no time depends on. Every rank tells how long an
 //! iteration takes, and how much of it passes in messages, waiting for other ranks included.
 
 use std::cell::Cell;
@@ -67,7 +67,7 @@ multilevel! {
     level weights: Weights { lower: [net], batch: Examples<2>, loss: clean, optimizer: adam(lr = 0.01) }
     level net: Perceptron {
         upper: [weights], batch: Examples<2>, loss: noisy, optimizer: sgd(lr = 0.05), unroll: 5,
-        hypergradient: cg(iterations = 10, tolerance = 0.0, damping = 1.0),
+        hypergradient: cg(iterations = 10, tolerance = 0.0, damping = 10.0),
     }
 }
 
