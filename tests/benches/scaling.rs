@@ -86,7 +86,7 @@ multilevel! {
     level weights: Weights { lower: [net], batch: Examples<4>, loss: judge, optimizer: adam(lr = 0.01) }
     level net: Net {
         upper: [weights], batch: Examples<4>, loss: fit, optimizer: sgd(lr = 0.01),
-        hypergradient: neumann(terms = 5, step_size = 0.01),
+        hypergradient: neumann(terms = 5, step_size = 1e-4),
     }
 }
 

@@ -16,6 +16,16 @@ pub(super) fn boundary(graph: &Graph, outputs: &[NodeId], tangents: &[NodeId]) -
             kept[id.index()] = true;
         }
     }
+    // What is read as it is and in another shape is kept once: a view costs nothing, unless elements have to be moved for it.
+    for id in graph.ids().rev().filter(|id| !outputs.contains(id)) {
+        let node = graph.node(id);
+        let is_view = match node.op {
+            Op::Reshape(_) => !matches!(graph.node(node.inputs[0]).op, Op::Permute(_)),
+            Op::Expand(_) | Op::Permute(_) => true,
+            _ => false,
+        };
+        kept[id.index()] &= !(is_view && kept[node.inputs[0].index()]);
+    }
     // Constants cost nothing to make again, and the planner folds them into kernels.
     graph.ids().filter(|id| kept[id.index()] && !matches!(graph.node(*id).op, Op::Full(_) | Op::Literal(_))).collect()
 }

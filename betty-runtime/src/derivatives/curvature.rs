@@ -328,13 +328,18 @@ impl Curvature {
         if let Some(&known) = point.lengths.get(variables) {
             return Ok(known);
         }
-        let nodes: Vec<NodeId> =
-            variables.iter().flat_map(|of| self.lagrangian.variables[of].iter().copied()).collect();
-        let inputs = self.lagrangian.input_nodes().into_iter().zip(&point.inputs);
-        let values = Vector(inputs.filter(|(node, _)| nodes.contains(node)).map(|(_, value)| value.clone()).collect());
+        let values = self.values(point, variables);
         let length = values.dot(&values)?.sqrt();
         point.lengths.insert(variables.to_vec(), length);
         Ok(length)
+    }
+
+    /// The values of these variables at a point.
+    pub(crate) fn values(&self, point: &Point, variables: &[Variable]) -> Vector {
+        let nodes: Vec<NodeId> =
+            variables.iter().flat_map(|of| self.lagrangian.variables[of].iter().copied()).collect();
+        let inputs = self.lagrangian.input_nodes().into_iter().zip(&point.inputs);
+        Vector(inputs.filter(|(node, _)| nodes.contains(node)).map(|(_, value)| value.clone()).collect())
     }
 
     /// What the unmoved point and each [`displaced`](Self::displaced) one take, and the bytes that one holds at once.

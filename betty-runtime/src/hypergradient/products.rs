@@ -2,7 +2,7 @@
 
 use super::{HypergradientError, ProductError};
 use crate::derivatives::{Curvature, Point, Variable};
-use crate::execute::{Cost, Vector};
+use crate::execute::{Cost, Unread, Vector};
 use crate::graph::GraphError;
 use crate::linalg::InnerProductSpace;
 
@@ -94,20 +94,24 @@ impl Products {
         rows: &[Variable],
     ) -> Result<Vec<(Variable, Vector)>, HypergradientError> {
         let Products::MixedDifference { perturbation } = self else { return self.form(curvature, point, moving, rows) };
-        let length = length(moving)?;
+        let precision = precision(moving);
+        let (length, moved) = if precision > f64::from(f32::EPSILON) {
+            // Both lengths are read at once.
+            let variables: Vec<Variable> = moving.iter().map(|&(variable, _)| variable).collect();
+            let tangents = Vector(moving.iter().flat_map(|(_, tangent)| tangent.0.iter().cloned()).collect());
+            let squares = [tangents, curvature.values(point, &variables)].map(|vector| Unread::square_norm(&vector));
+            let [length, at] =
+                Unread::read(squares)?.map(|square| square.first().map_or(f64::NAN, |square| square.sqrt()));
+            (length, perturbation.max(shortest(precision, at)))
+        } else {
+            (length(moving)?, perturbation)
+        };
         if !length.is_finite() {
             return Err(HypergradientError::NotFinite);
         }
         if length == 0.0 {
             // Nothing comes down, so nothing goes up.
             return Ok(Vec::new());
-        }
-        let mut moved = perturbation;
-        let precision = precision(moving);
-        if precision > f64::from(f32::EPSILON) {
-            let variables: Vec<Variable> = moving.iter().map(|&(variable, _)| variable).collect();
-            let at = curvature.length(point, &variables)?;
-            moved = moved.max(shortest(precision, at));
         }
         let quotients = curvature.quotient(point, moving, rows, moved / length);
         Ok(curvature.summed(quotients.map_err(ProductError::from)?).map_err(ProductError::from)?)

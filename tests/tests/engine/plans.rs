@@ -49,7 +49,7 @@ fn whole_models_take_no_more_than_they_did() {
     let recurrent = planned(&Recurrent::new(32, 128, 10, &device), sequences, Recurrent::loss);
     for (name, (gradient, product), most, relative) in [
         ("ResNet-18", resnet, [26.79e9, 1.61e9, 160e6], [2.67, 2.78, 2.76]),
-        ("transformer", encoder, [1.29e9, 0.30e9, 39e6], [2.66, 2.86, 2.52]),
+        ("transformer", encoder, [1.28e9, 0.20e9, 17e6], [2.66, 2.86, 3.24]),
         ("LSTM", recurrent, [0.65e9, 0.23e9, 9e6], [2.58, 2.52, 2.44]),
     ] {
         let is_within = |found: [f64; 3], most: [f64; 3]| found.iter().zip(most).all(|(&found, most)| found <= most);
