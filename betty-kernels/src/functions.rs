@@ -1,5 +1,5 @@
 //! `exp`, `tanh`, the logistic and the error function in single precision, without branches, so that processors compute them for a
-//! vector of numbers at once: to less than three units in the last place, where the standard library takes ten times as long.
+//! vector of numbers at once: to less than three units in the last place, where the standard library computes one after the other.
 //!
 //! Ranges are reduced, and coefficients chosen, as in Moshier's *Cephes* (1989).
 
