@@ -104,10 +104,11 @@ impl Going<'_> {
                 engine.resume(&checkpoint, StreamPosition::Start)?;
                 *curves.borrow_mut() = before;
             }
-            None => saved.begin(self.choices)?,
+            None => self.ranks.together(|| saved.begin(self.choices))?,
         }
         let report = engine.run_until(steps)?;
-        self.watching.check(&report)?;
+        // Only the first rank is watched.
+        self.ranks.together(|| self.watching.check(&report))?;
         if self.ranks.any(self.stop.is_asked())? {
             let said = format!(
                 "stopped after step {} of {steps}, which is saved in `{}`; to go on, give the same options and `--resume`",

@@ -6,6 +6,8 @@ use std::rc::Rc;
 
 use betty_runtime::distributed::{Collective, CollectiveError, Launch, Split};
 use betty_runtime::{Engine, Multilevel};
+use burn::tensor::Tensor;
+use burn::tensor::kind::Basic;
 
 use crate::failure::Failure;
 use crate::output::OutputFolder;
@@ -78,6 +80,12 @@ impl Ranks {
     pub fn share(&self, examples: usize) -> Range<usize> {
         let (rank, size) = (self.rank(), self.size());
         examples * rank / size..examples * (rank + 1) / size
+    }
+
+    /// What this rank has of a tensor whose first dimension are examples.
+    pub fn part<const D: usize, K: Basic>(&self, examples: Tensor<D, K>) -> Tensor<D, K> {
+        let share = self.share(examples.dims()[0]);
+        examples.slice([share])
     }
 
     /// Refuses batches that have not one example for each rank.

@@ -34,7 +34,7 @@ pub enum Function {
 /// A float type with these functions: `f32` or `f64`.
 pub trait Real: crate::Number {
     /// Replaces each entry by the function of it: in double precision what the standard library answers, in single precision within
-    /// three units in the last place.
+    /// three units in the last place, or for [`Gelu`](Function::Gelu) what that leaves of `1 + erf` where it cancels.
     fn replace(function: Function, entries: &mut [Self]);
 }
 

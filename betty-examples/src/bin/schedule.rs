@@ -4,14 +4,13 @@
 //! min_ρ ℓ_validation(θ₅₀)          θ₀ fixed,   θ_{k+1} = θ_k − exp(ρ_k)·∇ℓ_training(θ_k)
 //! ```
 //!
-//! The lower level is a perceptron that takes fifty steps of plain descent; the loss of step `k` is multiplied by `exp(ρ_k)`, which
-//! is the rate. `unrolled` goes back through all of them, keeping as many as `memory` says. Against it: the best constant rate of a
-//! grid, and the best cosine.
+//! The lower level is a perceptron that takes fifty steps of plain descent, each with a rate of its own, `exp(ρ_k)`. `unrolled` goes back
+//! through all of them, keeping as many as `memory` says. Against it: the best constant rate of a grid, and the best cosine.
 
-use std::convert::Infallible;
 use std::f64::consts::PI;
 use std::process::ExitCode;
 
+use betty_examples::command::Sharing;
 use betty_examples::compare::{Compare, Trial};
 use betty_examples::data::{Dataset, Split, digits};
 use betty_examples::failure::{Failure, check_positive, finish};
@@ -19,7 +18,7 @@ use betty_examples::init::linear;
 use betty_examples::metrics::Comparison;
 use betty_examples::plot::{Curve, Curves};
 use betty_examples::ranks::Ranks;
-use betty_runtime::{Batch, Engine, EngineError, Stream, multilevel};
+use betty_runtime::{Batch, Engine, EngineError, multilevel};
 use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::activation::{log_softmax, tanh};
@@ -69,7 +68,7 @@ multilevel! {
 
     /// Takes the steps, each time from the same parameters.
     level classifier: Classifier {
-        upper: [rates], batch: (Examples, Tensor<1>), loss: scaled, optimizer: sgd(lr = 1.0), unroll: STEPS, start: initial,
+        batch: Examples, loss: fitted, optimizer: sgd(lr = exp(rates[step])), unroll: STEPS, start: initial,
         hypergradient: unrolled,
     }
 }
@@ -78,9 +77,15 @@ fn reached(_rates: &Rates, classifier: &Classifier, examples: Examples) -> Tenso
     classifier.loss(examples)
 }
 
-/// `step` is 1 at the number of the step and 0 elsewhere.
-fn scaled(classifier: &Classifier, rates: &Rates, (examples, step): (Examples, Tensor<1>)) -> Tensor<1> {
-    (rates.val().exp() * step).sum() * classifier.loss(examples)
+fn fitted(classifier: &Classifier, examples: Examples) -> Tensor<1> {
+    classifier.loss(examples)
+}
+
+impl Examples {
+    /// What a rank has of these.
+    fn share(&self, ranks: &Ranks) -> Self {
+        Examples { images: ranks.part(self.images.clone()), labels: ranks.part(self.labels.clone()) }
+    }
 }
 
 impl Classifier {
@@ -99,6 +104,9 @@ struct Options {
     /// Steps of the rates, each of which takes fifty of the classifier.
     #[arg(long, default_value_t = 100, value_name = "N")]
     steps: u64,
+    /// Whether processes share what is trained.
+    #[command(flatten)]
+    sharing: Sharing,
     /// What all comparisons have.
     #[command(flatten)]
     compare: Compare,
@@ -131,17 +139,13 @@ impl<'a> Experiment<'a> {
         Ok(Experiment { train, validation, test, classifier, trial })
     }
 
-    /// An engine at these rates.
-    fn engine(&self, rates: &[f64], config: ScheduleConfig) -> Result<Engine<Schedule>, EngineError> {
+    /// An engine at these rates, whose data are what one of these ranks has of them.
+    fn engine(&self, rates: &[f64], config: ScheduleConfig, ranks: &Ranks) -> Result<Engine<Schedule>, EngineError> {
         let logarithms: Vec<f32> = rates.iter().map(|rate| rate.ln() as f32).collect();
         let rates = Tensor::from_data(TensorData::new(logarithms, [STEPS]), self.trial.device);
         let program = Schedule { rates: Param::from_tensor(rates), classifier: self.classifier.clone() };
-        let (train, device) = (self.train.clone(), self.trial.device.clone());
-        let batches = (0..).map(move |number: usize| {
-            let step = (0..STEPS).map(|step| f32::from(u8::from(step == number % STEPS))).collect::<Vec<_>>();
-            Ok::<_, Infallible>((train.clone(), Tensor::from_data(TensorData::new(step, [STEPS]), &device)))
-        });
-        let data = ScheduleData { rates: self.validation.clone().into(), classifier: Stream::batches(batches) };
+        let data =
+            ScheduleData { rates: self.validation.share(ranks).into(), classifier: self.train.share(ranks).into() };
         Engine::new(program, data, config)
     }
 
@@ -150,7 +154,8 @@ impl<'a> Experiment<'a> {
         self.trial.heed()?;
         let mut config = self.trial.config.clone();
         config.rates.warmup = usize::MAX;
-        let mut engine = self.engine(rates, config)?;
+        // Each rank takes them by itself, on all data.
+        let mut engine = self.engine(rates, config, &Ranks::default())?;
         match engine.run(1) {
             Err(EngineError::NonFinite { .. } | EngineError::NonFiniteStep { .. }) => {
                 return Ok((f64::INFINITY, f64::INFINITY));
@@ -182,7 +187,9 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> Result<(), Failure> {
     check_positive(&[("steps", options.steps)])?;
     let config = options.compare.config()?;
-    let Some(session) = options.compare.open::<Schedule>(config, &[], Ranks::default())? else { return Ok(()) };
+    let ranks = options.sharing.ranks()?;
+    ranks.check_batch(VALIDATION)?;
+    let Some(session) = options.compare.open::<Schedule>(config, &[], ranks)? else { return Ok(()) };
     let table = Comparison::new(
         ["learning rate", &format!("test loss after {STEPS} steps")],
         [
@@ -198,7 +205,7 @@ fn run(options: &Options) -> Result<(), Failure> {
 /// Test losses of one seed after fifty steps.
 fn compare(options: &Options, trial: &Trial<'_, ScheduleConfig>) -> Result<[f64; 3], Failure> {
     let experiment = Experiment::new(trial)?;
-    let engine = experiment.engine(&[FIRST; STEPS], trial.config.clone())?;
+    let engine = experiment.engine(&[FIRST; STEPS], trial.config.clone(), trial.ranks)?;
     let learned = trial.train(engine, "rates", options.steps)?.rates;
     let learned: Vec<f64> = learned.val().exp().into_data().iter::<f64>().collect();
     let cosine = |first: f64| (0..STEPS).map(move |k| first * 0.5 * (1.0 + (PI * k as f64 / STEPS as f64).cos()));

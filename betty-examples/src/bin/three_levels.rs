@@ -15,6 +15,7 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use betty_examples::command::Sharing;
 use betty_examples::compare::{Compare, Trial};
 use betty_examples::data::{Dataset, digits};
 use betty_examples::failure::{Failure, check_positive, finish};
@@ -121,11 +122,21 @@ fn target(tuned: &Classifier, pretrained: &Classifier, examples: Examples) -> Te
     tuned.losses(examples).mean() + far * (0.5 * PULLS[0])
 }
 
-/// The examples of a source stand together.
+/// Each source has one example in every [`SOURCES`] of them, so that a part of a batch has a part of every source.
 fn sources(pretrained: &Classifier, weights: &Weights, examples: Examples) -> Tensor<1> {
-    let losses = pretrained.losses(examples).reshape([SOURCES.len() as i32, -1]).mean_dim(1).squeeze_dim::<1>(1);
+    let losses = pretrained.losses(examples).reshape([-1, SOURCES.len() as i32]).mean_dim(0).squeeze_dim::<1>(0);
     let size = pretrained.weights.val().square().sum() + pretrained.biases.val().square().sum();
     (sigmoid(weights.val()) * losses).sum() + size * (0.5 * PULLS[1])
+}
+
+impl Examples {
+    /// What a rank has of these, `together` of which belong to each other.
+    fn share(&self, ranks: &Ranks, together: usize) -> Self {
+        let [all] = self.labels.dims();
+        let share = ranks.share(all / together);
+        let rows = share.start * together..share.end * together;
+        Examples { images: self.images.clone().slice([rows.clone()]), labels: self.labels.clone().slice([rows]) }
+    }
 }
 
 impl Classifier {
@@ -158,6 +169,9 @@ struct Options {
     /// Steps of the weights; before each of them the classifiers take as many as their `unroll` in the config.
     #[arg(long, default_value_t = 60, value_name = "N")]
     steps: u64,
+    /// Whether processes share what is trained.
+    #[command(flatten)]
+    sharing: Sharing,
     /// What all comparisons have.
     #[command(flatten)]
     compare: Compare,
@@ -182,22 +196,27 @@ impl Parts {
         let mut take = |count: usize| all.subset(&order.split_off(order.len() - count));
         let [source, target, validation] = SIZES;
         let sources: Vec<_> = SOURCES.into_iter().map(|harm| harmed(&take(source), harm, &mut rng)).collect();
-        let sources =
-            (sources.iter().flat_map(|part| part.0.clone()).collect(), sources.into_iter().flat_map(|part| part.1));
+        let in_turn = |example: usize| sources.iter().map(move |source| (source, example));
+        let (images, labels) = (0..source)
+            .flat_map(in_turn)
+            .map(|((images, labels), at)| (&images[at * SIDE * SIDE..(at + 1) * SIDE * SIDE], labels[at]))
+            .unzip::<_, _, Vec<_>, Vec<_>>();
         let [target, validation] = [target, validation].map(take);
         let trusted = target.join(&validation);
         let test = all.subset(&order);
         let [target, validation, trusted, test] =
             [target, validation, trusted, test].map(|part| examples(plain(&part), device));
-        Parts { sources: examples((sources.0, sources.1.collect()), device), target, validation, trusted, test }
+        Parts { sources: examples((images.concat(), labels), device), target, validation, trusted, test }
     }
 
-    /// An engine whose weights of sources are these numbers to begin with, and which is fine-tuned on these examples.
+    /// An engine whose weights of sources are these numbers to begin with, and which is fine-tuned on these examples; its data are
+    /// what this rank has of them.
     fn engine(
         &self,
         weights: [f32; SOURCES.len()],
         target: &Examples,
         config: PretrainingConfig,
+        ranks: &Ranks,
     ) -> Result<Engine<Pretraining>, EngineError> {
         let device = self.test.images.device();
         let classifier = || Classifier::new(SIDE * SIDE, &device);
@@ -207,9 +226,9 @@ impl Parts {
             pretrained: classifier(),
         };
         let data = PretrainingData {
-            weights: self.validation.clone().into(),
-            tuned: target.clone().into(),
-            pretrained: self.sources.clone().into(),
+            weights: self.validation.share(ranks, 1).into(),
+            tuned: target.share(ranks, 1).into(),
+            pretrained: self.sources.share(ranks, SOURCES.len()).into(),
         };
         Engine::new(program, data, config)
     }
@@ -225,7 +244,7 @@ impl Parts {
         let mut config = trial.config.clone();
         (config.weights.warmup, config.tuned.unroll, config.pretrained.unroll) = (usize::MAX, 100, 100);
         let accuracy = |target, name: &str| -> Result<f64, Failure> {
-            let engine = self.engine(weights, target, config.clone())?;
+            let engine = self.engine(weights, target, config.clone(), trial.ranks)?;
             Ok(trial.train(engine, name, FIT_STEPS)?.tuned.accuracy(&self.test))
         };
         Ok([accuracy(&self.target, name)?, accuracy(&self.trusted, &format!("{name}-trusted"))?])
@@ -268,7 +287,9 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> Result<(), Failure> {
     check_positive(&[("steps", options.steps)])?;
     let config = options.compare.config()?;
-    let Some(session) = options.compare.open::<Pretraining>(config, &[], Ranks::default())? else { return Ok(()) };
+    let ranks = options.sharing.ranks()?;
+    ranks.check_batch(SIZES.into_iter().min().unwrap_or_default())?;
+    let Some(session) = options.compare.open::<Pretraining>(config, &[], ranks)? else { return Ok(()) };
     let table = Comparison::new(
         ["pretrained on", "test accuracy after fine-tuning"],
         [
@@ -289,7 +310,7 @@ fn run(options: &Options) -> Result<(), Failure> {
 /// Test accuracies of one seed.
 fn compare(options: &Options, trial: &Trial<'_, PretrainingConfig>) -> Result<[f64; 8], Failure> {
     let parts = Parts::draw(trial.seed, trial.device);
-    let engine = parts.engine([0.0; SOURCES.len()], &parts.target, trial.config.clone())?;
+    let engine = parts.engine([0.0; SOURCES.len()], &parts.target, trial.config.clone(), trial.ranks)?;
     let learned = trial.train(engine, "pretraining", options.steps)?.weights;
     if trial.is_first {
         let weights: Vec<f64> = sigmoid(learned.val()).into_data().iter::<f64>().collect();

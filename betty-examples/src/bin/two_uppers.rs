@@ -13,6 +13,7 @@
 
 use std::process::ExitCode;
 
+use betty_examples::command::Sharing;
 use betty_examples::compare::{Compare, Trial};
 use betty_examples::data::{Dataset, Noisy, Split, WrongLabel, digits};
 use betty_examples::failure::{Failure, check_positive, finish};
@@ -84,6 +85,13 @@ fn relabelled(classifier: &Classifier, meaning: &Corrector, weight: &WeightNet, 
     weight.mean(-(labels * log_softmax(scores, 1)).sum_dim(1).squeeze_dim::<1>(1))
 }
 
+impl Examples {
+    /// What a rank has of these.
+    fn share(&self, ranks: &Ranks) -> Self {
+        Examples { images: ranks.part(self.images.clone()), labels: ranks.part(self.labels.clone()) }
+    }
+}
+
 impl Classifier {
     fn scores(&self, images: Tensor<2>) -> Tensor<2> {
         self.output.forward(tanh(self.hidden.forward(images)))
@@ -114,6 +122,9 @@ struct Options {
     /// Steps of each upper level.
     #[arg(long, default_value_t = 300, value_name = "N")]
     steps: u64,
+    /// Whether processes share what is trained.
+    #[command(flatten)]
+    sharing: Sharing,
     /// What all comparisons have.
     #[command(flatten)]
     compare: Compare,
@@ -130,7 +141,7 @@ struct Parts<'a> {
 }
 
 impl Parts<'_> {
-    /// An engine that trains on these examples; levels that do not learn stand still.
+    /// An engine that trains on what this rank has of these examples; levels that do not learn stand still.
     fn engine(&self, train: &Examples, learn: [bool; 2]) -> Result<Engine<Relabelling>, EngineError> {
         let (trial, device) = (self.trial, self.trial.device);
         let mut config = trial.config.clone();
@@ -142,10 +153,10 @@ impl Parts<'_> {
             weight: WeightNet::new(&mut StdRng::seed_from_u64(trial.seed), device),
             classifier: self.start.clone(),
         };
-        let clean = || self.clean.clone().into();
+        let clean = || self.clean.share(trial.ranks).into();
         Engine::new(
             program,
-            RelabellingData { meaning: clean(), weight: clean(), classifier: train.clone().into() },
+            RelabellingData { meaning: clean(), weight: clean(), classifier: train.share(trial.ranks).into() },
             config,
         )
     }
@@ -165,7 +176,9 @@ fn run(options: &Options) -> Result<(), Failure> {
     check_positive(&[("steps", options.steps), ("clean", options.clean as u64)])?;
     let config = options.compare.config()?;
     let choices = [("--noise", options.noise.to_string()), ("--clean", options.clean.to_string())];
-    let Some(session) = options.compare.open::<Relabelling>(config, &choices, Ranks::default())? else { return Ok(()) };
+    let ranks = options.sharing.ranks()?;
+    ranks.check_batch(options.clean)?;
+    let Some(session) = options.compare.open::<Relabelling>(config, &choices, ranks)? else { return Ok(()) };
     let table = Comparison::new(
         ["learned", "test accuracy"],
         [

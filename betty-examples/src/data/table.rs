@@ -184,6 +184,12 @@ fn counted<'a>(cells: impl Iterator<Item = &'a str>) -> BTreeMap<String, usize> 
 
 /// Mean and standard deviation, which is 1 where there is none.
 fn moments(values: &[f64]) -> (f64, f64) {
+    // The mean of equal numbers need not be that number: rounding errors are no deviation.
+    if let Some((first, others)) = values.split_first()
+        && others.iter().all(|other| other == first)
+    {
+        return (*first, 1.0);
+    }
     let count = values.len().max(1) as f64;
     let mean = values.iter().sum::<f64>() / count;
     let deviation = (values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / count).sqrt();
@@ -223,6 +229,14 @@ mod tests {
         let known: Vec<f64> = rows.iter().filter(|row| row[1] == 0.0).map(|row| row[0]).collect();
         let (mean, deviation) = moments(&known);
         assert!(mean.abs() < 1e-12 && (deviation - 1.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_number_that_never_changes_has_no_deviation() {
+        for value in [0.1, 2.2, -1e300, 0.0] {
+            assert_eq!(moments(&[value; 443]), (value, 1.0));
+        }
+        assert_eq!(moments(&[]), (0.0, 1.0));
     }
 
     #[test]

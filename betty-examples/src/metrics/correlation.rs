@@ -7,6 +7,11 @@
 /// When the lists are not of one length.
 pub fn correlation(xs: &[f64], ys: &[f64]) -> Option<f64> {
     assert_eq!(xs.len(), ys.len(), "pairs");
+    let is_constant = |numbers: &[f64]| numbers.windows(2).all(|pair| pair[0] == pair[1]);
+    // Equal numbers need not have that number as their mean, and rounding errors are no differences.
+    if is_constant(xs) || is_constant(ys) {
+        return None;
+    }
     let centred = |numbers: &[f64]| {
         let mean = numbers.iter().sum::<f64>() / numbers.len() as f64;
         numbers.iter().map(|number| number - mean).collect::<Vec<f64>>()
@@ -45,6 +50,7 @@ mod tests {
     #[test]
     fn lines_correlate_wholly_and_curves_by_their_ranks() {
         let xs = [0.1, 2.0, -1.0, 5.0, 3.0];
+        assert_eq!(correlation(&xs, &[0.1; 5]), None);
         let ys = xs.map(|x: f64| x.powi(3));
         assert!((correlation(&xs, &xs.map(|x| 3.0 - 2.0 * x)).expect("five numbers") + 1.0).abs() < 1e-12);
         assert!((rank_correlation(&xs, &ys).expect("five numbers") - 1.0).abs() < 1e-12);

@@ -2,6 +2,9 @@
 
 mod data;
 
+use std::fs;
+use std::path::PathBuf;
+
 use betty_runtime::watch::{Console, CsvFile, KeepBest};
 use betty_runtime::{Engine, Goal, ProgramConfig, Stream, StreamPosition, Validation, multilevel};
 use burn::module::{Module, Param};
@@ -54,20 +57,26 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         trust: data::batch(1000..1040, 0.0, &device).into(),
         model: Stream::loader(data::loader(0..240, 80, &device)),
     };
-    // Numbers of the program may be overridden by JSON, the first argument.
+    // Numbers of the program may be overridden by JSON, the first argument; the second one is the folder of the run.
     let overrides = std::env::args().nth(1).unwrap_or("{}".into());
+    let folder = PathBuf::from(std::env::args().nth(2).unwrap_or("out".into()));
     let config = ReweightingConfig::from_json(&overrides)?;
 
     let test = data::batch(2000..2100, 0.0, &device);
     let error = move |now: &Reweighting| Ok(held_out(&now.trust, &now.model, test.clone()).into_scalar::<f64>());
-    std::fs::create_dir_all("out")?;
+    fs::create_dir_all(&folder)?;
+    let (numbers, of) = (config.to_json()?, folder.join("config.json"));
+    if fs::read_to_string(&of).is_ok_and(|before| before != numbers) {
+        return Err(format!("`{}` holds a run with other numbers; give this one another folder", folder.display()).into());
+    }
+    fs::write(of, numbers)?;
     let mut engine = Engine::new(problem, data, config)?
         .validate(Validation::every(20, Goal::Min, error))
         .attach(Console::every(20))
-        .attach(CsvFile::new("out/run.csv"))
-        .attach(KeepBest::in_file("out/best.safetensors"))
-        .save_every(100, "out/run.safetensors");
-    engine.resume_if_present("out/run.safetensors", StreamPosition::Start)?;
+        .attach(CsvFile::new(folder.join("run.csv")))
+        .attach(KeepBest::in_file(folder.join("best.safetensors")))
+        .save_every(100, folder.join("run.safetensors"));
+    engine.resume_if_present(folder.join("run.safetensors"), StreamPosition::Start)?;
     // A run that was over already has no steps that could be looked at.
     if engine.run_until(200)?.iterations > 0 {
         println!("{}", engine.verify_hypergradient("trust")?);
@@ -76,6 +85,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let trained = engine.into_problem();
     let trust: Vec<f32> = sigmoid(trained.trust.logits.val()).into_data().try_to_vec()?;
     println!("trust in each source: {trust:.2?}; those with odd numbers were wrong");
-    trained.model.save_file("out/model.bpk")?;
+    trained.model.save_file(folder.join("model.bpk"))?;
     Ok(())
 }

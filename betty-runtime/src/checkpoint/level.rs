@@ -3,7 +3,7 @@
 use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
 
 use super::archive::{Archive, stored_type};
-use super::state::LevelState;
+use super::state::{LevelState, RatesState};
 use crate::derivatives::Variable;
 use crate::error::CheckpointError;
 use crate::execute::{Value, Vector};
@@ -52,6 +52,7 @@ impl Level {
             taken: self.taken,
             rests: if self.rests.iter().all(|&rests| rests == 0) { Vec::new() } else { self.rests.clone() },
             awaited: self.awaited,
+            last_rates: self.last_rates.as_ref().map(RatesState::from),
             turns: of_run.turns,
             batches: of_run.batches,
             last_seed: self.last.as_ref().map(|(_, seed)| *seed),

@@ -1,9 +1,12 @@
 //! What a checkpoint says besides tensors: counters, positions in the schedule, and whom it belongs to.
 
+use std::rc::Rc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::CheckpointError;
 use crate::schedule::Schedule;
+use crate::steps::LearningRates;
 
 /// Where a run stands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,6 +36,9 @@ pub(crate) struct LevelState {
     /// Steps since a level above last began to wait for them.
     #[serde(default)]
     pub(crate) awaited: u64,
+    /// The learning rates of the last step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) last_rates: Option<RatesState>,
     pub(crate) turns: u64,
     pub(crate) batches: u64,
     /// Seed of the batch of the last step; it tells which one that was.
@@ -55,6 +61,31 @@ pub(crate) struct LevelState {
     /// … and whose multipliers do, of which condition each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) multipliers: Vec<(usize, usize)>,
+}
+
+/// The learning rates of a step, as bits.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct RatesState {
+    base: Option<u64>,
+    each: Vec<u64>,
+    row: usize,
+}
+
+impl From<&LearningRates> for RatesState {
+    fn from(rates: &LearningRates) -> Self {
+        let each = rates.each.iter().map(|rate| rate.to_bits()).collect();
+        RatesState { base: rates.base.map(f64::to_bits), each, row: rates.row }
+    }
+}
+
+impl RatesState {
+    /// The rates, if they are of so many parameters.
+    pub(crate) fn rates(&self, parameters: usize) -> Option<LearningRates> {
+        let each: Rc<[f64]> = self.each.iter().map(|&rate| f64::from_bits(rate)).collect();
+        let base = self.base.map(f64::from_bits);
+        let are_numbers = each.iter().chain(&base).all(|rate| rate.is_finite());
+        (are_numbers && each.len() == parameters).then_some(LearningRates { base, each, row: self.row })
+    }
 }
 
 /// What is saved of a group of parameters.
@@ -165,6 +196,7 @@ mod tests {
             taken: turns,
             rests: Vec::new(),
             awaited: 0,
+            last_rates: None,
             turns,
             batches: turns,
             last_seed: Some(u64::MAX),

@@ -88,8 +88,14 @@ impl<B: Batch> Source<B> for Sharded<B> {
     fn next(&mut self, ask: &Ask<'_>) -> Next<B> {
         while self.drawn.now.0 < self.size {
             let is_own = self.drawn.now.0 == self.rank;
-            // What another rank has is gone past.
-            match self.stream.source.next(if is_own { ask } else { &Ask::Skip })? {
+            // What another rank has is gone past, and what is made for a number for the one that it has in the stream.
+            let ask = match *ask {
+                Ask::Next { program, taken } if is_own => {
+                    Ask::Next { program, taken: taken * self.size as u64 + self.rank as u64 }
+                }
+                _ => Ask::Skip,
+            };
+            match self.stream.source.next(&ask)? {
                 Ok(batch) if is_own => self.drawn.now.1 = Some(batch),
                 Ok(_) => {}
                 Err(error) => return Some(Err(error)),
@@ -115,6 +121,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::data::BatchStream;
 
     #[test]
     fn an_epoch_has_every_example_once_and_every_rank_one_in_each_step() {
@@ -154,6 +161,17 @@ mod tests {
         assert_eq!(drawn(0, 8), [0, 3]);
         assert_eq!(drawn(2, 8), [2, 5]);
         assert_eq!(drawn(1, 9), [1, 4, 7]);
+    }
+
+    #[test]
+    fn what_is_made_for_a_number_is_made_for_that_of_the_whole_stream() {
+        let made = |rank| {
+            let made = Stream::of_program(|offset: &u64, taken| Ok::<_, std::io::Error>(offset + taken));
+            let mut stream = made.sharded(rank, 3);
+            let next = |taken| stream.next_batch_of(&100_u64, taken).expect("no error").expect("a batch");
+            (0..3).map(next).map(|batch| *batch.downcast::<u64>().expect("its type")).collect::<Vec<u64>>()
+        };
+        assert_eq!([made(0), made(1), made(2)], [[100, 103, 106], [101, 104, 107], [102, 105, 108]]);
     }
 
     #[test]

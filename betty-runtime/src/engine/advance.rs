@@ -133,6 +133,10 @@ impl Walk for Advance<'_> {
         self.run.program.restart(lower, from);
     }
 
+    fn stand(&mut self, lower: usize) -> Snapshot {
+        self.run.program.look_ahead(lower)
+    }
+
     fn look_ahead(&mut self, lower: usize) -> Snapshot {
         self.run.looks_ahead[lower] = true;
         self.run.program.look_ahead(lower)

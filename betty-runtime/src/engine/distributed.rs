@@ -106,6 +106,16 @@ impl<P: Multilevel> Engine<P> {
     }
 }
 
+impl<P: Multilevel> Engine<P> {
+    /// What the first of several ranks says of something that it alone has seen.
+    pub(crate) fn of_first(&self, what: &str, mine: Vec<u8>) -> Result<Vec<u8>, EngineError> {
+        let Some(ranks) = self.run.ranks() else { return Ok(mine) };
+        ranks.begin(self.run.topic(what))?;
+        let all = ranks.gather(&mine).map_err(EngineError::from);
+        Ok(ranks.end(all)?.swap_remove(0))
+    }
+}
+
 impl Run {
     /// All that run the program together, if there are others.
     pub(super) fn ranks(&self) -> Option<Rc<Ranks>> {
@@ -175,6 +185,14 @@ impl Run {
         let bits = mine.iter().enumerate().map(|(place, &holds)| u64::from(holds) << place).sum();
         let all = ranks.numbers(bits)?.into_iter().fold(0, |all, bits| all | bits);
         Ok(std::array::from_fn(|place| all >> place & 1 == 1))
+    }
+
+    /// Why the run ends, as the first rank says that has something to say.
+    pub(super) fn reason_of_any(&self, mine: Option<String>) -> Result<Option<String>, DistributedError> {
+        let Some(ranks) = &self.ranks else { return Ok(mine) };
+        let all = ranks.gather(mine.as_deref().unwrap_or_default().as_bytes())?;
+        let said = all.into_iter().find(|reason| !reason.is_empty());
+        Ok(said.map(|reason| String::from_utf8_lossy(&reason).into_owned()))
     }
 
     /// Makes sure, every so often, that parameters are the same on all ranks.

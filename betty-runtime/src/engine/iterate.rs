@@ -138,6 +138,10 @@ impl<P: Multilevel> Engine<P> {
             }
             self.run.check_observers()?;
         }
+        let mut reason = self.run.watch.reason.take();
+        if interrupted {
+            reason = self.run.reason_of_any(reason)?;
+        }
         Ok(Report {
             iterations: self.run.iterations - first,
             elapsed: start.elapsed(),
@@ -145,7 +149,7 @@ impl<P: Multilevel> Engine<P> {
             best: self.validation.as_ref().and_then(|validation| validation.borrow().best()),
             stopped_early,
             interrupted,
-            reason: self.run.watch.reason.take(),
+            reason,
         })
     }
 

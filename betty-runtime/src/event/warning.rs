@@ -16,6 +16,6 @@ pub struct Warning {
 impl Warning {
     /// Whether it says something of the program: that a file could not be written does not, nor that a run is tried again.
     pub(crate) fn is_of_program(&self) -> bool {
-        !["save", "retry"].contains(&self.rule.as_str())
+        !["save", "retry", "best"].contains(&self.rule.as_str())
     }
 }

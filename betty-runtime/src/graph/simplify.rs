@@ -96,6 +96,11 @@ fn is_power_of_two(number: f64, dtype: DType) -> bool {
     number.abs().log2().abs() <= most && number.abs().log2().fract() == 0.0
 }
 
+/// Whether a type keeps as many digits of it as of 1.
+fn is_normal(number: f64, dtype: DType) -> bool {
+    dtype.finfo().is_some_and(|of| (of.min_positive..=of.max).contains(&number.abs()))
+}
+
 fn binary(
     graph: &mut Graph,
     f: Binary,
@@ -144,7 +149,7 @@ fn with_scalar(graph: &mut Graph, f: WithScalar, number: Scalar, x: NodeId) -> R
     let node = graph.node(x).clone();
     match (f, &node.op) {
         (WithScalar::Mul, Op::WithScalar(WithScalar::Mul, Scalar::Float(d)))
-            if is_power_of_two(c, dtype) || is_power_of_two(*d, dtype) =>
+            if (is_power_of_two(c, dtype) || is_power_of_two(*d, dtype)) && is_normal(c * d, dtype) =>
         {
             graph.mul_scalar(node.inputs[0], c * d).map(Some)
         }
@@ -192,6 +197,10 @@ fn sum(graph: &mut Graph, axes: &[usize], x: NodeId) -> Result<Option<NodeId>, G
                 return Ok(None);
             }
             let times: usize = repeated.iter().map(|&axis| to[axis]).product();
+            // Of many terms the sum may be a number of a type that has not their count.
+            if !is_exact(times as f64, graph.dtype(x)) {
+                return Ok(None);
+            }
             let mut kept = to.clone();
             for &axis in &repeated {
                 kept[axis] = 1;

@@ -80,6 +80,56 @@ fn constants_are_folded() {
 }
 
 #[test]
+fn factors_are_joined_where_the_type_has_their_product() {
+    let value = |node: &dyn Fn(&mut Graph, NodeId) -> NodeId, at: f64, dtype: DType| {
+        let mut g = Graph::new();
+        let x = g.input(&[1], dtype);
+        let node = node(&mut g, x);
+        let program = Program::new(&g, &[x], &[node], &Device::flex());
+        let at = Value::from_data(TensorData::new(vec![at], [1]).convert_dtype(dtype), &Device::flex());
+        program.run([at], 0)[0].to_vec().unwrap()[0]
+    };
+    let twice = |first: f64, second: f64| {
+        move |g: &mut Graph, x| {
+            let once = g.mul_scalar(x, first).unwrap();
+            g.mul_scalar(once, second).unwrap()
+        }
+    };
+    let many = |g: &mut Graph, x| {
+        let spread = g.expand(x, &[70_000]).unwrap();
+        g.sum(spread, &[0]).unwrap()
+    };
+    let (power, small) = (2.0_f64.powi(100), 2.0_f64.powi(-10));
+    let near =
+        |found: f64, expected: f64, digits: f64| assert!((found / expected - 1.0).abs() < digits, "{found} {expected}");
+    near(value(&twice(10.0, 8192.0), 0.01, DType::F16), 819.2, 2e-3);
+    near(value(&twice(1e-3, small), 1000.0, DType::F16), small, 2e-3);
+    near(value(&twice(1e10, power), 1e-20, DType::F32), 1e-10 * power, 1e-6);
+    near(value(&many, 1e-3, DType::F16), 70.0, 2e-3);
+    near(value(&many, 1.0, DType::BF16), 70_000.0, 4e-3);
+    let mut g = Graph::new();
+    let x = g.input(&[1], DType::F16);
+    let once = g.mul_scalar(x, 3.0).unwrap();
+    assert_eq!(g.mul_scalar(once, 4.0).unwrap(), g.mul_scalar(x, 12.0).unwrap());
+}
+
+#[test]
+fn a_long_tangent_passes_a_layer_norm_in_16_bits() {
+    let mut g = Graph::new();
+    let (x, t) = (g.input(&[1, 2048], DType::F16), g.input(&[1, 2048], DType::F16));
+    let y = g.push(Op::Normalize { epsilon: Scalar::of(DType::F16, 1e-3) }, &[x]).unwrap();
+    let moved = jvp(&mut g, &[y], &[(x, t)]).unwrap()[0].unwrap();
+    let program = Program::new(&g, &[x, t], &[moved], &Device::flex());
+    let value = |number: &dyn Fn(usize) -> f64| {
+        let numbers: Vec<f64> = (0..2048).map(number).collect();
+        Value::from_data(TensorData::new(numbers, [1, 2048]).convert_dtype(DType::F16), &Device::flex())
+    };
+    // A shift of all entries moves nothing: their sum is no number of the type, but their mean is.
+    let found = program.run([value(&|i| (i % 7) as f64 - 3.0), value(&|_| 40.0)], 0)[0].to_vec().unwrap();
+    assert!(found.iter().all(|entry| entry.abs() < 0.1), "{:?}", &found[..4]);
+}
+
+#[test]
 fn a_constant_power_of_zero_has_derivatives_of_every_order() {
     let mut g = Graph::new();
     let x = g.input(&[4], DType::F64);

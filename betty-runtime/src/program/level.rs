@@ -51,7 +51,7 @@ pub(crate) struct Level {
     /// Steps since a level above last began to wait for them.
     pub(crate) awaited: u64,
     /// Learning rates of the last step.
-    pub(super) last_rates: Option<LearningRates>,
+    pub(crate) last_rates: Option<LearningRates>,
     /// Metrics of the last step.
     pub(crate) metrics: Vec<(Rc<str>, f64)>,
     /// Steps taken, without those that were undone.

@@ -52,13 +52,13 @@ impl Program {
         self.tell_leaders(lower, |tangents| tangents.start_again(lower, from));
     }
 
-    /// Level `lower` begins to look ahead; answers where it stands.
+    /// Level `lower` may come back to where it stands, which is answered.
     pub(crate) fn look_ahead(&mut self, lower: usize) -> Snapshot {
         self.tell_leaders(lower, |tangents| tangents.mark(lower));
         self.levels[lower].snapshot(self.clock.now())
     }
 
-    /// Level `lower`, which has looked ahead, goes back to where it stood.
+    /// Level `lower` goes back to where it stood.
     pub(crate) fn go_back(&mut self, lower: usize, place: Snapshot) {
         let read = self.needed(lower).across_starts.then(|| self.clock.tick());
         self.levels[lower].go_back(place, read);

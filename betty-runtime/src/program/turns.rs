@@ -60,10 +60,13 @@ pub(crate) trait Walk: Sized {
     /// Level `lower` starts at the parameters of another.
     fn start_from_other(&mut self, lower: usize);
 
+    /// Where level `lower` stands.
+    fn stand(&mut self, lower: usize) -> Self::Place;
+
     /// Level `lower` begins to look ahead; answers from where.
     fn look_ahead(&mut self, lower: usize) -> Self::Place;
 
-    /// Level `lower`, which has looked ahead, goes back to where it stood.
+    /// Level `lower` goes back to where it stood.
     fn go_back(&mut self, lower: usize, place: Self::Place);
 
     /// Level `lower` does not look ahead any more.
@@ -199,9 +202,13 @@ pub(crate) trait Walk: Sized {
                 self.turns().seen[k][i] = self.turns().taken[lower];
             }
             let is_first = self.turns().taken[lower] == self.turns().seen[k][i];
+            let mut before = None;
             if is_first {
+                let start = self.program().levels[lower].config.start;
+                let begins_anew = matches!(start, Start::Initial | Start::Fresh | Start::From);
+                before = begins_anew.then(|| self.stand(lower));
                 self.begin_round(lower);
-                match (self.program().levels[lower].config.start, &mut places) {
+                match (start, &mut places) {
                     (Start::Kept, _) | (Start::LookAhead, None) => {}
                     (Start::Initial, _) => self.start_again(lower),
                     (Start::Fresh, _) => self.start_at_draw(lower),
@@ -214,7 +221,13 @@ pub(crate) trait Walk: Sized {
             }
             let turns = round * self.program().levels[lower].config.unroll as u64;
             while self.turns().taken[lower] - self.turns().seen[k][i] < turns {
-                self.advance(lower)?;
+                let advanced = self.advance(lower);
+                let place = before.take().filter(|_| self.turns().taken[lower] == self.turns().seen[k][i]);
+                if let (Err(_), Some(place)) = (&advanced, place) {
+                    // Its data have come to their end, say: what was trained before is not lost for nothing.
+                    self.go_back(lower, place);
+                }
+                advanced?;
             }
         }
         Ok(())

@@ -1,14 +1,19 @@
 //! The program as it was when validation was best.
 
+use std::fs;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use super::error::WatchError;
+use super::last::numbered;
+use super::log::not_written;
+use crate::checkpoint::Label;
 use crate::error::DataError;
-use crate::{Current, Event, Multilevel, Observer};
+use crate::{Checkpoint, Current, Event, Multilevel, Observer, Warning};
 
 /// Keeps the best program: writes a [`Checkpoint`](crate::Checkpoint) whenever the validation function is the best so far. The
-/// file holds the one or the other at any time.
+/// file holds the one or the other at any time. Where a run goes back behind it, to be gone on with by other numbers say, it is no
+/// longer of that run: then it is put aside, as `best.150.safetensors` if it is that of iteration 150, with a warning `best`.
 ///
 /// `engine.resume(&Checkpoint::open(file)?, StreamPosition::Placed)` puts its parameters into an engine, wherever its data stand:
 ///
@@ -54,11 +59,35 @@ impl KeepBest {
     }
 }
 
+impl KeepBest {
+    /// Puts aside what came after the iteration that this program goes on from.
+    fn put_aside<P: Multilevel>(&self, iteration: u64, program: &Current<'_, P>) -> Result<(), WatchError> {
+        let facts = program.facts();
+        let is_later = |label: &Label| {
+            (label.program.as_str(), label.seed) == (facts.schedule.name, facts.seed) && label.iterations > iteration
+        };
+        let Some(later) = Checkpoint::label(&self.file).filter(is_later) else { return Ok(()) };
+        let aside = numbered(&self.file, later.iterations);
+        fs::rename(&self.file, &aside).map_err(|reason| not_written(&aside, reason))?;
+        let fact = format!(
+            "the best program so far is that of iteration {}, and the run goes on after {iteration}: it is kept as `{}`",
+            later.iterations,
+            aside.display()
+        );
+        let advice = "compare it with what this run comes to, or take it away".into();
+        program.warn(Warning { rule: "best".into(), level: None, fact, advice });
+        Ok(())
+    }
+}
+
 impl<P: Multilevel> Observer<P> for KeepBest {
     fn hear(&mut self, event: &Event<'_>, program: &Current<'_, P>) -> Result<ControlFlow<String>, DataError> {
         if let Event::Validation { best: true, .. } = event {
             let kept = program.checkpoint().and_then(|checkpoint| checkpoint.save(&self.file));
             kept.map_err(WatchError::from)?;
+        }
+        if let Event::Resumed { iteration } = *event {
+            self.put_aside(iteration, program)?;
         }
         Ok(ControlFlow::Continue(()))
     }

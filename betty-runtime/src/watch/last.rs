@@ -89,7 +89,7 @@ impl<P: Multilevel> Observer<P> for KeepLast {
 }
 
 /// `run.300.safetensors` of `run.safetensors`.
-fn numbered(file: &Path, iteration: u64) -> PathBuf {
+pub(super) fn numbered(file: &Path, iteration: u64) -> PathBuf {
     let mut name = file.file_stem().unwrap_or_default().to_owned();
     name.push(format!(".{iteration}"));
     if let Some(extension) = file.extension() {

@@ -15,12 +15,15 @@ use crate::{
 /// The damping that a system gets that had none.
 const DAMPING: f64 = 1e-3;
 /// What tells of the solves below a level.
-const OF_SOLVES: [&str; 4] = ["runaway", "solver", "negative-curvature", "vanishing"];
+const OF_SOLVES: [&str; 3] = ["runaway", "solver", "negative-curvature"];
+/// What smaller steps would make worse, and more damping, too.
+const OF_TOO_LITTLE: [&str; 3] = ["vanishing", "still", "bound"];
 
 /// Runs a program to its end, and where that fails goes back to the last checkpoint and tries again with other numbers, a bounded
 /// number of times: with more damping of the levels below after a solver failed, or a hypergradient ran away, and with a smaller
 /// learning rate of the level, and of its groups of parameters, after a number became infinite, or another rule of [`Health`](super::Health) ended the run. What
-/// fails for another reason is not tried again. Every try is told of, as a warning `retry` when the next run starts.
+/// fails for another reason is not tried again, nor what neither would mend: a hypergradient that vanishes, and parameters that stand
+/// still or at a bound. Every try is told of, as a warning `retry` when the next run starts.
 ///
 /// ```
 /// # use betty_runtime::{EngineError, Stream, multilevel};
@@ -86,7 +89,8 @@ impl Retry {
     /// Runs the engines that `build` makes of configs until there are this many iterations in all; answers the one that came
     /// there, and its report. A checkpoint in the file is gone on with; where there is none, a run begins anew. So `build` makes the
     /// streams anew, each time with the same batches: a data loader that shuffles is built inside of it. A run that
-    /// [`Health`](super::Health) ended is gone back from to the last checkpoint before that, if [`KeepLast`] keeps one.
+    /// [`Health`](super::Health) ended is gone back from to the last checkpoint before that, if [`KeepLast`] keeps one. Of several
+    /// [ranks](crate::Engine::distributed) the first one decides, and all of them call this.
     ///
     /// # Errors
     /// What the last try failed with, or what cannot be tried again.
@@ -99,31 +103,41 @@ impl Retry {
         let mut tries = 0;
         let (mut told, mut back): (Option<Warning>, Option<PathBuf>) = (None, None);
         loop {
-            let warned = Rc::new(RefCell::new(Vec::new()));
-            let mut engine = build(config.clone())?.watch(listener(told.take(), Rc::clone(&warned)));
-            if let Some(checkpoint) =
-                back.take().map_or_else(|| Checkpoint::find(&self.file), |file| Checkpoint::open(file).map(Some))?
-            {
+            let heard = Rc::new(RefCell::new(Heard::default()));
+            let mut engine = build(config.clone())?.watch(listener(told.take(), Rc::clone(&heard)));
+            let found =
+                back.as_ref().map_or_else(|| Checkpoint::find(&self.file), |file| Checkpoint::open(file).map(Some));
+            if let Some(checkpoint) = found? {
                 engine.resume(&checkpoint, StreamPosition::Start)?;
             }
+            let begun = engine.iterations();
             let ended = engine.run_until(until);
             let why = ended.as_ref().map_or_else(|error| Some(error.to_string()), |report| report.reason.clone());
             // Ended by one of the warnings, and by nothing else.
             let is_cause = |warning: &Warning| why.as_ref().is_some_and(|why| why.starts_with(&warning.fact));
-            let cause = warned.take().into_iter().rev().find(is_cause);
-            let Some(warning) = cause.filter(|_| tries < self.tries) else {
+            let Heard { warned, saved } = heard.take();
+            let cause = warned.into_iter().rev().find(is_cause).filter(|_| tries < self.tries);
+            // Where another try would go on: saved as it was when it ended, a run is no place to go on from, if there is one before.
+            let from = match &ended {
+                Ok(_) => {
+                    let is_before = |iteration: u64| iteration <= begun || saved.contains(&iteration);
+                    let mut kept = Checkpoint::label(&self.file)
+                        .and_then(|run| KeepLast::of_run(&self.file, &run).ok())
+                        .unwrap_or_default();
+                    kept.retain(|(iteration, _)| *iteration < engine.iterations() && is_before(*iteration));
+                    kept.pop().map(|(_, file)| file)
+                }
+                Err(_) if saved.is_empty() => back,
+                Err(_) => None,
+            };
+            let Some((warning, from)) = decided(&engine, cause, from) else {
                 return ended.map(|report| (engine, report));
             };
             let Some(Another { config: changed, changes }) = self.change(&engine, &config, &warning)? else {
                 return ended.map(|report| (engine, report));
             };
             tries += 1;
-            if ended.is_ok() {
-                // Saved as it was when it ended, which is no place to go on from, if there is one before.
-                let run = Checkpoint::label(&self.file);
-                let kept = run.and_then(|run| KeepLast::of_run(&self.file, &run).ok()).unwrap_or_default();
-                back = kept.into_iter().rfind(|(iteration, _)| *iteration < engine.iterations()).map(|(_, file)| file);
-            }
+            back = from;
             let changes: Vec<String> = changes
                 .iter()
                 .map(|Change { path, from, to }| format!("{path} is {to:e} in the place of {from:e}"))
@@ -148,6 +162,9 @@ impl Retry {
         let mut all = parse(config.to_json()?.as_bytes()).map_err(ConfigError::from)?;
         let Some(level) = warning.level.as_deref().and_then(|name| P::SCHEDULE.level(name)) else { return Ok(None) };
         let spec = &P::SCHEDULE.levels[level];
+        if OF_TOO_LITTLE.contains(&warning.rule.as_str()) {
+            return Ok(None);
+        }
         let is_own = ["solver", "negative-curvature"].contains(&warning.rule.as_str());
         let below = spec.sweep.iter().map(|stop| stop.level).chain(is_own.then_some(level));
         let mut changes = Vec::new();
@@ -184,15 +201,41 @@ impl Retry {
     }
 }
 
-/// Tells of the try when a run starts, and notes all warnings.
+/// What was heard of one try.
+#[derive(Default)]
+struct Heard {
+    warned: Vec<Warning>,
+    /// The iterations after which it was saved.
+    saved: Vec<u64>,
+}
+
+/// Tells of the try when a run starts, and notes what happens.
 fn listener<P: Multilevel>(
     mut tell: Option<Warning>,
-    warned: Rc<RefCell<Vec<Warning>>>,
+    heard: Rc<RefCell<Heard>>,
 ) -> impl FnMut(&Event<'_>, &crate::Current<'_, P>) {
     move |event, program| {
-        if let Event::Started { .. } = event {
-            tell.take().into_iter().for_each(|warning| program.warn(warning));
+        let mut heard = heard.borrow_mut();
+        match event {
+            Event::Started { .. } => tell.take().into_iter().for_each(|warning| program.warn(warning)),
+            Event::Saving { iteration, .. } => heard.saved.push(*iteration),
+            _ => {}
         }
-        warned.borrow_mut().extend(event.warning().filter(Warning::is_of_program));
+        heard.warned.extend(event.warning().filter(Warning::is_of_program));
     }
+}
+
+/// Whether there is another try, and from where it goes on: what the first of several ranks says, which alone hears of everything.
+fn decided<P: Multilevel>(
+    engine: &Engine<P>,
+    cause: Option<Warning>,
+    from: Option<PathBuf>,
+) -> Option<(Warning, Option<PathBuf>)> {
+    let cause = cause.map(|Warning { rule, level, fact, advice }| (rule, level, fact, advice));
+    let mine = serde_json::to_vec(&cause.map(|cause| (cause, from))).ok()?;
+    // Ranks that have lost each other cannot go on together.
+    let said = engine.of_first("try again", mine).ok()?;
+    let (cause, from): (_, Option<PathBuf>) = serde_json::from_slice::<Option<_>>(&said).ok()??;
+    let (rule, level, fact, advice) = cause;
+    Some((Warning { rule, level, fact, advice }, from))
 }

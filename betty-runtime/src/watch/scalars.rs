@@ -15,14 +15,23 @@ pub(super) struct Scalar<'a> {
     pub(super) value: f64,
 }
 
+/// What a level tells of every step, and validation of every look.
+const OF_STEPS: [&str; 3] = ["loss", "gradient_norm", "learning_rate"];
+const OF_VALIDATION: &str = "value";
+
+/// The name of a metric: one that is called like a number of the library's own stands beside it, not in its place.
+fn metric<'a>(name: &'a str, own: &[&str]) -> Cow<'a, str> {
+    if own.contains(&name) { format!("metric/{name}").into() } else { name.into() }
+}
+
 /// The numbers that an event tells: of steps that count, of solvers, of hypergradients, and of validation.
 pub(super) fn scalars<'a>(event: &Event<'a>) -> Vec<Scalar<'a>> {
     let scalar = |of, step, name, value| Scalar { of, step, name, value };
     match *event {
         Event::Step { name: of, step, loss, metrics, gradient_norm, learning_rate, looks_ahead: false, .. } => {
-            let own = [("loss", loss), ("gradient_norm", gradient_norm), ("learning_rate", learning_rate)];
-            let own = own.into_iter().chain(metrics.iter().map(|(name, value)| (&**name, *value)));
-            own.map(|(name, value)| scalar(of, Some(step), name.into(), value)).collect()
+            let own = OF_STEPS.map(Cow::from).into_iter().zip([loss, gradient_norm, learning_rate]);
+            let metrics = metrics.iter().map(|(name, value)| (metric(name, &OF_STEPS), *value));
+            own.chain(metrics).map(|(name, value)| scalar(of, Some(step), name, value)).collect()
         }
         Event::Solved { name: of, solver, step, iterations, gradient_norm, .. } => {
             let own = [("iterations", iterations as f64), ("gradient_norm", gradient_norm)];
@@ -39,8 +48,9 @@ pub(super) fn scalars<'a>(event: &Event<'a>) -> Vec<Scalar<'a>> {
             all.map(|(name, value)| scalar(of, None, name.into(), value)).collect()
         }
         Event::Validation { value, metrics, .. } => {
-            let all = [("value", value)].into_iter().chain(metrics.iter().map(|(name, value)| (&**name, *value)));
-            all.map(|(name, value)| scalar("validation", None, name.into(), value)).collect()
+            let metrics = metrics.iter().map(|(name, value)| (metric(name, &[OF_VALIDATION]), *value));
+            let all = [(OF_VALIDATION.into(), value)].into_iter().chain(metrics);
+            all.map(|(name, value)| scalar("validation", None, name, value)).collect()
         }
         _ => Vec::new(),
     }

@@ -65,6 +65,16 @@ cases! {
     conv_transpose2d_groups(x([1, 4, 3, 3]), x([4, 2, 2, 2])) = |a| {
         conv_transpose2d(a.x::<4>(0), a.x::<4>(1), None, ConvTransposeOptions::new([1, 2], [0, 1], [0, 0], [1, 1], 2))
     };
+    conv_transpose2d_padded_out(x([1, 2, 3, 3]), x([2, 2, 3, 2])) = |a| {
+        // Output padding that is not smaller than the stride, but than the dilation.
+        conv_transpose2d(a.x::<4>(0).sin(), a.x::<4>(1), None, ConvTransposeOptions::new([1, 2], [1, 0], [1, 3], [2, 4], 1)).sin()
+    };
+    conv_transpose1d_padded_out_groups(x([2, 4, 4]), x([4, 2, 2])) = |a| {
+        conv_transpose1d(a.x::<3>(0).exp(), a.x::<3>(1).exp(), None, ConvTransposeOptions::new([1], [1], [2], [3], 2))
+    };
+    conv_transpose1d_padded_out(x([2, 2, 4]), x([2, 3, 2])) = |a| {
+        conv_transpose1d(a.x::<3>(0).exp(), a.x::<3>(1).exp(), None, ConvTransposeOptions::new([1], [0], [2], [3], 1))
+    };
     conv_transpose3d_case(x([1, 2, 2, 2, 3]), x([2, 1, 2, 2, 2])) = |a| {
         conv_transpose3d(a.x::<5>(0), a.x::<5>(1), None, ConvTransposeOptions::new([1, 2, 1], [0; 3], [0; 3], [1; 3], 1))
     };

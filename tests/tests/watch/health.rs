@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use betty_runtime::watch::{Health, KeepLast, OnUnhealthy, Retry};
+use betty_runtime::watch::{Health, OnUnhealthy};
 use betty_runtime::{Batch, Engine, EngineError, Event, Multilevel, ProgramConfig, Stream, Warning, multilevel};
 use burn::tensor::{Device, Tensor};
 
@@ -15,7 +15,7 @@ pub(crate) struct Shift {
 }
 
 /// A target, what the levels have to do with each other, and the Hessian of the lower one, to be multiplied with 1, 2 and 3.
-fn shift(target: f32, scale: f32, hessian: f32) -> Shift {
+pub(crate) fn shift(target: f32, scale: f32, hessian: f32) -> Shift {
     Shift { at: Tensor::from_floats([target, scale, hessian, 2.0 * hessian, 3.0 * hessian], &Device::flex()) }
 }
 
@@ -30,7 +30,7 @@ fn above(y: &Point, x: &Point, batch: Shift) -> Tensor<1> {
 }
 
 multilevel! {
-    struct Ill;
+    pub(crate) struct Ill;
 
     level y: Point {
         lower: [x],
@@ -47,12 +47,12 @@ multilevel! {
     }
 }
 
-fn problem() -> Ill {
+pub(crate) fn problem() -> Ill {
     Ill { y: Point::new(&[0.3, 0.5]), x: Point::new(&[0.5, 0.4, 0.3]) }
 }
 
 /// A program with this Hessian and this scale of what the levels have to do with each other.
-fn ill(hessian: f32, scale: f32, config: &str) -> Engine<Ill> {
+pub(crate) fn ill(hessian: f32, scale: f32, config: &str) -> Engine<Ill> {
     let constant = || Stream::constant(shift(1.0, scale, hessian));
     let data = IllData { y: constant(), x: constant() };
     Engine::new(problem(), data, IllConfig::from_json(config).unwrap()).unwrap()
@@ -164,105 +164,4 @@ fn an_unhealthy_run_can_end() {
     assert!(report.reason.unwrap().starts_with("nothing comes up to level `y`"));
     let health = Health::default().on_unhealthy(OnUnhealthy::Stop).without("vanishing");
     assert_eq!(ill(2.0, 1e-9, "{}").attach(health).run(100).unwrap().iterations, 100);
-}
-
-#[test]
-fn another_try_has_more_damping_or_smaller_steps_and_there_are_few() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("run.safetensors");
-    let told = Rc::new(RefCell::new(Vec::new()));
-    let run = |retry: &Retry, config: &str, hessian: f32| {
-        let log = Rc::clone(&told);
-        let file = retry.file.clone();
-        retry.run(IllConfig::from_json(config).unwrap(), 30, move |config: IllConfig| {
-            let log = Rc::clone(&log);
-            let engine = ill(hessian, 1.0, &config.to_json()?).save_every(10, &file).attach(KeepLast::new(3));
-            Ok(engine.observe(move |event| {
-                log.borrow_mut().extend(event.warning().filter(|warning| warning.rule == "retry"))
-            }))
-        })
-    };
-    // The damping that makes -0.02 positive is 0.1 after three tries.
-    let (engine, report) = run(&Retry::new(&file), "{}", -0.02).unwrap();
-    assert_eq!((engine.iterations(), report.reason), (30, None));
-    let facts: Vec<String> = told.take().into_iter().map(|warning| warning.advice).collect();
-    assert_eq!(facts.len(), 3, "{facts:?}");
-    assert_eq!(
-        facts[0],
-        "x.hypergradient.damping is 1e-3 in the place of 0e0 from here on; begin with that the next time"
-    );
-    drop(engine);
-    std::fs::remove_file(&file).unwrap();
-    let error = run(&Retry { tries: 1, ..Retry::new(&file) }, "{}", -5.0).err().unwrap();
-    assert!(matches!(error, EngineError::Hypergradient { .. }), "{error}");
-    assert_eq!(told.take().len(), 1);
-    // What nobody can mend is not tried again.
-    let error = Retry::new(&file).run::<Ill>(IllConfig::default(), 30, |config| {
-        let few = (0..3).map(|_| Ok::<_, std::io::Error>(shift(1.0, 1.0, 2.0)));
-        let x = Stream::constant(shift(1.0, 1.0, 2.0));
-        Engine::new(problem(), IllData { y: Stream::batches(few), x }, config)
-    });
-    assert!(matches!(error.err(), Some(EngineError::OutOfData { .. })));
-}
-
-#[test]
-fn another_try_leaves_all_other_numbers_as_they_are() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("run.safetensors");
-    let mut configs = Vec::new();
-    // A number whose last bit is lost where it is read carelessly.
-    let text =
-        r#"{ "y": { "clip": { "norm": 0.45454195830986427 } }, "x": { "optimizer": { "lr": 0.24493945741755202 } } }"#;
-    let first = IllConfig::from_json(text).unwrap();
-    let run = Retry::new(&file).run(first.clone(), 30, |config: IllConfig| {
-        configs.push(config.clone());
-        Ok(ill(-0.02, 1.0, &config.to_json()?).save_every(10, &file))
-    });
-    run.unwrap();
-    assert_eq!(configs.len(), 4);
-    for config in &mut configs {
-        config.x.hypergradient = first.x.hypergradient.clone();
-    }
-    assert!(configs.iter().all(|config| *config == first), "{configs:?}");
-}
-
-#[test]
-fn a_rate_that_a_scheduler_decides_is_no_reason_for_another_try() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("run.safetensors");
-    let mut tries = 0;
-    let (engine, report) = Retry::new(&file)
-        .run(IllConfig::default(), 300, |config: IllConfig| {
-            tries += 1;
-            let health = Health::default().on_unhealthy(OnUnhealthy::Stop).without("slowing");
-            let engine = ill(2.0, 1.0, &config.to_json()?).save_every(10, &file).attach(health);
-            engine.scheduler("x", burn::lr_scheduler::constant::ConstantLr::new(0.335))
-        })
-        .unwrap();
-    assert!(engine.iterations() < 300 && report.reason.is_some(), "{:?}", report.reason);
-    assert_eq!(tries, 1);
-}
-
-#[test]
-fn a_run_that_health_ended_is_tried_again() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("run.safetensors");
-    let away = r#"{ "x": { "optimizer": { "name": "sgd", "lr": 0.335 } } }"#;
-    let mut is_first = true;
-    let run = Retry::new(&file).run(IllConfig::from_json(away).unwrap(), 300, |config: IllConfig| {
-        let health = Health::default().on_unhealthy(OnUnhealthy::Stop).without("slowing");
-        let engine = ill(2.0, 1.0, &config.to_json()?).save_every(10, &file).attach(KeepLast::new(3)).attach(health);
-        // What is warned of after that, in the same iteration, has not ended the run.
-        let mut warns = std::mem::take(&mut is_first);
-        Ok(engine.watch(move |event, program| {
-            if matches!(event, Event::Iteration { iteration: 200 }) && std::mem::take(&mut warns) {
-                let (fact, advice) = ("it is the last of these".to_owned(), "wait".to_owned());
-                program.warn(Warning { rule: "own".into(), level: None, fact, advice });
-            }
-        }))
-    });
-    let (engine, report) = run.unwrap();
-    assert_eq!((engine.iterations(), report.reason), (300, None));
-    let rate = engine.config().x.optimizer.as_ref().and_then(|optimizer| optimizer.lr().fixed());
-    assert_eq!(rate, Some(0.1675));
 }

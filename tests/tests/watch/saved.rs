@@ -28,6 +28,38 @@ fn the_best_program_is_the_one_that_was_there() {
 }
 
 #[test]
+fn what_was_best_in_a_part_that_is_taken_back_is_put_aside() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("best.safetensors");
+    let best = |engine: &mut betty_runtime::Engine<Pair>, until| engine.run_until(until).unwrap().best.unwrap().0;
+    let mut first = engine().attach(KeepBest::in_file(&file));
+    first.run(3).unwrap();
+    let early = first.checkpoint().unwrap();
+    let late = best(&mut first, 60);
+    assert!(late > 3);
+    let kept = fs::read(&file).unwrap();
+
+    let told = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
+    let log = std::rc::Rc::clone(&told);
+    let mut second = engine().attach(KeepBest::in_file(&file)).observe(move |event| {
+        log.borrow_mut().extend(event.warning().map(|warning| warning.rule));
+    });
+    second.resume(&early, StreamPosition::Start).unwrap();
+    second.run(1).unwrap();
+    assert_eq!(told.take(), ["best"]);
+    assert_eq!(fs::read(folder.path().join(format!("best.{late}.safetensors"))).unwrap(), kept);
+    assert!(!file.exists());
+    // What is best after that is of this run, and stays where it is gone on with later.
+    let again = best(&mut second, 60);
+    assert_eq!(Checkpoint::open(&file).unwrap().iterations(), again);
+    let end = second.checkpoint().unwrap();
+    let mut third = engine().attach(KeepBest::in_file(&file));
+    third.resume(&end, StreamPosition::Start).unwrap();
+    third.run(1).unwrap();
+    assert_eq!(Checkpoint::open(&file).unwrap().iterations(), again);
+}
+
+#[test]
 fn the_last_checkpoints_are_kept_and_can_be_gone_back_to() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("run.safetensors");

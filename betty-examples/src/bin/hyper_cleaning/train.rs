@@ -116,7 +116,8 @@ impl HyperCleaningRun<'_> {
             engine = engine.save_every(every, self.saved.checkpoint());
         }
         let report = engine.run_until(self.steps)?;
-        watching.check(&report)?;
+        // Only the first rank is watched.
+        self.ranks.together(|| watching.check(&report))?;
 
         let (iterations, checkpoint) = (engine.iterations(), engine.checkpoint()?);
         let is_saved = !is_new || self.save_every.is_some() && report.iterations > 0;

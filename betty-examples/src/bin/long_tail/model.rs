@@ -1,5 +1,7 @@
 //! A small convolutional network with batch norm.
 
+use std::collections::BTreeMap;
+
 use betty_examples::data::Dataset;
 use betty_examples::init::{convolution, linear};
 use betty_runtime::nn::{BatchNorm, BatchNormConfig, inference};
@@ -50,21 +52,43 @@ impl Cnn {
         -log_softmax(self.scores(images), 1).gather(1, labels.unsqueeze_dim(1)).squeeze_dim::<1>(1)
     }
 
-    /// The share that is right, by running statistics.
+    /// The share that is right of each class, in the mean over classes, by running statistics.
     pub(crate) fn accuracy(&self, examples: &Dataset, device: &Device) -> f64 {
         let net = inference(self);
         let all: Vec<usize> = (0..examples.len()).collect();
-        let right = all.chunks(AT_ONCE).map(|chosen| {
+        let right = all.chunks(AT_ONCE).flat_map(|chosen| {
             let part = examples.subset(chosen).to_device(device);
             let chosen = net.scores(shaped(part.images, examples.shape())).argmax(1).squeeze_dim::<1>(1);
-            chosen.equal(part.labels).int().sum().into_scalar::<f64>()
+            chosen.equal(part.labels).into_data().iter::<bool>().collect::<Vec<_>>()
         });
-        right.sum::<f64>() / examples.len().max(1) as f64
+        balanced(examples.labels().iter().copied().zip(right))
     }
+}
+
+/// The share that is right of each class, in the mean over the classes that there are.
+fn balanced(examples: impl Iterator<Item = (u8, bool)>) -> f64 {
+    let mut classes: BTreeMap<u8, (f64, f64)> = BTreeMap::new();
+    for (class, is_right) in examples {
+        let (right, all) = classes.entry(class).or_default();
+        (*right, *all) = (*right + f64::from(u8::from(is_right)), *all + 1.0);
+    }
+    classes.values().map(|(right, all)| right / all).sum::<f64>() / classes.len().max(1) as f64
 }
 
 /// Images that stand in rows, as convolutions see them.
 pub(crate) fn shaped(images: Tensor<2>, [channels, rows, columns]: [usize; 3]) -> Tensor<4> {
     let [count, _] = images.dims();
     images.reshape([count, channels, rows, columns])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::balanced;
+
+    #[test]
+    fn one_class_is_worth_as_much_as_another() {
+        // Nine cats that are told right, and a dog that is not.
+        assert_eq!(balanced((0..10).map(|at| (u8::from(at == 9), at < 9))), 0.5);
+        assert_eq!(balanced(std::iter::empty()), 0.0);
+    }
 }

@@ -4,7 +4,7 @@
 use betty_kernels::Number;
 use burn::tensor::{DType, DispatchTensor, Element, TensorData};
 use burn_backend::TensorMetadata;
-use burn_backend::ops::{ConvOptions, FloatTensorOps, ModuleOps};
+use burn_backend::ops::{ConvOptions, ConvTransposeOptions, FloatTensorOps, ModuleOps};
 use burn_dispatch::{BackendTensor, Dispatch as B, DispatchTensorKind};
 
 use super::window::by_rank;
@@ -35,6 +35,15 @@ pub(super) fn input_adjoint(
     let sizes = sizes(o, shape, &weight.shape(), &c.shape());
     if let Some(result) = on_host(&weight, &c, sizes, shape, Which::InputAdjoint) {
         return result;
+    }
+    if o.padding.iter().all(|(before, after)| before == after) {
+        let out = beyond(o, shape, &weight.shape(), &c.shape());
+        return by_rank!(
+            o.stride.len(),
+            B::conv_transpose1d(c, weight, None, transposed(o, &out)),
+            B::conv_transpose2d(c, weight, None, transposed(o, &out)),
+            B::conv_transpose3d(c, weight, None, transposed(o, &out))
+        );
     }
     by_rank!(
         o.stride.len(),
@@ -133,6 +142,23 @@ fn options<const N: usize>(o: &Convolution) -> ConvOptions<N> {
     ConvOptions {
         stride: std::array::from_fn(|d| o.stride[d]),
         padding: std::array::from_fn(|d| o.padding[d]),
+        dilation: std::array::from_fn(|d| o.dilation[d]),
+        groups: o.groups,
+    }
+}
+
+/// How many places of `x` are behind the last that an output reaches: what Burn guesses from the shapes is less where the stride is
+/// more than two, or none.
+fn beyond(o: &Convolution, x: &[usize], weight: &[usize], c: &[usize]) -> Vec<usize> {
+    let reached = |d: usize| (c[d + 2] - 1) * o.stride[d] + o.dilation[d] * (weight[d + 2] - 1) + 1;
+    (0..o.stride.len()).map(|d| (x[d + 2] + 2 * o.padding[d].0).saturating_sub(reached(d))).collect()
+}
+
+fn transposed<const N: usize>(o: &Convolution, beyond: &[usize]) -> ConvTransposeOptions<N> {
+    ConvTransposeOptions {
+        stride: std::array::from_fn(|d| o.stride[d]),
+        padding: std::array::from_fn(|d| o.padding[d].0),
+        padding_out: std::array::from_fn(|d| beyond[d]),
         dilation: std::array::from_fn(|d| o.dilation[d]),
         groups: o.groups,
     }

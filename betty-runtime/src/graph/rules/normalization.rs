@@ -5,6 +5,7 @@
 
 use super::answer::Derivative;
 use super::{Graph, GraphError, NodeId, Op};
+use crate::graph::accumulator;
 
 pub(super) fn jvp(graph: &mut Graph, node: NodeId, tangent: NodeId) -> Derivative {
     let (x, epsilon, last) = parts(graph, node);
@@ -40,10 +41,13 @@ fn normalized(graph: &mut Graph, y: NodeId, v: NodeId) -> Result<NodeId, GraphEr
     graph.div(across, deviation)
 }
 
+/// In 16 bits the sum may be beyond what the mean is far from.
 fn mean(graph: &mut Graph, x: NodeId, axis: usize) -> Result<NodeId, GraphError> {
-    let size = graph.shape(x)[axis];
-    let sum = graph.sum(x, &[axis])?;
-    graph.mul_scalar(sum, 1.0 / size as f64)
+    let (size, dtype) = (graph.shape(x)[axis], graph.dtype(x));
+    let wide = graph.cast(x, accumulator(dtype))?;
+    let sum = graph.sum(wide, &[axis])?;
+    let mean = graph.mul_scalar(sum, 1.0 / size as f64)?;
+    graph.cast(mean, dtype)
 }
 
 /// The argument, `ε`, and the dimension.

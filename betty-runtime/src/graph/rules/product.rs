@@ -1,6 +1,7 @@
 //! Products are bilinear: the derivative in one operand is a product with the other, computed in the same type.
 
 use super::{Graph, GraphError, NodeId, Op, convolution, linear_algebra};
+use crate::graph::Range;
 
 pub(super) fn vjp(graph: &mut Graph, node: NodeId, i: usize, cotangent: NodeId) -> Result<NodeId, GraphError> {
     let inputs = graph.node(node).inputs.clone();
@@ -19,5 +20,8 @@ pub(super) fn vjp(graph: &mut Graph, node: NodeId, i: usize, cotangent: NodeId) 
         Some(dtype) => Op::InType(dtype, Box::new(op)),
         None => op,
     };
-    graph.push(op, &operands)
+    let answer = graph.push(op, &operands)?;
+    // A transposed convolution whose output padding is not smaller than its stride leaves places that no input reaches.
+    let within: Vec<Range> = graph.shape(inputs[i]).iter().map(|&size| Range::full(size)).collect();
+    graph.slice(answer, &within)
 }

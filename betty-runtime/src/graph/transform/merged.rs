@@ -54,7 +54,7 @@ impl Known {
             return Ok(None);
         }
         let Some(matrix) = self.repeated(graph, y) else { return Ok(None) };
-        let rows = graph.node(x).elements() / inner.max(&1);
+        let rows = shape[..shape.len() - 1].iter().product();
         let below = self.reshaped(graph, x, &[rows, *inner]);
         let product = graph.matmul(below, matrix)?;
         let mut shape = shape;

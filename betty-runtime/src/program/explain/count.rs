@@ -57,6 +57,8 @@ impl Walk for Count<'_> {
 
     fn start_from_other(&mut self, _lower: usize) {}
 
+    fn stand(&mut self, _lower: usize) {}
+
     fn look_ahead(&mut self, _lower: usize) {}
 
     fn go_back(&mut self, _lower: usize, (): ()) {}

@@ -101,9 +101,9 @@ catalogue! {
         Piecewise(Abs) "at 0: 0";
         Constant(Sign, Full) "";
         Exact(Sum, SumDim, SumDims, Mean, MeanDim) "";
-        Exact(Prod, ProdDim) "without division: right where factors are 0";
+        Exact(Prod, ProdDim) "in halves, without division: right where factors are 0, as long as no part of the product overflows";
         Exact(CumSum) "";
-        Exact(CumProd) "without division: right where factors are 0; `log₂ n` products for `n` elements";
+        Exact(CumProd) "without division: right where factors are 0, as long as no part of the product overflows; `log₂ n` products for `n` elements";
         Piecewise(CumMin, CumMax) "ties: the latest one";
         Piecewise(Max, Min, MaxDim, MinDim, MaxDimWithIndices, MinDimWithIndices) "ties: the first one";
         Piecewise(MaxAbs, MaxAbsDim) "ties: the first one; at 0: 0";

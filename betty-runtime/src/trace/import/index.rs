@@ -69,8 +69,29 @@ impl Importer<'_> {
         let offsets = self.graph.mul(coordinates, strides)?;
         let positions = self.graph.sum(offsets, &[1])?;
         let positions = self.graph.reshape(positions, &[count])?;
+        let positions = self.within_all(positions, coordinates, named)?;
         let rows = self.graph.reshape(x, &[named.iter().product(), row.iter().product()])?;
         Ok((rows, positions))
+    }
+
+    /// The positions of rows; where a coordinate is none of its dimension's, one behind all rows: the sum with the other
+    /// coordinates may well be the number of another row.
+    fn within_all(&mut self, positions: NodeId, coordinates: NodeId, sizes: &[usize]) -> Imported<NodeId> {
+        let zero = Scalar::of(DType::I64, 0.0);
+        let ends: Vec<i64> = sizes.iter().map(|&size| size as i64).collect();
+        let ends = self.graph.literal(TensorData::new(ends, [1, sizes.len()]));
+        let ends = self.graph.expand(ends, &self.graph.shape(coordinates).to_vec())?;
+        let is_below = self.graph.push(Op::CompareScalar(Comparison::Lower, zero), &[coordinates])?;
+        let is_beyond = self.graph.push(Op::Compare(Comparison::GreaterEqual), &[coordinates, ends])?;
+        let [is_below, is_beyond] = [self.graph.cast(is_below, DType::I64)?, self.graph.cast(is_beyond, DType::I64)?];
+        let wrong = self.graph.add(is_below, is_beyond)?;
+        let wrong = self.graph.sum(wrong, &[1])?;
+        let shape = self.graph.shape(positions).to_vec();
+        let wrong = self.graph.reshape(wrong, &shape)?;
+        let is_wrong = self.graph.push(Op::CompareScalar(Comparison::Greater, zero), &[wrong])?;
+        let behind = self.graph.literal(TensorData::new(vec![sizes.iter().product::<usize>() as i64], [1]));
+        let behind = self.graph.expand(behind, &shape)?;
+        Ok(self.graph.select_where(is_wrong, behind, positions)?)
     }
 
     /// `x` with whole slices updated.

@@ -15,8 +15,7 @@ impl Importer<'_> {
         out: &TensorIr,
     ) -> Imported {
         let (input, weight) = (self.node(x)?, self.node(weight)?);
-        let features = x.shape[x.shape.num_dims() - 1];
-        let rows = self.graph.reshape(input, &[x.shape.num_elements() / features.max(1), features])?;
+        let rows = self.rows_of(input)?;
         let product = self.graph.matmul(rows, weight)?;
         let product = self.graph.reshape(product, &out.shape.to_vec())?;
         let node = self.with_bias(product, bias, out.shape.num_dims() - 1)?;
@@ -43,8 +42,13 @@ impl Importer<'_> {
     /// A tensor as the matrix whose rows lie along its last dimension.
     fn as_rows(&mut self, tensor: &TensorIr) -> Imported<NodeId> {
         let node = self.node(tensor)?;
-        let features = tensor.shape[tensor.shape.num_dims() - 1];
-        Ok(self.graph.reshape(node, &[tensor.shape.num_elements() / features.max(1), features])?)
+        self.rows_of(node)
+    }
+
+    fn rows_of(&mut self, node: NodeId) -> Imported<NodeId> {
+        let shape = self.graph.shape(node).to_vec();
+        let (features, before) = shape.split_last().unwrap_or((&1, &[]));
+        Ok(self.graph.reshape(node, &[before.iter().product(), *features])?)
     }
 
     pub(super) fn embedding(&mut self, weights: &TensorIr, indices: &TensorIr, out: &TensorIr) -> Imported {

@@ -1,5 +1,6 @@
 //! Arithmetic, reductions and elementary functions.
 
+use burn::tensor::DType;
 use burn_ir::{
     BinaryOpIr, BoolOperationIr, FloatOperationIr, IntOperationIr, MatmulOpIr, NumericOperationIr, RandomOpIr,
     ScalarOpIr, TensorIr,
@@ -297,6 +298,9 @@ impl Importer<'_> {
 
     fn random(&mut self, o: &RandomOpIr) -> Imported {
         let distribution = match o.distribution {
+            // Burn's backends differ here: all numbers of the type on the CPU, those below 255 on a GPU.
+            burn::tensor::Distribution::Default if o.out.dtype == DType::I8 => Distribution::Uniform(0.0, 127.0),
+            burn::tensor::Distribution::Default if !o.out.dtype.is_float() => Distribution::Uniform(0.0, 255.0),
             burn::tensor::Distribution::Default => Distribution::Uniform(0.0, 1.0),
             burn::tensor::Distribution::Bernoulli(p) => Distribution::Bernoulli(p),
             burn::tensor::Distribution::Uniform(low, high) => Distribution::Uniform(low, high),

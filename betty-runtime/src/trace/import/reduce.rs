@@ -136,16 +136,19 @@ impl Importer<'_> {
     }
 
     /// Halves multiplied by halves: no division, so that derivatives of every order are right where a factor is 0.
-    fn product_of(&mut self, mut x: NodeId, axis: usize) -> Imported<NodeId> {
+    /// In 16 bits a part of the product may be beyond what the whole is far from.
+    fn product_of(&mut self, x: NodeId, axis: usize) -> Imported<NodeId> {
+        let dtype = self.graph.dtype(x);
+        let mut x = if dtype.is_float() { self.graph.cast(x, accumulator(dtype))? } else { x };
         loop {
             let size = self.graph.shape(x)[axis];
             if size == 0 {
                 let mut shape = self.graph.shape(x).to_vec();
                 shape[axis] = 1;
-                return Ok(self.graph.full(&shape, self.graph.dtype(x), 1.0));
+                return Ok(self.graph.full(&shape, dtype, 1.0));
             }
             if size == 1 {
-                return Ok(x);
+                return Ok(self.graph.cast(x, dtype)?);
             }
             let half = size / 2;
             let (left, right) = (self.graph.narrow(x, axis, 0, half)?, self.graph.narrow(x, axis, half, 2 * half)?);
@@ -162,8 +165,9 @@ impl Importer<'_> {
     /// A running product by doubling (Hillis and Steele 1986): after step `s` each position holds the product of the last
     /// `2ˢ` factors. As for a product, there is no division.
     pub(super) fn cumulative_product(&mut self, axis: usize, input: &TensorIr, out: &TensorIr) -> Imported {
-        let mut x = self.node(input)?;
-        let size = self.graph.shape(x)[axis];
+        let x = self.node(input)?;
+        let (size, dtype) = (self.graph.shape(x)[axis], self.graph.dtype(x));
+        let mut x = if dtype.is_float() { self.graph.cast(x, accumulator(dtype))? } else { x };
         let mut reach = 1;
         while reach < size {
             let done = self.graph.narrow(x, axis, 0, reach)?;
@@ -173,6 +177,7 @@ impl Importer<'_> {
             x = self.graph.push(Op::Concat(axis), &[done, product])?;
             reach *= 2;
         }
+        let x = self.graph.cast(x, dtype)?;
         self.set(out, x)
     }
 }

@@ -14,14 +14,14 @@ pub(super) struct Series {
     each: u64,
     /// Of the point in hand: how many values, and their sum.
     gathered: (u64, f64),
-    /// The iteration of the last of those.
+    /// The last value, with its iteration: what was gathered ends there.
     #[serde(default)]
-    reached: u64,
+    newest: Option<(u64, f64)>,
 }
 
 impl Default for Series {
     fn default() -> Self {
-        Series { points: Vec::new(), each: 1, gathered: (0, 0.0), reached: 0 }
+        Series { points: Vec::new(), each: 1, gathered: (0, 0.0), newest: None }
     }
 }
 
@@ -32,7 +32,7 @@ impl Series {
             return;
         }
         self.gathered = (self.gathered.0 + 1, self.gathered.1 + value);
-        self.reached = iteration;
+        self.newest = Some((iteration, value));
         if self.gathered.0 < self.each {
             return;
         }
@@ -48,14 +48,14 @@ impl Series {
     /// Forgets what came after an iteration.
     pub(super) fn cut(&mut self, last: u64) {
         self.points.retain(|(iteration, _)| *iteration <= last);
-        if self.reached > last {
-            (self.gathered, self.reached) = ((0, 0.0), last);
+        if self.newest.is_some_and(|(iteration, _)| iteration > last) {
+            (self.gathered, self.newest) = ((0, 0.0), self.points.last().copied());
         }
     }
 
-    /// The last point.
+    /// The last value; after a [`cut`](Self::cut) the last point.
     pub(super) fn last(&self) -> Option<f64> {
-        self.points.last().map(|(_, value)| *value)
+        self.newest.map(|(_, value)| value)
     }
 }
 
@@ -76,6 +76,8 @@ mod tests {
             let ((before, _), (last, mean)) = (pair[0], pair[1]);
             assert_eq!(mean, (before + 1 + last) as f64 / 2.0);
         }
+        // It ends with a value, which is no mean.
+        assert_eq!(series.last(), Some(100_000.0));
         // A run in many parts, each of which begins after all that there is.
         let mut parts = Series::default();
         for iteration in 1..=100_000 {
@@ -85,6 +87,11 @@ mod tests {
         assert_eq!(parts, series);
         series.push(100_001, f64::NAN);
         series.cut(50_000);
-        assert!(series.points.last().is_some_and(|(iteration, _)| *iteration <= 50_000));
+        assert!(
+            series
+                .points
+                .last()
+                .is_some_and(|(iteration, value)| *iteration <= 50_000 && series.last() == Some(*value))
+        );
     }
 }

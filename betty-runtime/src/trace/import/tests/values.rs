@@ -52,6 +52,23 @@ fn a_quotient_is_rounded_once() {
 }
 
 #[test]
+fn parts_of_a_product_do_not_overflow_in_16_bits() {
+    for factors in [[0.01, 300.0, 0.01, 300.0], [0.0, 300.0, 1.0, 300.0], [300.0, 300.0, 0.01, 0.01]] {
+        for dtype in [DType::F16, DType::BF16] {
+            // In another order: a rounding of each type.
+            let near = |(found, expected): (Vec<f64>, Vec<f64>)| {
+                let digits = dtype.finfo().unwrap().epsilon;
+                let is_near = |(x, y): (&f64, &f64)| x == y || (x - y).abs() <= digits * y.abs();
+                assert!(found.iter().zip(&expected).all(is_near), "{dtype:?} {factors:?}: {found:?} {expected:?}");
+            };
+            near(both(|x| x.prod(), &factors, dtype));
+            near(both(|x| x.reshape([2, 2]).prod_dim(1).reshape([2]), &factors, dtype));
+            near(both(|x| x.cumprod(0), &factors, dtype));
+        }
+    }
+}
+
+#[test]
 fn a_mean_is_rounded_once_and_does_not_overflow() {
     for count in 1..100 {
         for dtype in [DType::F32, DType::F64] {

@@ -1,0 +1,190 @@
+//! Runs that are tried again: with which numbers, from where, and on several ranks.
+
+use std::cell::RefCell;
+use std::ops::ControlFlow;
+use std::rc::Rc;
+
+use betty_runtime::distributed::{Collective, Threads};
+use betty_runtime::error::DataError;
+use betty_runtime::watch::{Health, KeepLast, OnUnhealthy, Retry};
+use betty_runtime::{Current, Engine, EngineError, Event, Observer, ProgramConfig, Stream, Warning};
+
+use crate::health::{Ill, IllConfig, IllData, ill, problem, shift};
+
+#[test]
+fn another_try_has_more_damping_or_smaller_steps_and_there_are_few() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("run.safetensors");
+    let told = Rc::new(RefCell::new(Vec::new()));
+    let run = |retry: &Retry, config: &str, hessian: f32| {
+        let log = Rc::clone(&told);
+        let file = retry.file.clone();
+        retry.run(IllConfig::from_json(config).unwrap(), 30, move |config: IllConfig| {
+            let log = Rc::clone(&log);
+            let engine = ill(hessian, 1.0, &config.to_json()?).save_every(10, &file).attach(KeepLast::new(3));
+            Ok(engine.observe(move |event| {
+                log.borrow_mut().extend(event.warning().filter(|warning| warning.rule == "retry"))
+            }))
+        })
+    };
+    // The damping that makes -0.02 positive is 0.1 after three tries.
+    let (engine, report) = run(&Retry::new(&file), "{}", -0.02).unwrap();
+    assert_eq!((engine.iterations(), report.reason), (30, None));
+    let facts: Vec<String> = told.take().into_iter().map(|warning| warning.advice).collect();
+    assert_eq!(facts.len(), 3, "{facts:?}");
+    assert_eq!(
+        facts[0],
+        "x.hypergradient.damping is 1e-3 in the place of 0e0 from here on; begin with that the next time"
+    );
+    drop(engine);
+    std::fs::remove_file(&file).unwrap();
+    let error = run(&Retry { tries: 1, ..Retry::new(&file) }, "{}", -5.0).err().unwrap();
+    assert!(matches!(error, EngineError::Hypergradient { .. }), "{error}");
+    assert_eq!(told.take().len(), 1);
+    // What nobody can mend is not tried again.
+    let error = Retry::new(&file).run::<Ill>(IllConfig::default(), 30, |config| {
+        let few = (0..3).map(|_| Ok::<_, std::io::Error>(shift(1.0, 1.0, 2.0)));
+        let x = Stream::constant(shift(1.0, 1.0, 2.0));
+        Engine::new(problem(), IllData { y: Stream::batches(few), x }, config)
+    });
+    assert!(matches!(error.err(), Some(EngineError::OutOfData { .. })));
+}
+
+#[test]
+fn another_try_leaves_all_other_numbers_as_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("run.safetensors");
+    let mut configs = Vec::new();
+    // A number whose last bit is lost where it is read carelessly.
+    let text =
+        r#"{ "y": { "clip": { "norm": 0.45454195830986427 } }, "x": { "optimizer": { "lr": 0.24493945741755202 } } }"#;
+    let first = IllConfig::from_json(text).unwrap();
+    let run = Retry::new(&file).run(first.clone(), 30, |config: IllConfig| {
+        configs.push(config.clone());
+        Ok(ill(-0.02, 1.0, &config.to_json()?).save_every(10, &file))
+    });
+    run.unwrap();
+    assert_eq!(configs.len(), 4);
+    for config in &mut configs {
+        config.x.hypergradient = first.x.hypergradient.clone();
+    }
+    assert!(configs.iter().all(|config| *config == first), "{configs:?}");
+}
+
+#[test]
+fn a_rate_that_a_scheduler_decides_is_no_reason_for_another_try() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("run.safetensors");
+    let mut tries = 0;
+    let (engine, report) = Retry::new(&file)
+        .run(IllConfig::default(), 300, |config: IllConfig| {
+            tries += 1;
+            let health = Health::default().on_unhealthy(OnUnhealthy::Stop).without("slowing");
+            let engine = ill(2.0, 1.0, &config.to_json()?).save_every(10, &file).attach(health);
+            engine.scheduler("x", burn::lr_scheduler::constant::ConstantLr::new(0.335))
+        })
+        .unwrap();
+    assert!(engine.iterations() < 300 && report.reason.is_some(), "{:?}", report.reason);
+    assert_eq!(tries, 1);
+}
+
+#[test]
+fn a_run_that_health_ended_is_tried_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("run.safetensors");
+    let away = r#"{ "x": { "optimizer": { "name": "sgd", "lr": 0.335 } } }"#;
+    let mut is_first = true;
+    let run = Retry::new(&file).run(IllConfig::from_json(away).unwrap(), 300, |config: IllConfig| {
+        let health = Health::default().on_unhealthy(OnUnhealthy::Stop).without("slowing");
+        let engine = ill(2.0, 1.0, &config.to_json()?).save_every(10, &file).attach(KeepLast::new(3)).attach(health);
+        // What is warned of after that, in the same iteration, has not ended the run.
+        let mut warns = std::mem::take(&mut is_first);
+        Ok(engine.watch(move |event, program| {
+            if matches!(event, Event::Iteration { iteration: 200 }) && std::mem::take(&mut warns) {
+                let (fact, advice) = ("it is the last of these".to_owned(), "wait".to_owned());
+                program.warn(Warning { rule: "own".into(), level: None, fact, advice });
+            }
+        }))
+    });
+    let (engine, report) = run.unwrap();
+    assert_eq!((engine.iterations(), report.reason), (300, None));
+    let rate = engine.config().x.optimizer.as_ref().and_then(|optimizer| optimizer.lr().fixed());
+    assert_eq!(rate, Some(0.1675));
+}
+
+/// Ends a run after an iteration, with a warning.
+struct EndsAfter(u64);
+
+impl Observer<Ill> for EndsAfter {
+    fn hear(&mut self, event: &Event<'_>, program: &Current<'_, Ill>) -> Result<ControlFlow<String>, DataError> {
+        let Event::Iteration { iteration } = *event else { return Ok(ControlFlow::Continue(())) };
+        if iteration != self.0 {
+            return Ok(ControlFlow::Continue(()));
+        }
+        let (fact, advice) = (format!("iteration {iteration} was not liked"), "wait".to_owned());
+        program.warn(Warning { rule: "own".into(), level: Some("x".into()), fact: fact.clone(), advice });
+        Ok(ControlFlow::Break(fact))
+    }
+}
+
+#[test]
+fn no_try_begins_at_what_an_earlier_one_came_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("run.safetensors");
+    let begun = Rc::new(RefCell::new(Vec::new()));
+    let mut tries = 0;
+    let run = Retry::new(&file).run(IllConfig::default(), 30, |config| {
+        tries += 1;
+        let (ends, fails) = [(12, u64::MAX), (u64::MAX, 11), (11, u64::MAX), (u64::MAX, u64::MAX)][tries - 1];
+        // A batch without a gradient: what is not finite ends the run before it is saved again.
+        let batch = move |number| shift(1.0, 1.0, if number >= fails { f32::NAN } else { 2.0 });
+        let x = Stream::batches((1..).map(move |number| Ok::<_, std::io::Error>(batch(number))));
+        let data = IllData { y: Stream::constant(shift(1.0, 1.0, 2.0)), x };
+        let log = Rc::clone(&begun);
+        let engine = Engine::new(problem(), data, config)?.save_every(5, &file).attach(KeepLast::new(3));
+        Ok(engine.attach(EndsAfter(ends)).observe(move |event| {
+            if let Event::Started { iteration, .. } = event {
+                log.borrow_mut().push(*iteration);
+            }
+        }))
+    });
+    let (engine, report) = run.unwrap();
+    assert_eq!((engine.iterations(), report.reason), (30, None));
+    // The first try was saved after 12, the third one after 11, and neither is gone on with.
+    assert_eq!(begun.take(), [0, 10, 10, 10]);
+}
+
+#[test]
+fn ranks_try_again_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("run.safetensors");
+    let found = Threads::run(2, |rank| {
+        let rank = Rc::new(rank);
+        let away = r#"{ "x": { "optimizer": { "name": "sgd", "lr": 0.335 } } }"#;
+        let run = Retry::new(&file).run(IllConfig::from_json(away)?, 300, |config: IllConfig| {
+            let health = Health::default().on_unhealthy(OnUnhealthy::Stop).without("slowing");
+            let engine = ill(2.0, 1.0, &config.to_json()?).replicated("x")?.replicated("y")?;
+            let engine = engine.distributed(Rc::clone(&rank) as Rc<dyn Collective>)?;
+            Ok(engine.save_every(10, &file).attach(KeepLast::new(3)).attach(health))
+        });
+        let (mut engine, report) = run?;
+        let rate = engine.config().x.optimizer.as_ref().and_then(|optimizer| optimizer.lr().fixed());
+        let values = engine.problem().x.at.val().into_data().iter::<f32>().collect::<Vec<_>>();
+        Ok::<_, EngineError>((engine.iterations(), report.reason, rate, values))
+    });
+    let found: Vec<_> = found.into_iter().collect::<Result<_, _>>().unwrap();
+    assert_eq!((found[0].0, &found[0].1, found[0].2), (300, &None, Some(0.1675)));
+    assert_eq!(found[0], found[1]);
+}
+
+#[test]
+fn every_rank_hears_why_the_run_ended() {
+    let found = Threads::run(2, |rank| {
+        let engine = ill(2.0, 1.0, "{}").replicated("x")?.replicated("y")?.distributed(rank)?;
+        let report = engine.attach(EndsAfter(3)).run(10)?;
+        Ok::<_, EngineError>((report.iterations, report.reason))
+    });
+    for found in found {
+        assert_eq!(found.unwrap(), (3, Some("iteration 3 was not liked".to_owned())));
+    }
+}
