@@ -66,6 +66,18 @@ pub struct Going<'a> {
 pub type Curves = Rc<RefCell<Vec<Point>>>;
 
 impl Going<'_> {
+    /// Ends here if it was asked to stop: between runs, and in what is not saved.
+    ///
+    /// # Errors
+    /// [`Failure::Stopped`].
+    pub fn heed(&self) -> Result<(), Failure> {
+        if !self.ranks.any(self.stop.is_asked())? {
+            return Ok(());
+        }
+        let said = "stopped; runs that had ended are saved; to go on, give the same options and `--resume`".into();
+        Err(Failure::Stopped { said, code: self.stop.exit_code() })
+    }
+
     /// Lets an engine take the steps that are missing of `steps` in all, which `--option` asks for. The run is called `name`, which no
     /// other run is; `curves` are saved with it, and hold what was saved before where it is gone on with.
     ///

@@ -37,7 +37,11 @@ impl<C> Trial<'_, C> {
     /// # Errors
     /// As [`Going::train`].
     pub fn train<P: Multilevel>(&self, engine: Engine<P>, name: &str, steps: u64) -> Result<P, Failure> {
-        let going = Going {
+        self.going().train(engine, &format!("{name}.seed-{}", self.seed), ("steps", steps), &Curves::default())
+    }
+
+    fn going(&self) -> Going<'_> {
+        Going {
             saving: &self.options.saving,
             watching: &self.options.watching,
             output: self.output,
@@ -45,8 +49,7 @@ impl<C> Trial<'_, C> {
             stop: self.stop,
             ranks: self.ranks,
             progress: !self.options.run().setting.machine.quiet,
-        };
-        going.train(engine, &format!("{name}.seed-{}", self.seed), ("steps", steps), &Curves::default())
+        }
     }
 
     /// Ends the trial here if it was asked to stop: between runs that are too short to be saved.
@@ -54,10 +57,6 @@ impl<C> Trial<'_, C> {
     /// # Errors
     /// [`Failure::Stopped`].
     pub fn heed(&self) -> Result<(), Failure> {
-        if !self.ranks.any(self.stop.is_asked())? {
-            return Ok(());
-        }
-        let said = "stopped; runs that had ended are saved; to go on, give the same options and `--resume`".into();
-        Err(Failure::Stopped { said, code: self.stop.exit_code() })
+        self.going().heed()
     }
 }

@@ -10,7 +10,7 @@ const WORDS: usize = 30;
 const CLASSES: usize = 50;
 
 /// What stands for nothing.
-const MISSING: [&str; 5] = ["", "?", "na", "nan", "null"];
+const MISSING: [&str; 6] = ["", "?", "na", "n/a", "nan", "null"];
 
 /// A table, read.
 #[derive(Clone, Debug, PartialEq)]
@@ -146,7 +146,7 @@ impl Table {
                     for (row, value) in rows.iter_mut().zip(values) {
                         row.extend((0..words.len()).map(|word| f64::from(u8::from(*value == Some(word)))));
                     }
-                    vec![false; values.len()]
+                    values.iter().map(Option::is_none).collect()
                 }
             };
             if is_missing.contains(&true) {

@@ -193,6 +193,8 @@ impl Data {
         }
         let examples: Vec<usize> = all.iter().map(|of| word(of, 0) as usize).collect();
         if let Some(rank) = examples.iter().position(|&examples| examples == 0) {
+            // Not to fail again for ever on the same batch.
+            self.failed = true;
             return Err(ShardError::NoExamples { level: name(), rank }.into());
         }
         let share = examples[ranks.rank()] as f64 / examples.iter().sum::<usize>() as f64;

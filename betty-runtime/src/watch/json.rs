@@ -23,13 +23,15 @@ pub struct JsonLines {
     log: Log,
     place: Place,
     every: u64,
+    /// What was told before the first run has begun.
+    waiting: Vec<Vec<u8>>,
 }
 
 impl JsonLines {
     /// Writes into this file; see [the module](super) for what becomes of one that is there.
     #[must_use]
     pub fn new(file: impl Into<PathBuf>) -> Self {
-        JsonLines { log: Log::new(file.into(), keep), place: Place::default(), every: 1 }
+        JsonLines { log: Log::new(file.into(), keep), place: Place::default(), every: 1, waiting: Vec::new() }
     }
 
     /// Records steps, hypergradients and iterations only where the iteration is a multiple of `iterations` (at least 1), and
@@ -44,6 +46,9 @@ impl JsonLines {
         self.place.hear(event);
         if let Event::Started { .. } = event {
             self.log.hear(event)?;
+            for line in std::mem::take(&mut self.waiting) {
+                self.log.push(&line)?;
+            }
         }
         let is_recorded = match event {
             Event::Step { .. }
@@ -61,7 +66,11 @@ impl JsonLines {
             let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64());
             object.insert("iteration".into(), self.place.of(event).into());
             object.insert("time".into(), time.into());
-            self.log.push(format!("{}\n", Value::Object(object)).as_bytes())?;
+            let line = format!("{}\n", Value::Object(object)).into_bytes();
+            match self.log.is_open() {
+                true => self.log.push(&line)?,
+                false => self.waiting.push(line),
+            }
         }
         match event {
             Event::Started { .. } => Ok(()),

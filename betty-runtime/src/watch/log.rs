@@ -52,6 +52,11 @@ impl Log {
         Ok(open.insert(opened?).is_empty())
     }
 
+    /// Whether records go into the file.
+    pub(super) fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
     /// Adds a record.
     pub(super) fn push(&mut self, record: &[u8]) -> Result<(), WatchError> {
         self.with(|open| open.push(record))

@@ -5,6 +5,7 @@ mod directions;
 mod draws;
 mod exact;
 mod faults;
+mod language;
 mod last;
 mod means;
 mod norms;

@@ -25,7 +25,8 @@ use betty_examples::failure::{Failure, check_positive, finish};
 use betty_examples::metrics::Comparison;
 use betty_examples::plot::{Curve, Curves};
 use betty_runtime::distributed::Split;
-use betty_runtime::{Engine, HypergradientConfig, LevelConfig, MinresConfig, OptimizerConfig, SgdConfig};
+use betty_runtime::{AdaGradConfig, AdamConfig, AdamWConfig, Engine, HypergradientConfig, LevelConfig, MinresConfig};
+use betty_runtime::{OptimizerConfig, RmsPropConfig, SgdConfig};
 use clap::{Parser, value_parser};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -210,7 +211,12 @@ fn of_the_head(config: &MamlConfig) -> AnilConfig {
 fn with_rate(optimizer: OptimizerConfig, rate: f64) -> OptimizerConfig {
     match optimizer {
         OptimizerConfig::Sgd(sgd) => OptimizerConfig::Sgd(SgdConfig { lr: rate.into(), ..sgd }),
-        other => other,
+        OptimizerConfig::Adam(adam) => OptimizerConfig::Adam(AdamConfig { lr: rate.into(), ..adam }),
+        OptimizerConfig::AdamW(adam) => OptimizerConfig::AdamW(AdamWConfig { lr: rate.into(), ..adam }),
+        OptimizerConfig::RmsProp(rms) => OptimizerConfig::RmsProp(RmsPropConfig { lr: rate.into(), ..rms }),
+        OptimizerConfig::AdaGrad(ada) => OptimizerConfig::AdaGrad(AdaGradConfig { lr: rate.into(), ..ada }),
+        // This program names none of its own.
+        other @ OptimizerConfig::CustomOptimizer(_) => other,
     }
 }
 

@@ -90,7 +90,7 @@ pub(crate) fn run(
     };
 
     let maml = training.maml(start.clone())?;
-    let pretrained = training.pretrained(start);
+    let pretrained = training.pretrained(start)?;
     let rate = best_rate(&pretrained.network, &validation, device);
     let learner = |name, Trained { network, curve }: Trained, rate, proximity| {
         let adaptation = Adaptation { steps: TEST_STEPS, rate, proximity };

@@ -75,7 +75,7 @@ impl Training<'_> {
     }
 
     /// Ordinary training on the points of all tasks, as if they were one: Burn's Adam on the same points in the same order.
-    pub(crate) fn pretrained(&self, start: Regressor) -> Trained {
+    pub(crate) fn pretrained(&self, start: Regressor) -> Result<Trained, Failure> {
         let on_tape = self.device.clone().autodiff();
         let mut network = start.to_device(&on_tape).train();
         let mut optimizer = AdamConfig::new().init();
@@ -83,6 +83,7 @@ impl Training<'_> {
         let bar = if self.going.progress { bar(self.iterations) } else { ProgressBar::hidden() };
         let mut curve = Vec::new();
         for iteration in 1..=self.iterations {
+            self.going.heed()?;
             let batch: Vec<Task> = tasks.by_ref().take(self.config.meta.tasks).collect();
             let gradients = network.error(Points::of_tasks(&batch).to_device(&on_tape)).backward();
             let gradients = GradientsParams::from_grads(gradients, &network);
@@ -94,7 +95,7 @@ impl Training<'_> {
             bar.set_position(iteration);
         }
         bar.finish_and_clear();
-        Trained { network: network.valid().to_device(self.device), curve }
+        Ok(Trained { network: network.valid().to_device(self.device), curve })
     }
 
     /// The steps that training takes on a task.

@@ -95,7 +95,8 @@ impl Norms {
             return None;
         }
         let (first, last) = (steps.first, std::mem::take(&mut steps.last));
-        if steps.count < STEPS || last.1 < GROWTH * first.1 || last.0 < first.0 {
+        // A level whose gradient is 0 is where it comes to rest.
+        if steps.count < STEPS || last.1 == 0.0 || last.1 < GROWTH * first.1 || last.0 < first.0 {
             return None;
         }
         let ratio = last.1 / first.1;
