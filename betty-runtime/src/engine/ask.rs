@@ -20,8 +20,9 @@ impl<P: Multilevel> Engine<P> {
     pub fn gradient(&mut self, level: &str) -> Result<TotalGradient, EngineError> {
         let k = self.run.program.level(level)?;
         let found = self.ask(k, &format!("gradient of `{level}`"), |run, host| run.look_at_gradient(host, k));
-        self.run.check_observers()?;
-        found
+        let found = found?;
+        self.run.check_observers_of_all()?;
+        Ok(found)
     }
 
     /// Counts what one iteration will take, from the shapes of the next batches: kernels, floating-point operations, bytes,
@@ -72,7 +73,7 @@ impl<P: Multilevel> Engine<P> {
     fn tell(&mut self, event: &Event<'_>) -> Result<(), EngineError> {
         let Engine { problem, run, .. } = self;
         run.emit(problem, event);
-        run.check_observers()
+        run.check_observers_of_all()
     }
 
     /// Answers a question about level `k`, for `what`, as all ranks must agree on it. Whatever the answer, the batches that it looked

@@ -58,7 +58,7 @@ impl<P: Multilevel> Engine<P> {
             validation.borrow_mut().restore(state);
         }
         self.emit(&Event::Resumed { iteration: self.run.iterations });
-        self.run.check_observers()
+        self.run.check_observers_of_all()
     }
 }
 

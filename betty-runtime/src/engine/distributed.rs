@@ -179,6 +179,15 @@ impl Run {
         format!("a {what} (iteration {iterations}, seed {seed}, replicated {replicated:?}{split}{parts})")
     }
 
+    /// As [`check_observers`](Self::check_observers), after work that all ranks have done together: an observer may hear on one of
+    /// them only.
+    pub(super) fn check_observers_of_all(&mut self) -> Result<(), EngineError> {
+        let own = self.check_observers();
+        let Some(ranks) = self.ranks() else { return own };
+        ranks.begin(self.topic("look at observers"))?;
+        ranks.end(own)
+    }
+
     /// Whether one of several things holds on any rank.
     pub(super) fn on_any<const N: usize>(&self, mine: [bool; N]) -> Result<[bool; N], DistributedError> {
         let Some(ranks) = &self.ranks else { return Ok(mine) };

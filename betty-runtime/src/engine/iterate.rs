@@ -89,7 +89,7 @@ impl<P: Multilevel> Engine<P> {
             self.emit(&Event::Warning(&warning));
         }
         self.emit(&Event::Ended { iteration: self.run.iterations, reason: reason.as_deref() });
-        let ended = self.run.check_observers();
+        let ended = self.run.check_observers_of_all();
         report.and_then(|report| ended.map(|()| report))
     }
 

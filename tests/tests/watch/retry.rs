@@ -188,3 +188,24 @@ fn every_rank_hears_why_the_run_ended() {
         assert_eq!(found.unwrap(), (3, Some("iteration 3 was not liked".to_owned())));
     }
 }
+
+/// Fails when the run is over.
+struct FailsAtTheEnd;
+
+impl Observer<Ill> for FailsAtTheEnd {
+    fn hear(&mut self, event: &Event<'_>, _program: &Current<'_, Ill>) -> Result<ControlFlow<String>, DataError> {
+        assert!(!matches!(event, Event::Ended { .. }), "the disk is full");
+        Ok(ControlFlow::Continue(()))
+    }
+}
+
+#[test]
+fn what_fails_on_the_rank_that_is_watched_fails_on_all() {
+    let found = Threads::run(2, |rank| {
+        let engine = ill(2.0, 1.0, "{}").replicated("x")?.replicated("y")?.distributed(rank)?;
+        engine.attach(FailsAtTheEnd).run(2).map(drop)
+    });
+    for error in found.into_iter().map(|found| found.expect_err("an observer failed").to_string()) {
+        assert!(error.contains("the disk is full"), "{error}");
+    }
+}
