@@ -248,7 +248,9 @@ fn run(mpi: &Rc<Mpi>, fault: Fault, faulty: usize, at: u64) -> Result<(), Box<dy
 fn started() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let mpi = Rc::new(Mpi::start(Duration::from_secs(3))?);
+    // A rank that was stopped is given up soon; where nothing is wrong, one may well wait longer for its disk or for the others.
+    let deadline = if matches!(words[..], ["run", fault, ..] if fault != "none") { 3 } else { 30 };
+    let mpi = Rc::new(Mpi::start(Duration::from_secs(deadline))?);
     match words[..] {
         ["exact"] => exact(&mpi),
         ["measure"] => measure(&mpi),
