@@ -8,7 +8,6 @@ use std::time::Instant;
 use betty_runtime::__private::derivatives::{Curvature, Lagrangian, Loss, Point, Variable};
 use betty_runtime::Batch;
 use betty_runtime::execute::{Value, Vector};
-use betty_runtime::linalg::InnerProductSpace;
 use betty_runtime::trace::{AnyBatch, LevelModule, LossInput, trace};
 use betty_tests::models::{Encoder, Group, ResNet, cross_entropy};
 use burn::module::Module;

@@ -11,7 +11,7 @@ use rand::{RngExt, SeedableRng};
 use super::DerivativesError;
 use super::gradients::Active;
 use super::parameters::{Parameters, tensors, vector};
-use crate::execute::{Value, Vector, mix};
+use crate::execute::{Awaited, Value, Vector, mix};
 use crate::graph::Distribution;
 use crate::linalg::{Coordinates, InnerProductSpace};
 use crate::trace::LevelModule;
@@ -228,28 +228,37 @@ impl fmt::Debug for ParameterVector {
 
 /// For solvers, whose vectors all belong to one space: what is combined with a vector of another becomes NaN.
 impl InnerProductSpace for ParameterVector {
-    type Scalar = f64;
+    type Scalar = Awaited;
     type Error = DerivativesError;
 
-    fn dot(&self, other: &Self) -> Result<f64, DerivativesError> {
-        ParameterVector::dot(self, other)
+    fn dot(&self, other: &Self) -> Result<Awaited, DerivativesError> {
+        self.check(other)?;
+        Ok(InnerProductSpace::dot(&self.vector, &other.vector)?)
     }
 
-    fn read(scalar: &f64) -> Result<f64, DerivativesError> {
-        Ok(*scalar)
+    fn read(scalar: &Awaited) -> Result<f64, DerivativesError> {
+        Ok(Vector::read(scalar)?)
     }
 
-    fn scale(&mut self, factor: f64) {
-        self.vector.scale(factor);
+    fn read_all(scalars: &[Awaited]) -> Result<Vec<f64>, DerivativesError> {
+        Ok(Vector::read_all(scalars)?)
     }
 
-    fn add_scaled(&mut self, factor: f64, other: &Self) {
-        self.combine(1.0, factor, other);
+    fn check_every(&self) -> usize {
+        self.vector.check_every()
     }
 
-    fn combine(&mut self, scale: f64, factor: f64, other: &Self) {
+    fn scale(&mut self, factor: Awaited) {
+        InnerProductSpace::scale(&mut self.vector, factor);
+    }
+
+    fn add_scaled(&mut self, factor: Awaited, other: &Self) {
+        self.combine((1.0).into(), factor, other);
+    }
+
+    fn combine(&mut self, scale: Awaited, factor: Awaited, other: &Self) {
         match self.check(other) {
-            Ok(()) => self.vector.combine(scale, factor, &other.vector),
+            Ok(()) => InnerProductSpace::combine(&mut self.vector, scale, factor, &other.vector),
             Err(_) => self.vector.scale(f64::NAN),
         }
     }

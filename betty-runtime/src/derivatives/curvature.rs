@@ -17,7 +17,6 @@ use super::perturb::{Perturbation, Unmoved};
 use crate::distributed::{DistributedError, Ranks};
 use crate::execute::{Cost, Program, ReadError, Value, Vector};
 use crate::graph::{GraphError, NodeId, jvp, lowered};
-use crate::linalg::InnerProductSpace;
 
 /// Which variables move, and which derivatives are asked for.
 pub(super) type Key = (Vec<Variable>, Vec<Variable>);

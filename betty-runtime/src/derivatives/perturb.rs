@@ -13,7 +13,6 @@ use super::lagrangian::{Lagrangian, Variable};
 use super::loss::gradient_nodes;
 use crate::execute::{Cost, Program, Value, Vector};
 use crate::graph::{GraphError, NodeId, Op, dependents, lowered, products_as_given, replay};
-use crate::linalg::InnerProductSpace;
 
 /// A program for derivatives of a Lagrangian where some variables have moved.
 pub(super) struct Perturbation {

@@ -10,7 +10,6 @@ use super::run::{Below, Run};
 use crate::distributed::{DistributedError, Ranks};
 use crate::error::{EngineError, ShardError};
 use crate::execute::Unread;
-use crate::linalg::InnerProductSpace;
 use crate::program::{Level, Metrics, Use};
 use crate::steps::{Restart, mean};
 

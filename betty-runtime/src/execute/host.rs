@@ -32,6 +32,11 @@ pub(super) fn dot(x: &DispatchTensor, y: &DispatchTensor) -> Option<f64> {
     }
 }
 
+/// Whether a tensor is in host memory, in a type that there are loops for: nobody waits for its numbers.
+pub(super) fn is_plain(x: &DispatchTensor) -> bool {
+    matches!(x.kind, DispatchTensorKind::Flex(BackendTensor::Float(_))) && matches!(x.dtype(), DType::F32 | DType::F64)
+}
+
 /// Whether all entries are finite, if they are contiguous in host memory.
 pub(super) fn is_finite(x: &DispatchTensor) -> Option<bool> {
     let DispatchTensorKind::Flex(BackendTensor::Float(x)) = &x.kind else { return None };

@@ -20,6 +20,7 @@
 //! # }
 //! ```
 
+mod awaited;
 mod cost;
 mod host;
 mod kernel;
@@ -28,6 +29,8 @@ mod origin;
 mod program;
 mod random;
 mod rows;
+#[cfg(test)]
+mod solved;
 mod space;
 mod stages;
 mod sum;
@@ -36,12 +39,14 @@ mod value;
 mod vector;
 mod wide;
 
+pub use awaited::Awaited;
 pub use cost::Cost;
 pub(crate) use launched::count;
 pub use launched::launched;
 pub use origin::Origin;
 pub use program::Program;
 pub(crate) use random::mix;
+pub(crate) use space::CHECK_EVERY;
 pub(crate) use sum::Sum;
 pub(crate) use unread::Unread;
 pub use value::{ReadError, Value, reads};

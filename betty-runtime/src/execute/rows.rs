@@ -1,12 +1,12 @@
 //! Lists of vectors as the rows of matrices, for inner products and combinations by the dozen.
 
-use burn::tensor::{DispatchTensor, Slice, TensorData};
+use burn::tensor::{DType, Device, DispatchTensor, Slice, TensorData};
 use burn_backend::TensorMetadata as _;
 use burn_backend::ops::FloatTensorOps;
 use burn_dispatch::Dispatch;
 
 use super::wide::wide;
-use super::{ReadError, Value, Vector};
+use super::{Awaited, ReadError, Value, Vector};
 
 /// All `⟨xᵢ, yⱼ⟩`, by rows: products of matrices, and one read for each type of numbers.
 pub(super) fn inner_products(xs: &[Vector], ys: &[Vector]) -> Result<Vec<Vec<f64>>, ReadError> {
@@ -30,15 +30,40 @@ pub(super) fn inner_products(xs: &[Vector], ys: &[Vector]) -> Result<Vec<Vec<f64
 
 /// `Σⱼ wᵢⱼ·xⱼ` for each row `wᵢ` of `weights`.
 pub(super) fn combinations(weights: &[Vec<f64>], xs: &[Vector]) -> Vec<Vector> {
+    let matrix = |dtype: DType, device: &Device| {
+        let matrix = TensorData::new(weights.concat(), [weights.len(), xs.len()]).convert_dtype(dtype);
+        Value::from_data(matrix, device).0
+    };
+    combined(matrix, weights.len(), xs)
+}
+
+/// `Σᵢ wᵢ·⟨xᵢ, r⟩·xᵢ`, with nothing read in between.
+pub(super) fn along(xs: &[Vector], weights: &[f64], r: &Vector) -> Vector {
+    let products = positions(xs).map(|position| {
+        let product = Dispatch::float_matmul(
+            rows(std::slice::from_ref(r), position),
+            Dispatch::float_transpose(rows(xs, position)),
+        );
+        let widest = Awaited::widest(&Device::new(product.device()));
+        Dispatch::float_cast(product, widest.into())
+    });
+    let Some(sum) = products.reduce(Dispatch::float_add) else { return r.clone() };
+    let factors = TensorData::new(weights.to_vec(), [1, weights.len()]).convert_dtype(sum.dtype());
+    let factors = Value::from_data(factors, &Device::new(sum.device()));
+    let sum = Dispatch::float_mul(sum, factors.0);
+    combined(|dtype, _| Dispatch::float_cast(sum.clone(), dtype.into()), 1, xs).pop().unwrap_or_else(|| r.clone())
+}
+
+/// As many combinations of vectors as a matrix has rows, which is asked for in the type and on the device of each product.
+fn combined(matrix: impl Fn(DType, &Device) -> DispatchTensor, count: usize, xs: &[Vector]) -> Vec<Vector> {
     let Some(like) = xs.first() else { return Vec::new() };
     // Tensors without an element are nobody's combination.
-    let mut combined = vec![like.clone(); weights.len()];
+    let mut combined = vec![like.clone(); count];
     for position in positions(xs) {
         let like = &like.0[position];
         let rows = rows(xs, position);
-        let matrix = TensorData::new(weights.concat(), [weights.len(), xs.len()]).convert_dtype(rows.dtype());
-        let matrix = Value::from_data(matrix, &like.device());
-        let product = Dispatch::float_cast(Dispatch::float_matmul(matrix.0, rows), like.dtype().into());
+        let matrix = matrix(rows.dtype(), &like.device());
+        let product = Dispatch::float_cast(Dispatch::float_matmul(matrix, rows), like.dtype().into());
         for (i, vector) in combined.iter_mut().enumerate() {
             let row = [Slice::new(i as isize, Some(i as isize + 1), 1), Slice::full()];
             let row = Dispatch::float_slice(product.clone(), &row);
@@ -68,8 +93,6 @@ fn rows(vectors: &[Vector], position: usize) -> DispatchTensor {
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::{DType, Device};
-
     use super::*;
     use crate::linalg::InnerProductSpace;
 

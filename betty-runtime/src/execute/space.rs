@@ -1,34 +1,36 @@
 //! Vectors of tensors as elements of a space with an inner product, in which solvers work.
 
-use burn::tensor::{DispatchTensor, TensorData};
+use burn::tensor::{DType, DispatchTensor, TensorData};
 use burn_backend::Scalar;
 use burn_backend::TensorMetadata as _;
 use burn_backend::ops::FloatTensorOps;
 use burn_dispatch::Dispatch;
 
 use super::wide::wide;
-use super::{ReadError, Unread, Value, Vector, host, rows};
+use super::{Awaited, ReadError, Unread, Value, Vector, host, rows};
 use crate::linalg::{Coordinates, InnerProductSpace};
 
-impl InnerProductSpace for Vector {
-    type Scalar = f64;
-    type Error = ReadError;
+/// After so many iterations a solver reads the numbers of vectors that are on a device, all in one transfer.
+pub(crate) const CHECK_EVERY: usize = 8;
 
-    fn dot(&self, other: &Self) -> Result<f64, ReadError> {
+/// What solvers do with numbers that are known; generic ones do the same with numbers that may be on the device.
+impl Vector {
+    /// The inner product `⟨self, other⟩`, read at once.
+    ///
+    /// # Errors
+    /// [`ReadError`] when a device cannot deliver it.
+    pub fn dot(&self, other: &Self) -> Result<f64, ReadError> {
         // One part a tensor, summed in order in f64: those that are on a device come over together.
         let parts = self.0.iter().zip(&other.0).map(|(x, y)| match host::dot(&x.0, &y.0) {
             Some(product) => Unread::Known(vec![product]),
-            None => Unread::OnDevice(Value(Dispatch::float_sum(Dispatch::float_mul(wide(x), wide(y))))),
+            None => Unread::OnDevice(Value(product(x, y))),
         });
         let parts = Unread::read_all(parts.collect())?;
         Ok(parts.into_iter().flatten().fold(0.0, |total, part| total + part))
     }
 
-    fn read(scalar: &f64) -> Result<f64, ReadError> {
-        Ok(*scalar)
-    }
-
-    fn scale(&mut self, factor: f64) {
+    /// `self ← factor · self`
+    pub fn scale(&mut self, factor: f64) {
         let scaled = std::mem::take(&mut self.0).into_iter().map(|mut x| {
             if !host::combine(&mut x.0, factor, 0.0, None) {
                 x = Value(scaled(x.0, factor));
@@ -38,11 +40,13 @@ impl InnerProductSpace for Vector {
         self.0 = scaled.collect();
     }
 
-    fn add_scaled(&mut self, factor: f64, other: &Self) {
+    /// `self ← self + factor · other`
+    pub fn add_scaled(&mut self, factor: f64, other: &Self) {
         self.combine(1.0, factor, other);
     }
 
-    fn combine(&mut self, scale: f64, factor: f64, other: &Self) {
+    /// `self ← scale · self + factor · other`
+    pub fn combine(&mut self, scale: f64, factor: f64, other: &Self) {
         let sums = std::mem::take(&mut self.0).into_iter().zip(&other.0).map(|(mut y, x)| {
             if !host::combine(&mut y.0, scale, factor, Some(&x.0)) {
                 if scale != 1.0 {
@@ -53,6 +57,71 @@ impl InnerProductSpace for Vector {
             y
         });
         self.0 = sums.collect();
+    }
+
+    /// Whether numbers stay on the one device that all its tensors are on.
+    fn keeps_numbers(&self) -> bool {
+        let Some(first) = self.0.iter().find(|x| !host::is_plain(&x.0)) else { return false };
+        let device = first.0.device();
+        self.0.iter().all(|x| x.0.device() == device)
+    }
+}
+
+/// The sum of the products of the entries, on the device.
+fn product(x: &Value, y: &Value) -> DispatchTensor {
+    Dispatch::float_sum(Dispatch::float_mul(wide(x), wide(y)))
+}
+
+impl InnerProductSpace for Vector {
+    type Scalar = Awaited;
+    type Error = ReadError;
+
+    fn dot(&self, other: &Self) -> Result<Awaited, ReadError> {
+        if !self.keeps_numbers() {
+            return Ok(Vector::dot(self, other)?.into());
+        }
+        let (mut known, mut parts) = (0.0, Vec::new());
+        for (x, y) in self.0.iter().zip(&other.0) {
+            match host::dot(&x.0, &y.0) {
+                Some(product) => known += product,
+                None => parts.push(product(x, y)),
+            }
+        }
+        Ok(Awaited::sum(parts, known))
+    }
+
+    fn read(scalar: &Awaited) -> Result<f64, ReadError> {
+        Ok(Self::read_all(std::slice::from_ref(scalar))?[0])
+    }
+
+    fn read_all(scalars: &[Awaited]) -> Result<Vec<f64>, ReadError> {
+        Awaited::read_all(scalars)
+    }
+
+    fn check_every(&self) -> usize {
+        if self.keeps_numbers() { CHECK_EVERY } else { 1 }
+    }
+
+    fn scale(&mut self, factor: Awaited) {
+        if let Some(factor) = factor.known() {
+            return Vector::scale(self, factor);
+        }
+        for x in &mut self.0 {
+            *x = narrow(factor.times(wide(x)), x.dtype());
+        }
+    }
+
+    fn add_scaled(&mut self, factor: Awaited, other: &Self) {
+        InnerProductSpace::combine(self, (1.0).into(), factor, other);
+    }
+
+    fn combine(&mut self, scale: Awaited, factor: Awaited, other: &Self) {
+        if let (Some(scale), Some(factor)) = (scale.known(), factor.known()) {
+            return Vector::combine(self, scale, factor, other);
+        }
+        for (y, x) in self.0.iter_mut().zip(&other.0) {
+            *y = narrow(Dispatch::float_add(scale.times(wide(y)), factor.times(wide(x))), y.dtype());
+        }
     }
 
     fn zero(&self) -> Self {
@@ -76,6 +145,20 @@ impl InnerProductSpace for Vector {
     fn combinations(weights: &[Vec<f64>], xs: &[Self]) -> Vec<Self> {
         rows::combinations(weights, xs)
     }
+
+    fn along(xs: &[Self], weights: &[f64], r: &Self) -> Result<Self, ReadError> {
+        if r.keeps_numbers() {
+            return Ok(rows::along(xs, weights, r));
+        }
+        let parts = Self::inner_products(xs, std::slice::from_ref(r))?;
+        let along: Vec<f64> = weights.iter().zip(&parts).map(|(weight, part)| weight * part[0]).collect();
+        Ok(Self::combinations(&[along], xs).pop().unwrap_or_else(|| r.zero()))
+    }
+}
+
+/// What was computed in a wide type, in its own.
+fn narrow(x: DispatchTensor, dtype: DType) -> Value {
+    Value(if x.dtype() == dtype { x } else { Dispatch::float_cast(x, dtype.into()) })
 }
 
 /// `factor · x`, also where the product has a place among the numbers of `x` but the factor has none: f16 ends at 65504, and a
@@ -119,7 +202,7 @@ impl Coordinates for Vector {
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::{DType, Device};
+    use burn::tensor::Device;
 
     use super::*;
     use crate::execute::reads;

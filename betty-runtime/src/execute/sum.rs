@@ -7,7 +7,6 @@ use burn_dispatch::Dispatch;
 use super::wide::wide;
 use super::{Value, Vector};
 use crate::graph::accumulator;
-use crate::linalg::InnerProductSpace;
 
 /// A sum that is formed in types that are wide enough to add up in, in the order in which terms come.
 #[derive(Clone, Default)]

@@ -5,7 +5,6 @@ use burn_backend::ops::FloatTensorOps;
 use burn_dispatch::Dispatch;
 
 use super::{ReadError, Unread, Value};
-use crate::linalg::InnerProductSpace;
 
 /// The direct sum of the spaces of several float tensors.
 #[derive(Clone, Debug, Default)]

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use crate::derivatives::Variable;
 use crate::execute::Vector;
-use crate::linalg::InnerProductSpace;
 
 /// A vector over several variables; a variable without a block is zero.
 #[derive(Clone, Debug, Default)]

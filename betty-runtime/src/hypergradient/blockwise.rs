@@ -23,7 +23,7 @@ use super::preparation::Own;
 use super::{Blocks, Budget, Direction, HypergradientError, Response};
 use crate::derivatives::Variable;
 use crate::execute::Vector;
-use crate::linalg::{Coordinates, InnerProductSpace, LinearOperator};
+use crate::linalg::{Coordinates, LinearOperator};
 
 /// The preconditioners of all levels, in one solve.
 #[derive(Default)]

@@ -7,11 +7,11 @@
 use std::rc::Rc;
 
 use super::choice::Configured;
-use super::preconditioned::{CHECKED, Krylov};
+use super::preconditioned::Krylov;
 use super::{Budget, HypergradientError, HypergradientMethod, Solved, System};
 use crate::config::CgConfig;
-use crate::execute::Vector;
-use crate::linalg::{CgOptions, Preconditioner, conjugate_gradient, preconditioned_conjugate_gradient};
+use crate::execute::{CHECK_EVERY, Vector};
+use crate::linalg::{CgOptions, Preconditioner, conjugate_gradient, preconditioned_conjugate_gradient, readings};
 
 /// `(H + damping·I) q = v` by conjugate gradients.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -60,8 +60,9 @@ impl HypergradientMethod for ConjugateGradient {
     }
 
     fn budget(&self, _unknowns: usize) -> Option<Budget> {
-        let products = self.options.iterations;
-        Some(Budget { products, reads: 2.0 * products as f64 + 1.0 })
+        // What a guess leaves is one product, and is read before it is gone on from.
+        let (iterations, guess) = (self.options.iterations, usize::from(self.warm_start));
+        Some(Budget { products: iterations + guess, reads: (readings(iterations, CHECK_EVERY) + guess) as f64 })
     }
 }
 
@@ -74,11 +75,5 @@ impl Krylov for ConjugateGradient {
         guess: Option<Vector>,
     ) -> Result<Solved, HypergradientError> {
         Ok(preconditioned_conjugate_gradient(system, preconditioner, v, guess, &self.options)?.into())
-    }
-
-    fn reads_beside(&self) -> usize {
-        // The residual and what it is prepared to, but after the last iteration.
-        let iterations = self.options.iterations;
-        iterations + if iterations > 1 { CHECKED } else { 0 }
     }
 }

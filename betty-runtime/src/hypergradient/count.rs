@@ -18,7 +18,7 @@ use crate::graph::GraphError;
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) cost: Cost,
-    /// Numbers read from the device.
+    /// Transfers from the device.
     pub(crate) reads: f64,
     /// Bytes held at once.
     pub(crate) peak: usize,

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::count::{Count, Tally};
+use super::gmres::one_by_one;
 use super::inexact::ROUNDS;
-use super::preconditioned::CHECKED;
 use super::response::{Residual, Solve};
 use super::{
     Blocks, Budget, Direction, Gmres, HypergradientError, HypergradientMethod, Inexact, Joint, Minres, Response,
@@ -81,11 +81,11 @@ impl Response {
         let mut budget = match uppermost {
             Some(_) if !joint.prepared => {
                 let options = MinresOptions { iterations, tolerance, damping: 0.0 };
-                Minres { options, warm_start }.budget(0).unwrap_or_default()
+                Minres { options, warm_start: false }.budget(0).unwrap_or_default()
             }
             _ => {
                 let options = GmresOptions { iterations, restart, tolerance, damping: 0.0 };
-                let budget = Gmres { options, warm_start }.budget(0).unwrap_or_default();
+                let budget = Gmres { options, warm_start: false }.budget(0).unwrap_or_default();
                 // Each cycle ends with the residual.
                 Budget { products: iterations + iterations.div_ceil(restart.max(1)), ..budget }
             }
@@ -94,13 +94,6 @@ impl Response {
         budget.products += usize::from(warm_start);
         budget.reads += f64::from(u8::from(warm_start));
         let is_preconditioned = !joint.prepared && self.is_preconditioned(levels);
-        if is_preconditioned {
-            budget.reads += match uppermost {
-                // Of each vector its length and that of what it is prepared to, and then the residual.
-                Some(_) => 2 * (iterations + 1) + CHECKED,
-                None => iterations,
-            } as f64;
-        }
         self.report(last).products += budget.products;
         self.at(last, |response| {
             if is_preconditioned {
@@ -152,11 +145,10 @@ impl Response {
         direction: Direction,
         b: &Vector,
     ) -> Result<Blocks, HypergradientError> {
-        let Inexact { iterations, restart, tolerance, prepared, .. } = inexact;
-        let options = GmresOptions { iterations, restart, tolerance, damping: 0.0 };
-        let Budget { reads, .. } = Gmres { options, warm_start: false }.budget(0).unwrap_or_default();
+        let Inexact { iterations, restart, prepared, .. } = inexact;
         // Cycles may be as short as one iteration, and each ends with the residual; the right-hand side is measured before.
-        let budget = Budget { products: 2 * iterations, reads: reads + iterations as f64 + 1.0 };
+        let reads = one_by_one(iterations, restart) + iterations + 1;
+        let budget = Budget { products: 2 * iterations, reads: reads as f64 };
         let solve = Solve::Inexact(inexact, Residual::at_most(0.0));
         let all =
             self.repeated(budget, |response| Ok(response.reduced_product((level, lower), direction, b, solve)?.0))?;

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::derivatives::Variable;
 use crate::execute::Vector;
-use crate::linalg::{GmresOptions, InnerProductSpace, LinearOperator, gmres};
+use crate::linalg::{GmresOptions, LinearOperator, gmres};
 
 impl Response {
     /// Whether levels of `lower` that are not stops of `level` itself answer to it all the same, through a level that both

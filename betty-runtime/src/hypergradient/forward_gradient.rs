@@ -4,7 +4,7 @@ use super::directions::random;
 use super::{Blocks, Directions, HypergradientError};
 use crate::execute::mix;
 use crate::graph::Distribution;
-use crate::linalg::{Coordinates, InnerProductSpace};
+use crate::linalg::Coordinates;
 
 /// The steps of a level, differentiated along with them as [`Forward`](super::Forward) does, but in few random directions:
 ///

@@ -56,12 +56,11 @@ impl HypergradientMethod for Gmres {
     }
 
     fn budget(&self, _unknowns: usize) -> Option<Budget> {
-        let (products, restart) = (self.options.iterations, self.options.restart.max(1));
-        // The k-th vector is held against the k before it, twice, with its length before and after; then comes the residual.
-        let cycle = |length: usize| (1..=length).map(|k| 2 * k + 3).sum::<usize>() + 1;
-        let last = if products.is_multiple_of(restart) { 0 } else { cycle(products % restart) };
-        let reads = 1 + products / restart * cycle(restart) + last;
-        Some(Budget { products, reads: reads as f64 })
+        // Cycles may be as short as one vector, and each ends with the residual; what a guess leaves is one product, and is read before it
+        // is gone on from.
+        let (iterations, guess) = (self.options.iterations, usize::from(self.warm_start));
+        let reads = (2 * iterations).max(1) + guess;
+        Some(Budget { products: iterations + guess, reads: reads as f64 })
     }
 }
 
@@ -75,9 +74,13 @@ impl Krylov for Gmres {
     ) -> Result<Solved, HypergradientError> {
         Ok(preconditioned_gmres(system, preconditioner, v, guess, &self.options)?.into())
     }
+}
 
-    fn reads_beside(&self) -> usize {
-        // What each vector is prepared to.
-        self.options.iterations
-    }
+/// Numbers that are read where each decides about the next iteration, the right-hand side's among them.
+pub(super) fn one_by_one(iterations: usize, restart: usize) -> usize {
+    let restart = restart.max(1);
+    // The k-th vector is held against the k before it, twice, with its length before and after; then comes the residual.
+    let cycle = |length: usize| (1..=length).map(|k| 2 * k + 3).sum::<usize>() + 1;
+    let last = if iterations.is_multiple_of(restart) { 0 } else { cycle(iterations % restart) };
+    1 + iterations / restart * cycle(restart) + last
 }

@@ -10,7 +10,6 @@ use super::choice::Configured;
 use super::{Budget, HypergradientError, HypergradientMethod, Solved, System};
 use crate::config::IdentityConfig;
 use crate::execute::Vector;
-use crate::linalg::InnerProductSpace;
 
 /// `q = scale · v`.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -6,11 +6,11 @@
 use std::rc::Rc;
 
 use super::choice::Configured;
-use super::preconditioned::{CHECKED, Krylov};
+use super::preconditioned::Krylov;
 use super::{Budget, HypergradientError, HypergradientMethod, Solved, System};
 use crate::config::MinresConfig;
-use crate::execute::Vector;
-use crate::linalg::{MinresOptions, Preconditioner, measurements, minres, preconditioned_minres};
+use crate::execute::{CHECK_EVERY, Vector};
+use crate::linalg::{MinresOptions, Preconditioner, measurements, minres, preconditioned_minres, readings};
 
 /// `(H + damping·I) q = v` by minimal residuals.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -60,7 +60,10 @@ impl HypergradientMethod for Minres {
 
     fn budget(&self, _unknowns: usize) -> Option<Budget> {
         let (iterations, measured) = (self.options.iterations, measurements(self.options.iterations));
-        Some(Budget { products: iterations + measured, reads: (2 * iterations + measured) as f64 + 1.0 })
+        // What a guess leaves is one product, and is read before it is gone on from; the residual is read with the rest.
+        let guess = usize::from(self.warm_start);
+        let reads = readings(iterations, CHECK_EVERY) + guess;
+        Some(Budget { products: iterations + measured + guess, reads: reads as f64 })
     }
 }
 
@@ -73,11 +76,5 @@ impl Krylov for Minres {
         guess: Option<Vector>,
     ) -> Result<Solved, HypergradientError> {
         Ok(preconditioned_minres(system, preconditioner, v, guess, &self.options)?.into())
-    }
-
-    fn reads_beside(&self) -> usize {
-        // Of each vector its length and that of what it is prepared to, and then the residual.
-        let iterations = self.options.iterations;
-        2 * (iterations + 1) + if iterations > 0 { CHECKED } else { 0 }
     }
 }

@@ -191,7 +191,8 @@ pub trait HypergradientMethod: Debug {
 pub struct Budget {
     /// Products with the matrix.
     pub products: usize,
-    /// Numbers read from the device.
+    /// Transfers from the device, each of which waits for it. With vectors in host memory there are none. That a solver looks twice at
+    /// what is doubtful is left out: then it begins again, and reads every number.
     pub reads: f64,
 }
 

@@ -9,8 +9,8 @@ use std::rc::Rc;
 use super::choice::Configured;
 use super::{Budget, HypergradientError, HypergradientMethod, Solved, System};
 use crate::config::NeumannConfig;
-use crate::execute::Vector;
-use crate::linalg::{NeumannOptions, neumann};
+use crate::execute::{CHECK_EVERY, Vector};
+use crate::linalg::{NeumannOptions, neumann, readings};
 
 /// `q` as a sum of `terms` terms.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -47,6 +47,8 @@ impl HypergradientMethod for Neumann {
 
     fn budget(&self, _unknowns: usize) -> Option<Budget> {
         let products = self.options.terms.saturating_sub(1);
-        Some(Budget { products, reads: products as f64 + 1.0 })
+        let reads = readings(products, CHECK_EVERY) as f64;
+        // What a guess leaves is one product.
+        Some(Budget { products: products + usize::from(self.warm_start), reads })
     }
 }

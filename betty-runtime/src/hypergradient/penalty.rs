@@ -32,8 +32,8 @@ use std::rc::Rc;
 use super::choice::Configured;
 use super::{Budget, HypergradientError, HypergradientMethod, Products, Solved, System};
 use crate::config::PenaltyConfig;
-use crate::execute::Vector;
-use crate::linalg::{NeumannOptions, neumann};
+use crate::execute::{CHECK_EVERY, Vector};
+use crate::linalg::{NeumannOptions, neumann, readings};
 
 /// `x = m·(z − y)` after some steps of the copy `y`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -83,6 +83,8 @@ impl HypergradientMethod for Penalty {
     fn budget(&self, _unknowns: usize) -> Option<Budget> {
         // The first step from z itself needs no gradient at y.
         let products = self.steps.saturating_sub(usize::from(!self.warm_start));
-        Some(Budget { products, reads: 2.0 * self.steps as f64 + 3.0 })
+        // The lengths of displacements, and what is left after steps.
+        let reads = self.steps + 2 + readings(self.steps.saturating_sub(1), CHECK_EVERY);
+        Some(Budget { products, reads: reads as f64 })
     }
 }

@@ -11,7 +11,7 @@ use crate::linalg::Preconditioner;
 
 /// A method that can be preconditioned.
 pub(super) trait Krylov: HypergradientMethod {
-    /// As [`solve`](HypergradientMethod::solve), with a preconditioner.
+    /// As [`solve`](HypergradientMethod::solve), with a preconditioner; nothing more is read.
     fn solve_preconditioned<'s>(
         &self,
         system: &mut System<'s>,
@@ -19,13 +19,7 @@ pub(super) trait Krylov: HypergradientMethod {
         v: &Vector,
         guess: Option<Vector>,
     ) -> Result<Solved, HypergradientError>;
-
-    /// Numbers that this reads at the most beside those of [`solve`](HypergradientMethod::solve).
-    fn reads_beside(&self) -> usize;
 }
-
-/// What it reads of the first two residuals to hold a preconditioner against what solvers for symmetric matrices need.
-pub(super) const CHECKED: usize = 7;
 
 /// `cg`, `minres` or `gmres` with a preconditioner, which is made once for each matrix.
 #[derive(Clone, Debug)]
@@ -74,8 +68,8 @@ impl HypergradientMethod for Preconditioned {
     }
 
     fn budget(&self, unknowns: usize) -> Option<Budget> {
-        let Budget { products, reads } = self.method.budget(unknowns)?;
-        Some(Budget { products, reads: reads + self.method.reads_beside() as f64 })
+        // What a preconditioner answers is read with the rest.
+        self.method.budget(unknowns)
     }
 
     fn preparation(&self, unknowns: usize) -> Budget {

@@ -4,7 +4,6 @@ use super::{HypergradientError, ProductError};
 use crate::derivatives::{Curvature, Point, Variable};
 use crate::execute::{Cost, Unread, Vector};
 use crate::graph::GraphError;
-use crate::linalg::InnerProductSpace;
 
 /// How products with second derivatives of a level's loss `c` are formed.
 #[derive(Clone, Copy, Debug, PartialEq)]

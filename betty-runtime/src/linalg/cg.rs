@@ -11,12 +11,14 @@
 //! With a preconditioner `P` the direction follows `z = P⁻¹·r` instead of `r`, and `⟨r, z⟩` stands for `⟨r, r⟩` in `α` and `β`:
 //! the same iteration in the inner product of `P`.
 
+mod ahead;
+
 use super::definite::Suspect;
 use super::guess::{Begin, begin};
 use super::operator::{apply_damped, dot, read, unread};
-use super::preconditioner::Checked;
+use super::preconditioner::{Checked, Positive};
 use super::rounded::{is_answered, is_rounding, reachable};
-use super::{InnerProductSpace, LinearOperator, Outcome, Preconditioner, Quantity, Scalar, Solution, SolveError};
+use super::{InnerProductSpace, LinearOperator, Outcome, Preconditioner, Quantity, Solution, SolveError};
 
 /// When to stop, and how much to regularise.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -35,7 +37,7 @@ pub struct CgOptions {
 /// The residual in the outcome is the recursively updated one; it drifts from the true residual only by rounding errors
 /// of the order of `‖A‖·‖x‖`.
 ///
-/// Where inner products are at hand, a curvature `⟨p, (A + δI)·p⟩/⟨p, p⟩` of a rounding unit of the largest one is looked at twice. If
+/// A curvature `⟨p, (A + δI)·p⟩/⟨p, p⟩` of a rounding unit of the largest one is looked at twice. If
 /// `(A + δI)·p` is itself rounding error, there is no going on: `x` is the answer if its residual is below the root of the rounding
 /// unit, and the curvature counts as 0 otherwise. If it is not, as where unknowns have very different units, the step is taken, and
 /// the residual has to be below that root in the end: of a system without a solution it is not, however far the steps lead.
@@ -66,7 +68,7 @@ pub fn preconditioned_conjugate_gradient<A: LinearOperator + ?Sized>(
     guess: Option<A::Vector>,
     options: &CgOptions,
 ) -> Result<Solution<A::Vector>, SolveError<A::Error>> {
-    run(operator, Some(Checked::new(preconditioner)), b, guess, options)
+    run(operator, Some(preconditioner), b, guess, options)
 }
 
 /// What preconditioning adds to the state of the iteration.
@@ -75,10 +77,7 @@ struct Prepared<V: InnerProductSpace> {
     z: V,
     /// `⟨r, z⟩`
     rz: V::Scalar,
-    /// The smallest since the last question.
-    lowest: Option<V::Scalar>,
-    /// The largest `⟨r, z⟩/⟨r, r⟩` that was read.
-    largest: f64,
+    largest: Positive,
 }
 
 impl<V: InnerProductSpace> Prepared<V> {
@@ -87,33 +86,11 @@ impl<V: InnerProductSpace> Prepared<V> {
         preconditioner: &mut Checked<'_, A>,
         r: &V,
         iteration: usize,
-        last: Option<&Self>,
+        largest: Positive,
     ) -> Result<Self, SolveError<A::Error>> {
         let z = preconditioner.precondition(operator, r, iteration)?;
         let rz = unread::<A>(r, &z)?;
-        let lowest = last.and_then(|last| last.lowest.as_ref());
-        let lowest = Some(lowest.map_or_else(|| rz.clone(), |lowest| lowest.smaller(&rz)));
-        Ok(Prepared { z, rz, lowest, largest: last.map_or(0.0, |last| last.largest) })
-    }
-
-    /// Refuses a preconditioner that has not been positive since the last question; `square` is that of the residual.
-    fn check<A: LinearOperator<Vector = V> + ?Sized>(
-        &mut self,
-        square: f64,
-        iteration: usize,
-    ) -> Result<(), SolveError<A::Error>> {
-        let Some(lowest) = self.lowest.take() else { return Ok(()) };
-        let lowest = read::<A>(&lowest, iteration, Quantity::Preconditioned)?;
-        // Where nothing is left of the residual, there is nothing to be positive.
-        if square == 0.0 && lowest == 0.0 {
-            return Ok(());
-        }
-        let curvature = lowest / square;
-        self.largest = self.largest.max(curvature);
-        if curvature > f64::EPSILON * self.largest {
-            return Ok(());
-        }
-        Err(SolveError::PreconditionerNotPositiveDefinite { iteration, curvature })
+        Ok(Prepared { z, rz, largest })
     }
 }
 
@@ -143,6 +120,28 @@ impl Flatness {
 
 fn run<A: LinearOperator + ?Sized>(
     operator: &mut A,
+    mut preconditioner: Option<&mut dyn Preconditioner<A>>,
+    b: &A::Vector,
+    guess: Option<A::Vector>,
+    options: &CgOptions,
+) -> Result<Solution<A::Vector>, SolveError<A::Error>> {
+    let every = b.check_every();
+    if every > 1 {
+        // Reborrowed, as it is needed again where something was doubtful.
+        let checked = match &mut preconditioner {
+            Some(preconditioner) => Some(Checked::new(&mut **preconditioner)),
+            None => None,
+        };
+        if let Some(solution) = ahead::run(operator, checked, b, guess.clone(), (options, every))? {
+            return Ok(solution);
+        }
+    }
+    watched(operator, preconditioner.map(Checked::new), b, guess, options)
+}
+
+/// Reads every number, and looks twice at those that are doubtful.
+fn watched<A: LinearOperator + ?Sized>(
+    operator: &mut A,
     mut preconditioner: Option<Checked<'_, A>>,
     b: &A::Vector,
     guess: Option<A::Vector>,
@@ -158,67 +157,47 @@ fn run<A: LinearOperator + ?Sized>(
     let Begin { mut x, mut r, square: mut rr, .. } = begin(operator, damping, b, guess, (squared, scale))?;
     let mut prepared = match &mut preconditioner {
         None => None,
-        Some(preconditioner) => Some(Prepared::at(operator, preconditioner, &r, 0, None)?),
+        Some(preconditioner) => Some(Prepared::at(operator, preconditioner, &r, 0, Positive::default())?),
     };
     let mut p = prepared.as_ref().map_or_else(|| r.clone(), |prepared| prepared.z.clone());
     let suspect = Suspect { damping, start: b, iterations: options.iterations };
     let (mut flatness, mut iterations) = (Flatness::default(), 0);
-    // The smallest curvature since the last question.
-    let mut lowest: Option<<A::Vector as InnerProductSpace>::Scalar> = None;
-    let is_asked = |iterations: usize| {
-        let every = <A::Vector as InnerProductSpace>::Scalar::READ_EVERY;
-        iterations.is_multiple_of(every) || iterations == options.iterations
-    };
     loop {
-        if is_asked(iterations) {
-            let square = read::<A>(&rr, iterations, Quantity::Residual)?;
-            let residual = (square / scale).sqrt();
-            let converged = residual <= tolerance;
-            if let Some(first) =
-                flatness.first.filter(|_| iterations == options.iterations && !is_answered(residual, b))
-            {
-                return Err(suspect.not_positive_definite(operator, first, 0.0));
-            }
-            if converged || iterations == options.iterations {
-                return Ok(Solution { x, outcome: Outcome { iterations, residual, converged } });
-            }
-            if let Some(prepared) = &mut prepared {
-                prepared.check::<A>(square, iterations)?;
-            }
+        let square = read::<A>(&rr, iterations, Quantity::Residual)?;
+        let residual = (square / scale).sqrt();
+        let converged = residual <= tolerance;
+        let is_last = iterations == options.iterations;
+        if let Some(first) = flatness.first.filter(|_| is_last && !is_answered(residual, b)) {
+            return Err(suspect.not_positive_definite(operator, first, 0.0));
+        }
+        if converged || is_last {
+            return Ok(Solution { x, outcome: Outcome { iterations, residual, converged } });
+        }
+        let mut rz = square;
+        if let Some(prepared) = &mut prepared {
+            rz = read::<A>(&prepared.rz, iterations, Quantity::Preconditioned)?;
+            prepared.largest.check::<A::Error>(rz, square, iterations)?;
         }
         iterations += 1;
         let product = apply_damped(operator, damping, &p)?;
         let curvature = unread::<A>(&p, &product)?;
-        if <A::Vector as InnerProductSpace>::Scalar::READ_EVERY == 1 {
-            let rz = read::<A>(prepared.as_ref().map_or(&rr, |prepared| &prepared.rz), iterations, Quantity::Residual)?;
-            let along = read::<A>(&curvature, iterations, Quantity::Curvature)?;
-            if flatness.is_flat(along, rz, b) {
-                let part = dot::<A>(&product, &product, iterations, Quantity::Curvature)?.sqrt();
-                if is_rounding(operator, &mut A::apply, damping, (&p, &product), part, iterations)? {
-                    let residual = (read::<A>(&rr, iterations, Quantity::Residual)? / scale).sqrt();
-                    if is_answered(residual, b) {
-                        return Ok(Solution { x, outcome: Outcome { iterations, residual, converged: false } });
-                    }
-                    let curvature = along.min(0.0) / dot::<A>(&p, &p, iterations, Quantity::Curvature)?;
-                    return Err(suspect.not_positive_definite(operator, iterations, curvature));
+        let along = read::<A>(&curvature, iterations, Quantity::Curvature)?;
+        if flatness.is_flat(along, rz, b) {
+            let part = dot::<A>(&product, &product, iterations, Quantity::Curvature)?.sqrt();
+            if is_rounding(operator, &mut A::apply, damping, (&p, &product), part, iterations)? {
+                if is_answered(residual, b) {
+                    return Ok(Solution { x, outcome: Outcome { iterations, residual, converged: false } });
                 }
-                flatness.first.get_or_insert(iterations);
-            }
-        }
-        let smallest = lowest.map_or_else(|| curvature.clone(), |lowest| lowest.smaller(&curvature));
-        if is_asked(iterations) {
-            let smallest = read::<A>(&smallest, iterations, Quantity::Curvature)?;
-            // Where nothing is left of the residual, the direction is 0 and has no curvature.
-            let is_over = smallest == 0.0 && read::<A>(&rr, iterations, Quantity::Residual)? == 0.0;
-            if smallest <= 0.0 && !is_over {
-                let curvature = smallest / dot::<A>(&p, &p, iterations, Quantity::Curvature)?;
+                let curvature = along.min(0.0) / dot::<A>(&p, &p, iterations, Quantity::Curvature)?;
                 return Err(suspect.not_positive_definite(operator, iterations, curvature));
             }
-            lowest = None;
-        } else {
-            lowest = Some(smallest);
+            flatness.first.get_or_insert(iterations);
         }
-        let alpha = prepared.as_ref().map_or(&rr, |prepared| &prepared.rz).over(&curvature);
+        if along <= 0.0 {
+            let curvature = along / dot::<A>(&p, &p, iterations, Quantity::Curvature)?;
+            return Err(suspect.not_positive_definite(operator, iterations, curvature));
+        }
+        let alpha = prepared.as_ref().map_or(&rr, |prepared| &prepared.rz).clone() / curvature;
         x.add_scaled(alpha.clone(), &p);
         r.add_scaled(-alpha, &product);
         let previous = rr;
@@ -226,13 +205,13 @@ fn run<A: LinearOperator + ?Sized>(
         if iterations < options.iterations {
             match (&mut preconditioner, prepared) {
                 (Some(preconditioner), Some(last)) => {
-                    let next = Prepared::at(operator, preconditioner, &r, iterations, Some(&last))?;
-                    p.combine(next.rz.over(&last.rz), (1.0).into(), &next.z);
+                    let next = Prepared::at(operator, preconditioner, &r, iterations, last.largest)?;
+                    p.combine(next.rz.clone() / last.rz, (1.0).into(), &next.z);
                     prepared = Some(next);
                 }
                 _ => {
                     prepared = None;
-                    p.combine(rr.over(&previous), (1.0).into(), &r);
+                    p.combine(rr.clone() / previous, (1.0).into(), &r);
                 }
             }
         }

@@ -10,11 +10,15 @@
 //! and plane rotations, one a column, keep the Hessenberg matrix `H̄` triangular, so that the residual is known at every
 //! step. A basis of `restart` vectors is kept; when it is full, the process starts again from the `x` found.
 
+mod ahead;
+mod triangle;
+
 use super::guess::{Begin, begin};
 use super::operator::{apply_damped, damped, dot, read, unread};
 use super::orthogonal::{Parts, orthogonalize};
 use super::rounded::{is_answered, is_rounding, negligible, reachable};
 use super::{InnerProductSpace, LinearOperator, Outcome, Preconditioner, Quantity, Solution, SolveError};
+use triangle::Triangle;
 
 /// When to stop, how much to remember, and how much to regularise.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -47,7 +51,7 @@ pub fn gmres<A: LinearOperator + ?Sized>(
     guess: Option<A::Vector>,
     options: &GmresOptions,
 ) -> Result<Solution<A::Vector>, SolveError<A::Error>> {
-    run(operator, &mut |_, _| Ok(None), b, guess, options)
+    run(operator, (&mut |_, _| Ok(None), false), b, guess, options)
 }
 
 /// As [`gmres`], prepared on the right: `precondition` answers about `M⁻¹·v`, and may be another map each time.
@@ -66,7 +70,7 @@ pub fn flexible_gmres<A: LinearOperator + ?Sized>(
     options: &GmresOptions,
 ) -> Result<Solution<A::Vector>, SolveError<A::Error>> {
     let prepare = &mut |operator: &mut A, v: &_| precondition(operator, v).map(Some).map_err(SolveError::Operator);
-    run(operator, prepare, b, guess, options)
+    run(operator, (prepare, false), b, guess, options)
 }
 
 /// As [`gmres`], with a [preconditioner](Preconditioner) on the right, which may be any: it need not be symmetric, definite, or
@@ -81,14 +85,10 @@ pub fn preconditioned_gmres<A: LinearOperator + ?Sized>(
     guess: Option<A::Vector>,
     options: &GmresOptions,
 ) -> Result<Solution<A::Vector>, SolveError<A::Error>> {
-    let mut iteration = 0;
     let prepare = &mut |operator: &mut A, v: &A::Vector| {
-        iteration += 1;
-        let z = preconditioner.precondition(operator, v).map_err(SolveError::Operator)?;
-        dot::<A>(&z, &z, iteration, Quantity::Preconditioned)?;
-        Ok(Some(z))
+        preconditioner.precondition(operator, v).map(Some).map_err(SolveError::Operator)
     };
-    run(operator, prepare, b, guess, options)
+    run(operator, (prepare, true), b, guess, options)
 }
 
 /// What a vector of the basis is prepared to; none for itself.
@@ -98,9 +98,27 @@ pub(super) type Prepare<'p, A> = dyn FnMut(
     ) -> Result<Option<<A as LinearOperator>::Vector>, SolveError<<A as LinearOperator>::Error>>
     + 'p;
 
+/// With what prepares, and whether its answers are checked.
 fn run<A: LinearOperator + ?Sized>(
     operator: &mut A,
-    prepare: &mut Prepare<'_, A>,
+    (prepare, is_checked): (&mut Prepare<'_, A>, bool),
+    b: &A::Vector,
+    guess: Option<A::Vector>,
+    options: &GmresOptions,
+) -> Result<Solution<A::Vector>, SolveError<A::Error>> {
+    let every = b.check_every();
+    if every > 1
+        && let Some(solution) = ahead::run(operator, (&mut *prepare, is_checked), b, guess.clone(), (options, every))?
+    {
+        return Ok(solution);
+    }
+    watched(operator, (prepare, is_checked), b, guess, options)
+}
+
+/// Reads every number, and looks twice at those that are doubtful.
+fn watched<A: LinearOperator + ?Sized>(
+    operator: &mut A,
+    (prepare, is_checked): (&mut Prepare<'_, A>, bool),
     b: &A::Vector,
     guess: Option<A::Vector>,
     options: &GmresOptions,
@@ -128,9 +146,16 @@ fn run<A: LinearOperator + ?Sized>(
         let most = options.restart.max(1).min(options.iterations - iterations);
         let mut cycle = Cycle::new(r.clone(), norm, largest);
         let mut ends = false;
-        while cycle.len() < most && cycle.residual > tolerance * scale && !ends {
+        while cycle.len() < most && cycle.residual() > tolerance * scale && !ends {
             iterations += 1;
-            match cycle.extend(operator, prepare, &mut A::apply, damping, iterations) {
+            let mut checked = |operator: &mut A, v: &A::Vector| {
+                let z = prepare(operator, v)?;
+                if let Some(z) = z.as_ref().filter(|_| is_checked) {
+                    dot::<A>(z, z, iterations, Quantity::Preconditioned)?;
+                }
+                Ok(z)
+            };
+            match cycle.extend(operator, &mut checked, &mut A::apply, damping, iterations) {
                 Err(error @ SolveError::Singular { .. }) => {
                     exhausted.get_or_insert(error);
                     ends = true;
@@ -143,8 +168,8 @@ fn run<A: LinearOperator + ?Sized>(
             is_stuck = true;
             continue;
         }
-        let expected = if ends { 0.0 } else { cycle.residual };
-        let (pivot, magnitude) = cycle.smallest_pivot();
+        let expected = if ends { 0.0 } else { cycle.residual() };
+        let (pivot, magnitude) = cycle.triangle.smallest_pivot();
         let mut next = x.clone();
         cycle.improve(&mut next);
         let rest = residual(operator, damping, b, &next)?;
@@ -179,14 +204,7 @@ pub(super) struct Cycle<V> {
     basis: Vec<V>,
     /// What each was prepared to, if anything.
     prepared: Vec<Option<V>>,
-    /// The columns of the triangular factor of `H̄`.
-    columns: Vec<Vec<f64>>,
-    rotations: Vec<Rotation>,
-    /// The rotated right-hand side `β·e₁`, without its last entry.
-    right: Vec<f64>,
-    /// The last entry of the rotated right-hand side: the norm of the residual, but for its sign.
-    residual: f64,
-    sign: f64,
+    triangle: Triangle,
     /// The largest `‖M·v‖` seen, which measures what rounding errors are.
     largest: f64,
 }
@@ -195,17 +213,16 @@ impl<V: InnerProductSpace> Cycle<V> {
     /// Starts from the residual `r` of this norm, for an operator of which a product was as long as `largest`.
     pub(super) fn new(mut r: V, norm: f64, largest: f64) -> Self {
         r.scale((1.0 / norm).into());
-        let (prepared, columns, rotations, right) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Cycle { basis: vec![r], prepared, columns, rotations, right, residual: norm, sign: 1.0, largest }
+        Cycle { basis: vec![r], prepared: Vec::new(), triangle: Triangle::new(norm), largest }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.columns.len()
+        self.triangle.len()
     }
 
     /// The norm of the residual, as the recurrence has it.
     pub(super) fn residual(&self) -> f64 {
-        self.residual
+        self.triangle.residual()
     }
 
     /// One step of Arnoldi's process, with products that are formed like this. Where the space is exhausted, it is as before.
@@ -222,12 +239,10 @@ impl<V: InnerProductSpace> Cycle<V> {
         let z = prepared.as_ref().unwrap_or(&self.basis[k]);
         let mut w = damped(form(operator, z).map_err(SolveError::Operator)?, damping, z);
         self.prepared.push(prepared);
-        let Parts { along: mut column, before, left: length, .. } = orthogonalize::<A>(&mut w, &self.basis, iteration)?;
+        let Parts { along, before, left: length, .. } = orthogonalize::<A>(&mut w, &self.basis, iteration)?;
         self.largest = self.largest.max(before);
-        for (i, rotation) in self.rotations.iter().enumerate() {
-            (column[i], column[i + 1]) = rotation.turn(column[i], column[i + 1]);
-        }
-        let (rotation, pivot) = Rotation::onto_first(column[k], length);
+        let column = self.triangle.turned(along, length);
+        let pivot = column.pivot();
         if pivot <= negligible(self.largest, &w) {
             let z = self.prepared[k].as_ref().unwrap_or(&self.basis[k]);
             let product = damped(form(operator, z).map_err(SolveError::Operator)?, damping, z);
@@ -235,12 +250,7 @@ impl<V: InnerProductSpace> Cycle<V> {
                 return Err(SolveError::Singular { pivot: k, magnitude: pivot, size: self.largest });
             }
         }
-        column[k] = pivot;
-        let (kept, left) = rotation.turn(self.sign * self.residual, 0.0);
-        self.right.push(kept);
-        (self.residual, self.sign) = (left.abs(), left.signum());
-        self.rotations.push(rotation);
-        self.columns.push(column);
+        self.triangle.push(column);
         // Without a rest the space is exhausted, and the residual is 0.
         if length > 0.0 {
             w.scale((1.0 / length).into());
@@ -249,45 +259,10 @@ impl<V: InnerProductSpace> Cycle<V> {
         Ok(())
     }
 
-    /// The smallest pivot, with its column.
-    fn smallest_pivot(&self) -> (usize, f64) {
-        let pivots = self.columns.iter().enumerate().map(|(k, column)| (k, column[k]));
-        pivots.min_by(|(_, one), (_, other)| one.total_cmp(other)).unwrap_or((0, 0.0))
-    }
-
     /// Adds the combination of the basis with the smallest residual to `x`.
     pub(super) fn improve(self, x: &mut V) {
-        let mut y = self.right;
-        for k in (0..y.len()).rev() {
-            y[k] /= self.columns[k][k];
-            let (above, last) = y.split_at_mut(k);
-            for (entry, factor) in above.iter_mut().zip(&self.columns[k]) {
-                *entry -= last[0] * factor;
-            }
-        }
-        for ((v, prepared), factor) in self.basis.iter().zip(&self.prepared).zip(y) {
+        for ((v, prepared), factor) in self.basis.iter().zip(&self.prepared).zip(self.triangle.solve()) {
             x.add_scaled(factor.into(), prepared.as_ref().unwrap_or(v));
         }
-    }
-}
-
-/// A rotation of the plane, by its cosine and sine.
-struct Rotation {
-    cosine: f64,
-    sine: f64,
-}
-
-impl Rotation {
-    /// The rotation that turns `(x, y)` into `(length, 0)`, and that length.
-    fn onto_first(x: f64, y: f64) -> (Self, f64) {
-        let length = x.hypot(y);
-        if length == 0.0 {
-            return (Rotation { cosine: 1.0, sine: 0.0 }, 0.0);
-        }
-        (Rotation { cosine: x / length, sine: y / length }, length)
-    }
-
-    fn turn(&self, x: f64, y: f64) -> (f64, f64) {
-        (self.cosine * x + self.sine * y, self.cosine * y - self.sine * x)
     }
 }

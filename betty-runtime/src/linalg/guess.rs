@@ -1,5 +1,6 @@
 //! What a solver begins with: a guess, such as the solution of the system before, if it is better than nothing.
 
+use super::ahead::Unread;
 use super::operator::{apply_damped, read, unread};
 use super::{InnerProductSpace, LinearOperator, Quantity, SolveError};
 
@@ -32,4 +33,30 @@ pub(super) fn begin<A: LinearOperator + ?Sized>(
         }
     }
     Ok(Begin { x: b.zero(), r: b.clone(), square: squared, is_guess: false })
+}
+
+/// The same where nothing is read without need: `squared` is not, but together with the residual of a guess. None where a number is
+/// not finite.
+pub(super) fn begin_unread<A: LinearOperator + ?Sized>(
+    operator: &mut A,
+    damping: f64,
+    b: &A::Vector,
+    guess: Option<A::Vector>,
+    squared: &<A::Vector as InnerProductSpace>::Scalar,
+) -> Result<Option<Begin<A::Vector>>, SolveError<A::Error>> {
+    if let Some(x) = guess {
+        let mut r = b.clone();
+        r.add_scaled((-1.0).into(), &apply_damped(operator, damping, &x)?);
+        let square = unread::<A>(&r, &r)?;
+        let mut both = Unread::<A::Vector>::new();
+        both.extend([squared.clone(), square.clone()]);
+        let both: Vec<f64> = both.read::<A::Error>()?.collect();
+        if both.iter().any(|number| !number.is_finite()) {
+            return Ok(None);
+        }
+        if both[1] <= both[0] {
+            return Ok(Some(Begin { x, r, square, is_guess: true }));
+        }
+    }
+    Ok(Some(Begin { x: b.zero(), r: b.clone(), square: squared.clone(), is_guess: false }))
 }

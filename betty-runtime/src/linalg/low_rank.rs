@@ -149,9 +149,7 @@ impl<A: LinearOperator + ?Sized> Preconditioner<A> for LowRank<A::Vector> {
         if self.vectors.is_empty() {
             return Ok(z);
         }
-        let parts = A::Vector::inner_products(&self.vectors, std::slice::from_ref(r))?;
-        let along: Vec<f64> = self.weights.iter().zip(&parts).map(|(weight, part)| weight * part[0]).collect();
-        A::Vector::combinations(&[along], &self.vectors).iter().for_each(|known| z.add_scaled((1.0).into(), known));
+        z.add_scaled((1.0).into(), &A::Vector::along(&self.vectors, &self.weights, r)?);
         Ok(z)
     }
 }

@@ -15,6 +15,9 @@
 //! It is what conjugate gradients are for definite operators, at two more vectors of memory: where the Hessian of a network
 //! away from its minimum curves downwards, conjugate gradients stop and this goes on.
 
+mod ahead;
+mod watch;
+
 use super::guess::{Begin, begin};
 use super::operator::{apply_damped, dot, read, unread};
 use super::preconditioner::Checked;
@@ -77,7 +80,7 @@ pub fn preconditioned_minres<A: LinearOperator + ?Sized>(
     guess: Option<A::Vector>,
     options: &MinresOptions,
 ) -> Result<Solution<A::Vector>, SolveError<A::Error>> {
-    run(operator, Some(Checked::new(preconditioner)), b, guess, options)
+    run(operator, Some(preconditioner), b, guess, options)
 }
 
 /// What preconditioning adds to the state of the iteration.
@@ -144,6 +147,32 @@ impl<'p, A: LinearOperator + ?Sized> Prepared<'p, A> {
 
 fn run<A: LinearOperator + ?Sized>(
     operator: &mut A,
+    mut preconditioner: Option<&mut dyn Preconditioner<A>>,
+    b: &A::Vector,
+    guess: Option<A::Vector>,
+    options: &MinresOptions,
+) -> Result<Solution<A::Vector>, SolveError<A::Error>> {
+    let every = b.check_every();
+    if every > 1 {
+        let checked = match &mut preconditioner {
+            Some(preconditioner) => Some(Checked::new(&mut **preconditioner)),
+            None => None,
+        };
+        if let Some(solution) = ahead::run(operator, checked, b, guess.clone(), (options, every))? {
+            return Ok(solution);
+        }
+    }
+    watched(operator, preconditioner.map(Checked::new), b, guess, options)
+}
+
+/// Whether the residual is measured after so many iterations, though they are not the last.
+fn is_measured(iterations: usize) -> bool {
+    iterations >= MEASURED && iterations.is_power_of_two()
+}
+
+/// Reads every number.
+fn watched<A: LinearOperator + ?Sized>(
+    operator: &mut A,
     preconditioner: Option<Checked<'_, A>>,
     b: &A::Vector,
     guess: Option<A::Vector>,
@@ -179,7 +208,7 @@ fn run<A: LinearOperator + ?Sized>(
     loop {
         let claimed = prepared.as_ref().map_or(eta.abs(), |prepared| prepared.norm) / scale;
         let is_last = iterations == options.iterations;
-        if claimed <= tolerance || is_last || (iterations >= MEASURED && iterations.is_power_of_two()) {
+        if claimed <= tolerance || is_last || is_measured(iterations) {
             let residual = match iterations {
                 // It has just been formed.
                 0 => claimed,

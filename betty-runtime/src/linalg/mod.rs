@@ -15,6 +15,10 @@
 //! the system before; that takes one more product. Where a guess leaves more of `b` than 0 does, the Krylov solvers begin at 0. [`extreme_eigenvalues`] helps to choose damping and step sizes;
 //! [`lanczos`] shows more of a spectrum.
 //!
+//! Where inner products are computed elsewhere, on a device say, whoever reads one has to wait. [`conjugate_gradient`], [`minres`],
+//! [`gmres`] and [`neumann`], preconditioned or not, then go on without knowing them, and read them together
+//! [every few iterations](InnerProductSpace::check_every): their answers are the same.
+//!
 //! [`preconditioned_conjugate_gradient`] and [`preconditioned_minres`] take a [`Preconditioner`] that is symmetric and positive
 //! definite, [`preconditioned_gmres`] takes any: [`Diagonal`], [`LowRank`], or one of your own.
 //!
@@ -54,6 +58,7 @@
 //! assert!((solution.x.0[0] - 1.0).abs() < 1e-12 && (solution.x.0[1] - 0.1).abs() < 1e-12);
 //! ```
 
+mod ahead;
 mod cg;
 mod cholesky;
 mod definite;
@@ -80,6 +85,7 @@ mod symmetric;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub(crate) use ahead::readings;
 pub use cg::{CgOptions, conjugate_gradient, preconditioned_conjugate_gradient};
 pub use dense::{DenseOptions, dense};
 pub use diagonal::{Diagonal, DiagonalOptions};

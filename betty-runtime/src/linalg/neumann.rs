@@ -11,8 +11,9 @@
 //! `t₀ = b − M·x₀`. Steps are what is computed, because they make sense for an operator that is not quite linear as well.
 //! Lorraine, Vicol and Duvenaud, *Optimizing Millions of Hyperparameters by Implicit Differentiation* (AISTATS 2020).
 
+use super::ahead::{Unread, is_asked};
 use super::definite::Suspect;
-use super::operator::{apply_damped, dot};
+use super::operator::{apply_damped, dot, unread};
 use super::{InnerProductSpace, LinearOperator, Outcome, Quantity, Solution, SolveError};
 
 /// How many terms to add, and how large they are.
@@ -41,6 +42,22 @@ const GROWTH: f64 = 10.0;
 /// [`SolveError::NotPositiveDefinite`] when it is because the operator curves downwards, both also when the residual of the
 /// guess is that large and the next step makes it longer; [`SolveError::NotFinite`], [`SolveError::Operator`].
 pub fn neumann<A: LinearOperator + ?Sized>(
+    operator: &mut A,
+    b: &A::Vector,
+    guess: Option<A::Vector>,
+    options: &NeumannOptions,
+) -> Result<Solution<A::Vector>, SolveError<A::Error>> {
+    let every = b.check_every();
+    if every > 1
+        && let Some(solution) = ahead(operator, b, guess.clone(), (options, every))?
+    {
+        return Ok(solution);
+    }
+    watched(operator, b, guess, options)
+}
+
+/// Reads the length of every term.
+fn watched<A: LinearOperator + ?Sized>(
     operator: &mut A,
     b: &A::Vector,
     guess: Option<A::Vector>,
@@ -92,4 +109,75 @@ pub fn neumann<A: LinearOperator + ?Sized>(
     }
     let residual = (square / scale).sqrt();
     Ok(Solution { x, outcome: Outcome { iterations: terms, residual, converged: residual <= f64::EPSILON } })
+}
+
+/// The same where inner products are not at hand: lengths of several terms are read at once. None where one has grown or is no number.
+fn ahead<A: LinearOperator + ?Sized>(
+    operator: &mut A,
+    b: &A::Vector,
+    guess: Option<A::Vector>,
+    (options, every): (&NeumannOptions, usize),
+) -> Result<Option<Solution<A::Vector>>, SolveError<A::Error>> {
+    let NeumannOptions { terms, step_size, damping } = *options;
+    let mut lengths = Unread::<A::Vector>::new();
+    let squared = unread::<A>(b, b)?;
+    let mut x = b.zero();
+    let mut term = b.clone();
+    lengths.extend([squared.clone()]);
+    match guess {
+        None => lengths.extend([squared]),
+        Some(guess) => {
+            term.add_scaled((-1.0).into(), &apply_damped(operator, damping, &guess)?);
+            lengths.extend([unread::<A>(&term, &term)?]);
+            x = guess;
+        }
+    }
+    let mut known: Option<(f64, f64)> = None;
+    for k in 0..terms.max(1) {
+        let mut stepped = Ok(());
+        if k > 0 {
+            stepped = apply_damped(operator, damping, &x).and_then(|product| {
+                term = product;
+                term.combine((-1.0).into(), (1.0).into(), b);
+                lengths.extend([unread::<A>(&term, &term)?]);
+                Ok(())
+            });
+        }
+        let is_last = k + 1 >= terms;
+        if stepped.is_err() || is_last || is_asked(k, every, terms) {
+            let mut read = lengths.read::<A::Error>()?;
+            let (scale, start) = match known {
+                Some(known) => known,
+                None => {
+                    let scale = read.next().unwrap_or(f64::NAN);
+                    if scale == 0.0 {
+                        return Ok(Some(Solution { x: b.zero(), outcome: Outcome::TRIVIAL }));
+                    }
+                    let first = read.as_slice().first().copied().unwrap_or(f64::NAN);
+                    if !(scale.is_finite() && first.is_finite()) || (first / scale).sqrt() > GROWTH {
+                        return Ok(None);
+                    }
+                    *known.insert((scale, first.max(scale)))
+                }
+            };
+            let mut square = scale;
+            for length in read {
+                if !length.is_finite() || (length / start).sqrt() > GROWTH {
+                    return Ok(None);
+                }
+                square = length;
+            }
+            stepped?;
+            if is_last {
+                if terms > 0 {
+                    x.add_scaled(step_size.into(), &term);
+                }
+                let residual = (square / scale).sqrt();
+                let outcome = Outcome { iterations: terms, residual, converged: residual <= f64::EPSILON };
+                return Ok(Some(Solution { x, outcome }));
+            }
+        }
+        x.add_scaled(step_size.into(), &term);
+    }
+    Ok(None)
 }

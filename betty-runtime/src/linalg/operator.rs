@@ -21,6 +21,22 @@ pub trait InnerProductSpace: Clone {
     /// When it cannot be read.
     fn read(scalar: &Self::Scalar) -> Result<f64, Self::Error>;
 
+    /// Several numbers of the space on the host, at once where that takes less than one by one.
+    ///
+    /// # Errors
+    /// When one of them cannot be read.
+    fn read_all(scalars: &[Self::Scalar]) -> Result<Vec<f64>, Self::Error> {
+        scalars.iter().map(Self::read).collect()
+    }
+
+    /// Every how many iterations a solver reads numbers, to decide by them; 1 where all are at hand.
+    ///
+    /// What it answers does not depend on it: on the way from one reading to the next it stops by itself where it would have been stopped, and
+    /// where something turns out to have been doubtful, it begins again and reads every iteration.
+    fn check_every(&self) -> usize {
+        1
+    }
+
     /// `self ← factor · self`
     fn scale(&mut self, factor: Self::Scalar);
 
@@ -60,6 +76,16 @@ pub trait InnerProductSpace: Clone {
             sum
         };
         weights.iter().map(sum).collect()
+    }
+
+    /// `Σᵢ wᵢ·⟨xᵢ, r⟩·xᵢ` for one of `weights` a vector; what is in between is read unless the space does it at once.
+    ///
+    /// # Errors
+    /// When the numbers cannot be read.
+    fn along(xs: &[Self], weights: &[f64], r: &Self) -> Result<Self, Self::Error> {
+        let parts = Self::inner_products(xs, std::slice::from_ref(r))?;
+        let along: Vec<f64> = weights.iter().zip(&parts).map(|(weight, part)| weight * part[0]).collect();
+        Ok(Self::combinations(&[along], xs).pop().unwrap_or_else(|| r.zero()))
     }
 }
 

@@ -1,8 +1,8 @@
 //! Gram and Schmidt's process, one vector at a time.
 
-use super::operator::dot;
+use super::operator::{dot, unread};
 use super::rounded::negligible;
-use super::{InnerProductSpace, LinearOperator, Quantity, SolveError};
+use super::{InnerProductSpace, LinearOperator, Quantity, Scalar, SolveError};
 
 /// What a vector was made of.
 pub(super) struct Parts {
@@ -45,4 +45,59 @@ pub(super) fn orthogonalize<A: LinearOperator + ?Sized>(
         left = 0.0;
     }
     Ok(Parts { along, before, left, is_dependent })
+}
+
+/// What a vector was made of, in numbers that nobody has read.
+pub(super) struct Column<S> {
+    /// Something else that has to be finite.
+    checked: Option<S>,
+    /// The parts along the vectors of the basis.
+    along: Vec<S>,
+    before: S,
+    pub(super) left: S,
+}
+
+impl<S: Scalar> Column<S> {
+    /// All of them.
+    pub(super) fn numbers(&self) -> impl Iterator<Item = S> {
+        self.checked.iter().chain(&self.along).chain([&self.before, &self.left]).cloned()
+    }
+
+    /// What the next numbers say, as [`orthogonalize`] does: the parts along the basis, the length before, and the length of what is
+    /// left. None where one is not finite.
+    pub(super) fn known<V: InnerProductSpace>(
+        &self,
+        next: &mut impl FnMut() -> f64,
+        like: &V,
+    ) -> Option<(Vec<f64>, f64, f64)> {
+        let checked = self.checked.as_ref().map(|_| next());
+        let along: Vec<f64> = self.along.iter().map(|_| next()).collect();
+        let (before, left) = (next(), next());
+        let is_finite = checked.iter().chain(&along).chain([&before, &left]).all(|number| number.is_finite());
+        is_finite.then_some((along, before, if left <= negligible(before, like) { 0.0 } else { left }))
+    }
+}
+
+/// As [`orthogonalize`], with nothing read: the second pass is always made, and takes nothing out where the first one was enough.
+pub(super) fn orthogonalize_unread<A: LinearOperator + ?Sized>(
+    w: &mut A::Vector,
+    basis: &[A::Vector],
+    checked: Option<<A::Vector as InnerProductSpace>::Scalar>,
+) -> Result<Column<<A::Vector as InnerProductSpace>::Scalar>, SolveError<A::Error>> {
+    let before = unread::<A>(w, w)?.sqrt();
+    let mut along = Vec::with_capacity(basis.len());
+    for v in basis {
+        let part = unread::<A>(v, w)?;
+        w.add_scaled(-part.clone(), v);
+        along.push(part);
+    }
+    let left = unread::<A>(w, w)?.sqrt();
+    let whole = before.clone() * std::f64::consts::FRAC_1_SQRT_2.into();
+    for (sum, v) in along.iter_mut().zip(basis) {
+        let part = unread::<A>(v, w)?.while_above(&whole, &left);
+        w.add_scaled(-part.clone(), v);
+        *sum = sum.clone() + part;
+    }
+    let left = unread::<A>(w, w)?.sqrt();
+    Ok(Column { checked, along, before, left })
 }

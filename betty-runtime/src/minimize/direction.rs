@@ -11,6 +11,7 @@
 
 use std::collections::VecDeque;
 
+use super::dot;
 use crate::linalg::InnerProductSpace;
 
 /// Where `⟨s, y⟩` is no larger than this part of `‖s‖·‖y‖`, a step tells of rounding errors, not of curvature.
@@ -31,7 +32,7 @@ pub(super) struct Memory<V> {
     scale: f64,
 }
 
-impl<V: InnerProductSpace<Scalar = f64>> Memory<V> {
+impl<V: InnerProductSpace> Memory<V> {
     pub(super) fn new(most: usize) -> Self {
         Memory { pairs: VecDeque::new(), most, scale: 1.0 }
     }
@@ -46,8 +47,8 @@ impl<V: InnerProductSpace<Scalar = f64>> Memory<V> {
 
     /// Takes note of a step, unless the function curves the wrong way along it.
     pub(super) fn note(&mut self, step: V, change: V) -> Result<(), V::Error> {
-        let (curvature, square) = (step.dot(&change)?, change.dot(&change)?);
-        if curvature <= FLAT * (step.dot(&step)? * square).sqrt() {
+        let (curvature, square) = (dot(&step, &change)?, dot(&change, &change)?);
+        if curvature <= FLAT * (dot(&step, &step)? * square).sqrt() {
             return Ok(());
         }
         if self.pairs.len() == self.most {
@@ -63,15 +64,15 @@ impl<V: InnerProductSpace<Scalar = f64>> Memory<V> {
         let mut q = gradient.clone();
         let mut shares = Vec::with_capacity(self.pairs.len());
         for Pair { step, change, curvature } in self.pairs.iter().rev() {
-            let share = step.dot(&q)? / curvature;
-            q.add_scaled(-share, change);
+            let share = dot(step, &q)? / curvature;
+            q.add_scaled((-share).into(), change);
             shares.push(share);
         }
-        q.scale(if self.is_empty() { -1.0 } else { -self.scale });
+        q.scale((if self.is_empty() { -1.0 } else { -self.scale }).into());
         // The sign of q is turned already.
         for (Pair { step, change, curvature }, share) in self.pairs.iter().zip(shares.into_iter().rev()) {
-            let back = change.dot(&q)? / curvature;
-            q.add_scaled(-share - back, step);
+            let back = dot(change, &q)? / curvature;
+            q.add_scaled((-share - back).into(), step);
         }
         Ok(q)
     }

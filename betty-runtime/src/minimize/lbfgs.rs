@@ -5,7 +5,7 @@
 
 use super::direction::Memory;
 use super::line_search::{Line, Place, ROUNDING, TRIALS};
-use super::{Evaluated, Objective};
+use super::{Evaluated, Objective, dot};
 use crate::linalg::InnerProductSpace;
 
 /// After so many steps without one that is lower by more than rounding, or has a smaller gradient, there are no more to find.
@@ -113,7 +113,7 @@ pub fn lbfgs<O: Objective + ?Sized>(
     let Evaluated { mut value, mut gradient } = first;
     let mut memory = Memory::new(options.memory.max(1));
     let (mut iterations, mut evaluations) = (0, 0);
-    let mut norm = gradient.dot(&gradient)?.sqrt();
+    let mut norm = dot(&gradient, &gradient)?.sqrt();
     let mut best = Best { x: x.clone(), value, norm, lowest: value, iteration: 0 };
     let halt = loop {
         if norm <= options.tolerance {
@@ -127,7 +127,7 @@ pub fn lbfgs<O: Objective + ?Sized>(
             break Halt::Stalled;
         }
         let mut direction = memory.direction(&gradient)?;
-        let mut slope = gradient.dot(&direction)?;
+        let mut slope = dot(&gradient, &direction)?;
         if slope >= 0.0 || !slope.is_finite() {
             memory.clear();
             direction = memory.direction(&gradient)?;
@@ -145,12 +145,12 @@ pub fn lbfgs<O: Objective + ?Sized>(
             memory.clear();
             continue;
         };
-        direction.scale(length);
+        direction.scale(length.into());
         let mut change = at.gradient.clone();
-        change.add_scaled(-1.0, &gradient);
+        change.add_scaled((-1.0).into(), &gradient);
         memory.note(direction, change)?;
         (x, value, gradient) = (next, at.value, at.gradient);
-        norm = gradient.dot(&gradient)?.sqrt();
+        norm = dot(&gradient, &gradient)?.sqrt();
         iterations += 1;
     };
     if halt == Halt::Stalled {

@@ -7,7 +7,7 @@
 //! Between a length that is low enough with a slope that still falls, and one that is too high or rises, there is one that meets
 //! both. Every trial takes the place of one of the two.
 
-use super::{Evaluated, Objective};
+use super::{Evaluated, Objective, dot};
 use crate::linalg::InnerProductSpace;
 
 /// c₁
@@ -96,10 +96,10 @@ impl<O: Objective + ?Sized> Line<'_, O> {
 
     fn place(&mut self, length: f64) -> Result<Place<O::Vector>, O::Error> {
         let mut x = self.x.clone();
-        x.add_scaled(length, self.direction);
+        x.add_scaled(length.into(), self.direction);
         *self.evaluations += 1;
         let at = self.objective.evaluate(&x)?;
-        let slope = at.gradient.dot(self.direction)?;
+        let slope = dot(&at.gradient, self.direction)?;
         Ok(Place { x, at, length, slope })
     }
 }

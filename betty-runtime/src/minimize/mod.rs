@@ -57,8 +57,8 @@ use crate::linalg::InnerProductSpace;
 
 /// A function of a vector, known by its values and gradients.
 pub trait Objective {
-    /// What it is a function of; inner products are numbers of the host, by which a minimizer decides.
-    type Vector: InnerProductSpace<Scalar = f64>;
+    /// What it is a function of; a minimizer decides by inner products, and reads each of them.
+    type Vector: InnerProductSpace;
     /// Why a value could not be computed.
     type Error: From<<Self::Vector as InnerProductSpace>::Error>;
 
@@ -68,6 +68,11 @@ pub trait Objective {
     /// # Errors
     /// When they cannot be computed at all.
     fn evaluate(&mut self, x: &Self::Vector) -> Result<Evaluated<Self::Vector>, Self::Error>;
+}
+
+/// The inner product `⟨x, y⟩`, read.
+fn dot<V: InnerProductSpace>(x: &V, y: &V) -> Result<f64, V::Error> {
+    V::read(&x.dot(y)?)
 }
 
 /// A function at a point.

@@ -12,7 +12,6 @@ use super::sample::{Sample, Seeded};
 use crate::error::EngineError;
 use crate::execute::{Unread, Value, Vector};
 use crate::hypergradient::{Blocks, SolveReport};
-use crate::linalg::InnerProductSpace;
 use crate::steps::{Basis, Evaluation, Reads, Record, UpperLoss};
 use crate::trace::{AnyBatch, LossInput};
 

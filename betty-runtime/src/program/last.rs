@@ -15,7 +15,6 @@ use super::{Found, Program};
 use crate::distributed::{DistributedError, Ranks};
 use crate::error::{EngineError, ShardError};
 use crate::execute::{Cost, Unread};
-use crate::linalg::InnerProductSpace;
 use crate::trace::AnyBatch;
 
 impl Program {

@@ -8,7 +8,6 @@ use crate::config::{CustomSolverConfig, LbfgsConfig, Precision};
 use crate::derivatives::{GradientProgram, VerificationError, loss_in, on_host};
 use crate::error::{EngineError, SolverError};
 use crate::execute::{Unread, Value, Vector};
-use crate::linalg::InnerProductSpace;
 use crate::minimize::{Evaluated, Halt, LbfgsOptions, Minimum, Objective, lbfgs};
 use crate::trace::{LossInput, Place};
 

@@ -12,7 +12,6 @@ use crate::derivatives::{Input, Variable};
 use crate::error::EngineError;
 use crate::execute::Vector;
 use crate::hypergradient::{BestResponse, Blocks, Inexact, Joint};
-use crate::linalg::InnerProductSpace;
 use crate::schedule::Through;
 use crate::steps::{Basis, Condition, Reads};
 

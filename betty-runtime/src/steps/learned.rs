@@ -10,7 +10,6 @@ use crate::derivatives::{Input, LevelAbove, Variable};
 use crate::execute::{ReadError, Value, Vector};
 use crate::graph::{Graph, GraphError, NodeId, Op, accumulator};
 use crate::hypergradient::Blocks;
-use crate::linalg::InnerProductSpace;
 use crate::trace::Leaf;
 
 /// The learned numbers of one level.

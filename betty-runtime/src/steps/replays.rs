@@ -14,7 +14,6 @@ use crate::derivatives::{GradientProgram, Variable};
 use crate::distributed::DistributedError;
 use crate::execute::{Value, Vector};
 use crate::hypergradient::{Blocks, Directions, HypergradientError, ProductError, Trajectory};
-use crate::linalg::InnerProductSpace;
 
 /// The steps of a level since a level above began to wait.
 #[derive(Clone)]

@@ -10,7 +10,6 @@ use crate::derivatives::{Curvature, GradientProgram, Point, Variable};
 use crate::distributed::DistributedError;
 use crate::execute::{Sum, Value, Vector};
 use crate::hypergradient::{BestResponse, Blocks, HypergradientMethod, Response};
-use crate::linalg::InnerProductSpace;
 use crate::trace::AnyBatch;
 
 /// The Lagrangian of one level at a point.

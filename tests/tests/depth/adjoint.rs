@@ -7,7 +7,7 @@ use betty_runtime::__private::derivatives::{Curvature, Input, Lagrangian, Loss, 
 use betty_runtime::__private::hypergradient::{BestResponse, Direction, Response};
 use betty_runtime::execute::{Value, Vector};
 use betty_runtime::hypergradient::ConjugateGradient;
-use betty_runtime::linalg::{CgOptions, Coordinates, InnerProductSpace, LinearOperator};
+use betty_runtime::linalg::{CgOptions, Coordinates, LinearOperator};
 use betty_runtime::trace::{AnyBatch, trace_for};
 use betty_runtime::{Multilevel, Schedule};
 use burn::tensor::{DType, Device};

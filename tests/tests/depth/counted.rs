@@ -5,7 +5,7 @@
 
 use betty_runtime::execute::{Vector as Flat, launched, reads};
 use betty_runtime::hypergradient::{HypergradientError, Preconditioning, System, SystemPreconditioner};
-use betty_runtime::{Engine, EngineError, InnerProductSpace, Multilevel, ProgramConfig, Stream, multilevel};
+use betty_runtime::{Engine, EngineError, Multilevel, ProgramConfig, Stream, multilevel};
 use burn::module::Param;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use serde_json::{Value, json};

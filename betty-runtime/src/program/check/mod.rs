@@ -14,7 +14,7 @@ use crate::error::EngineError;
 use crate::execute::{Value, Vector};
 use crate::graph::Distribution;
 use crate::hypergradient::{Direction, HypergradientError, reference, reference_without_symmetry};
-use crate::linalg::{End, InnerProductSpace, SolveError, Spectrum, extreme_eigenvalues};
+use crate::linalg::{End, SolveError, Spectrum, extreme_eigenvalues};
 use crate::schedule::Through;
 
 /// An end of no spectrum: of a matrix without symmetry it would be one of the symmetric part.

@@ -22,7 +22,7 @@ pub use report::{Explanation, LevelCost, ResponseCost};
 /// One pass through a best response.
 struct Pass {
     response: ResponseCost,
-    /// Numbers read from the device.
+    /// Transfers from the device.
     reads: f64,
     /// Bytes held at once.
     peak: usize,
