@@ -200,7 +200,7 @@ pub static METHODS: Family = Family {
                     converged.",
             way: Way::Reverse,
             options: &[
-                Opt::new("truncate", CountOrAll, "all", "K, how many of the last `unroll` steps are differentiated"),
+                Opt::new("truncate", CountOrAll, "all", "K, how many of the last steps are differentiated that a level above waited for"),
                 Opt::new(
                     "memory",
                     CountOrAll,

@@ -25,7 +25,7 @@ pub(super) fn check(program: &Program, links: &Links<'_>, graph: &Graph, is_whol
             _ => is_whole && !is_alone(level),
         };
         let used = rules::used(graph, level, own).filter(is_told);
-        let broken = method.into_iter().filter(is_told).chain(used).chain(rules::truncate(own));
+        let broken = method.into_iter().filter(is_told).chain(used).chain(rules::truncate(graph, level, &numbers));
         let broken = broken
             .chain(rules::steps(graph, level, &numbers))
             .chain(rules::preconditioner(own).filter(|_| is_whole && !is_alone(level)))
@@ -38,7 +38,7 @@ pub(super) fn check(program: &Program, links: &Links<'_>, graph: &Graph, is_whol
         broken.for_each(|violation| at.tell(&violation, report));
         if graph.circles().is_empty() && !links.incomplete {
             let reached = |from: usize| graph.is_below(level, from);
-            let start = rules::start(graph, level, own).filter(|_| graph.start(level).is_some_and(reached));
+            let start = rules::start(graph, level, &numbers).filter(|_| graph.start(level).is_some_and(reached));
             let learned = rules::learned(graph, level, &reachable(own, reached)).collect::<Vec<_>>();
             start.into_iter().chain(learned).for_each(|violation| at.tell(&violation, report));
         }

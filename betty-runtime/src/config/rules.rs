@@ -26,10 +26,10 @@ pub(super) fn check(
     at.check_start(graph, own)?;
     let broken = rules::used(graph, level, own)
         .chain(rules::together(graph, level, &numbers))
-        .chain(rules::start(graph, level, own))
+        .chain(rules::start(graph, level, &numbers))
         .chain(rules::learned(graph, level, own))
         .chain(rules::method(graph, level, own))
-        .chain(rules::truncate(own))
+        .chain(rules::truncate(graph, level, &numbers))
         .chain(rules::steps(graph, level, &numbers))
         .chain(rules::preconditioner(own))
         .chain(rules::condition(graph, level, own))

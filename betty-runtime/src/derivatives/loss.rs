@@ -85,7 +85,7 @@ impl Loss {
                 });
             }
         }
-        let led = differentiated(&trace.graph, trace.loss);
+        let led = differentiated(&trace.graph, &[trace.loss]);
         let read = |nodes: &Vec<NodeId>| nodes.iter().map(|node| led[node.index()]).collect();
         let reached = parameters.iter().map(|(&level, nodes)| (level, read(nodes))).collect();
         let (gradients, measure) = (HashMap::new(), OnceCell::new());

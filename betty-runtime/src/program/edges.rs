@@ -94,7 +94,7 @@ impl Edges {
 /// a level below is for the losses of that one to say.
 fn depends_elsewhere(schedule: &Schedule, k: usize, other: usize, levels: &[Level]) -> bool {
     let of = |stop: usize| &schedule.levels[stop];
-    let by_steps = !schedule.answers_to(other, k) && levels[k].steps_depend_on(schedule, other);
+    let by_steps = !schedule.answers_to(other, k) && levels[k].steps_depend_on(schedule, levels, other);
     by_steps || of(k).sweep.iter().any(|stop| stop.level != other && lists(of(stop.level), other))
 }
 
@@ -107,13 +107,16 @@ fn lists(spec: &LevelSpec, other: usize) -> bool {
 impl Level {
     /// Whether a hypergradient through the level's steps reaches another level without its loss: where they begin, in numbers
     /// of the optimizer, or in what follows each step.
-    fn steps_depend_on(&self, schedule: &Schedule, other: usize) -> bool {
+    fn steps_depend_on(&self, schedule: &Schedule, levels: &[Level], other: usize) -> bool {
         if self.trajectory.is_none() {
             return false;
         }
         let begin = self.config.start == Start::From && schedule.levels[self.number].start == Some(other);
+        let waiting = levels.iter().filter(|above| schedule.levels[above.number].lower.contains(&self.number));
+        let rounds = waiting.map(|above| above.config.rounds).min().unwrap_or(1);
+        let taken = self.config.unroll.saturating_mul(rounds);
         let is_cut = match &self.config.hypergradient {
-            Some(HypergradientConfig::Unrolled(of)) => of.truncate.is_some_and(|steps| steps < self.config.unroll),
+            Some(HypergradientConfig::Unrolled(of)) => of.truncate.is_some_and(|steps| steps < taken),
             _ => false,
         };
         let mut read = self.update.learned().levels().iter();

@@ -173,17 +173,20 @@ impl Program {
         solutions.into_iter().for_each(|(level, found)| self.levels[level].solutions = found);
     }
 
-    /// What the total gradient of level `k` depends on, its loss and those below depending on `reads`: also on what learned
-    /// numbers of their optimizers are made of, and on what their steps begin at.
+    /// What the total gradient of level `k` depends on, its loss and those below, and steps that it goes through, depending on
+    /// `reads`: also on what those steps begin at, and on what decides where others come to rest.
     pub(crate) fn reads_through(&self, k: usize, mut reads: Reads) -> Reads {
         for stop in self.schedule.levels[k].sweep {
-            for source in self.levels[stop.level].update.learned().sources() {
-                if let Some(parameter) = source.parameter {
-                    reads.add_one(source.level, parameter, self.levels[source.level].trainable.len());
+            let level = &self.levels[stop.level];
+            match &level.trajectory {
+                None if self.schedule.levels[stop.level].condition.is_none() => {
+                    reads.add(&level.update.reads_at_rest());
                 }
-            }
-            if let Some(from) = self.starts_from(stop.level) {
-                reads.begin_at(stop.level, from);
+                None => {}
+                Some(steps) if steps.reaches_start() => {
+                    self.starts_from(stop.level).into_iter().for_each(|from| reads.begin_at(stop.level, from));
+                }
+                Some(_) => {}
             }
         }
         reads

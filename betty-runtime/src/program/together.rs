@@ -24,9 +24,20 @@ impl Program {
         let all = sweep.iter().map(|stop| stop.level);
         let together: Vec<usize> = all.filter(|&level| !is_solved(level) && !is_nested(level)).collect();
         let receives = self.sends(k, &together, false);
-        let is_alone = together.len() < 2 && !receives && self.levels[k].config.rounds == 1;
+        let is_alone = !receives && !self.goes_far(k, &together);
         // Levels that are solved before some and after others of these would have to be part of them.
         if is_alone || (receives && self.sends(k, &together, true)) { Vec::new() } else { together }
+    }
+
+    /// Whether more than the last steps of these stops may lie between two steps of level `k`: several levels take theirs in
+    /// turns, or a level waits for several rounds, or takes more steps than `k` itself and waits for each.
+    fn goes_far(&self, k: usize, together: &[usize]) -> bool {
+        let waits = |above: usize, member: &usize| self.schedule.levels[above].lower.contains(member);
+        let is_often = |above: usize| {
+            self.levels[above].config.rounds > 1 || (above != k && !self.schedule.roots.contains(&above))
+        };
+        let mut above = (0..self.levels.len()).filter(|&above| together.iter().any(|member| waits(above, member)));
+        together.len() > 1 || above.any(is_often)
     }
 
     /// Whether one of these stops of level `k` sends to a stop that is not among them, or the other way round.
@@ -139,7 +150,7 @@ impl Program {
                 _ => None,
             })
             .collect();
-        let goes_far = together.len() > 1 || self.levels[k].config.rounds > 1;
+        let goes_far = self.goes_far(k, together);
         let mut passage = Passage::new(borrowed.iter().map(|(stop, steps)| Member {
             level: stop.level,
             steps,

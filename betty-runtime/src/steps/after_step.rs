@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use burn::tensor::TensorData;
 
+use super::reads::Leads;
 use crate::graph::{Comparison, Graph, GraphError, NodeId, Op, Scalar, replay};
 use crate::optimizer::spread_like;
 
@@ -29,6 +30,19 @@ pub(crate) enum Seen {
 }
 
 impl AfterStep {
+    /// Which parameters of the level it makes those of, at these places, that a step moves.
+    pub(super) fn reads(&self, moved: &[usize], leads: Leads) -> Vec<bool> {
+        let outputs: Vec<NodeId> = moved.iter().map(|&index| self.next[index]).collect();
+        let led = leads(&self.graph, &outputs);
+        let mut reads = vec![false; self.next.len()];
+        for (node, seen) in &self.inputs {
+            if let Seen::Parameter(index) = *seen {
+                reads[index] |= led[node.index()];
+            }
+        }
+        reads
+    }
+
     /// Adds what becomes of the parameters `moved` by a step from `thetas`. Where the number of a parameter in `moves` is not 1, the
     /// step leaves it alone, and the function sees it as it was.
     pub(super) fn apply(

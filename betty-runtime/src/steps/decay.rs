@@ -80,6 +80,11 @@ impl WeightDecay {
         Ok(Some(WeightDecay { graph, parameters: thetas, sources, penalty, gradient }))
     }
 
+    /// The numbers of the sources that factors are made of.
+    pub(super) fn sources(&self) -> impl Iterator<Item = usize> {
+        self.sources.iter().map(|&(number, _)| number)
+    }
+
     /// The penalty as a graph; `learned` are the numbers that it was planned with.
     pub(super) fn graph<'a>(&'a self, learned: &'a LearnedNumbers) -> Decay<'a> {
         let inputs: Vec<Input> = learned.inputs().collect();

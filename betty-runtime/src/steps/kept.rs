@@ -9,8 +9,9 @@ use std::rc::Rc;
 
 use super::basis::StepsBasis;
 use super::reads::Reads;
-use super::step::{Restart, Step};
+use super::step::{Restart, Step, moved_by};
 use super::update::Update;
+use crate::graph::differentiated;
 
 /// The last steps of a level.
 #[derive(Clone)]
@@ -97,7 +98,13 @@ impl KeptSteps {
     pub(crate) fn reads(&self) -> Reads {
         let mut reads = Reads::default();
         self.steps.iter().flat_map(|step| &step.evaluations).for_each(|evaluation| reads.add(&evaluation.reads));
+        reads.add(&self.update.reads(self.level, &moved_by(&self.steps, &self.update), differentiated));
         reads
+    }
+
+    /// Whether the last derivative of the steps since the level last started leads to where they began.
+    pub(crate) fn reaches_start(&self) -> bool {
+        !self.is_truncated || self.taken <= self.length
     }
 
     /// Whether no step was taken since the level last started.

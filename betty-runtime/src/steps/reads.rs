@@ -2,11 +2,16 @@
 //!
 //! A parameter that nothing reads has no gradient, which is not the same as a gradient of zero: a step leaves it alone, with
 //! its optimizer state, whatever decay, momentum or projection would do to it.
+//!
+//! What follows a gradient reads parameters too: those of other levels that numbers of an optimizer are made of, and whatever a
+//! function after the step sees.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use super::update::Update;
 use crate::derivatives::{GradientProgram, Loss};
+use crate::graph::{Graph, NodeId};
 
 /// For each parameter of a level the number of a step among those that moved the parameter, from 1; none if the step leaves it
 /// alone. As in Burn, what an optimizer makes of the number of a step, the correction of Adam's moments say, is the parameter's own.
@@ -65,5 +70,53 @@ impl Reads {
     pub(crate) fn include(&mut self, level: usize, read: &[bool]) {
         let known = self.0.entry(level).or_insert_with(|| vec![false; read.len()]);
         known.iter_mut().zip(read).for_each(|(known, read)| *known |= read);
+    }
+}
+
+/// Which nodes of a graph outputs lead to.
+pub(crate) type Leads = fn(&Graph, &[NodeId]) -> Vec<bool>;
+
+impl Update {
+    /// What steps read that move these parameters of `level`, besides what their gradients are formed of. `leads` says whether
+    /// only derivatives count.
+    pub(crate) fn reads(&self, level: usize, moved: &[bool], leads: Leads) -> Reads {
+        let mut reads = Reads::default();
+        let moved: Vec<usize> = (0..self.parameters).filter(|&index| moved[index]).collect();
+        self.add_sources(self.learned_from(&moved, leads), &mut reads);
+        if let Some(after) = &self.after {
+            reads.include(level, &after.reads(&moved, leads));
+        }
+        reads
+    }
+
+    /// What the point depends on where steps come to rest, besides the loss: what factors of its penalty are made of.
+    pub(crate) fn reads_at_rest(&self) -> Reads {
+        let mut reads = Reads::default();
+        self.add_sources(self.decay.iter().flat_map(|decay| decay.sources()), &mut reads);
+        reads
+    }
+
+    /// The numbers of the sources that the parameters at these places depend on after a step, or their states.
+    fn learned_from(&self, moved: &[usize], leads: Leads) -> Vec<usize> {
+        let count = self.learned.sources().count();
+        if count == 0 {
+            return Vec::new();
+        }
+        let with_states =
+            |&index: &usize| self.groups.states(index).map(|state| self.parameters + state).chain([index]);
+        let outputs: Vec<NodeId> = moved.iter().flat_map(with_states).map(|at| self.moved[at]).collect();
+        let led = leads(&self.graph, &outputs);
+        let sources = &self.tensors[self.tensors.len() - count..];
+        (0..count).filter(|&number| led[sources[number].index()]).collect()
+    }
+
+    fn add_sources(&self, numbers: impl IntoIterator<Item = usize>, reads: &mut Reads) {
+        for number in numbers {
+            let Some(source) = self.learned.sources().nth(number) else { continue };
+            let above = self.learned.levels().iter().find(|above| above.level == source.level);
+            if let (Some(above), Some(parameter)) = (above, source.parameter) {
+                reads.add_one(source.level, parameter, above.parameters.len());
+            }
+        }
     }
 }

@@ -47,7 +47,9 @@ impl Record {
                 Self::Steps(shared(KeptSteps::new(level, update, unroll, truncate, memory)))
             }
             Mode::Forward(directions) => Self::Tangents(shared(Tangents::new(level, update, directions))),
-            Mode::Replay { directions, distance } => Self::Replays(shared(Replays::new(update, directions, distance))),
+            Mode::Replay { directions, distance } => {
+                Self::Replays(shared(Replays::new(level, update, directions, distance)))
+            }
         }
     }
 
@@ -109,6 +111,14 @@ impl Record {
             Self::Steps(steps) => steps.borrow().reads(),
             Self::Tangents(tangents) => tangents.borrow().reads.clone(),
             Self::Replays(replays) => replays.borrow().reads(),
+        }
+    }
+
+    /// Whether derivatives lead to where the steps began.
+    pub(crate) fn reaches_start(&self) -> bool {
+        match self {
+            Self::Steps(steps) => steps.borrow().reaches_start(),
+            Self::Tangents(_) | Self::Replays(_) => true,
         }
     }
 

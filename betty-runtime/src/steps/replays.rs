@@ -8,16 +8,18 @@ use std::rc::Rc;
 
 use super::divided::{Divided, Drawn};
 use super::reads::Reads;
-use super::step::{Step, mean};
+use super::step::{Step, mean, moved_by};
 use super::update::{Before, Update};
 use crate::derivatives::{GradientProgram, Variable};
 use crate::distributed::DistributedError;
 use crate::execute::{Value, Vector};
+use crate::graph::reachable;
 use crate::hypergradient::{Blocks, Directions, HypergradientError, ProductError, Trajectory};
 
 /// The steps of a level since a level above began to wait.
 #[derive(Clone)]
 pub(crate) struct Replays {
+    level: usize,
     update: Rc<Update>,
     pub(crate) directions: Divided,
     /// How far the parameters above are moved along a direction.
@@ -48,9 +50,9 @@ pub(crate) struct Replayed {
 }
 
 impl Replays {
-    pub(crate) fn new(update: Rc<Update>, directions: Rc<dyn Directions>, distance: f64) -> Self {
+    pub(crate) fn new(level: usize, update: Rc<Update>, directions: Rc<dyn Directions>, distance: f64) -> Self {
         let directions = Divided::whole(directions);
-        Replays { update, directions, distance, steps: Vec::new(), above: Blocks::default(), from: None }
+        Replays { level, update, directions, distance, steps: Vec::new(), above: Blocks::default(), from: None }
     }
 
     /// Begins anew, at the parameters of a level if there is one.
@@ -66,6 +68,7 @@ impl Replays {
             reads.add(&evaluation.reads);
             reads.add(&Reads::moving(&evaluation.program));
         }
+        reads.add(&self.update.reads(self.level, &moved_by(&self.steps, &self.update), reachable));
         reads
     }
 

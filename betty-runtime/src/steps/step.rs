@@ -96,6 +96,15 @@ pub(crate) fn mean(gradients: impl Iterator<Item = Vector>, count: usize) -> Vec
     sum.total()
 }
 
+/// Which parameters of a level any of its steps moves.
+pub(super) fn moved_by<'a>(steps: impl IntoIterator<Item = &'a Step>, update: &Update) -> Vec<bool> {
+    let mut moved = vec![false; update.parameters()];
+    for step in steps {
+        moved.iter_mut().zip(step.moves.iter()).for_each(|(moved, moves)| *moved |= moves.is_some());
+    }
+    moved
+}
+
 impl Step {
     /// What the next step was taken from.
     ///

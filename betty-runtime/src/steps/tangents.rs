@@ -16,10 +16,11 @@ use std::rc::Rc;
 use super::carried::{Carried, Moving, gradients_along, together};
 use super::divided::{Divided, Drawn};
 use super::reads::Reads;
-use super::step::{Step, mean};
+use super::step::{Step, mean, moved_by};
 use super::update::{Before, Update};
 use crate::derivatives::Variable;
 use crate::execute::Vector;
+use crate::graph::differentiated;
 use crate::hypergradient::{Blocks, Directions, HypergradientError, ProductError, Trajectory};
 use crate::linalg::InnerProductSpace;
 
@@ -129,6 +130,7 @@ impl Tangents {
         }
         (self.carried, self.drawn) = (carried, Some(drawn));
         step.evaluations.iter().for_each(|evaluation| self.reads.add(&evaluation.reads));
+        self.reads.add(&update.reads(level, &moved_by([step], update), differentiated));
         Ok(())
     }
 

@@ -20,23 +20,23 @@ use crate::trace::Leaf;
 
 /// The planned update of a level's parameters.
 pub(crate) struct Update {
-    groups: Groups,
-    graph: Graph,
+    pub(super) groups: Groups,
+    pub(super) graph: Graph,
     /// All parameters, all gradients, all states, all tensors of learned numbers.
-    tensors: Vec<NodeId>,
+    pub(super) tensors: Vec<NodeId>,
     /// The learning rate of each parameter, unless it is learned, the optimizer's other numbers, and the step's row of learned
     /// ones.
     numbers: Vec<NodeId>,
     /// All parameters after the step, all states after it.
-    moved: Vec<NodeId>,
+    pub(super) moved: Vec<NodeId>,
     program: Program,
     /// Products with the derivative of the step, for so many tangents at once.
     forward: RefCell<HashMap<usize, Program>>,
     reverse: OnceCell<Program>,
-    parameters: usize,
-    learned: LearnedNumbers,
-    after: Option<AfterStep>,
-    decay: Option<WeightDecay>,
+    pub(super) parameters: usize,
+    pub(super) learned: LearnedNumbers,
+    pub(super) after: Option<AfterStep>,
+    pub(super) decay: Option<WeightDecay>,
     dtype: DType,
 }
 
@@ -238,7 +238,8 @@ impl Update {
         let (Vector(mut after), states) = cotangents;
         let (states_count, learned_count) = (states.len(), before.learned.len());
         after.extend(states);
-        // What a step leaves alone has the cotangent that it has after it, and sends none to anything else.
+        // What a step leaves alone has the cotangent that it has after it, and sends none to anything else. The function after the
+        // step still reads it, and so do other parameters through that.
         let zeros = |like: &Value| Value::zeros(&like.shape(), like.dtype(), self.program.device());
         let mut still: Vec<(usize, Value)> = Vec::new();
         for at in self.still(moves) {
@@ -255,7 +256,11 @@ impl Update {
                 Some(state) => states[state] = cotangent,
                 None => {
                     gradient.0[at] = zeros(&gradient.0[at]);
-                    found[at] = cotangent;
+                    let mut whole = Vector(vec![cotangent]);
+                    if self.after.is_some() {
+                        whole.add_scaled(1.0, &Vector(vec![found[at].clone()]));
+                    }
+                    found[at] = whole.0.remove(0);
                 }
             }
         }

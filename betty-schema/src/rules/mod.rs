@@ -56,7 +56,7 @@ pub enum Violation {
     TruncateTooLong {
         /// Those that would be differentiated.
         truncate: usize,
-        /// Those that are taken.
+        /// Those that are taken, in all rounds.
         unroll: usize,
     },
     /// Steps that rest on a best response below are to be taken again, and it is not found again.
@@ -111,7 +111,7 @@ pub enum Violation {
         from: usize,
         /// Steps that are differentiated.
         truncate: usize,
-        /// Steps that are taken.
+        /// Steps that are taken, in all rounds.
         unroll: usize,
     },
     /// A level learns a number of the optimizer, which the level's method does not see.

@@ -1,16 +1,18 @@
 //! Levels that start from others: hypergradients reach where steps begin.
 
+use super::steps::taken;
 use super::{Begins, Numbers, Violation};
 use crate::graph::Graph;
 
 /// The method of a level that starts from another sees where its steps begin, or the level has something else of the other.
-pub fn start(graph: &Graph, level: usize, numbers: &Numbers) -> Option<Violation> {
+pub fn start(graph: &Graph, level: usize, all: &[Numbers]) -> Option<Violation> {
+    let numbers = &all[level];
     let from = graph.start(level).filter(|_| numbers.begins == Begins::From)?;
     let method = numbers.method?;
     if !method.goes_through_steps() && !graph.upper(level).contains(&from) {
         return Some(Violation::StartUnseen { from });
     }
-    let (truncate, unroll) = (method.truncate?, numbers.unroll?);
+    let (truncate, unroll) = (method.truncate?, taken(graph, level, all)?.0);
     let is_cut = truncate < unroll && depends_on_start(graph, level, numbers);
     is_cut.then_some(Violation::StartCut { from, truncate, unroll })
 }

@@ -5,9 +5,19 @@ use crate::graph::Graph;
 use crate::table::Way;
 
 /// No more steps are differentiated than are taken.
-pub fn truncate(numbers: &Numbers) -> Option<Violation> {
-    let (truncate, unroll) = (numbers.method?.truncate?, numbers.unroll?);
+pub fn truncate(graph: &Graph, level: usize, numbers: &[Numbers]) -> Option<Violation> {
+    let (truncate, unroll) = (numbers[level].method?.truncate?, taken(graph, level, numbers)?.1);
     (truncate > unroll).then_some(Violation::TruncateTooLong { truncate, unroll })
+}
+
+/// How many steps a level takes for one of a level that waits for it: of all of these the fewest, and the most.
+pub(super) fn taken(graph: &Graph, level: usize, numbers: &[Numbers]) -> Option<(usize, usize)> {
+    let waiting = (0..graph.levels()).filter(|&above| graph.lower(above).contains(&level));
+    let rounds = waiting.map(|above| numbers[above].rounds).collect::<Option<Vec<usize>>>()?;
+    let (fewest, most) =
+        (rounds.iter().min().map_or(1, |&rounds| rounds), rounds.iter().max().map_or(1, |&rounds| rounds));
+    let unroll = numbers[level].unroll?;
+    Some((unroll.saturating_mul(fewest), unroll.saturating_mul(most)))
 }
 
 /// A method that goes through the steps of `level` can do so there, and one that does not finds a solution of the loss alone.

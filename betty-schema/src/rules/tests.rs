@@ -70,14 +70,18 @@ fn what_nobody_waits_for_is_not_given() {
 
 #[test]
 fn only_steps_that_are_taken_are_differentiated() {
-    let of = |truncate, unroll| {
+    let graph = chain(2);
+    let of = |truncate, unroll, rounds| {
         let method = by("unrolled").map(|method| Method { truncate, ..method });
-        super::truncate(&Numbers { method, unroll, ..plain() })
+        super::truncate(&graph, 1, &[Numbers { rounds, ..plain() }, Numbers { method, unroll, ..plain() }])
     };
-    assert_eq!(of(Some(3), Some(2)), Some(Violation::TruncateTooLong { truncate: 3, unroll: 2 }));
-    assert_eq!(of(Some(2), Some(2)), None);
-    assert_eq!(of(Some(3), None), None, "a number that is none was refused already");
-    assert_eq!(truncate(&numbers("cg")), None);
+    let one = Some(1);
+    assert_eq!(of(Some(3), Some(2), one), Some(Violation::TruncateTooLong { truncate: 3, unroll: 2 }));
+    assert_eq!(of(Some(2), Some(2), one), None);
+    assert_eq!(of(Some(3), Some(2), Some(2)), None);
+    assert_eq!(of(Some(5), Some(2), Some(2)), Some(Violation::TruncateTooLong { truncate: 5, unroll: 4 }));
+    assert_eq!(of(Some(3), None, one), None, "a number that is none was refused already");
+    assert_eq!(truncate(&graph, 1, &[plain(), numbers("cg")]), None);
 }
 
 #[test]
@@ -137,14 +141,20 @@ fn levels_that_share_a_lower_one_are_not_unrolled() {
 fn a_level_above_is_reached_where_steps_begin() {
     let graph = pair(true, false);
     let from = |method| Numbers { begins: Begins::From, unroll: Some(4), ..numbers(method) };
-    assert_eq!(start(&graph, 1, &from("cg")), Some(Violation::StartUnseen { from: 0 }));
-    assert_eq!(start(&graph, 1, &from("unrolled")), None);
-    let cut = |graph: &Graph, learned| {
-        let method = by("unrolled").map(|method| Method { truncate: Some(3), ..method });
-        start(graph, 1, &Numbers { method, learned, ..from("unrolled") })
+    assert_eq!(start(&graph, 1, &[plain(), from("cg")]), Some(Violation::StartUnseen { from: 0 }));
+    assert_eq!(start(&graph, 1, &[plain(), from("unrolled")]), None);
+    let cut = |graph: &Graph, learned, truncate, rounds| {
+        let method = by("unrolled").map(|method| Method { truncate: Some(truncate), ..method });
+        start(graph, 1, &[Numbers { rounds, ..plain() }, Numbers { method, learned, ..from("unrolled") }])
     };
-    assert_eq!(cut(&graph, vec![]), Some(Violation::StartCut { from: 0, truncate: 3, unroll: 4 }));
-    assert_eq!(cut(&pair(true, true), vec![LearnedNumber { option: "lr", from: 0, at_rest: false }]), None);
+    let one = Some(1);
+    assert_eq!(cut(&graph, vec![], 3, one), Some(Violation::StartCut { from: 0, truncate: 3, unroll: 4 }));
+    assert_eq!(cut(&graph, vec![], 4, one), None);
+    let learned = vec![LearnedNumber { option: "lr", from: 0, at_rest: false }];
+    assert_eq!(cut(&pair(true, true), learned, 3, one), None);
+    // All rounds are taken from one start.
+    assert_eq!(cut(&graph, vec![], 4, Some(3)), Some(Violation::StartCut { from: 0, truncate: 4, unroll: 12 }));
+    assert_eq!(cut(&graph, vec![], 4, None), None, "a number that is none was refused already");
 }
 
 #[test]

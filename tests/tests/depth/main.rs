@@ -22,3 +22,4 @@ mod smooth;
 mod table;
 mod twice;
 mod unrolled;
+mod waiting;

@@ -4,5 +4,7 @@
 mod after_step;
 mod fresh;
 mod numbers;
+mod radius;
 mod schedules;
 mod streams;
+mod unmoved;

@@ -31,11 +31,13 @@ pub fn dependents(graph: &Graph, sources: &[NodeId]) -> Vec<bool> {
     reached
 }
 
-/// For every node of the graph, whether the derivative of `output`, a float, leads to it: through floats, and through no
-/// operation whose derivative vanishes identically.
-pub fn differentiated(graph: &Graph, output: NodeId) -> Vec<bool> {
+/// For every node of the graph, whether the derivative of one of `outputs`, which are floats, leads to it: through floats, and
+/// through no operation whose derivative vanishes identically.
+pub fn differentiated(graph: &Graph, outputs: &[NodeId]) -> Vec<bool> {
     let mut led = vec![false; graph.len()];
-    led[output.index()] = true;
+    for output in outputs {
+        led[output.index()] = true;
+    }
     for index in (0..graph.len()).rev() {
         let node = &graph.nodes[index];
         if led[index] && !rules::is_constant(&node.op) {

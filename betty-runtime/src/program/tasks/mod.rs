@@ -16,6 +16,7 @@ use crate::config::{HypergradientConfig, LevelConfig, Start, one_by_one};
 use crate::derivatives::{TaskSteps, Tasks, TasksFound, UnrolledSteps};
 use crate::error::EngineError;
 use crate::execute::{Cost, Origin, Value, Vector};
+use crate::graph::differentiated;
 use crate::steps::{LearningRates, Moves, Reads, Shape};
 
 /// What one level below sees in all tasks.
@@ -151,7 +152,14 @@ impl Program {
     /// What the gradient of level `k` over all tasks depends on.
     pub(crate) fn reads_of_tasks(&self, k: usize, rounds: &[Round], own: &[Seeded]) -> Reads {
         let mut reads = self.reads_of(k, own[..1].iter());
-        rounds.iter().for_each(|round| reads.add(&self.reads_of(round.level, round.batches[0].iter().flatten())));
+        for round in rounds {
+            reads.add(&self.reads_of(round.level, round.batches[0].iter().flatten()));
+            let update = &self.levels[round.level].update;
+            for moves in &round.moves {
+                let moved: Vec<bool> = moves.iter().map(Option::is_some).collect();
+                reads.add(&update.reads(round.level, &moved, differentiated));
+            }
+        }
         self.reads_through(k, reads)
     }
 
