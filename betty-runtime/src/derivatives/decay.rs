@@ -10,7 +10,7 @@ use burn::tensor::DType;
 use super::lagrangian::{Input, Lagrangian, Variable};
 use super::loss::Loss;
 use super::steps::LevelAbove;
-use crate::graph::{Graph, GraphError, NodeId, replay};
+use crate::graph::{Graph, GraphError, NodeId, Op, replay};
 
 /// The penalty of the parameters of a level, as a graph.
 #[derive(Clone, Debug)]
@@ -28,7 +28,8 @@ pub struct Decay<'a> {
 }
 
 impl Lagrangian {
-    /// With the penalty of the parameters of a level with this loss, of which each of the ranks that share it has its part.
+    /// With the penalty of the parameters of a level with this loss, of which each of the ranks that share it has its part. What no
+    /// derivative of the loss leads to is left alone by every step: it is held where it stands.
     ///
     /// # Errors
     /// [`GraphError`] if it cannot be built.
@@ -37,6 +38,14 @@ impl Lagrangian {
         let mut images: HashMap<NodeId, NodeId> = decay.parameters.iter().copied().zip(parameters.copied()).collect();
         for &(input, like) in &decay.learned {
             images.insert(like, self.input(input, decay.graph.shape(like), decay.graph.dtype(like)));
+        }
+        for (parameter, _) in
+            decay.parameters.iter().zip(loss.reached_in(level)).filter(|(_, is_reached)| !**is_reached)
+        {
+            if let Some(theta) = images.get_mut(parameter) {
+                let still = self.graph.push(Op::StopGradient, &[*theta])?;
+                *theta = self.graph.sub(*theta, still)?;
+            }
         }
         for LevelAbove { level, parameters } in &decay.above {
             let leaf = |(index, shape, dtype): &(usize, Vec<usize>, DType)| {

@@ -105,11 +105,12 @@ fn lists(spec: &LevelSpec, other: usize) -> bool {
 }
 
 impl Level {
-    /// Whether a hypergradient through the level's steps reaches another level without its loss: where they begin, in numbers
-    /// of the optimizer, or in what follows each step.
+    /// Whether a hypergradient through the level reaches another one without its loss: through its steps where they begin, in numbers
+    /// of the optimizer, or in what follows each step; through its solution in the penalty that decay is.
     fn steps_depend_on(&self, schedule: &Schedule, levels: &[Level], other: usize) -> bool {
         if self.trajectory.is_none() {
-            return false;
+            let decay = self.update.decay().filter(|_| schedule.levels[self.number].condition.is_none());
+            return decay.is_some_and(|decay| decay.above.iter().any(|above| above.level == other));
         }
         let begin = self.config.start == Start::From && schedule.levels[self.number].start == Some(other);
         let waiting = levels.iter().filter(|above| schedule.levels[above.number].lower.contains(&self.number));

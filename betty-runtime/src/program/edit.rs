@@ -30,6 +30,10 @@ impl Program {
             levels.push(level.reloaded(modules[index], configs[index], (learned, after))?.with_draws(self.fresh)?);
         }
         start::check_together(&self.schedule, &levels, &device)?;
+        let stood = std::mem::replace(&mut self.levels, levels);
+        let checked = self.check_directions();
+        let mut levels = std::mem::replace(&mut self.levels, stood);
+        checked?;
         // Those that were learned so far may be anywhere.
         learned::check_first_values(&levels, |level, leaf| {
             let (old, new) = (self.levels[level].leaves.get(leaf), &levels[level].leaves[leaf]);

@@ -178,7 +178,7 @@ impl Program {
             });
         }
         let (losses, clock) = (Losses::new(levels.len(), device), Clock::new(levels.len()));
-        Ok(Program {
+        let program = Program {
             schedule,
             levels,
             losses,
@@ -189,7 +189,9 @@ impl Program {
             takers: None,
             syncs_last: false,
             tells_parts: false,
-        })
+        };
+        program.check_directions()?;
+        Ok(program)
     }
 
     /// The number of the level of that name.

@@ -1,29 +1,36 @@
 //! What the levels' modules must have in common: a device, and where one level starts from another, its parameters; and no
-//! more parameters above a level than its method follows.
+//! more parameters that a level depends on than its method follows.
 
 use burn::tensor::Device;
 
-use super::Level;
+use super::{Level, Program};
 use crate::config::Start;
 use crate::error::{EngineError, StartError};
 use crate::execute::Value;
 use crate::schedule::Schedule;
 
-/// Checks that all modules are on `device`, that levels which start from others can, and that no method
-/// is asked for more than it allows.
+/// Checks that all modules are on `device`, and that levels which start from others can.
 pub(crate) fn check_together(schedule: &Schedule, levels: &[Level], device: &Device) -> Result<(), EngineError> {
     for (level, spec) in levels.iter().zip(schedule.levels) {
         level.check_device(device)?;
-        if let Some(steps) = &level.trajectory {
-            let above = schedule.reached_from(level.number).into_iter();
-            let directions = steps.directions(above.map(|above| levels[above].parameters().len()).sum());
-            directions.map_err(|source| EngineError::Method { level: level.name.into(), source: Box::new(source) })?;
-        }
         if let Some(from) = spec.start.filter(|_| level.config.start == Start::From) {
             level.check_start(&levels[from])?;
         }
     }
     Ok(())
+}
+
+impl Program {
+    /// Checks that no method is asked for more directions than it allows.
+    pub(super) fn check_directions(&self) -> Result<(), EngineError> {
+        for (k, level) in self.levels.iter().enumerate() {
+            let Some(steps) = &level.trajectory else { continue };
+            let count = self.depends_on(k).into_iter().map(|above| self.levels[above].parameters().len()).sum();
+            let directions = steps.directions(count);
+            directions.map_err(|source| EngineError::Method { level: level.name.into(), source: Box::new(source) })?;
+        }
+        Ok(())
+    }
 }
 
 impl Level {

@@ -6,6 +6,7 @@ mod chains;
 mod cost;
 mod costly;
 mod counted;
+mod followed;
 mod inexact;
 mod joint;
 mod level;

@@ -30,7 +30,8 @@ fn half_square(x: Tensor<1>) -> Tensor<1> {
 
 /// Only the body is held near that of the level above.
 fn task(net: &Net, meta: &Net, a: Tensor<1>) -> Tensor<1> {
-    half_square(net.body.val() - meta.body.val()) + half_square(net.body.val() + net.head.val() - a)
+    half_square(net.body.val() - meta.body.val())
+        + half_square(net.body.val() + net.head.val() - a)
         + half_square(net.head.val()) * 0.5
 }
 
@@ -115,4 +116,55 @@ fn a_learning_rate_is_no_part_of_a_solution() {
     }
     let [x, log_lr, log_decay] = run("unrolled");
     assert!(x != 0.3 && log_lr != -1.5 && log_decay != -2.0);
+}
+
+#[derive(Module, Debug)]
+struct Probed {
+    body: Vector,
+    probe: Vector,
+}
+
+fn of_body(net: &Probed, _decay: &Vector, a: Tensor<1>) -> Tensor<1> {
+    half_square(net.body.val() - a)
+}
+
+fn of_both(_decay: &Vector, net: &Probed, b: Tensor<1>) -> Tensor<1> {
+    half_square(net.body.val() - b.clone()) + half_square(net.probe.val() - b)
+}
+
+multilevel! {
+    struct Decaying;
+
+    level decay: Vector { lower: [net], batch: Tensor<1>, loss: of_both, optimizer: sgd(lr = 0.5) }
+    level net: Probed {
+        upper: [decay], batch: Tensor<1>, loss: of_body, optimizer: sgd(lr = 0.5, weight_decay = exp(decay)), unroll: 60,
+        hypergradient: dense,
+    }
+}
+
+/// Steps leave alone what the loss does not read, and it has no penalty. The level that learns the penalty is read by no loss.
+#[test]
+fn what_steps_leave_alone_does_not_decay_in_a_solution() {
+    let (a, b, log) = (1.1, 0.4, -1.2_f64);
+    // The body comes to rest at a/(1 + δ), so that dC/d log δ = −(θ − b)·a·δ/(1 + δ)².
+    let delta = log.exp();
+    let expected = -(a / (1.0 + delta) - b) * a * delta / (1.0 + delta).powi(2);
+    for method in ["dense", "cg", "minres", "unrolled"] {
+        let net = Probed { body: parameter(&[0.2]), probe: parameter(&[3.0]) };
+        let problem = Decaying { decay: parameter(&[log]), net };
+        let data = DecayingData { decay: Stream::constant(tensor(&[b])), net: Stream::constant(tensor(&[a])) };
+        let json = format!(r#"{{ "net": {{ "hypergradient": {{ "method": "{method}" }} }} }}"#);
+        let mut engine = Engine::new(problem, data, DecayingConfig::from_json(&json).unwrap()).unwrap();
+        engine.run(1).unwrap();
+        if method == "dense" {
+            let check = engine.verify_hypergradient("decay").unwrap();
+            assert!(check.relative_error < 1e-9, "{check}");
+            // The step above has moved the penalty a little; the probe would have δ·3 in it.
+            assert!(check.responses[0].gradient_norm < 0.05, "{check}");
+        }
+        let Decaying { decay, net } = engine.into_problem();
+        assert_eq!(values(&net.probe), [3.0]);
+        let found = (log - values(&decay)[0]) / 0.5;
+        assert!((found - expected).abs() < 1e-9, "{found} is not {expected}: {method}");
+    }
 }

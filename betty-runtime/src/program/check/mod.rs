@@ -160,6 +160,10 @@ impl Program {
             None => match self.levels[stop].update.decay_gradient(&parameters, self.learned(stop)) {
                 None => (gradient.gradient, gradient.norm),
                 Some(mut rest) => {
+                    let is_reached = self.losses.get(stop, &own.own.0).reached_in(stop);
+                    for (rest, _) in rest.0.iter_mut().zip(is_reached).filter(|(_, is_reached)| !**is_reached) {
+                        *rest = Value::zeros(&rest.shape(), rest.dtype(), &rest.device());
+                    }
                     rest.add_scaled(1.0, &gradient.gradient);
                     let norm = rest.dot(&rest)?.sqrt();
                     (rest, norm)

@@ -168,6 +168,6 @@ impl Program {
 
     /// How many numbers the steps of level `k` are differentiated in.
     fn parameters_above(&self, k: usize) -> usize {
-        self.schedule.reached_from(k).into_iter().map(|above| self.levels[above].parameters().len()).sum()
+        self.depends_on(k).into_iter().map(|above| self.levels[above].parameters().len()).sum()
     }
 }
