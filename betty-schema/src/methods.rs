@@ -22,7 +22,7 @@ const BATCH: Opt = Opt::new(
     "batch",
     Batch,
     "last",
-    "the batch on which H, or what stands for it, is taken: that of the level's last step, or a fresh one",
+    "the batch on which H, or what stands for it, is taken: that of the level's last step, or a fresh one; with `accumulate`, the mean over so many",
 );
 const PERTURBATION: Opt = Opt::new(
     "perturbation",

@@ -55,7 +55,7 @@ impl Level {
             last_rates: self.last_rates.as_ref().map(RatesState::from),
             turns: of_run.turns,
             batches: of_run.batches,
-            last_seed: self.last.as_ref().map(|(_, seed)| *seed),
+            last_seed: self.last.last().map(|(_, seed)| *seed),
             optimizer: own.optimizer,
             states: own.states,
             state_names: own.state_names,

@@ -201,6 +201,13 @@ impl Curvature {
         products.chain(&self.point).map(Program::peak).max().unwrap_or(0)
     }
 
+    /// The bytes that are kept at a point, for the products prepared so far.
+    pub(crate) fn kept_bytes(&self) -> usize {
+        let graph = &self.lagrangian.graph;
+        let bytes = |&node: &NodeId| graph.shape(node).iter().product::<usize>() * graph.dtype(node).size();
+        self.kept.iter().map(bytes).sum()
+    }
+
     /// What one evaluation at a point takes, for the products prepared so far.
     pub fn point_cost(&self) -> Cost {
         let inputs = self.lagrangian.input_nodes();

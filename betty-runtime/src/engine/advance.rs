@@ -5,7 +5,7 @@ use super::run::Run;
 use super::savepoint::Savepoint;
 use crate::error::EngineError;
 use crate::execute::{Value, Vector};
-use crate::program::{Found, Metrics, Numbers, Parts, Program, Snapshot, Told, Turns, Use, Walk};
+use crate::program::{Found, Metrics, Numbers, Parts, Program, Seeded, Snapshot, Told, Turns, Use, Walk};
 use crate::steps::{Evaluation, Reads, Record};
 
 /// Gradients gathered for one step.
@@ -57,12 +57,14 @@ impl Advance<'_> {
         if *passes {
             return run.pass_evaluation(*host, k);
         }
+        let mut last = Vec::new();
         for _ in 0..run.program.levels[k].config.accumulate {
             // Each batch goes on from the statistics that the one before left; they count once the step is taken.
             let before = run.program.levels[k].set_statistics(std::mem::take(&mut gathered.statistics));
             let found = run.guarded(k, |run| run.next_gradient(*host, k));
             gathered.statistics = run.program.levels[k].set_statistics(before);
-            let (part, evaluation) = found?;
+            let (part, evaluation, own) = found?;
+            last.push(own);
             gathered.statistics.retain(|(index, _)| part.statistics.iter().all(|(newer, _)| newer != index));
             gathered.statistics.extend(part.statistics);
             gathered.reads.add(&part.reads);
@@ -75,6 +77,8 @@ impl Advance<'_> {
                 gathered.add(run.program.read_numbers(k, part.numbers)?);
             }
         }
+        // Its best response is differentiated on all of these.
+        run.program.levels[k].last = last;
         Ok(())
     }
 }
@@ -225,9 +229,13 @@ impl Walk for Advance<'_> {
 }
 
 impl Run {
-    /// The total gradient of level `k` on its next batch, which becomes the batch its best response is differentiated on;
-    /// with how it came about, if steps of the level are differentiated.
-    fn next_gradient(&mut self, host: &mut dyn Host, k: usize) -> Result<(Found, Option<Evaluation>), EngineError> {
+    /// The total gradient of level `k` on its next batch; with how it came about, if steps of the level are differentiated, and the
+    /// batch.
+    fn next_gradient(
+        &mut self,
+        host: &mut dyn Host,
+        k: usize,
+    ) -> Result<(Found, Option<Evaluation>, Seeded), EngineError> {
         let is_differentiated = self.program.levels[k].trajectory.is_some();
         let of = if is_differentiated { Use::Derivative } else { Use::Value };
         let (sample, passings) = self.sample(host, k, of)?;
@@ -241,7 +249,6 @@ impl Run {
         };
         self.program.start_from(std::mem::take(&mut found.solutions));
         self.tell_solves(host, k, &found.reports);
-        self.program.levels[k].last = Some(sample.own);
-        Ok((found, evaluation))
+        Ok((found, evaluation, sample.own))
     }
 }

@@ -1,5 +1,8 @@
 //! Saving a run and going on with it later, bit for bit.
 
+use std::collections::VecDeque;
+use std::rc::Rc;
+
 use super::data::seed_of;
 use super::host::Standing;
 use super::multilevel::Multilevel;
@@ -136,7 +139,7 @@ impl Run {
         }
         let last = match streams {
             StreamPosition::Start => self.skip_batches(checkpoint)?,
-            StreamPosition::Placed => vec![None; self.program.levels.len()],
+            StreamPosition::Placed => vec![Vec::new(); self.program.levels.len()],
         };
 
         // Nothing fails from here on.
@@ -158,8 +161,8 @@ impl Run {
         }
         for k in 0..self.program.levels.len() {
             let number = self.program.last_number(k);
-            let last = self.program.levels[k].last.take();
-            self.program.levels[k].last = last.map(|(batch, seed)| (batch.at_step(number), seed));
+            let last = &mut self.program.levels[k].last;
+            last.iter_mut().for_each(|(batch, _)| *batch = Rc::clone(batch).at_step(number));
         }
         self.turns.seen = state.levels.iter().map(|level| level.seen.clone()).collect();
         self.turns.taken = state.levels.iter().map(|level| level.turns).collect();
@@ -169,8 +172,9 @@ impl Run {
         Ok(())
     }
 
-    /// Takes the batches that the saved run had taken; answers batch and seed of each level's last step.
-    fn skip_batches(&mut self, checkpoint: &Checkpoint) -> Result<Vec<Option<Seeded>>, EngineError> {
+    /// Takes the batches that the saved run had taken; answers batches and seeds of each level's last step, which it drew one after
+    /// the other.
+    fn skip_batches(&mut self, checkpoint: &Checkpoint) -> Result<Vec<Vec<Seeded>>, EngineError> {
         let state = &checkpoint.state;
         for (level, state) in self.program.levels.iter().zip(&state.levels) {
             let (taken, saved) = (self.data.taken[level.number], state.batches);
@@ -179,17 +183,20 @@ impl Run {
                 return Err(checkpoint.named(reason).into());
             }
         }
-        let mut last = vec![None; self.program.levels.len()];
+        let mut last = vec![Vec::new(); self.program.levels.len()];
         for (k, (last, level)) in last.iter_mut().zip(&state.levels).enumerate() {
+            let (mut recent, count) = (VecDeque::new(), self.program.levels[k].config.accumulate);
             while self.data.taken[k] < level.batches {
                 let batch = self.data.skip(&self.program.levels[k])?;
                 // A checkpoint is that of the first rank.
                 let taken = self.data.taken[k];
+                recent.truncate(count.saturating_sub(1));
+                if let Some(batch) = batch {
+                    let seed = self.data.seed_for(state.seed, k, &batch, taken);
+                    recent.push_front((batch, seed));
+                }
                 if level.last_seed == Some(seed_of(state.seed, k, taken)) {
-                    *last = batch.map(|batch| {
-                        let seed = self.data.seed_for(state.seed, k, &batch, taken);
-                        (batch, seed)
-                    });
+                    *last = recent.iter().rev().cloned().collect();
                 }
             }
         }

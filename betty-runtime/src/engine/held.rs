@@ -47,6 +47,7 @@ impl Held {
         let mut program = Program::new(schedule, modules, configs, own, functions)?;
         let data = Data::new(streams);
         program.part_tasks();
+        program.tell_of_last_tasks();
         data.check_together(&program)?;
         Ok(Held(Box::new(Run::new(program, config, data))))
     }

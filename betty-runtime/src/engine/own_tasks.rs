@@ -51,12 +51,14 @@ impl Run {
     /// Lets the batches go by with which somebody else evaluates the gradients of level `k` for one task.
     pub(super) fn pass_evaluation(&mut self, host: &mut dyn Host, k: usize) -> Result<(), EngineError> {
         let of = if self.program.levels[k].trajectory.is_some() { Use::Derivative } else { Use::Value };
+        let mut last = Vec::new();
         for _ in 0..self.program.levels[k].config.accumulate {
             let own = self.draw(host, k)?;
             let stops = self.program.solved_stops(k, of);
             let sample = self.sample_below(host, own, stops, Below::Configured)?;
-            self.program.levels[k].last = Some(sample.own);
+            last.push(sample.own);
         }
+        self.program.levels[k].last = last;
         Ok(())
     }
 

@@ -98,11 +98,15 @@ impl Run {
         for stop in stops {
             let level = &self.program.levels[stop];
             let batch = level.config.hypergradient.as_ref().map(HypergradientConfig::batch);
-            let seeded = match &level.last {
-                Some(last) if below == Below::Last || batch == Some(LowerBatch::Last) => last.clone(),
-                _ => self.draw_for(host, stop, self.program.last_number(stop))?,
+            let is_last = below == Below::Last || batch == Some(LowerBatch::Last);
+            let batches = match &level.last {
+                last if is_last && !last.is_empty() => last.clone(),
+                _ => {
+                    let (count, number) = (level.config.accumulate, self.program.last_number(stop));
+                    (0..count).map(|_| self.draw_for(host, stop, number)).collect::<Result<_, _>>()?
+                }
             };
-            sample.below.insert(stop, seeded);
+            sample.below.insert(stop, batches);
         }
         Ok(sample)
     }

@@ -146,7 +146,7 @@ impl Run {
         for (round, (parameters, states)) in rounds.into_iter().zip(reached) {
             self.program.stand_after(round, parameters, states);
         }
-        self.program.levels[k].last = own.into_iter().next_back();
+        self.program.levels[k].last = own.into_iter().next_back().into_iter().collect();
         self.stale = true;
         Ok(gathered)
     }

@@ -204,6 +204,18 @@ pub enum Event<'a> {
         /// How many tasks there are.
         tasks: usize,
     },
+    /// A level whose steps average over several tasks is passed by a hypergradient with an implicit method, which takes the level for a
+    /// solution of the last task alone. Told once, before the first step.
+    LastTask {
+        /// Number of the level.
+        level: usize,
+        /// Its name.
+        name: &'a str,
+        /// The name of its method.
+        method: &'a str,
+        /// How many tasks there are.
+        tasks: usize,
+    },
     /// A hypergradient takes more kernels than [`Engine::costly_above`](crate::Engine::costly_above) says, because systems are
     /// solved within systems. Told once for each level, before its first step.
     Costly {

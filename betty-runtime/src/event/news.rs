@@ -20,6 +20,9 @@ pub(crate) fn tell(news: &News, names: &[&str], listener: impl FnOnce(&Event<'_>
         News::OneByOne { level, lower, method, tasks } => {
             listener(&Event::OneByOne { level, name: names[level], through: names[lower], method, tasks });
         }
+        News::LastTask { level, method, tasks } => {
+            listener(&Event::LastTask { level, name: names[level], method, tasks });
+        }
         News::Costly { level, kernels, joint, partial } => {
             listener(&Event::Costly { level, name: names[level], kernels, joint, partial });
         }

@@ -39,6 +39,15 @@ impl Event<'_> {
                 ),
                 &format!("choose `unrolled` with all steps for `{through}`, or set `vectorize` of `{name}` to `false`"),
             ),
+            Event::LastTask { name, method, tasks, .. } => warn(
+                "last-task",
+                Some(name),
+                format!(
+                    "`{method}` takes level `{name}` for a solution of the last of its {tasks} tasks, though its steps average over all, \
+                     so that hypergradients through it leave out what the others depend on"
+                ),
+                &format!("choose `unrolled` for `{name}`, or put its tasks into one batch"),
+            ),
             Event::Costly { name, kernels, joint, partial, .. } => {
                 let joint = match joint.filter(|&joint| joint < kernels) {
                     Some(joint) => format!("`solve: joint` at `{name}` is as exact and takes at most {joint:.1e}, "),

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use super::batches::Batches;
 use super::{HypergradientMethod, Identity, Trajectory};
 use crate::derivatives::{Curvature, Point, Variable};
 
@@ -25,8 +26,7 @@ pub(super) struct Stationary {
     /// Its own stops, each after the stops below itself.
     pub(super) below: Rc<[usize]>,
     pub(super) method: Rc<dyn HypergradientMethod>,
-    pub(super) curvature: Rc<RefCell<Curvature>>,
-    pub(super) point: Point,
+    pub(super) batches: Batches,
 }
 
 /// Steps that were taken, and have not been gone through. Going through them uses them up: they are no matrix that could be
@@ -45,13 +45,23 @@ impl BestResponse {
         point: Point,
         below: Rc<[usize]>,
     ) -> Self {
-        let own = curvature.borrow().lagrangian().own().into();
-        BestResponse(Answer::Stationary(Stationary { own, below, method, curvature, point }))
+        Self::averaged(Some(method), vec![(curvature, point)], below)
+    }
+
+    /// A level at a point where the mean of total gradients on several batches vanishes; without a method it is an
+    /// [evaluated](Self::evaluated) one.
+    pub(crate) fn averaged(
+        method: Option<Rc<dyn HypergradientMethod>>,
+        batches: Vec<(Rc<RefCell<Curvature>>, Point)>,
+        below: Rc<[usize]>,
+    ) -> Self {
+        let (method, batches) = (method.unwrap_or_else(|| Rc::new(Identity { scale: 1.0 })), Batches(batches));
+        BestResponse(Answer::Stationary(Stationary { own: batches.own(), below, method, batches }))
     }
 
     /// A level whose total gradient is differentiated and whose own system nobody solves.
     pub fn evaluated(curvature: Rc<RefCell<Curvature>>, point: Point, below: Rc<[usize]>) -> Self {
-        Self::stationary(Rc::new(Identity { scale: 1.0 }), curvature, point, below)
+        Self::averaged(None, vec![(curvature, point)], below)
     }
 
     /// A level whose parameters are what its steps made of the parameters of the levels `into`.

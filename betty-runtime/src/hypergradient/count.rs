@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::AddAssign;
 
+use super::batches::{Batches, Moving, known};
 use super::matrix::Matrix;
 use super::{Direction, Products};
 use crate::derivatives::{Curvature, Variable};
@@ -64,14 +65,37 @@ impl Count {
     pub(super) fn product(
         &mut self,
         (level, products, is_mixed): (usize, Products, bool),
+        batches: &Batches,
+        moving: &Moving<'_>,
+        rows: &[Variable],
+    ) -> Result<Vec<(Variable, Vector)>, GraphError> {
+        let variables = moving.iter().map(|&(variable, _)| variable).collect();
+        let is_new = self.unmoved.insert((level, variables, rows.to_vec()));
+        let mut found: Vec<Variable> = Vec::new();
+        for (curvature, _) in &batches.0 {
+            let curvature = &mut *curvature.borrow_mut();
+            let (moving, rows) = known(curvature, moving, rows);
+            let moving: Vec<Variable> = moving.into_iter().map(|(variable, _)| variable).collect();
+            if !moving.is_empty() && !rows.is_empty() {
+                let answers = self.on_batch((level, products, is_mixed, is_new), curvature, &moving, &rows)?;
+                found.extend(answers.into_iter().filter(|row| !found.contains(row)).collect::<Vec<_>>());
+            }
+        }
+        Ok(found.into_iter().map(|row| (row, Vector::default())).collect())
+    }
+
+    /// Adds a product on one batch, whose unmoved side is evaluated if it `is_new`; answers the rows that are not zero.
+    fn on_batch(
+        &mut self,
+        (level, products, is_mixed, is_new): (usize, Products, bool, bool),
         curvature: &mut Curvature,
         moving: &[Variable],
         rows: &[Variable],
-    ) -> Result<Vec<(Variable, Vector)>, GraphError> {
+    ) -> Result<Vec<Variable>, GraphError> {
         let (cost, peak, answers) = match products {
             Products::Displaced { .. } => {
                 let (unmoved, cost, peak) = curvature.displaced_cost(moving, rows)?;
-                if self.unmoved.insert((level, moving.to_vec(), rows.to_vec())) {
+                if is_new {
                     self.by_level.entry(level).or_default().cost += unmoved;
                 }
                 (cost, peak, curvature.displaced_rows(moving, rows)?)
@@ -90,7 +114,7 @@ impl Count {
             }
         };
         *self.place(level) += Tally { cost, reads: 0.0, peak };
-        Ok(answers.into_iter().map(|row| (row, Vector::default())).collect())
+        Ok(answers)
     }
 
     /// Where something is counted that a level does.

@@ -57,26 +57,20 @@ impl Response {
         mut moving: Vec<(Variable, &Vector)>,
         rows: &[Variable],
     ) -> Result<Vec<(Variable, Vector)>, HypergradientError> {
-        let Some(Stationary { own, method, curvature, point, .. }) = self.stops.get_mut(&level) else {
+        let Some(Stationary { own, method, batches, .. }) = self.stops.get_mut(&level) else {
             return Ok(Vec::new());
         };
-        let curvature = &mut *curvature.borrow_mut();
-        moving.retain(|&(variable, _)| curvature.depends_on(variable));
-        let rows: Vec<Variable> = rows.iter().copied().filter(|&row| curvature.depends_on(row)).collect();
+        moving.retain(|&(variable, _)| batches.depends_on(variable));
+        let rows: Vec<Variable> = rows.iter().copied().filter(|&row| batches.depends_on(row)).collect();
         if moving.is_empty() || rows.is_empty() {
             return Ok(Vec::new());
         }
         let products = method.products();
         let is_mixed = rows.iter().all(|row| !own.contains(row)) && moving.iter().all(|(of, _)| own.contains(of));
         if let Some(count) = &mut self.count {
-            let moving: Vec<Variable> = moving.iter().map(|&(variable, _)| variable).collect();
-            let found = count.product((level, products, is_mixed), curvature, &moving, &rows);
+            let found = count.product((level, products, is_mixed), batches, &moving, &rows);
             return Ok(found.map_err(ProductError::from)?);
         }
-        if is_mixed {
-            products.form_mixed(curvature, point, &moving, &rows)
-        } else {
-            products.form(curvature, point, &moving, &rows)
-        }
+        if is_mixed { products.form_mixed(batches, &moving, &rows) } else { products.form(batches, &moving, &rows) }
     }
 }

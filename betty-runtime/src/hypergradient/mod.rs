@@ -35,6 +35,7 @@
 //! optimization*, 2019, arXiv:1810.10667, for its `truncate`).
 
 mod along;
+mod batches;
 pub(crate) mod best_response;
 pub(crate) mod blocks;
 mod blockwise;

@@ -54,10 +54,7 @@ impl Response {
     pub(super) fn sends(&self, from: usize, to: usize) -> bool {
         match (self.steps.get(&from), self.stops.get(&from)) {
             (Some(steps), _) => steps.into.contains(&Variable::Level(to)),
-            (None, Some(stop)) => {
-                let curvature = stop.curvature.borrow();
-                self.variables(to).any(|variable| curvature.depends_on(variable))
-            }
+            (None, Some(stop)) => self.variables(to).any(|variable| stop.batches.depends_on(variable)),
             (None, None) => false,
         }
     }

@@ -1,7 +1,8 @@
 //! How products with the second derivatives of one level are formed: by differentiation, or from gradients.
 
-use super::{HypergradientError, ProductError};
-use crate::derivatives::{Curvature, Point, Variable};
+use super::HypergradientError;
+use super::batches::{Batches, Moving};
+use crate::derivatives::{Curvature, Variable};
 use crate::execute::{Cost, Unread, Vector};
 use crate::graph::GraphError;
 
@@ -38,6 +39,14 @@ pub struct ProductCost {
     pub peak: usize,
 }
 
+impl ProductCost {
+    /// The same on so many batches.
+    pub(crate) fn times(self, batches: usize) -> Self {
+        let times = batches as f64;
+        ProductCost { point: self.point * times, own: self.own * times, mixed: self.mixed * times, ..self }
+    }
+}
+
 impl Products {
     /// What products with the second derivatives of a level take whose best response is differentiated in `into`.
     ///
@@ -63,42 +72,42 @@ impl Products {
     /// `Σᵥ (∂²ℓ/∂w∂v)·tᵥ` for each `w` of `rows`, for `(v, tᵥ)` of `moving`.
     pub(super) fn form(
         self,
-        curvature: &mut Curvature,
-        point: &mut Point,
-        moving: &[(Variable, &Vector)],
+        batches: &mut Batches,
+        moving: &Moving<'_>,
         rows: &[Variable],
     ) -> Result<Vec<(Variable, Vector)>, HypergradientError> {
-        let products = match self {
+        match self {
             Products::Displaced { multiplier } => {
                 let length = length(moving)?;
                 if length == 0.0 {
                     return Ok(Vec::new());
                 }
                 let variables: Vec<Variable> = moving.iter().map(|&(variable, _)| variable).collect();
-                let shortest = shortest(precision(moving), curvature.length(point, &variables)?);
+                let shortest = shortest(precision(moving), batches.length(&variables)?);
                 // What is not finite is left for the solver to find.
-                curvature.displaced(point, moving, rows, multiplier.min(length / shortest))
+                let multiplier = multiplier.min(length / shortest);
+                batches.mean(moving, rows, |curvature, point, moving, rows| {
+                    curvature.displaced(point, moving, rows, multiplier)
+                })
             }
-            Products::Exact | Products::MixedDifference { .. } => curvature.product(point, moving, rows),
-        };
-        Ok(curvature.summed(products.map_err(ProductError::from)?).map_err(ProductError::from)?)
+            Products::Exact | Products::MixedDifference { .. } => batches.mean(moving, rows, Curvature::product),
+        }
     }
 
     /// As [`form`](Self::form), where no row is a variable whose condition the level has, but all that moves is.
     pub(super) fn form_mixed(
         self,
-        curvature: &mut Curvature,
-        point: &mut Point,
-        moving: &[(Variable, &Vector)],
+        batches: &mut Batches,
+        moving: &Moving<'_>,
         rows: &[Variable],
     ) -> Result<Vec<(Variable, Vector)>, HypergradientError> {
-        let Products::MixedDifference { perturbation } = self else { return self.form(curvature, point, moving, rows) };
+        let Products::MixedDifference { perturbation } = self else { return self.form(batches, moving, rows) };
         let precision = precision(moving);
         let (length, moved) = if precision > f64::from(f32::EPSILON) {
             // Both lengths are read at once.
             let variables: Vec<Variable> = moving.iter().map(|&(variable, _)| variable).collect();
             let tangents = Vector(moving.iter().flat_map(|(_, tangent)| tangent.0.iter().cloned()).collect());
-            let squares = [tangents, curvature.values(point, &variables)].map(|vector| Unread::square_norm(&vector));
+            let squares = [tangents, batches.values(&variables)].map(|vector| Unread::square_norm(&vector));
             let [length, at] =
                 Unread::read(squares)?.map(|square| square.first().map_or(f64::NAN, |square| square.sqrt()));
             (length, perturbation.max(shortest(precision, at)))
@@ -112,8 +121,9 @@ impl Products {
             // Nothing comes down, so nothing goes up.
             return Ok(Vec::new());
         }
-        let quotients = curvature.quotient(point, moving, rows, moved / length);
-        Ok(curvature.summed(quotients.map_err(ProductError::from)?).map_err(ProductError::from)?)
+        batches.mean(moving, rows, |curvature, point, moving, rows| {
+            curvature.quotient(point, moving, rows, moved / length)
+        })
     }
 }
 

@@ -146,7 +146,7 @@ impl Response {
             Variable::Multiplier { index, .. } => stop.own[index + 1],
             Variable::Level(_) | Variable::Begun(_) => variable,
         };
-        stop.curvature.borrow().zeros(like)
+        stop.batches.zeros(like)
     }
 
     /// What the last solve found for a variable, if it was kept and still fits.

@@ -224,7 +224,7 @@ impl<P: Multilevel> Hypergradient<P> {
             let passings = asked.lent.program.passings(k, Use::Value)?;
             let mut sample = Sample { own, below: BTreeMap::new() };
             for stop in passings.solved() {
-                sample.below.insert(stop, asked.next_below(stop, program, streams)?);
+                sample.below.insert(stop, vec![asked.next_below(stop, program, streams)?]);
             }
             asked.lent.program.prepare(program, k, &sample, &passings)?;
             let mut found = asked.lent.program.find_gradient(k, &sample, passings)?;

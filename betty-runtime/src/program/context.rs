@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::Level;
+use super::bases::Bases;
 use super::losses::of_batch;
 use crate::derivatives::{Input, Variable};
 use crate::execute::Value;
@@ -18,7 +19,7 @@ pub(crate) type Solutions = BTreeMap<usize, Blocks>;
 #[derive(Default)]
 pub(super) struct Context {
     /// On what each level is differentiated.
-    pub(super) bases: BTreeMap<usize, Basis>,
+    pub(super) bases: Bases,
     pub(super) multipliers: Blocks,
     /// The loss that the hypergradient belongs to, where values of it are needed.
     pub(super) loss: Option<Rc<UpperLoss>>,
@@ -37,27 +38,22 @@ pub(super) struct Context {
 }
 
 impl Context {
-    /// The current value of an input of a Lagrangian.
-    pub(super) fn value(&self, input: Input, like: &Node, levels: &[Level]) -> Value {
+    /// The current value of an input of a Lagrangian, with one of the bases of each level.
+    pub(super) fn value(&self, input: Input, like: &Node, levels: &[Level], bases: &BTreeMap<usize, Basis>) -> Value {
         match input {
             Input::Leaf { level, index } => levels[level].leaves[index].clone(),
             Input::Constant { level, index } => levels[level].constants[index].clone(),
-            Input::Batch { level, index } => match &self.bases[&level] {
+            Input::Batch { level, index } => match &bases[&level] {
                 Basis::Loss { batch, .. } => of_batch(batch, index, self.is_apart),
                 Basis::Steps(_) => unreachable!("steps have batches of their own"),
             },
             Input::Step { level, step, of } => {
-                let steps = self.bases[&level].steps().expect("steps are what this level is differentiated on");
+                let steps = bases[&level].steps().expect("steps are what this level is differentiated on");
                 steps.value(step, of, like)
             }
-            Input::Draw { level, draw, distribution } => Value::draw(
-                &like.shape,
-                like.dtype,
-                distribution,
-                self.bases[&level].seed(),
-                draw,
-                &levels[level].device(),
-            ),
+            Input::Draw { level, draw, distribution } => {
+                Value::draw(&like.shape, like.dtype, distribution, bases[&level].seed(), draw, &levels[level].device())
+            }
             Input::Multiplier { of, index, part } => {
                 let multiplier = self.multipliers.get(Variable::Multiplier { of, index });
                 multiplier.expect("a stop comes after its own stops").0[part].clone()

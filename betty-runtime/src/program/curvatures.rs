@@ -14,8 +14,8 @@ use crate::steps::Basis;
 use crate::trace::AnyBatch;
 
 impl Losses {
-    /// Compiles the Lagrangian of level `k` on these bases, if it is not there yet. Its losses, and the Lagrangians of the
-    /// levels below it whose best responses answer to it, have been prepared.
+    /// Compiles the Lagrangian of level `k` on these bases, and those of the levels below it whose best responses answer to it, if
+    /// they are not there yet. Their losses have been prepared.
     pub(crate) fn prepare_curvature(
         &mut self,
         schedule: &Schedule,
@@ -23,14 +23,14 @@ impl Losses {
         k: usize,
         bases: &BTreeMap<usize, Basis>,
     ) -> Result<Rc<RefCell<Curvature>>, EngineError> {
-        let stops = schedule.levels[k].sweep.iter().map(|stop| stop.level);
-        let key = |of: usize| CurvatureKey::new(schedule, of, bases);
-        let own = key(k);
+        let own = CurvatureKey::new(schedule, k, bases);
         if let Some(known) = self.curvatures.find(&own) {
             return Ok(Rc::clone(known));
         }
-        let known = |stop| Rc::clone(self.curvatures.get(&key(stop)).expect("those below have been prepared"));
-        let below: Vec<_> = stops.map(|stop| (stop, known(stop))).collect();
+        let mut below = Vec::new();
+        for stop in schedule.levels[k].sweep.iter().map(|stop| stop.level) {
+            below.push((stop, self.prepare_curvature(schedule, levels, stop, bases)?));
+        }
         let below: Vec<_> = below.iter().map(|(stop, curvature)| (*stop, curvature.borrow())).collect();
         let below: Vec<_> = below.iter().map(|(stop, curvature)| (*stop, curvature.lagrangian())).collect();
         let name = schedule.levels[k].name;

@@ -5,11 +5,12 @@ use std::rc::Rc;
 use super::Program;
 use super::losses::gather;
 use super::numbers::Numbers;
+use super::sample::Seeded;
 use crate::derivatives::{Launched, Variable};
 use crate::error::EngineError;
 use crate::execute::{Value, Vector};
 use crate::hypergradient::Blocks;
-use crate::steps::Reads;
+use crate::steps::{self, Reads};
 use crate::trace::{AnyBatch, LossInput, TraceError};
 
 /// A loss with its direct derivatives.
@@ -25,7 +26,29 @@ pub(super) struct Derivative {
     pub(super) numbers: Numbers,
 }
 
+/// The mean of the direct derivatives on several batches.
+pub(super) struct Mean {
+    pub(super) own: Vector,
+    pub(super) below: Blocks,
+    pub(super) reads: Reads,
+}
+
 impl Program {
+    /// The mean of [`derivative`](Self::derivative) over all batches that a step averages.
+    pub(super) fn mean_derivative(&mut self, k: usize, batches: &[Seeded]) -> Result<Mean, EngineError> {
+        let share = 1.0 / batches.len() as f64;
+        let mut mean = Mean { own: Vector::default(), below: Blocks::default(), reads: Reads::default() };
+        let mut own = Vec::with_capacity(batches.len());
+        for (batch, seed) in batches {
+            let Derivative { own: of_batch, below, reads, .. } = self.derivative(k, batch, *seed)?;
+            own.push(of_batch);
+            mean.below = mean.below.plus(share, below);
+            mean.reads.add(&reads);
+        }
+        mean.own = steps::mean(own.into_iter(), batches.len());
+        Ok(mean)
+    }
+
     /// As [`launch`](Self::launch), with numbers that have been checked.
     pub(super) fn derivative(&mut self, k: usize, batch: &Rc<AnyBatch>, seed: u64) -> Result<Derivative, EngineError> {
         let mut derivative = self.launch(k, batch, seed)?;

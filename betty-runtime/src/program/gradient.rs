@@ -113,13 +113,13 @@ impl Program {
     ) -> Result<(Found, Evaluation), EngineError> {
         let (found, mut context, multipliers) = self.gathered(k, sample, passings)?;
         let (batch, seed) = &sample.own;
-        context.bases.insert(k, Basis::Loss { batch: Rc::clone(batch), seed: *seed });
+        context.bases.set(k, Basis::Loss { batch: Rc::clone(batch), seed: *seed });
         let condition = self.condition(k, &mut context, multipliers)?;
         let at_loss: Vec<(usize, usize)> = self.places(k, batch, k).collect();
         let own = self.own_positions(k, &at_loss, &condition);
         let reached = self.schedule.reached_from(k).into_iter();
         let above = reached.flat_map(|of| self.places(k, batch, of).map(move |(index, at)| (of, index, at))).collect();
-        let begun = context.bases.iter().filter_map(|(&level, basis)| Some((level, basis.steps()?.begun?))).collect();
+        let begun = context.bases.begun().collect();
         let evaluation = Evaluation {
             time: self.clock.now(),
             batch: Rc::clone(batch),

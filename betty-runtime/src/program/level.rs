@@ -62,8 +62,8 @@ pub(crate) struct Level {
     pub(crate) solutions: Blocks,
     /// What is kept of the last steps, if hypergradients go through them.
     pub(crate) trajectory: Option<Record>,
-    /// Batch and seed of the last step.
-    pub(crate) last: Option<Seeded>,
+    /// Batches and seeds of the last step, all that it averages; of a step over several tasks, those of the last task.
+    pub(crate) last: Vec<Seeded>,
 }
 
 /// Where a step leads.
@@ -145,7 +145,7 @@ impl Level {
             stepped: None,
             solutions: Blocks::default(),
             trajectory,
-            last: None,
+            last: Vec::new(),
         })
     }
 

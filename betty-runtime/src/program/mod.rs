@@ -4,6 +4,7 @@
 //! recorded on them with [`Program::prepare`], and asks.
 
 mod after_step;
+mod bases;
 mod check;
 mod clock;
 mod context;

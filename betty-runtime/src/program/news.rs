@@ -15,6 +15,8 @@ pub(crate) enum News {
     ZeroEdge { level: usize, other: usize },
     /// Its tasks go one after the other, because of the method of a level below.
     OneByOne { level: usize, lower: usize, method: &'static str, tasks: usize },
+    /// It is taken for a solution of the last of its tasks, by this method.
+    LastTask { level: usize, method: &'static str, tasks: usize },
     /// Its hypergradient takes so many kernels; as many by one loop, if that is possible, or with the levels between standing
     /// still.
     Costly { level: usize, kernels: f64, joint: Option<f64>, partial: f64 },

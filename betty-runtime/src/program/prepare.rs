@@ -24,7 +24,11 @@ impl Program {
         self.record(functions, k, &sample.own)?;
         for (stop, passing) in &passings.stops {
             match passing {
-                Passing::Solved => self.record(functions, stop.level, &sample.below[&stop.level])?,
+                Passing::Solved => {
+                    sample.below[&stop.level]
+                        .iter()
+                        .try_for_each(|seeded| self.record(functions, stop.level, seeded))?;
+                }
                 Passing::Function(steps) => {
                     let evaluations = steps.taken.iter().flat_map(|(step, _)| &step.evaluations);
                     for evaluation in evaluations {

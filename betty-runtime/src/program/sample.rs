@@ -13,6 +13,7 @@ pub(crate) type Seeded = (Rc<AnyBatch>, u64);
 pub(crate) struct Sample {
     /// For the level's loss.
     pub(crate) own: Seeded,
-    /// For the losses of the levels below at whose last point it is differentiated; see [`Passings::solved`](super::Passings::solved).
-    pub(crate) below: BTreeMap<usize, Seeded>,
+    /// For the losses of the levels below at whose last point it is differentiated, all that a step of each averages; see
+    /// [`Passings::solved`](super::Passings::solved).
+    pub(crate) below: BTreeMap<usize, Vec<Seeded>>,
 }

@@ -23,7 +23,7 @@ pub(crate) struct Snapshot {
     taken: u64,
     awaited: u64,
     rests: Vec<u64>,
-    last: Option<Seeded>,
+    last: Vec<Seeded>,
     trajectory: Option<Record>,
 }
 

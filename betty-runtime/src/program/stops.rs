@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::context::Context;
-use super::direct::Derivative;
+use super::direct::Mean;
 use super::passings::{Passing, Passings};
 use super::sample::Sample;
 use super::{Level, Program};
@@ -13,7 +13,7 @@ use crate::error::EngineError;
 use crate::execute::Vector;
 use crate::hypergradient::{BestResponse, Blocks, Inexact, Joint};
 use crate::schedule::Through;
-use crate::steps::{Basis, Condition, Reads};
+use crate::steps::{Basis, Condition, OnBatch, Reads};
 
 impl Program {
     /// Adds every level that the hypergradient of level `k` passes through to the context, at the current point.
@@ -42,7 +42,7 @@ impl Program {
                 Passing::Solved => self.prepare_solved(k, Through { level, into }, sample, context)?,
                 Passing::Together => {}
                 Passing::Function(basis) => {
-                    context.bases.insert(level, Basis::Steps(basis));
+                    context.bases.set(level, Basis::Steps(basis));
                     let condition = self.condition(level, context, Blocks::default())?;
                     context.response.add(level, condition.stop());
                     context.conditions.push(condition);
@@ -86,7 +86,7 @@ impl Program {
         sample: &Sample,
         context: &mut Context,
     ) -> Result<(), EngineError> {
-        let (batch, seed) = &sample.below[&level];
+        let batches = &sample.below[&level];
         let mut solution = Blocks::default();
         let config = self.levels[level].config.hypergradient.clone();
         let by_step = config.filter(|method| self.methods[level].is_none() && method.looks_at_next_step());
@@ -94,12 +94,14 @@ impl Program {
         let mut gradient = Vector::default();
         let mut read = Vec::new();
         if is_leaf && by_step.is_none() {
-            context.reads.add(&Reads::of(self.losses.get(level, batch)));
-            if self.schedule.levels[level].condition.is_some() {
-                context.reads.add(&Reads::of(self.losses.map(level, batch)));
+            for (batch, _) in batches {
+                context.reads.add(&Reads::of(self.losses.get(level, batch)));
+                if self.schedule.levels[level].condition.is_some() {
+                    context.reads.add(&Reads::of(self.losses.map(level, batch)));
+                }
             }
         } else {
-            let Derivative { own, below, reads, .. } = self.derivative(level, batch, *seed)?;
+            let Mean { own, below, reads } = self.mean_derivative(level, batches)?;
             gradient = own;
             let through = self.reads_through(level, Reads::both(&reads, &context.reads));
             read = through.level(level, gradient.0.len());
@@ -111,7 +113,7 @@ impl Program {
                 solution = multipliers;
             }
         }
-        context.bases.insert(level, Basis::Loss { batch: Rc::clone(batch), seed: *seed });
+        context.bases.set_losses(level, batches);
         let mut condition = self.condition(level, context, solution)?;
         if let Some(method) = by_step {
             condition.method = method.build_on(self.levels[level].next_step(gradient, self.learned(level), &read));
@@ -121,37 +123,33 @@ impl Program {
         Ok(())
     }
 
-    /// The Lagrangian of level `k` at the current point, given the solution of the adjoint system below it.
+    /// The Lagrangian of level `k` at the current point, on all that its losses are averaged over, given the solution of the adjoint
+    /// system below it.
     pub(super) fn condition(
         &mut self,
         k: usize,
         context: &mut Context,
         mut solution: Blocks,
     ) -> Result<Condition, EngineError> {
-        let curvature = self.losses.prepare_curvature(&self.schedule, &self.levels, k, &context.bases)?;
-        let inputs = {
-            let curvature = curvature.borrow();
+        let mut batches = Vec::new();
+        for bases in context.bases.together(&self.levels_of_condition(k)) {
+            let shared = self.losses.prepare_curvature(&self.schedule, &self.levels, k, &bases)?;
+            let curvature = shared.borrow();
             // Nothing depends on the value of the multiplier of a fixed point.
             if let Some(&own @ Variable::Multiplier { .. }) = curvature.lagrangian().own().first() {
                 context.multipliers.set(own, curvature.zeros(own));
             }
             for (index, &variable) in curvature.lagrangian().own()[1..].iter().enumerate() {
                 let multiplier = Variable::Multiplier { of: k, index };
-                let found = solution.take(variable).unwrap_or_else(|| curvature.zeros(multiplier));
-                context.multipliers.set(multiplier, found);
+                let found =
+                    solution.take(variable).or_else(|| (batches.is_empty()).then(|| curvature.zeros(multiplier)));
+                found.into_iter().for_each(|found| context.multipliers.set(multiplier, found));
             }
             let inputs = curvature.lagrangian().inputs();
-            inputs.map(|(input, like)| context.value(input, like, &self.levels)).collect()
-        };
-        let below = self.answering_below(k);
-        Ok(Condition {
-            level: k,
-            curvature,
-            inputs,
-            seed: context.bases[&k].seed(),
-            method: self.methods[k].clone(),
-            below,
-        })
+            let inputs = inputs.map(|(input, like)| context.value(input, like, &self.levels, &bases)).collect();
+            batches.push(OnBatch { curvature: Rc::clone(&shared), inputs, seed: bases[&k].seed() });
+        }
+        Ok(Condition { level: k, batches, method: self.methods[k].clone(), below: self.answering_below(k) })
     }
 
     /// Where the parameters of level `k` stand among the inputs of its loss, and among those of its Lagrangian.
@@ -161,7 +159,7 @@ impl Program {
         at_loss: &[(usize, usize)],
         condition: &Condition,
     ) -> Rc<[(usize, usize)]> {
-        let curvature = condition.curvature.borrow();
+        let curvature = condition.batches[0].curvature.borrow();
         let at_condition: Vec<Input> = curvature.lagrangian().inputs().map(|(input, _)| input).collect();
         let Level { trainable, .. } = &self.levels[k];
         let leaf = |index: usize| Input::Leaf { level: k, index: trainable[index] };

@@ -121,9 +121,13 @@ pub(crate) fn gradients_along(
         };
         return carried.iter().map(along).collect();
     }
-    let Some(condition) = evaluation.own_condition(&before.parameters) else { return Ok(Vec::new()) };
-    let mut point = Point::new(condition.inputs, condition.seed);
-    let mut curvature = condition.curvature.borrow_mut();
+    // Nothing is below, so that it has one batch, the evaluation's own.
+    let own_condition = evaluation.own_condition(&before.parameters);
+    let Some(on) = own_condition.and_then(|condition| condition.batches.into_iter().next()) else {
+        return Ok(Vec::new());
+    };
+    let mut point = Point::new(on.inputs, on.seed);
+    let mut curvature = on.curvature.borrow_mut();
     let along = |carried: &Carried| {
         let (others, parameters) = (others(carried), &carried.moving[&level].parameters);
         let Together { each, stacked } = &*carried.directions;

@@ -30,6 +30,6 @@ pub(crate) use rates::{LearningRates, scheduled_rate};
 pub(crate) use reads::{Moves, Reads};
 pub(crate) use record::{Parts, Record};
 pub(crate) use replays::UpperLoss;
-pub(crate) use step::{Condition, Evaluation, Restart, Step, mean};
+pub(crate) use step::{Condition, Evaluation, OnBatch, Restart, Step, mean};
 pub(crate) use tangents::Tangents;
 pub(crate) use update::{Before, Update};

@@ -12,26 +12,29 @@ use crate::execute::{Sum, Value, Vector};
 use crate::hypergradient::{BestResponse, Blocks, HypergradientMethod, Response};
 use crate::trace::AnyBatch;
 
-/// The Lagrangian of one level at a point.
+/// The Lagrangian of one level at a point: the mean of those on several batches.
 #[derive(Clone)]
 pub(crate) struct Condition {
     pub(crate) level: usize,
-    pub(crate) curvature: Rc<RefCell<Curvature>>,
-    pub(crate) inputs: Vec<Value>,
-    pub(crate) seed: u64,
+    /// One at least. The parameters of the level stand at the same places among the inputs of each.
+    pub(crate) batches: Vec<OnBatch>,
     /// How its best response is differentiated; none for the level whose step it is.
     pub(crate) method: Option<Rc<dyn HypergradientMethod>>,
     pub(crate) below: Rc<[usize]>,
 }
 
+/// The Lagrangian of a level on one batch of each level that it is made of.
+#[derive(Clone)]
+pub(crate) struct OnBatch {
+    pub(crate) curvature: Rc<RefCell<Curvature>>,
+    pub(crate) inputs: Vec<Value>,
+    pub(crate) seed: u64,
+}
+
 impl Condition {
     pub(crate) fn stop(&self) -> BestResponse {
-        let point = Point::new(self.inputs.clone(), self.seed);
-        let (curvature, below) = (Rc::clone(&self.curvature), Rc::clone(&self.below));
-        match &self.method {
-            Some(method) => BestResponse::stationary(Rc::clone(method), curvature, point, below),
-            None => BestResponse::evaluated(curvature, point, below),
-        }
+        let at = |on: &OnBatch| (Rc::clone(&on.curvature), Point::new(on.inputs.clone(), on.seed));
+        BestResponse::averaged(self.method.clone(), self.batches.iter().map(at).collect(), Rc::clone(&self.below))
     }
 }
 
@@ -130,7 +133,7 @@ impl Evaluation {
 
     /// Decides what is drawn on the batch.
     pub(crate) fn seed(&self) -> u64 {
-        self.conditions.last().map_or(0, |condition| condition.seed)
+        self.conditions.last().and_then(|condition| condition.batches.first()).map_or(0, |on| on.seed)
     }
 
     /// Lets go of the level's own parameters, which a step keeps by itself if at all.
@@ -140,7 +143,7 @@ impl Evaluation {
             let like = &self.inputs[at_program];
             let nothing = Value::zeros(&[1], like.dtype(), &like.device());
             self.inputs[at_program] = nothing.clone();
-            condition.inputs[at_condition] = nothing;
+            condition.batches.iter_mut().for_each(|on| on.inputs[at_condition] = nothing.clone());
         }
     }
 
@@ -194,7 +197,7 @@ impl Evaluation {
     pub(crate) fn own_condition(&self, parameters: &Vector) -> Option<Condition> {
         let mut own = self.conditions.last()?.clone();
         for (&(_, at), parameter) in self.own.iter().zip(&parameters.0) {
-            own.inputs[at] = parameter.clone();
+            own.batches.iter_mut().for_each(|on| on.inputs[at] = parameter.clone());
         }
         Some(own)
     }

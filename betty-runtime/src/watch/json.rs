@@ -137,6 +137,9 @@ fn fields(event: &Event<'_>) -> Map<String, Value> {
         Event::OneByOne { name, through, method, tasks, .. } => json!({
             "event": "one_by_one", "level": name, "lower": through, "method": method, "tasks": tasks,
         }),
+        Event::LastTask { name, method, tasks, .. } => json!({
+            "event": "last_task", "level": name, "method": method, "tasks": tasks,
+        }),
         Event::Costly { name, kernels, joint, partial, .. } => json!({
             "event": "costly", "level": name, "kernels": kernels, "joint": joint, "partial": partial,
         }),

@@ -1,6 +1,7 @@
 //! Hypergradients through any acyclic graph of levels, against closed forms and brute force.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
+mod accumulated;
 mod adjoint;
 mod chains;
 mod cost;

@@ -171,8 +171,10 @@ fn questions_have_the_answers_of_the_joined_batch() {
         numbers.extend(found.gradient.to_vec().expect("a gradient in host memory"));
         Ok(numbers)
     };
-    let (whole, ranks) = both(UNEVEN, two("{}"), ask);
-    assert_exact(&whole.expect("it runs"), &ranks, 1e-12, "questions");
+    for json in ["{}", r#"{ "net": { "accumulate": 3 } }"#] {
+        let (whole, ranks) = both(UNEVEN, two(json), ask);
+        assert_exact(&whole.expect("it runs"), &ranks, 1e-12, json);
+    }
 }
 
 /// Every method at both places, and all pairs with `BETTY_PAIRS=all`.

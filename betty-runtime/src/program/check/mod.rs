@@ -16,6 +16,7 @@ use crate::graph::Distribution;
 use crate::hypergradient::{Direction, HypergradientError, reference, reference_without_symmetry};
 use crate::linalg::{End, SolveError, Spectrum, extreme_eigenvalues};
 use crate::schedule::Through;
+use crate::steps::mean;
 
 /// An end of no spectrum: of a matrix without symmetry it would be one of the symmetric part.
 const UNKNOWN: End = End { value: f64::NAN, error: f64::NAN };
@@ -151,26 +152,35 @@ impl Program {
             step: 0,
             source: Box::new(source),
         };
-        let own = Sample { own: sample.below[&stop].clone(), below: sample.below.clone() };
-        let passings = self.passings(stop, Use::Value)?;
-        self.prepare(functions, stop, &own, &passings)?;
-        let gradient = self.total_gradient(stop, &own, passings)?;
+        let batches = &sample.below[&stop];
+        let mut gradients = Vec::with_capacity(batches.len());
+        for own in batches {
+            let own = Sample { own: own.clone(), below: sample.below.clone() };
+            let passings = self.passings(stop, Use::Value)?;
+            self.prepare(functions, stop, &own, &passings)?;
+            gradients.push(self.total_gradient(stop, &own, passings)?.gradient);
+        }
+        let gradient = mean(gradients.into_iter(), batches.len());
         let parameters = self.levels[stop].parameters();
         let (rest, norm) = match self.schedule.levels[stop].condition {
             None => match self.levels[stop].update.decay_gradient(&parameters, self.learned(stop)) {
-                None => (gradient.gradient, gradient.norm),
+                None => {
+                    let norm = gradient.dot(&gradient)?.sqrt();
+                    (gradient, norm)
+                }
                 Some(mut rest) => {
-                    let is_reached = self.losses.get(stop, &own.own.0).reached_in(stop);
+                    let is_reached = self.losses.get(stop, &batches[0].0).reached_in(stop);
                     for (rest, _) in rest.0.iter_mut().zip(is_reached).filter(|(_, is_reached)| !**is_reached) {
                         *rest = Value::zeros(&rest.shape(), rest.dtype(), &rest.device());
                     }
-                    rest.add_scaled(1.0, &gradient.gradient);
+                    rest.add_scaled(1.0, &gradient);
                     let norm = rest.dot(&rest)?.sqrt();
                     (rest, norm)
                 }
             },
             Some(_) => {
-                let gap = self.gap(stop, &own.own.0, own.own.1, &parameters);
+                let gaps = batches.iter().map(|(batch, seed)| self.gap(stop, batch, *seed, &parameters));
+                let gap = mean(gaps, batches.len());
                 let norm = gap.dot(&gap)?.sqrt();
                 (gap, norm)
             }

@@ -1,17 +1,14 @@
 //! Whether a hypergradient takes more than people expect, told before it is computed, with what would take less.
 
-use std::collections::BTreeMap;
-use std::rc::Rc;
-
 use super::Pass;
 use super::passes::Way;
 use crate::config::{HypergradientConfig, JointConfig};
 use crate::derivatives::Variable;
 use crate::error::EngineError;
 use crate::hypergradient::{Joint, Products};
+use crate::program::bases::Bases;
 use crate::program::passings::{Passing, Passings};
 use crate::program::{News, Program, Sample};
-use crate::steps::Basis;
 
 impl Program {
     /// Counts once what a hypergradient of level `k` takes where it solves systems within systems, and has observers told if
@@ -32,10 +29,9 @@ impl Program {
         if !self.losses.judged.is_due(k) {
             return Ok(());
         }
-        let points = sample.below.iter().map(|(&level, seeded)| (level, seeded)).chain([(k, &sample.own)]);
-        let basis =
-            |(level, (batch, seed)): (usize, &(_, u64))| (level, Basis::Loss { batch: Rc::clone(batch), seed: *seed });
-        let bases: BTreeMap<usize, Basis> = points.map(basis).collect();
+        let mut bases = Bases::default();
+        sample.below.iter().for_each(|(&level, batches)| bases.set_losses(level, batches));
+        bases.set_losses(k, [&sample.own]);
         let kernels = |passes: &[Pass]| passes.iter().map(|pass| pass.response.cost.kernels).sum::<f64>();
         let above = self.losses.judged.above;
         let nested = kernels(&self.explain_passes(k, &bases, Way::Said)?);
@@ -58,14 +54,14 @@ impl Program {
     }
 
     /// About the kernels of a pass through `stop` on the way to level `k` while the levels below stand still.
-    fn kernels_alone(&mut self, stop: usize, k: usize, bases: &BTreeMap<usize, Basis>) -> Result<f64, EngineError> {
-        let curvature = self.losses.prepare_curvature(&self.schedule, &self.levels, stop, bases)?;
+    fn kernels_alone(&mut self, stop: usize, k: usize, bases: &Bases) -> Result<f64, EngineError> {
+        let curvatures = self.curvatures(stop, bases)?;
         let into = self.schedule.levels[k].sweep.iter().find(|of| of.level == stop).map_or(&[][..], |of| of.into);
         let into: Vec<Variable> = into.iter().copied().map(Variable::Level).collect();
         let products = self.methods[stop].as_ref().map_or(Products::Exact, |method| method.products());
-        let cost = products.cost(&mut curvature.borrow_mut(), &into);
+        let cost = products.cost(&mut curvatures[0].borrow_mut(), &into);
         let cost = cost.map_err(|source| EngineError::Graph { level: self.levels[stop].name.into(), source })?;
         let count = self.budget(stop).unwrap_or_default() as f64;
-        Ok((cost.point + cost.own * count + cost.mixed).kernels)
+        Ok((cost.point + cost.own * count + cost.mixed).kernels * curvatures.len() as f64)
     }
 }

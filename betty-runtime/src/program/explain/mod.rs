@@ -5,10 +5,10 @@ mod count;
 mod passes;
 mod report;
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::Program;
+use super::bases::Bases;
 use super::sample::Seeded;
 use super::subject::LossFunctions;
 use crate::config::{LbfgsConfig, LevelSolverConfig, Start};
@@ -151,19 +151,23 @@ impl Program {
     }
 
     /// On what the levels below `k` are differentiated for its hypergradient: as steps where they will be twice.
-    fn grounds_below(&self, k: usize, points: &[Seeded]) -> BTreeMap<usize, Basis> {
+    fn grounds_below(&self, k: usize, points: &[Seeded]) -> Bases {
         let twice = self.levels[k].trajectory.is_some();
-        let basis = |(level, (batch, seed)): (usize, &Seeded)| {
-            let alone = Basis::Loss { batch: Rc::clone(batch), seed: *seed };
-            let Some(Record::Steps(steps)) = &self.levels[level].trajectory else { return (level, alone) };
+        let mut bases = Bases::default();
+        for (level, point) in points.iter().enumerate() {
+            // Gradients are taken on one batch after the other; what is solved is so on all that a step averages.
+            let is_solved = level != k && self.levels[level].trajectory.is_none();
+            let count = if is_solved { self.levels[level].config.accumulate } else { 1 };
+            bases.set_losses(level, std::iter::repeat_n(point, count));
+            let Some(Record::Steps(steps)) = &self.levels[level].trajectory else { continue };
             if !self.schedule.answers_to(level, k) || !(twice || self.schedule.is_nested(level, k)) {
-                return (level, alone);
+                continue;
             }
-            let batches = vec![vec![Rc::clone(batch); self.levels[level].evaluations()]; steps.borrow().length()];
+            let batches = vec![vec![Rc::clone(&point.0); self.levels[level].evaluations()]; steps.borrow().length()];
             let basis = StepsBasis { batches, from: self.starts_from(level), begun: None, taken: Vec::new() };
-            (level, Basis::Steps(Rc::new(basis)))
-        };
-        points.iter().enumerate().map(basis).collect()
+            bases.set(level, Basis::Steps(Rc::new(basis)));
+        }
+        bases
     }
 
     /// How many numbers the steps of level `k` are differentiated in.

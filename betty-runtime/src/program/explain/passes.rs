@@ -12,6 +12,7 @@ use crate::hypergradient::{
     BestResponse, Blocks, CountedSteps, HypergradientError, HypergradientMethod, Joint, Products, Response,
 };
 use crate::program::Program;
+use crate::program::bases::Bases;
 use crate::schedule::Through;
 use crate::steps::{Basis, Parts, Record};
 
@@ -26,12 +27,7 @@ pub(super) enum Way {
 
 impl Program {
     /// The passes through the stops of level `k`, each with what the multipliers of its level take.
-    pub(super) fn explain_passes(
-        &mut self,
-        k: usize,
-        bases: &BTreeMap<usize, Basis>,
-        way: Way,
-    ) -> Result<Vec<Pass>, EngineError> {
+    pub(super) fn explain_passes(&mut self, k: usize, bases: &Bases, way: Way) -> Result<Vec<Pass>, EngineError> {
         let stops: Vec<usize> = self.schedule.levels[k].sweep.iter().map(|stop| stop.level).collect();
         let mut response = Response::default();
         response.count();
@@ -42,7 +38,7 @@ impl Program {
         }
         let mut passes: BTreeMap<usize, Pass> = BTreeMap::new();
         for &Through { level: stop, into } in self.schedule.levels[k].sweep {
-            let is_function = bases[&stop].steps().is_some();
+            let is_function = bases.first(stop).is_some_and(|basis| basis.steps().is_some());
             if let Some(record) = self.levels[stop].trajectory.clone().filter(|_| !is_function) {
                 passes.insert(stop, self.explain_steps(stop, k, into, &record, bases)?);
                 response.add(stop, BestResponse::unrolled(Box::new(CountedSteps), into));
@@ -73,9 +69,11 @@ impl Program {
             }
         }
         for stop in evaluated {
-            let curvature = self.losses.prepare_curvature(&self.schedule, &self.levels, stop, bases)?;
+            let curvatures = self.curvatures(stop, bases)?;
             if let Some(pass) = passes.get_mut(&stop) {
-                pass.response.cost += curvature.borrow().point_cost();
+                curvatures.iter().for_each(|curvature| pass.response.cost += curvature.borrow().point_cost());
+                // What is kept at one of the points is held with a product there already.
+                pass.peak += curvatures.iter().skip(1).map(|curvature| curvature.borrow().kept_bytes()).sum::<usize>();
             }
         }
         Ok(stops.iter().filter_map(|stop| passes.remove(stop)).collect())
@@ -83,28 +81,25 @@ impl Program {
 
     /// Adds a stop that is solved to the response; answers what it takes to come to its point: for a level with levels below,
     /// its loss and the solve for its multipliers.
-    fn explain_stop(
-        &mut self,
-        stop: usize,
-        bases: &BTreeMap<usize, Basis>,
-        response: &mut Response,
-    ) -> Result<Pass, EngineError> {
-        let curvature = self.losses.prepare_curvature(&self.schedule, &self.levels, stop, bases)?;
+    fn explain_stop(&mut self, stop: usize, bases: &Bases, response: &mut Response) -> Result<Pass, EngineError> {
+        let curvatures = self.curvatures(stop, bases)?;
         let is_partial = self.levels[stop].is_partial();
-        let is_function = bases[&stop].steps().is_some();
+        let steps = bases.first(stop).and_then(Basis::steps);
+        let is_function = steps.is_some();
         let config = self.levels[stop].config.hypergradient.clone();
         let next = config.filter(|method| self.methods[stop].is_none() && method.looks_at_next_step() && !is_function);
         let sweep: Vec<usize> = self.schedule.levels[stop].sweep.iter().map(|stop| stop.level).collect();
-        let mut pass =
-            self.pass(stop, is_function.then_some(bases[&stop].steps().map_or(0, |steps| steps.batches.len())));
-        if let (false, Basis::Loss { batch, .. }) = ((is_partial || sweep.is_empty()) && next.is_none(), &bases[&stop])
-        {
+        let mut pass = self.pass(stop, steps.map(|steps| steps.batches.len()));
+        if !is_function && (next.is_some() || !(is_partial || sweep.is_empty())) {
             let of = self.schedule.differentiates(stop);
             let name = self.levels[stop].name;
-            let gradient = self.losses.get_mut(stop, batch).gradient(&of);
-            let gradient = gradient.map_err(|source| EngineError::Graph { level: name.into(), source })?;
-            pass.response.cost += gradient.cost();
-            pass.reads += 1.0;
+            for basis in bases.of(stop) {
+                let Basis::Loss { batch, .. } = basis else { continue };
+                let gradient = self.losses.get_mut(stop, batch).gradient(&of);
+                let gradient = gradient.map_err(|source| EngineError::Graph { level: name.into(), source })?;
+                pass.response.cost += gradient.cost();
+                pass.reads += 1.0;
+            }
             if !sweep.is_empty() {
                 let failed = self.failure(stop);
                 let x = response.solve(&sweep, &self.sent_down(stop)).map_err(&failed)?;
@@ -121,12 +116,8 @@ impl Program {
             None => self.methods[stop].clone().filter(|_| !is_function),
         };
         let below = self.answering_below(stop);
-        let point = Point::new(Vec::new(), 0);
-        let added = match method {
-            Some(method) => BestResponse::stationary(method, curvature, point, below),
-            None => BestResponse::evaluated(curvature, point, below),
-        };
-        response.add(stop, added);
+        let at = |curvature| (curvature, Point::new(Vec::new(), 0));
+        response.add(stop, BestResponse::averaged(method, curvatures.into_iter().map(at).collect(), below));
         Ok(pass)
     }
 
@@ -142,16 +133,17 @@ impl Program {
         k: usize,
         into: &[usize],
         record: &Record,
-        bases: &BTreeMap<usize, Basis>,
+        bases: &Bases,
     ) -> Result<Pass, EngineError> {
         let graph = |source| EngineError::Graph { level: self.schedule.levels[stop].name.into(), source };
-        let curvature = self.losses.prepare_curvature(&self.schedule, &self.levels, stop, bases)?;
+        let curvatures = self.curvatures(stop, bases)?;
         let into: Vec<Variable> = into.iter().copied().map(Variable::Level).collect();
-        let product = Products::Exact.cost(&mut curvature.borrow_mut(), &into).map_err(graph)?;
+        let product = Products::Exact.cost(&mut curvatures[0].borrow_mut(), &into).map_err(graph)?;
+        let product = product.times(curvatures.len());
         let level = &self.levels[stop];
         let mut parts = Parts { product, update: level.update.cost(), ..Parts::default() };
-        if let (true, Basis::Loss { batch, .. }, Basis::Loss { batch: above, .. }) =
-            (record.needs_loss(), &bases[&stop], &bases[&k])
+        if let (true, Some(Basis::Loss { batch, .. }), Some(Basis::Loss { batch: above, .. })) =
+            (record.needs_loss(), bases.first(stop), bases.first(k))
         {
             let gradient = self.losses.get_mut(stop, batch).gradient(&[stop]).map_err(graph)?;
             let loss = self.losses.get_mut(k, above).gradient(&[]).map_err(graph)?;

@@ -79,6 +79,17 @@ impl Program {
         }
     }
 
+    /// Has observers told of levels that are taken for solutions of one of several tasks.
+    pub(crate) fn tell_of_last_tasks(&mut self) {
+        for (k, level) in self.levels.iter().enumerate() {
+            let is_passed = (0..self.levels.len()).any(|above| self.schedule.answers_to(k, above));
+            let method = level.config.hypergradient.as_ref().filter(|_| is_passed && level.trajectory.is_none());
+            if let (Some(method), tasks @ 2..) = (method, level.config.tasks) {
+                self.losses.news.push(News::LastTask { level: k, method: method.name(), tasks });
+            }
+        }
+    }
+
     /// Records the losses of all tasks; answers whether one computation serves them: not if the tasks differ in more than
     /// numbers, in the shapes of batches say, or because running statistics go from one to the next.
     ///

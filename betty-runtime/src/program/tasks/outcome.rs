@@ -53,7 +53,7 @@ impl Level {
         let rests = |parameter: usize| round.moves.iter().filter(|moves| moves[parameter].is_none()).count() as u64;
         self.rests = (0..self.rests.len()).map(rests).collect();
         self.set_last_rates(round.rates.into_iter().next_back().and_then(|task| task.into_iter().next_back()));
-        self.last = round.batches.into_iter().flatten().flatten().next_back();
+        self.last = round.batches.into_iter().flatten().next_back().unwrap_or_default();
         if let Some(steps) = &self.trajectory {
             steps.restart(Restart::default());
         }
