@@ -18,7 +18,7 @@ use crate::ranks::{Ranks, local_rank};
 /// What an example computes on.
 #[derive(Clone, Debug, Args)]
 pub struct Machine {
-    /// Where to compute: cpu, cuda, or cuda:N.
+    /// Where to compute: cpu, cuda, wgpu or rocm, or cuda:N for device number N. All but the CPU need a build with the feature of that name.
     #[arg(long, default_value_t = DeviceChoice::Cpu, value_name = "DEVICE")]
     pub device: DeviceChoice,
     /// Print nothing but errors.
@@ -52,7 +52,7 @@ impl Machine {
     /// # Errors
     /// [`Failure::Device`], and [`Failure::Launch`] when the environment does not say which process this is.
     pub fn open(&self, ranks: &Ranks) -> Result<Device, Failure> {
-        let process = if ranks.size() > 1 { local_rank()? } else { 0 };
+        let process = if ranks.size() > 1 { Some(local_rank()?) } else { None };
         Ok(self.device.open(process)?)
     }
 }

@@ -164,10 +164,13 @@ fn a_broken_checkpoint_is_named() {
     assert!(message.contains("seed-0.safetensors") && message.contains("no checkpoint of betty"), "{message}");
 }
 
-#[cfg(not(feature = "cuda"))]
 #[test]
-fn a_build_without_cuda_says_how_to_get_it() {
-    assert!(refused(&["--device", "cuda:1"], 2).contains("build it with `--features cuda`"));
+fn a_build_without_a_device_says_how_to_get_it() {
+    let built = [("cuda", cfg!(feature = "cuda")), ("wgpu", cfg!(feature = "wgpu")), ("rocm", cfg!(feature = "rocm"))];
+    for (name, _) in built.into_iter().filter(|of| !of.1) {
+        let said = refused(&["--device", &format!("{name}:1")], 2);
+        assert!(said.contains(&format!("build it with `--features {name}`")), "{said}");
+    }
 }
 
 #[cfg(not(feature = "mpi"))]

@@ -60,7 +60,11 @@
 //!
 //! # Features
 //!
-//! - `cuda`: Burn's CUDA backend, `Device::cuda(0)`. Off by default.
+//! All off by default; each adds a device of Burn's.
+//!
+//! - `cuda`: `Device::cuda(0)`, NVIDIA's.
+//! - `rocm`: `Device::rocm(0)`, AMD's.
+//! - `wgpu`: `Device::wgpu(DeviceKind::DefaultDevice)`, whatever Vulkan or Metal reach.
 //!
 //! # Modules
 //!

@@ -9,6 +9,7 @@ use betty_runtime::__private::derivatives::{Curvature, Lagrangian, Loss, Point, 
 use betty_runtime::Batch;
 use betty_runtime::execute::{Value, Vector};
 use betty_runtime::trace::{AnyBatch, LevelModule, LossInput, trace};
+use betty_tests::devices::chosen_or_cpu;
 use betty_tests::models::{Encoder, Group, ResNet, cross_entropy};
 use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
@@ -43,15 +44,6 @@ impl Mlp {
     }
 }
 
-/// The CPU, or the GPU when `BETTY_BENCH_DEVICE=cuda` and built with feature `cuda`.
-fn device() -> Device {
-    #[cfg(feature = "cuda")]
-    if std::env::var("BETTY_BENCH_DEVICE").is_ok_and(|device| device == "cuda") {
-        return Device::cuda(0);
-    }
-    Device::flex()
-}
-
 /// A loss compiled in one type.
 struct Compiled {
     loss: Loss,
@@ -65,7 +57,7 @@ fn compare<M: Module + 'static, B: Batch>(name: &str, module: &M, batch: &B, los
     if std::env::args().skip(1).any(|wanted| !wanted.starts_with('-') && !name.contains(&wanted)) {
         return;
     }
-    let device = device();
+    let device = chosen_or_cpu();
     let any = AnyBatch::new(batch.clone());
     let recorded = trace(name, &any, |tracer| loss(&tracer.module(0, module), tracer.batch()));
     let recorded = recorded.expect("the loss can be traced");
@@ -147,7 +139,7 @@ fn apart(x: &Vector, y: &Vector) -> f64 {
 }
 
 fn main() {
-    let device = device();
+    let device = chosen_or_cpu();
     let random = |shape| Tensor::<2>::random(shape, Distribution::Normal(0.0, 1.0), &device);
     let labels = |count: usize| {
         let labels: Vec<i64> = (0..count as i64).map(|i| i * 7 % 10).collect();

@@ -1,6 +1,7 @@
 //! What the tests and benchmarks of betty share: whole models, made of Burn's `nn`, and the vectors of small problems; and the
 //! programs of the book, as doc tests.
 
+pub mod devices;
 pub mod models;
 pub mod vectors;
 

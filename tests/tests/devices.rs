@@ -1,8 +1,8 @@
 //! Tensors on two real devices at once: what a program on one of them says about a tensor on the other.
 //!
-//! Needs a build with two of them, `--features ndarray` (a second CPU backend) or `--features cuda`; Burn is compiled again
+//! Needs a build with two of them, `--features ndarray` (a second CPU backend) or `cuda`, `wgpu` or `rocm`; Burn is compiled again
 //! for it. On the one device of a plain build, the check itself is tested in `betty-runtime/src/engine/level.rs`.
-#![cfg(any(feature = "ndarray", feature = "cuda"))]
+#![cfg(any(feature = "ndarray", feature = "cuda", feature = "wgpu", feature = "rocm"))]
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 use betty_runtime::{Engine, EngineError, Stream, multilevel};
@@ -29,11 +29,11 @@ multilevel! {
 }
 
 fn elsewhere() -> Device {
-    #[cfg(feature = "cuda")]
-    return Device::cuda(0);
-    #[cfg(not(feature = "cuda"))]
+    #[cfg(feature = "ndarray")]
     #[allow(deprecated, reason = "the only second CPU backend that Burn has")]
-    Device::ndarray()
+    return Device::ndarray();
+    #[cfg(not(feature = "ndarray"))]
+    betty_tests::devices::other()
 }
 
 fn ones(device: &Device) -> Tensor<1> {

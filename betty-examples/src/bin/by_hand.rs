@@ -194,7 +194,7 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<(), Failure> {
-    let device = options.setting.machine.device.open(0)?;
+    let device = options.setting.machine.device.open(None)?;
     let output = OutputFolder::open(&options.setting.out)?;
     let mut rng = StdRng::seed_from_u64(options.setting.seed);
     let (above, below) = (samples(30, &mut rng, &device), samples(12, &mut rng, &device));

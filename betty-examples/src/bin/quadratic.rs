@@ -193,7 +193,7 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<(), Failure> {
-    let device = options.setting.machine.device.open(0)?;
+    let device = options.setting.machine.device.open(None)?;
     let output = OutputFolder::open(&options.setting.out)?;
     let problem = Problem::draw(options.setting.seed);
     let exact = problem.hypergradient();

@@ -41,6 +41,16 @@ pub enum DerivativesError {
         /// Where it must be.
         expected: String,
     },
+    /// A tensor has a type that its device has no numbers of.
+    #[error("{what} is {dtype}, in which {device} does not compute; make it f32, or take another device")]
+    UnsupportedType {
+        /// Which tensor.
+        what: String,
+        /// Its type.
+        dtype: String,
+        /// The device.
+        device: String,
+    },
     /// A module in which other tensors stand than in the one that the loss was recorded for.
     #[error("the module is not like the one that was recorded: {what}; make a new `Derivatives` for it")]
     OtherModule {

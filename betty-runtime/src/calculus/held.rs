@@ -71,15 +71,19 @@ impl Held {
     }
 }
 
-/// Checks that a tensor is on a device.
+/// Checks that a tensor is on a device, which knows its type.
 pub(super) fn check_device(
     what: impl FnOnce() -> String,
     value: &Value,
     expected: &Device,
 ) -> Result<(), DerivativesError> {
     let found = value.device();
-    if found == *expected {
+    if found == *expected && value.is_held() {
         return Ok(());
+    }
+    if found == *expected {
+        let (dtype, device) = (format!("{:?}", value.dtype()).to_lowercase(), format!("{found:?}"));
+        return Err(DerivativesError::UnsupportedType { what: what(), dtype, device });
     }
     let (found, expected) = (format!("{found:?}"), format!("{expected:?}"));
     Err(DerivativesError::WrongDevice { what: what(), found, expected })

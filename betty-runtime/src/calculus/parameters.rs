@@ -39,7 +39,7 @@ impl Parameters {
         };
         let first = leaves.iter().find(|leaf| leaf.trainable);
         Parameters {
-            device: first.map_or_else(Device::default, |leaf| leaf.value.device()),
+            device: first.map_or_else(Device::flex, |leaf| leaf.value.device()),
             all: trained.map(parameter).collect(),
         }
     }

@@ -117,6 +117,20 @@ pub enum EngineError {
         /// The device.
         device: String,
     },
+    /// A tensor has a type that its device has no numbers of.
+    #[error(
+        "{what} of level `{level}` is {dtype}, in which {device} does not compute; make it f32, or take another device"
+    )]
+    UnsupportedType {
+        /// The level.
+        level: String,
+        /// Which tensor.
+        what: String,
+        /// Its type.
+        dtype: String,
+        /// The device.
+        device: String,
+    },
     /// Our gradient is not Burn's.
     #[error(
         "the gradient of level `{level}` differs from Burn's autodiff by {difference:.1e} at `{parameter}`{place} (rounding \

@@ -33,6 +33,7 @@ mod rows;
 mod solved;
 mod space;
 mod stages;
+mod stored;
 mod sum;
 mod unread;
 mod value;

@@ -11,7 +11,8 @@ use super::cost::{self, Cost};
 use super::kernel::{Kernel, Run, product};
 use super::launched;
 use super::stages::{Instruction, SMALL, staged};
-use super::value::Value;
+use super::stored::Stored;
+use super::value::{Value, uploaded};
 use crate::graph::{Graph, NodeId, Op, Scalar, Unary, lowered, reachable};
 use crate::panic;
 
@@ -19,6 +20,7 @@ use crate::panic;
 #[derive(Debug)]
 pub struct Program {
     device: Device,
+    stored: Stored,
     instructions: Vec<Instruction>,
     /// How many instructions run at the same time, one after the other.
     stages: Vec<usize>,
@@ -36,6 +38,19 @@ impl Program {
     ///
     /// Host data of the graph are uploaded once, here.
     pub fn new(graph: &Graph, inputs: &[NodeId], outputs: &[NodeId], device: &Device) -> Self {
+        let device = device.clone().without_autodiff();
+        let stored = Stored::on(&device);
+        Self::storing(graph, inputs, outputs, device, stored)
+    }
+
+    /// As [`new`](Self::new), with the types that the device has for masks and positions.
+    pub(super) fn storing(
+        graph: &Graph,
+        inputs: &[NodeId],
+        outputs: &[NodeId],
+        device: Device,
+        stored: Stored,
+    ) -> Self {
         let (graph, outputs) = expanded(graph, inputs, outputs);
         let (graph, outputs) = (graph.as_ref(), outputs.as_ref());
         let needed = needed(graph, inputs, outputs);
@@ -55,7 +70,8 @@ impl Program {
         for node in graph.ids().filter(|id| needed[id.index()] && !inputs.contains(id)) {
             match &graph.node(node).op {
                 Op::Literal(index) => {
-                    let value = Value::from_data(graph.literals()[*index].clone(), device);
+                    let data = stored.data(graph.literals()[*index].clone());
+                    let value = Value(uploaded(data, device.as_dispatch()));
                     constants.push((assign(node), value));
                 }
                 _ => {
@@ -79,8 +95,7 @@ impl Program {
         let cost = instructions.iter().filter_map(|instruction| nodes[instruction.output]);
         let cost = cost.fold(Cost::default(), |sum, node| sum + cost::of(graph, node));
         let peak = peak(&instructions, &input_slots, size);
-        let device = device.clone().without_autodiff();
-        Program { device, instructions, stages, slots, inputs: input_slots, constants, outputs, cost, peak }
+        Program { device, stored, instructions, stages, slots, inputs: input_slots, constants, outputs, cost, peak }
     }
 
     /// Runs the program. Inputs that are not shared elsewhere are overwritten in place where possible.
@@ -110,7 +125,7 @@ impl Program {
         for (slot, value) in &self.constants {
             slots[*slot] = Some(value.clone());
         }
-        let run = Run { device: self.device.as_dispatch(), seed };
+        let run = Run { device: self.device.as_dispatch(), stored: self.stored, seed };
         let (mut operands, mut results) = (Vec::with_capacity(3), Vec::with_capacity(1));
         let current = Cell::new(0);
         let compute = || {

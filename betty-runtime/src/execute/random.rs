@@ -5,10 +5,11 @@
 
 use betty_kernels::random::{normal, uniform};
 use burn::tensor::{DType, Device, DispatchTensor, TensorData};
-use burn_backend::ops::{FloatTensorOps, IntTensorOps};
-use burn_dispatch::{Dispatch, DispatchDevice};
+use burn_dispatch::DispatchDevice;
 
 use super::Value;
+use super::stored::Stored;
+use super::value::uploaded;
 use crate::graph::Distribution;
 
 impl Value {
@@ -22,11 +23,12 @@ impl Value {
         device: &Device,
     ) -> Self {
         let device = device.clone().without_autodiff();
+        let dtype = if dtype.is_float() { dtype } else { Stored::on(&device).dtype(dtype) };
         Value(draw(shape, dtype, distribution, seed, number, device.as_dispatch()))
     }
 }
 
-/// Drawn on the host, and so the same on every device.
+/// Drawn on the host, and so the same on every device, in a type that the device has.
 pub(super) fn draw(
     shape: &[usize],
     dtype: DType,
@@ -49,8 +51,7 @@ pub(super) fn draw(
             Distribution::Normal(mean, deviation) => mean + deviation * *x,
         }
     });
-    let data = TensorData::new(numbers, shape.to_vec()).convert_dtype(dtype);
-    if is_float { Dispatch::float_from_data(data, device) } else { Dispatch::int_from_data(data, device) }
+    uploaded(TensorData::new(numbers, shape.to_vec()).convert_dtype(dtype), device)
 }
 
 /// `x < high`, also when it is rounded to 32 bits.

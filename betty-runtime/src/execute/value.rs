@@ -5,8 +5,10 @@ use std::cell::Cell;
 use burn::tensor::kind::Basic;
 use burn::tensor::{DType, Device, DispatchTensor, Tensor, TensorData};
 use burn_backend::ops::{BoolTensorOps, FloatTensorOps, IntTensorOps};
-use burn_backend::{AutodiffBackend, TensorMetadata};
-use burn_dispatch::{Dispatch, DispatchAutodiffContext};
+use burn_backend::{AutodiffBackend, Backend as _, TensorMetadata};
+use burn_dispatch::{Dispatch, DispatchAutodiffContext, DispatchDevice};
+
+use super::stored::Stored;
 
 /// A device tensor whose rank and kind are known at run time only. Cloning shares the memory.
 #[derive(Clone, Debug)]
@@ -54,18 +56,12 @@ impl Value {
         Tensor::from_dispatch(self.0)
     }
 
-    /// Puts host data on a device.
+    /// Puts host data on a device: truth values as the device stores them, and integers of 64 bits as such of 32 where it has no longer
+    /// ones.
     pub fn from_data(data: TensorData, device: &Device) -> Self {
         let device = device.clone().without_autodiff();
-        let target = device.as_dispatch();
-        let dtype = data.dtype();
-        Value(if dtype.is_float() {
-            Dispatch::float_from_data(data, target)
-        } else if dtype.is_bool() {
-            Dispatch::bool_from_data(data, target)
-        } else {
-            Dispatch::int_from_data(data, target)
-        })
+        let data = if data.dtype().is_float() { data } else { Stored::on(&device).data(data) };
+        Value(uploaded(data, device.as_dispatch()))
     }
 
     /// A float tensor of zeros.
@@ -123,8 +119,25 @@ impl Value {
         self.0.dtype()
     }
 
+    /// Whether the device knows its type, at least to make another one of it.
+    pub(crate) fn is_held(&self) -> bool {
+        !self.dtype().is_float() || !Dispatch::dtype_usage(&self.0.device(), self.dtype()).is_empty()
+    }
+
     /// Where the tensor lives.
     pub fn device(&self) -> Device {
         Device::new(self.0.device())
+    }
+}
+
+/// Host data on a device that has their type.
+pub(super) fn uploaded(data: TensorData, device: &DispatchDevice) -> DispatchTensor {
+    let dtype = data.dtype();
+    if dtype.is_float() {
+        Dispatch::float_from_data(data, device)
+    } else if dtype.is_bool() {
+        Dispatch::bool_from_data(data, device)
+    } else {
+        Dispatch::int_from_data(data, device)
     }
 }

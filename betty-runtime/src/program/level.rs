@@ -93,6 +93,9 @@ impl Level {
             types
         };
         check_rounded(name, config, &types(|dtype| dtype), &types(accumulator))?;
+        for leaf in &leaves {
+            check_type(name, || format!("parameter `{}`", leaf.path), leaf.value.dtype(), &leaf.value.device())?;
+        }
         if let Some(precision) = config.precision {
             check_precision(name, precision.dtype(), &parameters[0].value.device())?;
         }
@@ -327,6 +330,27 @@ fn check_precision(level: &str, dtype: DType, device: &Device) -> Result<(), Eng
     Err(EngineError::UnsupportedPrecision { level: level.into(), precision, device })
 }
 
+/// Checks that a device computes in the type of a tensor.
+fn check_type(level: &str, what: impl FnOnce() -> String, dtype: DType, device: &Device) -> Result<(), EngineError> {
+    if !dtype.is_float() || device.supports_dtype(dtype) {
+        return Ok(());
+    }
+    Err(unsupported(level, what(), dtype, device))
+}
+
+/// Checks that the device of a tensor can make its numbers those of another type: a loss may cast what it does not compute in.
+pub(super) fn check_held(level: &str, what: impl FnOnce() -> String, value: &Value) -> Result<(), EngineError> {
+    if value.is_held() {
+        return Ok(());
+    }
+    Err(unsupported(level, what(), value.dtype(), &value.device()))
+}
+
+fn unsupported(level: &str, what: String, dtype: DType, device: &Device) -> EngineError {
+    let (dtype, device) = (format!("{dtype:?}").to_lowercase(), format!("{device:?}"));
+    EngineError::UnsupportedType { level: level.into(), what, dtype, device }
+}
+
 pub(crate) fn check_device(level: &str, what: String, value: &Value, expected: &Device) -> Result<(), EngineError> {
     let found = value.device();
     if found == *expected {
@@ -355,6 +379,26 @@ mod tests {
         let text = error.to_string();
         assert!(matches!(error, EngineError::UnsupportedPrecision { .. }));
         assert!(text.contains("`model`") && text.contains("flex32") && text.contains("Flex"), "{text}");
+    }
+
+    #[test]
+    fn a_parameter_in_a_type_without_numbers_is_named() {
+        let device = Device::flex();
+        let checked = |dtype| check_type("model", || "parameter `x`".into(), dtype, &device);
+        for dtype in [DType::F32, DType::F64, DType::F16, DType::BF16, DType::I64] {
+            assert!(checked(dtype).is_ok());
+        }
+        let error = checked(DType::Flex32).expect_err("a type of GPUs");
+        let text = error.to_string();
+        assert!(matches!(error, EngineError::UnsupportedType { .. }));
+        assert!(text.contains("parameter `x` of level `model` is flex32") && text.contains("make it f32"), "{text}");
+    }
+
+    #[test]
+    fn what_is_on_a_device_at_all_is_held_there() {
+        for dtype in [DType::F32, DType::F64, DType::F16, DType::BF16] {
+            assert!(check_held("model", || "it".into(), &Value::scalar(1.0, dtype, &Device::flex())).is_ok());
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use burn::tensor::Device;
 use super::edges::Edges;
 use super::judged::Judged;
 use super::keys::{CurvatureKey, TasksKey};
-use super::level::{Level, check_device};
+use super::level::{Level, check_device, check_held};
 use super::news::News;
 use super::recordings::Recordings;
 use super::subject::{Function, Subject};
@@ -148,6 +148,9 @@ impl Losses {
         if self.caches[k].contains(signature) {
             self.verify_again(subject)?;
         } else {
+            for (index, value) in batch.values().iter().enumerate() {
+                check_held(subject.name(), || format!("tensor {index} of the batch"), value)?;
+            }
             let loss = self.record(subject)?;
             // Those of all steps before a step of a level above may be needed together, of all its rounds.
             let waits = |&above: &usize| schedule.levels[above].lower.contains(&level);

@@ -70,7 +70,8 @@ impl AnyBatch {
             Flatten { values: Vec::new(), numbers: Vec::new(), steps: Vec::new(), hasher: DefaultHasher::new() };
         let typed = batch.map(&mut flatten);
         let Flatten { values, numbers, steps, hasher } = flatten;
-        let device = values.iter().flatten().next().map(Value::device).unwrap_or_default();
+        // Burn's default device would be a graphics processor in a build that has one, which whoever computes on the CPU need not have.
+        let device = values.iter().flatten().next().map_or_else(Device::flex, Value::device);
         let mut given = numbers.iter().map(|&(_, number)| number_on(number, &device));
         let values: Vec<Value> = values.into_iter().filter_map(|value| value.or_else(|| given.next())).collect();
         let tensors = values.iter().map(|value| (value.shape(), value.dtype())).collect();

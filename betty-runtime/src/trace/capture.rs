@@ -44,7 +44,7 @@ pub fn trace<L: LossValue>(
     batch: &AnyBatch,
     loss: impl FnOnce(&mut Tracer<'_>) -> L,
 ) -> Result<Trace, TraceError> {
-    let trace = trace_for(&batch.device().unwrap_or_default(), name, batch, loss)?;
+    let trace = trace_for(&batch.device().unwrap_or_else(Device::flex), name, batch, loss)?;
     if trace.differentiable { Ok(trace) } else { Err(TraceError::NoDerivative { level: name.into() }) }
 }
 

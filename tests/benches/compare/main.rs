@@ -16,8 +16,9 @@ use betty_runtime::__private::derivatives::{Curvature, Lagrangian, Loss, Point, 
 use betty_runtime::execute::{Value, Vector};
 use betty_runtime::trace::{AnyBatch, LevelModule, trace};
 use betty_runtime::{Engine, Stream};
+use betty_tests::devices::chosen_or_cpu;
 
-use self::problem::{Reweighting, ReweightingConfig, ReweightingData, device, images, problem, weighted};
+use self::problem::{Reweighting, ReweightingConfig, ReweightingData, images, problem, weighted};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -41,7 +42,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Cargo passes `--bench`.
     let only = std::env::args().skip(1).find(|argument| !argument.starts_with("--"));
     let wanted = |name: &str| only.as_deref().is_none_or(|only| only == name);
-    let device = device();
+    let device = chosen_or_cpu();
     if wanted("gradient") || wanted("hessian product") {
         let problem = problem(&device);
         let batch = AnyBatch::new(images(&device));
@@ -82,7 +83,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 fn engine(method: &str) -> Result<Engine<Reweighting>, Box<dyn std::error::Error>> {
-    let device = device();
+    let device = chosen_or_cpu();
     let mut config = ReweightingConfig::default();
     config.model.hypergradient = Some(serde_json::from_str(method)?);
     let data = ReweightingData { weights: Stream::constant(images(&device)), model: Stream::constant(images(&device)) };

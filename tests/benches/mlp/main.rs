@@ -9,11 +9,12 @@ use betty_runtime::__private::derivatives::{Curvature, Lagrangian, Loss, Point, 
 use betty_runtime::execute::{Value, Vector};
 use betty_runtime::trace::{AnyBatch, LevelModule, Trace, trace};
 use betty_runtime::{Engine, Stream};
+use betty_tests::devices::chosen_or_cpu;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use criterion::{Criterion, criterion_group, criterion_main};
 
-use self::problem::{Images, Reweighting, ReweightingConfig, ReweightingData, device, images, problem, weighted};
+use self::problem::{Images, Reweighting, ReweightingConfig, ReweightingData, images, problem, weighted};
 
 /// The system's allocator gives large tensors back at once and takes a page fault for every page at the next step.
 #[global_allocator]
@@ -34,7 +35,7 @@ fn inputs(problem: &Reweighting, batch: &AnyBatch) -> Vec<Value> {
 }
 
 fn derivatives(c: &mut Criterion) {
-    let device = device();
+    let device = chosen_or_cpu();
     let problem = problem(&device);
     let images = images(&device);
     let batch = AnyBatch::new(images.clone());
@@ -97,7 +98,7 @@ fn leaves_of(problem: &Reweighting, level: usize) -> usize {
 }
 
 fn hypergradients(c: &mut Criterion) {
-    let device = device();
+    let device = chosen_or_cpu();
     let mut group = c.benchmark_group("step");
     group.sample_size(20);
     let engine = |config| {

@@ -59,15 +59,6 @@ multilevel! {
     }
 }
 
-/// The CPU, or the GPU when `BETTY_BENCH_DEVICE=cuda` and built with feature `cuda`.
-pub(crate) fn device() -> Device {
-    #[cfg(feature = "cuda")]
-    if std::env::var("BETTY_BENCH_DEVICE").is_ok_and(|device| device == "cuda") {
-        return Device::cuda(0);
-    }
-    Device::flex()
-}
-
 pub(crate) fn problem(device: &Device) -> Reweighting {
     Reweighting {
         weights: WeightNet {

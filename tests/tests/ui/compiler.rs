@@ -75,10 +75,11 @@ fn build() -> Vec<Value> {
     // target/debug/deps/ui-0123456789abcdef
     let test = env::current_exe().unwrap();
     let profile = test.ancestors().nth(2).unwrap();
-    let features: Vec<&str> = [(cfg!(feature = "cuda"), "cuda"), (cfg!(feature = "ndarray"), "ndarray")]
-        .iter()
-        .filter(|of| of.0)
-        .map(|of| of.1)
+    let features: Vec<&str> = ["cuda", "ndarray", "rocm", "wgpu"]
+        .into_iter()
+        .zip([cfg!(feature = "cuda"), cfg!(feature = "ndarray"), cfg!(feature = "rocm"), cfg!(feature = "wgpu")])
+        .filter(|of| of.1)
+        .map(|of| of.0)
         .collect();
     let output = Command::new(env!("CARGO"))
         .args(["build", "--package=betty-tests", "--lib", "--offline", "--message-format=json"])

@@ -60,7 +60,7 @@ fn run(options: &Options) -> Result<(), Failure> {
         return Err(Failure::TooSmall { option: "converged", least: early as u64 });
     }
     check_positive(&[("hidden", hidden as u64), ("repetitions", repetitions as u64)])?;
-    let device = options.machine.device.open(0)?;
+    let device = options.machine.device.open(None)?;
     let mut measured = String::new();
     let bar = if options.machine.quiet { ProgressBar::hidden() } else { ProgressBar::new(2 * SETTINGS.len() as u64) };
     for (title, hidden) in [("Logistic regression", None), ("Perceptron", Some(hidden))] {

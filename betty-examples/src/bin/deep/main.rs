@@ -56,7 +56,7 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> Result<(), Failure> {
     check_positive(&[("steps", options.steps), ("repetitions", options.repetitions as u64)])?;
-    let device = options.machine.device.open(0)?;
+    let device = options.machine.device.open(None)?;
     let three = table::<Three>("Three levels", options, &device)?;
     let four = table::<Four>("Four levels", options, &device)?;
     let measured = format!("\n{three}\n{four}\n");

@@ -28,7 +28,7 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> Result<(), Failure> {
     options.check()?;
-    let device = options.setting.machine.device.open(0)?;
+    let device = options.setting.machine.device.open(None)?;
     let output = OutputFolder::open(&options.setting.out)?;
     let outcome = experiment::run(options, &device)?;
     let report = Report { options, outcome: &outcome };

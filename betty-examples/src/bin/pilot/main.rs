@@ -31,7 +31,7 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> Result<(), Failure> {
     options.check()?;
     let table = Table::open(&options.data, &options.target)?;
-    let device = options.setting.machine.device.open(0)?;
+    let device = options.setting.machine.device.open(None)?;
     let output = OutputFolder::open(&options.setting.out)?;
     let (choices, stop) = (options.choices(), Stop::on_signals().map_err(Failure::Signals)?);
     let going = Going {

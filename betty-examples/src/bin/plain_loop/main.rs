@@ -42,7 +42,7 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> Result<(), Failure> {
     check_positive(&[("steps", options.steps)])?;
-    let device = options.machine.device.open(0)?;
+    let device = options.machine.device.open(None)?;
     let Task { noisy, clean, test, start } = Task::new(&device)?;
     let ordinary = plain(start.classifier.clone(), &noisy, 10 * options.steps);
     let own = hyper_cleaned(start.clone(), &noisy, &clean, 10 * options.steps)?;

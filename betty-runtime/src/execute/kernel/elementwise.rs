@@ -6,11 +6,11 @@ use burn_backend::ops::{ActivationOps, BoolTensorOps, FloatTensorOps, IntTensorO
 use burn_backend::{Scalar as Number, TensorMetadata};
 use burn_dispatch::Dispatch as B;
 
-use super::types::BOOL;
 use crate::execute::host;
+use crate::execute::stored::Stored;
 use crate::graph::{Binary, Comparison, Unary, WithScalar};
 
-pub(super) fn unary(f: Unary, mut x: DispatchTensor) -> DispatchTensor {
+pub(super) fn unary(f: Unary, mut x: DispatchTensor, stored: Stored) -> DispatchTensor {
     if function(f).is_some_and(|function| host::entrywise(&mut x, function)) {
         return x;
     }
@@ -46,8 +46,8 @@ pub(super) fn unary(f: Unary, mut x: DispatchTensor) -> DispatchTensor {
         Unary::Trunc => B::float_trunc(x),
         Unary::Not if x.dtype().is_bool() => B::bool_not(x),
         Unary::Not => B::bitwise_not(x),
-        Unary::IsNan => B::float_is_nan(x, BOOL),
-        Unary::IsInf => B::float_is_inf(x, BOOL),
+        Unary::IsNan => B::float_is_nan(x, stored.mask),
+        Unary::IsInf => B::float_is_inf(x, stored.mask),
     }
 }
 
@@ -103,7 +103,7 @@ pub(super) fn with_scalar(f: WithScalar, x: DispatchTensor, c: Number) -> Dispat
     }
 }
 
-pub(super) fn compare(relation: Comparison, x: DispatchTensor, y: DispatchTensor) -> DispatchTensor {
+pub(super) fn compare(relation: Comparison, x: DispatchTensor, y: DispatchTensor, stored: Stored) -> DispatchTensor {
     if x.dtype().is_bool() {
         return match relation {
             Comparison::NotEqual => B::bool_not_equal(x, y),
@@ -111,37 +111,38 @@ pub(super) fn compare(relation: Comparison, x: DispatchTensor, y: DispatchTensor
         };
     }
     match relation {
-        Comparison::Equal => by_number!(x, float_equal, int_equal, y, BOOL),
-        Comparison::NotEqual => by_number!(x, float_not_equal, int_not_equal, y, BOOL),
-        Comparison::Greater => by_number!(x, float_greater, int_greater, y, BOOL),
-        Comparison::GreaterEqual => by_number!(x, float_greater_equal, int_greater_equal, y, BOOL),
-        Comparison::Lower => by_number!(x, float_lower, int_lower, y, BOOL),
-        Comparison::LowerEqual => by_number!(x, float_lower_equal, int_lower_equal, y, BOOL),
+        Comparison::Equal => by_number!(x, float_equal, int_equal, y, stored.mask),
+        Comparison::NotEqual => by_number!(x, float_not_equal, int_not_equal, y, stored.mask),
+        Comparison::Greater => by_number!(x, float_greater, int_greater, y, stored.mask),
+        Comparison::GreaterEqual => by_number!(x, float_greater_equal, int_greater_equal, y, stored.mask),
+        Comparison::Lower => by_number!(x, float_lower, int_lower, y, stored.mask),
+        Comparison::LowerEqual => by_number!(x, float_lower_equal, int_lower_equal, y, stored.mask),
     }
 }
 
-pub(super) fn compare_scalar(relation: Comparison, x: DispatchTensor, c: Number) -> DispatchTensor {
+pub(super) fn compare_scalar(relation: Comparison, x: DispatchTensor, c: Number, stored: Stored) -> DispatchTensor {
     match relation {
-        Comparison::Equal => by_number!(x, float_equal_elem, int_equal_elem, c, BOOL),
-        Comparison::NotEqual => by_number!(x, float_not_equal_elem, int_not_equal_elem, c, BOOL),
-        Comparison::Greater => by_number!(x, float_greater_elem, int_greater_elem, c, BOOL),
-        Comparison::GreaterEqual => by_number!(x, float_greater_equal_elem, int_greater_equal_elem, c, BOOL),
-        Comparison::Lower => by_number!(x, float_lower_elem, int_lower_elem, c, BOOL),
-        Comparison::LowerEqual => by_number!(x, float_lower_equal_elem, int_lower_equal_elem, c, BOOL),
+        Comparison::Equal => by_number!(x, float_equal_elem, int_equal_elem, c, stored.mask),
+        Comparison::NotEqual => by_number!(x, float_not_equal_elem, int_not_equal_elem, c, stored.mask),
+        Comparison::Greater => by_number!(x, float_greater_elem, int_greater_elem, c, stored.mask),
+        Comparison::GreaterEqual => by_number!(x, float_greater_equal_elem, int_greater_equal_elem, c, stored.mask),
+        Comparison::Lower => by_number!(x, float_lower_elem, int_lower_elem, c, stored.mask),
+        Comparison::LowerEqual => by_number!(x, float_lower_equal_elem, int_lower_equal_elem, c, stored.mask),
     }
 }
 
-pub(super) fn cast(x: DispatchTensor, to: DType) -> DispatchTensor {
+/// The type is one that the device has.
+pub(super) fn cast(x: DispatchTensor, to: DType, stored: Stored) -> DispatchTensor {
     let from = x.dtype();
     match (from.is_float(), from.is_bool(), to.is_float(), to.is_bool()) {
         (true, _, true, _) => B::float_cast(x, to.into()),
-        (true, _, _, true) => B::float_not_equal_elem(x, Number::Float(0.0), BOOL),
+        (true, _, _, true) => B::float_not_equal_elem(x, Number::Float(0.0), stored.mask),
         (true, ..) => B::float_into_int(x, to.into()),
         (_, true, true, _) => B::bool_into_float(x, to.into()),
         (_, true, _, true) => x,
         (_, true, ..) => B::bool_into_int(x, to.into()),
         (_, _, true, _) => B::int_into_float(x, to.into()),
-        (_, _, _, true) => B::int_not_equal_elem(x, Number::Int(0), BOOL),
+        (_, _, _, true) => B::int_not_equal_elem(x, Number::Int(0), stored.mask),
         _ => B::int_cast(x, to.into()),
     }
 }
@@ -158,7 +159,7 @@ mod tests {
         let x = Value::from_data(data, &Device::flex()).0;
         // Burn computes what does not lie in the order of its indices.
         let x = if is_view { B::float_permute(x, &[1, 0]) } else { x };
-        let result = unary(f, x);
+        let result = unary(f, x, Stored::on(&Device::flex()));
         let result = Value(if is_view { B::float_permute(result, &[1, 0]) } else { result });
         result.to_data().expect("host memory can be read").iter::<f64>().collect()
     }

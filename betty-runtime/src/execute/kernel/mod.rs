@@ -30,7 +30,6 @@ mod convolution;
 mod elementwise;
 mod indexing;
 mod ordering;
-mod types;
 mod window;
 
 use std::fmt;
@@ -42,10 +41,10 @@ use burn_backend::{Scalar as Number, TensorMetadata};
 use burn_dispatch::{Dispatch as B, DispatchDevice};
 
 use super::random;
+use super::stored::Stored;
 use super::value::Value;
 use crate::graph::{Comparison, Group, Node, Op, Range, Scalar, label, type_and_shape};
 use elementwise::{binary, cast, compare, compare_scalar, unary, with_scalar};
-use types::BOOL;
 use window::{avg_pool, avg_pool_adjoint, by_rank, max_pool_indices};
 
 /// What an instruction executes.
@@ -79,6 +78,7 @@ impl fmt::Display for Kernel {
 /// What holds for one run of a program.
 pub(super) struct Run<'a> {
     pub(super) device: &'a DispatchDevice,
+    pub(super) stored: Stored,
     pub(super) seed: u64,
 }
 
@@ -101,38 +101,39 @@ impl Run<'_> {
     }
 
     fn node(&self, op: &Op, shape: &[usize], dtype: DType, next: &mut dyn FnMut() -> DispatchTensor) -> DispatchTensor {
+        let dtype = self.stored.dtype(dtype);
         match op {
             Op::Input(_) | Op::Literal(_) => unreachable!("inputs and literals are given, not executed"),
-            Op::Full(value) => full(shape, *value, dtype, self.device),
+            Op::Full(value) => self.full(shape, *value, dtype),
             Op::Random { draw, distribution } => {
                 random::draw(shape, dtype, *distribution, self.seed, *draw, self.device)
             }
             Op::StopGradient | Op::OnWhole { .. } => next(),
             Op::SumOverRanks(group) => over_ranks(group, next()),
-            Op::Unary(f) => unary(*f, next()),
+            Op::Unary(f) => unary(*f, next(), self.stored),
             Op::Binary(f) => binary(*f, next(), next()),
             Op::WithScalar(f, value) => with_scalar(*f, next(), number(*value)),
-            Op::Compare(relation) => compare(*relation, next(), next()),
-            Op::CompareScalar(relation, value) => compare_scalar(*relation, next(), number(*value)),
+            Op::Compare(relation) => compare(*relation, next(), next(), self.stored),
+            Op::CompareScalar(relation, value) => compare_scalar(*relation, next(), number(*value), self.stored),
             Op::Where => {
                 let (mask, x, y) = (next(), next(), next());
                 by_kind!(y, float_mask_where, int_mask_where, bool_mask_where, mask, x)
             }
-            Op::Cast(to) => cast(next(), *to),
+            Op::Cast(_) => cast(next(), dtype, self.stored),
             Op::Sum(axes) => ordering::sum(next(), axes),
-            Op::ArgMax(axis) => ordering::arg_extreme(next(), *axis, true),
-            Op::ArgMin(axis) => ordering::arg_extreme(next(), *axis, false),
+            Op::ArgMax(axis) => ordering::arg_extreme(next(), *axis, true, self.stored),
+            Op::ArgMin(axis) => ordering::arg_extreme(next(), *axis, false, self.stored),
             Op::CumSum(axis) => ordering::cumulative_sum(next(), *axis),
-            Op::CumArgMax(axis) => ordering::cumulative_arg_extreme(next(), *axis, true, self.device),
-            Op::CumArgMin(axis) => ordering::cumulative_arg_extreme(next(), *axis, false, self.device),
-            Op::ArgTopK { axis, count } => ordering::arg_top_k(next(), *axis, *count),
-            Op::ArgSort { axis, descending } => ordering::arg_sort(next(), *axis, *descending),
+            Op::CumArgMax(axis) => ordering::cumulative_arg_extreme(next(), *axis, true, self),
+            Op::CumArgMin(axis) => ordering::cumulative_arg_extreme(next(), *axis, false, self),
+            Op::ArgTopK { axis, count } => ordering::arg_top_k(next(), *axis, *count, self.stored),
+            Op::ArgSort { axis, descending } => ordering::arg_sort(next(), *axis, *descending, self.stored),
             Op::LogSoftmax(axis) => B::log_softmax(next(), *axis),
             Op::Softmax(axis) => B::softmax(next(), *axis),
             Op::Normalize { epsilon } => {
                 let x = next();
                 let features = x.shape()[x.shape().num_dims() - 1];
-                let ones = full(&[features], Scalar::Float(1.0), dtype, self.device);
+                let ones = self.full(&[features], Scalar::Float(1.0), dtype);
                 B::layer_norm(x, ones, None, epsilon.as_f64())
             }
             Op::Deviation { epsilon } => ordering::deviation(next(), epsilon.as_f64()),
@@ -162,22 +163,19 @@ impl Run<'_> {
                     B::int_cat(all, *axis)
                 }
             }
-            Op::Gather(axis) => indexing::gather(*axis, next(), next()),
+            Op::Gather(axis) => indexing::gather(*axis, next(), next(), self.stored),
             Op::ScatterAdd { axis, .. } => {
                 let (indices, values) = (next(), next());
-                let zeros = full(shape, Scalar::of(dtype, 0.0), dtype, self.device);
+                let zeros = self.full(shape, Scalar::of(dtype, 0.0), dtype);
                 indexing::scatter(*axis, IndexingUpdateOp::Add, zeros, indices, values)
             }
             Op::Scatter { axis, update } => {
                 indexing::scatter(*axis, indexing::burn_update(*update), next(), next(), next())
             }
-            Op::Select(axis) => {
-                let (x, indices) = (next(), next());
-                by_kind!(x, float_select, int_select, bool_select, *axis, indices)
-            }
+            Op::Select(axis) => indexing::select(*axis, next(), next(), self.stored),
             Op::SelectAdd { axis, .. } => {
                 let (indices, values) = (next(), next());
-                let zeros = full(shape, Scalar::of(dtype, 0.0), dtype, self.device);
+                let zeros = self.full(shape, Scalar::of(dtype, 0.0), dtype);
                 by_number!(zeros, float_select_assign, int_select_assign, *axis, indices, values, IndexingUpdateOp::Add)
             }
             Op::MatMul => {
@@ -207,14 +205,25 @@ impl Run<'_> {
                     B::adaptive_avg_pool3d_backward(stand_in, next())
                 )
             }
-            Op::MaxPoolIndices(w) => max_pool_indices(next(), w),
+            Op::MaxPoolIndices(w) => max_pool_indices(next(), w, self.stored),
         }
     }
 
     /// One number seen as a whole tensor: Burn's adjoints take a tensor where they only need its shape.
     fn stand_in(&self, shape: &[usize], dtype: DType) -> DispatchTensor {
-        let one = full(&vec![1; shape.len()], Scalar::Float(0.0), dtype, self.device);
+        let one = self.full(&vec![1; shape.len()], Scalar::Float(0.0), dtype);
         B::float_expand(one, shape.to_vec().into())
+    }
+
+    /// One number as often as the shape says, in a type that the device has.
+    fn full(&self, shape: &[usize], value: Scalar, dtype: DType) -> DispatchTensor {
+        let shape = shape.to_vec().into();
+        match dtype {
+            DType::Bool(store) if value.as_f64() != 0.0 => B::bool_ones(shape, self.device, store),
+            DType::Bool(store) => B::bool_zeros(shape, self.device, store),
+            _ if dtype.is_float() => B::float_full(shape, number(value), self.device, dtype.into()),
+            _ => B::int_full(shape, number(value), self.device, dtype.into()),
+        }
     }
 }
 
@@ -238,17 +247,6 @@ fn number(value: Scalar) -> Number {
         Scalar::Float(value) => Number::Float(value),
         Scalar::Int(value) => Number::Int(value),
         Scalar::Bool(value) => Number::Bool(value),
-    }
-}
-
-fn full(shape: &[usize], value: Scalar, dtype: DType, device: &DispatchDevice) -> DispatchTensor {
-    let shape = shape.to_vec().into();
-    if dtype.is_float() {
-        B::float_full(shape, number(value), device, dtype.into())
-    } else if dtype.is_bool() {
-        if value.as_f64() != 0.0 { B::bool_ones(shape, device, BOOL) } else { B::bool_zeros(shape, device, BOOL) }
-    } else {
-        B::int_full(shape, number(value), device, dtype.into())
     }
 }
 

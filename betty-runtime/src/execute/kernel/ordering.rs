@@ -3,9 +3,10 @@
 use burn::tensor::DispatchTensor;
 use burn_backend::ops::{BoolTensorOps, FloatTensorOps, IntTensorOps};
 use burn_backend::{Scalar as Number, TensorMetadata};
-use burn_dispatch::{Dispatch as B, DispatchDevice};
+use burn_dispatch::Dispatch as B;
 
-use super::types::{BOOL, INDEX};
+use super::Run;
+use crate::execute::stored::Stored;
 
 pub(super) fn sum(x: DispatchTensor, axes: &[usize]) -> DispatchTensor {
     let rank = x.shape().num_dims();
@@ -21,11 +22,11 @@ pub(super) fn sum(x: DispatchTensor, axes: &[usize]) -> DispatchTensor {
     }
 }
 
-pub(super) fn arg_extreme(x: DispatchTensor, axis: usize, max: bool) -> DispatchTensor {
+pub(super) fn arg_extreme(x: DispatchTensor, axis: usize, max: bool, stored: Stored) -> DispatchTensor {
     if x.dtype().is_float() {
-        return if max { B::float_argmax(x, axis, INDEX) } else { B::float_argmin(x, axis, INDEX) };
+        return if max { B::float_argmax(x, axis, stored.index) } else { B::float_argmin(x, axis, stored.index) };
     }
-    B::int_cast(if max { B::int_argmax(x, axis) } else { B::int_argmin(x, axis) }, INDEX)
+    B::int_cast(if max { B::int_argmax(x, axis) } else { B::int_argmin(x, axis) }, stored.index)
 }
 
 /// `√(E (x − E x)² + ε)` along the last dimension.
@@ -38,19 +39,19 @@ pub(super) fn deviation(x: DispatchTensor, epsilon: f64) -> DispatchTensor {
 }
 
 /// Indices that put the values along `axis` in order: those that Burn's own sort would answer, also among equal ones.
-pub(super) fn arg_sort(x: DispatchTensor, axis: usize, descending: bool) -> DispatchTensor {
+pub(super) fn arg_sort(x: DispatchTensor, axis: usize, descending: bool, stored: Stored) -> DispatchTensor {
     if x.dtype().is_float() {
-        return B::float_sort_with_indices(x, axis, descending, INDEX).1;
+        return B::float_sort_with_indices(x, axis, descending, stored.index).1;
     }
-    B::int_cast(B::int_sort_with_indices(x, axis, descending).1, INDEX)
+    B::int_cast(B::int_sort_with_indices(x, axis, descending).1, stored.index)
 }
 
 /// Indices of the largest values: backends without a sort have a kernel for this.
-pub(super) fn arg_top_k(x: DispatchTensor, axis: usize, count: usize) -> DispatchTensor {
+pub(super) fn arg_top_k(x: DispatchTensor, axis: usize, count: usize, stored: Stored) -> DispatchTensor {
     if x.dtype().is_float() {
-        return B::float_topk_with_indices(x, axis, count, INDEX).1;
+        return B::float_topk_with_indices(x, axis, count, stored.index).1;
     }
-    B::int_cast(B::int_topk_with_indices(x, axis, count).1, INDEX)
+    B::int_cast(B::int_topk_with_indices(x, axis, count).1, stored.index)
 }
 
 pub(super) fn cumulative_sum(x: DispatchTensor, axis: usize) -> DispatchTensor {
@@ -58,12 +59,8 @@ pub(super) fn cumulative_sum(x: DispatchTensor, axis: usize) -> DispatchTensor {
 }
 
 /// Index of the extreme value so far: the last position that held it.
-pub(super) fn cumulative_arg_extreme(
-    x: DispatchTensor,
-    axis: usize,
-    max: bool,
-    device: &DispatchDevice,
-) -> DispatchTensor {
+pub(super) fn cumulative_arg_extreme(x: DispatchTensor, axis: usize, max: bool, run: &Run<'_>) -> DispatchTensor {
+    let Stored { mask, index } = run.stored;
     let shape = x.shape();
     let extreme = if max {
         by_number!(x.clone(), float_cummax, int_cummax, axis)
@@ -72,14 +69,14 @@ pub(super) fn cumulative_arg_extreme(
     };
     let holds = if x.dtype().is_float() {
         // Nothing is larger or smaller than a `NaN`, and nothing equals it.
-        let nan = B::float_is_nan(x.clone(), BOOL);
-        B::bool_or(B::float_equal(extreme, x, BOOL), nan)
+        let nan = B::float_is_nan(x.clone(), mask);
+        B::bool_or(B::float_equal(extreme, x, mask), nan)
     } else {
-        B::int_equal(extreme, x, BOOL)
+        B::int_equal(extreme, x, mask)
     };
     let mut along = vec![1; shape.num_dims()];
     along[axis] = shape[axis];
-    let positions = B::int_reshape(B::int_arange(0..shape[axis] as i64, device, INDEX), along.into());
-    let held = B::int_mul(B::int_expand(positions, shape), B::bool_into_int(holds, INDEX));
+    let positions = B::int_reshape(B::int_arange(0..shape[axis] as i64, run.device, index), along.into());
+    let held = B::int_mul(B::int_expand(positions, shape), B::bool_into_int(holds, index));
     B::int_cummax(held, axis)
 }

@@ -4,7 +4,7 @@ use burn::tensor::DispatchTensor;
 use burn_backend::ops::ModuleOps;
 use burn_dispatch::Dispatch as B;
 
-use super::types::INDEX;
+use crate::execute::stored::Stored;
 use crate::graph::Window;
 
 /// Calls the one-, two- or three-dimensional variant of an operation.
@@ -40,13 +40,13 @@ pub(super) fn avg_pool_adjoint(x: DispatchTensor, c: DispatchTensor, w: &Window)
     }
 }
 
-pub(super) fn max_pool_indices(x: DispatchTensor, w: &Window) -> DispatchTensor {
+pub(super) fn max_pool_indices(x: DispatchTensor, w: &Window, stored: Stored) -> DispatchTensor {
     let Window { kernel, stride, padding, dilation, ceil, .. } = w;
     match kernel.len() {
-        1 => B::max_pool1d_with_indices(x, kernel[0], stride[0], padding[0], dilation[0], *ceil, INDEX).indices,
+        1 => B::max_pool1d_with_indices(x, kernel[0], stride[0], padding[0], dilation[0], *ceil, stored.index).indices,
         _ => {
             let (kernel, stride, padding, dilation) = (pair(kernel), pair(stride), pair(padding), pair(dilation));
-            B::max_pool2d_with_indices(x, kernel, stride, padding, dilation, *ceil, INDEX).indices
+            B::max_pool2d_with_indices(x, kernel, stride, padding, dilation, *ceil, stored.index).indices
         }
     }
 }

@@ -80,7 +80,8 @@ impl Importer<'_> {
         let zero = Scalar::of(DType::I64, 0.0);
         let ends: Vec<i64> = sizes.iter().map(|&size| size as i64).collect();
         let ends = self.graph.literal(TensorData::new(ends, [1, sizes.len()]));
-        let ends = self.graph.expand(ends, &self.graph.shape(coordinates).to_vec())?;
+        let shape = self.graph.shape(coordinates).to_vec();
+        let ends = self.graph.expand(ends, &shape)?;
         let is_below = self.graph.push(Op::CompareScalar(Comparison::Lower, zero), &[coordinates])?;
         let is_beyond = self.graph.push(Op::Compare(Comparison::GreaterEqual), &[coordinates, ends])?;
         let [is_below, is_beyond] = [self.graph.cast(is_below, DType::I64)?, self.graph.cast(is_beyond, DType::I64)?];

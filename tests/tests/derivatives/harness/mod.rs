@@ -9,7 +9,9 @@
 //! - mixed products `∂²L/∂λ∂θ · u`, λ being all floats of the batch, equal central differences;
 //! - verification, which compares our gradient with Burn's recorded one in double precision, finds them equal;
 //! - value, gradient and Hessian-vector product computed for several inputs at once equal those computed one after the
-//!   other, and the gradient of a sum of losses is the sum of their gradients.
+//!   other, and the gradient of a sum of losses is the sum of their gradients;
+//! - in a build with another device (`BETTY_DEVICE`, or the first feature among `cuda`, `wgpu` and `rocm`), all of it is the same there in
+//!   single precision.
 //!
 //! The loss of a function `f` is `Σ w·f + ½ Σ c·f²` with random `w` and `c`, so that second derivatives of linear
 //! functions do not vanish and derivatives with respect to `w` give `f` itself.
@@ -19,6 +21,7 @@ mod options;
 mod agreement;
 mod compare;
 mod eager;
+mod elsewhere;
 mod input;
 mod lanes;
 mod problem;

@@ -6,6 +6,7 @@ use burn::tensor::{DType, Device, TensorData};
 use rand::rngs::StdRng;
 
 use super::compare::{close, close_at, dot, float, norm, random, split};
+use super::elsewhere::check_elsewhere;
 use super::options::Options;
 use super::problem::{Answers, Problem};
 
@@ -37,11 +38,14 @@ pub(crate) fn verify(
     if !options.against_double || dtype == DType::F64 {
         close(name, "gradient, recorded", &at.gradient, &at.burn, options.gradient(dtype));
     }
-    if dtype != DType::F64 && !options.only_f32 {
-        return at;
+    let vectors = || [values(&theta), values(&u), vec![Value::from_tensor(float(&cotangent, &device, dtype))]].concat();
+    if dtype == DType::F32 {
+        check_elsewhere(name, problem, options, &vectors(), batch.values(), &at);
+        if !options.only_f32 {
+            return at;
+        }
     }
-    let first = [values(&theta), values(&u), vec![Value::from_tensor(float(&cotangent, &device, dtype))]];
-    problem.check_lanes(name, options, first.into_iter().flatten().chain(batch.values().iter().cloned()).collect());
+    problem.check_lanes(name, options, vectors().into_iter().chain(batch.values().iter().cloned()).collect());
     if options.kink {
         return at;
     }
