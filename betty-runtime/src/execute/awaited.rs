@@ -2,11 +2,12 @@
 
 use std::ops::{Add, Div, Mul, Neg};
 
-use burn::tensor::{BoolStore, DType, Device, DispatchTensor};
+use burn::tensor::{DType, Device, DispatchTensor};
 use burn_backend::ops::FloatTensorOps;
 use burn_backend::{Scalar as Constant, TensorMetadata as _};
 use burn_dispatch::Dispatch;
 
+use super::stored::Stored;
 use super::{ReadError, Unread, Value};
 use crate::linalg::Scalar;
 
@@ -166,7 +167,8 @@ impl Scalar for Awaited {
             (Known(measure), Known(limit)) => return if measure <= limit { 0.0.into() } else { self },
             (OnDevice(like), _) | (_, OnDevice(like)) => (like.clone(), measure.clone(), limit.clone()),
         };
-        let is_below = Dispatch::float_lower_equal(measure.like(&like), limit.like(&like), BoolStore::Native);
+        let mask = Stored::on(&like.device()).mask;
+        let is_below = Dispatch::float_lower_equal(measure.like(&like), limit.like(&like), mask);
         Awaited(OnDevice(Value(Dispatch::float_mask_fill(self.like(&like), is_below, Constant::Float(0.0)))))
     }
 }

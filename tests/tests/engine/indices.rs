@@ -48,7 +48,8 @@ fn table() -> Table {
 
 /// These coordinates one after the other.
 fn stream(all: &[[i64; 2]]) -> Stream<At> {
-    let batches = all.to_vec().into_iter().map(|at| At { at: Tensor::from_ints([at], &Device::flex()) });
+    let all = all.to_vec();
+    let batches = all.into_iter().map(|at| At { at: Tensor::from_ints([at], &Device::flex()) });
     Stream::batches(batches.map(Ok::<_, std::io::Error>))
 }
 
