@@ -122,7 +122,7 @@ fn a_pilot_compares_what_is_learned_with_the_plain_workflow() {
     let output = pilot(&short);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    for part in ["67 training, 33 validation and 50 test rows, 43 inputs", "one learned penalty", "one learned weight"]
+    for part in ["67 training, 33 validation and 50 test rows, 44 inputs", "one learned penalty", "one learned weight"]
     {
         assert!(text.contains(part), "no `{part}` in\n{text}");
     }

@@ -131,7 +131,7 @@ impl Table {
     pub fn inputs(&self, fit: &[usize]) -> Inputs {
         let (mut names, mut rows) = (Vec::new(), vec![Vec::new(); self.labels.len()]);
         for Column { name, values } in &self.columns {
-            let is_missing: Vec<bool> = match values {
+            let (is_missing, what): (Vec<bool>, _) = match values {
                 Values::Numbers(values) => {
                     let known: Vec<f64> = fit.iter().filter_map(|&row| values[row]).collect();
                     let (mean, deviation) = moments(&known);
@@ -139,18 +139,18 @@ impl Table {
                     for (row, value) in rows.iter_mut().zip(values) {
                         row.push(value.map_or(0.0, |value| (value - mean) / deviation));
                     }
-                    values.iter().map(Option::is_none).collect()
+                    (values.iter().map(Option::is_none).collect(), "missing")
                 }
                 Values::Words(words, values) => {
                     names.extend(words.iter().map(|word| format!("{name} = {word}")));
                     for (row, value) in rows.iter_mut().zip(values) {
                         row.extend((0..words.len()).map(|word| f64::from(u8::from(*value == Some(word)))));
                     }
-                    values.iter().map(Option::is_none).collect()
+                    (values.iter().map(Option::is_none).collect(), "rare or missing")
                 }
             };
             if is_missing.contains(&true) {
-                names.push(format!("{name} is missing"));
+                names.push(format!("{name} is {what}"));
                 rows.iter_mut().zip(is_missing).for_each(|(row, missing)| row.push(f64::from(u8::from(missing))));
             }
         }

@@ -52,8 +52,8 @@ pub use op::{Binary, Comparison, Distribution, Op, Unary, Update, WithScalar};
 pub use scalar::Scalar;
 pub(crate) use transform::{Doubled, accumulator, in_f64, rounded};
 pub(crate) use transform::{
-    Vectorized, dependents, differentiated, for_each, lowered, over_ranks, products_as_given, products_in, replay,
-    shared, summed_over_ranks, vectorize,
+    Leads, Vectorized, dependents, differentiated, for_each, lowered, over_ranks, products_as_given, products_in,
+    replay, shared, summed_over_ranks, vectorize,
 };
 pub use transform::{jvp, reachable, vjp};
 pub(crate) use whole::SumOverRanks;

@@ -4,8 +4,7 @@ use std::collections::HashMap;
 
 use burn::tensor::TensorData;
 
-use super::reads::Leads;
-use crate::graph::{Comparison, Graph, GraphError, NodeId, Op, Scalar, replay};
+use crate::graph::{Comparison, Graph, GraphError, Leads, NodeId, Op, Scalar, replay};
 use crate::optimizer::spread_like;
 
 /// A recorded function of a level's parameters, and of what else it reads.

@@ -11,7 +11,7 @@ use std::rc::Rc;
 
 use super::update::Update;
 use crate::derivatives::{GradientProgram, Loss};
-use crate::graph::{Graph, NodeId};
+use crate::graph::{Leads, NodeId};
 
 /// For each parameter of a level the number of a step among those that moved the parameter, from 1; none if the step leaves it
 /// alone. As in Burn, what an optimizer makes of the number of a step, the correction of Adam's moments say, is the parameter's own.
@@ -72,9 +72,6 @@ impl Reads {
         known.iter_mut().zip(read).for_each(|(known, read)| *known |= read);
     }
 }
-
-/// Which nodes of a graph outputs lead to.
-pub(crate) type Leads = fn(&Graph, &[NodeId]) -> Vec<bool>;
 
 impl Update {
     /// What steps read that move these parameters of `level`, besides what their gradients are formed of. `leads` says whether

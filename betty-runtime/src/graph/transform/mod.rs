@@ -19,6 +19,7 @@ pub(crate) use lowered::lowered;
 pub(crate) use over_ranks::{over_ranks, shared, summed_over_ranks};
 pub(crate) use precision::accumulator;
 pub use precision::{expand_products, products_as_given, products_in};
+pub(crate) use reach::Leads;
 pub use reach::{dependents, differentiated, reachable};
 pub use replay::replay;
 pub use reverse::vjp;

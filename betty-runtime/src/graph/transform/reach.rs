@@ -2,6 +2,9 @@
 
 use crate::graph::{Graph, NodeId, rules};
 
+/// One of those that go from outputs to what they come from.
+pub(crate) type Leads = fn(&Graph, &[NodeId]) -> Vec<bool>;
+
 /// For every node of the graph, whether it is needed to compute one of `outputs`.
 pub fn reachable(graph: &Graph, outputs: &[NodeId]) -> Vec<bool> {
     let mut needed = vec![false; graph.len()];
