@@ -36,7 +36,8 @@ impl Convolutional {
     fn new(device: &Device) -> Self {
         let same = PaddingConfig2d::Explicit(1, 1, 1, 1);
         Convolutional {
-            first: Conv2dConfig::new([3, 4], [3, 3]).with_padding(same.clone()).init(device),
+            // Batch norm takes a bias away again: its gradient would be rounding alone, which Adam makes a step of.
+            first: Conv2dConfig::new([3, 4], [3, 3]).with_padding(same.clone()).with_bias(false).init(device),
             norm: BatchNormConfig::new(4).init(device),
             pool: MaxPool2dConfig::new([2, 2]).with_strides([2, 2]).init(),
             second: Conv2dConfig::new([4, 6], [3, 3]).with_padding(same).with_stride([2, 2]).init(device),
