@@ -130,6 +130,65 @@ fn a_long_tangent_passes_a_layer_norm_in_16_bits() {
 }
 
 #[test]
+fn a_layer_norm_in_16_bits_has_a_derivative_far_from_its_mean() {
+    for dtype in [DType::F16, DType::BF16, DType::F32] {
+        let mut g = Graph::new();
+        let (x, c) = (g.input(&[1, 4], dtype), g.input(&[1, 4], dtype));
+        let epsilon = 1e-3;
+        let y = g.push(Op::Normalize { epsilon: Scalar::of(dtype, epsilon) }, &[x]).unwrap();
+        let pulled = vjp(&mut g, &[(y, c)], &[x]).unwrap()[0].unwrap();
+        let pushed = jvp(&mut g, &[y], &[(x, c)]).unwrap()[0].unwrap();
+        let program = Program::new(&g, &[x, c], &[pulled, pushed], &Device::flex());
+        let value = |numbers: [f64; 4]| {
+            Value::from_data(TensorData::new(numbers.to_vec(), [1, 4]).convert_dtype(dtype), &Device::flex())
+        };
+        // The square of 400 is no number of f16.
+        let (at, along) = ([-400.0, -96.0, 96.0, 400.0], [2.0, 0.0, 0.0, 0.0]);
+        let moved = |by: f64| {
+            let mut at = at;
+            at[0] += by;
+            let mean = at.iter().sum::<f64>() / 4.0;
+            let deviation = (at.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / 4.0 + epsilon).sqrt();
+            at.map(|x| (x - mean) / deviation)
+        };
+        // The Jacobian is symmetric: its first column is its first row.
+        let (above, below) = (moved(1e-3), moved(-1e-3));
+        let expected: Vec<f64> = above.iter().zip(below).map(|(above, below)| (above - below) / 1e-3).collect();
+        for found in program.run([value(at), value(along)], 0) {
+            let found = found.to_vec().unwrap();
+            let far = found.iter().zip(&expected).map(|(x, y)| (x - y).abs()).fold(0.0, f64::max);
+            assert!(far < 3e-5, "{dtype:?}: {found:?} for {expected:?}");
+        }
+    }
+}
+
+#[test]
+fn derivatives_that_divide_by_a_square_are_numbers_of_16_bits() {
+    // At 300, whose square is no number of f16: 1/√(x² ± 1), 1/(1 + x²) and, of atan2(x, x), ½/x.
+    let (at, slope) = (300.0_f64, 1.0 / 300.0);
+    let cases = [
+        (Op::Unary(Unary::Asinh), slope),
+        (Op::Unary(Unary::Acosh), slope),
+        (Op::Unary(Unary::Atan), slope * slope),
+        (Op::Binary(Binary::Atan2), 0.5 * slope),
+    ];
+    for (op, expected) in cases {
+        let mut g = Graph::new();
+        let x = g.input(&[1], DType::F16);
+        let y = g.input(&[1], DType::F16);
+        let operands = [x, y];
+        let node = g.push(op.clone(), if matches!(op, Op::Unary(_)) { &operands[..1] } else { &operands }).unwrap();
+        let one = g.full_like(node, 1.0);
+        let slope = vjp(&mut g, &[(node, one)], &[x]).unwrap()[0].unwrap();
+        let program = Program::new(&g, &[x, y], &[slope], &Device::flex());
+        let at = Value::from_data(TensorData::new(vec![at], [1]).convert_dtype(DType::F16), &Device::flex());
+        let found = program.run([at.clone(), at], 0)[0].to_vec().unwrap()[0];
+        // Below 6e-5 numbers of f16 are 6e-8 apart.
+        assert!((found - expected).abs() < 1e-3 * expected + 6e-8, "{op:?}: {found} for {expected}");
+    }
+}
+
+#[test]
 fn a_constant_power_of_zero_has_derivatives_of_every_order() {
     let mut g = Graph::new();
     let x = g.input(&[4], DType::F64);

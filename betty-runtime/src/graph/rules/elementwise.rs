@@ -4,7 +4,7 @@ use std::f64::consts::{FRAC_1_SQRT_2, PI};
 
 use super::answer::Derivative;
 use super::{Graph, GraphError, NodeId, Op};
-use crate::graph::{Binary, Comparison, Scalar, Unary, WithScalar};
+use crate::graph::{Binary, Comparison, Scalar, Unary, WithScalar, accumulator};
 
 pub(super) fn covers(op: &Op) -> bool {
     matches!(op, Op::Unary(_) | Op::Binary(_) | Op::WithScalar(..) | Op::Where | Op::Cast(_))
@@ -86,9 +86,10 @@ fn unary(graph: &mut Graph, f: Unary, x: NodeId, y: NodeId, v: NodeId) -> Deriva
         Unary::Asinh => inverse_root(graph, x, 1.0, 1.0)?,
         Unary::Acosh => inverse_root(graph, x, 1.0, -1.0)?,
         Unary::Atan => {
-            let square = graph.mul(x, x)?;
+            let square = wide_square(graph, x)?;
             let shifted = graph.add_scalar(square, 1.0)?;
-            graph.recip(shifted)?
+            let slope = graph.recip(shifted)?;
+            graph.cast(slope, graph.dtype(x))?
         }
         Unary::Atanh => {
             let gap = one_minus_square(graph, x)?;
@@ -154,10 +155,12 @@ fn binary(graph: &mut Graph, f: Binary, inputs: &[NodeId], out: NodeId, i: usize
         }
         (Binary::Atan2, _) => {
             // atan2(x, y): ∂x = y/(x²+y²), ∂y = −x/(x²+y²)
-            let (x2, y2) = (graph.mul(x, x)?, graph.mul(y, y)?);
+            let (x2, y2) = (wide_square(graph, x)?, wide_square(graph, y)?);
             let square = graph.add(x2, y2)?;
             let top = if i == 0 { y } else { graph.neg(x)? };
+            let top = graph.cast(top, graph.dtype(square))?;
             let slope = graph.div(top, square)?;
+            let slope = graph.cast(slope, graph.dtype(v))?;
             graph.mul(v, slope).map(Some)
         }
         (Binary::Gate, 1) => graph.gate(x, v).map(Some),
@@ -200,11 +203,18 @@ fn one_minus_square(graph: &mut Graph, x: NodeId) -> Result<NodeId, GraphError> 
 
 /// `(a·x² + b)^(−1/2)`
 fn inverse_root(graph: &mut Graph, x: NodeId, a: f64, b: f64) -> Result<NodeId, GraphError> {
-    let square = graph.mul(x, x)?;
+    let square = wide_square(graph, x)?;
     let scaled = graph.mul_scalar(square, a)?;
     let shifted = graph.add_scalar(scaled, b)?;
     let root = graph.sqrt(shifted)?;
-    graph.recip(root)
+    let slope = graph.recip(root)?;
+    graph.cast(slope, graph.dtype(x))
+}
+
+/// `x²`, which in f16 would end at 65504, where what is divided by it is still a number.
+fn wide_square(graph: &mut Graph, x: NodeId) -> Result<NodeId, GraphError> {
+    let wide = graph.cast(x, accumulator(graph.dtype(x)))?;
+    graph.mul(wide, wide)
 }
 
 /// `exp(c·x²)`
