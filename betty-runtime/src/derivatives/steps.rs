@@ -20,7 +20,7 @@ use burn::tensor::DType;
 
 use super::lagrangian::{Build, Input, Lagrangian, StepInput, Variable};
 use super::loss::{Loss, gradient_nodes};
-use crate::graph::{Graph, GraphError, Group, NodeId, Op, replay, summed_over_ranks};
+use crate::graph::{Graph, GraphError, Group, NodeId, Op, accumulator, replay, summed_over_ranks};
 use crate::trace::LossInput;
 
 /// The steps of one level, to be written down one after the other.
@@ -228,19 +228,31 @@ impl Unrolling<'_> {
                 0 => gradient,
                 _ => {
                     let pairs = taken.gradient.into_iter().zip(gradient);
-                    pairs.map(|(sum, part)| self.build.graph.add(sum, part)).collect::<Result<_, _>>()?
+                    pairs.map(|(sum, part)| self.added(sum, part)).collect::<Result<_, _>>()?
                 }
             };
         }
         if losses.len() > 1 {
             let share = 1.0 / losses.len() as f64;
-            let scaled = taken.gradient.into_iter().map(|sum| self.build.graph.mul_scalar(sum, share));
-            taken.gradient = scaled.collect::<Result<_, _>>()?;
+            let graph = &mut self.build.graph;
+            let means = taken.gradient.into_iter().zip(at).map(|(sum, &parameter)| {
+                let mean = graph.mul_scalar(sum, share)?;
+                graph.cast(mean, graph.dtype(parameter))
+            });
+            taken.gradient = means.collect::<Result<_, _>>()?;
         }
         if let Some(group) = self.steps.group() {
             taken.gradient = summed_over_ranks(&mut self.build.graph, &taken.gradient, &group)?;
         }
         Ok(taken)
+    }
+
+    /// The sum in a type that is wide enough: in 16 bits it stands still once it is some hundred terms long.
+    fn added(&mut self, sum: NodeId, part: NodeId) -> Result<NodeId, GraphError> {
+        let graph = &mut self.build.graph;
+        let wide = accumulator(graph.dtype(part));
+        let (sum, part) = (graph.cast(sum, wide)?, graph.cast(part, wide)?);
+        graph.add(sum, part)
     }
 
     /// One loss at these parameters, its metrics, and its gradient.

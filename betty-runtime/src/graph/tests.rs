@@ -189,6 +189,22 @@ fn derivatives_that_divide_by_a_square_are_numbers_of_16_bits() {
 }
 
 #[test]
+fn many_cotangents_of_16_bits_are_added_up() {
+    for dtype in [DType::BF16, DType::F16, DType::F32] {
+        let mut g = Graph::new();
+        let x = g.input(&[1], dtype);
+        // Each term has the derivative 1, and in bf16 256 + 1 is 256.
+        let terms: Vec<NodeId> = (0..600).map(|term| g.add_scalar(x, f64::from(term) / 8.0).unwrap()).collect();
+        let outputs: Vec<(NodeId, NodeId)> = terms.iter().map(|&term| (term, g.full_like(term, 1.0))).collect();
+        let sum = vjp(&mut g, &outputs, &[x]).unwrap()[0].unwrap();
+        assert_eq!(g.dtype(sum), dtype);
+        let program = Program::new(&g, &[x], &[sum], &Device::flex());
+        let at = Value::from_data(TensorData::new(vec![0.0_f64], [1]).convert_dtype(dtype), &Device::flex());
+        assert_eq!(program.run([at], 0)[0].to_vec().unwrap(), [600.0], "{dtype:?}");
+    }
+}
+
+#[test]
 fn a_constant_power_of_zero_has_derivatives_of_every_order() {
     let mut g = Graph::new();
     let x = g.input(&[4], DType::F64);

@@ -124,29 +124,46 @@ multilevel! {
     }
 }
 
-/// Both parameters after an iteration from these.
-fn pushed_from(lambda: f64, config: &str, dtype: DType) -> (f64, f64) {
+multilevel! {
+    struct Tasked;
+    level lambda: Vector { lower: [theta], batch: Tensor<1>, loss: sum, optimizer: sgd(lr = 1.0), tasks: 2, vectorize: true }
+    level theta: Vector {
+        upper: [lambda], batch: Tensor<1>, loss: pushed, optimizer: sgd(lr = 1.0), hypergradient: unrolled,
+        start: initial,
+    }
+}
+
+/// Both parameters after an iteration from these, of one task and of the last of two.
+fn pushed_from(lambda: f64, config: &str, dtype: DType) -> [(f64, f64); 2] {
     let parameter =
         |x: f64| Param::from_tensor(Tensor::<1>::from_data(TensorData::new(vec![x], [1]), (&Device::flex(), dtype)));
     let stream = || Stream::constant(Tensor::<1>::zeros([1], (&Device::flex(), dtype)));
-    let problem = Pushed { lambda: parameter(lambda), theta: parameter(0.0) };
-    let data = PushedData { lambda: stream(), theta: stream() };
-    let mut engine = Engine::new(problem, data, PushedConfig::from_json(config).unwrap()).unwrap();
-    engine.run(1).unwrap();
     let value = |of: &Vector| of.val().into_data().iter::<f64>().next().unwrap();
-    (value(&engine.problem().lambda), value(&engine.problem().theta))
+    macro_rules! after {
+        ($problem:ident, $data:ident, $config:ident) => {{
+            let problem = $problem { lambda: parameter(lambda), theta: parameter(0.0) };
+            let data = $data { lambda: stream(), theta: stream() };
+            let mut engine = Engine::new(problem, data, $config::from_json(config).unwrap()).unwrap();
+            engine.run(1).unwrap();
+            (value(&engine.problem().lambda), value(&engine.problem().theta))
+        }};
+    }
+    [after!(Pushed, PushedData, PushedConfig), after!(Tasked, TaskedData, TaskedConfig)]
 }
 
 /// In 16 bits a sum of ones stands still at 256 or 2048, and in f16 none is above 65504.
 #[test]
 fn sums_of_many_gradients_do_not_stand_still() {
     for dtype in [DType::BF16, DType::F16, DType::F32] {
-        let (_, theta) = pushed_from(1.0, r#"{ "theta": { "accumulate": 4096 } }"#, dtype);
-        assert_eq!(theta, 1.0, "{dtype:?}");
-        let (_, theta) = pushed_from(128.0, r#"{ "theta": { "accumulate": 1024 } }"#, dtype);
-        assert_eq!(theta, 128.0, "{dtype:?}");
+        for (_, theta) in pushed_from(1.0, r#"{ "theta": { "accumulate": 4096 } }"#, dtype) {
+            assert_eq!(theta, 1.0, "{dtype:?}");
+        }
+        for (_, theta) in pushed_from(128.0, r#"{ "theta": { "accumulate": 1024 } }"#, dtype) {
+            assert_eq!(theta, 128.0, "{dtype:?}");
+        }
         // Each of 600 steps has the derivative 1 in λ.
-        let (lambda, _) = pushed_from(0.0, r#"{ "theta": { "unroll": 600 } }"#, dtype);
-        assert_eq!(lambda, -600.0, "{dtype:?}");
+        for (lambda, _) in pushed_from(0.0, r#"{ "theta": { "unroll": 600 } }"#, dtype) {
+            assert_eq!(lambda, -600.0, "{dtype:?}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Reverse mode: how a weighted sum of outputs responds to each input.
 
-use crate::graph::{Graph, GraphError, NodeId, rules};
+use crate::graph::{Graph, GraphError, NodeId, accumulator, rules};
 
 /// Adds `Σ (∂output/∂x)ᵀ · cotangent` over all `(output, cotangent)` pairs, for each `x` of `with_respect_to`.
 ///
@@ -22,8 +22,10 @@ pub fn vjp(
         accumulate(graph, &mut cotangents[node.index()], cotangent)?;
     }
     for index in (0..cotangents.len()).rev() {
-        let Some(cotangent) = cotangents[index].filter(|_| needed[index] && active[index]) else { continue };
+        let Some(sum) = cotangents[index].filter(|_| needed[index] && active[index]) else { continue };
         let node = NodeId(index as u32);
+        let cotangent = graph.cast(sum, graph.dtype(node))?;
+        cotangents[index] = Some(cotangent);
         for (i, input) in graph.node(node).inputs.clone().into_iter().enumerate() {
             if !active[input.index()] || !graph.dtype(input).is_float() {
                 continue;
@@ -33,14 +35,22 @@ pub fn vjp(
             }
         }
     }
-    Ok(with_respect_to.iter().map(|x| cotangents[x.index()]).collect())
+    with_respect_to
+        .iter()
+        .map(|&x| cotangents[x.index()].map(|sum| graph.cast(sum, graph.dtype(x))).transpose())
+        .collect()
 }
 
+/// Adds a part to what it is one of several of, from the second on in a type that is wide enough: what many steps read has as many
+/// parts, and in 16 bits a sum stands still once it is some hundred terms long.
 fn accumulate(graph: &mut Graph, slot: &mut Option<NodeId>, part: NodeId) -> Result<(), GraphError> {
-    *slot = Some(match *slot {
-        Some(sum) => graph.add(sum, part)?,
-        None => part,
-    });
+    let Some(sum) = *slot else {
+        *slot = Some(part);
+        return Ok(());
+    };
+    let wide = accumulator(graph.dtype(part));
+    let (sum, part) = (graph.cast(sum, wide)?, graph.cast(part, wide)?);
+    *slot = Some(graph.add(sum, part)?);
     Ok(())
 }
 
