@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use burn::tensor::{DType, Device};
 
+use super::square_norm::{of_entries, square_norm};
 use super::{LossError, Verification};
 use crate::distributed::{DistributedError, Ranks};
 use crate::execute::{Cost, Origin, Program, ReadError, Unread, Value, Vector};
@@ -249,7 +250,11 @@ impl GradientProgram {
         let Launched { status, of, advances } = self.launch(inputs, seed)?;
         let [status] = Unread::read([status])?;
         let metrics = self.metrics(&status);
-        Ok(Gradients { loss: loss_in(&status), square_norm: square_norm_in(&status), metrics, of, advances })
+        let (loss, mut square_norm) = (loss_in(&status), square_norm_in(&status));
+        if loss.is_finite() && !square_norm.is_finite() {
+            square_norm = of_entries(&of)?;
+        }
+        Ok(Gradients { loss, square_norm, metrics, of, advances })
     }
 
     /// As [`run`](Self::run), with numbers that are to be read.
@@ -368,18 +373,6 @@ pub(super) fn gradient_nodes<'a>(
         gradients.push(of_group.map(|(&node, gradient)| gradient.unwrap_or_else(|| graph.zeros_like(node))).collect());
     }
     Ok(gradients)
-}
-
-/// The sum of squares of several tensors, of shape `[1]` in this type; each is added up in a type that is wide enough.
-pub(super) fn square_norm(graph: &mut Graph, tensors: &[NodeId], dtype: DType) -> Result<NodeId, GraphError> {
-    let mut total = graph.full(&[1], dtype, 0.0);
-    for &tensor in tensors {
-        let tensor = graph.cast(tensor, accumulator(graph.dtype(tensor)))?;
-        let square = graph.dot(tensor, tensor)?;
-        let square = graph.cast(square, dtype)?;
-        total = graph.add(total, square)?;
-    }
-    Ok(total)
 }
 
 /// The loss, the sum of squares of all gradients and the metrics in one tensor: one transfer tells them all.

@@ -14,6 +14,7 @@ mod loss;
 mod output;
 mod perturb;
 mod shared;
+mod square_norm;
 mod steps;
 mod tasks;
 mod vectorized;

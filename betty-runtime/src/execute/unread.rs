@@ -27,10 +27,14 @@ impl Unread {
     pub(crate) fn dot(one: &Vector, other: &Vector) -> Self {
         let pairs = || one.0.iter().zip(&other.0);
         let on_host: Option<f64> = pairs().map(|(x, y)| host::dot(&x.0, &y.0)).sum();
-        match on_host {
-            Some(product) => Unread::Known(vec![product]),
-            None => Self::sum(pairs().map(|(x, y)| Dispatch::float_sum(Dispatch::float_mul(wide(x), wide(y))))),
+        if let Some(product) = on_host {
+            return Unread::Known(vec![product]);
         }
+        let sum = Self::sum(pairs().map(|(x, y)| Dispatch::float_sum(Dispatch::float_mul(wide(x), wide(y)))));
+        // In 16 bits there are numbers whose square single precision has not; those in host memory are known here.
+        let is_beyond = matches!(&sum, Unread::OnDevice(sum) if host::is_finite(&sum.0) == Some(false));
+        let in_double = || pairs().map(|(x, y)| host::dot(&wide(x), &wide(y))).sum::<Option<f64>>();
+        is_beyond.then(in_double).flatten().map_or(sum, |product| Unread::Known(vec![product]))
     }
 
     /// A number that is not finite if any entry of these tensors is. That it is not does not say that one is: finite entries
@@ -152,5 +156,10 @@ mod tests {
             let vector = Vector(vec![value(&[3.0, 4.0], dtype), value(&[12.0], dtype)]);
             assert_eq!(Unread::read([Unread::square_norm(&vector)]).ok(), Some([vec![169.0]]), "{dtype:?}");
         }
+        // 1e40 is no number of single precision.
+        let power = 2.0_f64.powi(66);
+        let vector = Vector(vec![value(&[power, -power], DType::BF16), value(&[power], DType::F32)]);
+        let found = Unread::read([Unread::square_norm(&vector)]).ok();
+        assert_eq!(found, Some([vec![3.0 * power * power]]));
     }
 }

@@ -3,8 +3,11 @@
 //! Each is the nearest point of a convex set, and differentiable wherever that point changes smoothly: a step that ends with
 //! a projection can be differentiated like any other.
 
+mod ball;
+
 use crate::config::ProjectionConfig;
 use crate::graph::{Comparison, Graph, GraphError, NodeId, Op, Scalar, Unary, WithScalar};
+pub(crate) use ball::norm_ball;
 
 impl ProjectionConfig {
     /// Adds the point of the set that is nearest to `parameters`, float tensors that are one point together.
@@ -37,42 +40,6 @@ impl ProjectionConfig {
 pub(crate) fn bound(graph: &mut Graph, x: NodeId, bound: WithScalar, value: f64) -> Result<NodeId, GraphError> {
     let value = Scalar::of(graph.dtype(x), value);
     graph.push(Op::WithScalar(bound, value), &[x])
-}
-
-/// The tensors scaled together to a norm of at most `radius`: `x · radius / √max(‖x‖², radius²)`. With `shares`, the square of
-/// each tensor counts by a number of shape `[1]`.
-///
-/// The root is taken of no less than `radius²`, so that inside the ball the factor is 1, and its derivative 0.
-pub(crate) fn norm_ball(
-    graph: &mut Graph,
-    tensors: &[NodeId],
-    shares: &[NodeId],
-    radius: f64,
-) -> Result<Vec<NodeId>, GraphError> {
-    let Some(&first) = tensors.first() else { return Ok(Vec::new()) };
-    let dtype = graph.dtype(first);
-    let mut total = graph.full(&[1], dtype, 0.0);
-    for (index, &tensor) in tensors.iter().enumerate() {
-        let square = graph.dot(tensor, tensor)?;
-        let mut square = graph.cast(square, dtype)?;
-        if let Some(&share) = shares.get(index) {
-            let share = graph.cast(share, dtype)?;
-            square = graph.mul(square, share)?;
-        }
-        total = graph.add(total, square)?;
-    }
-    let square = bound(graph, total, WithScalar::ClampMin, radius * radius)?;
-    let length = graph.sqrt(square)?;
-    let radius = graph.full(&[1], dtype, radius);
-    let factor = graph.div(radius, length)?;
-    let factor = bound(graph, factor, WithScalar::ClampMax, 1.0)?;
-    tensors
-        .iter()
-        .map(|&tensor| {
-            let factor = super::spread_like(graph, factor, tensor)?;
-            graph.mul(tensor, factor)
-        })
-        .collect()
 }
 
 /// Halvings of the interval that holds the threshold of a simplex; it is `total` wide at first, and 10⁻⁹ of it at last.

@@ -112,7 +112,11 @@ impl Program {
         status: &[f64],
         total: Option<f64>,
     ) -> Result<Told, EngineError> {
-        let (loss, direct) = (loss_in(status), square_norm_in(status));
+        let (loss, mut direct) = (loss_in(status), square_norm_in(status));
+        // Of entries beyond 1.8e19, in single precision; what clips them is still to come.
+        if loss.is_finite() && !direct.is_finite() {
+            direct = numbers.program.square_norm(&numbers.inputs, numbers.seed)?;
+        }
         for (quantity, value) in [("loss", loss), ("gradient", direct)] {
             self.check_finite(k, quantity, value).map_err(|error| match error {
                 EngineError::NonFinite { level, step, quantity, value, .. } => {

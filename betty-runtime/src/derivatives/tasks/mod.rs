@@ -12,7 +12,8 @@ use std::rc::Rc;
 use burn::tensor::Device;
 
 use super::lagrangian::{Build, Input, StepInput};
-use super::loss::{Loss, gradient_nodes, square_norm};
+use super::loss::{Loss, gradient_nodes};
+use super::square_norm::{of_entries, square_norm};
 use super::steps::{UnrolledSteps, unroll};
 use crate::execute::{Cost, Origin, Program, ReadError, Unread, Value, Vector};
 use crate::graph::{Graph, GraphError, Image, Node, NodeId, Op, accumulator, summed_over_ranks, vectorize};
@@ -151,7 +152,10 @@ impl Tasks {
         let all_reached = reached.iter().flat_map(|(parameters, states)| parameters.0.iter().chain(states));
         let [numbers, finiteness] = Unread::read([status, Unread::finiteness(all_reached)])?;
         let mut numbers = numbers.into_iter();
-        let square_norm = numbers.next().unwrap_or(f64::NAN);
+        let mut square_norm = numbers.next().unwrap_or(f64::NAN);
+        if !square_norm.is_finite() {
+            square_norm = of_entries([&gradient])?;
+        }
         let tasks = (0..self.count).map(|_| self.task(&mut numbers)).collect();
         let finiteness = finiteness.iter().sum();
         Ok(TasksFound { gradient, square_norm, tasks, reached, finiteness })
