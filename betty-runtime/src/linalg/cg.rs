@@ -40,7 +40,8 @@ pub struct CgOptions {
 /// A curvature `⟨p, (A + δI)·p⟩/⟨p, p⟩` of a rounding unit of the largest one is looked at twice. If
 /// `(A + δI)·p` is itself rounding error, there is no going on: `x` is the answer if its residual is below the root of the rounding
 /// unit, and the curvature counts as 0 otherwise. If it is not, as where unknowns have very different units, the step is taken, and
-/// the residual has to be below that root in the end: of a system without a solution it is not, however far the steps lead.
+/// the residual has to be below that root, or the tolerance, in the end: of a system without a solution it is not, however far the
+/// steps lead.
 ///
 /// # Errors
 /// [`SolveError::NotPositiveDefinite`] when the operator turns out not to be what the method needs, with the damping that
@@ -167,7 +168,7 @@ fn watched<A: LinearOperator + ?Sized>(
         let residual = (square / scale).sqrt();
         let converged = residual <= tolerance;
         let is_last = iterations == options.iterations;
-        if let Some(first) = flatness.first.filter(|_| is_last && !is_answered(residual, b)) {
+        if let Some(first) = flatness.first.filter(|_| is_last && !converged && !is_answered(residual, b)) {
             return Err(suspect.not_positive_definite(operator, first, 0.0));
         }
         if converged || is_last {

@@ -146,3 +146,27 @@ fn columns_in_other_units_are_no_rounding_errors() {
         }
     }
 }
+
+/// A diagonal matrix, of which every product rounds once.
+struct Scales([f64; 4]);
+
+impl LinearOperator for Scales {
+    type Vector = Rounded;
+    type Error = Infallible;
+
+    fn apply(&mut self, x: &Rounded) -> Result<Rounded, Infallible> {
+        Ok(single(x.x.iter().zip(&self.0).map(|(x, scale)| x * scale).collect()))
+    }
+}
+
+#[test]
+fn what_converges_in_the_last_iteration_has_converged() {
+    let (mut a, b) = (Scales([1.0, 3e-8, 2e-8, 1e-8]), single(vec![1.0, 1.0, 0.5, 0.05]));
+    let mut solve = |iterations| conjugate_gradient(&mut a, &b, None, &cg(iterations, 0.03, 0.0));
+    let with_more = solve(6).expect("it is definite");
+    assert!(with_more.outcome.converged && with_more.outcome.iterations == 5, "{:?}", with_more.outcome);
+    let with_just_enough = solve(5).expect("it is definite");
+    assert_eq!(with_just_enough.outcome, with_more.outcome);
+    assert_eq!(with_just_enough.x.x, with_more.x.x);
+    assert!(matches!(solve(4), Err(SolveError::NotPositiveDefinite { .. })), "a system may have no solution");
+}
