@@ -30,6 +30,8 @@ mod program;
 mod random;
 mod rows;
 #[cfg(test)]
+mod single;
+#[cfg(test)]
 mod solved;
 mod space;
 mod stages;

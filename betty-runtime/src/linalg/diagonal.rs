@@ -24,7 +24,6 @@
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use super::operator::inner_products;
 use super::{Coordinates, LinearOperator, Preconditioner, Quantity, SolveError};
 
 /// How many products to learn a diagonal from.
@@ -88,7 +87,10 @@ impl<V: Coordinates> Diagonal<V> {
         let largest = entries.iter().copied().fold(0.0, f64::max);
         let inverse = |entry: &f64| if largest > 0.0 { entry.max(SMALLEST * largest).recip() } else { 1.0 };
         let inverse = like.with_coordinates(&entries.iter().map(inverse).collect::<Vec<_>>());
-        inner_products::<A>(std::slice::from_ref(&inverse), std::slice::from_ref(&inverse), 0)?;
+        // The vectors may have an entry and not its square, or neither.
+        if inverse.coordinates().map_err(failed)?.iter().any(|entry| !entry.is_finite()) {
+            return Err(SolveError::NotFinite { iteration: 0, quantity: Quantity::Entry });
+        }
         Ok(Diagonal { inverse })
     }
 }

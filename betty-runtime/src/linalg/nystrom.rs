@@ -20,6 +20,14 @@
 //! x = (b − B·V·w·Vᵀ·Bᵀ·b)/ρ,  w = (σ − ν) / (σ·(σ − ν + ρ))
 //! ```
 //!
+//! Where `ρ` is small beside the eigenvalues, almost all of `b/ρ` cancels in that, and leaves roundings of it that are larger than
+//! `x`. With the eigenvectors `U = B·V·σ^(−½)` nothing has to cancel: what is known of `b` is solved for and taken out, and so again
+//! with what roundings have left, until only what is not known is divided by `ρ`:
+//!
+//! ```text
+//! x ← x + U·(σ − ν + ρ)⁻¹·Uᵀ·b,  b ← b − U·Uᵀ·b,  and in the end  x ← x + b/ρ
+//! ```
+//!
 //! All that grows with the number of unknowns are inner products between two lists of vectors, and combinations of a list:
 //! products of matrices, where the space has them.
 
@@ -51,6 +59,13 @@ const ASYMMETRY: f64 = 3e-2;
 
 /// Vectors with less independence than this are not orthonormal up to rounding errors after one pass.
 const INDEPENDENT: f64 = 1e-2;
+
+/// Roundings of `b/ρ` that are larger than this part of the smallest `x` that there may be are not left to cancel.
+const CANCELS: f64 = 1e-4;
+
+/// How often what is known is taken out of a right-hand side. Eigenvectors are orthonormal up to a part of about 10⁻⁴, where
+/// eigenvalues are as small as roundings of products: three times that is nothing.
+const PASSES: usize = 3;
 
 /// Solves `(Aₖ + ρI)·x = b` for an approximation `Aₖ` of rank `k` of a symmetric operator `A`.
 ///
@@ -129,6 +144,8 @@ pub(super) struct Approximation<V> {
     shift: f64,
     /// What no eigenvalue of `Bᵀ·B` is smaller than: the smallest of `Ωᵀ·Y + νI`.
     smallest: f64,
+    /// The norm of what it was made from.
+    norm: f64,
 }
 
 impl<V: InnerProductSpace> Approximation<V> {
@@ -140,7 +157,7 @@ impl<V: InnerProductSpace> Approximation<V> {
         let smallest = smallest + shift;
         // Not so only if all products are 0.
         if smallest <= 0.0 {
-            return Approximation { factor: Vec::new(), shift, smallest };
+            return Approximation { factor: Vec::new(), shift, smallest, norm };
         }
         for (product, vector) in products.iter_mut().zip(vectors) {
             product.add_scaled(shift.into(), &vector);
@@ -150,7 +167,7 @@ impl<V: InnerProductSpace> Approximation<V> {
             vector.iter_mut().for_each(|entry| *entry *= factor);
             vector
         });
-        Approximation { factor: V::combinations(&weights.collect::<Vec<_>>(), &products), shift, smallest }
+        Approximation { factor: V::combinations(&weights.collect::<Vec<_>>(), &products), shift, smallest, norm }
     }
 
     /// `(Aₖ + ρI)⁻¹·b`
@@ -158,7 +175,10 @@ impl<V: InnerProductSpace> Approximation<V> {
     where
         A: LinearOperator<Vector = V> + ?Sized,
     {
-        let Approximation { factor, shift, smallest } = self;
+        let Approximation { factor, shift, smallest, norm } = self;
+        if b.rounding() * norm > CANCELS * damping {
+            return self.solve_apart::<A>(b, damping);
+        }
         let rank = factor.len();
         let mut x = b.clone();
         x.scale((1.0 / damping).into());
@@ -178,6 +198,33 @@ impl<V: InnerProductSpace> Approximation<V> {
         V::combinations(&[along], factor).iter().for_each(|known| x.add_scaled((-1.0 / damping).into(), known));
         Ok(x)
     }
+
+    /// The same, with what is known and what is not solved for apart.
+    fn solve_apart<A>(&self, b: &V, damping: f64) -> Result<V, SolveError<A::Error>>
+    where
+        A: LinearOperator<Vector = V> + ?Sized,
+    {
+        let failed = |error: V::Error| SolveError::Operator(error.into());
+        let Eigenpairs { values, vectors } = self.eigen::<A>()?;
+        let (mut x, mut rest) = (b.zero(), b.clone());
+        if !vectors.is_empty() {
+            let inverses: Vec<f64> = values.iter().map(|value| (value + damping).recip()).collect();
+            let ones = vec![1.0; vectors.len()];
+            let parts: Vec<f64> =
+                inner_products::<A>(&vectors, std::slice::from_ref(b), vectors.len())?.into_iter().flatten().collect();
+            let solved = parts.iter().zip(&inverses).map(|(part, inverse)| part * inverse).collect();
+            V::combinations(&[solved], &vectors).iter().for_each(|solved| x.add_scaled((1.0).into(), solved));
+            V::combinations(&[parts], &vectors).iter().for_each(|known| rest.add_scaled((-1.0).into(), known));
+            for _ in 1..PASSES {
+                let solved = V::along(&vectors, &inverses, &rest).map_err(failed)?;
+                let known = V::along(&vectors, &ones, &rest).map_err(failed)?;
+                x.add_scaled((1.0).into(), &solved);
+                rest.add_scaled((-1.0).into(), &known);
+            }
+        }
+        x.add_scaled((1.0 / damping).into(), &rest);
+        Ok(x)
+    }
 }
 
 impl<V: InnerProductSpace> Approximation<V> {
@@ -186,7 +233,7 @@ impl<V: InnerProductSpace> Approximation<V> {
     where
         A: LinearOperator<Vector = V> + ?Sized,
     {
-        let Approximation { factor, shift, smallest } = self;
+        let Approximation { factor, shift, smallest, .. } = self;
         if factor.is_empty() {
             return Ok(Eigenpairs { values: Vec::new(), vectors: Vec::new() });
         }
