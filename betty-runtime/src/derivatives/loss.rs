@@ -9,7 +9,7 @@ use burn::tensor::{DType, Device};
 use super::square_norm::{of_entries, square_norm};
 use super::{LossError, Verification};
 use crate::distributed::{DistributedError, Ranks};
-use crate::execute::{Cost, Origin, Program, ReadError, Unread, Value, Vector};
+use crate::execute::{Cost, Origin, Program, ReadError, Unread, Value, Vector, not_computed};
 use crate::graph::{
     Graph, GraphError, NodeId, Op, accumulator, differentiated, products_as_given, products_in, reachable, vjp,
 };
@@ -135,6 +135,14 @@ impl Loss {
             outputs.extend(gradient_nodes(&mut graph, loss, [leaves.as_slice()].into_iter())?.concat());
         }
         Ok(Program::new(&graph, &self.input_nodes(), &outputs, &self.device))
+    }
+
+    /// A type in which it computes and its device does not.
+    pub(crate) fn not_computed(&self) -> Option<DType> {
+        let Trace { graph, loss, metrics, advances, outputs, .. } = &self.trace;
+        let others = metrics.iter().map(|(_, node)| node).chain(advances.iter().map(|(_, node)| node)).chain(outputs);
+        let all: Vec<NodeId> = std::iter::once(loss).chain(others).copied().collect();
+        not_computed(graph, &all, &self.device)
     }
 
     /// The traced loss.

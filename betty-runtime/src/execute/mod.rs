@@ -21,6 +21,7 @@
 //! ```
 
 mod awaited;
+mod computed;
 mod cost;
 mod host;
 mod kernel;
@@ -43,6 +44,7 @@ mod vector;
 mod wide;
 
 pub use awaited::Awaited;
+pub(crate) use computed::{computes_in, not_computed};
 pub use cost::Cost;
 pub(crate) use launched::count;
 pub use launched::launched;

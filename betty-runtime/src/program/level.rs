@@ -9,8 +9,9 @@ use burn::tensor::{DType, Device};
 use super::sample::Seeded;
 use super::{groups, selection};
 use crate::config::{CurvatureOf, LevelConfig, Start, check_rounded};
+use crate::derivatives::Loss;
 use crate::error::{EngineError, ModuleError};
-use crate::execute::{Program, ReadError, Value, Vector};
+use crate::execute::{Program, ReadError, Value, Vector, computes_in};
 use crate::graph::accumulator;
 use crate::hypergradient::{Blocks, NextStep};
 use crate::optimizer::Optimizer;
@@ -323,7 +324,7 @@ fn is_same(x: &Value, y: &Value) -> Result<bool, ReadError> {
 }
 
 fn check_precision(level: &str, dtype: DType, device: &Device) -> Result<(), EngineError> {
-    if device.supports_dtype(dtype) {
+    if computes_in(device, dtype) {
         return Ok(());
     }
     let (precision, device) = (format!("{dtype:?}").to_lowercase(), format!("{device:?}"));
@@ -332,7 +333,7 @@ fn check_precision(level: &str, dtype: DType, device: &Device) -> Result<(), Eng
 
 /// Checks that a device computes in the type of a tensor.
 fn check_type(level: &str, what: impl FnOnce() -> String, dtype: DType, device: &Device) -> Result<(), EngineError> {
-    if !dtype.is_float() || device.supports_dtype(dtype) {
+    if !dtype.is_float() || computes_in(device, dtype) {
         return Ok(());
     }
     Err(unsupported(level, what(), dtype, device))
@@ -344,6 +345,14 @@ pub(super) fn check_held(level: &str, what: impl FnOnce() -> String, value: &Val
         return Ok(());
     }
     Err(unsupported(level, what(), value.dtype(), &value.device()))
+}
+
+/// Checks that the device of a recorded loss computes in all types in which the loss does.
+pub(super) fn check_computed(level: &str, loss: &Loss, device: &Device) -> Result<(), EngineError> {
+    match loss.not_computed() {
+        Some(dtype) => Err(unsupported(level, "a tensor inside the loss".into(), dtype, device)),
+        None => Ok(()),
+    }
 }
 
 fn unsupported(level: &str, what: String, dtype: DType, device: &Device) -> EngineError {

@@ -9,7 +9,7 @@ use burn::tensor::Device;
 use super::edges::Edges;
 use super::judged::Judged;
 use super::keys::{CurvatureKey, TasksKey};
-use super::level::{Level, check_device, check_held};
+use super::level::{Level, check_computed, check_device, check_held};
 use super::news::News;
 use super::recordings::Recordings;
 use super::subject::{Function, Subject};
@@ -183,6 +183,7 @@ impl Losses {
     fn record(&mut self, subject: &Subject<'_>) -> Result<Loss, EngineError> {
         let Subject { level: k, batch, levels, schedule, seed, .. } = *subject;
         let loss = subject.record(&self.device)?;
+        check_computed(subject.name(), &loss, &self.device)?;
         // The same operations have been compared on a batch of another size.
         let is_known = self.recordings[subject.slot()].verified.contains(batch, loss.trace());
         let verified = !is_known && self.verify(subject, loss.trace())?;

@@ -2,6 +2,8 @@
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
+use crate::execute::computes_in;
+
 /// A number of a batch that is an input of the recorded loss, as tensors are: a temperature, an epoch, the number of a step.
 ///
 /// A plain `f64` in a batch is part of the recording instead, because the loss may decide by it what to compute. So every
@@ -82,5 +84,5 @@ impl<T: Into<f64>> From<T> for Number {
 
 /// The type in which a number enters programs on a device.
 pub(super) fn type_on(device: &Device) -> DType {
-    if device.supports_dtype(DType::F64) { DType::F64 } else { DType::F32 }
+    if computes_in(device, DType::F64) { DType::F64 } else { DType::F32 }
 }

@@ -135,7 +135,7 @@ cases! {
         let x = a.x::<2>(0);
         x.clone().tanh() * (-j).abs().float().cast(x.dtype())
     };
-    cast_down_and_up(x([2, 3])) [kink] = |a| {
+    cast_down_and_up(x([2, 3])) [kink, double] = |a| {
         let x = a.x::<2>(0);
         x.clone().cast(DType::F64).exp().cast(x.dtype())
     };

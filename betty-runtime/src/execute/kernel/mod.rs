@@ -84,18 +84,31 @@ pub(super) struct Run<'a> {
 
 impl Run<'_> {
     /// Runs a kernel on its operands, taking them out of the list.
+    ///
+    /// Nothing is launched for a tensor without elements: not every device has kernels for that.
     pub(super) fn execute(&self, kernel: &Kernel, operands: &mut Vec<DispatchTensor>) -> DispatchTensor {
         let mut operands = operands.drain(..);
         let mut next = || operands.next().expect("the graph checked the number of inputs");
         match kernel {
             Kernel::MaskFill(value) => {
                 let (x, mask) = (next(), next());
+                if x.shape().num_elements() == 0 {
+                    return x;
+                }
                 by_kind!(x, float_mask_fill, int_mask_fill, bool_mask_fill, mask, number(*value))
             }
-            Kernel::CompareBool(relation, value) => match relation {
-                Comparison::NotEqual => B::bool_not_equal_elem(next(), Number::Bool(*value)),
-                _ => B::bool_equal_elem(next(), Number::Bool(*value)),
-            },
+            Kernel::CompareBool(relation, value) => {
+                let x = next();
+                match relation {
+                    _ if x.shape().num_elements() == 0 => x,
+                    Comparison::NotEqual => B::bool_not_equal_elem(x, Number::Bool(*value)),
+                    _ => B::bool_equal_elem(x, Number::Bool(*value)),
+                }
+            }
+            Kernel::Node { op, shape, dtype } if shape.contains(&0) && !matches!(op, Op::SumOverRanks(_)) => {
+                let dtype = self.stored.dtype(*dtype);
+                self.full(shape, Scalar::of(dtype, 0.0), dtype)
+            }
             Kernel::Node { op, shape, dtype } => self.node(op, shape, *dtype, &mut next),
         }
     }

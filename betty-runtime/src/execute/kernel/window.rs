@@ -1,8 +1,8 @@
 //! Pools of one to three dimensions.
 
-use burn::tensor::DispatchTensor;
-use burn_backend::ops::ModuleOps;
-use burn_dispatch::Dispatch as B;
+use burn::tensor::{DispatchTensor, IntDType};
+use burn_backend::ops::{IntTensorOps, ModuleOps};
+use burn_dispatch::{Dispatch as B, DispatchTensorKind};
 
 use crate::execute::stored::Stored;
 use crate::graph::Window;
@@ -40,13 +40,18 @@ pub(super) fn avg_pool_adjoint(x: DispatchTensor, c: DispatchTensor, w: &Window)
     }
 }
 
+/// Where the largest number of each window stands.
+///
+/// CubeCL's pools write positions of 32 bits into the memory whatever type it was asked for.
 pub(super) fn max_pool_indices(x: DispatchTensor, w: &Window, stored: Stored) -> DispatchTensor {
     let Window { kernel, stride, padding, dilation, ceil, .. } = w;
-    match kernel.len() {
-        1 => B::max_pool1d_with_indices(x, kernel[0], stride[0], padding[0], dilation[0], *ceil, stored.index).indices,
+    let written = if matches!(x.kind, DispatchTensorKind::Flex(_)) { stored.index } else { IntDType::I32 };
+    let indices = match kernel.len() {
+        1 => B::max_pool1d_with_indices(x, kernel[0], stride[0], padding[0], dilation[0], *ceil, written).indices,
         _ => {
             let (kernel, stride, padding, dilation) = (pair(kernel), pair(stride), pair(padding), pair(dilation));
-            B::max_pool2d_with_indices(x, kernel, stride, padding, dilation, *ceil, stored.index).indices
+            B::max_pool2d_with_indices(x, kernel, stride, padding, dilation, *ceil, written).indices
         }
-    }
+    };
+    if written == stored.index { indices } else { B::int_cast(indices, stored.index) }
 }

@@ -5,7 +5,8 @@ use burn::tensor::DType;
 /// One `#[test]` a line: `name(inputs) = |a| function;`. An option may stand before the `=`: `[kink]` where second
 /// derivatives do not exist, `[single]` where Burn computes in single precision whatever it is given, `[f32]` where it
 /// refuses doubles, `[eager < 1e-7]` where its eager derivative is only approximate, `[f32 < 1e-5]` where rounding is
-/// amplified, `[random]` where values cannot be compared, `[kink, sum < 1e-3]` where lanes are summed up in less
+/// amplified, `[random]` where values cannot be compared, `[kink, double]` where it
+/// computes in double precision whatever it is given, `[kink, sum < 1e-3]` where lanes are summed up in less
 /// than double precision.
 macro_rules! cases {
     ($($name:ident($($input:expr),* $(,)?) $([$($option:tt)*])? = |$a:ident| $body:expr;)*) => {$(
@@ -42,6 +43,9 @@ macro_rules! option {
     (kink, sum < $tolerance:literal) => {
         $crate::harness::Options { kink: true, sum: Some($tolerance), ..Default::default() }
     };
+    (kink, double) => {
+        $crate::harness::Options { kink: true, double: true, ..Default::default() }
+    };
     (kink) => {
         $crate::harness::Options { kink: true, ..Default::default() }
     };
@@ -69,6 +73,8 @@ pub(crate) struct Options {
     pub(crate) rough: bool,
     /// Whether the function computes in single precision whatever it is given.
     pub(crate) single: bool,
+    /// Whether the function computes in double precision whatever it is given, which is refused where a device does not.
+    pub(crate) double: bool,
     /// Whether the function draws random numbers.
     pub(crate) random: bool,
 }
