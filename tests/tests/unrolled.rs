@@ -1,6 +1,7 @@
 //! Unrolled differentiation against central differences of the whole inner run, in double precision.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
+use betty_runtime::execute::launched;
 use betty_runtime::{ConflictError, StepsError};
 use std::cell::RefCell;
 use std::io;
@@ -316,4 +317,29 @@ fn steps_that_are_not_there_when_the_level_above_begins() {
         "{error}"
     );
     engine(r#"{ "net": { "warmup": 1 }, "knobs": { "warmup": 1 } }"#).unwrap().run(3).unwrap();
+}
+
+/// What stands before the first step depends on nothing, so nobody asks how the gradient changes with it: one step takes what one product
+/// with mixed derivatives takes, and the way back through the update. How many operations those are, the method `identity` says.
+#[test]
+fn one_step_takes_no_product_with_its_own_hessian() {
+    let operations = |method: &str, steps: usize| {
+        let mut config = TuningConfig::default();
+        (config.net.unroll, config.net.hypergradient) = (steps, Some(method.parse().unwrap()));
+        let problem = Tuning { knobs: Knobs::new(&knobs()), net: Net::new(0.0) };
+        let mut engine = Engine::new(problem, data(), config).unwrap();
+        engine.run(1).unwrap();
+        let before = launched();
+        engine.gradient("knobs").unwrap();
+        let told: f64 = engine.explain().unwrap().levels[0].responses.iter().map(|of| of.cost.operations).sum();
+        (launched().operations - before.operations, told)
+    };
+    let (mixed, _) = operations("identity", 1);
+    let [(one, one_told), (two, two_told), (three, three_told)] = [1, 2, 3].map(|steps| operations("unrolled", steps));
+    let update = 10.0 * (FEATURES * HIDDEN + HIDDEN) as f64;
+    assert!(one <= mixed + update, "{one} instead of {mixed}");
+    // Every step more takes one, as `explain` says too.
+    for (more, less) in [(two, one), (three, two), (two_told, one_told), (three_told, two_told)] {
+        assert!(more - less > 2.0 * (one - mixed), "{more} after {less}");
+    }
 }

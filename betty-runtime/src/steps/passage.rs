@@ -243,14 +243,18 @@ impl<'a> Descent<'a> {
         gradient.scale(1.0 / step.evaluations.len() as f64);
         let mut sum = Sum::default();
         sum.add(parameters);
-        let own = Variable::Level(*level);
+        let (left, start) = (self.left.saturating_sub(1), step.start);
+        let goes_on = self.goes_on(left, start);
+        let own = goes_on.then_some(Variable::Level(*level));
         for evaluation in &step.evaluations {
             let begun = || evaluation.begun.iter().filter(|(level, _)| members.contains(level));
-            let rows =
-                std::iter::once(own).chain(into.iter().copied()).chain(begun().map(|&(of, _)| Variable::Begun(of)));
-            let rows: Vec<Variable> = rows.collect();
+            let begins = begun().map(|&(of, _)| Variable::Begun(of));
+            let rows: Vec<Variable> = own.into_iter().chain(into.iter().copied()).chain(begins).collect();
+            if rows.is_empty() {
+                continue;
+            }
             let mut change = evaluation.response(&point).change_of_gradient(*level, &gradient, &rows)?;
-            if let Some(part) = change.take(own) {
+            if let Some(part) = own.and_then(|own| change.take(own)) {
                 sum.add(part);
             }
             let time_of = |to: Variable| match to {
@@ -260,12 +264,23 @@ impl<'a> Descent<'a> {
             sent.extend(change.into_iter().map(|(to, block)| Sent { to, time: time_of(to), block }));
         }
         self.passed += 1;
-        self.left = self.left.saturating_sub(1);
-        self.start = step.start;
-        if self.start.is_some() || self.left > 0 || matches!(self.member.limit, Limit::Since(_)) {
+        (self.left, self.start) = (left, start);
+        if goes_on {
             self.arrived = Some(Cotangents { parameters: sum.total(), states });
         }
         Ok(sent)
+    }
+
+    /// Whether anything takes the cotangents of what the next step on the way back was taken from, if that is where the level started or
+    /// nothing, and so many steps more are differentiated. Where nothing does, its Hessian product need not be formed.
+    fn goes_on(&self, left: usize, start: Option<Restart>) -> bool {
+        let has_earlier = self.at > 0;
+        match start {
+            Some(Restart { from: Some(level), undone: None, .. }) => self.member.into.contains(&Variable::Level(level)),
+            Some(Restart { from: None, undone: None, .. }) => false,
+            Some(Restart { undone: Some(_), .. }) => has_earlier,
+            None => has_earlier && (left > 0 || matches!(self.member.limit, Limit::Since(_))),
+        }
     }
 }
 

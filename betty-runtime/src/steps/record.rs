@@ -20,6 +20,8 @@ use crate::hypergradient::{Blocks, HypergradientError, Mode, ProductCost, Trajec
 pub(crate) struct Parts {
     /// Second derivatives of the level's Lagrangian.
     pub(crate) product: ProductCost,
+    /// Whether the first step goes on from parameters that are differentiated too; otherwise it takes no product with its own Hessian.
+    pub(crate) goes_on: bool,
     /// An optimizer update.
     pub(crate) update: Cost,
     /// A gradient of the level's loss.
@@ -173,13 +175,15 @@ impl Record {
     /// What one hypergradient takes that goes through `unroll` steps, each along the mean of `each` gradients, and that has
     /// `above` entries: products, all work, and numbers read from the device.
     pub(crate) fn cost(&self, unroll: usize, each: usize, above: usize, parts: &Parts) -> (usize, Cost, f64) {
-        let Parts { product: ProductCost { point, own, mixed, .. }, update, gradient, loss } = *parts;
+        let Parts { product: ProductCost { point, own, mixed, .. }, goes_on, update, gradient, loss } = *parts;
         let (directions, told) = self.own_directions(above);
         let (directions, each) = (directions as f64, each as f64);
         match self {
             Self::Steps(steps) => {
                 let steps = steps.borrow().length() as f64;
-                let cost = (own + mixed) * steps * each + update * (2.0 * steps) + point * steps * each;
+                let inner = if goes_on { steps } else { steps - 1.0 };
+                let products = own * (inner * each) + (mixed + point) * (steps * each);
+                let cost = products + update * (2.0 * steps);
                 (steps as usize, cost, 0.0)
             }
             Self::Tangents(_) => {

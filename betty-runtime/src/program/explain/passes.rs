@@ -141,7 +141,8 @@ impl Program {
         let product = Products::Exact.cost(&mut curvatures[0].borrow_mut(), &into).map_err(graph)?;
         let product = product.times(curvatures.len());
         let level = &self.levels[stop];
-        let mut parts = Parts { product, update: level.update.cost(), ..Parts::default() };
+        let goes_on = self.starts_from(stop).is_some();
+        let mut parts = Parts { product, goes_on, update: level.update.cost(), ..Parts::default() };
         if let (true, Some(Basis::Loss { batch, .. }), Some(Basis::Loss { batch: above, .. })) =
             (record.needs_loss(), bases.first(stop), bases.first(k))
         {
