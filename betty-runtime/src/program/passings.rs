@@ -78,7 +78,7 @@ impl Program {
                 return Err(self.no_steps(k, stop.level));
             }
             let is_differentiated = of == Use::Derivative || self.schedule.is_nested(stop.level, k);
-            let function = || steps.basis(self.rounds_of(stop.level, k)).filter(|_| is_differentiated);
+            let function = || steps.basis(self.rounds_of(stop.level)).filter(|_| is_differentiated);
             stops.push((
                 stop,
                 if together.contains(&stop.level) {

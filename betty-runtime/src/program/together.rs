@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use super::Program;
 use super::context::Context;
 use super::sample::Sample;
+use crate::config::LevelConfig;
 use crate::derivatives::Variable;
 use crate::error::EngineError;
 use crate::execute::Vector;
@@ -30,11 +31,13 @@ impl Program {
     }
 
     /// Whether more than the last steps of these stops may lie between two steps of level `k`: several levels take theirs in
-    /// turns, or a level waits for several rounds, or takes more steps than `k` itself and waits for each.
+    /// turns, or a level waits for several rounds, or another one for several tasks, or takes more steps than `k` itself and
+    /// waits for each.
     fn goes_far(&self, k: usize, together: &[usize]) -> bool {
         let waits = |above: usize, member: &usize| self.schedule.levels[above].lower.contains(member);
         let is_often = |above: usize| {
-            self.levels[above].config.rounds > 1 || (above != k && !self.schedule.roots.contains(&above))
+            let LevelConfig { rounds, tasks, .. } = &self.levels[above].config;
+            *rounds > 1 || (above != k && (*tasks > 1 || !self.schedule.roots.contains(&above)))
         };
         let mut above = (0..self.levels.len()).filter(|&above| together.iter().any(|member| waits(above, member)));
         together.len() > 1 || above.any(is_often)
@@ -51,11 +54,8 @@ impl Program {
 
     /// Which steps of level `k`, besides its last ones, hypergradients go back through.
     pub(super) fn needed(&self, k: usize) -> Needed {
-        let mut needed = Needed { answers: self.led_by(k).1, rounds: 1, ..Needed::default() };
+        let mut needed = Needed { answers: self.led_by(k).1, rounds: self.rounds_of(k), ..Needed::default() };
         for above in 0..self.levels.len() {
-            if self.schedule.levels[above].lower.contains(&k) {
-                needed.rounds = needed.rounds.max(self.levels[above].config.rounds);
-            }
             // What is differentiated itself takes steps for functions.
             if self.levels[above].trajectory.is_some() || !self.schedule.answers_to(k, above) {
                 continue;
@@ -72,12 +72,11 @@ impl Program {
         needed
     }
 
-    /// In how many rounds the steps of a stop of level `k` were taken, that a level takes for a function.
-    pub(super) fn rounds_of(&self, level: usize, k: usize) -> usize {
-        let waits = |&above: &usize| self.schedule.levels[above].lower.contains(&level);
-        let stops = self.schedule.levels[k].sweep.iter().map(|stop| stop.level);
-        let above = stops.filter(|&stop| self.schedule.answers_to(level, stop)).find(waits);
-        self.levels[above.unwrap_or(k)].config.rounds
+    /// In how many rounds the steps of a level were taken, where they are taken for one function: all who wait for it read what was
+    /// done for the one that waits for the most.
+    pub(super) fn rounds_of(&self, level: usize) -> usize {
+        let above = (0..self.levels.len()).filter(|&above| self.schedule.levels[above].lower.contains(&level));
+        above.map(|above| self.levels[above].config.rounds).max().unwrap_or(1)
     }
 
     /// Prepares a stop of level `k` that is solved, at the point that it was solved with: where steps that are gone through

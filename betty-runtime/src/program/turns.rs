@@ -122,8 +122,14 @@ pub(crate) trait Walk: Sized {
         let mut places = BTreeMap::new();
         self.solve_and_step(k, &mut places)?;
         self.turns().taken[k] += 1;
-        // Lower levels that looked ahead take their steps again, from where they stood, under the new parameters above.
-        let looked_ahead: Vec<usize> = places.keys().copied().collect();
+        if self.is_warm(k) {
+            self.keep_tasks(k);
+        }
+        // Lower levels that looked ahead take their steps again, from where they stood, under the new parameters above, in the
+        // order in which they took them first.
+        let looks_ahead = |lower: &usize| places.contains_key(lower);
+        let looked_ahead: Vec<usize> =
+            self.program().schedule.levels[k].lower.iter().copied().filter(looks_ahead).collect();
         for (lower, place) in places {
             self.go_back(lower, place);
             self.look_no_further(lower);
@@ -164,25 +170,34 @@ pub(crate) trait Walk: Sized {
         self.step(k, gathered)
     }
 
-    /// A task is the level's own: turns that levels below have taken for others do not count for it, nor do tasks of others for a
-    /// level that has one, where each of them begins anew.
+    /// A task is the level's own: turns that levels below have taken for others do not count for it.
     fn begin_task(&mut self, k: usize) {
-        let Program { schedule, levels, .. } = self.program();
-        let has_several = |k: usize| levels[k].config.tasks > 1;
-        let waits = |above: usize, lower: usize| schedule.levels[above].lower.contains(&lower);
-        let is_of_tasks = |lower: usize| (0..levels.len()).any(|above| has_several(above) && waits(above, lower));
-        let lowers = schedule.levels[k].lower;
-        // More turns than this level asks for itself are those of several tasks.
-        let most = |&lower: &usize| match &levels[lower].config {
-            _ if has_several(k) => Some(0),
-            config if config.start == Start::Kept || !is_of_tasks(lower) => None,
-            config => Some((levels[k].config.rounds * config.unroll) as u64),
-        };
-        let most: Vec<Option<u64>> = lowers.iter().map(most).collect();
-        let Turns { taken, seen } = self.turns();
-        for ((seen, &lower), most) in seen[k].iter_mut().zip(lowers).zip(most) {
-            if most.is_some_and(|most| taken[lower] - *seen > most) {
+        if self.program().levels[k].config.tasks > 1 {
+            let lowers = self.program().schedule.levels[k].lower;
+            let Turns { taken, seen } = self.turns();
+            for (seen, &lower) in seen[k].iter_mut().zip(lowers) {
                 *seen = taken[lower];
+            }
+        }
+    }
+
+    /// Nor do the tasks that level `k` has had for others, where each of them began anew: the last one is no more theirs than those
+    /// before. A level that waits for `k` itself goes on from where that leaves what is below.
+    fn keep_tasks(&mut self, k: usize) {
+        let Program { schedule, levels, .. } = self.program();
+        let schedule = *schedule;
+        if levels[k].config.tasks == 1 {
+            return;
+        }
+        let begins_anew = |&lower: &usize| levels[lower].config.start != Start::Kept;
+        let lowers: Vec<usize> = schedule.levels[k].lower.iter().copied().filter(begins_anew).collect();
+        for (above, spec) in schedule.levels.iter().enumerate() {
+            if above == k || waits_for(&schedule, above, k) {
+                continue;
+            }
+            let Turns { taken, seen } = self.turns();
+            for (seen, lower) in seen[above].iter_mut().zip(spec.lower).filter(|(_, lower)| lowers.contains(lower)) {
+                *seen = taken[*lower];
             }
         }
     }
@@ -240,4 +255,10 @@ pub(crate) trait Walk: Sized {
             self.turns().seen[k][i] = self.turns().taken[lower];
         }
     }
+}
+
+/// Whether level `above` waits for level `lower`, or for one that does.
+fn waits_for(schedule: &Schedule, above: usize, lower: usize) -> bool {
+    let below = schedule.levels[above].lower;
+    below.contains(&lower) || below.iter().any(|&between| waits_for(schedule, between, lower))
 }

@@ -19,6 +19,7 @@ mod reference;
 mod rounds;
 mod run;
 mod selection;
+mod shared;
 mod single_loop;
 mod smooth;
 mod table;
