@@ -157,6 +157,14 @@ pub enum Failure {
     /// A solver in the place of the optimizer that all classifiers share.
     #[error("`--config` gives the classifier a `solver`, but the other classifiers share its `optimizer`; keep that")]
     NoOptimizer,
+    /// Something about one classifier's training that those it is compared with would not have.
+    #[error(
+        "`--config` gives the classifier `{field}`, but the other classifiers share only its `optimizer` and its steps; leave it away"
+    )]
+    NotShared {
+        /// The field of its config.
+        field: &'static str,
+    },
     /// Data that cannot be read.
     #[error("`--data`: {0}")]
     Data(#[from] ImagesError),
@@ -242,6 +250,7 @@ impl Failure {
             | Failure::Launch(_)
             | Failure::TooFewExamples { .. }
             | Failure::Config(_)
+            | Failure::NotShared { .. }
             | Failure::NoOptimizer => ExitCode::from(2),
             Failure::Data(_)
             | Failure::Ranks(_)

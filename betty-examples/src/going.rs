@@ -35,12 +35,17 @@ impl Saving {
     /// [`Failure::TooSmall`] and [`Failure::NothingToResume`].
     pub fn check(&self, folder: &Path) -> Result<(), Failure> {
         check_positive(&[("save-every", self.save_every.unwrap_or(1))])?;
-        let mut files = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-        if !self.resume || files.any(|file| file.extension().is_some_and(|extension| extension == "safetensors")) {
+        if !self.resume || has_saves(folder) {
             return Ok(());
         }
         Err(Failure::NothingToResume { checkpoint: folder.join("*.safetensors") })
     }
+}
+
+/// Whether a run is saved in a folder.
+fn has_saves(folder: &Path) -> bool {
+    let mut files = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    files.any(|file| file.extension().is_some_and(|extension| extension == "safetensors"))
 }
 
 /// What runs of one program share.
@@ -74,8 +79,15 @@ impl Going<'_> {
         if !self.ranks.any(self.stop.is_asked())? {
             return Ok(());
         }
-        let said = "stopped; runs that had ended are saved; to go on, give the same options and `--resume`".into();
-        Err(Failure::Stopped { said, code: self.stop.exit_code() })
+        Err(self.stopped_between_runs())
+    }
+
+    fn stopped_between_runs(&self) -> Failure {
+        let said = match has_saves(self.output.path()) {
+            true => "stopped; runs that had ended are saved; to go on, give the same options and `--resume`",
+            false => "stopped before the first step of a run; nothing was saved",
+        };
+        Failure::Stopped { said: said.into(), code: self.stop.exit_code() }
     }
 
     /// Lets an engine take the steps that are missing of `steps` in all, which `--option` asks for. The run is called `name`, which no
@@ -122,9 +134,12 @@ impl Going<'_> {
         // Only the first rank is watched.
         self.ranks.together(|| self.watching.check(&report))?;
         if self.ranks.any(self.stop.is_asked())? {
+            let step = engine.iterations();
+            if step == 0 {
+                return Err(self.stopped_between_runs());
+            }
             let said = format!(
-                "stopped after step {} of {steps}, which is saved in `{}`; to go on, give the same options and `--resume`",
-                engine.iterations(),
+                "stopped after step {step} of {steps}, which is saved in `{}`; to go on, give the same options and `--resume`",
                 saved.checkpoint().display()
             );
             return Err(Failure::Stopped { said, code: self.stop.exit_code() });

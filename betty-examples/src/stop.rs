@@ -30,7 +30,12 @@ impl Stop {
         Ok(stop)
     }
 
-    /// Whether a signal came.
+    /// Asks to stop, as a signal does.
+    pub fn ask(&self) {
+        self.asked.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether it was asked to stop.
     pub fn is_asked(&self) -> bool {
         self.asked.load(Ordering::SeqCst)
     }

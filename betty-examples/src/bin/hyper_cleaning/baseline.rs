@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 
 use betty_examples::data::{Batches, Dataset};
+use betty_examples::failure::Failure;
 use betty_runtime::{Hyperparameter, OptimizerConfig};
 use burn::module::Module;
 use burn::optim::decay::WeightDecayConfig;
@@ -29,12 +30,15 @@ pub(crate) struct Baseline<'a> {
 
 impl Baseline<'_> {
     /// Trains `classifier` and shows it to `watch` after every step, until that breaks off; answers whether it did.
+    ///
+    /// # Errors
+    /// Those of `watch`.
     pub(crate) fn train(
         &self,
         classifier: Mlp,
         device: &Device,
-        mut watch: impl FnMut(u64, &Mlp) -> ControlFlow<()>,
-    ) -> ControlFlow<()> {
+        mut watch: impl FnMut(u64, &Mlp) -> Result<ControlFlow<()>, Failure>,
+    ) -> Result<ControlFlow<()>, Failure> {
         let device = device.clone().autodiff();
         let mut classifier = classifier.to_device(&device).train();
         let mut optimizer = self.optimizer();
@@ -49,9 +53,11 @@ impl Baseline<'_> {
             let gradients = loss.backward();
             let gradients = GradientsParams::from_grads(gradients, &classifier);
             classifier = optimizer.step(number(self.optimizer.lr()), classifier, gradients);
-            watch(step, &classifier)?;
+            if watch(step, &classifier)?.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
         }
-        ControlFlow::Continue(())
+        Ok(ControlFlow::Continue(()))
     }
 
     /// Burn's optimizer with the configured numbers.

@@ -10,8 +10,8 @@ use betty_examples::saved::Choices;
 use betty_examples::watching::Watching;
 use betty_runtime::{
     AdamConfig, CgConfig, CheckpointError, DenseConfig, FiniteDifferenceConfig, GmresConfig, HypergradientConfig,
-    IdentityConfig, MinresConfig, NeumannConfig, NystromConfig, OptimizerConfig, PenaltyConfig, SamaConfig, Start,
-    UnrolledConfig,
+    IdentityConfig, LevelConfig, MinresConfig, NeumannConfig, NystromConfig, OptimizerConfig, PenaltyConfig,
+    SamaConfig, Start, UnrolledConfig,
 };
 use clap::{Parser, ValueEnum};
 
@@ -28,7 +28,8 @@ use crate::problem::{DAMPING, HyperCleaningConfig};
 #[command(mut_arg("seed", |seed| seed.help("Seed of split, noise, initial parameters and batches")))]
 #[command(mut_arg("out", |out| out.default_value("out/hyper_cleaning")))]
 #[command(mut_arg("config", |config| config.help(
-    "JSON file whose numbers replace those of the program; the other classifiers share the classifier's optimizer"
+    "JSON file whose numbers replace those of the program; the other classifiers share the classifier's optimizer, and what \
+     they would not share is refused"
 )))]
 pub(crate) struct Options {
     /// How the hypergradient passes through the classifier [default: as configured, cg].
@@ -175,9 +176,7 @@ impl Options {
         if self.weighting == WeightingKind::Network && config.weighting.optimizer == program.weighting.optimizer {
             config.weighting.optimizer = Some(network_optimizer());
         }
-        if config.classifier.optimizer.is_none() {
-            return Err(Failure::NoOptimizer);
-        }
+        self.check_shared(&config.classifier, &program.classifier)?;
         if let Some(steps) = self.restart {
             (config.classifier.start, config.classifier.unroll) = (Start::Initial, steps);
         }
@@ -189,6 +188,25 @@ impl Options {
             }
         }
         Ok(config)
+    }
+
+    /// Refuses what one of the five classifiers alone would be trained with.
+    fn check_shared(&self, asked: &LevelConfig, program: &LevelConfig) -> Result<(), Failure> {
+        let own = [
+            ("schedule", asked.schedule != program.schedule),
+            ("groups", asked.groups != program.groups),
+            ("clip", asked.clip != program.clip),
+            ("project", asked.project != program.project),
+            ("accumulate", asked.accumulate != program.accumulate),
+            ("train", asked.train != program.train),
+            ("freeze", asked.freeze != program.freeze),
+            ("precision", asked.precision != program.precision),
+        ];
+        match own.into_iter().find(|(_, is_own)| *is_own) {
+            Some((field, _)) => Err(Failure::NotShared { field }),
+            None if asked.optimizer.is_none() => Err(Failure::NoOptimizer),
+            None => Ok(()),
+        }
     }
 
     /// What the run of a seed is called in the output folder.

@@ -170,7 +170,7 @@ impl Experiment<'_> {
             classifier.clone(),
             &test,
             seed,
-        ) {
+        )? {
             Some(points) => Ok(AccuracyCurve { training, points }),
             None => Err(self.stopped(seed, &trained)),
         };
@@ -240,7 +240,7 @@ impl Experiment<'_> {
     }
 
     /// Test accuracies while `classifier` is trained on `examples`, unless it is asked to stop.
-    fn baseline(
+    pub(crate) fn baseline(
         &self,
         training: Training,
         examples: &Dataset,
@@ -248,7 +248,7 @@ impl Experiment<'_> {
         classifier: Mlp,
         test: &DeviceDataset,
         seed: u64,
-    ) -> Option<Vec<(u64, f64)>> {
+    ) -> Result<Option<Vec<(u64, f64)>>, Failure> {
         let config = &self.config.classifier;
         let baseline = Baseline {
             examples,
@@ -265,10 +265,11 @@ impl Experiment<'_> {
                 points.push((step, classifier.valid().to_device(&self.device).accuracy(test)));
                 bar.set_position(step);
             }
-            if self.stop.is_asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        });
+            // A signal reaches processes at different steps; all stop after the same one.
+            Ok(if self.ranks.any(self.stop.is_asked())? { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        })?;
         bar.finish_and_clear();
-        trained.is_continue().then_some(points)
+        Ok(trained.is_continue().then_some(points))
     }
 }
 

@@ -162,6 +162,7 @@ impl Experiment<'_> {
 
     /// A classifier trained anew under penalties that stand still.
     fn fit(&self, start: &Classifier, penalties: Classifier, data: PenalizedData) -> Result<Classifier, Failure> {
+        self.going.heed()?;
         let mut config = self.config.clone();
         (config.penalties.warmup, config.classifier.unroll) = (1, self.options.fit_steps);
         let problem = Penalized { penalties, classifier: start.clone() };

@@ -6,6 +6,8 @@
 mod cli;
 mod experiment;
 mod report;
+#[cfg(test)]
+mod tests;
 
 use std::process::ExitCode;
 

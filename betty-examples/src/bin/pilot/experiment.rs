@@ -165,6 +165,7 @@ impl Experiment<'_> {
 
     /// A classifier trained under penalties that stand still.
     fn fit(&self, start: &Classifier, penalties: Classifier, on: &Examples) -> Result<Classifier, Failure> {
+        self.going.heed()?;
         let mut config = PenalizedConfig::default();
         (config.penalties.warmup, config.classifier.unroll) = (1, self.options.fit_steps);
         let problem = Penalized { penalties, classifier: start.clone() };
