@@ -94,11 +94,15 @@ pub(crate) fn trace_part<L: LossValue>(
                 }
             };
             updates = std::mem::take(&mut tracer.updates).into_iter().filter_map(|updated| updated()).collect();
-            measured = metrics.into_iter().map(|(name, metric)| Metric::of(name, metric)).collect();
+            // Metrics are held until the backward pass is recorded: it would take the last handle of what it reads for its own, and a
+            // metric that the loss goes on computing with would be gone.
+            measured = metrics.iter().map(|(name, metric)| Metric::of(name.clone(), metric.clone())).collect();
             returned = finish(loss, &placeholders);
             drop(tracer);
-            let metrics = measured.iter().filter_map(|metric| metric.id);
-            scope.complete(inputs, returned.outputs(metrics))
+            let ids = measured.iter().filter_map(|metric| metric.id);
+            let completed = scope.complete(inputs, returned.outputs(ids));
+            drop(metrics);
+            completed
         })
     });
     if let Some(panic) = panicked {

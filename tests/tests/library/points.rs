@@ -163,3 +163,30 @@ fn what_a_loss_reports_is_told() {
     assert_eq!((metrics.len(), &*metrics[0].0), (1, "largest"));
     assert!((metrics[0].1 - expected).abs() < 1e-15);
 }
+
+/// Burn's backward pass reads what it keeps of the forward pass for the last time, if nobody else holds it.
+#[test]
+fn a_loss_goes_on_computing_with_what_it_reports() {
+    let net = hidden_layer();
+    let batch = batch(6, 1);
+    let parts = |net: &Mlp, (x, y): Labelled| {
+        let error = betty_tests::models::cross_entropy(net.forward(x.clone()), y);
+        let norm = net.forward(x).square().sum();
+        (error.clone() * norm.clone().exp().log1p() + norm.clone().sqrt(), error, norm)
+    };
+    let measured = move |net: &Mlp, batch: Labelled| {
+        let (loss, error, norm) = parts(net, batch);
+        betty_runtime::Measured::new(loss).with("error", error).with("norm", norm)
+    };
+    let mut derivatives = Derivatives::of(measured, &net, &batch).unwrap();
+    let metrics = derivatives.metrics().unwrap();
+    let (_, error, norm) = parts(&net, batch.clone());
+    for ((name, found), (expected, value)) in metrics.iter().zip([("error", error), ("norm", norm)]) {
+        assert_eq!(&**name, expected);
+        let value: f64 = value.into_scalar();
+        assert!((found - value).abs() < 1e-14 * value.abs().max(1.0), "{name}: {found} {value}");
+    }
+    let gradient = derivatives.gradient().unwrap();
+    let burn = burn_gradient(&net, |net| parts(net, batch.clone()).0);
+    assert!(distance(&gradient.to_vec().unwrap(), &burn.to_vec().unwrap()) < 1e-13);
+}

@@ -7,7 +7,7 @@ use burn_ir::{
 };
 
 use super::{Imported, Importer, unsupported};
-use crate::graph::{Binary, Comparison, NodeId, Op, Scalar, Unary, WithScalar};
+use crate::graph::{Binary, Comparison, NodeId, Op, Scalar, Unary, WithScalar, accumulator};
 
 /// Positions in images: for each image a list of rows and a list of columns.
 #[derive(Clone, Copy)]
@@ -42,6 +42,7 @@ impl Importer<'_> {
             _ => return unsupported(op),
         };
         let (image, grid) = (self.node(&o.tensor)?, self.node(&o.grid)?);
+        let (dtype, image, grid) = (self.graph.dtype(image), self.wide(image)?, self.wide(grid)?);
         let size = |axis: usize| o.tensor.shape[axis];
         let positions =
             Positions { y: self.grid_position(grid, 1, size(2), o)?, x: self.grid_position(grid, 0, size(3), o)? };
@@ -56,7 +57,18 @@ impl Importer<'_> {
         } else {
             self.bilinear(image, positions, outside)?
         };
+        let node = self.narrow(node, dtype)?;
         self.set_shaped(&o.out, node)
+    }
+
+    /// A tensor in the type that positions are formed in: 16 bits do not tell one pixel of a large image from the next.
+    fn wide(&mut self, x: NodeId) -> Imported<NodeId> {
+        let dtype = accumulator(self.graph.dtype(x));
+        self.narrow(x, dtype)
+    }
+
+    fn narrow(&mut self, x: NodeId, dtype: DType) -> Imported<NodeId> {
+        if self.graph.dtype(x) == dtype { Ok(x) } else { Ok(self.graph.cast(x, dtype)?) }
     }
 
     /// A coordinate of the grid, between −1 and 1, in pixels.
@@ -222,6 +234,14 @@ impl Importer<'_> {
 
     /// A convolution whose taps are read where the offsets point, as one matrix product of weights and samples.
     fn deformed(&mut self, parts: Deformable, o: &DeformableConv2dOptionsIr) -> Imported<NodeId> {
+        let dtype = self.graph.dtype(parts.x);
+        let parts = Deformable {
+            x: self.wide(parts.x)?,
+            offset: self.wide(parts.offset)?,
+            weight: self.wide(parts.weight)?,
+            mask: parts.mask.map(|mask| self.wide(mask)).transpose()?,
+            bias: parts.bias.map(|bias| self.wide(bias)).transpose()?,
+        };
         let (x, weight) = (self.graph.shape(parts.x).to_vec(), self.graph.shape(parts.weight).to_vec());
         let offset = self.graph.shape(parts.offset).to_vec();
         let (batch, channels, out, taps) = (x[0], x[1], weight[0], weight[2] * weight[3]);
@@ -257,12 +277,13 @@ impl Importer<'_> {
         let rows = self.graph.expand(rows, &[batch, groups, out / groups, channels / groups * taps])?;
         let product = self.graph.matmul(rows, columns)?;
         let node = self.graph.reshape(product, &[batch, out, sides[0], sides[1]])?;
-        match parts.bias {
+        let node = match parts.bias {
             Some(bias) => {
                 let bias = self.graph.reshape(bias, &[1, out, 1, 1])?;
-                Ok(self.graph.add(node, bias)?)
+                self.graph.add(node, bias)?
             }
-            None => Ok(node),
-        }
+            None => node,
+        };
+        self.narrow(node, dtype)
     }
 }

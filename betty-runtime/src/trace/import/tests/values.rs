@@ -1,8 +1,10 @@
 //! What is recorded computes what Burn computes, to the last bit: a loss may round, compare and index by its numbers.
 
 use burn::tensor::Int;
-use burn::tensor::module::{avg_pool1d, max_pool1d};
-use burn::tensor::ops::{AvgPoolOptions, MaxPoolOptions};
+use burn::tensor::module::{avg_pool1d, deform_conv2d, max_pool1d};
+use burn::tensor::ops::{
+    AvgPoolOptions, DeformConvOptions, GridSampleOptions, GridSamplePaddingMode, InterpolateMode, MaxPoolOptions,
+};
 use proptest::prelude::*;
 
 use super::*;
@@ -232,5 +234,37 @@ fn layers_of_a_batch_have_burns_bits() {
             let bound = if inner > 512 { inner as f64 * rounding } else { 0.0 };
             assert!(largest <= bound, "{batch} × {rows} × {inner}, {dtype:?}: {largest}");
         }
+    }
+}
+
+#[test]
+fn positions_in_images_are_not_rounded_to_16_bits() {
+    let row = |x: &Tensor<1>, width: usize| {
+        let places = Tensor::<1, Int>::arange(0..width as i64, &x.device()).float();
+        (places * 0.7).sin().cast(x.dtype()).reshape([1, 1, 1, width])
+    };
+    let sampled = |x: Tensor<1>| {
+        let (image, count) = (row(&x, 1000), x.dims()[0]);
+        let grid = Tensor::stack::<2>(vec![x.clone(), x.zeros_like()], 1).reshape([1, 1, count, 2]);
+        let options = GridSampleOptions::new(InterpolateMode::Bilinear);
+        image.grid_sample_2d(grid, options.with_padding_mode(GridSamplePaddingMode::Border)).reshape([count])
+    };
+    let moved = |x: Tensor<1>| {
+        let (image, count) = (row(&x, 400), x.dims()[0]);
+        let start = 400 / count;
+        let offset = Tensor::stack::<2>(vec![x.zeros_like(), x.clone()], 0).reshape([1, 2, 1, count]);
+        let weight = Tensor::<4>::ones([1, 1, 1, 1], &x.device()).cast(x.dtype());
+        let options = DeformConvOptions::new([1, start], [0, 0], [1, 1], 1, 1);
+        deform_conv2d(image, offset, weight, None, None, options).reshape([count])
+    };
+    for dtype in [DType::BF16, DType::F16] {
+        // Both at once: numbers of absolute value 1, rounded once.
+        let digits = dtype.finfo().map_or(0.0, |info| info.epsilon);
+        let near = |(found, expected): (Vec<f64>, Vec<f64>)| {
+            let largest = found.iter().zip(&expected).map(|(x, y)| (x - y).abs()).fold(0.0, f64::max);
+            assert!(found.len() == expected.len() && largest <= digits, "{dtype:?}: {found:?} {expected:?}");
+        };
+        near(both(sampled, &[0.5, -0.25, 0.75, 0.375], dtype));
+        near(both(moved, &[0.25, -0.5, 0.375, 0.75], dtype));
     }
 }
