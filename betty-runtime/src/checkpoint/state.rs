@@ -79,12 +79,12 @@ impl From<&LearningRates> for RatesState {
 }
 
 impl RatesState {
-    /// The rates, if they are of so many parameters.
-    pub(crate) fn rates(&self, parameters: usize) -> Option<LearningRates> {
+    /// The rates, if there are so many that are not learned.
+    pub(crate) fn rates(&self, count: usize) -> Option<LearningRates> {
         let each: Rc<[f64]> = self.each.iter().map(|&rate| f64::from_bits(rate)).collect();
         let base = self.base.map(f64::from_bits);
         let are_numbers = each.iter().chain(&base).all(|rate| rate.is_finite());
-        (are_numbers && each.len() == parameters).then_some(LearningRates { base, each, row: self.row })
+        (are_numbers && each.len() == count).then_some(LearningRates { base, each, row: self.row })
     }
 }
 

@@ -149,7 +149,8 @@ impl Run {
             (level.leaves, level.initial, level.states) = (restored.leaves, restored.initial, restored.states);
             (level.schedulers, level.last) = (restored.schedulers, last);
             (level.steps, level.taken, level.awaited) = (state.steps, state.taken, state.awaited);
-            level.last_rates = state.last_rates.as_ref().and_then(|rates| rates.rates(level.trainable.len()));
+            let rates = level.configured_rates().each.len();
+            level.last_rates = state.last_rates.as_ref().and_then(|saved| saved.rates(rates));
             let rests = state.rests.iter().copied().chain(std::iter::repeat(0));
             level.rests.iter_mut().zip(rests).for_each(|(level, saved)| *level = saved);
             if let Some(steps) = &level.trajectory {

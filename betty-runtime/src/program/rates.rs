@@ -53,7 +53,12 @@ impl Level {
 
     /// Those of the last step; before there is one, those of the config.
     pub(super) fn last_learning_rates(&self) -> LearningRates {
-        self.last_rates.clone().unwrap_or_else(|| self.rates(&[], self.before_coming()))
+        self.last_rates.clone().unwrap_or_else(|| self.configured_rates())
+    }
+
+    /// Those of the config for the coming step.
+    pub(crate) fn configured_rates(&self) -> LearningRates {
+        self.rates(&[], self.before_coming())
     }
 
     pub(crate) fn set_last_rates(&mut self, rates: Option<LearningRates>) {

@@ -95,6 +95,10 @@ fn a_run_continues_from_a_checkpoint() {
     first.checkpoint().unwrap().save(&file).unwrap();
     let mut second = fresh();
     second.resume(&Checkpoint::open(&file).unwrap(), StreamPosition::Start).unwrap();
+    // Nothing is lost on the way, the rates of the last steps included, of which learned ones are none.
+    let again = directory.path().join("again.safetensors");
+    second.checkpoint().unwrap().save(&again).unwrap();
+    assert!(std::fs::read(&again).unwrap() == std::fs::read(&file).unwrap());
     second.run(3).unwrap();
     assert_eq!(second.into_problem().knobs.values(), whole.into_problem().knobs.values());
 }

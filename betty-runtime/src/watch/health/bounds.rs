@@ -52,7 +52,7 @@ impl Bounds {
 }
 
 /// Whether the level moves the parameter at this path.
-fn moves(config: &LevelConfig, path: &str) -> bool {
+pub(super) fn moves(config: &LevelConfig, path: &str) -> bool {
     let is_in = |parts: &[String]| parts.iter().any(|part| lies_in(path, part));
     config.train.as_deref().is_none_or(is_in) && !is_in(&config.freeze)
 }

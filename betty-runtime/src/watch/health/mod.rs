@@ -44,7 +44,7 @@ pub enum OnUnhealthy {
 /// | `negative-curvature` | a solver meets a direction along which the Hessian does not curve upwards, which ends the run |
 /// | `non-finite` | a number is not finite, which ends the run before anything of it is kept |
 /// | `far` | a level below, differentiated at its best response, has after 200 steps twice the gradient it began with, and no smaller loss |
-/// | `still` | parameters of a level above do not move over 100 iterations though their gradient is at least half of what it was at first |
+/// | `still` | parameters of a level above, which does not begin anew, do not move over 100 iterations though their gradient is at least half of what it was at first |
 /// | `bound` | 95 of 100 entries of a level above that are confined are at a bound of their projection, which may be that of a group |
 /// | `no-rate` | the learning rate of a level has been 0 for 100 steps in a row, behind the end of its schedule |
 /// | `retracing` | a loss is recorded for the fourth time |
@@ -95,6 +95,7 @@ impl Health {
             let config = parse(program.facts().config.as_bytes()).map_err(ConfigError::from)?;
             self.norms.begin(&config, &P::SCHEDULE);
             self.bounds.begin(&config, &P::SCHEDULE);
+            self.movement.begin(&config, &P::SCHEDULE);
             self.pace.begin();
         }
         let mut found = Vec::new();
@@ -113,8 +114,7 @@ impl Health {
                 let leaves = leaves.iter().filter(|leaf| leaf.trainable).map(read);
                 let leaves = leaves.collect::<Result<Vec<_>, ReadError>>()?;
                 found.extend(self.bounds.look(spec.name, &leaves));
-                let values = leaves.into_iter().flat_map(|(_, values)| values).collect();
-                found.extend(self.movement.look(spec.name, values));
+                found.extend(self.movement.look(spec.name, &leaves));
             }
         }
         Ok(found)

@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
+use super::bounds::moves;
 use super::warning;
-use crate::{Event, Warning};
+use crate::{Event, LevelConfig, Schedule, Start, Warning};
 
 /// Parameters are looked at so often.
 pub(super) const EVERY: u64 = 100;
@@ -16,7 +19,10 @@ const FIRST: u64 = 20;
 
 /// What is known of the upper levels.
 #[derive(Debug, Default)]
-pub(super) struct Movement(BTreeMap<String, Level>);
+pub(super) struct Movement {
+    levels: BTreeMap<String, Level>,
+    configs: BTreeMap<String, LevelConfig>,
+}
 
 #[derive(Debug, Default)]
 struct Level {
@@ -27,9 +33,15 @@ struct Level {
 }
 
 impl Movement {
+    pub(super) fn begin(&mut self, config: &Value, schedule: &Schedule) {
+        let names = schedule.levels.iter().map(|spec| spec.name);
+        let of = |name: &str| serde_json::from_value(config[name].clone()).ok();
+        self.configs = names.filter_map(|name| Some((name.to_owned(), of(name)?))).collect();
+    }
+
     pub(super) fn note(&mut self, event: &Event<'_>) {
         if let Event::Step { name, gradient_norm, looks_ahead: false, .. } = *event {
-            let level = self.0.entry(name.to_owned()).or_default();
+            let level = self.levels.entry(name.to_owned()).or_default();
             level.steps += 1;
             if level.steps <= FIRST {
                 level.first += gradient_norm / FIRST as f64;
@@ -38,9 +50,18 @@ impl Movement {
         }
     }
 
-    /// Looks at the parameters of a level.
-    pub(super) fn look(&mut self, name: &str, values: Vec<f64>) -> Option<Warning> {
-        let level = self.0.entry(name.to_owned()).or_default();
+    /// Looks at the parameters of a level, each with its path. Those that it does not train are none of them, and a level that
+    /// begins anew may end at the same place each time.
+    pub(super) fn look(&mut self, name: &str, parameters: &[(String, Vec<f64>)]) -> Option<Warning> {
+        let config = self.configs.get(name);
+        if config.is_some_and(|config| matches!(config.start, Start::Initial | Start::Fresh | Start::From)) {
+            return None;
+        }
+        let is_moved = |path: &str| config.is_none_or(|config| moves(config, path));
+        let values =
+            parameters.iter().filter(|(path, _)| is_moved(path)).flat_map(|(_, values)| values.iter().copied());
+        let values: Vec<f64> = values.collect();
+        let level = self.levels.entry(name.to_owned()).or_default();
         let before = level.values.replace(values)?;
         let values = level.values.as_ref()?;
         if before.len() != values.len() || level.steps < 2 * FIRST {
@@ -71,6 +92,8 @@ impl Movement {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn step(name: &str, gradient_norm: f64) -> Event<'_> {
@@ -87,8 +110,36 @@ mod tests {
         }
         (0..100).for_each(|at| movement.note(&step("converged", 0.8_f64.powi(at))));
         for (name, next, expected) in [("stuck", 3.0, true), ("moving", 3.001, false), ("converged", 3.0, false)] {
-            assert_eq!(movement.look(name, vec![3.0, 4.0]), None);
-            assert_eq!(movement.look(name, vec![next, 4.0]).is_some(), expected, "{name}");
+            assert_eq!(movement.look(name, &[("w".to_owned(), vec![3.0, 4.0])]), None);
+            assert_eq!(movement.look(name, &[("w".to_owned(), vec![next, 4.0])]).is_some(), expected, "{name}");
+        }
+    }
+
+    /// What a level with these fields is told after its only trained parameter went on by this much, beside a large one.
+    fn is_told(fields: Value, by: f64) -> bool {
+        let mut level = json!({ "optimizer": { "name": "sgd", "lr": 0.1 } });
+        level.as_object_mut().expect("an object").extend(fields.as_object().expect("an object").clone());
+        let config = serde_json::from_value(level).expect("a level");
+        let mut movement = Movement { configs: [("y".to_owned(), config)].into(), ..Movement::default() };
+        (0..100).for_each(|_| movement.note(&step("y", 1.0)));
+        let at = |head: f64| [("head".to_owned(), vec![head]), ("body".to_owned(), vec![1e9])];
+        movement.look("y", &at(1.0));
+        movement.look("y", &at(1.0 + by)).is_some()
+    }
+
+    #[test]
+    fn what_is_not_trained_need_not_move() {
+        assert!(is_told(json!({}), 0.1));
+        for fields in [json!({ "freeze": ["body"] }), json!({ "train": ["head"] })] {
+            assert!(!is_told(fields.clone(), 0.1), "{fields}");
+            assert!(is_told(fields.clone(), 0.0), "{fields}");
+        }
+    }
+
+    #[test]
+    fn a_level_that_begins_anew_may_end_where_it_did() {
+        for (start, expected) in [("kept", true), ("look_ahead", true), ("initial", false)] {
+            assert_eq!(is_told(json!({ "start": start }), 0.0), expected, "{start}");
         }
     }
 }
