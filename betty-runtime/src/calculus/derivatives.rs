@@ -117,7 +117,8 @@ impl<'f, M: Module + 'static, B: Batch, N: Second> Derivatives<'f, M, B, N> {
     }
 
     /// Moves to other parameters: the module as it is now. It must have the same tensors as the one that was recorded; where its
-    /// plain fields differ, a dropout rate say, the loss is recorded again.
+    /// plain fields differ, a dropout rate say, the loss is recorded again. Not seen are plain numbers of Burn's reparameterizations, as
+    /// the scale of a LoRA adapter: make new derivatives where those change.
     ///
     /// # Errors
     /// [`DerivativesError::OtherModule`] and [`DerivativesError::WrongDevice`]; the point stays what it was then.

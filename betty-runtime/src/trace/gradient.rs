@@ -20,7 +20,9 @@ use super::recorded::{Recorded, constant, recorded};
 /// - A tensor that is computed from another one of the tree is on the path from it: derivatives are total.
 ///
 /// Burn's autodiff cannot look inside, so the comparison of our gradient with Burn's holds the answer constant on both
-/// sides: what is computed from it is still verified, the derivative through it rests on our rules alone.
+/// sides: what is computed from it is still verified, the derivative through it rests on our rules alone. A `detach`, `no_grad` or
+/// `freeze` on the way from `with_respect_to` to `of` leaves no trace and is not found: the answer goes through it. Write
+/// [`stop_gradient`](crate::stop_gradient).
 ///
 /// ```
 /// # use burn::tensor::Tensor;
