@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 
-use betty_runtime::{Batch, Engine, EngineError, Measured, Multilevel, Stream, multilevel};
+use betty_runtime::{Batch, Engine, EngineError, LevelConfig, Measured, Multilevel, Stream, multilevel};
 use burn::tensor::{Device, Tensor};
 
 use crate::model::{Head, Net, accuracy, cross_entropy};
@@ -80,6 +80,11 @@ fn all_classes(net: &Net, examples: Examples) -> Tensor<1> {
     cross_entropy(net.scores(examples.images), examples.labels)
 }
 
+/// How many batches the steps of one task take.
+fn batches_of_a_task(above: &LevelConfig, below: &LevelConfig) -> usize {
+    above.rounds * below.unroll * below.accumulate
+}
+
 impl Maml {
     /// An engine that begins at these parameters.
     pub(crate) fn engine(
@@ -89,7 +94,9 @@ impl Maml {
         config: &MamlConfig,
         device: &Device,
     ) -> Result<Engine<Maml>, EngineError> {
-        let support = tasks.support(config.adapted.unroll, device).map(move |examples| Support { examples, proximity });
+        let support = tasks
+            .support(batches_of_a_task(&config.meta, &config.adapted), device)
+            .map(move |examples| Support { examples, proximity });
         let data = MamlData {
             meta: Stream::batches(tasks.query(device).map(Ok::<_, Infallible>)),
             adapted: Stream::batches(support.map(Ok::<_, Infallible>)),
@@ -122,7 +129,9 @@ impl Anil {
     ) -> Result<Engine<Anil>, EngineError> {
         let data = AnilData {
             net: Stream::batches(tasks.query(device).map(Ok::<_, Infallible>)),
-            change: Stream::batches(tasks.support(config.change.unroll, device).map(Ok::<_, Infallible>)),
+            change: Stream::batches(
+                tasks.support(batches_of_a_task(&config.net, &config.change), device).map(Ok::<_, Infallible>),
+            ),
         };
         Engine::new(Anil { net, change: Head::zero(device) }, data, config.clone())
     }

@@ -125,10 +125,10 @@ impl Tasks {
         (support, query)
     }
 
-    /// What tasks are learned from, each as often as there are steps.
-    pub(crate) fn support(&self, steps: usize, device: &Device) -> impl Iterator<Item = Examples> + use<> {
+    /// What tasks are learned from, each as often as its steps take a batch.
+    pub(crate) fn support(&self, batches: usize, device: &Device) -> impl Iterator<Item = Examples> + use<> {
         let (tasks, device) = (self.clone(), device.clone());
-        (0..).flat_map(move |number| std::iter::repeat_n(examples(&tasks.task(number).0, &device), steps))
+        (0..).flat_map(move |number| std::iter::repeat_n(examples(&tasks.task(number).0, &device), batches))
     }
 
     /// What tasks are judged by.

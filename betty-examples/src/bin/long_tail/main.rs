@@ -17,7 +17,7 @@ use std::process::ExitCode;
 
 use betty_examples::command::Sharing;
 use betty_examples::compare::{Compare, Trial};
-use betty_examples::data::{Batches, Dataset, digits, load_images};
+use betty_examples::data::{Batches, Dataset, digits, identity, load_images};
 use betty_examples::failure::{Failure, check_positive, finish};
 use betty_examples::metrics::Comparison;
 use betty_examples::plot::{Curve, Curves};
@@ -112,9 +112,8 @@ fn run(options: &Options) -> Result<(), Failure> {
         return Err(Failure::TooSmall { option: "imbalance", least: 1 });
     }
     let config = options.compare.config()?;
-    let data = options.data.as_ref().map(|folder| folder.canonicalize().unwrap_or(folder.clone()));
     let choices = [
-        ("--data", data.map_or("the built-in digits".into(), |folder| folder.display().to_string())),
+        ("--data", options.data.as_ref().map_or("the built-in digits".into(), |folder| identity(folder))),
         ("--batch", options.batch.to_string()),
     ];
     let Some(session) = options.compare.open::<LongTail>(config, &choices, options.sharing.ranks()?)? else {

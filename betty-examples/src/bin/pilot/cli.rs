@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use betty_examples::command::Setting;
+use betty_examples::data::identity;
 use betty_examples::failure::{Failure, check_positive};
 use betty_examples::going::Saving;
 use betty_examples::saved::Choices;
@@ -52,9 +53,8 @@ impl Options {
 
     /// The options that decide the numbers of the runs.
     pub(crate) fn choices(&self) -> Choices {
-        let data = self.data.canonicalize().unwrap_or(self.data.clone()).display().to_string();
         let own = [
-            ("--data", data),
+            ("--data", identity(&self.data)),
             ("--target", self.target.clone()),
             ("--seed", self.setting.seed.to_string()),
             ("--fit-steps", self.fit_steps.to_string()),

@@ -63,15 +63,15 @@ mod tests {
     /// The engine's inner steps are the gradient descent of the test.
     #[test]
     fn the_engine_adapts_as_the_test_does() {
-        [0.0, 4.0].into_iter().for_each(adapts_as_the_test_does);
+        [(0.0, 1), (4.0, 1), (0.0, 2)].into_iter().for_each(adapts_as_the_test_does);
     }
 
-    fn adapts_as_the_test_does(proximity: f64) {
+    fn adapts_as_the_test_does((proximity, accumulate): (f64, usize)) {
         let device = Device::flex();
         let start = Regressor::new(&mut StdRng::seed_from_u64(1), &device);
         let mut config = MamlConfig::default();
-        (config.adapted.unroll, config.meta.tasks) = (3, 1);
-        let data = MamlData::endless(5, 3, proximity, 2, &device);
+        (config.adapted.unroll, config.adapted.accumulate, config.meta.tasks) = (3, accumulate, 1);
+        let data = MamlData::endless(5, &config, proximity, 2, &device);
         let problem = Maml { meta: start.clone(), adapted: start.clone() };
         let mut engine = Engine::new(problem, data, config).expect("a valid program");
         engine.run(1).expect("a step");

@@ -46,12 +46,13 @@ fn support_loss(adapted: &Regressor, meta: &Regressor, support: Support) -> Tens
 }
 
 impl MamlData {
-    /// Tasks without end: the points to learn from for each of a task's `steps`, then the points to judge by.
-    pub(crate) fn endless(shots: usize, steps: usize, proximity: f64, seed: u64, device: &Device) -> Self {
+    /// Tasks without end: the points to learn from, as often as the steps of a task take a batch, then the points to judge by.
+    pub(crate) fn endless(shots: usize, config: &MamlConfig, proximity: f64, seed: u64, device: &Device) -> Self {
+        let batches = config.meta.rounds * config.adapted.unroll * config.adapted.accumulate;
         let (here, there) = (device.clone(), device.clone());
         let support = tasks(shots, seed).flat_map(move |task| {
             let support = Support { samples: task.support.to_device(&here), proximity };
-            std::iter::repeat_n(support, steps)
+            std::iter::repeat_n(support, batches)
         });
         let query = tasks(shots, seed).map(move |task| task.query.to_device(&there));
         MamlData {

@@ -51,8 +51,7 @@ pub(crate) struct Trained {
 impl Training<'_> {
     /// Meta-training: the initial parameters descend the error after adaptation.
     pub(crate) fn maml(&self, start: Regressor) -> Result<Trained, Failure> {
-        let inner = &self.config.adapted;
-        let data = MamlData::endless(self.shots, inner.unroll, self.proximity, self.seed, self.device);
+        let data = MamlData::endless(self.shots, self.config, self.proximity, self.seed, self.device);
         let curve = Curves::default();
         let seen = Rc::clone(&curve);
         let (adaptation, tasks, device) = (self.adaptation(), self.validation.to_vec(), self.device.clone());
