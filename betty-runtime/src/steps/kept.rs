@@ -160,7 +160,7 @@ impl KeptSteps {
     }
 
     /// How many steps of so many rounds are differentiated.
-    fn looked_back(&self, rounds: usize) -> usize {
+    pub(super) fn looked_back(&self, rounds: usize) -> usize {
         if self.is_truncated { self.length } else { self.length * rounds }
     }
 

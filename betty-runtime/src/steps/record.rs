@@ -172,15 +172,22 @@ impl Record {
         }
     }
 
-    /// What one hypergradient takes that goes through `unroll` steps, each along the mean of `each` gradients, and that has
-    /// `above` entries: products, all work, and numbers read from the device.
-    pub(crate) fn cost(&self, unroll: usize, each: usize, above: usize, parts: &Parts) -> (usize, Cost, f64) {
+    /// What one hypergradient takes that goes through `rounds` times `unroll` steps, each along the mean of `each` gradients, and
+    /// that has `above` entries: products, all work, and numbers read from the device.
+    pub(crate) fn cost(
+        &self,
+        (rounds, unroll): (usize, usize),
+        each: usize,
+        above: usize,
+        parts: &Parts,
+    ) -> (usize, Cost, f64) {
+        let unroll = rounds * unroll;
         let Parts { product: ProductCost { point, own, mixed, .. }, goes_on, update, gradient, loss } = *parts;
         let (directions, told) = self.own_directions(above);
         let (directions, each) = (directions as f64, each as f64);
         match self {
             Self::Steps(steps) => {
-                let steps = steps.borrow().length() as f64;
+                let steps = steps.borrow().looked_back(rounds) as f64;
                 let inner = if goes_on { steps } else { steps - 1.0 };
                 let products = own * (inner * each) + (mixed + point) * (steps * each);
                 let cost = products + update * (2.0 * steps);

@@ -139,8 +139,11 @@ fn rounds_of_one_level_are_more_steps_of_it() {
                     }
                 });
                 engine.run(3).unwrap();
+                let explained = engine.explain().unwrap();
+                let told: Vec<_> =
+                    explained.levels[0].responses.iter().map(|of| (of.products, of.cost.kernels)).collect();
                 let problem = engine.into_problem();
-                (values(&problem.top), values(&problem.low), seen.take())
+                (values(&problem.top), values(&problem.low), seen.take(), told)
             };
             assert_eq!(run(3, 2), run(1, 6), "{start:?}, {method}");
         }

@@ -150,8 +150,10 @@ impl Program {
             let loss = self.losses.get_mut(k, above).gradient(&[]).map_err(graph)?;
             (parts.gradient, parts.loss) = (gradient.cost(), loss.cost());
         }
-        let (unroll, each) = (level.config.unroll, level.evaluations());
-        let (products, cost, reads) = record.cost(unroll, each, self.parameters_above(stop), &parts);
+        let waits = self.schedule.levels[k].lower.contains(&stop);
+        let rounds = if waits { self.levels[k].config.rounds } else { 1 };
+        let (steps, each) = ((rounds, level.config.unroll), level.evaluations());
+        let (products, cost, reads) = record.cost(steps, each, self.parameters_above(stop), &parts);
         let mut pass = self.pass(stop, Some(products));
         (pass.response.cost, pass.reads, pass.peak) = (cost, reads, parts.product.peak);
         Ok(pass)
