@@ -25,7 +25,8 @@ pub(super) enum Kind {
 use Kind::{Known, OnDevice};
 
 impl Awaited {
-    /// The type in which a device computes with numbers of solvers.
+    /// The type in which a device computes with numbers of solvers. They are added, multiplied, divided and rooted, which devices without
+    /// other functions of 64 bits do rightly.
     pub(super) fn widest(device: &Device) -> DType {
         if device.supports_dtype(DType::F64) { DType::F64 } else { DType::F32 }
     }
