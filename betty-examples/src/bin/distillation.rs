@@ -60,8 +60,13 @@ multilevel! {
     /// Ten images that teach ten digits.
     struct Distillation;
 
-    /// Moves the images so that a classifier that learns from them alone is right about real ones.
-    level distilled: Distilled { lower: [classifier], batch: Examples, loss: on_real, optimizer: adam(lr = 0.02) }
+    /// Moves the images so that a classifier that learns from them alone is right about real ones. What is learned here is a
+    /// rate too, which rises to where the classifier's steps are barely stable, and there derivatives through ten of them can be
+    /// immense: they are clipped, and steps become smaller with time.
+    level distilled: Distilled {
+        lower: [classifier], batch: Examples, loss: on_real, optimizer: adam(lr = 0.02), schedule: exponential(gamma = 0.99),
+        clip: norm(0.1),
+    }
 
     /// Learns from the images.
     level classifier: Classifier {
