@@ -1,6 +1,9 @@
 //! [`Collective`] over MPI, with a deadline for every call.
 
+mod leave;
+
 use std::ffi::c_int;
+use std::mem::ManuallyDrop;
 use std::time::{Duration, Instant};
 
 use betty_runtime::distributed::{Collective, CollectiveError, Launch};
@@ -8,6 +11,8 @@ use mpi::Threading;
 use mpi::environment::Universe;
 use mpi::ffi;
 use mpi::traits::{AsRaw, Communicator};
+
+use leave::Gone;
 
 /// The most elements of one call, which counts them in a C `int`.
 const CHUNK: usize = 1 << 28;
@@ -24,9 +29,12 @@ const PAUSE: Duration = Duration::from_micros(50);
 ///
 /// A rank that does not answer within the deadline cannot be waited for, and neither can the others be released: the rank that
 /// noticed says who is missing, and ends the whole job (`MPI_Abort`). A run that saves itself goes on from its last checkpoint.
+///
+/// Dropping it ends MPI, once all ranks have done so. A rank that drops it because it has failed by itself, and that others come to need,
+/// leaves without: it can tell why, and two seconds later the job is ended.
 pub struct Mpi {
-    /// Ends MPI when it is dropped.
-    universe: Universe,
+    /// Ends MPI when it is dropped, which takes all ranks.
+    universe: ManuallyDrop<Universe>,
     deadline: Duration,
 }
 
@@ -44,7 +52,7 @@ impl Mpi {
         if threading < Threading::Funneled {
             return Err(refused("this MPI library does not allow threads; build it with support for them"));
         }
-        let started = Mpi { universe, deadline };
+        let started = Mpi { universe: ManuallyDrop::new(universe), deadline };
         // SAFETY: MPI is running, and both handles are constants of it.
         let code = unsafe { ffi::MPI_Comm_set_errhandler(started.world(), ffi::RSMPI_ERRORS_RETURN) };
         started.check(code)?;
@@ -89,18 +97,14 @@ impl Mpi {
         of: impl Fn(usize) -> Option<usize>,
     ) -> Result<(), CollectiveError> {
         let begun = Instant::now();
-        let mut failed = Ok(());
+        let (mut failed, mut gone) = (Ok(()), Gone::default());
         loop {
             let mut missing: Vec<Option<usize>> = Vec::new();
             for (index, request) in requests.iter_mut().enumerate() {
-                let mut done: c_int = 0;
-                // SAFETY: the request was begun by MPI, or is the null request that it becomes once it is done, which is done
-                // always; the flag outlives the call, and the status is one that is ignored.
-                let code = unsafe { ffi::MPI_Test(request, &mut done, ffi::RSMPI_STATUS_IGNORE) };
-                if code != ffi::MPI_SUCCESS as c_int {
-                    failed = self.check(code);
-                } else if done == 0 {
-                    missing.push(of(index));
+                match self.is_done(request) {
+                    Ok(true) => {}
+                    Ok(false) => missing.push(of(index)),
+                    Err(error) => failed = Err(error),
                 }
             }
             if missing.is_empty() {
@@ -113,8 +117,21 @@ impl Mpi {
                 missing.dedup();
                 self.abort(&CollectiveError::TimedOut { rank: self.rank(), waited, missing });
             }
-            if waited < EAGER { std::thread::yield_now() } else { std::thread::sleep(PAUSE) }
+            if waited < EAGER {
+                std::thread::yield_now();
+            } else {
+                self.check_gone(&missing, &mut gone);
+                std::thread::sleep(PAUSE);
+            }
         }
+    }
+
+    fn is_done(&self, request: &mut ffi::MPI_Request) -> Result<bool, CollectiveError> {
+        let mut done: c_int = 0;
+        // SAFETY: the request was begun by MPI, or is the null request that it becomes once it is done, which is done always; the
+        // flag outlives the call, and the status is one that is ignored.
+        let code = unsafe { ffi::MPI_Test(request, &mut done, ffi::RSMPI_STATUS_IGNORE) };
+        self.check(code).map(|()| done != 0)
     }
 
     /// Ends all ranks.
@@ -246,6 +263,10 @@ impl Drop for Mpi {
         // To end MPI in good order needs all ranks, and those that still work wait for this one.
         if std::thread::panicking() {
             self.abort(&CollectiveError::Transport { rank: self.rank(), reason: "it panicked, see above".into() });
+        }
+        if self.leave() {
+            // SAFETY: this is the only place that drops it, and nothing refers to it afterwards.
+            unsafe { ManuallyDrop::drop(&mut self.universe) };
         }
     }
 }

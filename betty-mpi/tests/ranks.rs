@@ -110,9 +110,10 @@ enum Fault {
     Nan,
     Data,
     Config,
+    Leave,
 }
 
-const FAULTS: [(&str, Fault); 8] = [
+const FAULTS: [(&str, Fault); 9] = [
     ("none", Fault::None),
     ("kill", Fault::Kill),
     ("stop", Fault::Stop),
@@ -121,6 +122,7 @@ const FAULTS: [(&str, Fault); 8] = [
     ("nan", Fault::Nan),
     ("data", Fault::Data),
     ("config", Fault::Config),
+    ("leave", Fault::Leave),
 ];
 
 impl Fault {
@@ -134,7 +136,7 @@ impl Fault {
             Fault::Stop => signal("-STOP"),
             Fault::Exit => std::process::exit(3),
             Fault::Panic => panic!("a panic that was asked for"),
-            Fault::None | Fault::Nan | Fault::Data | Fault::Config => {}
+            Fault::None | Fault::Nan | Fault::Data | Fault::Config | Fault::Leave => {}
         }
     }
 }
@@ -223,6 +225,9 @@ fn measure(mpi: &Rc<Mpi>) -> Result<(), Box<dyn Error>> {
 fn run(mpi: &Rc<Mpi>, fault: Fault, faulty: usize, at: u64) -> Result<(), Box<dyn Error>> {
     let (rank, size) = (mpi.rank(), mpi.size());
     let happens = rank == faulty;
+    if happens && fault == Fault::Leave {
+        return Err("its data are not there".into());
+    }
     let json = match fault {
         Fault::Config if happens => r#"{ "net": { "unroll": 4 } }"#,
         _ => "{}",
@@ -248,8 +253,9 @@ fn run(mpi: &Rc<Mpi>, fault: Fault, faulty: usize, at: u64) -> Result<(), Box<dy
 fn started() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    // A rank that was stopped is given up soon; where nothing is wrong, one may well wait longer for its disk or for the others.
-    let deadline = if matches!(words[..], ["run", fault, ..] if fault != "none") { 3 } else { 30 };
+    // A rank that was stopped is given up soon; where nothing is wrong, one may well wait longer for its disk or for the others; and
+    // one that leaves is not waited for at all.
+    let deadline = if matches!(words[..], ["run", fault, ..] if fault != "none" && fault != "leave") { 3 } else { 30 };
     let mpi = Rc::new(Mpi::start(Duration::from_secs(deadline))?);
     match words[..] {
         ["exact"] => exact(&mpi),

@@ -38,8 +38,9 @@ impl<P: Multilevel> Engine<P> {
     /// The engine brings the program, its config and its data, and has its schedulers and its validation already; the
     /// checkpoint gives tensors, counters and the seed. Numbers may differ from those of the saved run (another learning
     /// rate, say) as long as the optimizers are the same. Steps from before the checkpoint are not differentiated any more,
-    /// which matters only to levels whose steps hypergradients go through and that several levels share in different rhythms:
-    /// such a level takes new steps where the saved run would have gone through older ones.
+    /// which matters only to levels whose steps hypergradients go through. Such a level takes new steps where the saved run would
+    /// have gone through older ones: if several levels share it in different rhythms, and, once, if the checkpoint was taken
+    /// after an error in the middle of its steps, of which it then takes all anew.
     ///
     /// ```no_run
     /// # use betty_runtime::{Engine, EngineError, Multilevel, StreamPosition};

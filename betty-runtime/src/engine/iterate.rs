@@ -70,10 +70,12 @@ impl<P: Multilevel> Engine<P> {
             report => report,
         };
         self.run.watch.progress = None;
-        match started {
+        let report = match started {
             true => self.end(report),
             false => report,
-        }
+        };
+        self.free_saves();
+        report
     }
 
     /// Tells everybody that a run is over.

@@ -10,19 +10,20 @@ use super::watch::{Answer, Listener};
 use crate::checkpoint::Checkpoint;
 use crate::error::{CheckpointError, EngineError};
 use crate::event::Event;
-use crate::file;
+use crate::file::{self, Claim};
 
 impl<P: Multilevel> Engine<P> {
     /// Writes a [`Checkpoint`] after every `every` iterations (at least 1), and at the end of every run: after its last iteration,
     /// also where validation or an observer failed then, or the data came to their end before anything was done of the next one.
     /// An error in the middle of an iteration leaves the file as it is.
     ///
-    /// A run does not begin if the file cannot be written, and ends with an error if that is so at its end. Between, a failure
-    /// is an [`Event::SaveFailed`]: the run goes on, the file keeps the last checkpoint, and soon it is tried again.
+    /// A run does not begin if the file cannot be written, or another run is writing it (where the file system knows locks), and ends
+    /// with an error if it cannot be written at its end. Between, a failure is an [`Event::SaveFailed`]: the run goes on, the file keeps the
+    /// last checkpoint, and soon it is tried again.
     #[must_use]
     pub fn save_every(mut self, every: u64, file: impl Into<PathBuf>) -> Self {
         self.run.watch.saver = Some(saver());
-        self.saves = Some(Saves { every: every.max(1), file: file.into(), checked: false, retry: None });
+        self.saves = Some(Saves { every: every.max(1), file: file.into(), claim: None, retry: None });
         self
     }
 
@@ -30,25 +31,35 @@ impl<P: Multilevel> Engine<P> {
     /// [`Checkpoint::find`]: a file that cannot be read is an error, and never taken for one that is not there.
     ///
     /// # Errors
-    /// [`EngineError::Checkpoint`] as these, and the errors of the data while batches are skipped.
+    /// [`EngineError::Checkpoint`] as these, and the errors of the data while batches are skipped; on several ranks the same on all of
+    /// them, whichever cannot read it.
     pub fn resume_if_present(&mut self, file: impl AsRef<Path>, streams: StreamPosition) -> Result<bool, EngineError> {
-        match Checkpoint::find(file)? {
+        let find = || Checkpoint::find(file).map_err(EngineError::from);
+        let found = if self.run.ranks().is_some() { self.on_all_ranks("resume", |_| find())? } else { find()? };
+        match found {
             Some(checkpoint) => self.resume(&checkpoint, streams).map(|()| true),
             None => Ok(false),
         }
     }
 
-    /// Finds out before the first run whether checkpoints can be written, rather than after hours.
+    /// Finds out before a run whether checkpoints can be written, rather than after hours, and keeps other runs from writing them.
     pub(super) fn check_saves(&mut self) -> Result<(), EngineError> {
         let is_first = self.run.is_first();
-        match &mut self.saves {
-            _ if !is_first => Ok(()),
-            Some(Saves { checked, file, .. }) if !*checked => {
-                file::check(file).map_err(|reason| CheckpointError::Write { file: file.clone(), reason })?;
-                *checked = true;
-                Ok(())
+        if let Some(Saves { claim, file, .. }) = self.saves.as_mut().filter(|_| is_first) {
+            let refused = |reason| CheckpointError::Write { file: file.clone(), reason };
+            file::check(file).map_err(refused)?;
+            // What is there and is no file, a device say, has no neighbours of its own.
+            if !file.exists() || file.is_file() {
+                *claim = Some(Claim::on(file).map_err(refused)?);
             }
-            _ => Ok(()),
+        }
+        Ok(())
+    }
+
+    /// Lets others write the checkpoints.
+    pub(super) fn free_saves(&mut self) {
+        if let Some(saves) = &mut self.saves {
+            saves.claim = None;
         }
     }
 

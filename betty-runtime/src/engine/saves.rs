@@ -2,12 +2,14 @@
 
 use std::path::PathBuf;
 
+use crate::file::Claim;
+
 /// When and where an engine saves itself.
 pub(super) struct Saves {
     pub(super) every: u64,
     pub(super) file: PathBuf,
-    /// Whether the file was found to be one that can be written.
-    pub(super) checked: bool,
+    /// Held while the engine runs, so that no other run writes the same file.
+    pub(super) claim: Option<Claim>,
     /// After a failure: the iteration after which it is tried again, and how long it was put off.
     pub(super) retry: Option<(u64, u64)>,
 }

@@ -34,7 +34,11 @@ pub(super) fn hidden(file: &Path) -> PathBuf {
 
 /// Whether a file could be replaced now.
 pub(crate) fn check(file: &Path) -> io::Result<()> {
-    Replacement::begin(file).map(drop)
+    match Replacement::begin(file)? {
+        Some(_) => Ok(()),
+        None if file.is_dir() => Err(ErrorKind::IsADirectory.into()),
+        None => Ok(()),
+    }
 }
 
 /// What will be a file.
@@ -50,6 +54,10 @@ impl Replacement {
         let (target, permissions) = match fs::metadata(file) {
             Ok(found) if found.is_file() => (fs::canonicalize(file)?, Some(found.permissions())),
             Ok(_) => return Ok(None),
+            // `out/run/` is no name of a file, though the folder `out` may well be there.
+            Err(error) if error.kind() == ErrorKind::NotFound && !ends_in_a_name(file) => {
+                return Err(ErrorKind::IsADirectory.into());
+            }
             Err(error) if error.kind() == ErrorKind::NotFound => (missing_target(file), None),
             Err(error) => return Err(error),
         };
@@ -76,6 +84,12 @@ impl Replacement {
         self.temporary.as_file().sync_all()?;
         self.temporary.persist(self.target).map(drop).map_err(|failed| failed.error)
     }
+}
+
+/// Whether a path ends in a name, and not in a separator or in `.`, which `Path` takes for nothing.
+fn ends_in_a_name(file: &Path) -> bool {
+    let last = file.as_os_str().as_encoded_bytes().rsplit(|&byte| std::path::is_separator(char::from(byte))).next();
+    last.is_some_and(|last| !matches!(last, b"" | b"." | b".."))
 }
 
 /// Where a file will be that is not there: behind all links that lead to nothing.
@@ -169,6 +183,22 @@ mod tests {
         replace(&folder.path().join("file"), b"whole").expect("written");
         let expected = [".betty-alive.tmp", ".betty-notes", "betty.tmp", "file"].map(str::to_owned);
         assert_eq!(names(folder.path()), expected.into());
+    }
+
+    #[test]
+    fn a_folder_is_no_file_to_write() {
+        let folder = folder();
+        let refused = |path: &Path| {
+            assert_eq!(check(path).expect_err("a folder").kind(), ErrorKind::IsADirectory, "{}", path.display());
+            replace(path, b"a file").expect_err("a folder");
+        };
+        refused(folder.path());
+        for name in ["run/", "run/.", "run/.."] {
+            refused(&folder.path().join(name));
+        }
+        check(&folder.path().join("run")).expect("free");
+        check(&folder.path().join("größe")).expect("free");
+        assert_eq!(names(folder.path()), BTreeSet::new());
     }
 
     #[cfg(unix)]

@@ -178,8 +178,18 @@ fn a_file_that_cannot_be_written_is_said_before_the_first_step() {
     assert_eq!(engine.iterations(), 0);
     fs::create_dir(folder.path().join("missing")).unwrap();
     engine.run(1).unwrap();
-    // At the end of a run, too, and what was done is still there.
-    fs::remove_dir_all(folder.path().join("missing")).unwrap();
+    // Before each run, …
+    let missing = folder.path().join("missing");
+    fs::remove_dir_all(&missing).unwrap();
+    engine.run(1).unwrap_err();
+    assert_eq!(engine.iterations(), 1);
+    // … and at its end, too, and what was done is still there.
+    fs::create_dir(&missing).unwrap();
+    let mut engine = engine.observe(move |event| {
+        if let Event::Iteration { .. } = event {
+            drop(fs::remove_dir_all(&missing));
+        }
+    });
     engine.run(1).unwrap_err();
     assert_eq!(engine.iterations(), 2);
     engine.checkpoint().unwrap().save(folder.path().join("elsewhere.safetensors")).unwrap();
@@ -234,4 +244,29 @@ fn engines_that_save_into_one_file_do_not_meet() {
     assert_eq!(saved_iterations(&file), 1);
     let names: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names, ["run.safetensors"]);
+}
+
+#[test]
+fn a_checkpoint_is_written_by_one_run_at_a_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("run.safetensors");
+    let refused = Rc::new(RefCell::new(None));
+    let (log, same) = (Rc::clone(&refused), file.clone());
+    let mut first = engine(0.3).save_every(2, &file).observe(move |event| {
+        if matches!(event, Event::Iteration { iteration: 3 }) {
+            log.replace(Some(engine(0.0).save_every(1, &same).run(1).unwrap_err().to_string()));
+        }
+    });
+    first.run(5).unwrap();
+    let refused = refused.take().unwrap();
+    assert!(refused.contains("run.safetensors") && refused.contains("another run is writing it"), "{refused}");
+    assert_eq!(saved_iterations(&file), 5);
+    // Between runs it is free, and nothing stays behind.
+    engine(0.0).save_every(1, &file).run(1).unwrap();
+    first.run(1).unwrap();
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    // A folder is refused before the first step.
+    let error = engine(0.0).save_every(1, folder.path()).run(1).unwrap_err();
+    let EngineError::Checkpoint(reason) = &error else { panic!("{error}") };
+    assert!(matches!(**reason, CheckpointError::Write { .. }), "{error}");
 }
