@@ -15,19 +15,28 @@ pub(super) struct Log {
     path: PathBuf,
     keep: Keep,
     open: Option<Appended>,
+    /// Whether a checkpoint was put in the place of what the file goes up to. Its records stay until a run goes on from there: the
+    /// best program may be all that anybody wanted.
+    went_back: bool,
 }
 
 impl Log {
     pub(super) fn new(path: PathBuf, keep: Keep) -> Self {
-        Log { path, keep, open: None }
+        Log { path, keep, open: None, went_back: false }
     }
 
     /// Begins the file, or goes on with it, before anything of a run is recorded; answers whether it is empty, and needs what
     /// such files begin with. Writes everything where it must not be behind.
     pub(super) fn hear(&mut self, event: &Event<'_>) -> Result<bool, WatchError> {
         match *event {
-            Event::Started { iteration, .. } if self.open.is_none() => self.open(iteration),
-            Event::Resumed { iteration } if self.open.is_some() => self.open(iteration),
+            Event::Started { iteration, .. } if self.open.is_none() || self.went_back => {
+                self.went_back = false;
+                self.open(iteration)
+            }
+            Event::Resumed { .. } => {
+                self.went_back = true;
+                self.with(Appended::flush).map(|()| false)
+            }
             Event::Saving { .. } | Event::Ended { .. } => self.with(Appended::sync).map(|()| false),
             Event::Validation { .. } => self.with(Appended::flush).map(|()| false),
             _ => Ok(false),
@@ -35,7 +44,7 @@ impl Log {
     }
 
     fn open(&mut self, iteration: u64) -> Result<bool, WatchError> {
-        let Log { path: file, keep, open } = self;
+        let Log { path: file, keep, open, .. } = self;
         let kept = |bytes: &[u8]| keep(bytes, iteration).map_err(Refused::Foreign);
         let opened = match (open.take(), iteration) {
             (Some(mut opened), _) => opened.retain(kept).map(|()| opened),
@@ -84,9 +93,11 @@ pub(super) fn not_written(file: &Path, reason: std::io::Error) -> WatchError {
 
 /// The whole lines of a text of lines up to an iteration, whose number `iteration` finds in a line.
 pub(super) fn lines_until(bytes: &[u8], last: u64, iteration: impl Fn(&str) -> Option<u64>) -> Result<Vec<u8>, String> {
-    let text = std::str::from_utf8(bytes).map_err(|_| "it is no text".to_owned())?;
+    // What a crash has left of a line may end within a character.
+    let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |last| last + 1);
+    let text = std::str::from_utf8(&bytes[..whole]).map_err(|_| "it is no text".to_owned())?;
     let mut kept = String::with_capacity(text.len());
-    for (index, line) in text.split_inclusive('\n').enumerate().filter(|(_, line)| line.ends_with('\n')) {
+    for (index, line) in text.split_inclusive('\n').enumerate() {
         match iteration(line.trim_end()) {
             Some(of) if of <= last => kept.push_str(line),
             Some(_) => {}

@@ -88,10 +88,10 @@ impl ReportFile {
         self.place.hear(event);
         match *event {
             Event::Started { iteration, until } => self.start(iteration, until, facts)?,
-            Event::Resumed { iteration } => {
+            // What came after that iteration stays until a run goes on from there.
+            Event::Resumed { .. } => {
                 self.numbers.clear();
                 self.turns.clear();
-                self.record.iter_mut().for_each(|record| record.cut(iteration));
             }
             _ => {}
         }

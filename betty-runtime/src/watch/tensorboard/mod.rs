@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::error::WatchError;
@@ -18,6 +18,9 @@ use crate::engine::Facts;
 use crate::error::DataError;
 use crate::file::Appended;
 use crate::{Current, Event, Multilevel, Observer};
+
+/// How names of event files begin.
+const PREFIX: &str = "events.out.tfevents.";
 
 /// Writes what `tensorboard --logdir` shows: the numbers of every iteration, called `level/loss`, `level/gradient_norm`,
 /// `level/learning_rate`, `level/metric`, `level/lower/products`, `level/lower/residual`, `validation/value` and
@@ -96,9 +99,10 @@ impl TensorBoard {
         fs::create_dir_all(&self.folder)?;
         let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         let host = host.trim().replace(|c: char| !c.is_ascii_alphanumeric(), "-");
-        let (seconds, process) = (now() as u64, std::process::id());
-        // Readers take the files of a folder in the order of their names.
-        let names = (0..).map(|number| format!("events.out.tfevents.{seconds:010}.{host}.{process}.{number:03}"));
+        // Readers take the files of a folder in the order of their names, and the clock may have been put back.
+        let seconds = last_in(&self.folder)?.map_or(0, |last| last.saturating_add(1)).max(now() as u64);
+        let process = std::process::id();
+        let names = (0..).map(|number| format!("{PREFIX}{seconds:010}.{host}.{process}.{number:03}"));
         for path in names.map(|name| self.folder.join(name)) {
             match OpenOptions::new().write(true).create_new(true).open(&path) {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
@@ -133,6 +137,17 @@ impl<P: Multilevel> Observer<P> for TensorBoard {
 
 fn tag(of: &str, name: &str) -> String {
     format!("{of}/{name}")
+}
+
+/// What the last of the event files in a folder, if there is one, begins its name with.
+fn last_in(folder: &Path) -> io::Result<Option<u64>> {
+    let mut last = None;
+    for entry in fs::read_dir(folder)? {
+        let name = entry?.file_name();
+        let number = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.split('.').next()?.parse().ok());
+        last = last.max(number);
+    }
+    Ok(last)
 }
 
 /// Seconds since 1970.
