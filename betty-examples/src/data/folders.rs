@@ -90,6 +90,9 @@ pub fn load_folders(folder: &Path) -> Result<(Dataset, Dataset), FoldersError> {
         return at(&train, Err(FoldersProblem::ManyClasses(names.len())));
     }
     let mut size = None;
+    if entries(&test)?.is_empty() {
+        return at(&test, Err(FoldersProblem::NoClasses));
+    }
     let train = read_set(&train, &names, &mut size)?;
     let test = read_set(&test, &names, &mut size)?;
     let [rows, columns] = size.unwrap_or_default();

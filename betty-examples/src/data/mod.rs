@@ -18,7 +18,7 @@ pub use cifar::{CifarError, CifarProblem, load_cifar};
 pub use dataset::{Dataset, DatasetError, DeviceDataset};
 pub use digits::digits;
 pub use folders::{FoldersError, FoldersProblem, load_folders};
-pub use identity::identity;
+pub use identity::{identity, identity_of_file};
 pub use idx::{IdxError, load_idx};
 pub use images::{FORMS, ImagesError, load_images};
 pub use noise::{NoiseError, Noisy, WrongLabel};

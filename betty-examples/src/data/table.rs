@@ -10,7 +10,10 @@ const WORDS: usize = 30;
 const CLASSES: usize = 50;
 
 /// What stands for nothing.
-const MISSING: [&str; 6] = ["", "?", "na", "n/a", "nan", "null"];
+const MISSING: [&str; 10] = ["", "?", "-", ".", "na", "n/a", "#n/a", "nan", "none", "null"];
+
+/// A column of which so much are different numbers is one of numbers, in which a word has no place.
+const MOSTLY: f64 = 0.9;
 
 /// A table, read.
 #[derive(Clone, Debug, PartialEq)]
@@ -73,6 +76,29 @@ pub enum TableError {
         /// Those that there are.
         columns: String,
     },
+    /// Two columns have one name.
+    #[error("`{}` has two columns `{name}`; give each a name of its own", file.display())]
+    Repeated {
+        /// The file.
+        file: PathBuf,
+        /// The name.
+        name: String,
+    },
+    /// Almost all cells of a column are numbers, but not all.
+    #[error(
+        "column `{column}` holds numbers, but `{cell}` in row {row} (of {others} such cells) is none that can be computed with; leave \
+         what is not known empty, or take the column away"
+    )]
+    NotANumber {
+        /// The column.
+        column: String,
+        /// The first cell that is no number.
+        cell: String,
+        /// Its row below the header, counted from 1.
+        row: usize,
+        /// How many such cells there are.
+        others: usize,
+    },
     /// The target names no classes.
     #[error(
         "column `{target}` has {found} different values, but a class needs a name: 2 to {CLASSES} of them; bring numbers into \
@@ -105,12 +131,18 @@ impl Table {
         let unreadable = |reason| TableError::Read { file: file.into(), reason };
         let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_path(file).map_err(unreadable)?;
         let names: Vec<String> = reader.headers().map_err(unreadable)?.iter().map(str::to_owned).collect();
+        if let Some(name) = names.iter().enumerate().find_map(|(at, name)| names[..at].contains(name).then_some(name)) {
+            return Err(TableError::Repeated { file: file.into(), name: name.clone() });
+        }
         let Some(at) = names.iter().position(|name| name == target) else {
             let columns = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
             return Err(TableError::NoTarget { file: file.into(), target: target.into(), columns });
         };
         let records = reader.into_records().collect::<Result<Vec<_>, _>>().map_err(unreadable)?;
         let all = records.len();
+        for (column, name) in names.iter().enumerate().filter(|(column, _)| *column != at) {
+            check_numbers(name, &records.iter().map(|record| &record[column]).collect::<Vec<_>>())?;
+        }
         let records: Vec<_> = records.into_iter().filter(|record| !is_missing(&record[at])).collect();
         let cells = |column: usize| records.iter().map(move |record| &record[column]);
         let classes = counted(cells(at)).into_keys().collect::<Vec<_>>();
@@ -160,7 +192,6 @@ impl Table {
 
 impl Values {
     fn of<'a>(cells: impl Iterator<Item = &'a str> + Clone) -> Self {
-        let number = |cell: &str| cell.parse::<f64>().ok().filter(|number| number.is_finite());
         if cells.clone().all(|cell| is_missing(cell) || number(cell).is_some()) {
             return Values::Numbers(cells.map(|cell| number(cell).filter(|_| !is_missing(cell))).collect());
         }
@@ -170,6 +201,24 @@ impl Values {
         let values = cells.map(|cell| words.iter().position(|word| word == cell)).collect();
         Values::Words(words, values)
     }
+}
+
+/// Refuses a column of numbers that would be taken for one of words for the sake of a few cells.
+fn check_numbers(column: &str, cells: &[&str]) -> Result<(), TableError> {
+    let known = cells.iter().enumerate().filter(|(_, cell)| !is_missing(cell));
+    let (numbers, others): (Vec<_>, Vec<_>) = known.partition(|(_, cell)| number(cell).is_some());
+    let is_mostly = numbers.len() as f64 > MOSTLY * (numbers.len() + others.len()) as f64;
+    match others.first() {
+        Some((row, cell)) if is_mostly && counted(numbers.iter().map(|(_, cell)| **cell)).len() > WORDS => {
+            let (column, cell) = (column.to_owned(), (**cell).to_owned());
+            Err(TableError::NotANumber { column, cell, row: row + 1, others: others.len() })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn number(cell: &str) -> Option<f64> {
+    cell.parse::<f64>().ok().filter(|number| number.is_finite())
 }
 
 fn is_missing(cell: &str) -> bool {
@@ -246,5 +295,22 @@ mod tests {
         assert!(error("a,b\n1,2\n", "b").contains("column `b` has 1 different values"));
         assert!(error("a,b\n1,2\n2,3\n", "b").starts_with("2 rows with a class"));
         assert!(error("a,b\n1\n", "b").contains("cannot read"));
+        assert!(error("a,b,a\n1,2,3\n", "b").contains("has two columns `a`"));
+        // One amount that is none among many.
+        let rows = |cell: &str| -> String {
+            let of = |row: usize| if row == 41 { cell.to_owned() } else { format!("{}.5", row) };
+            (0..50).map(|row| format!("{},{}\n", of(row), row % 2)).collect()
+        };
+        for cell in ["inf", "1,234", "1e400", "#REF!"] {
+            let error = error(&format!("a,b\n{}", rows(&format!("\"{cell}\""))), "b");
+            assert!(
+                error.starts_with(&format!("column `a` holds numbers, but `{cell}` in row 42 (of 1 such cells)")),
+                "{error}"
+            );
+        }
+        for cell in ["None", "-", ".", "#N/A", ""] {
+            let table = table(&format!("a,b\n{}", rows(cell)), "b").expect("nothing");
+            assert!(matches!(&table.columns[0].values, Values::Numbers(values) if values[41].is_none()), "{cell}");
+        }
     }
 }

@@ -87,6 +87,7 @@ impl SavedRun {
         // Levels of the one must never meet options of the other.
         remove(self.checkpoint())?;
         remove(self.file("curves.csv"))?;
+        remove(self.file("options.json"))?;
         write(self.file("options.json"), serde_json::to_string_pretty(choices)? + "\n")?;
         Ok(())
     }

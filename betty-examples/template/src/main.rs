@@ -64,22 +64,26 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let test = data::batch(2000..2100, 0.0, &device);
     let error = move |now: &Reweighting| Ok(held_out(&now.trust, &now.model, test.clone()).into_scalar::<f64>());
+    // Before anything is written: only numbers that the program accepts begin a run.
+    let engine = Engine::new(problem, data, config.clone())?;
     fs::create_dir_all(&folder)?;
-    let (numbers, of) = (config.to_json()?, folder.join("config.json"));
-    if fs::read_to_string(&of).is_ok_and(|before| before != numbers) {
+    let of = folder.join("config.json");
+    if fs::read_to_string(&of).is_ok_and(|before| before.trim() != config.to_json().unwrap_or_default()) {
         return Err(format!("`{}` holds a run with other numbers; give this one another folder", folder.display()).into());
     }
-    fs::write(of, numbers)?;
-    let mut engine = Engine::new(problem, data, config)?
+    config.save(of)?;
+    let mut engine = engine
         .validate(Validation::every(20, Goal::Min, error))
         .attach(Console::every(20))
         .attach(CsvFile::new(folder.join("run.csv")))
         .attach(KeepBest::in_file(folder.join("best.safetensors")))
         .save_every(100, folder.join("run.safetensors"));
     engine.resume_if_present(folder.join("run.safetensors"), StreamPosition::Start)?;
-    // A run that was over already has no steps that could be looked at.
     if engine.run_until(200)?.iterations > 0 {
         println!("{}", engine.verify_hypergradient("trust")?);
+    } else {
+        println!("`{}` holds a run that was over already, and nothing was trained", folder.display());
+        println!("if the program or its data are others now, give it another folder");
     }
 
     let trained = engine.into_problem();

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use betty_examples::command::{Repeated, Run, Sharing};
-use betty_examples::data::{NoiseError, WrongLabel, identity};
+use betty_examples::data::{NoiseError, WrongLabel};
 use betty_examples::failure::{Failure, check_positive};
 use betty_examples::saved::Choices;
 use betty_examples::watching::Watching;
@@ -220,8 +220,7 @@ impl Options {
     }
 
     /// The options that decide the numbers of a run, beside its seed, its steps and the config, and beside the device.
-    pub(crate) fn choices(&self, hidden: usize) -> Choices {
-        let data = self.data.as_ref().map_or("the built-in digits".into(), |folder| identity(folder));
+    pub(crate) fn choices(&self, data: String, hidden: usize) -> Choices {
         let value = |value: &dyn fmt::Debug| format!("{value:?}").to_lowercase();
         [
             ("--data", data),

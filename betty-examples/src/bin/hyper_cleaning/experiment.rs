@@ -197,7 +197,12 @@ impl Experiment<'_> {
     /// The options that decide the numbers of a run.
     fn choices(&self) -> Result<Choices, Failure> {
         let hidden = self.options.hidden.unwrap_or(self.source.hidden());
-        Ok(self.options.choices(hidden).into_iter().chain(config_choices(self.config)?).collect())
+        Ok(self
+            .options
+            .choices(self.source.identity(), hidden)
+            .into_iter()
+            .chain(config_choices(self.config)?)
+            .collect())
     }
 
     /// Saves a run, and says how to go on with it.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use betty_examples::data::{Dataset, ImagesError, Split, SplitError, digits, load_images};
+use betty_examples::data::{Dataset, ImagesError, Split, SplitError, digits, identity, load_images};
 use rand::RngExt;
 
 /// All examples, before they are split.
@@ -32,6 +32,14 @@ impl Source {
         match self {
             Source::Digits(digits) => Split::thirds(digits, clean, rng),
             Source::Folder { train, test } => Split::with_test(train, test.clone(), clean, rng),
+        }
+    }
+
+    /// Which examples these are.
+    pub(crate) fn identity(&self) -> String {
+        match self {
+            Source::Digits(_) => "the built-in digits".into(),
+            Source::Folder { train, test } => identity([train, test]),
         }
     }
 

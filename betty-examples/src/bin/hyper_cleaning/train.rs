@@ -139,7 +139,11 @@ fn watch(curves: Rc<RefCell<Vec<Point>>>, saved: SavedRun, mut new: Option<Choic
         Event::Step { name, step, loss, looks_ahead: false, .. } => draw(name, step, loss),
         Event::Validation { iteration, value, .. } => draw(ACCURACY, iteration, value),
         Event::Saving { .. } => {
-            let begun = new.take().map_or(Ok(()), |choices| saved.begin(&choices));
+            // Until it has succeeded once: a full disk may have room later.
+            let begun = new.as_ref().map_or(Ok(()), |choices| saved.begin(choices));
+            if begun.is_ok() {
+                new = None;
+            }
             if let Err(failure) = begun.and_then(|()| saved.write_curves(&curves.borrow())) {
                 eprintln!("warning: {failure}");
             }

@@ -112,14 +112,14 @@ fn run(options: &Options) -> Result<(), Failure> {
         return Err(Failure::TooSmall { option: "imbalance", least: 1 });
     }
     let config = options.compare.config()?;
+    let (train, test) = source(options)?;
     let choices = [
-        ("--data", options.data.as_ref().map_or("the built-in digits".into(), |folder| identity(folder))),
+        ("--data", options.data.as_ref().map_or("the built-in digits".into(), |_| identity([&train, &test]))),
         ("--batch", options.batch.to_string()),
     ];
     let Some(session) = options.compare.open::<LongTail>(config, &choices, options.sharing.ranks()?)? else {
         return Ok(());
     };
-    let (train, test) = source(options)?;
     let most = most(&train)?;
     for imbalance in imbalances(options, most)? {
         let least = size(most, imbalance, 1.0);

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use betty_examples::command::Setting;
-use betty_examples::data::identity;
+use betty_examples::data::identity_of_file;
 use betty_examples::failure::{Failure, check_positive};
 use betty_examples::going::Saving;
 use betty_examples::saved::Choices;
@@ -54,7 +54,7 @@ impl Options {
     /// The options that decide the numbers of the runs.
     pub(crate) fn choices(&self) -> Choices {
         let own = [
-            ("--data", identity(&self.data)),
+            ("--data", identity_of_file(&self.data)),
             ("--target", self.target.clone()),
             ("--seed", self.setting.seed.to_string()),
             ("--fit-steps", self.fit_steps.to_string()),

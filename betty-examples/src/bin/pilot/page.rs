@@ -12,6 +12,21 @@ const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;color:#222;max-widt
  td.number{text-align:right}.bar{display:inline-block;height:12px;background:#0072b2;border-radius:2px}\
  .verdict{font-size:19px;background:#eef4f9;padding:12px 16px;border-radius:8px}.quiet{color:#666}";
 
+/// How probable it is that of so many rows on which two ways differ, each of which either may win, one wins as many more than the
+/// other: the exact sign test, of both sides (McNemar, *Note on the sampling error of the difference between correlated proportions*,
+/// 1947).
+fn by_chance(wins: usize, losses: usize) -> f64 {
+    let rows = wins + losses;
+    // The logarithm of `rows` over `least`, divided by 2 to the power of `rows`.
+    let mut log = -(rows as f64) * std::f64::consts::LN_2;
+    let mut tail = 0.0;
+    for least in 0..=wins.min(losses) {
+        tail += log.exp();
+        log += ((rows - least) as f64).ln() - ((least + 1) as f64).ln();
+    }
+    (2.0 * tail).min(1.0)
+}
+
 /// What the pilot found, for people.
 pub(crate) struct Page<'a> {
     pub(crate) options: &'a Options,
@@ -42,12 +57,12 @@ impl Page<'_> {
         }
     }
 
-    /// The gain in accuracy over the plain workflow, if it is more than twice its standard error.
+    /// The gain in accuracy over the plain workflow, if chance makes one as large in less than one table of twenty, all ways together.
     fn difference(&self, way: &Way) -> Option<f64> {
-        let (wins, losses) = (way.against_plain.0 as f64, way.against_plain.1 as f64);
-        let rows = self.outcome.rows[2] as f64;
-        let deviation = (wins + losses - (wins - losses).powi(2) / rows).max(0.0).sqrt();
-        ((wins - losses).abs() > 2.0 * deviation).then_some((wins - losses) / rows)
+        let (wins, losses) = way.against_plain;
+        let tried = self.outcome.ways.len() - 2;
+        (by_chance(wins, losses) * tried as f64 <= 0.05)
+            .then(|| (wins as f64 - losses as f64) / self.outcome.rows[2] as f64)
     }
 
     fn judged(&self, way: &Way) -> &'static str {
@@ -140,4 +155,28 @@ fn percent(share: f64) -> String {
 
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::by_chance;
+
+    #[test]
+    fn few_rows_prove_nothing() {
+        for (wins, losses, expected) in [
+            (0, 0, 1.0),
+            (4, 0, 0.125),
+            (0, 6, 0.03125),
+            (7, 0, 0.015625),
+            (3, 3, 1.0),
+            // 2·(1 + 10 + 45)/1024
+            (8, 2, 0.109375),
+        ] {
+            assert!((by_chance(wins, losses) - expected).abs() < 1e-12, "{wins} {losses}");
+        }
+        // The normal distribution says 0.0026998 of three deviations, and less a little of whole numbers.
+        let many = by_chance(5150, 4850);
+        assert!((many - 0.0027).abs() < 1e-4, "{many}");
+        assert!(by_chance(100_000, 0) < 1e-300);
+    }
 }
