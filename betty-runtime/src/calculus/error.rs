@@ -1,6 +1,6 @@
 //! Why a derivative of a loss by itself cannot be had.
 
-use burn::tensor::DType;
+use burn::tensor::{DType, Device};
 
 use crate::derivatives::{LossError, Unverified, VerificationError};
 use crate::execute::ReadError;
@@ -205,6 +205,14 @@ pub enum DerivativesError {
 }
 
 crate::report::debug_as_report!(DerivativesError);
+
+impl DerivativesError {
+    /// Of a tensor of a type that its device has no numbers of.
+    pub(super) fn unsupported(what: impl Into<String>, dtype: DType, device: &Device) -> Self {
+        let (dtype, device) = (format!("{dtype:?}").to_lowercase(), format!("{device:?}"));
+        DerivativesError::UnsupportedType { what: what.into(), dtype, device }
+    }
+}
 
 impl From<SolveError<DerivativesError>> for DerivativesError {
     fn from(error: SolveError<DerivativesError>) -> Self {

@@ -82,8 +82,7 @@ pub(super) fn check_device(
         return Ok(());
     }
     if found == *expected {
-        let (dtype, device) = (format!("{:?}", value.dtype()).to_lowercase(), format!("{found:?}"));
-        return Err(DerivativesError::UnsupportedType { what: what(), dtype, device });
+        return Err(DerivativesError::unsupported(what(), value.dtype(), expected));
     }
     let (found, expected) = (format!("{found:?}"), format!("{expected:?}"));
     Err(DerivativesError::WrongDevice { what: what(), found, expected })

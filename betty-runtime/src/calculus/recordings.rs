@@ -87,8 +87,7 @@ impl Recordings {
         let trainable = |module| of_module(module).iter().map(|parameter| parameter.leaf).collect();
         let loss = Loss::new(trace, trainable, device);
         if let Some(dtype) = loss.not_computed() {
-            let (dtype, device) = (format!("{dtype:?}").to_lowercase(), format!("{device:?}"));
-            return Err(DerivativesError::UnsupportedType { what: "a tensor inside the loss".into(), dtype, device });
+            return Err(DerivativesError::unsupported("a tensor inside the loss", dtype, device));
         }
         let bytes = loss.bytes();
         let compiled = Compiled { loss, curvature: None, output: None, outputs: HashMap::new(), is_verified: false };

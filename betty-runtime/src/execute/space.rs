@@ -183,6 +183,11 @@ impl Coordinates for Vector {
         self.to_vec()
     }
 
+    fn all_coordinates(xs: &[Self]) -> Result<Vec<Vec<f64>>, ReadError> {
+        let waits = xs.first().is_some_and(Self::keeps_numbers);
+        if waits { Self::to_vecs(xs) } else { xs.iter().map(Self::to_vec).collect() }
+    }
+
     fn with_coordinates(&self, coordinates: &[f64]) -> Self {
         let mut rest = coordinates;
         let values = self.0.iter().map(|value| {

@@ -62,8 +62,18 @@ impl Vector {
     /// # Errors
     /// [`ReadError`] when the device cannot deliver a tensor.
     pub fn to_vec(&self) -> Result<Vec<f64>, ReadError> {
-        let parts = Unread::read_all(self.0.iter().cloned().map(Unread::OnDevice).collect())?;
-        Ok(parts.concat())
+        let mut read = Self::to_vecs(std::slice::from_ref(self))?;
+        Ok(read.pop().unwrap_or_default())
+    }
+
+    /// The elements of each of several vectors, in as many transfers as for one.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the device cannot deliver a tensor.
+    pub(crate) fn to_vecs(vectors: &[Self]) -> Result<Vec<Vec<f64>>, ReadError> {
+        let values = vectors.iter().flat_map(|vector| vector.0.iter().cloned());
+        let mut parts = Unread::read_all(values.map(Unread::OnDevice).collect())?.into_iter();
+        Ok(vectors.iter().map(|vector| parts.by_ref().take(vector.0.len()).flatten().collect()).collect())
     }
 }
 

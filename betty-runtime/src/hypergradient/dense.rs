@@ -5,8 +5,8 @@ use std::rc::Rc;
 use super::choice::Configured;
 use super::{Budget, HypergradientError, HypergradientMethod, Solved, System};
 use crate::config::DenseConfig;
-use crate::execute::Vector;
-use crate::linalg::{DenseOptions, dense};
+use crate::execute::{CHECK_EVERY, Vector};
+use crate::linalg::{DenseOptions, dense, readings};
 
 /// `(H + damping·I) q = v` solved exactly.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -36,6 +36,7 @@ impl HypergradientMethod for DenseSolve {
     }
 
     fn budget(&self, unknowns: usize) -> Option<Budget> {
-        Some(Budget { products: unknowns + 1, reads: unknowns as f64 + 3.0 })
+        // Columns, the right-hand side, its length, and the residual.
+        Some(Budget { products: unknowns + 1, reads: (readings(unknowns, CHECK_EVERY) + 3) as f64 })
     }
 }

@@ -1,6 +1,7 @@
 //! Numbers that a solver has computed with before anybody knows them, to be read together.
 
-use super::{InnerProductSpace, SolveError};
+use super::preconditioner::Checked;
+use super::{InnerProductSpace, LinearOperator, Preconditioner, Solution, SolveError};
 
 /// What is known once the numbers of some iterations were read.
 pub(super) enum Verdict<T> {
@@ -40,3 +41,29 @@ pub(super) fn is_asked(iterations: usize, every: usize, most: usize) -> bool {
 pub(crate) fn readings(iterations: usize, every: usize) -> usize {
     iterations.div_ceil(every).max(1)
 }
+
+/// The answer that is found without reading every number, if vectors are where reading takes time and nothing was doubtful; else the
+/// one that is found by reading every number, from the same guess.
+pub(super) fn else_watched<A: LinearOperator + ?Sized>(
+    operator: &mut A,
+    mut preconditioner: Option<&mut dyn Preconditioner<A>>,
+    guess: Option<A::Vector>,
+    every: usize,
+    ahead: impl FnOnce(&mut A, Preconditioned<'_, A>, Option<A::Vector>) -> Result<Option<Solved<A>>, SolveError<A::Error>>,
+    watched: impl FnOnce(&mut A, Preconditioned<'_, A>, Option<A::Vector>) -> Result<Solved<A>, SolveError<A::Error>>,
+) -> Result<Solved<A>, SolveError<A::Error>> {
+    if every > 1 {
+        // Reborrowed, as it is needed again where something was doubtful.
+        let checked = match &mut preconditioner {
+            Some(preconditioner) => Some(Checked::new(&mut **preconditioner)),
+            None => None,
+        };
+        if let Some(solution) = ahead(operator, checked, guess.clone())? {
+            return Ok(solution);
+        }
+    }
+    watched(operator, preconditioner.map(Checked::new), guess)
+}
+
+type Preconditioned<'p, A> = Option<Checked<'p, A>>;
+type Solved<A> = Solution<<A as LinearOperator>::Vector>;

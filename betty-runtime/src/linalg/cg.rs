@@ -13,6 +13,7 @@
 
 mod ahead;
 
+use super::ahead::else_watched;
 use super::definite::Suspect;
 use super::guess::{Begin, begin};
 use super::operator::{apply_damped, dot, read, unread};
@@ -121,23 +122,20 @@ impl Flatness {
 
 fn run<A: LinearOperator + ?Sized>(
     operator: &mut A,
-    mut preconditioner: Option<&mut dyn Preconditioner<A>>,
+    preconditioner: Option<&mut dyn Preconditioner<A>>,
     b: &A::Vector,
     guess: Option<A::Vector>,
     options: &CgOptions,
 ) -> Result<Solution<A::Vector>, SolveError<A::Error>> {
     let every = b.check_every();
-    if every > 1 {
-        // Reborrowed, as it is needed again where something was doubtful.
-        let checked = match &mut preconditioner {
-            Some(preconditioner) => Some(Checked::new(&mut **preconditioner)),
-            None => None,
-        };
-        if let Some(solution) = ahead::run(operator, checked, b, guess.clone(), (options, every))? {
-            return Ok(solution);
-        }
-    }
-    watched(operator, preconditioner.map(Checked::new), b, guess, options)
+    else_watched(
+        operator,
+        preconditioner,
+        guess,
+        every,
+        |operator, checked, guess| ahead::run(operator, checked, b, guess, (options, every)),
+        |operator, checked, guess| watched(operator, checked, b, guess, options),
+    )
 }
 
 /// Reads every number, and looks twice at those that are doubtful.

@@ -44,17 +44,22 @@ where
     }
     let mut columns = Vec::with_capacity(n);
     let mut unit = vec![0.0; n];
-    for j in 0..n {
-        unit[j] = 1.0;
-        let product = apply_damped(operator, damping, &b.with_coordinates(&unit))?;
-        unit[j] = 0.0;
-        let column = coordinates::<A>(&product)?;
-        if column.iter().any(|entry| !entry.is_finite()) {
-            return Err(SolveError::NotFinite { iteration: j + 1, quantity: Quantity::Entry });
+    while columns.len() < n {
+        let together = columns.len()..n.min(columns.len() + b.check_every());
+        let mut products = Vec::with_capacity(together.len());
+        for j in together {
+            unit[j] = 1.0;
+            products.push(apply_damped(operator, damping, &b.with_coordinates(&unit))?);
+            unit[j] = 0.0;
         }
-        columns.push(column);
+        for column in A::Vector::all_coordinates(&products).map_err(|error| SolveError::Operator(error.into()))? {
+            if column.iter().any(|entry| !entry.is_finite()) {
+                return Err(SolveError::NotFinite { iteration: columns.len() + 1, quantity: Quantity::Entry });
+            }
+            columns.push(column);
+        }
     }
-    let mut solution = coordinates::<A>(b)?;
+    let mut solution = b.coordinates().map_err(|error| SolveError::Operator(error.into()))?;
     leave_out(&mut columns, &solution);
     eliminate(&mut columns, &mut solution, b.rounding())?;
     let x = b.with_coordinates(&solution);
@@ -75,13 +80,6 @@ fn leave_out(columns: &mut [Vec<f64>], b: &[f64]) {
             columns[k][k] = largest;
         }
     }
-}
-
-fn coordinates<A>(x: &A::Vector) -> Result<Vec<f64>, SolveError<A::Error>>
-where
-    A: LinearOperator<Vector: Coordinates> + ?Sized,
-{
-    x.coordinates().map_err(|error| SolveError::Operator(error.into()))
 }
 
 /// Overwrites `b` with the solution of `A·x = b`; `columns` are those of `A`, with entries that are `rounding` apart, and are

@@ -18,6 +18,7 @@
 mod ahead;
 mod watch;
 
+use super::ahead::else_watched;
 use super::guess::{Begin, begin};
 use super::operator::{apply_damped, dot, read, unread};
 use super::preconditioner::Checked;
@@ -147,22 +148,20 @@ impl<'p, A: LinearOperator + ?Sized> Prepared<'p, A> {
 
 fn run<A: LinearOperator + ?Sized>(
     operator: &mut A,
-    mut preconditioner: Option<&mut dyn Preconditioner<A>>,
+    preconditioner: Option<&mut dyn Preconditioner<A>>,
     b: &A::Vector,
     guess: Option<A::Vector>,
     options: &MinresOptions,
 ) -> Result<Solution<A::Vector>, SolveError<A::Error>> {
     let every = b.check_every();
-    if every > 1 {
-        let checked = match &mut preconditioner {
-            Some(preconditioner) => Some(Checked::new(&mut **preconditioner)),
-            None => None,
-        };
-        if let Some(solution) = ahead::run(operator, checked, b, guess.clone(), (options, every))? {
-            return Ok(solution);
-        }
-    }
-    watched(operator, preconditioner.map(Checked::new), b, guess, options)
+    else_watched(
+        operator,
+        preconditioner,
+        guess,
+        every,
+        |operator, checked, guess| ahead::run(operator, checked, b, guess, (options, every)),
+        |operator, checked, guess| watched(operator, checked, b, guess, options),
+    )
 }
 
 /// Whether the residual is measured after so many iterations, though they are not the last.

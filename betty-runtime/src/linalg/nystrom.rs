@@ -37,7 +37,7 @@ use rand_distr::{Distribution, StandardNormal};
 
 use super::cholesky::{Dependent, whitening};
 use super::definite::Suspect;
-use super::operator::{apply_damped, dot, inner_products};
+use super::operator::{apply_damped, dot, inner_products, read_all, unread};
 use super::symmetric::eigen;
 use super::{Coordinates, InnerProductSpace, LinearOperator, Outcome, Quantity, Solution, SolveError};
 
@@ -272,10 +272,8 @@ impl Core {
         products: &[A::Vector],
     ) -> Result<Self, SolveError<A::Error>> {
         let rank = vectors.len();
-        let mut square = 0.0;
-        for product in products {
-            square += dot::<A>(product, product, rank, Quantity::Entry)?;
-        }
+        let squares: Result<Vec<_>, _> = products.iter().map(|product| unread::<A>(product, product)).collect();
+        let square: f64 = read_all::<A>(&squares?, rank, Quantity::Entry)?.into_iter().sum();
         let entries = inner_products::<A>(vectors, products, rank)?;
         let matrix = |of: fn(f64, f64) -> f64| -> Vec<Vec<f64>> {
             (0..rank).map(|i| (0..rank).map(|j| of(entries[i][j], entries[j][i])).collect()).collect()

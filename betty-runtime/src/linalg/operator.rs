@@ -100,6 +100,14 @@ pub trait Coordinates: InnerProductSpace {
     /// When the numbers cannot be read.
     fn coordinates(&self) -> Result<Vec<f64>, Self::Error>;
 
+    /// The coordinates of several vectors, at once where that takes less than one by one.
+    ///
+    /// # Errors
+    /// When the numbers cannot be read.
+    fn all_coordinates(xs: &[Self]) -> Result<Vec<Vec<f64>>, Self::Error> {
+        xs.iter().map(Self::coordinates).collect()
+    }
+
     /// The vector with these coordinates in the space that `self` lives in; there are `dimension` of them.
     fn with_coordinates(&self, coordinates: &[f64]) -> Self;
 
@@ -160,6 +168,19 @@ pub(super) fn read<A: LinearOperator + ?Sized>(
 ) -> Result<f64, SolveError<A::Error>> {
     let value = A::Vector::read(scalar).map_err(|error| SolveError::Operator(error.into()))?;
     if value.is_finite() { Ok(value) } else { Err(SolveError::NotFinite { iteration, quantity }) }
+}
+
+/// Several numbers, read at once and checked to be finite.
+pub(super) fn read_all<A: LinearOperator + ?Sized>(
+    scalars: &[<A::Vector as InnerProductSpace>::Scalar],
+    iteration: usize,
+    quantity: Quantity,
+) -> Result<Vec<f64>, SolveError<A::Error>> {
+    let values = A::Vector::read_all(scalars).map_err(|error| SolveError::Operator(error.into()))?;
+    match values.iter().all(|value| value.is_finite()) {
+        true => Ok(values),
+        false => Err(SolveError::NotFinite { iteration, quantity }),
+    }
 }
 
 /// The inner product `⟨x, y⟩`, read and checked to be finite.

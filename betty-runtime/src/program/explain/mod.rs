@@ -56,7 +56,8 @@ impl Program {
             let update = &self.levels[k].update;
             (levels[k].step, levels[k].peak) = (cost + update.cost() + self.joining(k), peak.max(update.peak()));
             levels[k].responses.clear();
-            levels[k].reads = 1;
+            // What the tasks came to, and whether the step is finite.
+            levels[k].reads = 2;
             for &lower in self.schedule.levels[k].lower {
                 levels[lower].within = Some(self.levels[k].name);
                 levels[lower].kept = 0;
@@ -92,6 +93,8 @@ impl Program {
             }
         };
         let gradients = turn.map_or(evaluations, |turn| turn as f64);
+        // One gradient is read with the step that it leads to; of several, each by itself, and then their mean with the step.
+        let of_their_mean = u64::from(turn.is_none() && evaluations > 1.0);
         let mut cost = LevelCost {
             is_biased: false,
             evaluations: turn,
@@ -104,7 +107,7 @@ impl Program {
             peak: gradient.program().peak().max(level.update.peak()),
             kept: level.trajectory.as_ref().map_or(0, |record| record.bytes(bytes, states, self.parameters_above(k)))
                 * self.rounds_kept(k, steps),
-            reads: gradients as u64 + dots as u64,
+            reads: gradients as u64 + dots as u64 + of_their_mean,
         };
         let bases = &self.grounds_below(k, points);
         let passes = self.explain_passes(k, bases, Way::Said)?;

@@ -25,6 +25,10 @@ is written by a test as well: `BETTY_UPDATE_DOCS=1 cargo test --workspace --lib 
 Backward operations are what Burn's autodiff records. They are imported as the adjoints they are, so that a loss may contain
 them, and so that Burn's gradient can be compared with ours.
 
+The features `linalg` and `signal` of Burn, which betty itself does not enable, add functions. Those that are made of the operations
+below are recorded as such (norms, `qr`, `det` of up to 128 rows). `lu`, and `det` beyond that, ask for values, and `svd` and the Fourier
+transforms are operations of these features alone: a loss that uses them is refused.
+
 While a loss is recorded its tensors have no values. What asks for one, `into_scalar`, `into_data` or `all_close` for instance, is
 refused with an error that names the call and its line. Their relatives that answer a `Result` (`try_into_scalar`, `try_into_data`)
 answer an error: what a loss does about that, a default in its place say, is frozen in the recording, and nobody hears of it. Some
