@@ -11,7 +11,7 @@ use crate::distributed::{DistributedError, Ranks};
 use crate::error::{EngineError, ShardError};
 use crate::execute::Unread;
 use crate::program::{Level, Metrics, Use};
-use crate::steps::{Restart, mean};
+use crate::steps::mean;
 
 /// What a rank tells of its tasks. Numbers are told by their bits, so that none is lost.
 #[derive(Serialize, Deserialize)]
@@ -159,7 +159,7 @@ impl Level {
         self.metrics = metrics.iter().map(metric).collect();
         self.rests.clone_from(rests);
         if let Some(steps) = &self.trajectory {
-            steps.restart(Restart::default());
+            steps.forget();
         }
     }
 }

@@ -36,6 +36,11 @@ impl Clock {
         self.began[k] = self.turned[k];
     }
 
+    /// When level `k` last went on.
+    pub(crate) fn turned(&self, k: usize) -> u64 {
+        self.turned[k]
+    }
+
     /// Since when level `k` waits.
     pub(crate) fn began(&self, k: usize) -> u64 {
         self.began[k]

@@ -25,7 +25,7 @@ impl Program {
             Some(_) => false,
             None => self.schedule.answers_to(level, leader),
         };
-        // Tangents begin anew with each round of their level, so that only what goes on during it can go along.
+        // Its steps are read one by one then, and its tangents know only the last.
         let is_waited_for = sweep.iter().any(|stop| self.schedule.levels[stop.level].lower.contains(&leader));
         let alone = self.levels[k].trajectory.is_none() && other.is_none() && !is_waited_for;
         let all = sweep.iter().all(|stop| stop.level == leader || is_led(stop.level));
@@ -79,6 +79,31 @@ impl Program {
     fn leaders_of(&self, level: usize) -> Vec<usize> {
         let leads = |&leader: &usize| leader != level && self.led_by(leader).0.contains(&level);
         (0..self.levels.len()).filter(leads).collect()
+    }
+
+    /// Whether the tangents of `level` follow others, or keep their answers.
+    pub(crate) fn leads(&self, level: usize) -> bool {
+        let (followed, answers) = self.led_by(level);
+        !followed.is_empty() || !answers.is_empty()
+    }
+
+    /// A level above begins to wait for the next steps of `lower`: what goes along with them begins anew.
+    ///
+    /// Tangents that follow others begin where a level above went on, whichever of their levels is the first that it waits for
+    /// now, so that what one of them does before the turn of another one is differentiated too.
+    pub(crate) fn begin_tangents(&self, lower: usize, now: u64) {
+        let leads = self.leads(lower);
+        if let (false, Some(steps)) = (leads, &self.levels[lower].trajectory) {
+            steps.begin();
+        }
+        for leader in self.leaders_of(lower).into_iter().chain(leads.then_some(lower)) {
+            let Some(Record::Tangents(tangents)) = &self.levels[leader].trajectory else { continue };
+            let passed = |above: &usize| [leader, lower].iter().all(|&of| self.schedule.answers_to(of, *above));
+            let since = tangents.borrow().since();
+            if (0..self.levels.len()).filter(passed).any(|above| self.clock.turned(above) > since) {
+                tangents.borrow_mut().clear_at(now);
+            }
+        }
     }
 
     /// The levels in whose parameters the steps of level `k` are followed or displaced.

@@ -248,9 +248,6 @@ impl Level {
     /// A level above begins to wait for the next steps.
     pub(crate) fn begin_round(&mut self) {
         self.awaited = 0;
-        if let Some(steps) = &self.trajectory {
-            steps.begin();
-        }
     }
 
     /// The step that the level would take along `gradient`, at the learning rates of its last step.

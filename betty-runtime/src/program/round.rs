@@ -39,6 +39,7 @@ impl Program {
     pub(crate) fn begin_round(&mut self, lower: usize) {
         self.levels[lower].begin_round();
         let now = self.clock.now();
+        self.begin_tangents(lower, now);
         self.tell_leaders(lower, |tangents| tangents.begin_round(lower, now));
     }
 
@@ -61,7 +62,13 @@ impl Program {
     /// Level `lower` goes back to where it stood.
     pub(crate) fn go_back(&mut self, lower: usize, place: Snapshot) {
         let read = self.needed(lower).across_starts.then(|| self.clock.tick());
+        let led = if self.leads(lower) { self.levels[lower].trajectory.clone() } else { None };
         self.levels[lower].go_back(place, read);
+        // Its tangents are those of others, too.
+        if let (Some(now), Some(then)) = (led, &mut self.levels[lower].trajectory) {
+            now.go_back_to(then);
+            *then = now;
+        }
         self.tell_leaders(lower, |tangents| tangents.go_back(lower));
     }
 

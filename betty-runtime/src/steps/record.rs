@@ -72,7 +72,7 @@ impl Record {
         match self {
             // The last steps are differentiated, whoever waited for them.
             Self::Steps(_) => {}
-            Self::Tangents(_) | Self::Replays(_) => self.restart(Restart::default()),
+            Self::Tangents(_) | Self::Replays(_) => self.forget(),
         }
     }
 
@@ -82,6 +82,13 @@ impl Record {
             Self::Steps(steps) => steps.borrow_mut().restart(start),
             Self::Tangents(tangents) => tangents.borrow_mut().restart(start.from),
             Self::Replays(replays) => replays.borrow_mut().restart(start.from),
+        }
+    }
+
+    /// The level goes back to where this was kept of its steps; levels that its tangents follow do not.
+    pub(crate) fn go_back_to(&self, place: &Self) {
+        if let (Self::Tangents(tangents), Self::Tangents(place)) = (self, place) {
+            tangents.borrow_mut().go_back_to(place.borrow().clone());
         }
     }
 
@@ -103,7 +110,8 @@ impl Record {
     pub(crate) fn forget(&self) {
         match self {
             Self::Steps(steps) => steps.borrow_mut().forget(),
-            Self::Tangents(_) | Self::Replays(_) => self.restart(Restart::default()),
+            Self::Tangents(tangents) => tangents.borrow_mut().clear(),
+            Self::Replays(replays) => replays.borrow_mut().restart(None),
         }
     }
 

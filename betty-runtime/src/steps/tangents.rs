@@ -32,6 +32,8 @@ pub(crate) struct Tangents {
     pub(crate) directions: Divided,
     /// What they were drawn from, once they were.
     drawn: Option<Drawn>,
+    /// Since when: how much all levels together had done before.
+    since: u64,
     /// Those that are followed here.
     carried: Vec<Carried>,
     /// Steps of the level that they have been carried along.
@@ -50,16 +52,56 @@ impl Tangents {
     pub(crate) fn new(level: usize, update: Rc<Update>, directions: Rc<dyn Directions>) -> Self {
         let (carried, starts, places) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
         let (directions, reads) = (Divided::whole(directions), Reads::default());
-        Tangents { level, update, directions, drawn: None, carried, steps: 0, from: None, starts, places, reads }
+        let (drawn, since, steps, from) = (None, 0, 0, None);
+        Tangents { level, update, directions, drawn, since, carried, steps, from, starts, places, reads }
     }
 
-    /// Begins anew, at the parameters of a level if there is one.
-    pub(crate) fn restart(&mut self, from: Option<usize>) {
+    /// Begins anew: nothing has moved, neither the level nor those that are followed.
+    pub(crate) fn clear(&mut self) {
         self.carried.clear();
         self.drawn = None;
         self.starts.clear();
+        self.places.clear();
         self.reads = Reads::default();
+        (self.steps, self.from) = (0, None);
+    }
+
+    /// Begins anew at this time.
+    pub(crate) fn clear_at(&mut self, time: u64) {
+        self.clear();
+        self.since = time;
+    }
+
+    /// When they last began anew.
+    pub(crate) fn since(&self) -> u64 {
+        self.since
+    }
+
+    /// The level itself starts again, at the parameters of a level if there is one. Those that are followed go on.
+    pub(crate) fn restart(&mut self, from: Option<usize>) {
         (self.steps, self.from) = (0, from);
+        self.carried.iter_mut().for_each(|carried| carried.start(self.level, from));
+    }
+
+    /// The level goes back to where it stood with these tangents, and those that are followed stay where they are.
+    pub(crate) fn go_back_to(&mut self, mut place: Tangents) {
+        if self.drawn.is_none() {
+            // Nothing has moved since they last began, unless that was undone.
+            if place.drawn.is_none() {
+                place.since = self.since;
+            }
+            *self = place;
+            return;
+        }
+        let is_of_now = place.since == self.since;
+        self.steps = if is_of_now { place.steps } else { 0 };
+        for (index, carried) in self.carried.iter_mut().enumerate() {
+            let stood = place.carried.get_mut(index).filter(|_| is_of_now);
+            match stood.and_then(|stood| stood.moving.remove(&self.level)) {
+                Some(moving) => drop(carried.moving.insert(self.level, moving)),
+                None => drop(carried.moving.remove(&self.level)),
+            }
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {

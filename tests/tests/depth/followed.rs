@@ -49,3 +49,40 @@ fn a_large_level_that_tangents_follow_adds_no_directions() {
     };
     assert_close(&run("forward"), &run("unrolled"), 1e-12);
 }
+
+fn judged_the_other_way_round(weights: &Vector, pretrained: &Vector, tuned: &Vector, batch: Nothing) -> Tensor<1> {
+    judged(weights, tuned, pretrained, batch)
+}
+
+multilevel! {
+    struct PretrainedFirst;
+    level weights: Vector {
+        lower: [pretrained, tuned], batch: Nothing, loss: judged_the_other_way_round, optimizer: sgd(lr = 0.1),
+    }
+    level tuned: Vector {
+        lower: [pretrained], batch: Nothing, loss: adapted, optimizer: sgd(lr = 0.2), unroll: 3, hypergradient: forward,
+    }
+    level pretrained: Vector {
+        upper: [weights], batch: Nothing, loss: prepared, optimizer: sgd(lr = 0.3), unroll: 2, hypergradient: unrolled,
+    }
+}
+
+#[test]
+fn steps_that_are_taken_before_those_that_follow_them_count() {
+    let run = |method: &str, unroll: usize| {
+        let problem = PretrainedFirst {
+            weights: Vector::new(&[0.4, -0.7]),
+            tuned: Vector::new(&[0.1, 0.2]),
+            pretrained: Vector::new(&[0.3, 0.3]),
+        };
+        let data = PretrainedFirstData { weights: nothing(), pretrained: nothing(), tuned: nothing() };
+        let config = format!(r#"{{ "tuned": {{ "unroll": {unroll}, "hypergradient": {{ "method": "{method}" }} }} }}"#);
+        let mut engine = Engine::new(problem, data, PretrainedFirstConfig::from_json(&config).unwrap()).unwrap();
+        engine.run(2).unwrap();
+        engine.into_problem().weights.values()
+    };
+    // With one step, that of `tuned` takes none of `pretrained` itself: all that moves was taken before.
+    for unroll in [1, 3] {
+        assert_close(&run("forward", unroll), &run("unrolled", unroll), 1e-12);
+    }
+}

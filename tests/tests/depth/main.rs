@@ -11,6 +11,7 @@ mod followed;
 mod inexact;
 mod joint;
 mod level;
+mod order;
 mod partial;
 mod plot;
 mod quadratics;

@@ -11,13 +11,13 @@ use burn::tensor::Tensor;
 use crate::level::{Vector, assert_close, vector};
 use crate::unrolled::square;
 
-type Batch = Tensor<1>;
+pub(crate) type Batch = Tensor<1>;
 
 /// A program at its first parameters, with its data.
-type Program<P> = fn() -> (P, <P as Multilevel>::Data);
+pub(crate) type Program<P> = fn() -> (P, <P as Multilevel>::Data);
 
 /// The parameters of a level of a program.
-type Part<P> = fn(&mut P) -> &mut Vector;
+pub(crate) type Part<P> = fn(&mut P) -> &mut Vector;
 
 fn engine<P: Multilevel>(program: Program<P>, json: &str) -> Engine<P> {
     let (problem, data) = program();
@@ -26,13 +26,13 @@ fn engine<P: Multilevel>(program: Program<P>, json: &str) -> Engine<P> {
 
 /// Compares the step of length 1 that level number `level` takes in the second iteration with differences of its loss.
 #[track_caller]
-fn check<P: Multilevel>(program: Program<P>, json: &str, level: usize, part: Part<P>) {
+pub(crate) fn check<P: Multilevel>(program: Program<P>, json: &str, level: usize, part: Part<P>) {
     compare(program, (json, json), level, part);
 }
 
 /// The same with the losses of a run whose config leads to the same parameters in less time.
 #[track_caller]
-fn compare<P: Multilevel>(program: Program<P>, (json, cheaper): (&str, &str), level: usize, part: Part<P>) {
+pub(crate) fn compare<P: Multilevel>(program: Program<P>, (json, cheaper): (&str, &str), level: usize, part: Part<P>) {
     let mut whole = engine(program, cheaper);
     whole.run(1).unwrap();
     let saved = whole.checkpoint().unwrap();
@@ -65,7 +65,7 @@ fn compare<P: Multilevel>(program: Program<P>, (json, cheaper): (&str, &str), le
 }
 
 /// Batches that all differ, the same in every run.
-fn stream(seed: f64) -> Stream<Batch> {
+pub(crate) fn stream(seed: f64) -> Stream<Batch> {
     let batch = move |index: i32| {
         let of = |k: f64| (seed + 0.7 * f64::from(index) + k).sin();
         Ok::<_, io::Error>(vector(&[of(0.0), of(1.3), of(2.9)]))
@@ -73,33 +73,33 @@ fn stream(seed: f64) -> Stream<Batch> {
     Stream::batches((0..).map(batch))
 }
 
-fn top() -> Vector {
+pub(crate) fn top() -> Vector {
     Vector::new(&[0.4, -0.7, 0.2])
 }
 
-fn mid() -> Vector {
+pub(crate) fn mid() -> Vector {
     Vector::new(&[0.3, 0.1, -0.5])
 }
 
-fn low() -> Vector {
+pub(crate) fn low() -> Vector {
     Vector::new(&[0.5, -0.2, 0.1])
 }
 
 /// A valley around `target` that is no parabola.
-fn valley(x: Tensor<1>, target: Tensor<1>) -> Tensor<1> {
+pub(crate) fn valley(x: Tensor<1>, target: Tensor<1>) -> Tensor<1> {
     let gap = x.clone() - target;
     square(gap.clone()).mul_scalar(0.5) + square(gap.clone() * gap).mul_scalar(0.1) + x.cos().sum().mul_scalar(0.1)
 }
 
-fn follow(low: &Vector, mid: &Vector, batch: Batch) -> Tensor<1> {
+pub(crate) fn follow(low: &Vector, mid: &Vector, batch: Batch) -> Tensor<1> {
     valley(low.x.val(), mid.x.val().sin() + batch.mul_scalar(0.3))
 }
 
-fn follow_both(low: &Vector, mid: &Vector, top: &Vector, batch: Batch) -> Tensor<1> {
+pub(crate) fn follow_both(low: &Vector, mid: &Vector, top: &Vector, batch: Batch) -> Tensor<1> {
     valley(low.x.val(), mid.x.val().sin() * top.x.val().exp() + batch.mul_scalar(0.3))
 }
 
-fn follow_top(low: &Vector, top: &Vector, batch: Batch) -> Tensor<1> {
+pub(crate) fn follow_top(low: &Vector, top: &Vector, batch: Batch) -> Tensor<1> {
     valley(low.x.val(), top.x.val().sin() + batch.mul_scalar(0.3))
 }
 
@@ -119,24 +119,24 @@ fn above(top: &Vector, mid: &Vector, batch: Batch) -> Tensor<1> {
     mid.x.val().exp().sum().mul_scalar(0.3) + square(top.x.val() - batch).mul_scalar(0.02)
 }
 
-fn above_both(top: &Vector, mid: &Vector, low: &Vector, batch: Batch) -> Tensor<1> {
+pub(crate) fn above_both(top: &Vector, mid: &Vector, low: &Vector, batch: Batch) -> Tensor<1> {
     let (mid, low) = (mid.x.val(), low.x.val());
     (mid.clone().exp() * low.clone()).sum().mul_scalar(0.3)
         + square(low - mid).mul_scalar(0.2)
         + square(top.x.val() - batch).mul_scalar(0.02)
 }
 
-fn above_swapped(top: &Vector, low: &Vector, mid: &Vector, batch: Batch) -> Tensor<1> {
+pub(crate) fn above_swapped(top: &Vector, low: &Vector, mid: &Vector, batch: Batch) -> Tensor<1> {
     above_both(top, mid, low, batch)
 }
 
 /// Three levels of one vector each, all of the middle and the lowest unrolled unless a config says otherwise.
 macro_rules! program {
     ($name:ident, $data:ident, top: $top:tt $above:ident, mid: $mid:tt $between:ident, low: $low:tt $follow:ident) => {
-        mod $name {
+        pub(crate) mod $name {
             use super::*;
             multilevel! {
-                pub(super) struct Run;
+                pub(crate) struct Run;
                 level top: Vector { lower: $top, batch: Batch, loss: $above, optimizer: sgd(lr = 1.0) }
                 level mid: Vector {
                     upper: $mid, lower: [low], batch: Batch, loss: $between, optimizer: sgd(lr = 0.3), unroll: 3,
@@ -146,7 +146,7 @@ macro_rules! program {
                     upper: $low, batch: Batch, loss: $follow, optimizer: sgd(lr = 0.3), unroll: 2, hypergradient: unrolled,
                 }
             }
-            pub(super) fn program() -> (Run, RunData) {
+            pub(crate) fn program() -> (Run, RunData) {
                 let data = RunData { top: stream(0.1), mid: stream(0.5), low: stream(0.9) };
                 (Run { top: top(), mid: mid(), low: low() }, data)
             }
@@ -177,7 +177,7 @@ program!(above_solved, G, top: [mid, low] above_both, mid: [top] between, low: [
 program!(above_solved_of_two_uppers, H, top: [mid, low] above_both, mid: [top] between, low: [mid, top] follow_both_exactly);
 
 /// Where the steps of both levels below begin, and what else they do.
-const SETTINGS: [&str; 10] = [
+pub(crate) const SETTINGS: [&str; 10] = [
     "{}",
     r#"{ "low": { "start": "initial" } }"#,
     r#"{ "mid": { "start": "initial" } }"#,
@@ -228,7 +228,7 @@ fn of_steps_above_a_level_that_is_solved() {
 }
 
 /// With the middle level's tangents going along with its steps.
-fn forward(json: &str) -> String {
+pub(crate) fn forward(json: &str) -> String {
     let mut config: serde_json::Value = serde_json::from_str(json).unwrap();
     config["mid"]["hypergradient"]["method"] = "forward".into();
     config.to_string()
@@ -248,6 +248,7 @@ macro_rules! checked_forward {
 checked_forward! {
     forward_of_a_chain: chain,
     forward_of_a_level_that_reads_both_below: triangle,
+    forward_of_a_level_that_reads_both_below_the_lowest_first: swapped,
     forward_of_a_chain_whose_lowest_level_reads_both_above: chain_of_two_uppers,
     forward_of_levels_that_all_read_each_other: two_uppers,
     forward_of_a_path_through_the_lowest_level_only: through_the_lowest,

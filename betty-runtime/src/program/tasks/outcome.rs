@@ -5,7 +5,6 @@ use crate::derivatives::TasksFound;
 use crate::error::EngineError;
 use crate::execute::{Value, Vector};
 use crate::program::{Level, Moved, Program};
-use crate::steps::Restart;
 
 impl Program {
     /// Whether all numbers are finite, level by level.
@@ -55,7 +54,7 @@ impl Level {
         self.set_last_rates(round.rates.into_iter().next_back().and_then(|task| task.into_iter().next_back()));
         self.last = round.batches.into_iter().flatten().next_back().unwrap_or_default();
         if let Some(steps) = &self.trajectory {
-            steps.restart(Restart::default());
+            steps.forget();
         }
     }
 }
