@@ -67,6 +67,10 @@ fn length_of_text(text: &[u8]) -> usize {
     text.iter().position(ends).map_or(text.len(), |end| end + 1)
 }
 
+/// The key of the only entry of what serde_json makes of a number where some crate of the program has switched its feature
+/// `arbitrary_precision` on; the entry is the number's text.
+const NUMBER: &str = "$serde_json::private::Number";
+
 /// Where a value stands, where a repeated key is noted, and the texts of the numbers that are still to come.
 struct Place<'a> {
     path: String,
@@ -83,6 +87,22 @@ impl<'a> Place<'a> {
     /// The text of the number that is read now.
     fn number(&self) -> &'a str {
         self.numbers.borrow_mut().next().and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default()
+    }
+
+    /// The text of the number that is read next.
+    fn next_number(&self) -> Option<&'a str> {
+        self.numbers.borrow().as_slice().first().and_then(|text| std::str::from_utf8(text).ok())
+    }
+
+    /// The number that is read now, of which serde_json has made a text with the same value; none if it is a text that stands there,
+    /// under a key that is like serde_json's own.
+    fn of_any_precision(&self, text: &str) -> Option<Option<Number>> {
+        let same = |number: &str| number.parse::<f64>().ok().filter(|&value| text.parse() == Ok(value));
+        let value = self.next_number().and_then(same)?;
+        let number = self.number();
+        let integer = number.parse::<u64>().map(Number::from).or_else(|_| number.parse::<i64>().map(Number::from));
+        // A zero with a sign is no integer.
+        Some(integer.ok().filter(|_| number != "-0").or_else(|| Number::from_f64(value)))
     }
 }
 
@@ -144,6 +164,11 @@ impl<'de> Visitor<'de> for Place<'_> {
                 return Err(A::Error::custom("a key is given twice"));
             }
             let value = entries.next_value_seed(self.inside(&key))?;
+            if let (true, NUMBER, Value::String(text)) = (object.is_empty(), key.as_str(), &value)
+                && let Some(number) = self.of_any_precision(text)
+            {
+                return number.map(Value::Number).ok_or_else(|| A::Error::custom("number out of range"));
+            }
             object.insert(key, value);
         }
         Ok(Value::Object(object))
@@ -152,6 +177,8 @@ impl<'de> Visitor<'de> for Place<'_> {
 
 #[cfg(test)]
 mod tests {
+    use serde::de::value::MapDeserializer;
+
     use super::*;
 
     #[test]
@@ -193,6 +220,44 @@ mod tests {
                 assert_eq!((found[0].as_u64(), found[3].as_i64()), (Some(i as u64), Some(-7)));
             }
         }
+    }
+
+    /// What serde_json shows of a number with its feature `arbitrary_precision`, which no crate here may switch on: it would be on for
+    /// all.
+    fn shown(text: &[u8], numbers_as: &str) -> Result<Value, serde_json::Error> {
+        let repeated = RefCell::new(None);
+        let numbers = RefCell::new(numbers(text).into_iter());
+        let place = Place { path: String::new(), repeated: &repeated, numbers: &numbers };
+        place.visit_map(MapDeserializer::new([(NUMBER, numbers_as)].into_iter()))
+    }
+
+    #[test]
+    fn numbers_are_read_where_serde_json_keeps_their_texts() {
+        // As it rewrites exponents, and as it leaves everything else.
+        for (text, kept) in [
+            ("5", "5"),
+            ("-5", "-5"),
+            ("0", "0"),
+            ("-0", "-0"),
+            ("0.1", "0.1"),
+            ("1E5", "1e+5"),
+            ("-2.5e-3", "-2.5e-3"),
+            ("18446744073709551615", "18446744073709551615"),
+            ("18446744073709551616", "18446744073709551616"),
+        ] {
+            let expected = parse(text.as_bytes()).expect("a number");
+            assert_eq!(shown(text.as_bytes(), kept).expect("a number"), expected, "{text}");
+        }
+        let error = shown(b"1e999", "1e+999").expect_err("it is out of range").to_string();
+        assert_eq!(error, "number out of range");
+    }
+
+    /// Only the number that stands there is taken out of the text's numbers.
+    #[test]
+    fn an_object_with_the_key_of_numbers_is_one() {
+        let text = format!(r#"{{"a": {{"{NUMBER}": "5"}}, "b": 0.25}}"#);
+        let read = parse(text.as_bytes()).expect("JSON");
+        assert_eq!((&read["a"][NUMBER], &read["b"]), (&Value::from("5"), &Value::from(0.25)));
     }
 
     #[test]
