@@ -44,7 +44,7 @@ impl HypergradientConfig {
     }
 
     /// What the tables say about the method.
-    pub(super) fn row(&self) -> Option<&'static Row> {
+    pub(crate) fn row(&self) -> Option<&'static Row> {
         METHODS.find(self.name())
     }
 }

@@ -266,7 +266,9 @@ pub enum Event<'a> {
     /// [`Engine::verify_hypergradient`](crate::Engine::verify_hypergradient) has held a hypergradient against a reference, and seen the
     /// ends of the spectra that it passes through.
     Checked(&'a HypergradientCheck),
-    /// An observer found something that a person who supervises the run should know: [`Current::warn`](crate::Current::warn).
+    /// An observer found something that a person who supervises the run should know: [`Current::warn`](crate::Current::warn). Or the
+    /// engine did: that a learned number of an optimizer is one which the level's method does not see, told once for each, before the
+    /// level's first step.
     Warning(&'a Warning),
     /// A checkpoint is about to be written. What goes with it, such as a log, is written now, so that it is never behind.
     Saving {

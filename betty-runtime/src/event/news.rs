@@ -1,6 +1,6 @@
 //! What turned out while losses were recorded, as events.
 
-use super::Event;
+use super::{Event, Warning};
 use crate::program::News;
 
 /// Tells somebody of news about levels of these names.
@@ -17,6 +17,9 @@ pub(crate) fn tell(news: &News, names: &[&str], listener: impl FnOnce(&Event<'_>
         News::ZeroEdge { level, other } => {
             listener(&Event::ZeroEdge { level, name: names[level], other: names[other] })
         }
+        News::Unseen { level, option, ref number, method } => {
+            listener(&Event::Warning(&unseen(names[level], option, number, method)));
+        }
         News::OneByOne { level, lower, method, tasks } => {
             listener(&Event::OneByOne { level, name: names[level], through: names[lower], method, tasks });
         }
@@ -26,5 +29,20 @@ pub(crate) fn tell(news: &News, names: &[&str], listener: impl FnOnce(&Event<'_>
         News::Costly { level, kernels, joint, partial } => {
             listener(&Event::Costly { level, name: names[level], kernels, joint, partial });
         }
+    }
+}
+
+/// That a learned number is one which no hypergradient moves.
+fn unseen(level: &str, option: &str, number: &str, method: &str) -> Warning {
+    Warning {
+        rule: "unseen-number".to_owned(),
+        level: Some(level.to_owned()),
+        fact: format!(
+            "`{option}` of level `{level}` is `{number}`, but `{method}` does not see the steps of `{level}`, and its loss reads nothing \
+             of that either, so that no hypergradient through `{level}` moves it"
+        ),
+        advice: format!(
+            "choose a method for `{level}` that goes through the steps, such as `unrolled`, or give `{option}` a number"
+        ),
     }
 }

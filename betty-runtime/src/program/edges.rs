@@ -1,13 +1,17 @@
 //! Edges of the program that the losses bear out: no hypergradient passes from a level to one that its loss never reads.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use betty_schema::OPTIMIZERS;
+
+use super::news::News;
 use super::{Level, Program};
 use crate::config::{HypergradientConfig, Start};
 use crate::derivatives::Loss;
 use crate::error::EngineError;
 use crate::graph::GraphError;
 use crate::schedule::{LevelSpec, Schedule};
+use crate::steps::{LearnedNumber, LearnedSource};
 
 /// What the losses that were recorded so far depend on.
 #[derive(Clone)]
@@ -27,6 +31,8 @@ struct Known {
     moving: BTreeSet<usize>,
     /// Levels of which it was told that nothing passes.
     told: BTreeSet<usize>,
+    /// Learned numbers of which it was told that nothing moves them, by where they are written.
+    unseen: BTreeSet<String>,
 }
 
 impl Edges {
@@ -88,6 +94,52 @@ impl Edges {
         }
         Ok(still)
     }
+
+    /// Numbers of the optimizer of level `k` that others learn, but of which neither its method nor what its answer depends on, this
+    /// loss or this map, sees anything. Answers each once.
+    pub(crate) fn unseen_numbers(
+        &mut self,
+        schedule: &Schedule,
+        levels: &[Level],
+        k: usize,
+        loss: &mut Loss,
+        map: Option<&Loss>,
+    ) -> Result<Vec<News>, GraphError> {
+        let mut unseen = Vec::new();
+        let level = &levels[k];
+        let learned = level.update.learned();
+        let Some(method) = level.config.hypergradient.as_ref() else { return Ok(unseen) };
+        if learned.numbers.is_empty() || method.row().is_none_or(|row| row.way.goes_through_steps()) {
+            return Ok(unseen);
+        }
+        let gradient;
+        let moving: BTreeMap<usize, &[bool]> = match map {
+            Some(map) => map.reached().collect(),
+            None => {
+                gradient = loss.gradient(&schedule.differentiates(k))?;
+                gradient.moved_by().collect()
+            }
+        };
+        let is_read = |source: &LearnedSource| {
+            let of_level = moving.get(&source.level);
+            source.parameter.is_none_or(|parameter| of_level.is_some_and(|of| of.get(parameter) == Some(&true)))
+        };
+        for number in &learned.numbers {
+            let at_rest = decides_rest(number) && schedule.levels[k].condition.is_none();
+            let is_seen = at_rest || number.parts.iter().any(|part| is_read(learned.made_of(*part)));
+            if !is_seen && self.levels[k].unseen.insert(number.place.clone()) {
+                let (option, number) = (number.option, number.written.to_string());
+                unseen.push(News::Unseen { level: k, option, number, method: method.name() });
+            }
+        }
+        Ok(unseen)
+    }
+}
+
+/// Whether the number decides where the steps come to rest, so that a best response depends on it.
+fn decides_rest(number: &LearnedNumber) -> bool {
+    let row = OPTIMIZERS.find(number.optimizer).and_then(|row| row.find(number.option));
+    row.is_some_and(|option| option.at_rest) && !number.written.by_step
 }
 
 /// Whether level `k` depends on one that it lists without its loss: by its steps, or by what is below. Whether that is true of

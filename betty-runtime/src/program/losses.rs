@@ -205,6 +205,8 @@ impl Losses {
         for other in self.edges.check(schedule, k, levels)? {
             self.news.push(News::ZeroEdge { level: k, other });
         }
+        let unseen = self.edges.unseen_numbers(schedule, levels, k, &mut loss, map).map_err(graph)?;
+        self.news.extend(unseen);
         let news = self.recordings[k].add(k, levels[k].name, batch, verified);
         self.news.extend(news);
         Ok(loss)

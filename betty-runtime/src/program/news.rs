@@ -13,6 +13,8 @@ pub(crate) enum News {
     Rounding { level: usize, difference: f64 },
     /// Nothing passes to another level, though it is read.
     ZeroEdge { level: usize, other: usize },
+    /// A number of its optimizer is learned, but this method does not see what the number does.
+    Unseen { level: usize, option: &'static str, number: String, method: &'static str },
     /// Its tasks go one after the other, because of the method of a level below.
     OneByOne { level: usize, lower: usize, method: &'static str, tasks: usize },
     /// It is taken for a solution of the last of its tasks, by this method.

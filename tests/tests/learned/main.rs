@@ -9,3 +9,4 @@ mod nested;
 mod problem;
 mod runs;
 mod steps;
+mod unseen;
