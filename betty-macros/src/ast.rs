@@ -39,6 +39,8 @@ pub(crate) struct Level {
     pub(crate) optimizer: Option<Call>,
     pub(crate) schedule: Option<Call>,
     pub(crate) groups: Vec<Group>,
+    /// A group could not be read, so that an optimizer that seems to be missing may be its.
+    pub(crate) lost_group: bool,
     pub(crate) solver: Option<Call>,
     pub(crate) unroll: Option<Count>,
     pub(crate) warmup: Option<Count>,
@@ -74,6 +76,7 @@ impl Level {
             optimizer: None,
             schedule: None,
             groups: Vec::new(),
+            lost_group: false,
             solver: None,
             unroll: None,
             warmup: None,
@@ -107,6 +110,27 @@ impl Level {
         let own = self.schedule.iter().map(|schedule| (schedule, self.optimizer.as_ref()));
         let groups = self.groups.iter();
         own.chain(groups.filter_map(|group| Some((group.schedule.as_ref()?, group.optimizer.as_ref()))))
+    }
+
+    /// Everything that is a name with settings.
+    pub(crate) fn calls_mut(&mut self) -> impl Iterator<Item = &mut Call> {
+        let own = [
+            &mut self.optimizer,
+            &mut self.schedule,
+            &mut self.solver,
+            &mut self.hypergradient,
+            &mut self.preconditioner,
+            &mut self.curvature,
+            &mut self.solve,
+            &mut self.clip,
+            &mut self.project,
+            &mut self.start,
+            &mut self.precision,
+        ];
+        let groups = self.groups.iter_mut();
+        let in_groups =
+            groups.flat_map(|group| [&mut group.optimizer, &mut group.schedule, &mut group.clip, &mut group.project]);
+        own.into_iter().chain(in_groups).flatten()
     }
 
     /// The limits on gradients of the level and of its groups.

@@ -164,6 +164,7 @@ pub use trace::{
 /// What code written by `multilevel!` refers to, and what the tests of this crate look at. No part of it is stable.
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::config::integer::Integer;
     pub use crate::config::program::levels_to_json;
     pub use crate::report::write_report;
     pub use crate::trace::hash_plain;

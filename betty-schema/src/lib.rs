@@ -27,7 +27,7 @@ pub use groups::{lies_in, overlap};
 pub use level_solvers::LEVEL_SOLVERS;
 pub use methods::METHODS;
 pub use names::{did_you_mean, listed, suggestion};
-pub use optimizers::OPTIMIZERS;
+pub use optimizers::{NEEDS_MOMENTUM, OPTIMIZERS};
 pub use preconditioners::PRECONDITIONERS;
 pub use projections::PROJECTIONS;
 pub use range::{ALL, BOUNDED, Given, OF_THE_STEP, Range};

@@ -133,6 +133,17 @@ mod tests {
     }
 
     #[test]
+    fn the_grammar_has_every_field() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../betty-macros/docs/multilevel.md");
+        let manual = fs::read_to_string(&path).expect("the manual is there");
+        let (_, behind) = manual.split_once("# Grammar").expect("the manual has a grammar");
+        let grammar = behind.split("```").nth(1).unwrap_or_default();
+        for field in &FIELDS {
+            assert!(grammar.contains(&format!("\"{}\"", field.name)), "the grammar has no `{}`", field.name);
+        }
+    }
+
+    #[test]
     fn a_stale_table_is_written_again() {
         let stale = "before\n<!-- table: starts -->\n| old |\n<!-- end -->\nbehind\n";
         let fresh = written(stale);

@@ -11,6 +11,9 @@ const EPSILON: Opt = Opt::new("epsilon", Positive, "1e-5", "ε, which bounds the
 const BETA_1: Opt = Opt::new("beta_1", Fraction, "0.9", "β₁, the decay of the mean of gradients");
 const BETA_2: Opt = Opt::new("beta_2", Fraction, "0.999", "β₂, the decay of the mean of squared gradients");
 
+/// The optimizer, and the options of it, that change nothing without its `momentum`.
+pub const NEEDS_MOMENTUM: (&str, [&str; 2]) = ("sgd", ["dampening", "nesterov"]);
+
 /// How a level takes its own steps.
 pub static OPTIMIZERS: Family = Family {
     noun: "optimizer",
@@ -39,8 +42,13 @@ pub static OPTIMIZERS: Family = Family {
                     "0.0",
                     "the part of the last direction that is kept; 0 is plain descent",
                 ),
-                Opt::new("dampening", Fraction, "0.0", "the part of a new gradient that stays out of the momentum"),
-                Opt::new("nesterov", Flag, "false", "whether to look ahead along the momentum"),
+                Opt::new(
+                    "dampening",
+                    Fraction,
+                    "0.0",
+                    "the part of a new gradient that stays out of the momentum; refused without one",
+                ),
+                Opt::new("nesterov", Flag, "false", "whether to look ahead along the momentum; refused without one"),
                 WEIGHT_DECAY,
             ],
         },

@@ -93,6 +93,12 @@ impl Range {
         self == Self::Fraction && transform != BOUNDED
     }
 
+    /// Whether it is a range of integers.
+    #[must_use]
+    pub fn is_integer(self) -> bool {
+        matches!(self, Self::Count | Self::CountOrAll | Self::Natural)
+    }
+
     /// Whether it is a range of numbers that are no integers.
     #[must_use]
     pub fn is_float(self) -> bool {

@@ -9,6 +9,7 @@ struct Net {
 
 const LR: f64 = -0.1;
 const STEPS: usize = 0;
+const BACK: i32 = -3;
 
 multilevel! {
     struct Program;
@@ -26,6 +27,8 @@ multilevel! {
         loss: net_loss,
         optimizer: sgd(lr = 0.1),
         unroll: STEPS,
+        warmup: BACK,
+        accumulate: LR,
         hypergradient: cg(damping = f64::NAN, batch = FRESH),
     }
 }

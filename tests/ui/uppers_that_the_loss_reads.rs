@@ -59,6 +59,51 @@ multilevel! {
     }
 }
 
+#[derive(Module, Debug)]
+struct Twin {
+    weights: Param<Tensor<1>>,
+}
+
+multilevel! {
+    struct Twins;
+
+    level first: Twin {
+        lower: [second],
+        batch: Tensor<1>,
+        loss: first_loss,
+        optimizer: sgd(lr = 0.1),
+    }
+
+    level second: Twin {
+        upper: [first],
+        lower: [last],
+        batch: Tensor<1>,
+        loss: second_loss,
+        optimizer: sgd(lr = 0.1),
+        hypergradient: cg,
+    }
+
+    level last: Bottom {
+        upper: [second],
+        batch: Tensor<1>,
+        loss: last_loss,
+        optimizer: sgd(lr = 0.1),
+        hypergradient: cg,
+    }
+}
+
+fn first_loss(_: &Twin, _: &Twin, _: Tensor<1>) -> Tensor<1> {
+    unimplemented!()
+}
+
+fn second_loss(_: &Twin, _: &Twin, _: &Bottom, _: Tensor<1>) -> Tensor<1> {
+    unimplemented!()
+}
+
+fn last_loss(_: &Bottom, _: &Twin, _: &Twin, _: Tensor<1>) -> Tensor<1> {
+    unimplemented!()
+}
+
 fn top_loss(_: &Top, _: &High, _: Tensor<1>) -> Tensor<1> {
     unimplemented!()
 }

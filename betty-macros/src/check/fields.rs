@@ -27,7 +27,7 @@ pub(super) fn check(level: &Level, report: &mut Report) {
 fn check_required(level: &Level, report: &mut Report) {
     let is_written = |key: Key| level.written.contains(&key);
     let is_required = |field: &Field| match field.key {
-        Key::Optimizer => !is_written(Key::Solver) && !is_written(Key::Groups),
+        Key::Optimizer => !is_written(Key::Solver) && level.groups.is_empty() && !level.lost_group,
         _ => field.is_required(),
     };
     let missing = FIELDS.iter().filter(|field| is_required(field) && !is_written(field.key));

@@ -115,11 +115,17 @@ impl<'a> Links<'a> {
             let new: Vec<Entry<'a>> = entries.into_iter().filter(is_new).collect();
             found.extend(new.into_iter().map(|entry| (entry, setting)));
         }
-        // A setting that could not be read may have named a level.
-        let names_level = |setting: &Setting| {
-            matches!(setting.value.kind, ValueKind::Other) && mentions(setting.value.tokens.clone(), names)
+        // A setting that could not be read, or that no optimizer has, may have named a level.
+        let may_name_level = |setting: &Setting| match setting.value.kind {
+            ValueKind::Parameters { .. } => true,
+            ValueKind::Word(_) | ValueKind::Other => mentions(setting.value.tokens.clone(), names),
+            ValueKind::Integer(_) | ValueKind::Float(_) | ValueKind::Flag(_) | ValueKind::Constant => false,
         };
-        self.incomplete |= level.optimizers().any(|call| call.incomplete || call.settings.iter().any(names_level));
+        let is_lost = |call: &Call| {
+            let is_known = |setting: &Setting| call.learned().any(|(known, _)| std::ptr::eq(known, setting));
+            call.incomplete || call.settings.iter().any(|setting| !is_known(setting) && may_name_level(setting))
+        };
+        self.incomplete |= level.optimizers().any(is_lost);
         found.sort_by_key(|(entry, _)| entry.level);
         found
     }

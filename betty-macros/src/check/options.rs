@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use betty_schema::{
-    BOUNDED, CLIPS, CURVATURES, Family, LEVEL_SOLVERS, METHODS, OF_THE_STEP, OPTIMIZERS, Opt, PRECISIONS,
-    PRECONDITIONERS, PROJECTIONS, Range, Row, SCHEDULES, SOLVERS, TRANSFORMS, Way, Words, did_you_mean, listed,
-    suggestion,
+    BOUNDED, CLIPS, CURVATURES, Family, LEVEL_SOLVERS, METHODS, NEEDS_MOMENTUM, OF_THE_STEP, OPTIMIZERS, Opt,
+    PRECISIONS, PRECONDITIONERS, PROJECTIONS, Range, Row, SCHEDULES, SOLVERS, TRANSFORMS, Way, Words, did_you_mean,
+    listed, suggestion,
 };
 
 use crate::ast::{Call, Level, Setting, Value, ValueKind};
@@ -14,6 +14,7 @@ use crate::report::Report;
 pub(super) fn check(level: &Level, report: &mut Report) {
     for call in level.optimizers() {
         check_call(call, &OPTIMIZERS, report);
+        check_momentum(call, report);
     }
     for (call, _) in level.schedules() {
         check_call(call, &SCHEDULES, report);
@@ -125,6 +126,37 @@ fn check_transform(value: &Value, entry: &Row, option: &Opt, report: &mut Report
                 option.name, entry.name
             ),
         );
+    }
+}
+
+/// What `sgd` does along its momentum needs one. What a constant comes to is seen where the engine is made.
+fn check_momentum(call: &Call, report: &mut Report) {
+    let Some(entry) = OPTIMIZERS.find(NEEDS_MOMENTUM.0).filter(|entry| call.name == entry.name) else { return };
+    // One whose name was not understood may be the momentum.
+    let is_known =
+        |setting: &Setting| setting.name.as_ref().is_some_and(|name| entry.find(&name.to_string()).is_some());
+    let momentum = call.setting("momentum").map(|setting| setting.value.number());
+    if call.incomplete || !call.settings.iter().all(is_known) || momentum.is_some_and(|number| number != Some(0.0)) {
+        return;
+    }
+    for option in NEEDS_MOMENTUM.1 {
+        let (Some(setting), Some(range)) = (call.setting(option), entry.find(option).map(|option| option.range)) else {
+            continue;
+        };
+        // What lies in no range was refused for that.
+        let is_given = match &setting.value.kind {
+            ValueKind::Flag(flag) => *flag && range == Range::Flag,
+            _ if range.is_learnable() && setting.value.level().is_some() => true,
+            _ => setting.value.lies_in(range) && setting.value.number().is_some_and(|number| number != 0.0),
+        };
+        if is_given && let Some(token) = &setting.name {
+            report.error(
+                token,
+                format!(
+                    "`{option}` of `sgd` changes nothing without `momentum`; give that as well, or take `{option}` away"
+                ),
+            );
+        }
     }
 }
 

@@ -30,11 +30,11 @@ pub(super) fn check(program: &Program, links: &Links<'_>, graph: &Graph, is_whol
             .chain(rules::steps(graph, level, &numbers))
             .chain(rules::preconditioner(own).filter(|_| is_whole && !is_alone(level)))
             .chain(rules::condition(graph, level, own).filter(|_| is_whole && !is_alone(level)))
-            .chain(rules::curvature(graph, level, own))
-            .chain(rules::system(graph, level, &numbers))
+            .chain(rules::curvature(graph, level, own).filter(|_| is_whole && !is_alone(level)))
+            .chain(rules::system(graph, level, &numbers).filter(|_| is_whole && !is_alone(level)))
             .chain(rules::solver(graph, level, own))
             .chain(rules::schedule(own))
-            .chain(rules::together(graph, level, &numbers));
+            .chain(rules::together(graph, level, &numbers).filter(|_| is_whole && !is_alone(level)));
         broken.for_each(|violation| at.tell(&violation, report));
         if graph.circles().is_empty() && !links.incomplete {
             let reached = |from: usize| graph.is_below(level, from);

@@ -3,44 +3,87 @@
 use betty_schema::Range;
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::quote_spanned;
+use syn::{BinOp, Expr, ExprBinary, ExprLit, Lit};
 
 use super::at;
 
-/// The value of an expression in a range; what lies outside is an error at the expression. `what` is what it is called.
+/// The value of an option that is an expression in a range; what lies outside is an error at the expression. `what` is what it is
+/// called.
 pub(super) fn checked(range: Range, expression: &TokenStream, what: &str) -> TokenStream {
-    evaluated(range, expression, what, quote_spanned!(Span::mixed_site()=> u64))
+    evaluated(range, expression, what, &quote_spanned!(Span::mixed_site()=> u64))
 }
 
 /// The same for a field, whose numbers are all counts.
 pub(super) fn checked_count(range: Range, expression: &TokenStream, what: &str) -> TokenStream {
-    evaluated(range, expression, what, quote_spanned!(Span::mixed_site()=> usize))
+    evaluated(range, expression, what, &quote_spanned!(Span::mixed_site()=> usize))
 }
 
 /// `natural` is the type of numbers that may be zero.
-fn evaluated(range: Range, expression: &TokenStream, what: &str, natural: TokenStream) -> TokenStream {
+fn evaluated(range: Range, expression: &TokenStream, what: &str, natural: &TokenStream) -> TokenStream {
     let site = Span::mixed_site();
     let value = name_beside(expression);
-    let (of, holds) = match range {
-        Range::Count | Range::CountOrAll => {
-            (quote_spanned!(site=> usize), quote_spanned!(site=> 0 < #value && #value <= u32::MAX as usize))
+    let given = quote_spanned!(site=> #expression);
+    let is_free = range.is_integer() && has_type(expression);
+    let (of, given, holds) = match range {
+        // One constant may be the number of several options, whose types differ.
+        _ if is_free => {
+            let integer = quote_spanned!(at(expression)=> ::betty_runtime::__private::Integer);
+            let holds = match range {
+                Range::Natural => quote_spanned!(site=> 0 <= #value && #value <= #natural::MAX as i128),
+                _ => quote_spanned!(site=> 0 < #value && #value <= u32::MAX as i128),
+            };
+            (quote_spanned!(site=> i128), quote_spanned!(at(expression)=> #integer(#expression).value()), holds)
         }
-        Range::Natural => (natural, quote_spanned!(site=> true)),
-        Range::Number => (quote_spanned!(site=> f64), quote_spanned!(site=> #value.is_finite())),
-        Range::Positive => (quote_spanned!(site=> f64), quote_spanned!(site=> 0.0 < #value && #value.is_finite())),
-        Range::NonNegative => (quote_spanned!(site=> f64), quote_spanned!(site=> 0.0 <= #value && #value.is_finite())),
-        Range::Fraction => (quote_spanned!(site=> f64), quote_spanned!(site=> 0.0 <= #value && #value < 1.0)),
-        Range::Flag | Range::Batch => (quote_spanned!(site=> bool), quote_spanned!(site=> true)),
+        Range::Count | Range::CountOrAll => {
+            (quote_spanned!(site=> usize), given, quote_spanned!(site=> 0 < #value && #value <= u32::MAX as usize))
+        }
+        Range::Natural => (natural.clone(), given, quote_spanned!(site=> true)),
+        Range::Number => (quote_spanned!(site=> f64), given, quote_spanned!(site=> #value.is_finite())),
+        Range::Positive => {
+            (quote_spanned!(site=> f64), given, quote_spanned!(site=> 0.0 < #value && #value.is_finite()))
+        }
+        Range::NonNegative => {
+            (quote_spanned!(site=> f64), given, quote_spanned!(site=> 0.0 <= #value && #value.is_finite()))
+        }
+        Range::Fraction => (quote_spanned!(site=> f64), given, quote_spanned!(site=> 0.0 <= #value && #value < 1.0)),
+        Range::Flag | Range::Batch => (quote_spanned!(site=> bool), given, quote_spanned!(site=> true)),
     };
     let text = format!("{what} must be {}", range.describe());
     let check = quote_spanned!(at(expression)=> const _: () = ::core::assert!(#holds, #text););
+    let answer = match range {
+        Range::Natural if is_free => quote_spanned!(site=> #value as #natural),
+        _ if is_free => quote_spanned!(site=> #value as usize),
+        _ => quote_spanned!(site=> #value),
+    };
     let whole = quote_spanned!(site=> {
-        const #value: #of = #expression;
+        const #value: #of = #given;
         #check
-        #value
+        #answer
     });
     match range {
         Range::CountOrAll => quote_spanned!(site=> ::core::option::Option::Some(#whole)),
         _ => whole,
+    }
+}
+
+/// Whether an expression has a type of its own, as a constant does, and does not take that which is expected, as `1 << 3` does.
+fn has_type(expression: &TokenStream) -> bool {
+    syn::parse2(expression.clone()).is_ok_and(|expression| is_typed(&expression))
+}
+
+fn is_typed(expression: &Expr) -> bool {
+    match expression {
+        Expr::Path(_) | Expr::Call(_) | Expr::Field(_) | Expr::Cast(_) => true,
+        Expr::Lit(ExprLit { lit: Lit::Int(number), .. }) => !number.suffix().is_empty(),
+        Expr::Group(of) => is_typed(&of.expr),
+        Expr::Paren(of) => is_typed(&of.expr),
+        Expr::Unary(of) => is_typed(&of.expr),
+        Expr::MethodCall(of) => is_typed(&of.receiver),
+        Expr::Binary(ExprBinary { left, op, right, .. }) => {
+            let is_shift = matches!(op, BinOp::Shl(_) | BinOp::Shr(_));
+            is_typed(left) || (!is_shift && is_typed(right))
+        }
+        _ => false,
     }
 }
 

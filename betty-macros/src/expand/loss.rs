@@ -186,7 +186,10 @@ fn written(of: Function, index: usize, unlisted: &[usize], levels: &[Level], che
     };
     let modules = with_uppers(graph.upper(index));
     let of_runtime = quote_spanned!(at(path)=> ::betty_runtime::__private::Written);
-    let mut written = quote_spanned!(at(path)=> #path);
+    if unlisted.is_empty() {
+        return quote_spanned!(at(path)=> #path);
+    }
+    let mut tries = Vec::new();
     for (number, upper) in longer(graph.upper(index), unlisted).into_iter().enumerate() {
         let (trait_name, listed_name) = (format_ident!("__Reads{number}"), format_ident!("__Listed{number}"));
         let read = with_uppers(&upper);
@@ -200,7 +203,8 @@ fn written(of: Function, index: usize, unlisted: &[usize], levels: &[Level], che
             listed(more.iter().map(String::as_str)),
             names.join(", ")
         );
-        written = quote_spanned! {at(path)=> {
+        // In a block of its own: where two levels have one type, the traits of two lists would both apply.
+        tries.push(quote_spanned! {at(path)=> let written = {
             #[diagnostic::on_unimplemented(message = #message, label = #label)]
             #[allow(dead_code)]
             trait #listed_name {}
@@ -223,8 +227,12 @@ fn written(of: Function, index: usize, unlisted: &[usize], levels: &[Level], che
             }
             #[allow(unused_imports)]
             use #of_runtime as _;
-            (&&::betty_runtime::__private::AsWritten(#written)).loss()
-        }};
+            (&&::betty_runtime::__private::AsWritten(written)).loss()
+        };});
     }
-    written
+    quote_spanned!(at(path)=> {
+        let written = #path;
+        #(#tries)*
+        written
+    })
 }

@@ -4,13 +4,14 @@ use proc_macro2::{TokenStream, TokenTree};
 use syn::Expr;
 
 /// Words of expressions that are no names.
-const WORDS: [&str; 23] = [
-    "as", "crate", "self", "super", "if", "else", "match", "true", "false", "f32", "f64", "u8", "u16", "u32", "u64",
-    "u128", "usize", "i8", "i16", "i32", "i64", "i128", "isize",
+const WORDS: [&str; 20] = [
+    "as", "if", "else", "match", "true", "false", "f32", "f64", "u8", "u16", "u32", "u64", "u128", "usize", "i8",
+    "i16", "i32", "i64", "i128", "isize",
 ];
 
 /// Whether the tokens are an expression whose names are constants, as their case says or a path to them: `LR`,
-/// `2.0 * 0.1`, `STEPS as f64 / 2.0`, `STEPS.pow(2)`, `defaults::lr()`. A name in small letters is that of a level.
+/// `2.0 * 0.1`, `STEPS as f64 / 2.0`, `STEPS.pow(2)`, `DEFAULTS.lr`, `defaults::lr()`. A name in small letters is that of a level,
+/// unless it is that of a field or a method.
 pub(super) fn is_constant(tokens: &TokenStream) -> bool {
     let is_literal = |expression: &Expr| match expression {
         Expr::Lit(_) => true,
@@ -30,8 +31,9 @@ fn names_constants(tokens: &TokenStream) -> bool {
         TokenTree::Ident(name) => {
             let name = name.to_string();
             let is_in_path = is(at.checked_sub(1), ':') || is(Some(at + 1), ':');
-            let is_method = is(at.checked_sub(1), '.') && matches!(tokens.get(at + 1), Some(TokenTree::Group(_)));
-            WORDS.contains(&name.as_str()) || is_in_path || is_method || !name.contains(char::is_lowercase)
+            // Whose it is stands before it, and is a constant as well.
+            let is_member = is(at.checked_sub(1), '.') && !is(at.checked_sub(2), '.');
+            WORDS.contains(&name.as_str()) || is_in_path || is_member || !name.contains(char::is_lowercase)
         }
         TokenTree::Group(group) => names_constants(&group.stream()),
         TokenTree::Punct(_) | TokenTree::Literal(_) => true,

@@ -130,7 +130,12 @@ fn value_of(field: &Field, input: ParseStream<'_>, level: &mut Level, report: &m
         Key::Start => level.start = Some(call(field, input, report)?),
         Key::Optimizer => level.optimizer = Some(call(field, input, report)?),
         Key::Schedule => level.schedule = Some(call(field, input, report)?),
-        Key::Groups => level.groups = groups(field, input, report)?,
+        Key::Groups => {
+            let errors = report.count();
+            let groups = groups(field, input, report);
+            level.lost_group = groups.is_err() || report.count() > errors;
+            level.groups = groups?;
+        }
         Key::Solver => level.solver = Some(call(field, input, report)?),
         Key::Hypergradient => level.hypergradient = Some(call(field, input, report)?),
         Key::Preconditioner => level.preconditioner = Some(call(field, input, report)?),

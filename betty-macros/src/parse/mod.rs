@@ -58,6 +58,7 @@ fn program(input: ParseStream<'_>, report: &mut Report) -> Program {
             }
         }
     }
+    value::settle_constants(&mut program.levels);
     program
 }
 

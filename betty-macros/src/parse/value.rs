@@ -1,5 +1,7 @@
 //! The values of fields: names with settings, literals, and where a value ends.
 
+use std::collections::BTreeSet;
+
 use betty_schema::Field;
 use proc_macro2::{TokenStream, TokenTree};
 use quote::ToTokens;
@@ -10,7 +12,7 @@ use syn::{Expr, Ident, Lit, Member, Result, Token, parenthesized, token};
 
 use super::constant::is_constant;
 use super::skip_one;
-use crate::ast::{Call, Setting, Value, ValueKind};
+use crate::ast::{Call, Level, Setting, Value, ValueKind};
 use crate::report::Report;
 
 /// `name` or `name(setting = value, …)`
@@ -73,10 +75,27 @@ fn setting(input: ParseStream<'_>) -> Result<Setting> {
     let kind = match kind {
         Some(ValueKind::Word(_)) if is_constant(&tokens) => ValueKind::Constant,
         Some(kind) => kind,
-        None if is_constant(&tokens) => ValueKind::Constant,
-        None => parameters(&tokens).unwrap_or(ValueKind::Other),
+        None => match parameters(&tokens) {
+            Some(parameters) => parameters,
+            None if is_constant(&tokens) => ValueKind::Constant,
+            None => ValueKind::Other,
+        },
     };
     Ok(Setting { name, value: Value { tokens, kind } })
+}
+
+/// What looks like parameters of a level that there is not, but like an expression of constants as well (`DEFAULTS.lr`), is the latter.
+pub(super) fn settle_constants(levels: &mut [Level]) {
+    let names: BTreeSet<String> = levels.iter().map(|level| level.name.unraw().to_string()).collect();
+    for setting in levels.iter_mut().flat_map(Level::calls_mut).flat_map(|call| &mut call.settings) {
+        let Value { kind, tokens } = &mut setting.value;
+        if let ValueKind::Parameters { level, .. } = kind
+            && !names.contains(&level.unraw().to_string())
+            && is_constant(tokens)
+        {
+            *kind = ValueKind::Constant;
+        }
+    }
 }
 
 /// A value whose tokens make sense on their own.
@@ -104,18 +123,19 @@ impl Parse for Kind {
 
 /// `exp(rates.log_lr)` or `rates.log_lr`, either with `[step]` behind it.
 fn parameters(tokens: &TokenStream) -> Option<ValueKind> {
-    let word = |place: &Expr| match place {
+    let word = |place: Expr| match bare(place) {
         Expr::Path(path) => path.path.get_ident().cloned(),
         _ => None,
     };
-    let (transform, mut place) = match syn::parse2(tokens.clone()).ok()? {
-        Expr::Call(call) if call.args.len() == 1 => (Some(word(&call.func)?), call.args.into_iter().next()?),
+    let (transform, place) = match bare(syn::parse2(tokens.clone()).ok()?) {
+        Expr::Call(call) if call.args.len() == 1 => (Some(word(*call.func)?), call.args.into_iter().next()?),
         place => (None, place),
     };
+    let mut place = bare(place);
     let mut index = None;
     if let Expr::Index(of) = place {
-        index = Some(of.index.into_token_stream());
-        place = *of.expr;
+        index = Some(bare(*of.index).into_token_stream());
+        place = bare(*of.expr);
     }
     let mut path = Vec::new();
     while let Expr::Field(field) = place {
@@ -123,10 +143,18 @@ fn parameters(tokens: &TokenStream) -> Option<ValueKind> {
             Member::Named(name) => name.unraw().to_string(),
             Member::Unnamed(index) => index.index.to_string(),
         });
-        place = *field.base;
+        place = bare(*field.base);
     }
     path.reverse();
-    Some(ValueKind::Parameters { transform, level: word(&place)?, path: path.join("."), index })
+    Some(ValueKind::Parameters { transform, level: word(place)?, path: path.join("."), index })
+}
+
+/// An expression without the groups that have no delimiters, in which a macro hands on what it was given.
+fn bare(mut expression: Expr) -> Expr {
+    while let Expr::Group(group) = expression {
+        expression = *group.expr;
+    }
+    expression
 }
 
 /// An expression that is all of a setting's value: one may have commas between angle brackets.

@@ -258,3 +258,23 @@ fn hypergradient_off_every_path() {
          level net: M { upper: [weights], hypergradient: cg, .. }",
     );
 }
+
+/// Where an edge is lost or goes in a circle, what hangs on the edges is nobody's mistake.
+#[test]
+fn a_lost_edge_is_one_error() {
+    for field in ["solve: joint", "tasks: 3, vectorize: true", "curvature: partial, hypergradient: cg"] {
+        check_err(
+            "no level named `xyz`",
+            &format!(
+                "struct P; level top: M {{ lower: [>>>xyz<<<], {field}, .. }} level net: M {{ upper: [top], .. }}"
+            ),
+        );
+    }
+    check_err(
+        "these levels are each solved before the next, in a circle: a -> b -> a; a level that is read while it is still being solved \
+         belongs in `upper`",
+        "struct P;
+         level a: M { lower: [b], hypergradient: cg, curvature: partial, solve: joint, .. }
+         level b: M { lower: [>>>a<<<], hypergradient: cg, .. }",
+    );
+}

@@ -57,7 +57,7 @@ fn a_chain_of_three() {
 level top: Top { lower: [middle, bottom], batch: (A, Vec<B>), loss: top, optimizer: sgd(lr = 1) }
 level middle: Middle { upper: [top], lower: [bottom], batch: B, loss: middle, optimizer: adamw(lr = 1e-4), \
          hypergradient: neumann(terms = 5) }
-level bottom: Bottom<2> { upper: [middle], batch: B, loss: bottom::<2>, optimizer: sgd(lr = 0.1, nesterov = true), \
+level bottom: Bottom<2> { upper: [middle], batch: B, loss: bottom::<2>, optimizer: sgd(lr = 0.1, momentum = 0.5, nesterov = true), \
          unroll: 3, hypergradient: cg(batch = fresh) }"
     );
 }

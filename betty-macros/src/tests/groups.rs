@@ -133,3 +133,51 @@ fn levels_that_learn_their_numbers() {
     check_ok(&program("exp(rates.log_lr)"));
     check_err("no level named `rats` (did you mean `rates`?)", &program("exp(>>>rats<<<.log_lr)"));
 }
+
+/// Nothing moves a level of which no parameters are in a group.
+#[test]
+fn no_group_is_no_optimizer() {
+    check_err(
+        "level `net` lacks `optimizer`; every level has its own",
+        "struct P; level >>>net<<<: M { batch: B, loss: f, groups: {} }",
+    );
+    check_ok(&program("groups: {}, optimizer: sgd(lr = 1)"));
+    check_ok(&program("groups: {}, solver: lbfgs"));
+    // One that could not be read may have had it.
+    check_err(
+        "`groups` takes paths in the level's module: `groups: { log_lr: { optimizer: sgd(lr = 0.1) } }`",
+        &program("groups: { >>>head::bias<<<: { optimizer: sgd(lr = 1) } }"),
+    );
+}
+
+/// What stands in for an optimizer that is missing is for programs that do not compile.
+#[test]
+fn no_optimizer_is_made_up() {
+    let ways = [["", "optimizer: adam(lr = 0.1),"], ["", "solver: lbfgs,"]];
+    let groups = ["", "groups: {},", "groups: { head: { optimizer: adam(lr = 0.1) } },", "groups: { head: {} },"];
+    let mut sound = 0;
+    for (optimizer, solver, groups) in ways[0]
+        .into_iter()
+        .flat_map(|a| ways[1].into_iter().flat_map(move |b| groups.into_iter().map(move |c| (a, b, c))))
+    {
+        let (expanded, report) = crate::expand_program(super::parse(&program(&[optimizer, solver, groups].concat())));
+        if report.count() == 0 {
+            assert!(!expanded.to_string().contains("Sgd"), "{optimizer} {solver} {groups}");
+            sound += 1;
+        }
+    }
+    assert_eq!(sound, 6);
+}
+
+/// A field is what its name says, with or without the mark that Rust wants in a declaration.
+#[test]
+fn fields_that_are_called_like_keywords() {
+    let (expanded, report) = crate::expand_program(super::parse(&program(
+        "optimizer: sgd(lr = 1), train: [r#type, in, a.r#gen.b], groups: { head.r#fn: { optimizer: sgd(lr = 1) } }",
+    )));
+    assert_eq!(report.count(), 0, "{:?}", report.errors());
+    let text = expanded.to_string();
+    for path in ["type", "in", "a.gen.b", "head.fn"] {
+        assert!(text.contains(&format!("{path:?}")), "{path} is not in {text}");
+    }
+}

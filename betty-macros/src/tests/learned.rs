@@ -1,6 +1,8 @@
 //! Numbers of an optimizer that levels above learn.
 
-use super::{check_err, check_errs, check_ok};
+use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
+
+use super::{check_err, check_errs, check_ok, parse, read_marks};
 
 /// A program whose lower level has this optimizer and this method.
 #[track_caller]
@@ -152,4 +154,49 @@ fn a_level_that_only_learns_numbers_is_part_of_the_program() {
          level rates: M { lower: [>>>net<<<], .. }
          level net: M { upper: [weights], hypergradient: unrolled, .. }",
     );
+}
+
+/// What the value is whose option or optimizer is unknown is not lost on the graph.
+#[test]
+fn a_slip_beside_a_learned_number_is_one_error() {
+    for value in ["exp(rates.log_lr)", "rates.log_lr[step]", "rates"] {
+        check(
+            "`sgd` has no option `rl` (did you mean `lr`?); it takes `lr`, `momentum`, `dampening`, `nesterov` and `weight_decay`",
+            &format!("sgd(>>>rl<<< = {value})"),
+        );
+        check(
+            "unknown optimizer `sdg` (did you mean `sgd`?); the optimizers are `sgd`, `adam`, `adamw`, `rmsprop`, `adagrad` and `custom`",
+            &format!(">>>sdg<<<(lr = {value})"),
+        );
+    }
+}
+
+/// A macro hands an expression on in a group that has no delimiters.
+#[test]
+fn a_learned_number_that_a_macro_hands_on() {
+    let handed = |value: &str| TokenTree::Group(Group::new(Delimiter::None, parse(value)));
+    for (source, handed) in [
+        ("sgd(lr = HERE)", handed("exp(rates.log_lr)")),
+        ("sgd(lr = HERE)", handed("rates.log_lr[step]")),
+        ("sgd(lr = exp(HERE))", handed("rates.log_lr")),
+        ("sgd(lr = exp(HERE[step]))", handed("rates.log_lr")),
+        ("sgd(lr = exp(HERE.log_lr))", handed("rates")),
+        ("sgd(lr = exp(rates.log_lr[HERE]))", handed("step")),
+    ] {
+        let tokens = replaced(parse(&read_marks(&program(source, "unrolled")).0), &handed);
+        let (expanded, report) = crate::expand_program(tokens);
+        assert_eq!(report.count(), 0, "{source} of {handed}: {:?}", report.errors());
+        let text = expanded.to_string().replace(' ', "");
+        let is_learned = text.contains("Hyperparameter::learned(") || text.contains("Hyperparameter::learned_by_step(");
+        assert!(is_learned && text.contains(r#""log_lr""#), "{source} of {handed}: {text}");
+    }
+}
+
+fn replaced(tokens: TokenStream, by: &TokenTree) -> TokenStream {
+    let one = |token| match token {
+        TokenTree::Ident(name) if name == "HERE" => by.clone(),
+        TokenTree::Group(group) => TokenTree::Group(Group::new(group.delimiter(), replaced(group.stream(), by))),
+        token => token,
+    };
+    tokens.into_iter().map(one).collect()
 }

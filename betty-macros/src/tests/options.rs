@@ -407,3 +407,52 @@ fn fixed_points() {
         ));
     }
 }
+
+#[test]
+fn along_a_momentum() {
+    let text = |option: &str| {
+        format!("`{option}` of `sgd` changes nothing without `momentum`; give that as well, or take `{option}` away")
+    };
+    let check = |option: &str, optimizer: &str| check_optimizer(&text(option), optimizer);
+    check("nesterov", "sgd(lr = 0.1, >>>nesterov<<< = true)");
+    check("dampening", "sgd(lr = 0.1, momentum = 0, >>>dampening<<< = 0.5)");
+    check("dampening", "sgd(lr = 0.1, >>>dampening<<< = sigmoid(weights.x))");
+    check_optimizer(
+        "`sgd` has no option `momentun` (did you mean `momentum`?); it takes `lr`, `momentum`, `dampening`, `nesterov` and \
+         `weight_decay`",
+        "sgd(lr = 0.1, >>>momentun<<< = 0.9, nesterov = true)",
+    );
+    for sound in [
+        "sgd(lr = 0.1, nesterov = false, dampening = 0.0)",
+        "sgd(lr = 0.1, momentum = 0.9, nesterov = true, dampening = 0.5)",
+        // Known where the engine is made.
+        "sgd(lr = 0.1, momentum = MOMENTUM, nesterov = true)",
+        "rmsprop(lr = 0.1, momentum = 0.0)",
+    ] {
+        check_ok(&format!("struct P; level net: M {{ batch: B, loss: f, optimizer: {sound} }}"));
+    }
+}
+
+/// A field of a constant is one as well; what looks like it is the parameters of a level where there is such a level.
+#[test]
+fn fields_of_constants() {
+    let program = |name: &str| {
+        format!(
+            "struct P;
+             level {name}: M {{ lower: [net], .. }}
+             level net: M {{
+                 batch: B, loss: f, optimizer: sgd(lr = DEFAULTS.rates.lr, momentum = 2.0 * OTHERS.x), unroll: OTHERS.unroll,
+                 upper: [{name}], hypergradient: unrolled(truncate = OTHERS.steps.half()), clip: norm(OTHERS.limit)
+             }}"
+        )
+    };
+    let expanded = |name: &str| {
+        let (expanded, report) = crate::expand_program(super::parse(&super::read_marks(&program(name)).0));
+        assert_eq!(report.count(), 0, "{:?}", report.errors());
+        expanded.to_string().replace(' ', "")
+    };
+    let learned = "Hyperparameter::learned(";
+    assert!(!expanded("rates").contains(learned) && expanded("rates").contains("=DEFAULTS.rates.lr;"));
+    assert!(expanded("DEFAULTS").contains(learned));
+    check_err("no level named `defaults`", &program("rates").replace("DEFAULTS.rates.lr", ">>>defaults<<<.rates.lr"));
+}

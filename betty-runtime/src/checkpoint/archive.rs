@@ -139,7 +139,7 @@ impl Archive {
         check_layout(&spans)?;
         let mut tensors = BTreeMap::new();
         for span in spans.into_iter().filter(|span| span.name != CHECKSUM) {
-            tensors.insert(span.name.to_owned(), span.tensor(data)?);
+            tensors.insert(as_now_named(span.name), span.tensor(data)?);
         }
         let state = text("state").ok_or_else(|| no_checkpoint("no state"))?.to_owned();
         Ok(Archive { state, tensors })
@@ -235,6 +235,11 @@ pub(crate) fn stored_type(dtype: DType) -> DType {
         DType::Bool(_) => DType::Bool(burn::tensor::BoolStore::Native),
         other => other,
     }
+}
+
+/// The name that a path has now: releases before wrote fields as their declarations do, `net.r#type`.
+pub(crate) fn as_now_named(path: &str) -> String {
+    path.strip_prefix("r#").unwrap_or(path).replace(".r#", ".")
 }
 
 /// The types that files hold, with their names in them.

@@ -51,9 +51,11 @@ impl Checkpoint {
         };
         let archive = Archive::decode(&bytes).and_then(|archive| {
             let state = serde_json::from_str::<RunState>(&archive.state);
-            let state =
+            let mut state =
                 state.map_err(|reason| CheckpointError::NotACheckpoint { reason: format!("state: {reason}") })?;
             state.check()?;
+            let groups = state.levels.iter_mut().flat_map(|level| &mut level.groups);
+            groups.for_each(|group| group.path = archive::as_now_named(&group.path));
             Ok((state, archive))
         });
         match archive {

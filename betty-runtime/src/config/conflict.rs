@@ -274,6 +274,14 @@ pub enum ConflictError {
         /// What is wrong with it, and what to do.
         reason: String,
     },
+    /// What an optimizer does along its momentum, without one.
+    #[error(
+        "`{path}` is given, but without `momentum` it changes nothing; give the optimizer a `momentum`, or leave it out"
+    )]
+    NoMomentum {
+        /// Where the option stands.
+        path: String,
+    },
     /// A schedule that changes nothing.
     #[error("`{path}` changes nothing: {reason}")]
     NotScheduled {

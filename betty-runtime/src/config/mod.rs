@@ -8,6 +8,7 @@ mod error;
 mod group;
 mod hypergradient;
 mod hyperparameter;
+pub(crate) mod integer;
 mod learned;
 mod level_solver;
 mod numbers;

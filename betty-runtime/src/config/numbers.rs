@@ -1,13 +1,14 @@
 //! The numbers of a level in their ranges, whoever set them.
 
 use betty_schema::{
-    Family, Given, LEVEL_SOLVERS, METHODS, OPTIMIZERS, PRECONDITIONERS, PROJECTIONS, Range, SCHEDULES, SOLVERS, overlap,
+    Family, Given, LEVEL_SOLVERS, METHODS, NEEDS_MOMENTUM, OPTIMIZERS, PRECONDITIONERS, PROJECTIONS, Range, SCHEDULES,
+    SOLVERS, overlap,
 };
 
 use super::conflict::ConflictError;
 use super::error::ConfigError;
 use super::written::Written;
-use super::{Clip, Group, LevelConfig, Part, ProjectionConfig};
+use super::{Clip, Group, LevelConfig, OptimizerConfig, Part, ProjectionConfig};
 
 type Options<'a> = Vec<(&'static str, Written<'a>)>;
 
@@ -60,8 +61,8 @@ fn check_group(level: &str, group: Group<'_>) -> Result<(), ConfigError> {
     }
 }
 
-/// Checks the fields of which a level has one, groups that have parameters in common, and the one pair of options that limit each
-/// other.
+/// Checks the fields of which a level has one, groups that have parameters in common, and the options that limit each other or need
+/// each other.
 pub(super) fn check_pairs(level: &str, config: &LevelConfig) -> Result<(), ConfigError> {
     let has_steps = config.optimizer.is_some() || !config.groups.is_empty();
     match (has_steps, &config.solver) {
@@ -92,6 +93,7 @@ pub(super) fn check_pairs(level: &str, config: &LevelConfig) -> Result<(), Confi
         }
     }
     for group in config.all_groups() {
+        check_momentum(level, group)?;
         if let Some(ProjectionConfig::Clamp(clamp)) = group.project
             && clamp.high <= clamp.low
         {
@@ -100,6 +102,22 @@ pub(super) fn check_pairs(level: &str, config: &LevelConfig) -> Result<(), Confi
         }
     }
     Ok(())
+}
+
+/// What an optimizer does along its momentum needs one.
+fn check_momentum(level: &str, group: Group<'_>) -> Result<(), ConfigError> {
+    let Some(OptimizerConfig::Sgd(sgd)) = group.optimizer else { return Ok(()) };
+    if sgd.momentum.fixed() != Some(0.0) {
+        return Ok(());
+    }
+    let given = [sgd.dampening.fixed() != Some(0.0), sgd.nesterov];
+    match NEEDS_MOMENTUM.1.into_iter().zip(given).find(|(_, is_given)| *is_given) {
+        None => Ok(()),
+        Some((option, _)) => {
+            let path = format!("{}.{option}", group.place(level, "optimizer"));
+            Err(ConflictError::NoMomentum { path }.into())
+        }
+    }
 }
 
 /// Every group has parts, and no part is a part of another one.

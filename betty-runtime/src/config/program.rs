@@ -73,8 +73,15 @@ pub trait ProgramConfig: Clone + Default + Serialize + DeserializeOwned {
     ///
     /// # Errors
     ///
-    /// Only if the struct was written by hand and cannot be serialized.
+    /// If [`from_json`](Self::from_json) would refuse a number, as it refuses one that is not finite, for which JSON has no word; and if
+    /// the struct was written by hand and cannot be serialized.
     fn to_json(&self) -> Result<String, ConfigError> {
+        let levels = to_object(self)?;
+        for (number, &level) in self.levels().iter().enumerate() {
+            let written = serde_json::to_value(level).map_err(|reason| ConfigError::NotJson { reason })?;
+            let name = levels.iter().find(|(_, other)| **other == written).map(|(name, _)| name.clone());
+            numbers::check(&name.unwrap_or_else(|| number.to_string()), level)?;
+        }
         whole(self, &Self::default())
     }
 
@@ -82,7 +89,7 @@ pub trait ProgramConfig: Clone + Default + Serialize + DeserializeOwned {
     ///
     /// # Errors
     ///
-    /// If the file or its directory cannot be written.
+    /// As [`to_json`](Self::to_json), before anything is written, and if the file or its directory cannot be written.
     fn save(&self, file: impl AsRef<Path>) -> Result<(), ConfigError> {
         let file = file.as_ref();
         let text = self.to_json()? + "\n";
@@ -118,12 +125,13 @@ pub trait ProgramConfig: Clone + Default + Serialize + DeserializeOwned {
 /// compiled with the library.
 ///
 /// # Errors
-/// Only if a level could not be serialized.
+/// As there.
 pub fn levels_to_json(
     names: &[&str],
     levels: &[&LevelConfig],
     defaults: &[&LevelConfig],
 ) -> Result<String, ConfigError> {
+    names.iter().zip(levels).try_for_each(|(name, level)| numbers::check(name, level))?;
     whole(&Levels { names, levels }, &Levels { names, levels: defaults })
 }
 
@@ -210,7 +218,7 @@ fn merge_levels(defaults: Map<String, Value>, overrides: Value) -> Result<Map<St
     check::known_keys("config", overrides, "level", levels.keys().map(String::as_str))?;
     for (name, fields) in overrides {
         match (levels.get_mut(name), fields) {
-            (Some(Value::Object(level)), Value::Object(fields)) => merge_level(level, fields),
+            (Some(Value::Object(level)), Value::Object(fields)) => merge_level(level, fields, true),
             // What is no object stays, to be refused by the check.
             _ => {
                 levels.insert(name.clone(), fields.clone());
@@ -220,7 +228,8 @@ fn merge_levels(defaults: Map<String, Value>, overrides: Value) -> Result<Map<St
     Ok(levels)
 }
 
-fn merge_level(level: &mut Map<String, Value>, overrides: &Map<String, Value>) {
+/// Groups of a level have none of their own.
+fn merge_level(level: &mut Map<String, Value>, overrides: &Map<String, Value>, has_groups: bool) {
     // A level has one of the two, so that what is given takes the place of the other.
     for (given, other) in [("optimizer", "solver"), ("groups", "solver"), ("solver", "optimizer"), ("solver", "groups")]
     {
@@ -229,7 +238,7 @@ fn merge_level(level: &mut Map<String, Value>, overrides: &Map<String, Value>) {
         }
     }
     for (name, value) in overrides {
-        if name == "groups" {
+        if has_groups && name == "groups" {
             override_groups(level, value);
             continue;
         }
@@ -271,7 +280,7 @@ fn override_groups(level: &mut Map<String, Value>, value: &Value) {
 fn merge_groups(groups: &mut Map<String, Value>, overrides: &Map<String, Value>) {
     for (path, group) in overrides {
         match (groups.get_mut(path), group) {
-            (Some(Value::Object(fields)), Value::Object(given)) => merge_level(fields, given),
+            (Some(Value::Object(fields)), Value::Object(given)) => merge_level(fields, given, false),
             (_, Value::Null) => drop(groups.remove(path)),
             _ => drop(groups.insert(path.clone(), group.clone())),
         }

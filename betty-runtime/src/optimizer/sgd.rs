@@ -13,7 +13,8 @@
 use super::{Coefficient, Optimizer, UpdateInputs, Updated, penalized, spread_like};
 use crate::graph::{Graph, GraphError};
 
-/// Stochastic gradient descent. With `momentum` 0 there is no velocity, and `dampening` and `nesterov` mean nothing.
+/// Stochastic gradient descent. With `momentum` 0 there is no velocity, and `dampening` and `nesterov` mean nothing;
+/// programs and configs that give them are refused.
 ///
 /// State: the velocity `v`, if there is momentum.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

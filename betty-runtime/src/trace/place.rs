@@ -152,7 +152,8 @@ impl Collect {
 
 impl ModuleVisitor for Collect {
     fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.push(name.to_owned());
+        // Burn names a field as its declaration does: `r#type`.
+        self.path.push(name.strip_prefix("r#").unwrap_or(name).to_owned());
     }
 
     fn exit_module(&mut self, _name: &str, _container_type: &str) {

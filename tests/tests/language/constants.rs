@@ -1,7 +1,8 @@
 //! Numbers that are expressions of constants.
 
 use betty_runtime::{
-    Clip, Engine, EngineError, HypergradientConfig, Multilevel, OptimizerConfig, ProgramConfig, Stream, multilevel,
+    Clip, Engine, EngineError, HypergradientConfig, Multilevel, OptimizerConfig, ProgramConfig, ScheduleConfig, Stream,
+    multilevel,
 };
 use betty_tests::vectors::{parameter, tensor};
 use burn::module::Param;
@@ -79,4 +80,48 @@ fn they_are_held_against_each_other_where_an_engine_is_made() {
     let error =
         Engine::new(problem(), data(), config).map(drop).expect_err("more steps are differentiated than are taken");
     assert!(matches!(error, EngineError::Config(_)), "{error}");
+}
+
+/// Numbers that stand together.
+struct Defaults {
+    lr: f64,
+    unroll: usize,
+}
+
+const DEFAULTS: Defaults = Defaults { lr: 0.25, unroll: 4 };
+const SEED: u64 = 9;
+const FEW: u8 = 2;
+
+multilevel! {
+    struct Shared;
+
+    level lambda: Vector {
+        lower: [x],
+        batch: Tensor<1>,
+        loss: judge,
+        optimizer: sgd(lr = DEFAULTS.lr),
+        schedule: cosine(steps = LATE, rise = LATE + 1),
+        warmup: FEW,
+    }
+
+    level x: Vector {
+        upper: [lambda],
+        batch: Tensor<1>,
+        loss: fit,
+        optimizer: sgd(lr = 2.0 * DEFAULTS.lr),
+        unroll: DEFAULTS.unroll,
+        hypergradient: nystrom(rank = SEED - 6, damping = 0.1, seed = 1 << 40),
+    }
+}
+
+/// An option may be of another type than the constant that it is given.
+#[test]
+fn fields_of_constants_and_integers_of_any_type() {
+    let config = SharedConfig::default();
+    assert_eq!(config.lambda.optimizer.as_ref().and_then(|optimizer| optimizer.lr().fixed()), Some(0.25));
+    assert_eq!(config.x.optimizer.as_ref().and_then(|optimizer| optimizer.lr().fixed()), Some(0.5));
+    let Some(ScheduleConfig::CosineSchedule(cosine)) = &config.lambda.schedule else { panic!("{:?}", config.lambda) };
+    assert_eq!((cosine.steps, cosine.rise, config.lambda.warmup, config.x.unroll), (2, 3, 2, 4));
+    let Some(HypergradientConfig::Nystrom(nystrom)) = &config.x.hypergradient else { panic!("{:?}", config.x) };
+    assert_eq!((nystrom.rank, nystrom.seed), (3, 1 << 40));
 }

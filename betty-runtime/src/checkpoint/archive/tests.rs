@@ -112,3 +112,17 @@ fn what_no_release_has_written_is_refused_whatever_its_checksum_says() {
     let error = Archive::decode(&sealed(neither)).expect_err("no boolean");
     assert!(error.to_string().contains("tensor `net.mask`: one of its bytes is neither"), "{error}");
 }
+
+/// Releases before named fields as their declarations do.
+#[test]
+fn names_of_fields_have_no_marks() {
+    let mut old = Archive { state: "{}".into(), ..Archive::default() };
+    let one = TensorData::new(vec![1.0_f32], [1]);
+    for name in ["net.r#type.r#in", "optimizer:net.r#gen.weight:0", "net.order#1"] {
+        old.insert(name.into(), one.clone()).expect("a known type");
+    }
+    let read = Archive::decode(&old.encode()).expect("a whole file");
+    let names: Vec<&str> = read.tensors.keys().map(String::as_str).collect();
+    assert_eq!(names, ["net.order#1", "net.type.in", "optimizer:net.gen.weight:0"]);
+    assert_eq!(["r#type", "a.r#in", "type"].map(as_now_named), ["type", "a.in", "type"]);
+}

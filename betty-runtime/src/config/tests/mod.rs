@@ -270,3 +270,32 @@ fn options_and_defaults_are_those_of_the_tables() {
         }
     }
 }
+
+/// JSON has no word for them, and `null` would be read as something else.
+#[test]
+fn numbers_that_are_not_finite_are_not_written() {
+    let directory = Directory::new("finite");
+    let file = directory.0.join("config.json");
+    let whole = Config::default();
+    whole.save(&file).expect("the directory is there");
+    let mut infinite = whole.clone();
+    infinite.net.clip = Some(Clip::Norm(f64::INFINITY));
+    let mut none = whole.clone();
+    none.weights.optimizer = Some(OptimizerConfig::Sgd(SgdConfig {
+        lr: f64::NAN.into(),
+        momentum: 0.0.into(),
+        dampening: 0.0.into(),
+        nesterov: false,
+        weight_decay: 0.0.into(),
+    }));
+    for (config, expected) in [
+        (&infinite, "`net.clip.norm` is infinity; it must be a number greater than zero"),
+        (&none, "`weights.optimizer.lr` is NaN; it must be a number greater than zero"),
+    ] {
+        let levels_to_json = program::levels_to_json(&["weights", "net"], &config.levels(), &whole.levels());
+        for error in [config.save(&file).err(), config.to_json().err(), levels_to_json.err()] {
+            assert_eq!(error.expect("it has no word").to_string(), expected);
+        }
+        assert_eq!(Config::from_file(&file).expect("nothing was written"), whole);
+    }
+}

@@ -152,3 +152,39 @@ fn values_of_the_wrong_shape() {
         json!({ "net": { "clip": { "norm": 1, "value": 1 } } }),
     );
 }
+
+#[test]
+fn options_along_a_momentum_that_there_is_not() {
+    let text = |option: &str| {
+        format!(
+            "`net.optimizer.{option}` is given, but without `momentum` it changes nothing; give the optimizer a `momentum`, or leave it out"
+        )
+    };
+    let sgd = |option: &str, value: serde_json::Value| {
+        let mut optimizer = json!({ "name": "sgd", "lr": 1 });
+        optimizer[option] = value;
+        json!({ "net": { "optimizer": optimizer } })
+    };
+    check_err(&text("nesterov"), sgd("nesterov", json!(true)));
+    check_err(&text("dampening"), sgd("dampening", json!(0.5)));
+    check_err(&text("dampening"), sgd("dampening", json!("sigmoid(weights)")));
+    for (option, value) in
+        [("nesterov", json!(false)), ("dampening", json!(0)), ("momentum", json!("sigmoid(weights)"))]
+    {
+        super::read(sgd(option, value));
+    }
+    super::read(
+        json!({ "net": { "optimizer": { "name": "sgd", "lr": 1, "momentum": 0.5, "dampening": 0.5, "nesterov": true } } }),
+    );
+}
+
+#[test]
+fn a_group_has_no_groups() {
+    for groups in [json!(null), json!({})] {
+        let group = json!({ "optimizer": { "name": "sgd", "lr": 1 }, "groups": groups });
+        check_err(
+            "`net.groups.head`: unknown field `groups`; known are `optimizer`, `schedule`, `clip`, `project` and `paths`",
+            json!({ "net": { "groups": { "head": group } } }),
+        );
+    }
+}
