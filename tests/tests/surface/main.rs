@@ -1,5 +1,7 @@
-//! What the runtime shows of itself: the list of everything public with its signatures, and an example in every module.
+//! What the runtime shows of itself: the list of everything public with its signatures, and an example in every module; and that every
+//! source file belongs to a build.
 
+mod built;
 mod listing;
 mod outside;
 mod signature;
