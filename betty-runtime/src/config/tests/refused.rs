@@ -177,14 +177,3 @@ fn options_along_a_momentum_that_there_is_not() {
         json!({ "net": { "optimizer": { "name": "sgd", "lr": 1, "momentum": 0.5, "dampening": 0.5, "nesterov": true } } }),
     );
 }
-
-#[test]
-fn a_group_has_no_groups() {
-    for groups in [json!(null), json!({})] {
-        let group = json!({ "optimizer": { "name": "sgd", "lr": 1 }, "groups": groups });
-        check_err(
-            "`net.groups.head`: unknown field `groups`; known are `optimizer`, `schedule`, `clip`, `project` and `paths`",
-            json!({ "net": { "groups": { "head": group } } }),
-        );
-    }
-}

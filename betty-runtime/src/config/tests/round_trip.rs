@@ -203,3 +203,27 @@ fn what_was_taken_away_is_written() {
     assert_eq!(lower["groups"].get("tail"), Some(&Value::Null));
     assert_eq!((&lower["rounds"], &lower["curvature"]), (&json!(1), &json!("total")));
 }
+
+/// Whether or not the program has the group.
+#[test]
+fn a_group_has_no_groups() {
+    let mut draw = Draw(StdRng::seed_from_u64(2));
+    let mut defaults = draw.config();
+    defaults.lower = LevelConfig {
+        optimizer: Some(OptimizerConfig::Adam(adam())),
+        groups: [("head".to_owned(), draw.group("a"))].into(),
+        solver: None,
+        ..defaults.lower
+    };
+    DEFAULTS.set(Some(defaults));
+    for (name, groups) in [("head", Value::Null), ("head", json!({})), ("tail", Value::Null)] {
+        let group = json!({ "optimizer": { "name": "sgd", "lr": 1 }, "groups": groups });
+        let error = Drawn::from_json(&json!({ "lower": { "groups": { name: group } } }).to_string());
+        assert_eq!(
+            error.expect_err("it has none").to_string(),
+            format!(
+                "`lower.groups.{name}`: unknown field `groups`; known are `optimizer`, `schedule`, `clip`, `project` and `paths`"
+            )
+        );
+    }
+}
