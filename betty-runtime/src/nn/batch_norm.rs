@@ -4,9 +4,10 @@ use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Flag, Module, ModuleDisplay, Param};
 use burn::nn;
 use burn::tensor::module::{batch_norm, batch_norm_train};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{DType, Device, Tensor};
 
 use super::RunningStatistic;
+use crate::graph::accumulator;
 use crate::trace::moments;
 
 /// Settings of a [`BatchNorm`], the same as those of Burn's.
@@ -27,6 +28,8 @@ pub struct BatchNormConfig {
 /// In training, mean and (biased) variance are those of the batch, and derivatives of every order go through them; the
 /// running statistics become `(1 − momentum)·running + momentum·batch`. In inference, the running statistics take their
 /// place and stay as they are.
+///
+/// Statistics of an input of 16 bits are formed in `f32`.
 ///
 /// Where ranks share the examples of a batch ([`distributed`](crate::distributed)), the batch is that of all ranks.
 ///
@@ -83,15 +86,27 @@ impl BatchNorm {
     }
 
     fn train_on<const D: usize>(&self, input: Tensor<D>) -> Tensor<D> {
-        let device = input.device();
-        let batch = batch_norm_train(input, self.gamma.val(), self.beta.val(), self.epsilon);
+        let (device, dtype) = (input.device(), input.dtype());
+        let (gamma, beta) = (wide(self.gamma.val()), wide(self.beta.val()));
+        let batch = batch_norm_train(wide(input), gamma, beta, self.epsilon);
         moments(&batch.mean, &batch.variance);
         for (running, batch) in [(&self.running_mean, batch.mean), (&self.running_var, batch.variance)] {
             let old = moved(running.value(), &device);
-            running.advance(old * (1.0 - self.momentum) + batch * self.momentum);
+            let kept = old.dtype();
+            running.advance(in_type(wide(old) * (1.0 - self.momentum) + batch * self.momentum, kept));
         }
-        batch.output
+        in_type(batch.output, dtype)
     }
+}
+
+/// The tensor in the type in which statistics are formed: the square of 256 is no number of f16.
+fn wide<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    let dtype = accumulator(x.dtype());
+    in_type(x, dtype)
+}
+
+fn in_type<const D: usize>(x: Tensor<D>, dtype: DType) -> Tensor<D> {
+    if x.dtype() == dtype { x } else { x.cast(dtype) }
 }
 
 /// The tensor on another device; on the same one it is left alone, since a recording knows no transfers.

@@ -11,3 +11,4 @@ mod scaling;
 mod small;
 mod statistics;
 mod structure;
+mod sums;

@@ -30,6 +30,7 @@ mod convolution;
 mod elementwise;
 mod indexing;
 mod ordering;
+mod wide;
 mod window;
 
 use std::fmt;
@@ -45,6 +46,7 @@ use super::stored::Stored;
 use super::value::Value;
 use crate::graph::{Comparison, Group, Node, Op, Range, Scalar, label, type_and_shape};
 use elementwise::{binary, cast, compare, compare_scalar, unary, with_scalar};
+use wide::{in_type, summed_in};
 use window::{avg_pool, avg_pool_adjoint, by_rank, max_pool_indices};
 
 /// What an instruction executes.
@@ -109,7 +111,10 @@ impl Run<'_> {
                 let dtype = self.stored.dtype(*dtype);
                 self.full(shape, Scalar::of(dtype, 0.0), dtype)
             }
-            Kernel::Node { op, shape, dtype } => self.node(op, shape, *dtype, &mut next),
+            Kernel::Node { op, shape, dtype } => match summed_in(op, *dtype, self.device) {
+                Some(wide) => in_type(self.node(op, shape, wide, &mut || in_type(next(), wide)), *dtype),
+                None => self.node(op, shape, *dtype, &mut next),
+            },
         }
     }
 
@@ -242,7 +247,11 @@ impl Run<'_> {
 
 /// The product of two matrices, or of two batches of matrices.
 pub(super) fn product(x: DispatchTensor, y: DispatchTensor) -> DispatchTensor {
-    by_number!(x, float_matmul, int_matmul, y)
+    let dtype = x.dtype();
+    match summed_in(&Op::MatMul, dtype, &x.device()) {
+        Some(wide) => in_type(B::float_matmul(in_type(x, wide), in_type(y, wide)), dtype),
+        None => by_number!(x, float_matmul, int_matmul, y),
+    }
 }
 
 /// A sum over ranks, by way of the host.

@@ -1,13 +1,12 @@
 //! Where extreme values are, which order values have, and running reductions.
 
-use burn::tensor::{DType, DispatchTensor};
+use burn::tensor::DispatchTensor;
 use burn_backend::ops::{BoolTensorOps, FloatTensorOps, IntTensorOps};
 use burn_backend::{Scalar as Number, TensorMetadata};
 use burn_dispatch::Dispatch as B;
 
 use super::Run;
 use crate::execute::stored::Stored;
-use crate::graph::accumulator;
 
 pub(super) fn sum(x: DispatchTensor, axes: &[usize]) -> DispatchTensor {
     let rank = x.shape().num_dims();
@@ -30,18 +29,13 @@ pub(super) fn arg_extreme(x: DispatchTensor, axis: usize, max: bool, stored: Sto
     B::int_cast(if max { B::int_argmax(x, axis) } else { B::int_argmin(x, axis) }, stored.index)
 }
 
-/// `√(E (x − E x)² + ε)` along the last dimension. In f16 a square ends at 65504, long before the numbers themselves.
+/// `√(E (x − E x)² + ε)` along the last dimension.
 pub(super) fn deviation(x: DispatchTensor, epsilon: f64) -> DispatchTensor {
-    let (last, dtype) = (x.shape().num_dims() - 1, x.dtype());
-    let x = in_type(x, accumulator(dtype));
+    let last = x.shape().num_dims() - 1;
     let mean = B::float_mean_dim(x.clone(), last);
     let centred = B::float_sub(x, mean);
     let variance = B::float_mean_dim(B::float_mul(centred.clone(), centred), last);
-    in_type(B::float_sqrt(B::float_add_scalar(variance, Number::Float(epsilon))), dtype)
-}
-
-fn in_type(x: DispatchTensor, dtype: DType) -> DispatchTensor {
-    if x.dtype() == dtype { x } else { B::float_cast(x, dtype.into()) }
+    B::float_sqrt(B::float_add_scalar(variance, Number::Float(epsilon)))
 }
 
 /// Indices that put the values along `axis` in order: those that Burn's own sort would answer, also among equal ones.

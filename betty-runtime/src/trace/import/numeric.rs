@@ -48,6 +48,9 @@ impl Importer<'_> {
             N::DivScalar(o) => {
                 if let Scalar::Float(divisor) = scalar(o.rhs).to(o.lhs.dtype) {
                     self.divisors.push(divisor);
+                    if let Some(node) = self.share_of_sum(&o.lhs, divisor)? {
+                        return self.set(&o.out, node);
+                    }
                 }
                 self.with_scalar(WithScalar::Div, o)
             }

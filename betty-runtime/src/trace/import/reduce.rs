@@ -17,6 +17,20 @@ impl Importer<'_> {
         Ok(self.graph.cast(mean, dtype)?)
     }
 
+    /// A sum divided by a number, if the sum has 16 bits: that of a variance may be beyond what the variance is far from.
+    pub(super) fn share_of_sum(&mut self, sum: &TensorIr, divisor: f64) -> Imported<Option<NodeId>> {
+        let sum = self.node(sum)?;
+        let (dtype, wide) = (self.graph.dtype(sum), accumulator(self.graph.dtype(sum)));
+        let Op::Sum(axes) = self.graph.node(sum).op.clone() else { return Ok(None) };
+        if wide == dtype {
+            return Ok(None);
+        }
+        let x = self.graph.cast(self.graph.node(sum).inputs[0], wide)?;
+        let sum = self.graph.sum(x, &axes)?;
+        let share = self.graph.div_scalar(sum, divisor)?;
+        Ok(Some(self.graph.cast(share, dtype)?))
+    }
+
     pub(super) fn index_of(&mut self, op: Op, input: &TensorIr, out: &TensorIr) -> Imported {
         let x = self.node(input)?;
         let indices = self.graph.push(op, &[x])?;

@@ -15,7 +15,9 @@ is written by a test as well: `BETTY_UPDATE_DOCS=1 cargo test --workspace --lib 
 
 - *exact*: the derivative of the forward operation, to any order, in the type the operation computes in: that of its
   operands. A level's `precision` computes matrix products and convolutions in another (what is recorded as matmul, linear,
-  attention, convolution, transposed or deformable convolution, and adjoints of these).
+  attention, convolution, transposed or deformable convolution, and adjoints of these). Where operands have 16 bits, sums are
+  formed in f32 and rounded once, also where Burn adds up in the type of the operands: what is read or written at indices
+  that repeat, average pools, products, softmax, and their adjoints.
 - *piecewise*: exact to any order except where the function has a kink or a tie; the remark states what holds there, which
   is Burn's own convention.
 - *constant*: the derivative is 0 wherever it exists.
