@@ -53,6 +53,22 @@ pub enum LearnedError {
         /// What is allowed.
         expected: &'static str,
     },
+    /// A learned number that has come out of its range, with which a step led nowhere.
+    #[error(
+        "`{place}` is `{number}`, which has come to {value}, and a step with it is not finite; it must be {expected}: learn it more \
+         slowly, or bound what it is made of, by `project: clamp(low = …, high = …)` at its level for instance. The step was not taken: what was \
+         before is kept"
+    )]
+    HasLeft {
+        /// Where the number stands.
+        place: String,
+        /// The number, as it is written.
+        number: String,
+        /// The first value that is out of range.
+        value: f64,
+        /// What is allowed.
+        expected: &'static str,
+    },
     /// A scheduler for a learning rate that is learned.
     #[error(
         "level `{level}` cannot have a scheduler, because its learning rate is learned: `{number}`; schedule the level that \

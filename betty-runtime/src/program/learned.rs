@@ -1,8 +1,5 @@
 //! Numbers of an optimizer that other levels learn, looked up in the modules of those levels.
 
-use betty_schema::lies_in;
-use burn::tensor::DType;
-
 use super::{Level, groups, selection};
 use crate::config::{self, Learned, LevelConfig, OptimizerConfig, Transform};
 use crate::error::{EngineError, LearnedError};
@@ -10,6 +7,7 @@ use crate::graph::accumulator;
 use crate::schedule::Schedule;
 use crate::steps::{LearnedNumber, LearnedNumbers, LearnedPart, LearnedSource, shape_of_row};
 use crate::trace::{Leaf, LevelModule};
+use betty_schema::lies_in;
 
 /// Looks the parameters up that numbers of the optimizer of level number `level` are made of.
 pub(crate) fn find(
@@ -77,20 +75,40 @@ pub(crate) fn check_first_values(
     is_given: impl Fn(usize, usize) -> Result<bool, EngineError>,
 ) -> Result<(), EngineError> {
     for level in levels {
-        let dtype = accumulator(level.leaves[level.trainable[0]].dtype());
-        check_values(level.update.learned(), levels, dtype, &is_given)?;
+        if let Some(Outside { place, number, value, expected }) = outside(level, levels, &is_given)? {
+            return Err(LearnedError::OutOfRange { place, number, value, expected }.into());
+        }
     }
     Ok(())
 }
 
-/// A number that no transform keeps in its range has to begin there, and one that a transform does must not be rounded out
-/// of it: neither by the type of what it is made of, nor by `dtype`, in which the steps are computed.
-fn check_values(
-    learned: &LearnedNumbers,
+/// A number out of its range, which a step may not have survived: one that nothing keeps there, or that was rounded out of it.
+pub(super) fn check_values(level: &Level, levels: &[Level]) -> Result<(), EngineError> {
+    match outside(level, levels, &|_, _| Ok(true))? {
+        Some(Outside { place, number, value, expected }) => {
+            Err(LearnedError::HasLeft { place, number, value, expected }.into())
+        }
+        None => Ok(()),
+    }
+}
+
+/// A learned number out of its range.
+struct Outside {
+    place: String,
+    number: String,
+    value: f64,
+    expected: &'static str,
+}
+
+/// The first number of a level's optimizers that is out of its range. One that no transform keeps there has to be in it, and one that a
+/// transform does must not be rounded out of it: neither by the type of what it is made of, nor by that in which the steps are computed.
+fn outside(
+    level: &Level,
     levels: &[Level],
-    dtype: DType,
     is_given: &impl Fn(usize, usize) -> Result<bool, EngineError>,
-) -> Result<(), EngineError> {
+) -> Result<Option<Outside>, EngineError> {
+    let dtype = accumulator(level.leaves[level.trainable[0]].dtype());
+    let learned = level.update.learned();
     for number in &learned.numbers {
         for part in &number.parts {
             let &LearnedSource { level, leaf, dtype: made_in, .. } = learned.made_of(*part);
@@ -102,21 +120,19 @@ fn check_values(
                 let value = config::rounded(value, dtype);
                 let is_lost = !value.is_finite() || (value == 0.0 && given != 0.0);
                 let lost = "a number that is neither zero nor infinite in the float types of both levels";
-                let found = match number.written.transform {
-                    _ if is_lost => Err((value, lost)),
-                    Transform::Identity => {
-                        config::accepts(number.optimizer, number.option, given).map_err(|expected| (given, expected))
-                    }
-                    _ => Ok(()),
+                let (value, accepted) = match number.written.transform {
+                    _ if is_lost => (value, Err(lost)),
+                    Transform::Identity => (given, config::accepts(number.optimizer, number.option, given)),
+                    _ => (value, config::accepts(number.optimizer, number.option, value)),
                 };
-                found.map_err(|(value, expected)| {
+                if let Err(expected) = accepted {
                     let (place, number) = (number.place.clone(), number.written.to_string());
-                    EngineError::Learned(LearnedError::OutOfRange { place, number, value, expected })
-                })?;
+                    return Ok(Some(Outside { place, number, value, expected }));
+                }
             }
         }
     }
-    Ok(())
+    Ok(None)
 }
 
 /// Each tensor that a number differs by step in has a row for each step.

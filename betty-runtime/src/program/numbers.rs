@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::{Moved, Program};
+use super::{Moved, Program, learned};
 use crate::derivatives::{GradientProgram, loss_in, square_norm_in};
 use crate::error::EngineError;
 use crate::execute::{Origin, ReadError, Unread, Value, Vector};
@@ -174,6 +174,7 @@ impl Program {
         let statistics = statistics.iter().map(|(index, after)| (quoted(*index), &level.leaves[*index], after));
         for (what, before, after) in parameters.chain(states).chain(statistics) {
             if let Some(value) = broken(before, after)? {
+                learned::check_values(level, &self.levels)?;
                 let (level, step) = (level.name.into(), level.steps + 1);
                 return Err(EngineError::NonFiniteStep { level, step, what, value, norm, rate });
             }

@@ -128,3 +128,34 @@ fn a_plain_number_begins_in_its_range() {
     let error = refused(&json(r#""momentum": "knobs.entries.second.x""#));
     assert!(matches!(error, EngineError::Learned(LearnedError::Mismatch { .. })), "{error}");
 }
+
+/// `sigmoid` stays below 1, but not the nearest number to it.
+#[test]
+fn a_number_that_rounds_to_one_is_named() {
+    let problem = || Tuning { knobs: Knobs::new(&Knobs::first_values()), net: Net::new() };
+    for option in ["beta_1", "beta_2"] {
+        let text = json(&format!(r#""name": "adam", "lr": 0.1, "{option}": "sigmoid(knobs.other)""#));
+        let mut engine = Engine::new(problem(), data(), TuningConfig::from_json(&text).unwrap()).unwrap();
+        let set = |value: f64| {
+            move |problem: &mut Tuning| {
+                problem.knobs.other = problem.knobs.other.clone().map(|other| other * 0.0 + value)
+            }
+        };
+        let error = engine.edit(set(40.0)).unwrap_err();
+        assert!(matches!(&error, EngineError::Learned(LearnedError::OutOfRange { value: 1.0, .. })), "{error}");
+        engine.edit(set(30.0)).unwrap();
+        engine.run(1).unwrap();
+    }
+}
+
+#[test]
+fn a_number_that_is_learned_out_of_its_range_is_named() {
+    let config = r#"{ "knobs": { "optimizer": { "lr": 1e6 } },
+        "net": { "optimizer": { "name": "adam", "lr": 0.1, "beta_2": "knobs.other" } } }"#;
+    let problem = Tuning { knobs: Knobs::new(&Knobs::first_values()), net: Net::new() };
+    let mut engine = Engine::new(problem, data(), TuningConfig::from_json(config).unwrap()).unwrap();
+    let error = engine.run(3).unwrap_err();
+    let EngineError::Learned(LearnedError::HasLeft { place, value, expected, .. }) = &error else { panic!("{error}") };
+    assert_eq!((place.as_str(), *expected), ("net.optimizer.beta_2", "a number that is not negative and less than 1"));
+    assert!(!(0.0..1.0).contains(value));
+}
