@@ -48,6 +48,7 @@ impl Held {
         let data = Data::new(streams);
         program.part_tasks();
         program.tell_of_last_tasks();
+        program.tell_of_last_reads();
         data.check_together(&program)?;
         Ok(Held(Box::new(Run::new(program, config, data))))
     }

@@ -35,6 +35,20 @@ pub enum StepsError {
         /// The level whose tasks they are.
         above: String,
     },
+    /// Steps whose derivative is carried along, between which another level moves whose is not.
+    #[error(
+        "the hypergradient of level `{above}` carries tangents along with the steps of `{level}`, which read `{read}` while that takes \
+         steps of its own, and cannot follow those here; give `{level}` the method `unrolled`, or its method to every level beside it \
+         that has `forward` or `forward_gradient`, or let `{read}` begin anew for each step (`start: initial`)"
+    )]
+    NotFollowed {
+        /// The level with the tangents.
+        level: String,
+        /// The level that moves.
+        read: String,
+        /// The level whose hypergradient it is.
+        above: String,
+    },
     /// A gradient that passes through a level by a method that needs what somebody else's loop does.
     #[error(
         "level `{level}` is differentiated by `{method}`, which needs {needs}, and your own loop keeps those for itself; choose a \

@@ -216,6 +216,19 @@ pub enum Event<'a> {
         /// How many tasks there are.
         tasks: usize,
     },
+    /// The steps of a level that are taken again from displaced parameters read another level that was taking steps itself, which are not
+    /// taken again: all read it where it ended, so that the hypergradient is another one, however narrow the displacements are. Told
+    /// once, before the first step.
+    LastRead {
+        /// Number of the level whose steps are taken again.
+        level: usize,
+        /// Its name.
+        name: &'a str,
+        /// The name of its method.
+        method: &'a str,
+        /// Name of the level that they read.
+        read: &'a str,
+    },
     /// A hypergradient takes more kernels than [`Engine::costly_above`](crate::Engine::costly_above) says, because systems are
     /// solved within systems. Told once for each level, before its first step.
     Costly {

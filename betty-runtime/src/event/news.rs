@@ -26,6 +26,9 @@ pub(crate) fn tell(news: &News, names: &[&str], listener: impl FnOnce(&Event<'_>
         News::LastTask { level, method, tasks } => {
             listener(&Event::LastTask { level, name: names[level], method, tasks });
         }
+        News::LastRead { level, method, read } => {
+            listener(&Event::LastRead { level, name: names[level], method, read: names[read] });
+        }
         News::Costly { level, kernels, joint, partial } => {
             listener(&Event::Costly { level, name: names[level], kernels, joint, partial });
         }

@@ -48,6 +48,17 @@ impl Event<'_> {
                 ),
                 &format!("choose `unrolled` for `{name}`, or put its tasks into one batch"),
             ),
+            Event::LastRead { name, method, read, .. } => warn(
+                "last-read",
+                Some(name),
+                format!(
+                    "`{method}` takes the steps of level `{name}` again with `{read}` where that ended, though they read it while it took \
+                     steps of its own, so that hypergradients through `{name}` leave out how `{read}` came there"
+                ),
+                &format!(
+                    "choose `unrolled` or `forward` for `{name}`, or let `{read}` begin anew for each step (`start: initial`)"
+                ),
+            ),
             Event::Costly { name, kernels, joint, partial, .. } => {
                 let joint = match joint.filter(|&joint| joint < kernels) {
                     Some(joint) => format!("`solve: joint` at `{name}` is as exact and takes at most {joint:.1e}, "),

@@ -26,7 +26,7 @@ pub(super) struct Context {
     pub(super) conditions: Vec<Condition>,
     /// Whether ranks find it each by itself.
     pub(super) is_apart: bool,
-    /// The stop whose tangents go along with the steps of all others.
+    /// The stop whose tangents go along with the steps of all others that it has to do with.
     pub(super) leader: Option<usize>,
     /// The stops whose steps are gone through together.
     pub(super) together: Vec<usize>,

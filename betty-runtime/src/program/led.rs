@@ -4,42 +4,16 @@
 use std::collections::BTreeSet;
 
 use super::Program;
-use crate::config::Start;
+use super::leader::is_kept;
 use crate::derivatives::Variable;
 use crate::execute::Vector;
 use crate::hypergradient::{Blocks, HypergradientError};
 use crate::steps::{Record, Step, Tangents};
 
 impl Program {
-    /// The stop of level `k` whose tangents go along with the steps of all other stops, if it is so.
-    pub(crate) fn leader(&self, k: usize) -> Option<usize> {
-        let sweep = self.schedule.levels[k].sweep;
-        let mut leading = sweep.iter().filter(|stop| self.carries_tangents(stop.level));
-        let (leader, other) = (leading.next()?.level, leading.next());
-        let is_led = |level: usize| match &self.levels[level].trajectory {
-            Some(Record::Steps(_)) => !sweep.iter().any(|stop| {
-                self.levels[stop.level].trajectory.is_none()
-                    && self.schedule.answers_to(level, stop.level)
-                    && !self.schedule.answers_to(stop.level, leader)
-            }),
-            Some(_) => false,
-            None => self.schedule.answers_to(level, leader),
-        };
-        // Its steps are read one by one then, and its tangents know only the last.
-        let is_waited_for = sweep.iter().any(|stop| self.schedule.levels[stop.level].lower.contains(&leader));
-        let alone = self.levels[k].trajectory.is_none() && other.is_none() && !is_waited_for;
-        let all = sweep.iter().all(|stop| stop.level == leader || is_led(stop.level));
-        (alone && all && !(self.followed_for(k, leader).is_empty() && self.answers_for(k, leader).is_empty()))
-            .then_some(leader)
-    }
-
-    fn carries_tangents(&self, level: usize) -> bool {
-        matches!(self.levels[level].trajectory, Some(Record::Tangents(_)))
-    }
-
     /// Stops of level `k` whose steps the tangents of `leader` follow: what `k` or the steps of `leader` read of them, or
     /// where their rounds begin, depends on `k` in other ways than through the leader's next step.
-    fn followed_for(&self, k: usize, leader: usize) -> Vec<usize> {
+    pub(super) fn followed_for(&self, k: usize, leader: usize) -> Vec<usize> {
         let spec = &self.schedule.levels[k];
         let is_solved = |level: usize| self.levels[level].trajectory.is_none();
         let nested =
@@ -50,13 +24,15 @@ impl Program {
                 let goes_on = !steps.borrow().is_truncated() && is_kept(self.levels[*level].config.start);
                 goes_on || spec.lower.contains(level) || sent.contains(level)
             }
+            Some(Record::Tangents(_)) => *level != leader,
             _ => false,
         };
-        spec.sweep.iter().map(|stop| stop.level).filter(is_followed).collect()
+        let apart = self.apart_from(k, leader);
+        spec.sweep.iter().map(|stop| stop.level).filter(|level| !apart.contains(level)).filter(is_followed).collect()
     }
 
     /// Stops of level `k` that it reads, and that answer to `leader` without steps that are followed.
-    fn answers_for(&self, k: usize, leader: usize) -> Vec<usize> {
+    pub(super) fn answers_for(&self, k: usize, leader: usize) -> Vec<usize> {
         let spec = &self.schedule.levels[k];
         let followed = self.followed_for(k, leader);
         let answers = |level: &&usize| self.schedule.answers_to(**level, leader) && !followed.contains(level);
@@ -73,6 +49,16 @@ impl Program {
             }
         }
         (followed, answers)
+    }
+
+    /// Whether all hypergradients through a level with tangents take those of others, which follow it.
+    fn is_only_followed(&self, level: usize) -> bool {
+        let is_led = |k: usize| {
+            let leader = self.leader(k).filter(|&leader| leader != level);
+            leader.is_some_and(|leader| self.followed_for(k, leader).contains(&level))
+        };
+        let mut above = (0..self.levels.len()).filter(|&k| self.schedule.answers_to(level, k)).peekable();
+        self.carries_tangents(level) && above.peek().is_some() && above.all(is_led)
     }
 
     /// The levels whose tangents follow the steps of `level`.
@@ -108,6 +94,9 @@ impl Program {
 
     /// The levels in whose parameters the steps of level `k` are followed or displaced.
     pub(crate) fn depends_on(&self, k: usize) -> Vec<usize> {
+        if self.is_only_followed(k) {
+            return Vec::new();
+        }
         let (followed, _) = self.led_by(k);
         let of_followed = followed.iter().flat_map(|&level| self.schedule.reached_from(level));
         let all: BTreeSet<usize> = self.schedule.reached_from(k).into_iter().chain(of_followed).collect();
@@ -153,8 +142,4 @@ impl Program {
         let sent = tangents.pull_back(right, &[own])?.take(own);
         Ok((sent.map(|sent| sent.scaled(-1.0)), tangents.products()))
     }
-}
-
-fn is_kept(start: Start) -> bool {
-    matches!(start, Start::Kept | Start::LookAhead)
 }

@@ -23,6 +23,7 @@ mod joined;
 mod judged;
 mod keys;
 mod last;
+mod leader;
 mod learned;
 mod led;
 mod lent;
@@ -192,6 +193,7 @@ impl Program {
             tells_parts: false,
         };
         program.check_directions()?;
+        program.check_followed()?;
         Ok(program)
     }
 

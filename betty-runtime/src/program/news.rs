@@ -19,6 +19,8 @@ pub(crate) enum News {
     OneByOne { level: usize, lower: usize, method: &'static str, tasks: usize },
     /// It is taken for a solution of the last of its tasks, by this method.
     LastTask { level: usize, method: &'static str, tasks: usize },
+    /// Its steps are taken again by this method without those of a level that they read.
+    LastRead { level: usize, method: &'static str, read: usize },
     /// Its hypergradient takes so many kernels; as many by one loop, if that is possible, or with the levels between standing
     /// still.
     Costly { level: usize, kernels: f64, joint: Option<f64>, partial: f64 },

@@ -30,11 +30,11 @@ pub(crate) enum Passing {
 
 /// How a hypergradient passes through all stops of its sweep.
 pub(crate) struct Passings {
-    /// The stop whose tangents go along with the steps of all others.
+    /// The stop whose tangents go along with the steps of all others that it has to do with.
     pub(super) leader: Option<usize>,
     /// The stops whose steps are gone through together.
     pub(super) together: Vec<usize>,
-    /// In the order of the sweep. With a leader, it alone.
+    /// In the order of the sweep. With a leader, it and those that stand apart from it.
     pub(crate) stops: Vec<(Through, Passing)>,
 }
 
@@ -49,10 +49,10 @@ impl Passings {
 impl Program {
     /// The stops that a total gradient of level `k` solves, in the order of the sweep, whatever steps have been taken.
     pub(crate) fn solved_stops(&self, k: usize, of: Use) -> Vec<usize> {
-        if of == Use::Value && self.leader(k).is_some() {
-            return Vec::new();
-        }
+        let leader = self.leader(k).filter(|_| of == Use::Value);
+        let apart = leader.map(|leader| self.apart_from(k, leader));
         let stops = self.schedule.levels[k].sweep.iter().map(|stop| stop.level);
+        let stops = stops.filter(|stop| apart.as_ref().is_none_or(|apart| apart.contains(stop)));
         stops.filter(|&stop| self.levels[stop].trajectory.is_none()).collect()
     }
 
@@ -62,12 +62,17 @@ impl Program {
     /// [`EngineError`] where it goes through steps that nobody has taken.
     pub(crate) fn passings(&self, k: usize, of: Use) -> Result<Passings, EngineError> {
         let (together, leader) = match of {
-            Use::Value => (self.together(k), self.leader(k)),
+            Use::Value => match self.leader(k) {
+                Some(leader) => (Vec::new(), Some(leader)),
+                None => (self.together(k), None),
+            },
             Use::Derivative => (Vec::new(), None),
         };
+        let apart = leader.map(|leader| self.apart_from(k, leader));
+        let is_led = |stop: usize| apart.as_ref().is_some_and(|apart| !apart.contains(&stop));
         let mut stops = Vec::new();
         for &stop in self.schedule.levels[k].sweep {
-            if leader.is_some_and(|leader| leader != stop.level) {
+            if leader != Some(stop.level) && is_led(stop.level) {
                 continue;
             }
             let Some(steps) = &self.levels[stop.level].trajectory else {

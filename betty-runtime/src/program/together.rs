@@ -118,14 +118,28 @@ impl Program {
         let sweep = self.schedule.levels[k].sweep;
         let is_stop = |level: &usize| sweep.iter().any(|stop| stop.level == *level);
         if let Some(leader) = context.leader.filter(is_stop) {
-            let found = self.indirect_along(k, leader, right);
-            return Some(found.map(|(indirect, products)| {
-                let products_of = |level| if level == leader { products } else { 0 };
-                sweep.iter().for_each(|stop| context.response.went_through(stop.level, products_of(stop.level)));
-                indirect
-            }));
+            return Some(self.indirect_led(k, leader, context, right));
         }
         context.together.iter().any(is_stop).then(|| self.indirect_together(k, context, right))
+    }
+
+    /// Along the tangents of `leader`, and through the stops that stand apart from it.
+    fn indirect_led(
+        &self,
+        k: usize,
+        leader: usize,
+        context: &mut Context,
+        right: &Blocks,
+    ) -> Result<Option<Vector>, HypergradientError> {
+        let (along, products) = self.indirect_along(k, leader, right)?;
+        let (response, own, apart) = (&mut context.response, Variable::Level(k), self.apart_from(k, leader));
+        for stop in self.schedule.levels[k].sweep.iter().filter(|stop| !apart.contains(&stop.level)) {
+            response.went_through(stop.level, if stop.level == leader { products } else { 0 });
+        }
+        let x = response.solve(&apart, &right.only(|variable| apart.contains(&variable.owner())))?;
+        let mut indirect = response.taken_off(&x, &apart, &[own])?;
+        along.into_iter().for_each(|along| indirect.add(own, 1.0, along));
+        Ok(indirect.take(own))
     }
 
     /// Through the stops that are solved, and through the steps that are gone through together, in the order in which one sends

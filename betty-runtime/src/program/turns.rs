@@ -258,7 +258,7 @@ pub(crate) trait Walk: Sized {
 }
 
 /// Whether level `above` waits for level `lower`, or for one that does.
-fn waits_for(schedule: &Schedule, above: usize, lower: usize) -> bool {
+pub(super) fn waits_for(schedule: &Schedule, above: usize, lower: usize) -> bool {
     let below = schedule.levels[above].lower;
     below.contains(&lower) || below.iter().any(|&between| waits_for(schedule, between, lower))
 }

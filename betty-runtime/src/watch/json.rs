@@ -140,6 +140,9 @@ fn fields(event: &Event<'_>) -> Map<String, Value> {
         Event::LastTask { name, method, tasks, .. } => json!({
             "event": "last_task", "level": name, "method": method, "tasks": tasks,
         }),
+        Event::LastRead { name, method, read, .. } => json!({
+            "event": "last_read", "level": name, "method": method, "read": read,
+        }),
         Event::Costly { name, kernels, joint, partial, .. } => json!({
             "event": "costly", "level": name, "kernels": kernels, "joint": joint, "partial": partial,
         }),

@@ -64,6 +64,7 @@ fn is_within(event: &Event<'_>) -> bool {
             Event::Rounding { .. }
                 | Event::ZeroEdge { .. }
                 | Event::OneByOne { .. }
+                | Event::LastRead { .. }
                 | Event::Costly { .. }
                 | Event::Retraced { .. }
                 | Event::Unverified { .. }

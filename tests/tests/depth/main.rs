@@ -3,6 +3,7 @@
 
 mod accumulated;
 mod adjoint;
+mod beside;
 mod chains;
 mod cost;
 mod costly;

@@ -15,10 +15,10 @@ fn aside(mid: &Vector, top: &Vector, batch: Batch) -> Tensor<1> {
 /// Two levels below one that waits for both, unrolled unless a config says otherwise.
 macro_rules! beside {
     ($name:ident, lower: $lower:tt $above:ident, low: $low:tt $follow:ident) => {
-        mod $name {
+        pub(crate) mod $name {
             use super::*;
             multilevel! {
-                pub(super) struct Run;
+                pub(crate) struct Run;
                 level top: Vector { lower: $lower, batch: Batch, loss: $above, optimizer: sgd(lr = 1.0) }
                 level mid: Vector {
                     upper: [top], batch: Batch, loss: aside, optimizer: sgd(lr = 0.3), unroll: 3, hypergradient: unrolled,
@@ -27,7 +27,7 @@ macro_rules! beside {
                     upper: $low, batch: Batch, loss: $follow, optimizer: sgd(lr = 0.3), unroll: 2, hypergradient: unrolled,
                 }
             }
-            pub(super) fn program() -> (Run, RunData) {
+            pub(crate) fn program() -> (Run, RunData) {
                 let data = RunData { top: stream(0.1), mid: stream(0.5), low: stream(0.9) };
                 (Run { top: top(), mid: mid(), low: low() }, data)
             }
@@ -52,7 +52,7 @@ const SETTINGS: [&str; 9] = [
 ];
 
 /// With the tangents of this level going along with its steps.
-fn along(level: &str, json: &str) -> String {
+pub(crate) fn along(level: &str, json: &str) -> String {
     let mut config: serde_json::Value = serde_json::from_str(json).unwrap();
     config[level]["hypergradient"]["method"] = "forward".into();
     config.to_string()
