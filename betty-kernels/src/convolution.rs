@@ -54,6 +54,10 @@ impl Convolution {
     /// # Panics
     /// When the slices are shorter than the sizes say.
     pub fn forward<T: Number>(&self, x: &[T], weight: &[T]) -> Vec<T> {
+        T::forward(self, x, weight)
+    }
+
+    pub(crate) fn forward_in<T: Number>(&self, x: &[T], weight: &[T]) -> Vec<T> {
         let windows = self.windows();
         let x = windows.padded(x, self.batch * self.inputs, self.input);
         let (pixels, taps) = self.places(&windows);
@@ -72,6 +76,10 @@ impl Convolution {
     /// # Panics
     /// When the slices are shorter than the sizes say.
     pub fn weight_adjoint<T: Number>(&self, x: &[T], cotangent: &[T]) -> Vec<T> {
+        T::weight_adjoint(self, x, cotangent)
+    }
+
+    pub(crate) fn weight_adjoint_in<T: Number>(&self, x: &[T], cotangent: &[T]) -> Vec<T> {
         let windows = self.windows();
         let x = windows.padded(x, self.batch * self.inputs, self.input);
         let (pixels, taps) = self.places(&windows);
@@ -91,6 +99,10 @@ impl Convolution {
     /// # Panics
     /// When the slices are shorter than the sizes say.
     pub fn input_adjoint<T: Number>(&self, weight: &[T], cotangent: &[T]) -> Vec<T> {
+        T::input_adjoint(self, weight, cotangent)
+    }
+
+    pub(crate) fn input_adjoint_in<T: Number>(&self, weight: &[T], cotangent: &[T]) -> Vec<T> {
         let kernel: usize = self.kernel.iter().product();
         let meetings = each(|d| self.meetings(d));
         let reach = Windows {

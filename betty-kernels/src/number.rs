@@ -2,6 +2,8 @@
 
 use std::fmt::Debug;
 
+use crate::Convolution;
+
 /// A float type that kernels compute in: `f32` or `f64`.
 pub trait Number: Copy + Default + PartialEq + Debug + Send + Sync + sealed::Sealed + 'static {
     /// `self · factor + addend`, rounded once if `FUSED`.
@@ -11,6 +13,19 @@ pub trait Number: Copy + Default + PartialEq + Debug + Send + Sync + sealed::Sea
     /// `self + other`
     #[doc(hidden)]
     fn plus(self, other: Self) -> Self;
+
+    /// [`Convolution::forward`]. What is generic is compiled where it is used, which tests do without optimisations; this is compiled
+    /// here, as are the two others.
+    #[doc(hidden)]
+    fn forward(of: &Convolution, x: &[Self], weight: &[Self]) -> Vec<Self>;
+
+    /// [`Convolution::weight_adjoint`]
+    #[doc(hidden)]
+    fn weight_adjoint(of: &Convolution, x: &[Self], cotangent: &[Self]) -> Vec<Self>;
+
+    /// [`Convolution::input_adjoint`]
+    #[doc(hidden)]
+    fn input_adjoint(of: &Convolution, weight: &[Self], cotangent: &[Self]) -> Vec<Self>;
 }
 
 mod sealed {
@@ -30,6 +45,18 @@ macro_rules! number {
             #[inline(always)]
             fn plus(self, other: Self) -> Self {
                 self + other
+            }
+
+            fn forward(of: &Convolution, x: &[Self], weight: &[Self]) -> Vec<Self> {
+                of.forward_in(x, weight)
+            }
+
+            fn weight_adjoint(of: &Convolution, x: &[Self], cotangent: &[Self]) -> Vec<Self> {
+                of.weight_adjoint_in(x, cotangent)
+            }
+
+            fn input_adjoint(of: &Convolution, weight: &[Self], cotangent: &[Self]) -> Vec<Self> {
+                of.input_adjoint_in(weight, cotangent)
             }
         }
     };
