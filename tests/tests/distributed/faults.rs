@@ -297,3 +297,41 @@ fn parameters_that_went_apart_are_found_within(iterations: u64) {
         "{found:?}"
     );
 }
+
+/// The same levels, written in another order.
+mod reordered {
+    use super::*;
+
+    multilevel! {
+        pub(super) struct Two;
+        level net: Net { upper: [knobs], batch: Samples, loss: fit, optimizer: sgd(lr = 0.1), unroll: 2, hypergradient: cg }
+        level knobs: Knobs { lower: [net], batch: Samples, loss: choose, optimizer: sgd(lr = 0.01) }
+    }
+}
+
+#[test]
+fn ranks_whose_levels_are_in_another_order_sum_nothing() {
+    for (ranks, other) in [(2, 0), (2, 1), (3, 1)] {
+        let begun = Instant::now();
+        let found = Threads::run(ranks, |rank| {
+            let number = rank.rank();
+            let view = View { rank: Some(number), sizes: &[&[2, 3, 1]] };
+            let (knobs, net) = (Knobs::new(0), Net::new(1));
+            let rank = rank.deadline(DEADLINE);
+            if number == other {
+                let data = reordered::TwoData { knobs: view.samples(1), net: view.samples(2) };
+                let config = reordered::TwoConfig::default();
+                let engine = Engine::new(reordered::Two { knobs, net }, data, config)?;
+                return engine.distributed(rank)?.run(2).map(drop);
+            }
+            let data = TwoData { knobs: view.samples(1), net: view.samples(2) };
+            Engine::new(Two { knobs, net }, data, TwoConfig::default())?.distributed(rank)?.run(2).map(drop)
+        });
+        let is_told = |found: &Result<(), EngineError>| {
+            matches!(found, Err(EngineError::Distributed(error)) if !matches!(
+                error, DistributedError::Collective(CollectiveError::TimedOut { .. })
+            ))
+        };
+        assert!(found.iter().all(is_told) && begun.elapsed() < DEADLINE, "{found:?}");
+    }
+}
