@@ -85,7 +85,6 @@ fn rates_of_steps_are_learned_through_all_of_them() {
 }
 
 #[test]
-#[ignore = "takes minutes where the library is not optimised: tools/gallery runs it in release"]
 fn five_steps_are_enough_where_they_were_trained_for() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let text = run_healthily(env!("CARGO_BIN_EXE_few_shot"), folder.path(), &["--steps", "20", "--test-tasks", "40"]);
@@ -107,7 +106,6 @@ fn weights_two_levels_up_find_the_good_sources() {
 }
 
 #[test]
-#[ignore = "takes minutes where the library is not optimised: tools/gallery runs it in release"]
 fn a_searched_cell_is_trained_anew_beside_others() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let text = run_healthily(env!("CARGO_BIN_EXE_darts"), folder.path(), &["--steps", "20", "--fit-steps", "25"]);
