@@ -9,6 +9,7 @@ mod learned;
 mod options;
 mod recovery;
 mod schedules;
+mod solves;
 mod steps;
 
 use proc_macro2::{LineColumn, TokenStream};
