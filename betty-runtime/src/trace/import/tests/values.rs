@@ -206,6 +206,11 @@ proptest! {
         is_double in any::<bool>(),
     ) {
         let dtype = if is_double { DType::F64 } else { DType::F32 };
+        // Factors that are powers of two are joined with others, which rounds nothing unless a number on the way is below the normal ones.
+        let least = dtype.finfo().map_or(0.0, |info| info.min_positive);
+        let is_normal = |x: f64| x == 0.0 || x.abs() >= least || x.is_nan();
+        let mut parts = (1..=steps.len()).map(|count| both(|x| expression(x, &steps[..count]), &at, dtype).1);
+        prop_assume!(parts.all(|part| part.into_iter().all(is_normal)));
         let (found, expected) = both(|x| expression(x, &steps), &at, dtype);
         prop_assert!(same(&found, &expected), "{found:?} {expected:?}");
     }
