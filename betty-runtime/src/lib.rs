@@ -132,7 +132,7 @@ pub use calculus::{
 pub use config::*;
 pub use engine::{
     BatchStream, Checkpoint, Current, Engine, Event, Explanation, Facts, Goal, HypergradientCheck, LevelCost,
-    LevelReport, Multilevel, Observer, Report, ResponseCheck, ResponseCost, Score, Shards, Stream, StreamError,
+    LevelReport, Looks, Multilevel, Observer, Report, ResponseCheck, ResponseCost, Score, Shards, Stream, StreamError,
     StreamPosition, TotalGradient, Validation, Verdict, Warning,
 };
 #[doc(inline)]

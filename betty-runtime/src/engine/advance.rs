@@ -18,8 +18,8 @@ pub(super) struct Gathered {
     pub(super) norm: f64,
     /// How the direct and the indirect gradient of the last batch stand to each other, if somebody asks.
     pub(super) parts: Option<Parts>,
-    /// What is still to be read of the gradient, if it is one.
-    pub(super) numbers: Option<Numbers>,
+    /// What is still to be read of the gradient of each batch.
+    pub(super) numbers: Vec<Numbers>,
     pub(super) gradients: Vec<Vector>,
     pub(super) evaluations: Vec<Evaluation>,
     /// What the gradients depend on.
@@ -70,9 +70,9 @@ impl Advance<'_> {
             gathered.reads.add(&part.reads);
             gathered.gradients.push(part.gradient);
             gathered.evaluations.extend(evaluation);
-            if run.program.levels[k].evaluations() == 1 {
-                // Read once the step is computed, together with whether that is finite.
-                gathered.numbers = Some(part.numbers);
+            if run.program.levels[k].evaluations() == 1 || run.program.unread.is_some() {
+                // Read once the step is computed, together with whether that is finite, or still later.
+                gathered.numbers.push(part.numbers);
             } else {
                 gathered.add(run.program.read_numbers(k, part.numbers)?);
             }
@@ -222,9 +222,7 @@ impl Walk for Advance<'_> {
             self.run.program.pass_step(k);
             return Ok(());
         }
-        let loss = self.run.step(self.host, k, gathered)?;
-        self.run.losses[k] = Some(loss);
-        Ok(())
+        self.run.step(self.host, k, gathered)
     }
 }
 
@@ -248,7 +246,7 @@ impl Run {
             }
         };
         self.program.start_from(std::mem::take(&mut found.solutions));
-        self.tell_solves(host, k, &found.reports);
+        self.tell_solves(host, k, std::mem::take(&mut found.reports));
         Ok((found, evaluation, sample.own))
     }
 }

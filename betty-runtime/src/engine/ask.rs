@@ -99,8 +99,8 @@ impl Run {
     fn look_at_gradient(&mut self, host: &mut dyn Host, k: usize) -> Result<TotalGradient, EngineError> {
         let (sample, passings) = self.sample(host, k, Use::Value)?;
         self.program.prepare(host, k, &sample, &passings)?;
-        let found = self.program.find_gradient(k, &sample, passings)?;
-        self.tell_solves(host, k, &found.reports);
+        let mut found = self.program.find_gradient(k, &sample, passings)?;
+        self.tell_solves(host, k, std::mem::take(&mut found.reports));
         self.program.total(k, found)
     }
 }

@@ -103,7 +103,8 @@ impl<P: Multilevel> Engine<P> {
     ) -> Result<Report, EngineError> {
         let (start, first) = (Instant::now(), self.run.iterations);
         let mut interrupted;
-        (stopped_early, interrupted) = self.is_over(until, stopped_early)?;
+        let is_asked = self.is_asked(until, stopped_early);
+        (stopped_early, interrupted) = self.is_over(until, stopped_early, is_asked)?;
         if !interrupted && !stopped_early && first < until {
             self.check_saves()?;
             self.show_progress(until - first);
@@ -114,20 +115,31 @@ impl<P: Multilevel> Engine<P> {
         }
         while self.run.iterations < until && !stopped_early && !interrupted {
             let taken = self.run.turns.taken.clone();
+            self.begin_pending();
             self.run.within_iteration = true;
             let iterated = self.advance().once();
             self.run.within_iteration = false;
+            self.run.iterations += u64::from(iterated.is_ok());
+            let is_pending = iterated.is_ok() && self.run.pending.is_some();
+            let mut is_asked = is_pending && self.is_asked(until, false);
+            if is_pending && !is_asked && !self.is_reading_due(until) {
+                self.tell_later_of_iteration();
+                continue;
+            }
+            if !self.read_pending()? {
+                continue;
+            }
             if let Err(error) = iterated {
                 let is_whole = self.run.data.failed && self.run.turns.taken == taken;
                 return Err(if is_whole && self.run.iterations > first { self.saved(error) } else { error });
             }
-            self.run.iterations += 1;
             self.emit(&Event::Iteration { iteration: self.run.iterations });
             if let Some(error) = self.run.watch.error.take() {
                 return Err(self.saved(error));
             }
+            is_asked = is_asked || !is_pending && self.is_asked(until, self.run.watch.is_over);
             (stopped_early, interrupted) =
-                self.is_over(until, self.run.watch.is_over).map_err(|error| self.saved(error))?;
+                self.is_over(until, self.run.watch.is_over, is_asked).map_err(|error| self.saved(error))?;
             self.run.check_ranks()?;
             let has_failed = self.run.watch.failure.is_some() || self.run.watch.panic.is_some();
             let is_over = stopped_early || interrupted || self.run.iterations == until;
@@ -156,12 +168,17 @@ impl<P: Multilevel> Engine<P> {
     }
 
     /// Whether the run is over, because validation says so on any rank, or shall end here, although there is something left to do.
-    fn is_over(&mut self, until: u64, stopped_early: bool) -> Result<(bool, bool), EngineError> {
-        let is_asked = |engine: &mut Self| engine.stop.as_mut().is_some_and(|stop| stop());
+    fn is_over(&mut self, until: u64, stopped_early: bool, is_asked: bool) -> Result<(bool, bool), EngineError> {
         let can_end = self.run.iterations < until && !stopped_early;
-        let interrupted = can_end && (self.run.watch.reason.is_some() || is_asked(self));
+        let interrupted = can_end && (self.run.watch.reason.is_some() || is_asked);
         let [stopped_early, interrupted] = self.run.on_any([stopped_early, interrupted])?;
         Ok((stopped_early, interrupted && !stopped_early))
+    }
+
+    /// Whether `stop_when` says that the run shall end here, where that is a question.
+    fn is_asked(&mut self, until: u64, stopped_early: bool) -> bool {
+        let is_question = self.run.iterations < until && !stopped_early && self.run.watch.reason.is_none();
+        is_question && self.stop.as_mut().is_some_and(|stop| stop())
     }
 
     /// Shows how far a run of so many iterations is, if that is wanted.

@@ -15,6 +15,7 @@ mod multilevel;
 mod news;
 mod observe;
 mod own_tasks;
+mod pending;
 mod periodic;
 mod progress;
 mod run;
@@ -37,6 +38,7 @@ pub(crate) use multilevel::own;
 pub use observe::Observer;
 pub use train::Engine;
 pub use validation::{Goal, Validation};
+pub use watch::Looks;
 
 pub use crate::checkpoint::Checkpoint;
 pub use crate::data::{BatchStream, Shards, Stream, StreamError};

@@ -3,13 +3,12 @@
 use super::host::Host;
 use super::run::Run;
 use crate::event::tell;
+use crate::program::News;
 
 impl Run {
     /// Tells observers.
-    pub(super) fn tell_news(&mut self, host: &mut dyn Host) {
-        for news in std::mem::take(&mut self.program.losses.news) {
-            let names: Vec<&'static str> = self.program.levels.iter().map(|level| level.name).collect();
-            tell(&news, &names, |event| self.emit(host, event));
-        }
+    pub(super) fn tell_of(&mut self, host: &mut dyn Host, news: &News) {
+        let names: Vec<&'static str> = self.program.levels.iter().map(|level| level.name).collect();
+        tell(news, &names, |event| self.emit(host, event));
     }
 }

@@ -6,7 +6,7 @@ use super::current::Current;
 use super::host::Present;
 use super::multilevel::Multilevel;
 use super::train::Engine;
-use super::watch::{Answer, Stop, Told};
+use super::watch::{Answer, Looks, Stop, Told};
 use crate::error::DataError;
 use crate::event::{Event, Verdict};
 
@@ -52,6 +52,13 @@ pub trait Observer<P: Multilevel>: 'static {
     fn asks_for_parts(&self) -> bool {
         false
     }
+
+    /// After which iterations it looks at the program, or saves it, at [`Event::Iteration`]: with
+    /// [`read_every`](Engine::read_every), everything is read by then. Asked once, when it is attached; after every iteration, unless it
+    /// says otherwise. At other times it would see the program of a later iteration, and cannot save it.
+    fn looks(&self) -> Looks {
+        Looks::Every(1)
+    }
 }
 
 impl<P: Multilevel> Engine<P> {
@@ -63,6 +70,7 @@ impl<P: Multilevel> Engine<P> {
             Answer::default()
         };
         self.run.watch.observers.push(Box::new(listener));
+        self.run.watch.looks.push(Looks::Never);
         self
     }
 
@@ -106,7 +114,7 @@ impl<P: Multilevel> Engine<P> {
     /// ```
     #[must_use]
     pub fn watch<V: Verdict>(self, mut observer: impl FnMut(&Event<'_>, &Current<'_, P>) -> V + 'static) -> Self {
-        self.listen(false, move |event, program| observer(event, program).verdict())
+        self.listen(false, Looks::Every(1), move |event, program| observer(event, program).verdict())
     }
 
     /// Attaches an observer that is a value of its own, such as those of [`watch`](crate::watch). Of several ranks only
@@ -114,7 +122,8 @@ impl<P: Multilevel> Engine<P> {
     #[must_use]
     pub fn attach(mut self, mut observer: impl Observer<P>) -> Self {
         self.run.program.tells_parts |= observer.asks_for_parts();
-        self.listen(true, move |event, program| observer.hear(event, program))
+        let looks = observer.looks();
+        self.listen(true, looks, move |event, program| observer.hear(event, program))
     }
 
     /// Tells observers of [`Event::Parts`], which closures cannot ask for; off by default.
@@ -127,6 +136,7 @@ impl<P: Multilevel> Engine<P> {
     fn listen(
         mut self,
         first: bool,
+        looks: Looks,
         mut observer: impl FnMut(&Event<'_>, &Current<'_, P>) -> Result<ControlFlow<String>, DataError> + 'static,
     ) -> Self {
         let listener = move |event: &Event<'_>, present: &mut Present<'_>| {
@@ -144,6 +154,7 @@ impl<P: Multilevel> Engine<P> {
             Answer { stop, tell, failure, ..Answer::default() }
         };
         self.run.watch.observers.push(Box::new(listener));
+        self.run.watch.looks.push(looks);
         self
     }
 }

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use super::data::{Data, seed_of};
 use super::host::{Host, Present};
+use super::pending::Pending;
 use super::watch::Watch;
 use crate::checkpoint::ValidationState;
 use crate::config::{HypergradientConfig, LowerBatch};
@@ -22,6 +23,10 @@ pub(super) struct Run {
     pub(super) config: String,
     pub(super) data: Data,
     pub(super) watch: Watch,
+    /// What was done that nobody has read yet.
+    pub(super) pending: Option<Pending>,
+    /// Until which iteration every step is read, because one of them failed when it was read later.
+    pub(super) watched_until: u64,
     pub(super) turns: Turns,
     /// Which levels take steps that are undone after the coming step of a level above.
     pub(super) looks_ahead: Vec<bool>,
@@ -64,6 +69,8 @@ impl Run {
             config,
             data,
             watch: Watch::new(count),
+            pending: None,
+            watched_until: 0,
             looks_ahead: vec![false; count],
             iterations: 0,
             within_iteration: false,
@@ -148,8 +155,12 @@ impl Run {
     }
 
     /// Tells what a hypergradient of level `k` took.
-    pub(super) fn tell_solves(&mut self, host: &mut dyn Host, k: usize, reports: &[(usize, SolveReport)]) {
-        for &(stop, SolveReport { products, residual, unfinished }) in reports {
+    pub(super) fn tell_solves(&mut self, host: &mut dyn Host, k: usize, reports: Vec<(usize, SolveReport)>) {
+        self.say(host, move |run, host| run.tell_of_solves(host, k, reports));
+    }
+
+    fn tell_of_solves(&mut self, host: &mut dyn Host, k: usize, reports: Vec<(usize, SolveReport)>) {
+        for (stop, SolveReport { products, residual, unfinished }) in reports {
             self.watch.residuals.insert(stop, residual);
             let levels = &self.program.levels;
             let (name, through) = (levels[k].name, levels[stop].name);

@@ -5,13 +5,13 @@ use super::run::Run;
 use crate::event::Event;
 
 impl Run {
-    /// Tells of the hypergradient of a level's coming step, if it runs away.
-    pub(super) fn tell_of_runaway(&mut self, host: &mut dyn Host, k: usize, norm: f64) {
+    /// Tells of the hypergradient of a level's step, if it runs away.
+    pub(super) fn tell_of_runaway(&mut self, host: &mut dyn Host, k: usize, step: u64, norm: f64) {
         if self.program.schedule.levels[k].sweep.is_empty() {
             return;
         }
         let Some(ratio) = self.watch.usual[k].note(norm) else { return };
-        let (name, step, advice) = (self.program.levels[k].name, self.program.levels[k].steps + 1, self.advice(k));
+        let (name, advice) = (self.program.levels[k].name, self.advice(k));
         self.emit(host, &Event::Runaway { level: k, name, step, norm, ratio, advice: &advice });
     }
 

@@ -2,6 +2,7 @@
 
 use super::advance::Gathered;
 use super::host::Host;
+use super::pending::UnreadStep;
 use super::run::Run;
 use crate::config::LevelSolverConfig;
 use crate::error::EngineError;
@@ -12,16 +13,16 @@ use crate::program::{Moved, Program, Solved};
 use crate::steps::LearningRates;
 
 impl Run {
-    /// The step of a level whose best response a solver finds, on the batch of its gradient; answers the loss before it.
+    /// The step of a level whose best response a solver finds, on the batch of its gradient; told of once it is taken.
     pub(super) fn solve_and_take(
         &mut self,
         host: &mut dyn Host,
         k: usize,
         solver: LevelSolverConfig,
         mut gathered: Gathered,
-    ) -> Result<f64, EngineError> {
+    ) -> Result<(), EngineError> {
         let statistics = std::mem::take(&mut gathered.statistics);
-        let (numbers, gradient) = (gathered.numbers.take(), gathered.gradients.pop());
+        let (numbers, gradient) = (gathered.numbers.pop(), gathered.gradients.pop());
         let (numbers, gradient) = numbers.zip(gradient).expect("a level with a solver has one gradient for a step");
         let told = self.program.read_numbers(k, numbers.clone())?;
         let first = Evaluated { value: told.loss, gradient };
@@ -43,13 +44,30 @@ impl Run {
             self.program.check_moved(k, &moved, &statistics, gathered.norm, None)?;
         }
         let solver = solver.name();
-        self.emit(
-            host,
-            &Event::Solved { level: k, name, solver, step, iterations, evaluations, loss, gradient_norm, converged },
-        );
+        self.say(host, move |run, host| {
+            let level = k;
+            run.emit(
+                host,
+                &Event::Solved { level, name, solver, step, iterations, evaluations, loss, gradient_norm, converged },
+            );
+        });
         let level = &mut self.program.levels[k];
         level.arrive(moved, LearningRates::one(1.0, moves.len()), &moves);
         level.set_statistics(statistics);
-        Ok(self.taken(host, k, gathered, 1.0))
+        let arrived = self.arrived(k, Some(1.0), None);
+        if self.program.unread.is_none() {
+            return self.tell_of_step(host, arrived, gathered);
+        }
+        let none = || Unread::Known(Vec::new());
+        let (numbers, batches) = (Vec::new(), 1);
+        self.leave_unread(UnreadStep {
+            arrived,
+            numbers,
+            known: gathered,
+            batches,
+            square_norm: none(),
+            finiteness: none(),
+        });
+        Ok(())
     }
 }

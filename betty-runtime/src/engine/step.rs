@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::advance::Gathered;
 use super::host::Host;
+use super::pending::UnreadStep;
 use super::run::Run;
 use crate::error::EngineError;
 use crate::event::Event;
@@ -12,9 +13,21 @@ use crate::execute::Value;
 use crate::program::{Parts, Program, Taken};
 use crate::steps::mean;
 
+/// A step that was taken, to be told of.
+pub(super) struct Arrived {
+    level: usize,
+    /// The step, counted from 1.
+    step: u64,
+    looks_ahead: bool,
+    /// Its learning rate, if a level above does not learn it.
+    rate: f64,
+    /// What its learning rate is made of otherwise, as it was, and the row of that.
+    learned: Option<(Vec<Value>, Range<usize>)>,
+}
+
 impl Run {
-    /// One optimizer step of level `k`; answers the loss before it.
-    pub(super) fn step(&mut self, host: &mut dyn Host, k: usize, gathered: Gathered) -> Result<f64, EngineError> {
+    /// One optimizer step of level `k`.
+    pub(super) fn step(&mut self, host: &mut dyn Host, k: usize, gathered: Gathered) -> Result<(), EngineError> {
         self.tell_news(host);
         let schedulers = self.program.levels[k].schedulers.clone();
         let solver = self.program.levels[k].config.solver;
@@ -28,9 +41,10 @@ impl Run {
         stepped
     }
 
-    /// Computes a step, and takes it if it leads to finite numbers.
-    fn compute_and_take(&mut self, host: &mut dyn Host, k: usize, mut gathered: Gathered) -> Result<f64, EngineError> {
-        let (numbers, evaluations) = (gathered.numbers.take(), std::mem::take(&mut gathered.evaluations));
+    /// Computes a step, and takes it if it leads to finite numbers, or if that is read later.
+    fn compute_and_take(&mut self, host: &mut dyn Host, k: usize, mut gathered: Gathered) -> Result<(), EngineError> {
+        let mut numbers = std::mem::take(&mut gathered.numbers);
+        let evaluations = std::mem::take(&mut gathered.evaluations);
         let (gradients, statistics) =
             (std::mem::take(&mut gathered.gradients), std::mem::take(&mut gathered.statistics));
         let count = gradients.len();
@@ -38,60 +52,112 @@ impl Run {
         let square_norm = if count > 1 { Unread::square_norm(&gradient) } else { Unread::Known(Vec::new()) };
         let learned = self.program.learned(k);
         let rates = self.program.levels[k].learning_rates();
-        let observed_rate = self.observed_rates(k, &learned, rates.row..rates.row + 1)?.map(|rates| rates[0]);
+        let rate = rates.base;
+        let observed = (!self.watch.observers.is_empty()).then(|| (learned.clone(), rates.row..rates.row + 1));
         let program = &mut self.program;
         let level = &mut program.levels[k];
         let moves = level.moves(&gathered.reads.level(k, gradient.0.len()));
         let kept = level.trajectory.is_some().then(|| gradient.clone());
         let moved = level.moved(gradient, learned.clone(), &rates, &moves);
         let finiteness = Program::finiteness(&moved, &statistics);
-        let (square_norm, finiteness) = match numbers {
-            Some(numbers) => {
-                let (told, finiteness) = program.read_with(k, numbers, finiteness)?;
-                gathered.add(told);
-                (Vec::new(), finiteness)
+        let is_read = program.unread.is_none();
+        if is_read {
+            let finiteness = match numbers.pop() {
+                Some(numbers) => {
+                    let (told, finiteness) = program.read_with(k, numbers, finiteness.clone())?;
+                    gathered.add(told);
+                    finiteness
+                }
+                None => {
+                    let [square_norm, finiteness] = Unread::read([square_norm.clone(), finiteness.clone()])?;
+                    gathered.norm = square_norm.first().map_or(gathered.norm, |square| square.sqrt());
+                    finiteness
+                }
+            };
+            if !finiteness.iter().all(|number| number.is_finite()) {
+                program.check_moved(k, &moved, &statistics, gathered.norm, rate)?;
             }
-            None => Unread::read([square_norm, finiteness])?.into(),
-        };
-        let norm = square_norm.first().map_or(gathered.norm, |square| square.sqrt());
-        let rate = rates.base;
-        if !finiteness.iter().all(|number| number.is_finite()) {
-            program.check_moved(k, &moved, &statistics, norm, rate)?;
         }
         if let Some(gradient) = kept {
             program.keep_step(k, Taken { gradient, evaluations, learned, rates: &rates, moves: &moves })?;
         }
-        self.tell_of_runaway(host, k, norm);
-        self.tell_of_parts(host, k, gathered.parts);
-        let learning_rate = observed_rate.or(rates.base).unwrap_or_default();
+        if is_read {
+            gathered.loss /= count as f64;
+            self.tell_of_coming(host, k, self.program.levels[k].steps + 1, &gathered);
+        }
         let level = &mut self.program.levels[k];
         level.arrive(moved, rates, &moves);
         level.set_statistics(statistics);
-        let gathered = Gathered { loss: gathered.loss / count as f64, norm, ..gathered };
-        Ok(self.taken(host, k, gathered, learning_rate))
+        let arrived = self.arrived(k, rate, observed);
+        if is_read {
+            return self.tell_of_step(host, arrived, gathered);
+        }
+        let numbers = numbers.into_iter().map(Into::into).collect();
+        self.leave_unread(UnreadStep { arrived, numbers, known: gathered, batches: count, square_norm, finiteness });
+        Ok(())
     }
 
-    /// Tells of a step that level `k` has taken; answers the loss before it.
-    pub(super) fn taken(&mut self, host: &mut dyn Host, k: usize, gathered: Gathered, learning_rate: f64) -> f64 {
+    /// Level `k` has taken a step, at this rate, or one that was learned.
+    pub(super) fn arrived(
+        &mut self,
+        k: usize,
+        rate: Option<f64>,
+        learned: Option<(Vec<Value>, Range<usize>)>,
+    ) -> Arrived {
         self.stale = true;
-        let Gathered { loss, metrics, norm, .. } = gathered;
-        let metrics = metrics.means();
         let level = &mut self.program.levels[k];
         level.stepped = Some(self.program.clock.tick());
-        let name = level.name;
+        let (step, looks_ahead) = (level.steps, self.looks_ahead[k]);
+        Arrived { level: k, step, looks_ahead, rate: rate.unwrap_or_default(), learned }
+    }
+
+    /// Tells of a step that was read after it was taken.
+    pub(super) fn tell_of_read(
+        &mut self,
+        host: &mut dyn Host,
+        arrived: Arrived,
+        gathered: Gathered,
+    ) -> Result<(), EngineError> {
+        self.tell_of_coming(host, arrived.level, arrived.step, &gathered);
+        self.tell_of_step(host, arrived, gathered)
+    }
+
+    /// Tells what is told of a step before it is taken.
+    fn tell_of_coming(&mut self, host: &mut dyn Host, k: usize, step: u64, gathered: &Gathered) {
+        self.tell_of_runaway(host, k, step, gathered.norm);
+        self.tell_of_parts(host, k, gathered.parts);
+    }
+
+    /// Tells of a step that was taken.
+    pub(super) fn tell_of_step(
+        &mut self,
+        host: &mut dyn Host,
+        arrived: Arrived,
+        gathered: Gathered,
+    ) -> Result<(), EngineError> {
+        let Arrived { level: k, step, looks_ahead, rate, learned } = arrived;
+        let learned = match learned {
+            Some((learned, rows)) => self.program.levels[k].update.learned().mean_rates(&learned, rows)?,
+            None => None,
+        };
+        let learning_rate = learned.map_or(rate, |rates| rates[0]);
+        let Gathered { loss, metrics, norm, .. } = gathered;
+        let metrics = metrics.means();
+        let name = self.program.levels[k].name;
         let event = Event::Step {
             level: k,
             name,
-            step: level.steps,
+            step,
             loss,
             metrics: &metrics,
             gradient_norm: norm,
             learning_rate,
-            looks_ahead: self.looks_ahead[k],
+            looks_ahead,
         };
         self.emit(host, &event);
         self.program.levels[k].metrics = metrics;
-        loss
+        self.losses[k] = Some(loss);
+        Ok(())
     }
 
     /// Tells what the gradient of a coming step is made of, if somebody asks.

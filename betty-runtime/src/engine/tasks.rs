@@ -112,33 +112,37 @@ impl Run {
             for ((round, learned), steps) in rounds.iter().zip(&learned).zip(found.lower) {
                 for (step, found) in steps.into_iter().enumerate() {
                     let (loss, metrics) = means(found.losses);
-                    self.losses[round.level] = Some(loss);
                     self.turns.taken[round.level] += 1;
                     let level = &mut self.program.levels[round.level];
                     level.steps += 1;
-                    let event = Event::Step {
-                        level: round.level,
-                        name: level.name,
-                        step: level.steps,
-                        loss,
-                        metrics: &metrics,
-                        gradient_norm: found.square_norm.sqrt(),
-                        learning_rate: learned
-                            .as_ref()
-                            .map(|rates| rates[step])
-                            .or(round.rates[task][step].base)
-                            .unwrap_or_default(),
-                        looks_ahead: false,
-                    };
-                    self.emit(host, &event);
-                    self.program.levels[round.level].metrics = metrics;
+                    let (level, name, step_number, gradient_norm) =
+                        (round.level, level.name, level.steps, found.square_norm.sqrt());
+                    let learned = learned.as_ref().map(|rates| rates[step]);
+                    let learning_rate = learned.or(round.rates[task][step].base).unwrap_or_default();
+                    self.say(host, move |run, host| {
+                        let event = Event::Step {
+                            level,
+                            name,
+                            step: step_number,
+                            loss,
+                            metrics: &metrics,
+                            gradient_norm,
+                            learning_rate,
+                            looks_ahead: false,
+                        };
+                        run.emit(host, &event);
+                        run.program.levels[level].metrics = metrics;
+                        run.losses[level] = Some(loss);
+                    });
                 }
             }
             for round in &rounds {
                 let levels = &self.program.levels;
                 let (name, through) = (levels[k].name, levels[round.level].name);
                 let products = round.batches[task].len();
-                self.emit(host, &Event::Hypergradient { level: k, name, through, products, residual: None });
+                self.say(host, move |run, host| {
+                    run.emit(host, &Event::Hypergradient { level: k, name, through, products, residual: None });
+                });
             }
             gathered.loss += share * found.upper.loss;
             gathered.metrics.add(found.upper.metrics);

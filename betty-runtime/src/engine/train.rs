@@ -61,6 +61,8 @@ pub struct Engine<P: Multilevel> {
     pub(super) config: P::Config,
     pub(super) run: Held,
     pub(super) validation: Option<Rc<RefCell<Validation<P>>>>,
+    /// How many iterations pass until their steps are read; none if each step is.
+    pub(super) read_every: Option<u64>,
     pub(super) progress: bool,
     pub(super) saves: Option<Saves>,
     /// Says whether a run shall end.
@@ -83,6 +85,7 @@ impl<P: Multilevel> Engine<P> {
             problem,
             config,
             validation: None,
+            read_every: None,
             progress: false,
             saves: None,
             stop: None,

@@ -53,11 +53,29 @@ pub(super) enum Stop {
 /// Who listens to [`Event`]s.
 pub(super) type Listener = Box<dyn FnMut(&Event<'_>, &mut Present<'_>) -> Answer>;
 
+/// After which iterations an [observer](crate::Observer) looks at the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Looks {
+    /// After none.
+    Never,
+    /// After every so many iterations.
+    Every(u64),
+}
+
+impl Looks {
+    pub(super) fn is_due(self, iteration: u64) -> bool {
+        matches!(self, Looks::Every(every) if iteration.is_multiple_of(every.max(1)))
+    }
+}
+
 /// The observers of a run, and what is known for their sake.
 #[derive(Default)]
 pub(super) struct Watch {
     /// Those that the user has made.
     pub(super) observers: Vec<Listener>,
+    /// When they look at the program.
+    pub(super) looks: Vec<Looks>,
     /// Validation, what shows the progress of the run in hand, and what saves.
     pub(super) validation: Option<Listener>,
     pub(super) progress: Option<Listener>,

@@ -64,7 +64,7 @@ impl Unread {
     }
 
     /// As [`read`](Self::read), for any number of them.
-    pub(super) fn read_all(all: Vec<Self>) -> Result<Vec<Vec<f64>>, ReadError> {
+    pub(crate) fn read_all(all: Vec<Self>) -> Result<Vec<Vec<f64>>, ReadError> {
         let mut read = Vec::with_capacity(all.len());
         let mut waiting: Vec<(usize, Value)> = Vec::new();
         for (place, unread) in all.into_iter().enumerate() {

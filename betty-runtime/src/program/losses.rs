@@ -28,6 +28,10 @@ struct Tries {
     uses: u64,
 }
 
+/// The traces that could not be compared yet.
+#[derive(Clone, Default)]
+pub(crate) struct Unchecked(HashMap<(usize, Signature), Tries>);
+
 /// The compiled losses of all levels.
 pub(crate) struct Losses {
     pub(super) caches: Vec<Cache<Signature, Loss>>,
@@ -43,7 +47,7 @@ pub(crate) struct Losses {
     /// How each new trace is compared with Burn's autodiff.
     pub(crate) verify: Verify,
     /// Traces that could not be compared yet.
-    unchecked: HashMap<(usize, Signature), Tries>,
+    unchecked: Unchecked,
     /// Whether products are computed in the types that levels ask for.
     rounds: bool,
     /// Those that share the examples, if there are others.
@@ -70,7 +74,7 @@ impl Losses {
             bound: Bound::default(),
             device,
             verify: Verify::default(),
-            unchecked: HashMap::new(),
+            unchecked: Unchecked::default(),
             rounds: true,
             ranks: None,
             compared: HashSet::new(),
@@ -110,7 +114,7 @@ impl Losses {
         self.tasks.clear();
         self.edges.clear();
         self.judged.clear();
-        self.unchecked.clear();
+        self.unchecked.0.clear();
         self.compared.clear();
         self.recordings.fill_with(Recordings::default);
     }
@@ -248,11 +252,11 @@ impl Losses {
         let (batch, level) = (subject.batch, subject.slot());
         let key = (level, batch.signature().clone());
         let Outcome::Unchecked(reason) = verification::verify(subject, trace, self.verify, &self.device)? else {
-            self.unchecked.remove(&key);
+            self.unchecked.0.remove(&key);
             self.recordings[level].verified.insert(batch, trace);
             return Ok(true);
         };
-        let tries = self.unchecked.entry(key).or_default();
+        let tries = self.unchecked.0.entry(key).or_default();
         tries.made += 1;
         let made = tries.made;
         if made >= TRIES && !self.verify.unchecked_allowed {
@@ -262,14 +266,27 @@ impl Losses {
         Ok(false)
     }
 
+    /// Which traces could not be compared yet.
+    pub(crate) fn unchecked(&self) -> Unchecked {
+        self.unchecked.clone()
+    }
+
+    /// Forgets tries since then that failed: they were made where parameters were not finite.
+    pub(crate) fn forget_tries(&mut self, before: &Unchecked) {
+        for (key, tries) in &mut self.unchecked.0 {
+            *tries = before.0.get(key).copied().unwrap_or_default();
+        }
+        self.news.retain(|news| !matches!(news, News::Unverified { .. }));
+    }
+
     /// Compares again what could not be compared before, after 1, 2, 4, … more uses.
     fn verify_again(&mut self, subject: &Subject<'_>) -> Result<(), EngineError> {
-        if self.unchecked.is_empty() || !self.verify.on {
+        if self.unchecked.0.is_empty() || !self.verify.on {
             return Ok(());
         }
         let (batch, level) = (subject.batch, subject.slot());
         let key = (level, batch.signature().clone());
-        let Some(tries) = self.unchecked.get_mut(&key) else { return Ok(()) };
+        let Some(tries) = self.unchecked.0.get_mut(&key) else { return Ok(()) };
         tries.uses += 1;
         let is_last = tries.made >= TRIES;
         if is_last && self.verify.unchecked_allowed || !is_last && !tries.uses.is_power_of_two() {

@@ -23,6 +23,7 @@ mod joined;
 mod judged;
 mod keys;
 mod last;
+mod late;
 mod leader;
 mod learned;
 mod led;
@@ -60,9 +61,10 @@ pub(crate) use self::gradient::Found;
 pub use self::gradient::TotalGradient;
 pub(crate) use self::groups::place;
 pub(crate) use self::joined::check_replicated;
+pub(crate) use self::late::Late;
 pub(crate) use self::lent::Lent;
 pub(crate) use self::level::{Level, Moved};
-pub(crate) use self::losses::Losses;
+pub(crate) use self::losses::{Losses, Unchecked};
 pub(crate) use self::metrics::Metrics;
 pub(crate) use self::news::News;
 pub(crate) use self::numbers::{Numbers, Parts, Told};
@@ -101,6 +103,8 @@ pub(crate) struct Program {
     pub(crate) syncs_last: bool,
     /// Whether total gradients tell how their direct and their indirect part stand to each other.
     pub(crate) tells_parts: bool,
+    /// Numbers of gradients that are read later; none if each is read at once.
+    pub(crate) unread: Option<Vec<Late>>,
 }
 
 /// What the user's program names of its own, by the numbers of levels.
@@ -191,6 +195,7 @@ impl Program {
             takers: None,
             syncs_last: false,
             tells_parts: false,
+            unread: None,
         };
         program.check_directions()?;
         program.check_followed()?;

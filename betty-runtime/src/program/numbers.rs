@@ -52,7 +52,7 @@ impl Parts {
         Box::new([Unread::square_norm(direct), indirect, product])
     }
 
-    fn of(direct: f64, indirect: f64, product: f64) -> Self {
+    pub(super) fn of(direct: f64, indirect: f64, product: f64) -> Self {
         let (direct, indirect) = (direct.sqrt(), indirect.sqrt());
         // Each divided by itself, for squares of small norms are smaller than there are numbers.
         let cosine = -(product / direct) / indirect;
@@ -73,8 +73,12 @@ impl Program {
         Err(EngineError::NonFinite { level: level.name.into(), step: level.steps + 1, quantity, value, origin: None })
     }
 
-    /// Reads and checks what is known without what comes from below.
-    pub(crate) fn read_direct(&self, k: usize, numbers: &mut Numbers) -> Result<(), EngineError> {
+    /// Reads and checks what is known without what comes from below, or leaves that for later.
+    pub(crate) fn read_direct(&mut self, k: usize, numbers: &mut Numbers) -> Result<(), EngineError> {
+        if let Some(unread) = &mut self.unread {
+            unread.push(numbers.clone().into());
+            return Ok(());
+        }
         let [status] = Unread::read([numbers.status.clone()])?;
         self.check_numbers(k, numbers, &status, None)?;
         numbers.status = Unread::Known(status);

@@ -9,7 +9,7 @@ use super::last::numbered;
 use super::log::not_written;
 use crate::checkpoint::Label;
 use crate::error::DataError;
-use crate::{Checkpoint, Current, Event, Multilevel, Observer, Warning};
+use crate::{Checkpoint, Current, Event, Looks, Multilevel, Observer, Warning};
 
 /// Keeps the best program: writes a [`Checkpoint`](crate::Checkpoint) whenever the validation function is the best so far. The
 /// file holds the one or the other at any time. Where a run goes back behind it, to be gone on with by other numbers say, it is no
@@ -90,5 +90,9 @@ impl<P: Multilevel> Observer<P> for KeepBest {
             self.put_aside(iteration, program)?;
         }
         Ok(ControlFlow::Continue(()))
+    }
+
+    fn looks(&self) -> Looks {
+        Looks::Never
     }
 }

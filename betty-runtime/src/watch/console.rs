@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::DataError;
 use crate::schedule::Schedule;
-use crate::{Current, Event, Multilevel, Observer};
+use crate::{Current, Event, Looks, Multilevel, Observer};
 
 /// Writes a line every few iterations, with the last loss and the metrics of every level and the rate, and one for every
 /// validation, warning and end. On a terminal warnings stand out, unless the environment says `NO_COLOR`; elsewhere everything is
@@ -103,6 +103,10 @@ impl<P: Multilevel> Observer<P> for Console {
     fn hear(&mut self, event: &Event<'_>, _program: &Current<'_, P>) -> Result<ControlFlow<String>, DataError> {
         self.say(event, &P::SCHEDULE);
         Ok(ControlFlow::Continue(()))
+    }
+
+    fn looks(&self) -> Looks {
+        Looks::Never
     }
 }
 

@@ -8,7 +8,7 @@ use super::log::{Log, lines_until};
 use super::place::Place;
 use super::scalars::scalars;
 use crate::error::DataError;
-use crate::{Current, Event, Multilevel, Observer};
+use crate::{Current, Event, Looks, Multilevel, Observer};
 
 const HEADER: &str = "iteration,level,step,quantity,value";
 
@@ -73,6 +73,10 @@ impl<P: Multilevel> Observer<P> for CsvFile {
     fn hear(&mut self, event: &Event<'_>, _program: &Current<'_, P>) -> Result<ControlFlow<String>, DataError> {
         self.record(event)?;
         Ok(ControlFlow::Continue(()))
+    }
+
+    fn looks(&self) -> Looks {
+        Looks::Never
     }
 }
 

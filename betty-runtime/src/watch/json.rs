@@ -13,7 +13,7 @@ use super::place::Place;
 use crate::engine::Facts;
 use crate::error::DataError;
 use crate::json::parse;
-use crate::{Current, Event, LevelCost, Multilevel, Observer, ResponseCheck};
+use crate::{Current, Event, LevelCost, Looks, Multilevel, Observer, ResponseCheck};
 
 /// Writes every event as a JSON object in a line of its own: `event` says which, `iteration` when, `time` the seconds since 1970,
 /// and all else is called as in [`Event`]. The first line of a run says the program with its levels, its config, its seed and the
@@ -83,6 +83,10 @@ impl<P: Multilevel> Observer<P> for JsonLines {
     fn hear(&mut self, event: &Event<'_>, program: &Current<'_, P>) -> Result<ControlFlow<String>, DataError> {
         self.record(event, || of_run(program.facts()))?;
         Ok(ControlFlow::Continue(()))
+    }
+
+    fn looks(&self) -> Looks {
+        Looks::Never
     }
 }
 

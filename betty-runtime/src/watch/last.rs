@@ -10,7 +10,7 @@ use super::error::WatchError;
 use super::log::not_written;
 use crate::checkpoint::Label;
 use crate::error::DataError;
-use crate::{Checkpoint, Current, Event, Multilevel, Observer, Warning};
+use crate::{Checkpoint, Current, Event, Looks, Multilevel, Observer, Warning};
 
 /// Keeps the last checkpoints: beside every one that [`Engine::save_every`](crate::Engine::save_every) writes, another file with
 /// the iteration in its name, `run.300.safetensors` beside `run.safetensors`, of which only the last are kept. A run that goes back
@@ -85,6 +85,10 @@ impl<P: Multilevel> Observer<P> for KeepLast {
             }
         }
         Ok(ControlFlow::Continue(()))
+    }
+
+    fn looks(&self) -> Looks {
+        Looks::Never
     }
 }
 

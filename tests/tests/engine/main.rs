@@ -11,6 +11,7 @@ mod explain;
 mod failures;
 mod finite;
 mod indices;
+mod intervals;
 mod large;
 mod memory;
 mod metrics;

@@ -77,6 +77,29 @@ fn an_iteration_reads_the_device_three_times() {
 }
 
 #[test]
+fn steps_that_are_read_later_are_read_together() {
+    for (method, solves) in [
+        (r#"{"method": "identity", "scale": 1.0}"#, 0),
+        (r#"{"method": "cg", "iterations": 3, "tolerance": 0.0}"#, 1),
+        (r#"{"method": "neumann", "terms": 4, "step_size": 0.1}"#, 1),
+    ] {
+        let mut watched = engine(method);
+        let mut late = engine(method).read_every(16);
+        let start = reads();
+        watched.run(1).unwrap();
+        late.run(1).unwrap();
+        let before = reads();
+        watched.run(32).unwrap();
+        let between = reads();
+        late.run(32).unwrap();
+        println!("{method}: {} reads at first, then {} and {}", before - start, between - before, reads() - between);
+        assert_eq!((between - before, reads() - between), (32 * (3 + solves), 32 * solves + 2), "{method}");
+        let values = |engine: &mut Engine<Divided>| engine.problem().high.val().into_data();
+        assert_eq!(values(&mut late), values(&mut watched), "{method}");
+    }
+}
+
+#[test]
 fn a_loss_that_is_not_finite_is_an_error() {
     let device = other();
     let huge = |x: f32| Param::from_tensor(Tensor::<1>::from_floats([x, 1.0], &device));

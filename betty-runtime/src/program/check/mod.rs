@@ -135,6 +135,7 @@ impl Program {
             syncs_last: false,
             clock,
             tells_parts: false,
+            unread: None,
         }
     }
 

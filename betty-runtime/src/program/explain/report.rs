@@ -38,6 +38,7 @@ pub struct LevelCost {
     pub kept: usize,
     /// Transfers from the device in one step, each of which waits for it, at the most. They are those of an accelerator, or of parameters
     /// of 16 bits: for parameters of 32 and 64 bits in host memory there is nothing to wait for, and solvers look at every number.
+    /// [`read_every`](crate::Engine::read_every) takes those away that no method needs for its own decisions.
     pub reads: u64,
 }
 

@@ -21,7 +21,7 @@ use crate::error::DataError;
 use crate::execute::ReadError;
 use crate::json::parse;
 use crate::trace::Leaf;
-use crate::{ConfigError, Current, Event, Multilevel, Observer, Warning};
+use crate::{ConfigError, Current, Event, Looks, Multilevel, Observer, Warning};
 
 /// What becomes of a run that is not healthy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -142,6 +142,10 @@ impl<P: Multilevel> Observer<P> for Health {
             }
             _ => Ok(ControlFlow::Continue(())),
         }
+    }
+
+    fn looks(&self) -> Looks {
+        Looks::Every(movement::EVERY)
     }
 
     fn asks_for_parts(&self) -> bool {

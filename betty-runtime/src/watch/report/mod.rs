@@ -24,7 +24,7 @@ use super::scalars::scalars;
 use crate::engine::Facts;
 use crate::error::DataError;
 use crate::file::{Claim, replace};
-use crate::{Current, Event, Multilevel, Observer};
+use crate::{Current, Event, Looks, Multilevel, Observer};
 
 /// The page is written so often at the most, and so that writing takes no more than this share of the time.
 const EVERY: Duration = Duration::from_secs(5);
@@ -247,6 +247,10 @@ impl<P: Multilevel> Observer<P> for ReportFile {
     fn hear(&mut self, event: &Event<'_>, program: &Current<'_, P>) -> Result<ControlFlow<String>, DataError> {
         self.hear_event(event, &program.facts())?;
         Ok(ControlFlow::Continue(()))
+    }
+
+    fn looks(&self) -> Looks {
+        Looks::Never
     }
 
     fn asks_for_parts(&self) -> bool {

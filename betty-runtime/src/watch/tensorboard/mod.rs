@@ -17,7 +17,7 @@ use super::scalars::scalars;
 use crate::engine::Facts;
 use crate::error::DataError;
 use crate::file::Appended;
-use crate::{Current, Event, Multilevel, Observer};
+use crate::{Current, Event, Looks, Multilevel, Observer};
 
 /// How names of event files begin.
 const PREFIX: &str = "events.out.tfevents.";
@@ -132,6 +132,10 @@ impl<P: Multilevel> Observer<P> for TensorBoard {
     fn hear(&mut self, event: &Event<'_>, program: &Current<'_, P>) -> Result<ControlFlow<String>, DataError> {
         self.record(event, program.facts())?;
         Ok(ControlFlow::Continue(()))
+    }
+
+    fn looks(&self) -> Looks {
+        Looks::Never
     }
 }
 

@@ -1,0 +1,204 @@
+//! Steps that are taken while nobody has read yet what the steps before came to.
+//!
+//! Whether where a step leads is finite is found out later, for all of them in one transfer. So the run remembers where it stood
+//! before the first of them. If all went well, everybody is told now what happened, in order. If not, the run goes back there, and
+//! takes the steps again while it reads each of them: the one that fails is found with its error, and all before it stand.
+
+use super::advance::Gathered;
+use super::host::Host;
+use super::multilevel::Multilevel;
+use super::run::Run;
+use super::savepoint::Savepoint;
+use super::step::Arrived;
+use super::train::Engine;
+use crate::error::EngineError;
+use crate::event::Event;
+use crate::execute::Unread;
+use crate::program::{Late, News, Told, Unchecked};
+
+/// What was done since the last reading.
+pub(super) struct Pending {
+    before: Savepoint,
+    /// Iterations before it.
+    iterations: u64,
+    /// What could not be verified before it.
+    unchecked: Unchecked,
+    untold: Vec<Untold>,
+}
+
+/// Something that nobody was told of yet.
+enum Untold {
+    Step(UnreadStep),
+    News(News),
+    Other(Box<dyn FnOnce(&mut Run, &mut dyn Host)>),
+}
+
+/// A step whose numbers are not known yet.
+pub(super) struct UnreadStep {
+    pub(super) arrived: Arrived,
+    /// Of each batch, if they are not known.
+    pub(super) numbers: Vec<Late>,
+    /// What is known, a sum over batches of which there were so many.
+    pub(super) known: Gathered,
+    pub(super) batches: usize,
+    /// Square of the norm of the mean, where it is one of several.
+    pub(super) square_norm: Unread,
+    pub(super) finiteness: Unread,
+}
+
+impl<P: Multilevel> Engine<P> {
+    /// Lets `iterations` pass (at least 1) until the host reads what their steps came to: losses, norms, and whether all is finite, in
+    /// one transfer. By default it reads each step, and waits each time until the device has done all that it was given. On the CPU
+    /// nothing is to be had by this.
+    ///
+    /// Nothing of what is promised is given up. If a step led to what is not finite, or something else failed, the run goes back to
+    /// where it last read, and takes the steps again with every number read: the error names the step, and the state is that
+    /// of the step before, to the bit. Results are the same. Observers hear of steps once they have been read, so that nothing that is
+    /// written has to be taken back.
+    ///
+    /// It reads sooner where somebody looks: before validation and checkpoints, at the end of a run, when it is asked to stop, and
+    /// wherever an [observer](crate::Observer::looks) looks at the program, which closures of [`watch`](Self::watch) do after every
+    /// iteration. What an observer sees at a step is then the program after the last iteration, time between events says nothing, and
+    /// a run that an observer ends goes on until the next reading.
+    ///
+    /// It takes the memory of a copy of all parameters and states of optimizers, and of the batches of so many iterations. Methods
+    /// that decide by numbers read them as before, as [`explain`](Self::explain) counts them, and so do [solvers](crate::Solver). With
+    /// [ranks](Self::distributed) every step is read, because sums over ranks pass through the host in any case.
+    #[must_use]
+    pub fn read_every(mut self, iterations: u64) -> Self {
+        self.read_every = Some(iterations.max(1));
+        self
+    }
+
+    /// Lets the coming iteration pass without reading its steps, if that is wanted and was not found to fail.
+    pub(super) fn begin_pending(&mut self) {
+        let is_watched = self.run.iterations < self.run.watched_until;
+        if self.read_every.is_some() && !is_watched && self.run.ranks.is_none() && self.run.pending.is_none() {
+            let iterations = self.run.iterations;
+            let (before, unchecked) = (Savepoint::new(&mut self.run), self.run.program.losses.unchecked());
+            self.run.pending = Some(Pending { before, iterations, unchecked, untold: Vec::new() });
+            self.run.program.unread = Some(Vec::new());
+        }
+    }
+
+    /// Whether what is pending has to be read after this iteration of a run until another one.
+    pub(super) fn is_reading_due(&self, until: u64) -> bool {
+        let iteration = self.run.iterations;
+        let Some((pending, every)) = self.run.pending.as_ref().zip(self.read_every) else { return true };
+        let validates = self.validation.as_ref().is_some_and(|validation| validation.borrow().is_due(iteration));
+        let saves = self.saves.as_ref().is_some_and(|saves| saves.is_due(iteration));
+        let looks = self.run.watch.looks.iter().any(|looks| looks.is_due(iteration));
+        iteration >= until || iteration - pending.iterations >= every || validates || saves || looks
+    }
+
+    /// Tells of an iteration once it is read.
+    pub(super) fn tell_later_of_iteration(&mut self) {
+        let iteration = self.run.iterations;
+        self.run.say(&mut self.problem, move |run, host| {
+            run.iterations = iteration;
+            run.emit(host, &Event::Iteration { iteration });
+        });
+    }
+
+    /// Reads what is pending. If all went well, everybody is told; if not, answers no: the run stands where it did before, and reads
+    /// every step until it is past this point.
+    pub(super) fn read_pending(&mut self) -> Result<bool, EngineError> {
+        let Engine { run, problem, .. } = self;
+        let Some(Pending { before, iterations, unchecked, untold }) = run.pending.take() else { return Ok(true) };
+        let others = run.program.unread.take().unwrap_or_default();
+        let reached = run.iterations;
+        let read = read(&others, &untold);
+        let Ok(Some(numbers)) = read else {
+            before.go_back(run);
+            run.iterations = iterations;
+            // What was recorded on the way is not recorded again.
+            let news = untold.into_iter().filter_map(|untold| match untold {
+                Untold::News(news) => Some(news),
+                _ => None,
+            });
+            let later = std::mem::take(&mut run.program.losses.news);
+            run.program.losses.news = news.chain(later).collect();
+            run.program.losses.forget_tries(&unchecked);
+            // The iteration in hand is one of them.
+            run.watched_until = reached + 1;
+            return read.map(|_| false).map_err(EngineError::from);
+        };
+        before.keep(run);
+        // Whoever is told cannot save what is behind the present.
+        (run.iterations, run.within_iteration) = (iterations, true);
+        let (mut numbers, mut outcome) = (numbers.into_iter(), Ok(()));
+        for untold in untold {
+            match untold {
+                Untold::Step(UnreadStep { arrived, mut known, batches, .. }) => {
+                    let Some(StepNumbers { told, norm }) = numbers.next() else { continue };
+                    told.into_iter().for_each(|told| known.add(told));
+                    known.norm = norm.unwrap_or(known.norm);
+                    known.loss /= batches as f64;
+                    outcome = outcome.and(run.tell_of_read(problem, arrived, known));
+                }
+                Untold::News(news) => run.tell_of(problem, &news),
+                Untold::Other(tell) => tell(run, problem),
+            }
+        }
+        (run.iterations, run.within_iteration) = (reached, false);
+        outcome.map(|()| true)
+    }
+}
+
+impl Run {
+    /// Tells something, now, or once what was done before is known to have gone well.
+    pub(super) fn say(&mut self, host: &mut dyn Host, tell: impl FnOnce(&mut Run, &mut dyn Host) + 'static) {
+        match &mut self.pending {
+            Some(pending) => pending.untold.push(Untold::Other(Box::new(tell))),
+            None => tell(self, host),
+        }
+    }
+
+    /// Tells observers what turned out while losses were recorded.
+    pub(super) fn tell_news(&mut self, host: &mut dyn Host) {
+        let news = std::mem::take(&mut self.program.losses.news);
+        match &mut self.pending {
+            Some(pending) => pending.untold.extend(news.into_iter().map(Untold::News)),
+            None => news.iter().for_each(|news| self.tell_of(host, news)),
+        }
+    }
+
+    /// Leaves a step to be read with those that come.
+    pub(super) fn leave_unread(&mut self, step: UnreadStep) {
+        if let Some(pending) = &mut self.pending {
+            pending.untold.push(Untold::Step(step));
+        }
+    }
+}
+
+/// What became known of a step.
+struct StepNumbers {
+    told: Vec<Told>,
+    /// Of the mean over several batches.
+    norm: Option<f64>,
+}
+
+/// Reads everything in one transfer. Nothing if a number is not finite that has to be.
+fn read(others: &[Late], untold: &[Untold]) -> Result<Option<Vec<StepNumbers>>, crate::execute::ReadError> {
+    let steps = untold.iter().filter_map(|untold| match untold {
+        Untold::Step(step) => Some(step),
+        _ => None,
+    });
+    let mut unread: Vec<Unread> = others.iter().flat_map(Late::unread).collect();
+    for step in steps.clone() {
+        unread.extend(step.numbers.iter().flat_map(Late::unread));
+        unread.extend([step.square_norm.clone(), step.finiteness.clone()]);
+    }
+    let mut read = Unread::read_all(unread)?.into_iter();
+    if !others.iter().all(|late| late.told(&mut read).is_some()) {
+        return Ok(None);
+    }
+    let numbers = steps.map(|step| {
+        let told = step.numbers.iter().map(|late| late.told(&mut read)).collect::<Option<Vec<_>>>();
+        let (square_norm, finiteness) = (read.next()?, read.next()?);
+        let is_finite = finiteness.iter().chain(&square_norm).all(|number| number.is_finite());
+        let norm = square_norm.first().map(|square| square.sqrt());
+        told.filter(|_| is_finite).map(|told| StepNumbers { told, norm })
+    });
+    Ok(numbers.collect())
+}
