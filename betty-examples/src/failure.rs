@@ -154,14 +154,19 @@ pub enum Failure {
     /// Numbers of the program that make no sense.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// A solver in the place of the optimizer that all classifiers share.
-    #[error("`--config` gives the classifier a `solver`, but the other classifiers share its `optimizer`; keep that")]
-    NoOptimizer,
-    /// Something about one classifier's training that those it is compared with would not have.
+    /// A solver in the place of the optimizer that all rivals share.
+    #[error("`--config` gives `{level}` a `solver`, but what it is compared with shares its `optimizer`; keep that")]
+    NoOptimizer {
+        /// The level.
+        level: &'static str,
+    },
+    /// Something about a level's training that those it is compared with would not have.
     #[error(
-        "`--config` gives the classifier `{field}`, but the other classifiers share only its `optimizer` and its steps; leave it away"
+        "`--config` gives `{level}` another `{field}`, which what it is compared with would not have; leave it away"
     )]
     NotShared {
+        /// The level.
+        level: &'static str,
         /// The field of its config.
         field: &'static str,
     },
@@ -251,7 +256,7 @@ impl Failure {
             | Failure::TooFewExamples { .. }
             | Failure::Config(_)
             | Failure::NotShared { .. }
-            | Failure::NoOptimizer => ExitCode::from(2),
+            | Failure::NoOptimizer { .. } => ExitCode::from(2),
             Failure::Data(_)
             | Failure::Ranks(_)
             | Failure::OnOtherRank(_)

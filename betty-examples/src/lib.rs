@@ -1,5 +1,5 @@
-//! What betty's examples share: options, comparisons over seeds, data sets, a problem, initial parameters, metrics, plots,
-//! failures, careful output, runs that can be stopped and gone on with, and runs that several processes share.
+//! What betty's examples share: options, comparisons over seeds, data sets, a problem, initial parameters, rivals, metrics,
+//! plots, failures, careful output, runs that can be stopped and gone on with, and runs that several processes share.
 
 pub mod command;
 pub mod compare;
@@ -14,6 +14,7 @@ pub mod penalized;
 pub mod plot;
 pub mod ranks;
 pub mod relabel;
+pub mod rival;
 pub mod saved;
 pub mod stop;
 pub mod watching;

@@ -17,6 +17,29 @@ fn impossible_numbers_are_refused() {
 }
 
 #[test]
+fn what_the_test_would_not_adapt_by_is_refused() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("config.json");
+    for (json, level, field) in [
+        (r#"{"adapted": {"optimizer": {"name": "adam", "lr": 0.01}}}"#, "adapted", "optimizer"),
+        (r#"{"adapted": {"optimizer": {"name": "sgd", "lr": 0.01, "momentum": 0.9}}}"#, "adapted", "optimizer"),
+        (r#"{"adapted": {"clip": {"norm": 1.0}}}"#, "adapted", "clip"),
+        (r#"{"meta": {"optimizer": {"name": "sgd", "lr": 0.01}}}"#, "meta", "optimizer"),
+        (r#"{"meta": {"accumulate": 2}}"#, "meta", "accumulate"),
+    ] {
+        fs::write(&file, json).expect("writable");
+        let output = sinusoid_maml(&["--config", &file.to_string_lossy(), "--iterations", "1"]);
+        let expected = format!(
+            "error: `--config` gives `{level}` another `{field}`, which what it is compared with would not have; leave it away\n"
+        );
+        assert_eq!(String::from_utf8_lossy(&output.stderr), expected);
+        assert_eq!(output.status.code(), Some(2));
+    }
+    fs::write(&file, r#"{"adapted": {"optimizer": {"name": "sgd", "lr": 0.02}, "unroll": 2}}"#).expect("writable");
+    assert!(sinusoid_maml(&["--config", &file.to_string_lossy(), "--print-config"]).status.success());
+}
+
+#[test]
 fn a_printed_config_can_be_read_back() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("config.json");

@@ -151,7 +151,7 @@ fn taught(images: Tensor<2>, rate: f64, config: &DistillationConfig) -> Result<C
         labels: Tensor::from_data(TensorData::new(vec![0], [1]), &device),
     };
     let mut config = config.clone();
-    config.distilled.warmup = usize::MAX;
+    (config.distilled.warmup, config.classifier.warmup) = (usize::MAX, 0);
     let log_rate = Param::from_tensor(Tensor::full([1], rate.ln(), &device));
     let program = Distillation {
         distilled: Distilled { images: Param::from_tensor(images), log_rate },

@@ -153,7 +153,7 @@ impl<'a> Experiment<'a> {
     fn losses(&self, rates: &[f64]) -> Result<(f64, f64), Failure> {
         self.trial.heed()?;
         let mut config = self.trial.config.clone();
-        config.rates.warmup = usize::MAX;
+        (config.rates.warmup, config.classifier.warmup) = (usize::MAX, 0);
         // Each rank takes them by itself, on all data.
         let mut engine = self.engine(rates, config, &Ranks::default())?;
         match engine.run(1) {

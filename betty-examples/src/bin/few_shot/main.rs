@@ -24,9 +24,9 @@ use betty_examples::compare::{Compare, Trial};
 use betty_examples::failure::{Failure, check_positive, finish};
 use betty_examples::metrics::Comparison;
 use betty_examples::plot::{Curve, Curves};
+use betty_examples::rival::with_rate;
 use betty_runtime::distributed::Split;
-use betty_runtime::{AdaGradConfig, AdamConfig, AdamWConfig, Engine, HypergradientConfig, LevelConfig, MinresConfig};
-use betty_runtime::{OptimizerConfig, RmsPropConfig, SgdConfig};
+use betty_runtime::{Engine, HypergradientConfig, LevelConfig, MinresConfig};
 use clap::{Parser, value_parser};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -206,18 +206,6 @@ fn implicit(config: &MamlConfig) -> MamlConfig {
 fn of_the_head(config: &MamlConfig) -> AnilConfig {
     let start = AnilConfig::default().change.start;
     AnilConfig { net: config.meta.clone(), change: LevelConfig { start, ..config.adapted.clone() } }
-}
-
-fn with_rate(optimizer: OptimizerConfig, rate: f64) -> OptimizerConfig {
-    match optimizer {
-        OptimizerConfig::Sgd(sgd) => OptimizerConfig::Sgd(SgdConfig { lr: rate.into(), ..sgd }),
-        OptimizerConfig::Adam(adam) => OptimizerConfig::Adam(AdamConfig { lr: rate.into(), ..adam }),
-        OptimizerConfig::AdamW(adam) => OptimizerConfig::AdamW(AdamWConfig { lr: rate.into(), ..adam }),
-        OptimizerConfig::RmsProp(rms) => OptimizerConfig::RmsProp(RmsPropConfig { lr: rate.into(), ..rms }),
-        OptimizerConfig::AdaGrad(ada) => OptimizerConfig::AdaGrad(AdaGradConfig { lr: rate.into(), ..ada }),
-        // This program names none of its own.
-        other @ OptimizerConfig::CustomOptimizer(_) => other,
-    }
 }
 
 /// Accuracies after some numbers of steps. The first network takes the steps that it was trained for, the others those at the best

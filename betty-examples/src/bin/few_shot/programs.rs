@@ -114,7 +114,8 @@ impl Maml {
         device: &Device,
     ) -> Result<f64, EngineError> {
         let mut config = config.clone();
-        config.meta.tasks = count;
+        // Judged as it stands, whenever training begins to move it.
+        (config.meta.tasks, config.meta.warmup, config.adapted.warmup) = (count, 0, 0);
         seen(Maml::engine(start.clone(), tasks, proximity, &config, device)?)
     }
 }
@@ -145,7 +146,7 @@ impl Anil {
         device: &Device,
     ) -> Result<f64, EngineError> {
         let mut config = config.clone();
-        config.net.tasks = count;
+        (config.net.tasks, config.net.warmup, config.change.warmup) = (count, 0, 0);
         seen(Anil::engine(net.clone(), tasks, &config, device)?)
     }
 }

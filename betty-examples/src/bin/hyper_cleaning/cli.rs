@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use betty_examples::command::{Repeated, Run, Sharing};
 use betty_examples::data::{NoiseError, WrongLabel};
 use betty_examples::failure::{Failure, check_positive};
+use betty_examples::rival::check_shared;
 use betty_examples::saved::Choices;
 use betty_examples::watching::Watching;
 use betty_runtime::{
@@ -176,7 +177,7 @@ impl Options {
         if self.weighting == WeightingKind::Network && config.weighting.optimizer == program.weighting.optimizer {
             config.weighting.optimizer = Some(network_optimizer());
         }
-        self.check_shared(&config.classifier, &program.classifier)?;
+        check_shared("classifier", &config.classifier, &program.classifier)?;
         if let Some(steps) = self.restart {
             (config.classifier.start, config.classifier.unroll) = (Start::Initial, steps);
         }
@@ -188,25 +189,6 @@ impl Options {
             }
         }
         Ok(config)
-    }
-
-    /// Refuses what one of the five classifiers alone would be trained with.
-    fn check_shared(&self, asked: &LevelConfig, program: &LevelConfig) -> Result<(), Failure> {
-        let own = [
-            ("schedule", asked.schedule != program.schedule),
-            ("groups", asked.groups != program.groups),
-            ("clip", asked.clip != program.clip),
-            ("project", asked.project != program.project),
-            ("accumulate", asked.accumulate != program.accumulate),
-            ("train", asked.train != program.train),
-            ("freeze", asked.freeze != program.freeze),
-            ("precision", asked.precision != program.precision),
-        ];
-        match own.into_iter().find(|(_, is_own)| *is_own) {
-            Some((field, _)) => Err(Failure::NotShared { field }),
-            None if asked.optimizer.is_none() => Err(Failure::NoOptimizer),
-            None => Ok(()),
-        }
     }
 
     /// What the run of a seed is called in the output folder.

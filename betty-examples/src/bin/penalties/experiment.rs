@@ -164,7 +164,8 @@ impl Experiment<'_> {
     fn fit(&self, start: &Classifier, penalties: Classifier, data: PenalizedData) -> Result<Classifier, Failure> {
         self.going.heed()?;
         let mut config = self.config.clone();
-        (config.penalties.warmup, config.classifier.unroll) = (1, self.options.fit_steps);
+        (config.penalties.warmup, config.classifier.warmup) = (1, 0);
+        config.classifier.unroll = self.options.fit_steps;
         let problem = Penalized { penalties, classifier: start.clone() };
         let mut engine = self.going.ranks.join(Engine::new(problem, data, config)?)?;
         engine.run(1)?;

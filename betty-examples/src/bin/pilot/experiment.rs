@@ -109,9 +109,9 @@ impl Experiment<'_> {
         })?;
         let mut doubted = 0.0;
         let weighted = self.way("one learned weight for each row", || {
-            let (fitted, weights) = self.learn_weights(&start, chosen, &parts)?;
+            let weights = self.learn_weights(&start, chosen, &parts)?;
             doubted = weights.share_of_doubted();
-            Ok(fitted)
+            self.fit_weighted(&start, weights, chosen, &parts)
         })?;
         let [deciding, suppressed] =
             penalties.map_or_else(Default::default, |learned| extremes(&learned, &single.1, &inputs.names));
@@ -189,22 +189,48 @@ impl Experiment<'_> {
         Ok(self.going.train(engine, "penalties", ("steps", self.options.steps), &Curves::default())?.penalties)
     }
 
-    fn learn_weights(&self, start: &Classifier, log10: f64, parts: &Parts) -> Result<(Classifier, Weights), Failure> {
+    fn learn_weights(&self, start: &Classifier, log10: f64, parts: &Parts) -> Result<Weights, Failure> {
         let [rows] = parts.train.labels.dims();
         let problem = Weighted { weights: Weights::equal(rows, &self.device), classifier: start.clone() };
-        let penalty = TensorData::new(vec![10_f64.powf(log10)], [1]);
-        let penalty = Tensor::from_data(penalty, (&self.device, DType::F64));
-        let (inputs, labels) = (parts.train.inputs.clone(), parts.train.labels.clone());
         let data = WeightedData {
             weights: Stream::constant(parts.validation.clone()),
-            classifier: Stream::constant(Training { inputs, labels, penalty }),
+            classifier: Stream::constant(self.training(&parts.train, log10)),
         };
         let validation = parts.validation.clone();
         let look = move |problem: &Weighted| Ok(loss(&problem.classifier, &validation));
         let engine =
             Engine::new(problem, data, WeightedConfig::default())?.validate(Validation::every(5, Goal::Min, look));
-        let run = self.going.train(engine, "weights", ("steps", self.options.steps), &Curves::default())?;
-        Ok((run.classifier, run.weights))
+        Ok(self.going.train(engine, "weights", ("steps", self.options.steps), &Curves::default())?.weights)
+    }
+
+    /// A classifier trained anew, on as many rows as the others: those that decided about the weights count as much as the one that
+    /// counts most.
+    fn fit_weighted(
+        &self,
+        start: &Classifier,
+        weights: Weights,
+        log10: f64,
+        parts: &Parts,
+    ) -> Result<Classifier, Failure> {
+        self.going.heed()?;
+        let [more] = parts.validation.labels.dims();
+        let problem = Weighted { weights: weights.joined_by(more), classifier: start.clone() };
+        let data = WeightedData {
+            weights: Stream::constant(parts.validation.clone()),
+            classifier: Stream::constant(self.training(&parts.both(), log10)),
+        };
+        let mut config = WeightedConfig::default();
+        (config.weights.warmup, config.classifier.unroll) = (1, self.options.fit_steps);
+        let mut engine = Engine::new(problem, data, config)?;
+        engine.run(1)?;
+        Ok(engine.into_problem().classifier)
+    }
+
+    /// Rows to train on, with the penalty of all parameters.
+    fn training(&self, on: &Examples, log10: f64) -> Training {
+        let penalty = TensorData::new(vec![10_f64.powf(log10)], [1]);
+        let penalty = Tensor::from_data(penalty, (&self.device, DType::F64));
+        Training { inputs: on.inputs.clone(), labels: on.labels.clone(), penalty }
     }
 }
 

@@ -97,7 +97,7 @@ impl Page<'_> {
         }
         let _ = write!(
             html,
-            r#"</table><p class="quiet">Always naming the most frequent class gets {} right. {train} rows were trained on, {validation} decided about penalties and weights, and {test} were kept for the test; {inputs} inputs, {} classes{}.</p>"#,
+            r#"</table><p class="quiet">Always naming the most frequent class gets {} right. Of {train} rows to train on and {validation} to decide about penalties and weights, all were trained on in the end; {test} were kept for the test; {inputs} inputs, {} classes{}.</p>"#,
             percent(*most_frequent),
             self.table.classes.len(),
             match self.table.unlabelled {

@@ -68,6 +68,13 @@ impl Weights {
         sigmoid(self.logits.val())
     }
 
+    /// With so many more rows, which count as much as the one that counts most.
+    pub(crate) fn joined_by(&self, rows: usize) -> Self {
+        let logits = self.logits.val();
+        let more = logits.clone().max().expand([rows]);
+        Weights { logits: Param::from_tensor(Tensor::cat(vec![logits, more], 0)) }
+    }
+
     /// The share of rows whose weight is less than half of the largest.
     pub(crate) fn share_of_doubted(&self) -> f64 {
         let weights: Vec<f64> = self.weights().into_data().iter::<f64>().collect();

@@ -3,6 +3,7 @@
 use betty_examples::command::{Run, Sharing};
 use betty_examples::failure::{Failure, check_positive};
 use betty_examples::going::Saving;
+use betty_examples::rival::check_rate_only;
 use betty_examples::saved::Choices;
 use betty_examples::watching::Watching;
 use betty_runtime::{CgConfig, HypergradientConfig, IdentityConfig, MinresConfig, UnrolledConfig};
@@ -124,6 +125,10 @@ impl Options {
     /// The program's numbers, with those of the config file and of the command line in their place.
     pub(crate) fn config(&self) -> Result<MamlConfig, Failure> {
         let mut config: MamlConfig = self.run.config()?;
+        let program = MamlConfig::default();
+        // The test adapts by plain steps, and what is pretrained is trained by Burn's Adam.
+        check_rate_only("meta", &config.meta, &program.meta)?;
+        check_rate_only("adapted", &config.adapted, &program.adapted)?;
         if let Some(method) = self.method {
             let configured = config.adapted.hypergradient.as_ref().map(HypergradientConfig::name);
             let chosen = method.config(self.proximity());
