@@ -11,6 +11,10 @@ side draws its long tail, its initial parameters (from the same distributions) a
 so seeds are as many, and not the same draws. The Python library runs as its own example of this method does: its default, finite
 differences, once for each step of the classifier. Here, the weights look one step ahead (`unrolled`).
 
+The version of it that pip installs, 0.1.1, leaves the classifier displaced after each difference: an extra step of length 0.01 down the
+loss of the balanced examples. Its source was mended since (leopard-ai/betty, 7573af4). The displacement is taken back here as well, unless
+`--as-installed` asks for what is installed.
+
 Time is that of a training, without reading data and testing. Memory is the most that the process held which did all trainings of a
 seed: two on the Python side, and five on this one, which has more to compare.
 """
@@ -71,6 +75,22 @@ def long_tail(labels, imbalance, random):
     return random.permutation(np.concatenate(tail)), np.concatenate([numbers[:BALANCED] for numbers in classes])
 
 
+def take_displacements_back():
+    """Lets finite differences leave the classifier where it was."""
+    from betty import hypergradient
+
+    darts = hypergradient.jvp_fn_mapping["darts"]
+
+    def restoring(vector, lower, *others):
+        before = [parameter.detach().clone() for parameter in lower.trainable_parameters()]
+        difference = darts(vector, lower, *others)
+        for parameter, value in zip(lower.trainable_parameters(), before):
+            parameter.data.copy_(value)
+        return difference
+
+    hypergradient.jvp_fn_mapping["darts"] = restoring
+
+
 def theirs(options):
     """Both trainings of a seed with the Python library."""
     import numpy as np
@@ -81,6 +101,8 @@ def theirs(options):
     from torch import nn
     from torch.nn import functional as F
 
+    if not options.as_installed:
+        take_displacements_back()
     torch.set_num_threads(2)
     torch.manual_seed(options.seed)
     random = np.random.default_rng(options.seed)
@@ -211,6 +233,7 @@ def main():
     parser.add_argument("--batch", type=int, default=100)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--program", default=str(ROOT / "target" / "release" / "long_tail"), help="the example, built in release")
+    parser.add_argument("--as-installed", action="store_true", help="do not take back the displacements that betty-ml 0.1.1 leaves")
     parser.add_argument("--seed", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--config", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -227,6 +250,7 @@ def main():
             command = [sys.executable, __file__, "--seed", str(seed), "--config", config, "--imbalance", str(imbalance)]
             command += ["--steps", str(options.steps), "--batch", str(options.batch)]
             command += ["--data", options.data] if options.data else []
+            command += ["--as-installed"] if options.as_installed else []
             text, memory = measured(command)
             # The library's own messages come before.
             sides["betty-ml on PyTorch"].append((json.loads(text.splitlines()[-1]), memory))
