@@ -7,7 +7,7 @@ use super::{
 };
 use crate::derivatives::Variable;
 use crate::execute::Vector;
-use crate::linalg::{GmresOptions, LinearOperator, gmres};
+use crate::linalg::{GmresOptions, LinearOperator, flexible_gmres};
 
 impl Response {
     /// Whether levels of `lower` that are not stops of `level` itself answer to it all the same, through a level that both
@@ -30,7 +30,8 @@ impl Response {
         Ok(!self.apply(direction, &x, &peers)?.is_zero())
     }
 
-    /// Counts the solve of the block of a level, which takes so much where nothing beside the level depends on it.
+    /// Counts the solve of the block of a level, whose method takes so much where nothing beside the level depends on it; and what a
+    /// guess leaves, if there is one, is one product.
     pub(super) fn count_pivot(
         &mut self,
         method: &dyn HypergradientMethod,
@@ -38,66 +39,48 @@ impl Response {
         own: &[usize],
         direction: Direction,
         (b, budget): (&Vector, Budget),
+        guess: usize,
     ) -> Result<Vector, HypergradientError> {
-        let solve = |response: &mut Response, lower: &[usize]| {
-            response.count_reduced(method, (level, lower), direction, (b, budget))
-        };
+        let measured = Budget { products: guess, reads: guess as f64 };
         if !method.needs_symmetry() || !self.is_coupled(level, own, lower, direction, b)? {
-            return solve(self, lower);
+            let Budget { products, reads } = budget;
+            let budget = Budget { products: products + measured.products, reads: reads + measured.reads };
+            return self.count_reduced(method, (level, lower), direction, (b, budget));
         }
-        solve(self, own)?;
-        let options = GmresOptions { iterations: COUPLED, restart: COUPLED, tolerance: f64::EPSILON, damping: 0.0 };
-        let budget = Gmres { options, warm_start: false }.budget(0).unwrap_or_default();
-        let measured = Budget { products: budget.products + 1, ..budget };
-        self.repeated(measured, |response| {
-            Reduced { response, level, lower, direction }.apply(b)?;
-            solve(response, own)
-        })
+        let prepared = Budget { products: COUPLED, reads: 0.0 };
+        self.repeated(prepared, |response| response.count_reduced(method, (level, own), direction, (b, budget)))?;
+        let options = coupled(method);
+        let Budget { products, reads } = Gmres { options, warm_start: false }.budget(0).unwrap_or_default();
+        // The residual is one product more.
+        let budget = Budget { products: products + 1 + measured.products, reads: reads + measured.reads };
+        self.repeated(budget, |response| Ok(Reduced { response, level, lower, direction }.apply(b)?))
     }
 
     /// The block of a level that depends on others which depend on it. The reduced system is that of an equilibrium and not
-    /// symmetric, but its part with the others held fixed is: the method solves that part, and prepares with it the whole
-    /// for generalised minimal residuals.
+    /// symmetric, but its part with the others held fixed is: the method solves that part, and so prepares each iteration of
+    /// generalised minimal residuals on the whole. They are flexible: a method that ends early answers with no linear map of what
+    /// it is given.
     pub(super) fn coupled_pivot(
         &mut self,
-        level: usize,
+        (level, lower): (usize, &[usize]),
         own: &[usize],
-        lower: &[usize],
         direction: Direction,
-        b: &Vector,
+        (b, guess): (&Vector, Option<Vector>),
         method: &dyn HypergradientMethod,
     ) -> Result<Solved, HypergradientError> {
-        let prepared = self.solve_reduced(method, (level, own), direction, b, None)?.x;
-        let mut system = Prepared { response: self, level, own, lower, direction, method };
-        let options = GmresOptions { iterations: COUPLED, restart: COUPLED, tolerance: f64::EPSILON, damping: 0.0 };
-        Ok(gmres(&mut system, &prepared, None, &options)?.into())
+        let prepare = |system: &mut Reduced<'_>, v: &Vector| -> Result<Vector, ProductError> {
+            let solved = system.response.solve_reduced(method, (level, own), direction, v, None);
+            Ok(solved.map_err(ProductError::below)?.x)
+        };
+        let mut system = Reduced { response: self, level, lower, direction };
+        Ok(flexible_gmres(&mut system, prepare, b, guess, &coupled(method))?.into())
     }
 }
 
-/// Most steps of generalised minimal residuals for levels that depend on each other; with an exact method for the parts, as
+/// Most iterations of generalised minimal residuals for levels that depend on each other; with an exact method for the parts, as
 /// many as their coupling has dimensions are enough.
 const COUPLED: usize = 30;
 
-/// The reduced system of a level after its method has solved the part with the levels beside it held fixed.
-struct Prepared<'r> {
-    response: &'r mut Response,
-    level: usize,
-    own: &'r [usize],
-    lower: &'r [usize],
-    direction: Direction,
-    method: &'r dyn HypergradientMethod,
-}
-
-impl LinearOperator for Prepared<'_> {
-    type Vector = Vector;
-    type Error = ProductError;
-
-    fn apply(&mut self, x: &Vector) -> Result<Vector, ProductError> {
-        let Prepared { response, level, own, lower, direction, method } = self;
-        let (level, direction) = (*level, *direction);
-        let mut product = Reduced { response, level, lower, direction }.apply(x)?;
-        product.add_scaled(method.damping(), x);
-        let solved = response.solve_reduced(*method, (level, own), direction, &product, None);
-        Ok(solved.map_err(ProductError::below)?.x)
-    }
+fn coupled(method: &dyn HypergradientMethod) -> GmresOptions {
+    GmresOptions { iterations: COUPLED, restart: COUPLED, tolerance: f64::EPSILON, damping: method.damping() }
 }

@@ -71,15 +71,13 @@ impl Response {
         let guess = if keeps { self.last_solution(Variable::Level(level)) } else { None };
         let own: Vec<usize> = lower.iter().copied().filter(|stop| self.stops[&level].below.contains(stop)).collect();
         if self.count.is_some() {
-            let mut budget = method.budget(self.zeros(Variable::Level(level)).len()).unwrap_or_default();
+            let budget = method.budget(self.zeros(Variable::Level(level)).len()).unwrap_or_default();
             // What the last solution leaves is one product, which a penalised copy counts itself.
-            let is_measured = keeps && !matches!(method.products(), Products::Displaced { .. });
-            budget.products += usize::from(is_measured);
-            budget.reads += f64::from(u8::from(is_measured));
-            return self.count_pivot(&*method, (level, lower), &own, direction, (b, budget));
+            let measured = usize::from(keeps && !matches!(method.products(), Products::Displaced { .. }));
+            return self.count_pivot(&*method, (level, lower), &own, direction, (b, budget), measured);
         }
         let solved = if method.needs_symmetry() && self.is_coupled(level, &own, lower, direction, b)? {
-            self.coupled_pivot(level, &own, lower, direction, b, &*method)
+            self.coupled_pivot((level, lower), &own, direction, (b, guess), &*method)
         } else {
             self.solve_reduced(&*method, (level, lower), direction, b, guess)
         };

@@ -8,6 +8,7 @@ mod chains;
 mod cost;
 mod costly;
 mod counted;
+mod equilibrium;
 mod followed;
 mod inexact;
 mod joint;

@@ -11,7 +11,7 @@ use crate::reference::Quadratics;
 use crate::single_loop::single_loop;
 
 /// `Q` and `q` over the parameters that a loss reads, in the order of its arguments.
-type Form = (Tensor<2>, Tensor<1>);
+pub(crate) type Form = (Tensor<2>, Tensor<1>);
 
 fn form(parts: Vec<Tensor<1>>, (q, linear): Form) -> Tensor<1> {
     let z = Tensor::cat(parts, 0);
@@ -25,11 +25,11 @@ fn two(a: &Vector, b: &Vector, f: Form) -> Tensor<1> {
     form(vec![a.x.val(), b.x.val()], f)
 }
 
-fn three(a: &Vector, b: &Vector, c: &Vector, f: Form) -> Tensor<1> {
+pub(crate) fn three(a: &Vector, b: &Vector, c: &Vector, f: Form) -> Tensor<1> {
     form(vec![a.x.val(), b.x.val(), c.x.val()], f)
 }
 
-fn four(a: &Vector, b: &Vector, c: &Vector, d: &Vector, f: Form) -> Tensor<1> {
+pub(crate) fn four(a: &Vector, b: &Vector, c: &Vector, d: &Vector, f: Form) -> Tensor<1> {
     form(vec![a.x.val(), b.x.val(), c.x.val(), d.x.val()], f)
 }
 
