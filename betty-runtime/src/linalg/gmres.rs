@@ -16,7 +16,7 @@ mod triangle;
 use super::guess::{Begin, begin};
 use super::operator::{apply_damped, damped, dot, read, unread};
 use super::orthogonal::{Parts, orthogonalize};
-use super::rounded::{is_answered, is_rounding, negligible, reachable};
+use super::rounded::{TRUSTED, is_answered, is_rounding, negligible, reachable};
 use super::{InnerProductSpace, LinearOperator, Outcome, Preconditioner, Quantity, Solution, SolveError};
 use triangle::Triangle;
 
@@ -42,9 +42,10 @@ pub struct GmresOptions {
 ///
 /// # Errors
 /// [`SolveError::Singular`] when the Krylov space is exhausted before `b` is reached up to the root of the rounding unit: where a
-/// pivot is below eight rounding units of the largest product, and a product that is formed again differs by as much.
-/// [`SolveError::NotFinite`],
-/// [`SolveError::Operator`]. Running out of iterations is an [`Outcome`], not an error.
+/// pivot is below eight rounding units of the largest product, and a product that is formed again differs by as much, or a
+/// residual of more than half of `b` got no smaller although it is twice what the recurrence says.
+/// [`SolveError::NotFinite`], [`SolveError::Operator`]. Running out of iterations is an [`Outcome`], not an error; so is a basis
+/// that is too short to get any further.
 pub fn gmres<A: LinearOperator + ?Sized>(
     operator: &mut A,
     b: &A::Vector,
@@ -179,8 +180,8 @@ fn watched<A: LinearOperator + ?Sized>(
         if left <= norm {
             (x, r, norm) = (next, rest, left);
         }
-        if is_stuck && norm > 0.5 * scale {
-            // The recurrence has an answer that is none.
+        if is_stuck && norm > 0.5 * scale && left > TRUSTED * expected {
+            // The recurrence has an answer that is none. Where it has none itself, the basis was too short to get anywhere.
             exhausted.get_or_insert(SolveError::Singular { pivot, magnitude, size: largest });
         }
     }

@@ -22,7 +22,7 @@ use super::ahead::else_watched;
 use super::guess::{Begin, begin};
 use super::operator::{apply_damped, dot, read, unread};
 use super::preconditioner::Checked;
-use super::rounded::{negligible, reachable};
+use super::rounded::{TRUSTED, negligible, reachable};
 use super::{InnerProductSpace, LinearOperator, Outcome, Preconditioner, Quantity, Solution, SolveError};
 
 /// When to stop, and how much to regularise.
@@ -39,8 +39,6 @@ pub struct MinresOptions {
 
 /// After so many iterations the residual is measured for the first time, then after each power of two, and at the end.
 const MEASURED: usize = 16;
-/// A residual that is so many times as large as the recurrence says is none of its making.
-const TRUSTED: f64 = 2.0;
 
 /// How many products a run of so many iterations measures its residual by.
 pub(crate) fn measurements(iterations: usize) -> usize {

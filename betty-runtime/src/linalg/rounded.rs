@@ -7,6 +7,9 @@ use super::{InnerProductSpace, LinearOperator, Quantity, SolveError};
 /// operator hardly sees: where it has no inverse, without bound.
 const RESIDUAL: f64 = 4.0;
 
+/// A residual that is measured to be so many times as large as a recurrence says is none of its making.
+pub(super) const TRUSTED: f64 = 2.0;
+
 /// A number of this many roundings of those that it was computed from may be made of them …
 const NEGLIGIBLE: f64 = 8.0;
 

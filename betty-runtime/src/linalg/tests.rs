@@ -16,6 +16,7 @@ mod lanczos;
 mod nystrom;
 mod opaque;
 mod preconditioned;
+mod progress;
 mod rounding;
 mod singular;
 

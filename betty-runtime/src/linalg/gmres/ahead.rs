@@ -5,7 +5,7 @@ use super::super::ahead::{Unread, is_asked};
 use super::super::guess::begin_unread;
 use super::super::operator::{apply_damped, unread};
 use super::super::orthogonal::{Column, orthogonalize_unread};
-use super::super::rounded::{negligible, reachable};
+use super::super::rounded::{TRUSTED, negligible, reachable};
 use super::super::{InnerProductSpace, LinearOperator, Outcome, Scalar as _, Solution, SolveError};
 use super::triangle::Triangle;
 use super::{Cycle, GmresOptions, Prepare, residual};
@@ -91,8 +91,9 @@ pub(super) fn run<A: LinearOperator + ?Sized>(
             if left <= norm {
                 (x, r, of_rest) = (next, rest, square);
             }
+            let is_trusted = left <= TRUSTED * expected;
             left = left.min(norm);
-            if is_stuck && left > 0.5 * scale {
+            if is_stuck && left > 0.5 * scale && !is_trusted {
                 return Ok(None);
             }
         }

@@ -2,9 +2,8 @@
 
 use super::super::ahead::Unread;
 use super::super::preconditioner::{Positive, Told};
-use super::super::rounded::negligible;
+use super::super::rounded::{TRUSTED, negligible};
 use super::super::{InnerProductSpace, Outcome, Solution, SolveError};
-use super::TRUSTED;
 
 /// Numbers of an iteration that are read later.
 pub(super) enum Event<V: InnerProductSpace> {
