@@ -1,7 +1,7 @@
 //! Softmax, its logarithm, its quiet sister and normalisation, recognised in the pieces that Burn records.
 
 use super::{Imported, Importer};
-use crate::graph::{Binary, NodeId, Op, Unary, WithScalar};
+use crate::graph::{Binary, NodeId, Op, Unary, WithScalar, accumulator};
 
 impl Importer<'_> {
     /// Burn records softmax and its logarithm in pieces; the whole has a shorter derivative and a fused kernel.
@@ -100,7 +100,8 @@ impl Importer<'_> {
         is_square.then_some((Op::Normalize { epsilon }, *source))
     }
 
-    /// What a node is the mean of, along the last dimension; a sum of 16 bits has a type of its own.
+    /// What a node is the mean of, along the last dimension, if it is formed in the type that the kernel forms it in: a sum of 16
+    /// bits has a type of its own, and one that is cast to another says how exact it is to be.
     fn mean_of_last(&self, mean: NodeId) -> Option<NodeId> {
         let uncast = |node: NodeId| self.through(node, |op| matches!(op, Op::Cast(_))).unwrap_or(node);
         let quotient = self.graph.node(uncast(mean));
@@ -109,7 +110,8 @@ impl Importer<'_> {
         let source = uncast(self.through(sum, |op| matches!(op, Op::Sum(_)))?);
         let (shape, last) = (self.graph.shape(source), self.graph.shape(source).len().checked_sub(1)?);
         let is_mean = self.graph.node(sum).op == Op::Sum(vec![last]) && count.as_f64() == shape[last] as f64;
-        (is_mean && self.graph.dtype(mean) == self.graph.dtype(source)).then_some(source)
+        let dtype = self.graph.dtype(source);
+        (is_mean && self.graph.dtype(mean) == dtype && self.graph.dtype(sum) == accumulator(dtype)).then_some(source)
     }
 
     /// The input of a node whose operation satisfies the predicate.

@@ -23,7 +23,7 @@ use burn_router::RouterClient;
 use super::catalogue::{Derivative, OPERATIONS};
 use super::import;
 use crate::execute::{Program, Value};
-use crate::graph::{Graph, NodeId, jvp, vjp};
+use crate::graph::{Graph, NodeId, Op, jvp, vjp};
 use crate::trace::recorded::tensor_id;
 use crate::trace::{AnyBatch, trace};
 use examples::{EXAMPLES, WHOLE_ONLY};
@@ -45,10 +45,20 @@ fn point() -> Vec<f64> {
 
 /// An example recorded without autodiff, its input and output, and what Burn recorded.
 fn recorded_whole(example: Example, dtype: DType) -> (Graph, NodeId, NodeId, BTreeSet<&'static str>) {
+    recorded(example, SIZE, dtype, Device::clone)
+}
+
+/// A function of so many floats as it is recorded on what `on` makes of a capture device.
+fn recorded(
+    example: impl Fn(Tensor<1>) -> Tensor<1>,
+    size: usize,
+    dtype: DType,
+    on: fn(&Device) -> Device,
+) -> (Graph, NodeId, NodeId, BTreeSet<&'static str>) {
     let device = Device::capture();
     let mut ids = None;
     let captured = device.capture_scope(|scope| {
-        let x = floats(&[0.0; SIZE], dtype, &device);
+        let x = floats(&vec![0.0; size], dtype, &on(&device));
         let input = tensor_id(&x.clone().into_dispatch()).unwrap();
         let output = tensor_id(&example(x).into_dispatch()).unwrap();
         ids = Some((input, output));
@@ -56,7 +66,7 @@ fn recorded_whole(example: Example, dtype: DType) -> (Graph, NodeId, NodeId, BTr
     });
     let (input, output) = ids.unwrap();
     let mut graph = Graph::new();
-    let x = graph.input(&[SIZE], dtype);
+    let x = graph.input(&[size], dtype);
     let mut nodes = HashMap::from([(input, x)]);
     let operations = import(&mut graph, &mut nodes, &captured.unwrap(), false, "example").unwrap().operations;
     (graph, x, nodes[&output], operations)

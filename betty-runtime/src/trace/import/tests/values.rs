@@ -10,22 +10,9 @@ use proptest::prelude::*;
 use super::*;
 
 /// Values of a function as it is recorded, and as Burn computes it at once.
-fn both(example: impl Fn(Tensor<1>) -> Tensor<1>, at: &[f64], dtype: DType) -> (Vec<f64>, Vec<f64>) {
-    let device = Device::capture();
-    let mut ids = None;
-    let captured = device.capture_scope(|scope| {
-        let x = floats(at, dtype, &device);
-        let input = tensor_id(&x.clone().into_dispatch()).unwrap();
-        let output = tensor_id(&example(x).into_dispatch()).unwrap();
-        ids = Some((input, output));
-        scope.complete([input], [output])
-    });
-    let (input, output) = ids.unwrap();
-    let mut graph = Graph::new();
-    let x = graph.input(&[at.len()], dtype);
-    let mut nodes = HashMap::from([(input, x)]);
-    import(&mut graph, &mut nodes, &captured.unwrap(), false, "example").unwrap();
-    let program = Program::new(&graph, &[x], &[nodes[&output]], &Device::flex());
+pub(super) fn both(example: impl Fn(Tensor<1>) -> Tensor<1>, at: &[f64], dtype: DType) -> (Vec<f64>, Vec<f64>) {
+    let (graph, x, y, _) = recorded(&example, at.len(), dtype, Device::clone);
+    let program = Program::new(&graph, &[x], &[y], &Device::flex());
     let found = program.run([Value::from_tensor(floats(at, dtype, &Device::flex()))], 0);
     let at_once = example(floats(at, dtype, &Device::flex())).into_data();
     (found[0].to_vec().unwrap(), at_once.iter::<f64>().collect())
@@ -51,23 +38,6 @@ fn a_quotient_is_rounded_once() {
     let (found, expected) = both(|x| x / 1e-5, &[0.1, -0.2], DType::F16);
     assert_eq!(found, expected);
     assert!(found[0].is_finite());
-}
-
-#[test]
-fn parts_of_a_product_do_not_overflow_in_16_bits() {
-    for factors in [[0.01, 300.0, 0.01, 300.0], [0.0, 300.0, 1.0, 300.0], [300.0, 300.0, 0.01, 0.01]] {
-        for dtype in [DType::F16, DType::BF16] {
-            // In another order: a rounding of each type.
-            let near = |(found, expected): (Vec<f64>, Vec<f64>)| {
-                let digits = dtype.finfo().unwrap().epsilon;
-                let is_near = |(x, y): (&f64, &f64)| x == y || (x - y).abs() <= digits * y.abs();
-                assert!(found.iter().zip(&expected).all(is_near), "{dtype:?} {factors:?}: {found:?} {expected:?}");
-            };
-            near(both(|x| x.prod(), &factors, dtype));
-            near(both(|x| x.reshape([2, 2]).prod_dim(1).reshape([2]), &factors, dtype));
-            near(both(|x| x.cumprod(0), &factors, dtype));
-        }
-    }
 }
 
 #[test]
@@ -108,15 +78,6 @@ fn constants_are_folded_in_their_own_type() {
     let (found, expected) = both(rounded, &[1.0, 2.0, 3.0], DType::F32);
     assert_eq!(found, expected);
     assert_eq!(found, [0.0; 3]);
-}
-
-#[test]
-fn a_hypotenuse_has_the_range_of_its_sides() {
-    let at = [1e20, 1e-25, 3.0, 0.0];
-    let (found, expected) = both(|x| x.clone().hypot(x), &at, DType::F32);
-    for (found, expected) in found.iter().zip(&expected) {
-        assert!((found - expected).abs() <= 1e-6 * expected, "{found:e} {expected:e}");
-    }
 }
 
 #[test]
@@ -239,6 +200,57 @@ fn layers_of_a_batch_have_burns_bits() {
             let bound = if inner > 512 { inner as f64 * rounding } else { 0.0 };
             assert!(largest <= bound, "{batch} × {rows} × {inner}, {dtype:?}: {largest}");
         }
+    }
+}
+
+#[test]
+fn only_a_layer_norm_that_is_formed_in_its_own_type_is_one() {
+    const COLUMNS: usize = 4096;
+    let mean = |x: Tensor<2>, wide: bool| {
+        let dtype = x.dtype();
+        if wide { x.cast(DType::F64).mean_dim(1).cast(dtype) } else { x.mean_dim(1) }
+    };
+    let norm = |x: Tensor<1>, [first, second]: [bool; 2]| {
+        let x: Tensor<2> = x.reshape([1, COLUMNS]);
+        let centred = x.clone() - mean(x, first);
+        let square = mean(centred.clone() * centred.clone(), second);
+        (centred / square.add_scalar(1e-5).sqrt()).reshape([COLUMNS])
+    };
+    let at: Vec<f64> = (0..COLUMNS).map(|k| 1000.0 + ((k * 29 + 7) % 101) as f64 / 101.0).collect();
+    for wide in [[true, true], [true, false], [false, true]] {
+        let (found, expected) = both(|x| norm(x, wide), &at, DType::F32);
+        assert!(same(&found, &expected), "{wide:?}");
+    }
+    for dtype in [DType::F64, DType::F32, DType::F16, DType::BF16] {
+        let (graph, _, y, _) = recorded(|x| norm(x, [false; 2]), COLUMNS, dtype, Device::clone);
+        let is_norm = |node: NodeId| matches!(graph.node(node).op, Op::Normalize { .. });
+        assert!(graph.node(y).inputs.iter().any(|&input| is_norm(input)), "{dtype:?}");
+    }
+}
+
+#[test]
+fn parts_of_a_product_do_not_overflow_in_16_bits() {
+    for factors in [[0.01, 300.0, 0.01, 300.0], [0.0, 300.0, 1.0, 300.0], [300.0, 300.0, 0.01, 0.01]] {
+        for dtype in [DType::F16, DType::BF16] {
+            // In another order: a rounding of each type.
+            let near = |(found, expected): (Vec<f64>, Vec<f64>)| {
+                let digits = dtype.finfo().unwrap().epsilon;
+                let is_near = |(x, y): (&f64, &f64)| x == y || (x - y).abs() <= digits * y.abs();
+                assert!(found.iter().zip(&expected).all(is_near), "{dtype:?} {factors:?}: {found:?} {expected:?}");
+            };
+            near(both(|x| x.prod(), &factors, dtype));
+            near(both(|x| x.reshape([2, 2]).prod_dim(1).reshape([2]), &factors, dtype));
+            near(both(|x| x.cumprod(0), &factors, dtype));
+        }
+    }
+}
+
+#[test]
+fn a_hypotenuse_has_the_range_of_its_sides() {
+    let at = [1e20, 1e-25, 3.0, 0.0];
+    let (found, expected) = both(|x| x.clone().hypot(x), &at, DType::F32);
+    for (found, expected) in found.iter().zip(&expected) {
+        assert!((found - expected).abs() <= 1e-6 * expected, "{found:e} {expected:e}");
     }
 }
 
