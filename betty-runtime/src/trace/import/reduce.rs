@@ -1,18 +1,21 @@
 //! Means, products, extreme values, orders and running reductions.
 
+use burn::tensor::DType;
 use burn_ir::TensorIr;
 
 use super::{Imported, Importer};
 use crate::graph::{NodeId, Op, Unary, accumulator};
 
 impl Importer<'_> {
-    /// The mean along dimensions, each kept with size 1. In 16 bits the sum may be beyond what the mean is far from.
+    /// The mean along dimensions, each kept with size 1. In 16 bits the sum may be beyond what the mean is far from, and integers of
+    /// few bits may not have the count.
     pub(super) fn mean_along(&mut self, axes: &[usize], input: &TensorIr) -> Imported<NodeId> {
         let x = self.node(input)?;
         let dtype = self.graph.dtype(x);
         let count: usize = axes.iter().map(|&axis| self.graph.shape(x)[axis]).product();
         let wide = if dtype.is_float() { self.graph.cast(x, accumulator(dtype))? } else { x };
         let sum = self.graph.sum(wide, axes)?;
+        let sum = if dtype.is_float() { sum } else { self.graph.cast(sum, DType::I64)? };
         let mean = self.graph.div_scalar(sum, count as f64)?;
         Ok(self.graph.cast(mean, dtype)?)
     }

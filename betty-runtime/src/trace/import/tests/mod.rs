@@ -8,6 +8,7 @@
 mod backend;
 mod document;
 mod examples;
+mod rounded;
 mod values;
 
 use std::collections::{BTreeSet, HashMap};
