@@ -1,7 +1,8 @@
 //! Algebraic clean-up and constant folding, applied once to every node as it is added.
 //!
-//! Only identities that hold for every input are used, but for the sign of zero: `0 · x` is kept, because it is not 0 where `x` is
-//! not finite, and so are two roundings, because a loss may be about them: `(x + c) − c` rounds, and `x·c·d` may overflow.
+//! Only identities that hold for every input are used, but for the sign of zero, and for the order in which sums are formed: `0 · x` is
+//! kept, because it is not 0 where `x` is not finite, and so are two roundings, because a loss may be about them: `(x + c) − c` rounds,
+//! and `x·c·d` may overflow on the way.
 
 use burn::tensor::{DType, TensorData};
 
@@ -90,15 +91,13 @@ fn is_exact(number: f64, dtype: DType) -> bool {
     }
 }
 
-/// Whether it is a power of two, products with which are exact, away from the ends of the type.
-fn is_power_of_two(number: f64, dtype: DType) -> bool {
-    let most = if dtype == DType::F16 { 14.0 } else { 100.0 };
-    number.abs().log2().abs() <= most && number.abs().log2().fract() == 0.0
-}
-
-/// Whether a type keeps as many digits of it as of 1.
-fn is_normal(number: f64, dtype: DType) -> bool {
-    dtype.finfo().is_some_and(|of| (of.min_positive..=of.max).contains(&number.abs()))
+/// Whether `x·first·second` is `x·(first·second)` for every `x` of a type: a power of two rounds nothing unless it makes numbers
+/// smaller, and what it makes infinite stays so under a factor of at least 1.
+fn are_one_factor(first: f64, second: f64, dtype: DType) -> bool {
+    const FRACTION: u64 = (1 << (f64::MANTISSA_DIGITS - 1)) - 1;
+    let is_power_of_two = first.to_bits() & FRACTION == 0;
+    let largest = dtype.finfo().map_or(0.0, |of| of.max);
+    is_power_of_two && first.abs() >= 1.0 && second.abs() >= 1.0 && (first * second).abs() <= largest
 }
 
 fn binary(
@@ -148,9 +147,7 @@ fn with_scalar(graph: &mut Graph, f: WithScalar, number: Scalar, x: NodeId) -> R
     let dtype = graph.dtype(x);
     let node = graph.node(x).clone();
     match (f, &node.op) {
-        (WithScalar::Mul, Op::WithScalar(WithScalar::Mul, Scalar::Float(d)))
-            if (is_power_of_two(c, dtype) || is_power_of_two(*d, dtype)) && is_normal(c * d, dtype) =>
-        {
+        (WithScalar::Mul, Op::WithScalar(WithScalar::Mul, Scalar::Float(d))) if are_one_factor(*d, c, dtype) => {
             graph.mul_scalar(node.inputs[0], c * d).map(Some)
         }
         (WithScalar::Mul, Op::Unary(Unary::Neg)) => graph.mul_scalar(node.inputs[0], -c).map(Some),
@@ -197,8 +194,8 @@ fn sum(graph: &mut Graph, axes: &[usize], x: NodeId) -> Result<Option<NodeId>, G
                 return Ok(None);
             }
             let times: usize = repeated.iter().map(|&axis| to[axis]).product();
-            // Of many terms the sum may be a number of a type that has not their count.
-            if !is_exact(times as f64, graph.dtype(x)) {
+            // Of many terms the sum may be a number of a type that has not their count. Of none it is 0, which `0 · x` need not be.
+            if times == 0 || !is_exact(times as f64, graph.dtype(x)) {
                 return Ok(None);
             }
             let mut kept = to.clone();

@@ -107,10 +107,22 @@ fn factors_are_joined_where_the_type_has_their_product() {
     near(value(&twice(1e10, power), 1e-20, DType::F32), 1e-10 * power, 1e-6);
     near(value(&many, 1e-3, DType::F16), 70.0, 2e-3);
     near(value(&many, 1.0, DType::BF16), 70_000.0, 4e-3);
+    let none = |g: &mut Graph, x| {
+        let spread = g.expand(x, &[0]).unwrap();
+        g.sum(spread, &[0]).unwrap()
+    };
+    assert_eq!(value(&none, f64::INFINITY, DType::F32), 0.0);
     let mut g = Graph::new();
     let x = g.input(&[1], DType::F16);
-    let once = g.mul_scalar(x, 3.0).unwrap();
-    assert_eq!(g.mul_scalar(once, 4.0).unwrap(), g.mul_scalar(x, 12.0).unwrap());
+    let once = g.mul_scalar(x, -4.0).unwrap();
+    assert_eq!(g.mul_scalar(once, 3.0).unwrap(), g.mul_scalar(x, -12.0).unwrap());
+    // A product is joined with the next one only if it cannot round, leave the type or fall below its normal numbers by itself.
+    for [first, second] in [[3.0, 4.0], [0.5, 4.0], [4.0, 0.3], [4.0, 60_000.0], [4.0, f64::INFINITY], [4.0, f64::NAN]]
+    {
+        let once = g.mul_scalar(x, first).unwrap();
+        let node = g.mul_scalar(once, second).unwrap();
+        assert_eq!(g.node(node).inputs, [once], "{first}, then {second}");
+    }
 }
 
 #[test]
