@@ -234,8 +234,10 @@ impl Importer<'_> {
     }
 
     /// `m·√((x/m)² + (y/m)²)` with the larger magnitude for `m`, so that no square is too large or too small. The whole does not
-    /// depend on `m`, which is stopped.
+    /// depend on `m`, which is stopped. Of 16 bits it is rounded once.
     fn hypotenuse(&mut self, x: NodeId, y: NodeId) -> Imported<NodeId> {
+        let dtype = self.graph.dtype(x);
+        let (x, y) = (self.wide(x)?, self.wide(y)?);
         let magnitudes = [x, y].map(|side| self.graph.push(Op::Unary(Unary::Abs), &[side]));
         let [left, right] = magnitudes;
         let (left, right) = (left?, right?);
@@ -252,7 +254,8 @@ impl Importer<'_> {
         let (x2, y2) = (self.graph.mul(x, x)?, self.graph.mul(y, y)?);
         let square = self.graph.add(x2, y2)?;
         let root = self.graph.sqrt(square)?;
-        Ok(self.graph.mul(scale, root)?)
+        let node = self.graph.mul(scale, root)?;
+        self.narrow(node, dtype)
     }
 
     /// Burn's backward pass of `x / number` rounds `1 / number` to single precision, whatever is divided; this is what it

@@ -29,13 +29,16 @@ impl Importer<'_> {
         self.set(&o.out, node)
     }
 
+    /// Weights and sums of 16 bits are formed in 32, and rounded once.
     fn resized(&mut self, x: NodeId, to: [usize; 2], options: &InterpolateOptionsIr) -> Imported<NodeId> {
-        let mut x = x;
+        let dtype = self.graph.dtype(x);
+        let is_weighted = !matches!(options.mode, InterpolateModeIr::Nearest | InterpolateModeIr::NearestExact);
+        let mut x = if is_weighted { self.wide(x)? } else { x };
         for (axis, size) in [2, 3].into_iter().zip(to) {
             let taps = taps(&options.mode, options.align_corners, self.graph.shape(x)[axis], size);
             x = self.weighted(x, axis, taps)?;
         }
-        Ok(x)
+        self.narrow(x, dtype)
     }
 
     /// The sum over taps of weight times what is read along one dimension.

@@ -61,13 +61,14 @@ impl Importer<'_> {
         self.set_shaped(&o.out, node)
     }
 
-    /// A tensor in the type that positions are formed in: 16 bits do not tell one pixel of a large image from the next.
-    fn wide(&mut self, x: NodeId) -> Imported<NodeId> {
+    /// A tensor in the type that positions, weights and their sums are formed in: 16 bits do not tell one pixel of a large image
+    /// from the next.
+    pub(super) fn wide(&mut self, x: NodeId) -> Imported<NodeId> {
         let dtype = accumulator(self.graph.dtype(x));
         self.narrow(x, dtype)
     }
 
-    fn narrow(&mut self, x: NodeId, dtype: DType) -> Imported<NodeId> {
+    pub(super) fn narrow(&mut self, x: NodeId, dtype: DType) -> Imported<NodeId> {
         if self.graph.dtype(x) == dtype { Ok(x) } else { Ok(self.graph.cast(x, dtype)?) }
     }
 

@@ -1,11 +1,27 @@
 //! What is narrower than what Burn computes in is rounded once, as Burn does: 16 bits, and integers of few bits.
 
 use burn::tensor::Int;
-use burn::tensor::module::deform_conv2d;
-use burn::tensor::ops::{DeformConvOptions, GridSampleOptions, GridSamplePaddingMode, InterpolateMode};
+use burn::tensor::module::{deform_conv2d, interpolate};
+use burn::tensor::ops::{
+    DeformConvOptions, GridSampleOptions, GridSamplePaddingMode, InterpolateMode, InterpolateOptions,
+};
 
 use super::values::both;
 use super::*;
+
+/// Numbers as a type holds them.
+fn held(at: impl IntoIterator<Item = f64>, dtype: DType) -> Vec<f64> {
+    let at: Vec<f64> = at.into_iter().collect();
+    floats(&at, dtype, &Device::flex()).into_data().iter::<f64>().collect()
+}
+
+/// Whether each number is one of the two of a type that are nearest to the truth; what 32 bits round on the way is small.
+fn are_rounded_once(found: &[f64], truth: &[f64], dtype: DType) -> bool {
+    let half = dtype.finfo().unwrap().epsilon / 2.0;
+    let largest = truth.iter().fold(0.0_f64, |largest, truth| largest.max(truth.abs()));
+    let is_near = |(found, truth): (&f64, &f64)| (found - truth).abs() <= half * truth.abs() + 2e-6 * largest;
+    found.len() == truth.len() && found.iter().zip(truth).all(is_near)
+}
 
 #[test]
 fn parts_of_a_product_do_not_overflow_in_16_bits() {
@@ -31,6 +47,64 @@ fn a_hypotenuse_has_the_range_of_its_sides() {
     for (found, expected) in found.iter().zip(&expected) {
         assert!((found - expected).abs() <= 1e-6 * expected, "{found:e} {expected:e}");
     }
+}
+
+#[test]
+fn a_hypotenuse_of_16_bits_is_rounded_once() {
+    for dtype in [DType::BF16, DType::F16] {
+        let at = held((0..200).map(|k| ((k * 37 + 11) % 97) as f64 / 7.0 - 5.0), dtype);
+        let sides = |x: Tensor<1>| x.clone().hypot(x.flip([0]));
+        let (found, expected) = both(sides, &at, dtype);
+        let truth: Vec<f64> = at.iter().zip(at.iter().rev()).map(|(x, y)| x.hypot(*y)).collect();
+        assert!(are_rounded_once(&found, &truth, dtype), "{dtype:?}: {found:?} {truth:?}");
+        assert!(are_rounded_once(&expected, &truth, dtype), "Burn in {dtype:?}");
+    }
+    // Sides of which 16 bits hold no square.
+    let (found, _) = both(|x| x.clone().hypot(x), &[30000.0, 1e-4, 0.0], DType::F16);
+    assert!(are_rounded_once(&found[..1], &[30000.0 * 2.0_f64.sqrt()], DType::F16), "{found:?}");
+}
+
+#[test]
+fn an_image_of_16_bits_is_resized_and_rounded_once() {
+    const SIDE: usize = 6;
+    const MODES: [InterpolateMode; 4] =
+        [InterpolateMode::Nearest, InterpolateMode::Bilinear, InterpolateMode::Bicubic, InterpolateMode::Lanczos3];
+    let pixels = |k: usize| ((k * 29 + 7) % 37) as f64 / 11.0 - 1.0;
+    for dtype in [DType::BF16, DType::F16] {
+        for mode in MODES {
+            for to in [[13, 16], [4, 5], [7, 6]] {
+                let options = InterpolateOptions::new(mode.clone()).with_align_corners(false).with_output_size(to);
+                let resized = |x: Tensor<1>| {
+                    let image: Tensor<4> = x.reshape([1, 1, SIDE, SIDE]);
+                    interpolate(image, options.clone()).reshape([to[0] * to[1]])
+                };
+                let (ones, _) = both(&resized, &[1.0; SIDE * SIDE], dtype);
+                assert!(ones.iter().all(|&one| one == 1.0), "{mode:?} to {to:?} in {dtype:?}: {ones:?}");
+                let at = held((0..SIDE * SIDE).map(pixels), dtype);
+                let [(found, gradient), (truth, slope)] =
+                    [dtype, DType::F64].map(|dtype| with_slope(&resized, &at, dtype));
+                let eager = both(&resized, &at, DType::F64).1;
+                assert!(
+                    are_rounded_once(&found, &truth, dtype),
+                    "{mode:?} to {to:?} in {dtype:?}: {found:?} {truth:?}"
+                );
+                assert!(apart(&truth, &eager) <= 1e-12, "{mode:?} to {to:?}: {truth:?} {eager:?}");
+                assert!(are_rounded_once(&gradient, &slope, dtype), "slope of {mode:?} to {to:?} in {dtype:?}");
+            }
+        }
+    }
+}
+
+/// The value of a function, and its transposed product with values that every type holds.
+fn with_slope(example: impl Fn(Tensor<1>) -> Tensor<1>, at: &[f64], dtype: DType) -> (Vec<f64>, Vec<f64>) {
+    let (mut graph, x, y, _) = recorded(example, at.len(), dtype, Device::clone);
+    let count = graph.shape(y)[0];
+    let weights: Vec<f64> = (0..count).map(|k| (k * 5 % 7) as f64 - 3.0).collect();
+    let weights = graph.literal(TensorData::new(weights, [count]).convert_dtype(dtype));
+    let slope = vjp(&mut graph, &[(y, weights)], &[x]).unwrap()[0].unwrap();
+    let program = Program::new(&graph, &[x], &[y, slope], &Device::flex());
+    let found = program.run([Value::from_tensor(floats(at, dtype, &Device::flex()))], 0);
+    (found[0].to_vec().unwrap(), found[1].to_vec().unwrap())
 }
 
 #[test]
