@@ -4,7 +4,7 @@ use burn::tensor::DType;
 use burn_capture::CapturedGraph;
 
 use super::constants::Names;
-use super::error::TraceError;
+use super::error::{TraceError, Unsupported};
 use super::loss::LossInput;
 use super::tracer::Placeholder;
 use crate::panic::Panic;
@@ -54,6 +54,10 @@ pub(super) fn explain(level: &str, panic: Panic, types: impl FnOnce() -> String)
         }
     } else if message.contains("not on the same device") || message.contains("on the wrong backend") {
         TraceError::ForeignTensor { level, place: place(&panic, "") }
+    } else if message.contains("Default implementation for grid_sample_2d") {
+        let operation = "grid_sample_2d (not bilinear)".to_owned();
+        let remedy = "Burn's autodiff has none; for the nearest pixel round the positions, turn them into integers and read with `gather`";
+        TraceError::Unsupported { level, source: Unsupported { operation, remedy } }
     } else if message.contains("DTypeMismatch") {
         let operation = panic.operation.unwrap_or_else(|| "an operation".into());
         let place = panic.line.map_or_else(String::new, |line| format!(" {line}"));

@@ -128,7 +128,7 @@ catalogue! {
         Constant(Random) "one draw for value and derivatives";
         Discrete(IntoInt) "";
         Discrete(IsNan, IsInf) "Burn records comparisons instead";
-        Piecewise(GridSample2d) "bilinear and nearest; at a pixel: the derivative in the cell behind it";
+        Piecewise(GridSample2d) "bilinear; at a pixel: the derivative in the cell behind it; in pieces of the tensors' own types: cast image and grid of 16 bits to f32";
         Missing(Quantize, Dequantize) "keep quantised tensors out of a loss";
     }
     Int: IntOperationIr {

@@ -26,7 +26,7 @@ use super::import;
 use crate::execute::{Program, Value};
 use crate::graph::{Graph, NodeId, Op, jvp, vjp};
 use crate::trace::recorded::tensor_id;
-use crate::trace::{AnyBatch, trace};
+use crate::trace::{AnyBatch, TraceError, trace};
 use examples::{EXAMPLES, WHOLE_ONLY};
 
 /// A function of one list of floats.
@@ -172,6 +172,17 @@ fn what_has_no_rule_is_named() {
         client.register_op(OperationIr::Custom(CustomOpIr::new("mystery", &[x], &[out])));
     });
     assert!(text.contains("`mystery`"), "{text}");
+}
+
+#[test]
+fn an_image_that_burns_autodiff_cannot_sample_is_named() {
+    let (name, nearest) = WHOLE_ONLY[0];
+    let parameter = Param::from_tensor(floats(&point(), DType::F32, &Device::flex()));
+    let traced = trace(name, &AnyBatch::new(()), |tracer| nearest(tracer.module(0, &parameter).val()).sum());
+    let error = traced.err().unwrap();
+    let text = error.to_string();
+    assert!(matches!(error, TraceError::Unsupported { .. }), "{text}");
+    assert!(text.contains("`grid_sample_2d (not bilinear)`") && text.contains("gather"), "{text}");
 }
 
 #[test]

@@ -140,6 +140,32 @@ fn positions_in_images_are_not_rounded_to_16_bits() {
 }
 
 #[test]
+fn an_image_that_is_sampled_in_a_loss_is_read_where_it_is_cast_to() {
+    // A loss is recorded through autodiff, where Burn samples in pieces of the type of the tensors.
+    const WIDTH: usize = 1000;
+    let sampled = |x: Tensor<1>| {
+        let places = Tensor::<1, Int>::arange(0..WIDTH as i64, &x.device()).float();
+        let image: Tensor<4> = (places * 0.7).sin().cast(DType::BF16).cast(DType::F32).reshape([1, 1, 1, WIDTH]);
+        let (count, x) = (x.dims()[0], x.cast(DType::F32));
+        let grid = Tensor::stack::<2>(vec![x.clone(), x.zeros_like()], 1).reshape([1, 1, count, 2]);
+        let options = GridSampleOptions::new(InterpolateMode::Bilinear);
+        let row = image.grid_sample_2d(grid, options.with_padding_mode(GridSamplePaddingMode::Border));
+        row.reshape([count]).cast(DType::BF16)
+    };
+    let at = [0.5, -0.25, 0.75, 0.375];
+    let (graph, x, y, operations) = recorded(sampled, at.len(), DType::BF16, |device| device.clone().autodiff());
+    assert!(!operations.contains("Float::GridSample2d"), "{operations:?}");
+    let program = Program::new(&graph, &[x], &[y], &Device::flex());
+    let found = program.run([Value::from_tensor(floats(&at, DType::BF16, &Device::flex()))], 0)[0].to_vec().unwrap();
+    let pixel = |place: f64| held([(place.floor() as f32 * 0.7).sin().into()], DType::BF16)[0];
+    let truth = at.map(|x| {
+        let place = (x + 1.0) * WIDTH as f64 / 2.0 - 0.5;
+        pixel(place) * (1.0 - place.fract()) + pixel(place + 1.0) * place.fract()
+    });
+    assert!(are_rounded_once(&found, &truth, DType::BF16), "{found:?} {truth:?}");
+}
+
+#[test]
 fn a_mean_of_narrow_integers_is_divided_by_the_count() {
     for dtype in [DType::I8, DType::I16, DType::I32, DType::I64, DType::U8, DType::U16, DType::U32] {
         for count in [44, 255, 256, 300] {
