@@ -23,6 +23,7 @@
 mod awaited;
 mod computed;
 mod cost;
+mod factor;
 mod host;
 mod kernel;
 mod launched;

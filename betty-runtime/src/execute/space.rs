@@ -1,11 +1,11 @@
 //! Vectors of tensors as elements of a space with an inner product, in which solvers work.
 
 use burn::tensor::{DType, DispatchTensor, TensorData};
-use burn_backend::Scalar;
 use burn_backend::TensorMetadata as _;
 use burn_backend::ops::FloatTensorOps;
 use burn_dispatch::Dispatch;
 
+use super::factor::{fits, scaled};
 use super::wide::wide;
 use super::{Awaited, ReadError, Unread, Value, Vector, host, rows};
 use crate::linalg::{Coordinates, InnerProductSpace};
@@ -32,7 +32,7 @@ impl Vector {
     /// `self ← factor · self`
     pub fn scale(&mut self, factor: f64) {
         let scaled = std::mem::take(&mut self.0).into_iter().map(|mut x| {
-            if !host::combine(&mut x.0, factor, 0.0, None) {
+            if !(fits(factor, x.dtype()) && host::combine(&mut x.0, factor, 0.0, None)) {
                 x = Value(scaled(x.0, factor));
             }
             x
@@ -48,7 +48,8 @@ impl Vector {
     /// `self ← scale · self + factor · other`
     pub fn combine(&mut self, scale: f64, factor: f64, other: &Self) {
         let sums = std::mem::take(&mut self.0).into_iter().zip(&other.0).map(|(mut y, x)| {
-            if !host::combine(&mut y.0, scale, factor, Some(&x.0)) {
+            let fits = fits(scale, y.dtype()) && fits(factor, y.dtype());
+            if !(fits && host::combine(&mut y.0, scale, factor, Some(&x.0))) {
                 if scale != 1.0 {
                     y = Value(scaled(y.0, scale));
                 }
@@ -161,19 +162,6 @@ fn narrow(x: DispatchTensor, dtype: DType) -> Value {
     Value(if x.dtype() == dtype { x } else { Dispatch::float_cast(x, dtype.into()) })
 }
 
-/// `factor · x`, also where the product has a place among the numbers of `x` but the factor has none: f16 ends at 65504, and a
-/// vector may well be shorter than one over that.
-fn scaled(x: DispatchTensor, factor: f64) -> DispatchTensor {
-    let size = factor.abs();
-    let dtype = x.dtype();
-    let fits = dtype.finfo().is_none_or(|of| size == 0.0 || (of.min_positive..=of.max).contains(&size));
-    if fits {
-        return Dispatch::float_mul_scalar(x, Scalar::Float(factor));
-    }
-    let product = Dispatch::float_mul_scalar(wide(&Value(x)), Scalar::Float(factor));
-    Dispatch::float_cast(product, dtype.into())
-}
-
 impl Coordinates for Vector {
     fn dimension(&self) -> usize {
         self.len()
@@ -264,6 +252,20 @@ mod tests {
             let mut x = vector(&[long, 0.0], dtype);
             x.scale(2.0_f64.powi(-26));
             assert_eq!(x.to_vec().ok(), Some(vec![2.0_f64.powi(-11), 0.0]), "{dtype:?}");
+        }
+        // One over numbers as short as these is none of 32 bits.
+        let (short, long) = (2.0_f64.powi(-132), 2.0_f64.powi(120));
+        for dtype in [DType::BF16, DType::F32, DType::F64] {
+            let mut x = vector(&[short, -2.0 * short], dtype);
+            let shared = x.clone();
+            x.scale(1.0 / short);
+            assert_eq!(x.to_vec().ok(), Some(vec![1.0, -2.0]), "{dtype:?}");
+            let mut y = vector(&[1.0, 1.0], dtype);
+            y.combine(0.5, -1.0 / short, &shared);
+            assert_eq!(y.to_vec().ok(), Some(vec![-0.5, 2.5]), "{dtype:?}");
+            let mut x = vector(&[long, 0.0], dtype);
+            x.scale(2.0_f64.powi(-140));
+            assert_eq!(x.to_vec().ok(), Some(vec![2.0_f64.powi(-20), 0.0]), "{dtype:?}");
         }
     }
 

@@ -13,6 +13,7 @@ mod own_method;
 mod penalty;
 mod references;
 mod several;
+mod short;
 
 use betty_runtime::{Engine, HypergradientConfig, LowerBatch, Stream, multilevel};
 use burn::module::{Module, Param};
