@@ -265,7 +265,7 @@ pub static METHODS: Family = Family {
                     Positive,
                     "0.1",
                     "σ, how far each upper parameter is moved: what is estimated is the gradient of the loss smoothed at this \
-                     width",
+                     width; a parameter of 16 bits by u times its size or more, u being the machine precision",
                 ),
                 Opt::new("seed", Natural, "0", "decides ε, together with the seed of the run"),
             ],

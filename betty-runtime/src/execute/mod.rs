@@ -43,6 +43,7 @@ mod unread;
 mod value;
 mod vector;
 mod wide;
+mod widths;
 
 pub use awaited::Awaited;
 pub(crate) use computed::{computes_in, not_computed};

@@ -15,7 +15,8 @@ use crate::graph::Distribution;
 /// batches, random draws and learning rates of the steps that were taken, and begin where those began, so that nothing but
 /// the displacement makes a difference. The estimate is unbiased for the gradient of the loss smoothed by the normal
 /// distribution of width `σ`, whatever `n` is, and the displacement to both sides removes the terms of even order from its
-/// variance. What `C` owes to `λ` directly is added by differentiation, as for every method.
+/// variance. What `C` owes to `λ` directly is added by differentiation, as for every method. Parameters of 16 bits, whose numbers may
+/// stand further apart than `σ`, are moved at least to the next one, each by its own `σ`.
 ///
 /// Salimans, Ho, Chen, Sidor and Sutskever, *Evolution strategies as a scalable alternative to reinforcement learning*,
 /// 2017, arXiv:1703.03864; for the steps of a lower level, Metz et al., *Understanding and correcting pathologies in the

@@ -18,6 +18,7 @@ mod rewind;
 mod step;
 mod tangents;
 mod update;
+mod widths;
 
 pub(crate) use after_step::{AfterStep, Seen};
 pub(crate) use basis::{Basis, Shape, StepsBasis};

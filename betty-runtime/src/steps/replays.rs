@@ -10,6 +10,7 @@ use super::divided::{Divided, Drawn};
 use super::reads::Reads;
 use super::step::{Step, mean, moved_by};
 use super::update::{Before, Update};
+use super::widths::Widths;
 use crate::derivatives::{GradientProgram, Variable};
 use crate::distributed::DistributedError;
 use crate::execute::{Value, Vector};
@@ -22,7 +23,7 @@ pub(crate) struct Replays {
     level: usize,
     update: Rc<Update>,
     pub(crate) directions: Divided,
-    /// How far the parameters above are moved along a direction.
+    /// How far the parameters above are moved along a direction, unless their numbers stand further apart.
     distance: f64,
     steps: Vec<Step>,
     /// What they look like.
@@ -138,17 +139,19 @@ impl Trajectory for Replayed {
         let first = replays.steps.first().and_then(|step| step.evaluations.first());
         let seed = first.map_or(Ok(0), |first| first.common_seed()).map_err(ProductError::from)?;
         let end = |factor: f64, direction: &Blocks| replays.end(factor, direction).map_err(ProductError::from);
-        let drawn = Drawn { like: above, seed };
+        let widths = Widths::new(above, replays.distance);
+        let drawn = Drawn { like: widths.like(), seed };
         let own = replays.directions.own(&drawn)?;
         let mut slopes = Vec::with_capacity(own.len());
         for direction in &own {
-            let (plus, minus) = (end(replays.distance, direction)?, end(-replays.distance, direction)?);
+            let (times, by) = widths.along(direction);
+            let (plus, minus) = (end(times, &by)?, end(-times, &by)?);
             let mut change = loss.at(*level, &plus)? - loss.at(*level, &minus)?;
             let mut moved = plus;
             moved.add_scaled(-1.0, &minus);
             change += from_others.dot(&moved)?;
             slopes.push(change);
         }
-        replays.directions.combined(&drawn, &own, (slopes, 2.0 * replays.distance), into)
+        Ok(widths.estimate(replays.directions.combined(&drawn, &own, (slopes, widths.apart()), into)?))
     }
 }

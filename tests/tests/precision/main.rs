@@ -4,6 +4,7 @@
 
 mod depth;
 mod derivatives;
+mod displaced;
 mod engine;
 mod fixed_point;
 mod model;
