@@ -157,6 +157,9 @@ fn what_has_no_inverse_is_refused_unless_damped() {
     assert!(matches!(refused, Err(SolveError::Singular { pivot: 1, .. })), "{refused:?}");
     let refused = minres(&mut a, &b, None, &minres_options(5, 0.0));
     assert!(matches!(refused, Err(SolveError::Singular { pivot: 1, .. })), "{refused:?}");
+    // So it is where it begins with the smallest residual that there is.
+    let refused = minres(&mut a, &b, Some(Column(vec![1.0, 0.0])), &minres_options(5, 0.0));
+    assert!(matches!(refused, Err(SolveError::Singular { pivot: 0, .. })), "{refused:?}");
     let damped = gmres(&mut a, &b, None, &GmresOptions { damping: 1.0, ..options(5, 5, 0.0) });
     assert!(damped.is_ok_and(|solved| distance(&solved.x, &Column(vec![0.5, 1.0])) < 1e-15));
     let damped = minres(&mut a, &b, None, &MinresOptions { damping: 1.0, ..minres_options(5, 0.0) });
