@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 
 use crate::Convolution;
+use crate::arithmetic::{self, Arithmetic};
 
 /// A float type that kernels compute in: `f32` or `f64`.
 pub trait Number: Copy + Default + PartialEq + Debug + Send + Sync + sealed::Sealed + 'static {
@@ -26,6 +27,18 @@ pub trait Number: Copy + Default + PartialEq + Debug + Send + Sync + sealed::Sea
     /// [`Convolution::input_adjoint`]
     #[doc(hidden)]
     fn input_adjoint(of: &Convolution, weight: &[Self], cotangent: &[Self]) -> Vec<Self>;
+
+    /// [`Arithmetic::replace_first`]
+    #[doc(hidden)]
+    fn replace_first(of: Arithmetic, x: &mut [Self], y: &[Self]);
+
+    /// [`Arithmetic::replace_second`]
+    #[doc(hidden)]
+    fn replace_second(of: Arithmetic, x: &[Self], y: &mut [Self]);
+
+    /// [`Arithmetic::fresh`]
+    #[doc(hidden)]
+    fn fresh(of: Arithmetic, x: &[Self], y: &[Self]) -> Vec<Self>;
 }
 
 mod sealed {
@@ -57,6 +70,18 @@ macro_rules! number {
 
             fn input_adjoint(of: &Convolution, weight: &[Self], cotangent: &[Self]) -> Vec<Self> {
                 of.input_adjoint_in(weight, cotangent)
+            }
+
+            fn replace_first(of: Arithmetic, x: &mut [Self], y: &[Self]) {
+                arithmetic::with_function!(of, f => arithmetic::replace_first(x, y, f));
+            }
+
+            fn replace_second(of: Arithmetic, x: &[Self], y: &mut [Self]) {
+                arithmetic::with_function!(of, f => arithmetic::replace_second(x, y, f));
+            }
+
+            fn fresh(of: Arithmetic, x: &[Self], y: &[Self]) -> Vec<Self> {
+                arithmetic::with_function!(of, f => arithmetic::fresh(x, y, f))
             }
         }
     };

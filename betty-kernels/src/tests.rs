@@ -1,6 +1,7 @@
 //! Convolutions against the sums that define them, in every set of instructions, at any number of threads.
 
 use crate::Convolution;
+use crate::arithmetic::Arithmetic;
 use crate::contraction::{Operand, contract_with};
 use crate::vectorized::Instructions;
 
@@ -172,5 +173,27 @@ fn bits_do_not_depend_on_the_number_of_threads() {
     let alone = bits(1);
     for threads in [2, 3, 8] {
         assert_eq!(bits(threads), alone, "{threads} threads");
+    }
+}
+
+#[test]
+fn arithmetic_is_that_of_one_number_after_the_other() {
+    let numbers =
+        |seed: usize| -> Vec<f32> { (0..100_003).map(|i| ((i * seed) as f32 * 0.618_034).fract() - 0.5).collect() };
+    let (x, y) = (numbers(7919), numbers(104_729));
+    for (of, f) in [
+        (Arithmetic::Add, (|x, y| x + y) as fn(f32, f32) -> f32),
+        (Arithmetic::Sub, |x, y| x - y),
+        (Arithmetic::Mul, |x, y| x * y),
+        (Arithmetic::Div, |x, y| x / y),
+    ] {
+        let bits = |all: &[f32]| all.iter().map(|x| x.to_bits()).collect::<Vec<u32>>();
+        let expected: Vec<f32> = x.iter().zip(&y).map(|(&x, &y)| f(x, y)).collect();
+        let (mut first, mut second) = (x.clone(), y.clone());
+        of.replace_first(&mut first, &y);
+        of.replace_second(&x, &mut second);
+        for found in [of.fresh(&x, &y), first, second] {
+            assert_eq!(bits(&found), bits(&expected), "{of:?}");
+        }
     }
 }

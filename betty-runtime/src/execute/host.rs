@@ -5,6 +5,7 @@
 
 use std::ops::{Add, AddAssign, Mul, MulAssign};
 
+use betty_kernels::arithmetic::{Arithmetic, LEAST};
 use betty_kernels::entrywise::{Function, Real as _};
 use burn::tensor::{DType, DispatchTensor, TensorData};
 use burn_backend::TensorMetadata as _;
@@ -96,6 +97,13 @@ pub(super) fn combine(y: &mut DispatchTensor, scale: f64, factor: f64, x: Option
     }
 }
 
+/// Multiplies each entry, in place if nobody shares `x`; false, with nothing changed, if it is small, or no plain host memory.
+pub(super) fn scaled(x: &mut DispatchTensor, factor: f64) -> bool {
+    // A factor that a type has not is what Burn makes of it.
+    let has_factor = (factor as f32).is_normal() || factor == 0.0;
+    has_factor && x.shape().num_elements() >= LEAST && combine(x, factor, 0.0, None)
+}
+
 /// Replaces each entry by the function of it, in place if nobody shares `x`; false, with nothing changed, if `x` is no plain host
 /// memory.
 pub(super) fn entrywise(x: &mut DispatchTensor, function: Function) -> bool {
@@ -120,6 +128,42 @@ pub(super) fn entrywise(x: &mut DispatchTensor, function: Function) -> bool {
         DType::F32 => replaced!(f32),
         DType::F64 => replaced!(f64),
         _ => false,
+    }
+}
+
+/// `f(x, y)` entry by entry, in the place of one of both if nobody shares it; nothing if they are small, or no plain host memory.
+pub(super) fn arithmetic(f: Arithmetic, x: &mut DispatchTensor, y: &mut DispatchTensor) -> Option<DispatchTensor> {
+    let DispatchTensorKind::Flex(BackendTensor::Float(one)) = &mut x.kind else { return None };
+    let DispatchTensorKind::Flex(BackendTensor::Float(other)) = &mut y.kind else { return None };
+    if one.dtype() != other.dtype() || one.shape() != other.shape() || one.shape().num_elements() < LEAST {
+        return None;
+    }
+    macro_rules! computed {
+        ($number:ty) => {{
+            let length = one.as_slice::<$number>()?.len();
+            let of_other = other.as_slice::<$number>()?;
+            // A view of a part of a larger buffer is no plain memory: what would be written is the whole buffer.
+            if one.storage::<$number>().len() == length
+                && let Some(entries) = one.try_storage_mut::<$number>()
+            {
+                f.replace_first(entries, of_other);
+                return Some(x.clone());
+            }
+            if other.storage::<$number>().len() == length
+                && let Some(entries) = other.try_storage_mut::<$number>()
+            {
+                f.replace_second(one.as_slice::<$number>()?, entries);
+                return Some(y.clone());
+            }
+            let values = f.fresh(one.as_slice::<$number>()?, other.as_slice::<$number>()?);
+            let data = TensorData::new(values, one.shape().clone());
+            Some(Dispatch::float_from_data(data, &x.device()))
+        }};
+    }
+    match one.dtype() {
+        DType::F32 => computed!(f32),
+        DType::F64 => computed!(f64),
+        _ => None,
     }
 }
 

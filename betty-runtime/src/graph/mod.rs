@@ -35,6 +35,7 @@ mod op;
 mod push;
 mod rules;
 mod scalar;
+mod signs;
 mod simplify;
 pub(crate) mod transform;
 mod whole;

@@ -6,6 +6,7 @@
 
 use burn::tensor::{DType, TensorData};
 
+use super::signs;
 use super::{Binary, Graph, GraphError, NodeId, Op, Scalar, Unary, WithScalar};
 
 /// The node that already is, or more cheaply becomes, `op` applied to `inputs`.
@@ -29,8 +30,14 @@ pub(super) fn simplify(
         Op::Cast(_) | Op::Reshape(_) | Op::Expand(_) if unchanged(graph, inputs[0], shape, dtype) => {
             Ok(Some(inputs[0]))
         }
-        Op::Reshape(_) | Op::Expand(_) | Op::Permute(_) => view(graph, op, inputs[0]),
-        Op::Sum(axes) => sum(graph, axes, inputs[0]),
+        Op::Reshape(_) | Op::Expand(_) | Op::Permute(_) => match view(graph, op, inputs[0])? {
+            None if !matches!(op, Op::Expand(_)) => signs::outward(graph, op, inputs[0]),
+            simpler => Ok(simpler),
+        },
+        Op::Sum(axes) => match signs::outward(graph, op, inputs[0])? {
+            Some(negative) => Ok(Some(negative)),
+            None => sum(graph, axes, inputs[0]),
+        },
         Op::Slice(_) if graph.shape(inputs[0]) == shape => Ok(Some(inputs[0])),
         Op::Concat(_) if inputs.len() == 1 => Ok(Some(inputs[0])),
         _ => Ok(None),
@@ -118,9 +125,12 @@ fn binary(
         (Binary::Mul, _, Some(c)) => graph.mul_scalar(x, c)?,
         (Binary::Mul, Some(c), _) => graph.mul_scalar(y, c)?,
         (Binary::Div, _, Some(c)) => graph.div_scalar(x, c)?,
-        // Sums and products are commutative: one order, so that equal ones merge.
-        (Binary::Add | Binary::Mul, ..) if x > y => graph.push(Op::Binary(f), &[y, x])?,
-        _ => return Ok(None),
+        _ => match signs::binary(graph, f, x, y)? {
+            Some(simpler) => simpler,
+            // Sums and products are commutative: one order, so that equal ones merge.
+            None if matches!(f, Binary::Add | Binary::Mul) && x > y => graph.push(Op::Binary(f), &[y, x])?,
+            None => return Ok(None),
+        },
     };
     Ok(Some(simpler))
 }

@@ -30,6 +30,31 @@ fn equal_nodes_are_one_node() {
 }
 
 #[test]
+fn changes_of_sign_move_until_a_sum_takes_them_in() {
+    let (mut g, x, y) = graph();
+    let (minus_x, minus_y) = (g.neg(x).unwrap(), g.neg(y).unwrap());
+    let (sum, difference, product) = (g.add(x, y).unwrap(), g.sub(x, y).unwrap(), g.mul(x, y).unwrap());
+    let quotient = g.div(x, y).unwrap();
+    assert_eq!(g.add(x, minus_y).unwrap(), difference);
+    assert_eq!(g.add(minus_y, x).unwrap(), difference);
+    assert_eq!(g.sub(x, minus_y).unwrap(), sum);
+    assert_eq!(g.mul(minus_x, minus_y).unwrap(), product);
+    assert_eq!(g.div(minus_x, minus_y).unwrap(), quotient);
+    // Past a product, another view, and a sum, into a difference.
+    for of in [g.mul(minus_x, y).unwrap(), g.mul(x, minus_y).unwrap(), g.div(minus_x, y).unwrap()] {
+        let turned = g.permute(of, &[1, 0]).unwrap();
+        let flat = g.reshape(turned, &[6]).unwrap();
+        let summed = g.sum(flat, &[0]).unwrap();
+        assert_eq!(g.node(summed).op, Op::Unary(Unary::Neg));
+        let one = g.full(&[1], DType::F64, 3.0);
+        let other = g.input(&[1], DType::F64);
+        let end = g.add(summed, other).unwrap();
+        assert_eq!((g.node(end).op.clone(), g.node(end).inputs[0]), (Op::Binary(Binary::Sub), other));
+        assert_ne!(end, one);
+    }
+}
+
+#[test]
 fn operations_that_change_nothing_disappear() {
     let (mut g, x, _) = graph();
     let before = g.len();
