@@ -102,7 +102,8 @@ impl Walk for Advance<'_> {
 
     fn has_lost_steps(&self, lower: usize) -> bool {
         let level = &self.run.program.levels[lower];
-        self.is_warm(lower) && level.trajectory.as_ref().is_some_and(Record::is_empty)
+        // Steps that are let pass are kept by whoever takes them.
+        !self.passes && self.is_warm(lower) && level.trajectory.as_ref().is_some_and(Record::is_empty)
     }
 
     fn take_whole(&mut self, turn: impl FnOnce(&mut Self) -> Result<(), EngineError>) -> Result<(), EngineError> {

@@ -85,6 +85,8 @@ fn run(engine: &mut Engine<Meta>) -> Outcome {
         found.extend(level.loss.iter().chain(level.metrics.iter().map(|(_, value)| value)));
         found.push(level.steps as f64);
     }
+    let saved = engine.checkpoint()?;
+    found.extend(["meta", "adapted"].map(|level| saved.batches(level).unwrap_or_default() as f64));
     Ok(found)
 }
 
@@ -101,6 +103,11 @@ fn whole_tasks_come_to_what_one_process_does_with_all_of_them() {
         r#"{ "adapted": { "hypergradient": { "method": "forward_gradient", "directions": 2 } } }"#,
         r#"{ "meta": { "warmup": 1 }, "adapted": { "schedule": { "name": "cosine", "steps": 20 } } }"#,
         r#"{ "meta": { "warmup": 1, "vectorize": true }, "adapted": { "schedule": { "name": "cosine", "steps": 20 } } }"#,
+        r#"{ "meta": { "rounds": 2 } }"#,
+        r#"{ "meta": { "rounds": 3, "tasks": 3 }, "adapted": { "schedule": { "name": "cosine", "steps": 90 } } }"#,
+        r#"{ "meta": { "rounds": 2 }, "adapted": { "hypergradient": { "method": "forward" } } }"#,
+        r#"{ "meta": { "rounds": 2 }, "adapted": { "hypergradient": { "method": "forward_gradient", "directions": 2 } } }"#,
+        r#"{ "meta": { "rounds": 2 }, "adapted": { "hypergradient": { "method": "evolution", "pairs": 2 } } }"#,
     ];
     for json in options {
         let whole =
@@ -114,21 +121,34 @@ fn whole_tasks_come_to_what_one_process_does_with_all_of_them() {
 
 #[test]
 fn levels_below_each_other_are_part_of_a_task() {
-    let prepare = || {
+    let prepare = |json: &str| {
         let data = DeepData { top: ALL.samples(1), mid: ALL.samples(2), net: ALL.samples(3) };
         let problem = Deep { top: Knobs::new(0), mid: Knobs::new(1), net: Net::new(2) };
-        Engine::new(problem, data, DeepConfig::default())?.split(Split::Tasks)
+        Engine::new(problem, data, DeepConfig::from_json(json)?)?.split(Split::Tasks)
     };
-    let run = |engine: &mut Engine<Deep>| {
-        engine.run(2)?;
-        // Where levels are solved, questions see the last of all tasks.
-        let gradient = engine.gradient("top")?.gradient.to_vec()?;
-        let Deep { top, mid, net } = engine.problem();
-        Ok([gradient, top.values(), mid.values(), net.values()].concat())
-    };
-    let whole: Outcome = prepare().and_then(|mut engine| run(&mut engine));
-    let ranks = Threads::run(2, |rank| run(&mut prepare()?.distributed(rank.deadline(DEADLINE))?));
-    assert_exact(&whole.expect("a run"), &ranks, 1e-11, "three levels");
+    // Of steps that ranks have taken one by one there is none to look back on.
+    for (json, is_solved) in [
+        ("{}", true),
+        (r#"{ "net": { "hypergradient": { "method": "unrolled" } } }"#, false),
+        (r#"{ "top": { "rounds": 2 }, "net": { "hypergradient": { "method": "unrolled" } } }"#, false),
+    ] {
+        let run = |engine: &mut Engine<Deep>| {
+            let report = engine.run(2)?;
+            // Where levels are solved, questions see the last of all tasks.
+            let gradient = if is_solved { engine.gradient("top")?.gradient.to_vec()? } else { Vec::new() };
+            let saved = engine.checkpoint()?;
+            let counted = report.levels.iter().flat_map(|level| [Some(level.steps), saved.batches(level.name)]);
+            let counted = counted.flatten().map(|count| count as f64).collect();
+            let Deep { top, mid, net } = engine.problem();
+            Ok([gradient, counted, top.values(), mid.values(), net.values()].concat())
+        };
+        let whole: Outcome = prepare(json).and_then(|mut engine| run(&mut engine));
+        let whole = whole.unwrap_or_else(|error| panic!("{json}: {error}"));
+        for size in [2, 3] {
+            let ranks = Threads::run(size, |rank| run(&mut prepare(json)?.distributed(rank.deadline(DEADLINE))?));
+            assert_exact(&whole, &ranks, 1e-11, &format!("{json} on {size}"));
+        }
+    }
 }
 
 #[test]
