@@ -5,7 +5,8 @@ use super::run::Run;
 use super::savepoint::Savepoint;
 use crate::error::EngineError;
 use crate::execute::{Value, Vector};
-use crate::program::{Found, Metrics, Numbers, Parts, Program, Seeded, Snapshot, Told, Turns, Use, Walk};
+use crate::hypergradient::Blocks;
+use crate::program::{BeforeRound, Found, Metrics, Numbers, Parts, Program, Seeded, Snapshot, Told, Turns, Use, Walk};
 use crate::steps::{Evaluation, Reads, Record};
 
 /// Gradients gathered for one step.
@@ -26,6 +27,26 @@ pub(super) struct Gathered {
     pub(super) reads: Reads,
     /// What the level's running statistics have become.
     pub(super) statistics: Vec<(usize, Value)>,
+    /// What questions and solves would go on from without it.
+    pub(super) stood: Option<Stood>,
+}
+
+/// Of levels, the batches of their last steps, and the solutions of the systems below them.
+pub(super) struct Stood(Vec<(usize, Vec<Seeded>, Blocks)>);
+
+impl Stood {
+    fn new(program: &Program, levels: impl IntoIterator<Item = usize>) -> Self {
+        let of_level = |k: usize| (k, program.levels[k].last.clone(), program.levels[k].solutions.clone());
+        Stood(levels.into_iter().map(of_level).collect())
+    }
+
+    /// Puts them back: nobody goes on from what a step that failed was computed with.
+    pub(super) fn restore(self, program: &mut Program) {
+        for (k, last, solutions) in self.0 {
+            let level = &mut program.levels[k];
+            (level.last, level.solutions) = (last, solutions);
+        }
+    }
 }
 
 impl Gathered {
@@ -86,6 +107,7 @@ impl Advance<'_> {
 impl Walk for Advance<'_> {
     type Gathered = Gathered;
     type Place = Snapshot;
+    type Round = BeforeRound;
     type Error = EngineError;
 
     fn program(&self) -> &Program {
@@ -120,8 +142,12 @@ impl Walk for Advance<'_> {
         self.run.program.clock.turn(k);
     }
 
-    fn begin_round(&mut self, lower: usize) {
-        self.run.program.begin_round(lower);
+    fn begin_round(&mut self, lower: usize) -> BeforeRound {
+        self.run.program.begin_round(lower)
+    }
+
+    fn take_round_back(&mut self, lower: usize, before: BeforeRound, is_still: bool) {
+        self.run.program.take_round_back(lower, before, is_still);
     }
 
     fn start_again(&mut self, lower: usize) {
@@ -187,10 +213,14 @@ impl Walk for Advance<'_> {
 
     fn evaluate_together(&mut self, k: usize) -> Result<Option<Gathered>, EngineError> {
         let Advance { host, run, .. } = self;
-        let mark = run.data.mark();
-        let evaluated = run.guarded(k, |run| run.evaluate_together(*host, k));
-        match evaluated {
-            Ok(Some(_)) => run.data.keep(mark),
+        // Where levels below have taken their steps, they stay there.
+        let (stood, mark) = (Stood::new(&run.program, [k]), run.data.mark());
+        let mut evaluated = run.guarded(k, |run| run.evaluate_together(*host, k));
+        match &mut evaluated {
+            Ok(Some(gathered)) => {
+                run.data.keep(mark);
+                gathered.stood = Some(stood);
+            }
             Ok(None) => run.data.undo(mark),
             Err(_) => run.data.settle(mark),
         }
@@ -198,19 +228,16 @@ impl Walk for Advance<'_> {
     }
 
     fn evaluate(&mut self, k: usize, gathered: &mut Gathered) -> Result<(), EngineError> {
-        let levels = self.run.program.levels.iter();
-        let stood: Vec<_> = levels.map(|level| (level.last.clone(), level.solutions.clone())).collect();
-        let mark = self.run.data.mark();
+        let program = &self.run.program;
+        let (stood, mark) = (Stood::new(program, 0..program.levels.len()), self.run.data.mark());
         let evaluated = self.gather(k, gathered);
         if evaluated.is_ok() {
             self.run.data.keep(mark);
+            gathered.stood.get_or_insert(stood);
             return evaluated;
         }
-        if self.run.data.failed {
-            for (level, stood) in self.run.program.levels.iter_mut().zip(stood) {
-                (level.last, level.solutions) = stood;
-            }
-        } else {
+        stood.restore(&mut self.run.program);
+        if !self.run.data.failed {
             // As where a step fails: these batches are used, and so is what was done below for them.
             self.mark_seen(k);
         }

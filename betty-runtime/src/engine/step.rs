@@ -27,8 +27,9 @@ pub(super) struct Arrived {
 
 impl Run {
     /// One optimizer step of level `k`.
-    pub(super) fn step(&mut self, host: &mut dyn Host, k: usize, gathered: Gathered) -> Result<(), EngineError> {
+    pub(super) fn step(&mut self, host: &mut dyn Host, k: usize, mut gathered: Gathered) -> Result<(), EngineError> {
         self.tell_news(host);
+        let stood = gathered.stood.take();
         let schedulers = self.program.levels[k].schedulers.clone();
         let solver = self.program.levels[k].config.solver;
         let stepped = self.guarded(k, |run| match solver {
@@ -37,6 +38,7 @@ impl Run {
         });
         if stepped.is_err() {
             self.program.levels[k].schedulers = schedulers;
+            stood.into_iter().for_each(|stood| stood.restore(&mut self.program));
         }
         stepped
     }

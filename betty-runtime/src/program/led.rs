@@ -62,7 +62,7 @@ impl Program {
     }
 
     /// The levels whose tangents follow the steps of `level`.
-    fn leaders_of(&self, level: usize) -> Vec<usize> {
+    pub(super) fn leaders_of(&self, level: usize) -> Vec<usize> {
         let leads = |&leader: &usize| leader != level && self.led_by(leader).0.contains(&level);
         (0..self.levels.len()).filter(leads).collect()
     }

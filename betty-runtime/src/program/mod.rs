@@ -69,7 +69,7 @@ pub(crate) use self::metrics::Metrics;
 pub(crate) use self::news::News;
 pub(crate) use self::numbers::{Numbers, Parts, Told};
 pub(crate) use self::passings::{Passings, Use};
-pub(crate) use self::round::Taken;
+pub(crate) use self::round::{BeforeRound, Taken};
 pub(crate) use self::sample::{Sample, Seeded};
 pub(crate) use self::snapshot::Snapshot;
 pub(crate) use self::solve::Solved;

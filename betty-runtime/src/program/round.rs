@@ -5,7 +5,14 @@ use std::rc::Rc;
 use super::{Program, Snapshot};
 use crate::error::EngineError;
 use crate::execute::{Value, Vector};
-use crate::steps::{Evaluation, LearningRates, Moves, Step};
+use crate::steps::{Evaluation, LearningRates, Moves, Record, Step};
+
+/// What hypergradients could go through before a level above began to wait for the next steps of a level.
+pub(crate) struct BeforeRound {
+    awaited: u64,
+    /// What was kept of steps along directions: of those of the level, and of others that follow it.
+    records: Vec<(usize, Record)>,
+}
 
 /// A step that is about to be taken.
 pub(crate) struct Taken<'a> {
@@ -35,12 +42,31 @@ impl Program {
         level.stepped = Some(time);
     }
 
-    /// A level above begins to wait for the next steps of level `lower`.
-    pub(crate) fn begin_round(&mut self, lower: usize) {
+    /// A level above begins to wait for the next steps of level `lower`; answers what there was before.
+    pub(crate) fn begin_round(&mut self, lower: usize) -> BeforeRound {
+        let has_directions =
+            |level: &usize| self.levels[*level].trajectory.as_ref().is_some_and(Record::has_directions);
+        let levels = std::iter::once(lower).chain(self.leaders_of(lower)).filter(has_directions);
+        let record = |level: usize| Some((level, self.levels[level].trajectory.as_ref()?.copied()));
+        let before = BeforeRound { awaited: self.levels[lower].awaited, records: levels.filter_map(record).collect() };
         self.levels[lower].begin_round();
         let now = self.clock.now();
         self.begin_tangents(lower, now);
         self.tell_leaders(lower, |tangents| tangents.begin_round(lower, now));
+        before
+    }
+
+    /// Level `lower` could not take the first step of a round; `is_still` if no level has taken one since that began. Tangents that
+    /// have followed others since then stay with them.
+    pub(crate) fn take_round_back(&mut self, lower: usize, before: BeforeRound, is_still: bool) {
+        let BeforeRound { awaited, records } = before;
+        self.levels[lower].awaited = awaited;
+        let is_alone = !self.leads(lower);
+        for (level, record) in records {
+            if is_still || (level == lower && is_alone) {
+                self.levels[level].trajectory = Some(record);
+            }
+        }
     }
 
     /// Level `lower` starts again with a new optimizer, at its first parameters or at those of another level.

@@ -27,6 +27,8 @@ pub(crate) trait Walk: Sized {
     type Gathered: Default;
     /// Where a level stands that looks ahead.
     type Place: Clone;
+    /// What there was of a level before a level above began to wait for it once more.
+    type Round;
     type Error;
 
     fn program(&self) -> &Program;
@@ -49,7 +51,10 @@ pub(crate) trait Walk: Sized {
     fn go_on(&mut self, k: usize);
 
     /// A level above begins to wait for the next steps of level `lower`.
-    fn begin_round(&mut self, lower: usize);
+    fn begin_round(&mut self, lower: usize) -> Self::Round;
+
+    /// Level `lower` could not take the first of these steps; `is_still` if no level has had a turn since then.
+    fn take_round_back(&mut self, lower: usize, before: Self::Round, is_still: bool);
 
     /// Level `lower` starts at its first parameters.
     fn start_again(&mut self, lower: usize);
@@ -221,8 +226,9 @@ pub(crate) trait Walk: Sized {
             if is_first {
                 let start = self.program().levels[lower].config.start;
                 let begins_anew = matches!(start, Start::Initial | Start::Fresh | Start::From);
-                before = begins_anew.then(|| self.stand(lower));
-                self.begin_round(lower);
+                let place = begins_anew.then(|| self.stand(lower));
+                let taken = self.turns().taken.clone();
+                before = Some((place, self.begin_round(lower), taken));
                 match (start, &mut places) {
                     (Start::Kept, _) | (Start::LookAhead, None) => {}
                     (Start::Initial, _) => self.start_again(lower),
@@ -237,10 +243,12 @@ pub(crate) trait Walk: Sized {
             let turns = round * self.program().levels[lower].config.unroll as u64;
             while self.turns().taken[lower] - self.turns().seen[k][i] < turns {
                 let advanced = self.advance(lower);
-                let place = before.take().filter(|_| self.turns().taken[lower] == self.turns().seen[k][i]);
-                if let (Err(_), Some(place)) = (&advanced, place) {
+                let before = before.take().filter(|_| self.turns().taken[lower] == self.turns().seen[k][i]);
+                if let (Err(_), Some((place, round, taken))) = (&advanced, before) {
                     // Its data have come to their end, say: what was trained before is not lost for nothing.
-                    self.go_back(lower, place);
+                    place.into_iter().for_each(|place| self.go_back(lower, place));
+                    let is_still = self.turns().taken == taken;
+                    self.take_round_back(lower, round, is_still);
                 }
                 advanced?;
             }

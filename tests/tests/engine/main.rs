@@ -8,6 +8,7 @@ mod constants;
 mod data;
 mod edges;
 mod explain;
+mod failed_steps;
 mod failures;
 mod finite;
 mod indices;

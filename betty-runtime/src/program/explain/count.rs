@@ -23,6 +23,7 @@ pub(super) fn steps_of_an_iteration(program: &Program) -> Vec<u64> {
 impl Walk for Count<'_> {
     type Gathered = ();
     type Place = ();
+    type Round = ();
     type Error = Infallible;
 
     fn program(&self) -> &Program {
@@ -50,6 +51,8 @@ impl Walk for Count<'_> {
     fn go_on(&mut self, _k: usize) {}
 
     fn begin_round(&mut self, _lower: usize) {}
+
+    fn take_round_back(&mut self, _lower: usize, (): (), _is_still: bool) {}
 
     fn start_again(&mut self, _lower: usize) {}
 
