@@ -15,8 +15,9 @@ pub(super) struct Scalar<'a> {
     pub(super) value: f64,
 }
 
-/// What a level tells of every step, and validation of every look.
+/// What a level tells of every step, what of gradients that have two parts, and what validation tells of every look.
 const OF_STEPS: [&str; 3] = ["loss", "gradient_norm", "learning_rate"];
+const OF_PARTS: [&str; 3] = ["direct", "indirect", "angle"];
 const OF_VALIDATION: &str = "value";
 
 /// The name of a metric: one that is called like a number of the library's own stands beside it, not in its place.
@@ -30,7 +31,8 @@ pub(super) fn scalars<'a>(event: &Event<'a>) -> Vec<Scalar<'a>> {
     match *event {
         Event::Step { name: of, step, loss, metrics, gradient_norm, learning_rate, looks_ahead: false, .. } => {
             let own = OF_STEPS.map(Cow::from).into_iter().zip([loss, gradient_norm, learning_rate]);
-            let metrics = metrics.iter().map(|(name, value)| (metric(name, &OF_STEPS), *value));
+            let all = [OF_STEPS, OF_PARTS].concat();
+            let metrics = metrics.iter().map(|(name, value)| (metric(name, &all), *value));
             own.chain(metrics).map(|(name, value)| scalar(of, Some(step), name, value)).collect()
         }
         Event::Solved { name: of, solver, step, iterations, gradient_norm, .. } => {
@@ -43,9 +45,9 @@ pub(super) fn scalars<'a>(event: &Event<'a>) -> Vec<Scalar<'a>> {
             [products].into_iter().chain(residual).collect()
         }
         Event::Parts { name: of, direct, indirect, cosine, .. } => {
-            let angle = cosine.map(|cosine| ("angle", cosine.acos().to_degrees()));
-            let all = [("direct", direct), ("indirect", indirect)].into_iter().chain(angle);
-            all.map(|(name, value)| scalar(of, None, name.into(), value)).collect()
+            let numbers = [Some(direct), Some(indirect), cosine.map(|cosine| cosine.acos().to_degrees())];
+            let all = OF_PARTS.into_iter().zip(numbers);
+            all.filter_map(|(name, value)| Some(scalar(of, None, name.into(), value?))).collect()
         }
         Event::Validation { value, metrics, .. } => {
             let metrics = metrics.iter().map(|(name, value)| (metric(name, &[OF_VALIDATION]), *value));
