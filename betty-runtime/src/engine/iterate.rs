@@ -6,7 +6,7 @@ use super::multilevel::Multilevel;
 use super::progress::progress;
 use super::train::Engine;
 use crate::error::EngineError;
-use crate::event::{Event, Report, of_error};
+use crate::event::{Event, Report, about, of_error};
 
 impl<P: Multilevel> Engine<P> {
     /// Runs the schedule for a number of iterations. Can be called again to go on.
@@ -87,8 +87,11 @@ impl<P: Multilevel> Engine<P> {
             Ok(Report { interrupted: true, .. }) => Some("it was asked to stop".to_owned()),
             Ok(_) => None,
         };
-        if let Some(warning) = report.as_ref().err().and_then(of_error) {
-            self.emit(&Event::Warning(&warning));
+        let of_other = self.run.ill.take();
+        if let Err(error) = &report
+            && let Some(about) = about(error).or(of_other)
+        {
+            self.emit(&Event::Warning(&of_error(error, about)));
         }
         self.emit(&Event::Ended { iteration: self.run.iterations, reason: reason.as_deref() });
         let ended = self.run.check_observers_of_all();

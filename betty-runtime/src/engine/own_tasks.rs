@@ -9,6 +9,7 @@ use super::host::Host;
 use super::run::{Below, Run};
 use crate::distributed::{DistributedError, Ranks};
 use crate::error::{EngineError, ShardError};
+use crate::event::about;
 use crate::execute::Unread;
 use crate::program::{Level, Metrics, Use};
 use crate::steps::mean;
@@ -33,8 +34,15 @@ struct Left {
     rests: Vec<u64>,
 }
 
-/// Why a rank has nothing to tell, and whether that is because a batch did not come.
-type Failed = (String, bool);
+/// Why a rank has nothing to tell.
+#[derive(Clone, Serialize, Deserialize)]
+struct Failed {
+    message: String,
+    /// Whether that is because a batch did not come.
+    is_of_data: bool,
+    /// Which rule of health and which level it is about, if it is.
+    ill: Option<(String, String)>,
+}
 
 impl Run {
     /// The ranks that take whole tasks of level `k` each, if it is so.
@@ -98,7 +106,7 @@ impl Run {
         let gathered = gathered.and_then(|gathered| self.own_part(k, gathered));
         let told: Result<Told, Failed> = match &gathered {
             Ok(gathered) => Ok(self.tell_of_tasks(k, gathered)),
-            Err(error) => Err((error.to_string(), self.data.failed)),
+            Err(error) => Err(Failed { message: error.to_string(), is_of_data: self.data.failed, ill: about(error) }),
         };
         let unreadable = |error: serde_json::Error| DistributedError::Read { reason: error.to_string() };
         let all = ranks.gather(&serde_json::to_vec(&told).map_err(unreadable)?)?;
@@ -106,13 +114,16 @@ impl Run {
         let all = all.collect::<Result<Vec<_>, _>>()?;
         let failed = |(rank, told): (usize, &Result<Told, Failed>)| Some((rank, told.as_ref().err()?.clone()));
         let failures: Vec<(usize, Failed)> = all.iter().enumerate().filter_map(failed).collect();
-        self.data.failed = failures.iter().any(|(_, (_, is_of_data))| *is_of_data);
+        self.data.failed = failures.iter().any(|(_, failed)| failed.is_of_data);
         let is_everywhere = failures.len() == all.len();
         match (gathered, failures.into_iter().next()) {
             (Ok(gathered), None) => Ok((gathered, all.into_iter().flatten().collect())),
             // The same error on each, or one of its own.
             (Err(error), _) if is_everywhere => Err(error),
-            (_, Some((rank, (message, _)))) => Err(ranks.fails(DistributedError::OnRank { rank, message }).into()),
+            (_, Some((rank, Failed { message, ill, .. }))) => {
+                self.ill = ill;
+                Err(ranks.fails(DistributedError::OnRank { rank, message }).into())
+            }
             (Err(error), None) => Err(error),
         }
     }

@@ -34,12 +34,19 @@ impl<P: Multilevel> Engine<P> {
     /// [`EngineError::Checkpoint`] as these, and the errors of the data while batches are skipped; on several ranks the same on all of
     /// them, whichever cannot read it.
     pub fn resume_if_present(&mut self, file: impl AsRef<Path>, streams: StreamPosition) -> Result<bool, EngineError> {
-        let find = || Checkpoint::find(file).map_err(EngineError::from);
-        let found = if self.run.ranks().is_some() { self.on_all_ranks("resume", |_| find())? } else { find()? };
-        match found {
+        match self.find_checkpoint(|| Checkpoint::find(file))? {
             Some(checkpoint) => self.resume(&checkpoint, streams).map(|()| true),
             None => Ok(false),
         }
+    }
+
+    /// What is there to go on from. Where one rank cannot read it, none goes on.
+    pub(crate) fn find_checkpoint(
+        &mut self,
+        find: impl FnOnce() -> Result<Option<Checkpoint>, CheckpointError>,
+    ) -> Result<Option<Checkpoint>, EngineError> {
+        let find = || find().map_err(EngineError::from);
+        if self.run.ranks().is_some() { self.on_all_ranks("resume", |_| find()) } else { find() }
     }
 
     /// Finds out before a run whether checkpoints can be written, rather than after hours, and keeps other runs from writing them.

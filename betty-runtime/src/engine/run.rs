@@ -47,6 +47,8 @@ pub(super) struct Run {
     pub(super) ranks: Option<Rc<Ranks>>,
     /// What of the work each of them takes.
     pub(super) split: Split,
+    /// Which rule and which level the error of another rank is about that all ranks have ended with.
+    pub(super) ill: Option<(String, String)>,
     /// Whether ranks that have to draw the same batches were found to do so.
     pub(super) draws_alike: bool,
 }
@@ -81,6 +83,7 @@ impl Run {
             compared: None,
             ranks: None,
             split: Split::Examples,
+            ill: None,
             draws_alike: false,
         }
     }

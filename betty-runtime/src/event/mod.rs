@@ -18,7 +18,7 @@ pub(crate) use log::log;
 pub(crate) use news::tell;
 pub use report::{LevelReport, Report};
 pub use score::Score;
-pub(crate) use told::of_error;
+pub(crate) use told::{about, of_error};
 pub(crate) use usual::Usual;
 pub use verdict::Verdict;
 pub use warning::Warning;

@@ -126,8 +126,8 @@ impl Event<'_> {
     }
 }
 
-/// What an error that ends a run says of the health of its program, if it says something of that.
-pub(crate) fn of_error(error: &EngineError) -> Option<Warning> {
+/// Which rule an error that ends a run is about, and which level, if it says something of the health of its program.
+pub(crate) fn about(error: &EngineError) -> Option<(String, String)> {
     let (rule, level) = match error {
         EngineError::NonFinite { level, .. } | EngineError::NonFiniteStep { level, .. } => ("non-finite", level),
         EngineError::Hypergradient { through, source, .. } => match **source {
@@ -137,7 +137,12 @@ pub(crate) fn of_error(error: &EngineError) -> Option<Warning> {
         },
         _ => return None,
     };
+    Some((rule.into(), level.clone()))
+}
+
+/// What an error says that is about this rule and this level.
+pub(crate) fn of_error(error: &EngineError, (rule, level): (String, String)) -> Warning {
     let said = error.to_string();
     let (fact, advice) = said.split_once("; ").unwrap_or((&said, "lower the learning rate, or clip gradients"));
-    Some(Warning { rule: rule.into(), level: Some(level.clone()), fact: fact.into(), advice: advice.into() })
+    Warning { rule, level: Some(level), fact: fact.into(), advice: advice.into() }
 }

@@ -14,16 +14,18 @@ use crate::{
 
 /// The damping that a system gets that had none.
 const DAMPING: f64 = 1e-3;
-/// What tells of the solves below a level.
+/// What tells of the solves below a level. Where there is no damping, smaller steps may do.
 const OF_SOLVES: [&str; 3] = ["runaway", "solver", "negative-curvature"];
-/// What smaller steps would make worse, and more damping, too.
-const OF_TOO_LITTLE: [&str; 3] = ["vanishing", "still", "bound"];
+/// What tells of steps that are too large.
+const OF_STEPS: [&str; 2] = ["non-finite", "far"];
 
 /// Runs a program to its end, and where that fails goes back to the last checkpoint and tries again with other numbers, a bounded
 /// number of times: with more damping of the levels below after a solver failed, or a hypergradient ran away, and with a smaller
-/// learning rate of the level, and of its groups of parameters, after a number became infinite, or another rule of [`Health`](super::Health) ended the run. What
-/// fails for another reason is not tried again, nor what neither would mend: a hypergradient that vanishes, and parameters that stand
-/// still or at a bound. Every try is told of, as a warning `retry` when the next run starts.
+/// learning rate of the level, and of its groups of parameters, where there is no damping, or after a number became infinite, or a
+/// level got away from its best response. So it goes by the rules `runaway`, `solver`, `negative-curvature`, `non-finite` and `far` of
+/// [`Health`](super::Health), whoever warns and ends the run by them. What fails for another reason is not tried again, nor where
+/// other rules ended the run, which neither would mend: a hypergradient that vanishes, an edge that carries nothing, parameters that stand
+/// still. Every try is told of, as a warning `retry` when the next run starts.
 ///
 /// ```
 /// # use betty_runtime::{EngineError, Stream, multilevel};
@@ -105,14 +107,19 @@ impl Retry {
         loop {
             let heard = Rc::new(RefCell::new(Heard::default()));
             let mut engine = build(config.clone())?.watch(listener(told.take(), Rc::clone(&heard)));
-            let found =
-                back.as_ref().map_or_else(|| Checkpoint::find(&self.file), |file| Checkpoint::open(file).map(Some));
-            if let Some(checkpoint) = found? {
+            let find =
+                || back.as_ref().map_or_else(|| Checkpoint::find(&self.file), |file| Checkpoint::open(file).map(Some));
+            if let Some(checkpoint) = engine.find_checkpoint(find)? {
                 engine.resume(&checkpoint, StreamPosition::Start)?;
             }
             let begun = engine.iterations();
             let ended = engine.run_until(until);
-            let why = ended.as_ref().map_or_else(|error| Some(error.to_string()), |report| report.reason.clone());
+            let why = match &ended {
+                Err(error) => Some(error.to_string()),
+                // It has come to its end, whatever else was said of it then.
+                Ok(report) if report.stopped_early => None,
+                Ok(report) => report.reason.clone(),
+            };
             // Ended by one of the warnings, and by nothing else.
             let is_cause = |warning: &Warning| why.as_ref().is_some_and(|why| why.starts_with(&warning.fact));
             let Heard { warned, saved } = heard.take();
@@ -162,7 +169,7 @@ impl Retry {
         let mut all = parse(config.to_json()?.as_bytes()).map_err(ConfigError::from)?;
         let Some(level) = warning.level.as_deref().and_then(|name| P::SCHEDULE.level(name)) else { return Ok(None) };
         let spec = &P::SCHEDULE.levels[level];
-        if OF_TOO_LITTLE.contains(&warning.rule.as_str()) {
+        if !OF_SOLVES.iter().chain(&OF_STEPS).any(|rule| *rule == warning.rule) {
             return Ok(None);
         }
         let is_own = ["solver", "negative-curvature"].contains(&warning.rule.as_str());

@@ -3,13 +3,18 @@
 use std::cell::RefCell;
 use std::ops::ControlFlow;
 use std::rc::Rc;
+use std::time::Duration;
 
-use betty_runtime::distributed::{Collective, Threads};
+use betty_runtime::distributed::{Collective, Split, Threads};
 use betty_runtime::error::DataError;
 use betty_runtime::watch::{Health, KeepLast, OnUnhealthy, Retry};
-use betty_runtime::{Current, Engine, EngineError, Event, Observer, ProgramConfig, Stream, Warning};
+use betty_runtime::{
+    Current, Engine, EngineError, Event, Goal, Observer, ProgramConfig, Stream, Validation, Warning, multilevel,
+};
+use burn::tensor::{Device, Tensor};
 
 use crate::health::{Ill, IllConfig, IllData, ill, problem, shift};
+use crate::problem::Point;
 
 #[test]
 fn another_try_has_more_damping_or_smaller_steps_and_there_are_few() {
@@ -112,8 +117,8 @@ fn a_run_that_health_ended_is_tried_again() {
     assert_eq!(rate, Some(0.1675));
 }
 
-/// Ends a run after an iteration, with a warning.
-struct EndsAfter(u64);
+/// Ends a run after an iteration, with a warning of this rule.
+struct EndsAfter(u64, &'static str);
 
 impl Observer<Ill> for EndsAfter {
     fn hear(&mut self, event: &Event<'_>, program: &Current<'_, Ill>) -> Result<ControlFlow<String>, DataError> {
@@ -122,7 +127,7 @@ impl Observer<Ill> for EndsAfter {
             return Ok(ControlFlow::Continue(()));
         }
         let (fact, advice) = (format!("iteration {iteration} was not liked"), "wait".to_owned());
-        program.warn(Warning { rule: "own".into(), level: Some("x".into()), fact: fact.clone(), advice });
+        program.warn(Warning { rule: self.1.into(), level: Some("x".into()), fact: fact.clone(), advice });
         Ok(ControlFlow::Break(fact))
     }
 }
@@ -142,7 +147,7 @@ fn no_try_begins_at_what_an_earlier_one_came_to() {
         let data = IllData { y: Stream::constant(shift(1.0, 1.0, 2.0)), x };
         let log = Rc::clone(&begun);
         let engine = Engine::new(problem(), data, config)?.save_every(5, &file).attach(KeepLast::new(3));
-        Ok(engine.attach(EndsAfter(ends)).observe(move |event| {
+        Ok(engine.attach(EndsAfter(ends, "far")).observe(move |event| {
             if let Event::Started { iteration, .. } = event {
                 log.borrow_mut().push(*iteration);
             }
@@ -152,6 +157,123 @@ fn no_try_begins_at_what_an_earlier_one_came_to() {
     assert_eq!((engine.iterations(), report.reason), (30, None));
     // The first try was saved after 12, the third one after 11, and neither is gone on with.
     assert_eq!(begun.take(), [0, 10, 10, 10]);
+}
+
+#[test]
+fn what_no_rate_mends_is_not_tried_again() {
+    for rule in [
+        "vanishing",
+        "still",
+        "bound",
+        "zero-edge",
+        "no-rate",
+        "unsolved",
+        "retracing",
+        "costly",
+        "unverified",
+        "rounding",
+        "last-task",
+        "one-by-one",
+        "last-read",
+        "unseen-number",
+        "own",
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("run.safetensors");
+        let mut tries = 0;
+        let run = Retry::new(&file).run(IllConfig::default(), 30, |config: IllConfig| {
+            tries += 1;
+            Ok(ill(2.0, 1.0, &config.to_json()?).save_every(5, &file).attach(EndsAfter(12, rule)))
+        });
+        let (engine, report) = run.unwrap();
+        assert_eq!((tries, engine.iterations(), report.interrupted), (1, 12, true), "{rule}");
+    }
+    // As the rule itself speaks of a level that only adds what it reads.
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("run.safetensors");
+    let mut tries = 0;
+    let run = Retry::new(&file).run(AddingConfig::default(), 10, |config: AddingConfig| {
+        tries += 1;
+        let health = Health::default().on_unhealthy(OnUnhealthy::Stop).without("slowing");
+        let problem = Adding { y: Point::new(&[1.0]), x: Point::new(&[0.5]) };
+        Ok(Engine::new(problem, AddingData { y: ().into(), x: ().into() }, config)?.save_every(1, &file).attach(health))
+    });
+    let (engine, report) = run.unwrap();
+    assert!(report.reason.unwrap().contains("only adds what it reads"));
+    assert_eq!((tries, engine.iterations()), (1, 1));
+}
+
+#[test]
+fn a_run_that_validation_has_ended_is_not_tried_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("run.safetensors");
+    let mut tries = 0;
+    let run = Retry::new(&file).run(IllConfig::default(), 30, |config: IllConfig| {
+        tries += 1;
+        let validation = Validation::every(4, Goal::Min, |_: &Ill| Ok(1.0)).patience(2);
+        let engine = ill(2.0, 1.0, &config.to_json()?).save_every(5, &file).validate(validation);
+        Ok(engine.attach(EndsAfter(12, "far")))
+    });
+    let (engine, report) = run.unwrap();
+    assert_eq!((tries, engine.iterations(), report.stopped_early), (1, 12, true));
+}
+
+fn climb(x: &Point, y: &Point, batch: Tensor<1>) -> Tensor<1> {
+    (x.at.val().square().square() * batch).sum() + (x.at.val() - y.at.val()).square().sum() * 0.05
+}
+
+fn look(y: &Point, x: &Point, _batch: ()) -> Tensor<1> {
+    x.at.val().square().sum() + y.at.val().square().sum()
+}
+
+multilevel! {
+    struct Climbs;
+    level y: Point { lower: [x], batch: (), loss: look, optimizer: sgd(lr = 0.01), tasks: 2 }
+    level x: Point {
+        upper: [y], start: initial, batch: Tensor<1>, loss: climb, optimizer: sgd(lr = 1.0), unroll: 12,
+        hypergradient: unrolled,
+    }
+}
+
+fn add(x: &Point, y: &Point, _batch: ()) -> Tensor<1> {
+    x.at.val().square().sum() + y.at.val().sum()
+}
+
+multilevel! {
+    struct Adding;
+    level y: Point { lower: [x], batch: (), loss: look, optimizer: sgd(lr = 0.01) }
+    level x: Point { upper: [y], batch: (), loss: add, optimizer: sgd(lr = 0.1), hypergradient: cg }
+}
+
+/// `x⁴` from 2 on is climbed by steps of 1.0 and of 0.25, and not by those of 0.0625; every other task has nothing to climb.
+#[test]
+fn what_became_infinite_in_the_task_of_one_rank_is_tried_again_by_all() {
+    for size in [1, 2] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("run.safetensors");
+        let found = Threads::run(size, |rank| {
+            let rank = Rc::new(rank.deadline(Duration::from_secs(20)));
+            let told = Rc::new(RefCell::new(Vec::new()));
+            let retry = Retry { tries: 2, rate: 0.25, ..Retry::new(&file) };
+            let run = retry.run(ClimbsConfig::default(), 4, |config: ClimbsConfig| {
+                let batch = |number: usize| Tensor::from_floats([(number / 12 % 2) as f32], &Device::flex());
+                let x = Stream::batches((0..).map(move |number| Ok::<_, std::io::Error>(batch(number))));
+                let problem = Climbs { y: Point::new(&[0.5]), x: Point::new(&[2.0]) };
+                let engine = Engine::new(problem, ClimbsData { y: ().into(), x }, config)?.split(Split::Tasks)?;
+                let log = Rc::clone(&told);
+                let engine = engine.distributed(Rc::clone(&rank) as Rc<dyn Collective>)?.save_every(10, &file);
+                Ok(engine.observe(move |event| log.borrow_mut().extend(event.warning().map(|warning| warning.rule))))
+            });
+            let (mut engine, _) = run?;
+            let rate = engine.config().x.optimizer.as_ref().and_then(|optimizer| optimizer.lr().fixed());
+            let values = engine.problem().y.at.val().into_data().iter::<f32>().collect::<Vec<_>>();
+            Ok::<_, EngineError>((engine.iterations(), rate, values, told.take()))
+        });
+        let found: Vec<_> = found.into_iter().collect::<Result<_, _>>().unwrap();
+        assert_eq!((found[0].0, found[0].1), (4, Some(0.0625)), "on {size}");
+        assert!(found.iter().all(|rank| rank == &found[0]), "{found:?}");
+        assert_eq!(found[0].3, ["non-finite", "retry", "non-finite", "retry"], "on {size}");
+    }
 }
 
 #[test]
