@@ -5,9 +5,10 @@ use std::fs;
 use std::path::Path;
 
 use betty_runtime::watch::{ReportFile, WatchError};
-use betty_runtime::{Engine, EngineError, Event, StreamPosition, Warning};
+use betty_runtime::{Engine, EngineError, Event, ProgramConfig, Stream, StreamPosition, Warning};
 use serde_json::Value;
 
+use crate::health::{IllConfig, IllData, problem, shift};
 use crate::problem::{Pair, engine, text};
 
 fn reported(file: &Path) -> Engine<Pair> {
@@ -206,6 +207,33 @@ fn a_run_that_goes_on_goes_on_with_its_report() {
     for same in ["series", "warnings", "iteration", "until", "turns", "levels", "config"] {
         assert_eq!(whole[same], broken[same], "{same}");
     }
+}
+
+#[test]
+fn warnings_of_an_iteration_that_failed_stay_when_the_same_engine_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("report.html");
+    let batch = |number: usize| shift(1.0, 1.0, if number == 7 { f32::NAN } else { 2.0 });
+    let x = Stream::batches((0..).map(move |number| Ok::<_, std::io::Error>(batch(number))));
+    let data = IllData { y: Stream::constant(shift(1.0, 1.0, 2.0)), x };
+    let mut engine =
+        Engine::new(problem(), data, IllConfig::from_json(r#"{ "x": { "unroll": 2 } }"#).unwrap()).unwrap();
+    engine = engine.attach(ReportFile::new(&file));
+    engine.run(2).unwrap();
+    let saved = engine.checkpoint().unwrap();
+    let told = || {
+        let warnings = record(&file)["warnings"].clone();
+        let told = warnings.as_array().unwrap().iter();
+        told.map(|warning| (warning["iteration"].as_u64().unwrap(), warning["rule"].clone())).collect::<Vec<_>>()
+    };
+    assert!(matches!(engine.run(5), Err(EngineError::NonFinite { .. })));
+    assert_eq!(told(), [(4, "non-finite".into())]);
+    engine.run(5).unwrap();
+    assert_eq!(told(), [(4, "non-finite".into())]);
+    // Where a run goes back, what came later is no part of it.
+    engine.resume(&saved, StreamPosition::Placed).unwrap();
+    engine.run(1).unwrap();
+    assert_eq!(told(), []);
 }
 
 #[test]

@@ -48,6 +48,8 @@ pub struct ReportFile {
     file: PathBuf,
     place: Place,
     record: Option<Record>,
+    /// Whether a checkpoint was put in the place of what the record goes up to.
+    went_back: bool,
     /// What was asked for before the first run.
     asked: Asked,
     /// Keeps other runs out.
@@ -73,6 +75,7 @@ impl ReportFile {
             file: file.into(),
             place: Place::default(),
             record: None,
+            went_back: false,
             asked: Asked::default(),
             claim: None,
             written: None,
@@ -90,6 +93,7 @@ impl ReportFile {
             Event::Started { iteration, until } => self.start(iteration, until, facts)?,
             // What came after that iteration stays until a run goes on from there.
             Event::Resumed { .. } => {
+                self.went_back = true;
                 self.numbers.clear();
                 self.turns.clear();
             }
@@ -140,11 +144,17 @@ impl ReportFile {
         }
         let mut record = match self.record.take() {
             Some(record) => record,
-            // Only a report is begun anew.
-            None => self.read()?.filter(|_| iteration > 0).unwrap_or_default(),
+            None => {
+                self.went_back = true;
+                // Only a report is begun anew.
+                self.read()?.filter(|_| iteration > 0).unwrap_or_default()
+            }
         };
         record.of(facts);
-        record.cut(iteration);
+        // What was told of an iteration that failed is told once, and stays where the same run goes on.
+        if std::mem::take(&mut self.went_back) {
+            record.cut(iteration);
+        }
         record.asked.add(std::mem::take(&mut self.asked));
         (record.until, record.ended) = (until, None);
         if record.began == 0.0 {
