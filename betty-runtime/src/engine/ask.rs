@@ -84,7 +84,6 @@ impl<P: Multilevel> Engine<P> {
         what: &str,
         question: impl FnOnce(&mut Run, &mut dyn Host) -> Result<T, EngineError>,
     ) -> Result<T, EngineError> {
-        self.check_edited()?;
         self.on_all_ranks(what, |engine| {
             let Engine { problem, run, .. } = engine;
             let mark = run.data.mark();

@@ -56,7 +56,6 @@ impl<P: Multilevel> Engine<P> {
     /// [`EngineError::Checkpoint`] when the checkpoint belongs to another program or to other modules, and the errors of the
     /// data while batches are skipped. The engine is then as it was, except for batches that were already skipped.
     pub fn resume(&mut self, checkpoint: &Checkpoint, streams: StreamPosition) -> Result<(), EngineError> {
-        self.check_edited()?;
         self.on_all_ranks("resume", |engine| engine.run.resume(checkpoint, streams))?;
         if let (Some(validation), Some(state)) = (&self.validation, checkpoint.state.validation) {
             validation.borrow_mut().restore(state);

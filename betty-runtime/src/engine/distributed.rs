@@ -98,10 +98,17 @@ impl<P: Multilevel> Engine<P> {
         what: &str,
         work: impl FnOnce(&mut Self) -> Result<T, EngineError>,
     ) -> Result<T, EngineError> {
+        let edited = self.check_edited();
+        let Some(ranks) = self.run.ranks() else {
+            edited?;
+            self.run.has_begun = true;
+            return work(self);
+        };
         self.run.has_begun = true;
-        let Some(ranks) = self.run.ranks() else { return work(self) };
         ranks.begin(self.run.topic(what))?;
-        let outcome = self.run.check_streams(&mut self.problem).and_then(|()| work(self));
+        // One rank alone may have an edit that failed.
+        let can_work = edited.and_then(|()| self.run.check_streams(&mut self.problem));
+        let outcome = can_work.and_then(|()| work(self));
         ranks.end(outcome)
     }
 }

@@ -57,16 +57,18 @@ impl<P: Multilevel> Engine<P> {
 
     /// Iterations until there are enough in all, or validation is over, or the run is asked to stop.
     fn iterate(&mut self, until: u64, stopped_early: bool) -> Result<Report, EngineError> {
-        self.check_edited()?;
         self.run.watch.begin();
         self.run.losses.fill(None);
         let mut started = false;
         let report = self.on_all_ranks("run", |engine| engine.iterate_until(until, stopped_early, &mut started));
         // When all ranks have ended it.
         let report = match report {
-            Ok(_) if started => {
-                self.on_all_ranks("comparison of parameters", |engine| engine.run.check_at_end()).and(report)
-            }
+            Ok(mut report) if started => self.on_all_ranks("comparison of parameters", |engine| {
+                engine.run.check_at_end()?;
+                // Observers of one rank alone may have said why, also of an iteration that was the last one in any case.
+                report.reason = engine.run.reason_of_any(report.reason)?;
+                Ok(report)
+            }),
             report => report,
         };
         self.run.watch.progress = None;
@@ -110,6 +112,8 @@ impl<P: Multilevel> Engine<P> {
         (stopped_early, interrupted) = self.is_over(until, stopped_early, is_asked)?;
         if !interrupted && !stopped_early && first < until {
             self.check_saves()?;
+            // Where one rank cannot write, none begins.
+            self.run.on_any([])?;
             self.show_progress(until - first);
             *started = true;
             self.emit(&Event::Started { iteration: first, until });
@@ -155,10 +159,6 @@ impl<P: Multilevel> Engine<P> {
             }
             self.run.check_observers()?;
         }
-        let mut reason = self.run.watch.reason.take();
-        if interrupted {
-            reason = self.run.reason_of_any(reason)?;
-        }
         Ok(Report {
             iterations: self.run.iterations - first,
             elapsed: start.elapsed(),
@@ -166,7 +166,7 @@ impl<P: Multilevel> Engine<P> {
             best: self.validation.as_ref().and_then(|validation| validation.borrow().best()),
             stopped_early,
             interrupted,
-            reason,
+            reason: self.run.watch.reason.take(),
         })
     }
 

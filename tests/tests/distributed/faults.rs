@@ -4,7 +4,8 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use betty_runtime::distributed::{Collective, CollectiveError, DistributedError, Threads};
-use betty_runtime::{Engine, EngineError, ProgramConfig, Stream, multilevel};
+use betty_runtime::{Engine, EngineError, ProgramConfig, Stream, StreamPosition, multilevel};
+use burn::module::Module;
 use burn::tensor::Tensor;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -164,6 +165,64 @@ fn an_engine_that_has_begun_joins_no_ranks() {
             let error = found.expect_err("what it has recorded is no share").to_string();
             assert!(error.contains("call `distributed` right after `Engine::new`"), "{error}");
         }
+    }
+}
+
+/// An engine of two ranks that meet no faults.
+fn sound(rank: Threads) -> Result<Engine<Two>, EngineError> {
+    let view = View { rank: Some(rank.rank()), sizes: &[&[2, 3]] };
+    let data = TwoData { knobs: view.samples(1), net: view.samples(2) };
+    let problem = Two { knobs: Knobs::new(0), net: Net::new(1) };
+    Engine::new(problem, data, TwoConfig::default())?.distributed(rank.deadline(DEADLINE))
+}
+
+/// Asserts that both ranks failed with the same words, and then came to the same.
+#[track_caller]
+fn assert_together(found: Vec<Result<(String, u64, Vec<f64>), EngineError>>, why: &str) {
+    let found: Vec<_> = found.into_iter().map(|found| found.unwrap_or_else(|error| panic!("{error}"))).collect();
+    for (said, iterations, values) in &found {
+        assert!(said.contains(why), "{said}");
+        assert_eq!((*iterations, values), (2, &found[0].2));
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_written_leaves_ranks_together() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let place = folder.path().join("not there yet");
+    let found = Threads::run(2, |rank| {
+        let mut engine = sound(rank)?.save_every(1, place.join("run.safetensors"));
+        let said = engine.run(2).expect_err("there is no folder").to_string();
+        std::fs::create_dir_all(&place).expect("a folder");
+        engine.run(2)?;
+        Ok((said, engine.iterations(), engine.problem().net.values()))
+    });
+    assert_together(found, "not there yet");
+}
+
+#[test]
+fn an_edit_that_failed_on_one_rank_leaves_ranks_together() {
+    for what in 0..3 {
+        let found = Threads::run(2, |rank| {
+            let fails = rank.rank() == 1;
+            let mut engine = sound(rank)?;
+            let saved = engine.checkpoint()?;
+            let net = engine.problem().net.clone();
+            if fails {
+                let edited = engine.edit(|problem| problem.net = problem.net.clone().no_grad());
+                assert!(edited.is_err(), "nothing is left to train");
+            }
+            let failed = match what {
+                0 => engine.run(2).map(drop),
+                1 => engine.gradient("knobs").map(drop),
+                _ => engine.resume(&saved, StreamPosition::Placed),
+            };
+            engine.edit(|problem| problem.net = net)?;
+            engine.run(2)?;
+            let said = failed.expect_err("one rank cannot run").to_string();
+            Ok((said, engine.iterations(), engine.problem().net.values()))
+        });
+        assert_together(found, "edit it again");
     }
 }
 

@@ -300,14 +300,37 @@ fn ranks_try_again_together() {
 }
 
 #[test]
-fn every_rank_hears_why_the_run_ended() {
+fn a_checkpoint_that_one_rank_cannot_read_ends_the_run_of_all() {
+    let folder = tempfile::tempdir().unwrap();
     let found = Threads::run(2, |rank| {
-        let engine = ill(2.0, 1.0, "{}").replicated("x")?.replicated("y")?.distributed(rank)?;
-        let report = engine.attach(EndsAfter(3)).run(10)?;
-        Ok::<_, EngineError>((report.iterations, report.reason))
+        let file = folder.path().join(format!("{}.safetensors", rank.rank()));
+        if rank.rank() == 1 {
+            std::fs::write(&file, "no checkpoint").unwrap();
+        }
+        let rank = Rc::new(rank.deadline(Duration::from_secs(20)));
+        let run = Retry::new(&file).run(IllConfig::default(), 3, |config: IllConfig| {
+            let engine = ill(2.0, 1.0, &config.to_json()?).replicated("x")?.replicated("y")?;
+            engine.distributed(Rc::clone(&rank) as Rc<dyn Collective>)
+        });
+        run.map(|(engine, _)| engine.iterations())
     });
-    for found in found {
-        assert_eq!(found.unwrap(), (3, Some("iteration 3 was not liked".to_owned())));
+    for error in found.into_iter().map(|found| found.expect_err("one has no checkpoint").to_string()) {
+        assert!(error.contains("1.safetensors") && error.contains("all ranks stop"), "{error}");
+    }
+}
+
+#[test]
+fn every_rank_hears_why_the_run_ended() {
+    // Also where it ended in any case.
+    for until in [10, 3] {
+        let found = Threads::run(2, |rank| {
+            let engine = ill(2.0, 1.0, "{}").replicated("x")?.replicated("y")?.distributed(rank)?;
+            let report = engine.attach(EndsAfter(3, "far")).run(until)?;
+            Ok::<_, EngineError>((report.iterations, report.reason))
+        });
+        for found in found {
+            assert_eq!(found.unwrap(), (3, Some("iteration 3 was not liked".to_owned())), "of {until}");
+        }
     }
 }
 
