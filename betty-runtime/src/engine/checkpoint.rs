@@ -35,7 +35,7 @@ impl<P: Multilevel> Engine<P> {
 
     /// Goes on from a checkpoint. On the CPU, with the same numbers and the same data, the run continues bit for bit.
     ///
-    /// The engine brings the program, its config and its data, and has its schedulers and its validation already; the
+    /// The engine brings the program, its config and its data, and has its schedulers already (its validation may come later); the
     /// checkpoint gives tensors, counters and the seed. Numbers may differ from those of the saved run (another learning
     /// rate, say) as long as the optimizers are the same. Steps from before the checkpoint are not differentiated any more,
     /// which matters only to levels whose steps hypergradients go through. Such a level takes new steps where the saved run would
@@ -57,8 +57,11 @@ impl<P: Multilevel> Engine<P> {
     /// data while batches are skipped. The engine is then as it was, except for batches that were already skipped.
     pub fn resume(&mut self, checkpoint: &Checkpoint, streams: StreamPosition) -> Result<(), EngineError> {
         self.on_all_ranks("resume", |engine| engine.run.resume(checkpoint, streams))?;
-        if let (Some(validation), Some(state)) = (&self.validation, checkpoint.state.validation) {
-            validation.borrow_mut().restore(state);
+        match (&self.validation, checkpoint.state.validation) {
+            (Some(validation), Some(state)) => validation.borrow_mut().restore(state),
+            (Some(_), None) => {}
+            // For validation that is given later, or by whoever goes on from the next checkpoint.
+            (None, state) => self.run.validation = state.map(|state| Box::new(move || state) as Box<_>),
         }
         self.emit(&Event::Resumed { iteration: self.run.iterations });
         self.run.check_observers_of_all()

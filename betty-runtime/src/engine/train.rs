@@ -146,10 +146,14 @@ impl<P: Multilevel> Engine<P> {
         self
     }
 
-    /// Calls a validation function during the run, and stops early if asked to.
+    /// Calls a validation function during the run, and stops early if asked to. After [`resume`](Self::resume) it goes on from what
+    /// the checkpoint knows of validation, as one that was given before does.
     #[must_use]
     pub fn validate(mut self, mut validation: Validation<P>) -> Self {
         validation.ranks = self.run.ranks();
+        if let (None, Some(resumed)) = (&self.validation, &self.run.validation) {
+            validation.restore(resumed());
+        }
         let validation = Rc::new(RefCell::new(validation));
         let seen = Rc::clone(&validation);
         self.run.validation = Some(Box::new(move || seen.borrow().state()));

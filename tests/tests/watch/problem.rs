@@ -59,17 +59,21 @@ fn targets(shift: f32) -> impl Iterator<Item = Result<Target, std::io::Error>> {
 }
 
 pub(crate) fn engine() -> Engine<Pair> {
+    unvalidated().validate(validation())
+}
+
+pub(crate) fn unvalidated() -> Engine<Pair> {
     let problem = Pair { y: Point::new(&[0.3, 0.5, 0.9]), x: Point::new(&[0.0, 1.0, -1.0]) };
     let data = PairData { y: Stream::batches(targets(0.2)), x: Stream::batches(targets(0.4)) };
+    Engine::new(problem, data, PairConfig::default()).unwrap().seed(11)
+}
+
+pub(crate) fn validation() -> Validation<Pair> {
     let distance = |problem: &Pair| {
         let at: Vec<f32> = problem.x.at.val().into_data().try_to_vec()?;
         Ok(Score::new(f64::from(at[0].abs())).with("last", f64::from(at[2])))
     };
-    Engine::new(problem, data, PairConfig::default()).unwrap().seed(11).validate(Validation::every::<Score>(
-        3,
-        Goal::Min,
-        distance,
-    ))
+    Validation::every::<Score>(3, Goal::Min, distance)
 }
 
 /// What an event is called, and what tells it from others of its kind.

@@ -5,7 +5,7 @@ use std::fs;
 use betty_runtime::watch::{KeepBest, KeepLast};
 use betty_runtime::{Checkpoint, Event, StreamPosition};
 
-use crate::problem::{Pair, engine};
+use crate::problem::{Pair, engine, unvalidated, validation};
 
 fn parameters(problem: &Pair) -> Vec<f32> {
     let of = |point: &crate::problem::Point| point.at.val().into_data().try_to_vec::<f32>().unwrap();
@@ -57,6 +57,34 @@ fn what_was_best_in_a_part_that_is_taken_back_is_put_aside() {
     third.resume(&end, StreamPosition::Start).unwrap();
     third.run(1).unwrap();
     assert_eq!(Checkpoint::open(&file).unwrap().iterations(), again);
+}
+
+#[test]
+fn validation_that_is_given_after_a_checkpoint_goes_on_where_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("best.safetensors");
+    let mut first = engine().attach(KeepBest::in_file(&file));
+    let best = first.run(31).unwrap().best;
+    let kept = fs::read(&file).unwrap();
+    let saved = first.checkpoint().unwrap();
+    // What was resumed without validation keeps what that had come to, from checkpoint to checkpoint.
+    let mut between = unvalidated();
+    between.resume(&saved, StreamPosition::Start).unwrap();
+    let saved = between.checkpoint().unwrap();
+    let mut late = unvalidated();
+    late.resume(&saved, StreamPosition::Start).unwrap();
+    let mut late = late.validate(validation()).attach(KeepBest::in_file(&file));
+    assert_eq!(late.run(3).unwrap().best, best);
+    assert!(fs::read(&file).unwrap() == kept);
+    // A checkpoint that knows of none has none to go on with.
+    let mut none = unvalidated();
+    none.run(31).unwrap();
+    let of_none = none.checkpoint().unwrap();
+    let mut again = unvalidated();
+    again.resume(&saved, StreamPosition::Start).unwrap();
+    again.resume(&of_none, StreamPosition::Placed).unwrap();
+    let (iteration, _) = again.validate(validation()).run(3).unwrap().best.unwrap();
+    assert!(iteration > 31);
 }
 
 #[test]
