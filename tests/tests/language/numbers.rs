@@ -152,6 +152,24 @@ fn an_implicit_method_differentiates_the_last_step() {
 }
 
 #[test]
+fn the_last_step_of_tasks_has_its_number_after_a_resume_too() {
+    for vectorize in [false, true] {
+        let tasks = format!(r#"{{ "tasks": 3, "vectorize": {vectorize} }}"#);
+        let mut first = engine(&format!(r#"{{ "lambda": {tasks}, "x": {{ "start": "initial" }} }}"#));
+        first.run(4).unwrap();
+        // What is asked for the derivative of a best response takes the loss as it was at the last step.
+        let mut second = engine(
+            r#"{ "lambda": { "tasks": 3 }, "x": { "start": "initial", "hypergradient": { "method": "dense" } } }"#,
+        );
+        second.resume(&first.checkpoint().unwrap(), StreamPosition::Start).unwrap();
+        let [_, x] = both(&mut second);
+        let found = second.gradient("lambda").unwrap().gradient.to_vec().unwrap()[0];
+        let expected = weight_of(4) * (x - B) * weight_of(STEPS - 1);
+        assert!((found - expected).abs() < 1e-13, "{found} is not {expected}, vectorize {vectorize}");
+    }
+}
+
+#[test]
 fn a_resumed_run_goes_on_with_the_same_numbers() {
     for json in ["{}", r#"{ "x": { "hypergradient": { "method": "dense" } } }"#] {
         let (mut whole, mut first, mut resumed) = (engine(json), engine(json), engine(json));

@@ -48,7 +48,7 @@ impl Level {
     /// Stands where the last task of a round left it.
     fn stand(&mut self, leaves: Vec<Value>, states: Vec<Value>, round: Round) {
         (self.leaves, self.states) = (leaves, states);
-        self.taken = self.config.unroll as u64;
+        (self.taken, self.awaited) = (self.config.unroll as u64, self.config.unroll as u64);
         let rests = |parameter: usize| round.moves.iter().filter(|moves| moves[parameter].is_none()).count() as u64;
         self.rests = (0..self.rests.len()).map(rests).collect();
         self.set_last_rates(round.rates.into_iter().next_back().and_then(|task| task.into_iter().next_back()));
