@@ -7,6 +7,7 @@ mod health;
 mod lines;
 mod names;
 mod problem;
+mod ranks;
 mod report;
 mod retry;
 mod saved;
