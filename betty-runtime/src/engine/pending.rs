@@ -26,11 +26,14 @@ pub(super) struct Pending {
     untold: Vec<Untold>,
 }
 
+/// Tells something, once that is time.
+type Tell = Box<dyn FnOnce(&mut Run, &mut dyn Host)>;
+
 /// Something that nobody was told of yet.
 enum Untold {
-    Step(UnreadStep),
+    Step(Box<UnreadStep>),
     News(News),
-    Other(Box<dyn FnOnce(&mut Run, &mut dyn Host)>),
+    Other(Tell),
 }
 
 /// A step whose numbers are not known yet.
@@ -129,7 +132,8 @@ impl<P: Multilevel> Engine<P> {
         let (mut numbers, mut outcome) = (numbers.into_iter(), Ok(()));
         for untold in untold {
             match untold {
-                Untold::Step(UnreadStep { arrived, mut known, batches, .. }) => {
+                Untold::Step(step) => {
+                    let UnreadStep { arrived, mut known, batches, .. } = *step;
                     let Some(StepNumbers { told, norm }) = numbers.next() else { continue };
                     told.into_iter().for_each(|told| known.add(told));
                     known.norm = norm.unwrap_or(known.norm);
@@ -166,7 +170,7 @@ impl Run {
     /// Leaves a step to be read with those that come.
     pub(super) fn leave_unread(&mut self, step: UnreadStep) {
         if let Some(pending) = &mut self.pending {
-            pending.untold.push(Untold::Step(step));
+            pending.untold.push(Untold::Step(Box::new(step)));
         }
     }
 }
