@@ -85,9 +85,7 @@ impl Response {
             }
             _ => {
                 let options = GmresOptions { iterations, restart, tolerance, damping: 0.0 };
-                let budget = Gmres { options, warm_start: false }.budget(0).unwrap_or_default();
-                // Each cycle ends with the residual.
-                Budget { products: iterations + iterations.div_ceil(restart.max(1)), ..budget }
+                Gmres { options, warm_start: false }.budget(0).unwrap_or_default()
             }
         };
         // What the last solution leaves is one product.

@@ -51,8 +51,7 @@ impl Response {
         self.repeated(prepared, |response| response.count_reduced(method, (level, own), direction, (b, budget)))?;
         let options = coupled(method);
         let Budget { products, reads } = Gmres { options, warm_start: false }.budget(0).unwrap_or_default();
-        // The residual is one product more.
-        let budget = Budget { products: products + 1 + measured.products, reads: reads + measured.reads };
+        let budget = Budget { products: products + measured.products, reads: reads + measured.reads };
         self.repeated(budget, |response| Ok(Reduced { response, level, lower, direction }.apply(b)?))
     }
 

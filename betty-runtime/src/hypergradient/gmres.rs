@@ -58,9 +58,10 @@ impl HypergradientMethod for Gmres {
     fn budget(&self, _unknowns: usize) -> Option<Budget> {
         // Cycles may be as short as one vector, and each ends with the residual; what a guess leaves is one product, and is read before it
         // is gone on from.
-        let (iterations, guess) = (self.options.iterations, usize::from(self.warm_start));
+        let GmresOptions { iterations, restart, .. } = self.options;
+        let (residuals, guess) = (iterations.div_ceil(restart.max(1)), usize::from(self.warm_start));
         let reads = (2 * iterations).max(1) + guess;
-        Some(Budget { products: iterations + guess, reads: reads as f64 })
+        Some(Budget { products: iterations + residuals + guess, reads: reads as f64 })
     }
 }
 
