@@ -78,12 +78,12 @@ fn an_image_of_16_bits_is_resized_and_rounded_once() {
                     let image: Tensor<4> = x.reshape([1, 1, SIDE, SIDE]);
                     interpolate(image, options.clone()).reshape([to[0] * to[1]])
                 };
-                let (ones, _) = both(&resized, &[1.0; SIDE * SIDE], dtype);
+                let (ones, _) = both(resized, &[1.0; SIDE * SIDE], dtype);
                 assert!(ones.iter().all(|&one| one == 1.0), "{mode:?} to {to:?} in {dtype:?}: {ones:?}");
                 let at = held((0..SIDE * SIDE).map(pixels), dtype);
                 let [(found, gradient), (truth, slope)] =
-                    [dtype, DType::F64].map(|dtype| with_slope(&resized, &at, dtype));
-                let eager = both(&resized, &at, DType::F64).1;
+                    [dtype, DType::F64].map(|dtype| with_slope(resized, &at, dtype));
+                let eager = both(resized, &at, DType::F64).1;
                 assert!(
                     are_rounded_once(&found, &truth, dtype),
                     "{mode:?} to {to:?} in {dtype:?}: {found:?} {truth:?}"
