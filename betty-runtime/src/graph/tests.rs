@@ -151,6 +151,29 @@ fn factors_are_joined_where_the_type_has_their_product() {
 }
 
 #[test]
+fn the_slope_of_half_a_square_is_what_is_squared() {
+    for (dtype, number, factor) in [(DType::F32, 0.5, 1.0), (DType::F64, 0.3, 0.6), (DType::F16, -4.0, -8.0)] {
+        let mut g = Graph::new();
+        let x = g.input(&[2, 3], dtype);
+        let square = g.pow_scalar(x, 2.0).unwrap();
+        let sum = g.sum_all(square).unwrap();
+        let loss = g.mul_scalar(sum, number).unwrap();
+        let one = g.full_like(loss, 1.0);
+        let slope = vjp(&mut g, &[(loss, one)], &[x]).unwrap()[0].unwrap();
+        assert_eq!(slope, g.mul_scalar(x, factor).unwrap(), "{number} in {dtype:?}");
+    }
+    // Twice the number is none of 16 bits; twice `x` is.
+    let mut g = Graph::new();
+    let x = g.input(&[1], DType::F16);
+    let square = g.pow_scalar(x, 2.0).unwrap();
+    let most = g.full_like(square, 60_000.0);
+    let slope = vjp(&mut g, &[(square, most)], &[x]).unwrap()[0].unwrap();
+    let program = Program::new(&g, &[x], &[slope], &Device::flex());
+    let at = Value::from_data(TensorData::new(vec![0.25], [1]).convert_dtype(DType::F16), &Device::flex());
+    assert!((program.run([at], 0)[0].to_vec().unwrap()[0] / 30_000.0 - 1.0).abs() < 1e-3);
+}
+
+#[test]
 fn a_long_tangent_passes_a_layer_norm_in_16_bits() {
     let mut g = Graph::new();
     let (x, t) = (g.input(&[1, 2048], DType::F16), g.input(&[1, 2048], DType::F16));

@@ -179,6 +179,14 @@ fn with_scalar(graph: &mut Graph, f: WithScalar, c: f64, x: NodeId, v: NodeId) -
         WithScalar::Pow if c == 0.0 => Ok(None),
         WithScalar::Pow => {
             let power = graph.pow_scalar(x, c - 1.0)?;
+            // Behind a sum all cotangents are one number, and one factor with the exponent: `½·x²` has the slope `x`.
+            let factor = match graph.node(v).op {
+                Op::Full(number) => c * number.as_f64(),
+                _ => 0.0,
+            };
+            if graph.dtype(x).finfo().is_some_and(|of| (of.min_positive..=of.max).contains(&factor.abs())) {
+                return graph.mul_scalar(power, factor).map(Some);
+            }
             let slope = graph.mul_scalar(power, c)?;
             graph.mul(v, slope).map(Some)
         }
