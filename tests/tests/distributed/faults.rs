@@ -176,9 +176,12 @@ fn sound(rank: Threads) -> Result<Engine<Two>, EngineError> {
     Engine::new(problem, data, TwoConfig::default())?.distributed(rank.deadline(DEADLINE))
 }
 
+/// What a rank said when it failed, and what it came to after that: iterations and values.
+type Outcome = (String, u64, Vec<f64>);
+
 /// Asserts that both ranks failed with the same words, and then came to the same.
 #[track_caller]
-fn assert_together(found: Vec<Result<(String, u64, Vec<f64>), EngineError>>, why: &str) {
+fn assert_together(found: Vec<Result<Outcome, EngineError>>, why: &str) {
     let found: Vec<_> = found.into_iter().map(|found| found.unwrap_or_else(|error| panic!("{error}"))).collect();
     for (said, iterations, values) in &found {
         assert!(said.contains(why), "{said}");

@@ -11,8 +11,8 @@ use betty_examples::saved::Choices;
 use betty_examples::watching::Watching;
 use betty_runtime::{
     AdamConfig, CgConfig, CheckpointError, DenseConfig, FiniteDifferenceConfig, GmresConfig, HypergradientConfig,
-    IdentityConfig, LevelConfig, MinresConfig, NeumannConfig, NystromConfig, OptimizerConfig, PenaltyConfig,
-    SamaConfig, Start, UnrolledConfig,
+    IdentityConfig, MinresConfig, NeumannConfig, NystromConfig, OptimizerConfig, PenaltyConfig, SamaConfig, Start,
+    UnrolledConfig,
 };
 use clap::{Parser, ValueEnum};
 
