@@ -175,13 +175,22 @@ pub(crate) trait Walk: Sized {
         self.step(k, gathered)
     }
 
-    /// A task is the level's own: turns that levels below have taken for others do not count for it.
+    /// A task is the level's own: turns that levels below have taken for others do not count for it. Nor do those that were taken in
+    /// the task before for levels that wait themselves, where each task begins anew.
     fn begin_task(&mut self, k: usize) {
-        if self.program().levels[k].config.tasks > 1 {
-            let lowers = self.program().schedule.levels[k].lower;
-            let Turns { taken, seen } = self.turns();
-            for (seen, &lower) in seen[k].iter_mut().zip(lowers) {
-                *seen = taken[lower];
+        let Program { schedule, levels, .. } = self.program();
+        let schedule = *schedule;
+        if levels[k].config.tasks == 1 {
+            return;
+        }
+        let begins_anew: Vec<bool> = levels.iter().map(|level| begins_anew(level.config.start)).collect();
+        let Turns { taken, seen } = self.turns();
+        for (waiting, spec) in schedule.levels.iter().enumerate() {
+            let is_below = waits_for(&schedule, k, waiting);
+            for (seen, &lower) in seen[waiting].iter_mut().zip(spec.lower) {
+                if waiting == k || (is_below && begins_anew[lower]) {
+                    *seen = taken[lower];
+                }
             }
         }
     }
@@ -225,8 +234,7 @@ pub(crate) trait Walk: Sized {
             let mut before = None;
             if is_first {
                 let start = self.program().levels[lower].config.start;
-                let begins_anew = matches!(start, Start::Initial | Start::Fresh | Start::From);
-                let place = begins_anew.then(|| self.stand(lower));
+                let place = begins_anew(start).then(|| self.stand(lower));
                 let taken = self.turns().taken.clone();
                 before = Some((place, self.begin_round(lower), taken));
                 match (start, &mut places) {
@@ -263,6 +271,11 @@ pub(crate) trait Walk: Sized {
             self.turns().seen[k][i] = self.turns().taken[lower];
         }
     }
+}
+
+/// Whether the steps of a level begin anew for each step of a level above, whatever was before.
+fn begins_anew(start: Start) -> bool {
+    matches!(start, Start::Initial | Start::Fresh | Start::From)
 }
 
 /// Whether level `above` waits for level `lower`, or for one that does.

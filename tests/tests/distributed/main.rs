@@ -8,6 +8,7 @@ mod faults;
 mod language;
 mod last;
 mod means;
+mod nested_tasks;
 mod norms;
 mod problem;
 mod runs;

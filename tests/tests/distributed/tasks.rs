@@ -10,9 +10,8 @@ use betty_runtime::{
     multilevel,
 };
 use burn::nn::{Dropout, DropoutConfig};
-use burn::tensor::Tensor;
 
-use super::problem::{Knobs, Net, Outcome, Samples, View, assert_exact};
+use super::problem::{Net, Outcome, Samples, View, assert_exact};
 
 /// Half of the inputs are dropped, the same ones wherever a batch is seen.
 fn support(adapted: &Net, meta: &Net, batch: Samples) -> Measured {
@@ -37,35 +36,9 @@ multilevel! {
     }
 }
 
-fn tune(knobs: &Knobs, top: &Knobs, net: &Net, batch: Samples) -> Tensor<1> {
-    net.error(batch) + (knobs.shift.val() - top.shift.val()).powi_scalar(2).sum()
-}
-
-fn fit(net: &Net, knobs: &Knobs, batch: Samples) -> Tensor<1> {
-    let moved = Samples { x: batch.x + knobs.shift.val().unsqueeze(), y: batch.y };
-    net.error(moved) + net.penalty() * (knobs.penalty.val().exp() + 1.0)
-}
-
-fn judge(_top: &Knobs, knobs: &Knobs, net: &Net, batch: Samples) -> Tensor<1> {
-    net.error(batch) + knobs.shift.val().powi_scalar(2).sum()
-}
-
-multilevel! {
-    struct Deep;
-    level top: Knobs { lower: [mid, net], batch: Samples, loss: judge, optimizer: sgd(lr = 0.05), tasks: 3 }
-    level mid: Knobs {
-        upper: [top], lower: [net], start: initial, batch: Samples, loss: tune, optimizer: sgd(lr = 0.1), unroll: 2,
-        hypergradient: minres,
-    }
-    level net: Net {
-        upper: [mid], start: initial, batch: Samples, loss: fit, optimizer: sgd(lr = 0.1), unroll: 2,
-        hypergradient: minres,
-    }
-}
-
 /// All rows of every batch, for every rank.
-const ALL: View = View { rank: None, sizes: &[&[4]] };
-const DEADLINE: Duration = Duration::from_secs(20);
+pub(crate) const ALL: View = View { rank: None, sizes: &[&[4]] };
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 fn meta(json: &str) -> Result<Engine<Meta>, EngineError> {
     let data = MetaData { meta: ALL.samples(1), adapted: ALL.samples(2) };
@@ -115,38 +88,6 @@ fn whole_tasks_come_to_what_one_process_does_with_all_of_them() {
         for size in [2, 3] {
             let ranks = Threads::run(size, |rank| run(&mut meta(json)?.distributed(rank.deadline(DEADLINE))?));
             assert_exact(&whole, &ranks, 1e-12, &format!("{json} on {size}"));
-        }
-    }
-}
-
-#[test]
-fn levels_below_each_other_are_part_of_a_task() {
-    let prepare = |json: &str| {
-        let data = DeepData { top: ALL.samples(1), mid: ALL.samples(2), net: ALL.samples(3) };
-        let problem = Deep { top: Knobs::new(0), mid: Knobs::new(1), net: Net::new(2) };
-        Engine::new(problem, data, DeepConfig::from_json(json)?)?.split(Split::Tasks)
-    };
-    // Of steps that ranks have taken one by one there is none to look back on.
-    for (json, is_solved) in [
-        ("{}", true),
-        (r#"{ "net": { "hypergradient": { "method": "unrolled" } } }"#, false),
-        (r#"{ "top": { "rounds": 2 }, "net": { "hypergradient": { "method": "unrolled" } } }"#, false),
-    ] {
-        let run = |engine: &mut Engine<Deep>| {
-            let report = engine.run(2)?;
-            // Where levels are solved, questions see the last of all tasks.
-            let gradient = if is_solved { engine.gradient("top")?.gradient.to_vec()? } else { Vec::new() };
-            let saved = engine.checkpoint()?;
-            let counted = report.levels.iter().flat_map(|level| [Some(level.steps), saved.batches(level.name)]);
-            let counted = counted.flatten().map(|count| count as f64).collect();
-            let Deep { top, mid, net } = engine.problem();
-            Ok([gradient, counted, top.values(), mid.values(), net.values()].concat())
-        };
-        let whole: Outcome = prepare(json).and_then(|mut engine| run(&mut engine));
-        let whole = whole.unwrap_or_else(|error| panic!("{json}: {error}"));
-        for size in [2, 3] {
-            let ranks = Threads::run(size, |rank| run(&mut prepare(json)?.distributed(rank.deadline(DEADLINE))?));
-            assert_exact(&whole, &ranks, 1e-11, &format!("{json} on {size}"));
         }
     }
 }
