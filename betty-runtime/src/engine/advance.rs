@@ -1,62 +1,12 @@
 //! The turns of a run: batches drawn, gradients found, steps taken, and whatever follows steps told of it.
 
+use super::gathered::{Gathered, Stood};
 use super::host::Host;
 use super::run::Run;
 use super::savepoint::Savepoint;
 use crate::error::EngineError;
-use crate::execute::{Value, Vector};
-use crate::hypergradient::Blocks;
-use crate::program::{BeforeRound, Found, Metrics, Numbers, Parts, Program, Seeded, Snapshot, Told, Turns, Use, Walk};
-use crate::steps::{Evaluation, Reads, Record};
-
-/// Gradients gathered for one step.
-#[derive(Default)]
-pub(super) struct Gathered {
-    /// Sum of the losses.
-    pub(super) loss: f64,
-    pub(super) metrics: Metrics,
-    /// Norm of the gradient, if it is one.
-    pub(super) norm: f64,
-    /// How the direct and the indirect gradient of the last batch stand to each other, if somebody asks.
-    pub(super) parts: Option<Parts>,
-    /// What is still to be read of the gradient of each batch.
-    pub(super) numbers: Vec<Numbers>,
-    pub(super) gradients: Vec<Vector>,
-    pub(super) evaluations: Vec<Evaluation>,
-    /// What the gradients depend on.
-    pub(super) reads: Reads,
-    /// What the level's running statistics have become.
-    pub(super) statistics: Vec<(usize, Value)>,
-    /// What questions and solves would go on from without it.
-    pub(super) stood: Option<Stood>,
-}
-
-/// Of levels, the batches of their last steps, and the solutions of the systems below them.
-pub(super) struct Stood(Vec<(usize, Vec<Seeded>, Blocks)>);
-
-impl Stood {
-    fn new(program: &Program, levels: impl IntoIterator<Item = usize>) -> Self {
-        let of_level = |k: usize| (k, program.levels[k].last.clone(), program.levels[k].solutions.clone());
-        Stood(levels.into_iter().map(of_level).collect())
-    }
-
-    /// Puts them back: nobody goes on from what a step that failed was computed with.
-    pub(super) fn restore(self, program: &mut Program) {
-        for (k, last, solutions) in self.0 {
-            let level = &mut program.levels[k];
-            (level.last, level.solutions) = (last, solutions);
-        }
-    }
-}
-
-impl Gathered {
-    pub(super) fn add(&mut self, Told { loss, metrics, norm, parts }: Told) {
-        self.parts = parts;
-        self.loss += loss;
-        self.metrics.add(metrics);
-        self.norm = norm;
-    }
-}
+use crate::program::{BeforeRound, Found, Program, Seeded, Snapshot, Turns, Use, Walk};
+use crate::steps::{Evaluation, Record};
 
 /// A run that goes on, with the program that it runs.
 pub(super) struct Advance<'a> {
@@ -129,9 +79,15 @@ impl Walk for Advance<'_> {
     }
 
     fn take_whole(&mut self, turn: impl FnOnce(&mut Self) -> Result<(), EngineError>) -> Result<(), EngineError> {
-        let savepoint = Savepoint::new(self.run);
+        let before = self.run.savepoint();
         let turned = turn(self);
-        savepoint.settle(self.run, turned)
+        match &turned {
+            Ok(()) => self.run.keep_since(before),
+            // If its data failed, the batches that it had drawn are the next ones again.
+            Err(_) if self.run.data.failed => self.run.go_back(before),
+            Err(_) => self.run.go_back_without_batches(before),
+        }
+        turned
     }
 
     fn wait(&mut self, k: usize) {
@@ -255,6 +211,33 @@ impl Walk for Advance<'_> {
 }
 
 impl Run {
+    /// Where everything stands, to come back to.
+    pub(super) fn savepoint(&mut self) -> Savepoint {
+        Savepoint::new(&self.program, (&self.turns, &self.looks_ahead), self.data.mark())
+    }
+
+    /// Goes on: what was done since then stands.
+    pub(super) fn keep_since(&mut self, before: Savepoint) {
+        self.data.keep(before.drawn);
+    }
+
+    /// Goes back. The batches that were drawn since then are the next ones again.
+    pub(super) fn go_back(&mut self, before: Savepoint) {
+        self.data.undo(before.drawn);
+        self.restore(before);
+    }
+
+    /// Goes back. The batches that were drawn since then are used.
+    fn go_back_without_batches(&mut self, before: Savepoint) {
+        self.data.keep(before.drawn);
+        self.restore(before);
+    }
+
+    fn restore(&mut self, before: Savepoint) {
+        before.restore(&mut self.program, (&mut self.turns, &mut self.looks_ahead));
+        self.stale = true;
+    }
+
     /// The total gradient of level `k` on its next batch; with how it came about, if steps of the level are differentiated, and the
     /// batch.
     fn next_gradient(

@@ -7,6 +7,7 @@ mod current;
 mod data;
 mod distributed;
 mod edit;
+mod gathered;
 mod guard;
 mod held;
 mod host;
@@ -27,6 +28,7 @@ mod split;
 mod step;
 mod tasks;
 mod train;
+mod untold;
 mod validation;
 mod watch;
 

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
 
-use super::advance::Gathered;
+use super::gathered::Gathered;
 use super::host::Host;
 use super::run::{Below, Run};
 use crate::distributed::{DistributedError, Ranks};

@@ -4,50 +4,13 @@
 //! before the first of them. If all went well, everybody is told now what happened, in order. If not, the run goes back there, and
 //! takes the steps again while it reads each of them: the one that fails is found with its error, and all before it stand.
 
-use super::advance::Gathered;
 use super::host::Host;
 use super::multilevel::Multilevel;
 use super::run::Run;
-use super::savepoint::Savepoint;
-use super::step::Arrived;
 use super::train::Engine;
+use super::untold::{Known, KnownStep, Pending, StepNumbers, UnreadStep, Untold, read};
 use crate::error::EngineError;
 use crate::event::Event;
-use crate::execute::Unread;
-use crate::program::{Late, News, Told, Unchecked};
-
-/// What was done since the last reading.
-pub(super) struct Pending {
-    before: Savepoint,
-    /// Iterations before it.
-    iterations: u64,
-    /// What could not be verified before it.
-    unchecked: Unchecked,
-    untold: Vec<Untold>,
-}
-
-/// Tells something, once that is time.
-type Tell = Box<dyn FnOnce(&mut Run, &mut dyn Host)>;
-
-/// Something that nobody was told of yet.
-enum Untold {
-    Step(Box<UnreadStep>),
-    News(News),
-    Other(Tell),
-}
-
-/// A step whose numbers are not known yet.
-pub(super) struct UnreadStep {
-    pub(super) arrived: Arrived,
-    /// Of each batch, if they are not known.
-    pub(super) numbers: Vec<Late>,
-    /// What is known, a sum over batches of which there were so many.
-    pub(super) known: Gathered,
-    pub(super) batches: usize,
-    /// Square of the norm of the mean, where it is one of several.
-    pub(super) square_norm: Unread,
-    pub(super) finiteness: Unread,
-}
 
 impl<P: Multilevel> Engine<P> {
     /// Lets `iterations` pass (at least 1) until the host reads what their steps came to: losses, norms, and whether all is finite, in
@@ -78,7 +41,7 @@ impl<P: Multilevel> Engine<P> {
         let is_watched = self.run.iterations < self.run.watched_until;
         if self.read_every.is_some() && !is_watched && self.run.ranks.is_none() && self.run.pending.is_none() {
             let iterations = self.run.iterations;
-            let (before, unchecked) = (Savepoint::new(&mut self.run), self.run.program.losses.unchecked());
+            let (before, unchecked) = (self.run.savepoint(), self.run.program.losses.unchecked());
             self.run.pending = Some(Pending { before, iterations, unchecked, untold: Vec::new() });
             self.run.program.unread = Some(Vec::new());
         }
@@ -97,10 +60,7 @@ impl<P: Multilevel> Engine<P> {
     /// Tells of an iteration once it is read.
     pub(super) fn tell_later_of_iteration(&mut self) {
         let iteration = self.run.iterations;
-        self.run.say(&mut self.problem, move |run, host| {
-            run.iterations = iteration;
-            run.emit(host, &Event::Iteration { iteration });
-        });
+        self.run.say(&mut self.problem, Known::Iteration(iteration));
     }
 
     /// Reads what is pending. If all went well, everybody is told; if not, answers no: the run stands where it did before, and reads
@@ -112,7 +72,7 @@ impl<P: Multilevel> Engine<P> {
         let reached = run.iterations;
         let read = read(&others, &untold);
         let Ok(Some(numbers)) = read else {
-            before.go_back(run);
+            run.go_back(before);
             run.iterations = iterations;
             // What was recorded on the way is not recorded again.
             let news = untold.into_iter().filter_map(|untold| match untold {
@@ -126,7 +86,7 @@ impl<P: Multilevel> Engine<P> {
             run.watched_until = reached + 1;
             return read.map(|_| false).map_err(EngineError::from);
         };
-        before.keep(run);
+        run.keep_since(before);
         // Whoever is told cannot save what is behind the present.
         (run.iterations, run.within_iteration) = (iterations, true);
         let (mut numbers, mut outcome) = (numbers.into_iter(), Ok(()));
@@ -141,7 +101,7 @@ impl<P: Multilevel> Engine<P> {
                     outcome = outcome.and(run.tell_of_read(problem, arrived, known));
                 }
                 Untold::News(news) => run.tell_of(problem, &news),
-                Untold::Other(tell) => tell(run, problem),
+                Untold::Known(known) => run.tell_known(problem, known),
             }
         }
         (run.iterations, run.within_iteration) = (reached, false);
@@ -151,11 +111,34 @@ impl<P: Multilevel> Engine<P> {
 
 impl Run {
     /// Tells something, now, or once what was done before is known to have gone well.
-    pub(super) fn say(&mut self, host: &mut dyn Host, tell: impl FnOnce(&mut Run, &mut dyn Host) + 'static) {
+    pub(super) fn say(&mut self, host: &mut dyn Host, known: Known) {
         match &mut self.pending {
-            Some(pending) => pending.untold.push(Untold::Other(Box::new(tell))),
-            None => tell(self, host),
+            Some(pending) => pending.untold.push(Untold::Known(known)),
+            None => self.tell_known(host, known),
         }
+    }
+
+    fn tell_known(&mut self, host: &mut dyn Host, known: Known) {
+        match known {
+            Known::Solves { level, reports } => self.tell_of_solves(host, level, reports),
+            Known::Step(step) => self.tell_of_known_step(host, step),
+            Known::Iteration(iteration) => {
+                self.iterations = iteration;
+                self.emit(host, &Event::Iteration { iteration });
+            }
+            Known::Event(tell) => tell(&mut |event| self.emit(host, event)),
+        }
+    }
+
+    /// Tells of a step that was taken, whose numbers are known.
+    pub(super) fn tell_of_known_step(&mut self, host: &mut dyn Host, step: KnownStep) {
+        let KnownStep { level, step, loss, metrics, gradient_norm, learning_rate, looks_ahead } = step;
+        let name = self.program.levels[level].name;
+        let event =
+            Event::Step { level, name, step, loss, metrics: &metrics, gradient_norm, learning_rate, looks_ahead };
+        self.emit(host, &event);
+        self.program.levels[level].metrics = metrics;
+        self.losses[level] = Some(loss);
     }
 
     /// Tells observers what turned out while losses were recorded.
@@ -173,36 +156,4 @@ impl Run {
             pending.untold.push(Untold::Step(Box::new(step)));
         }
     }
-}
-
-/// What became known of a step.
-struct StepNumbers {
-    told: Vec<Told>,
-    /// Of the mean over several batches.
-    norm: Option<f64>,
-}
-
-/// Reads everything in one transfer. Nothing if a number is not finite that has to be.
-fn read(others: &[Late], untold: &[Untold]) -> Result<Option<Vec<StepNumbers>>, crate::execute::ReadError> {
-    let steps = untold.iter().filter_map(|untold| match untold {
-        Untold::Step(step) => Some(step),
-        _ => None,
-    });
-    let mut unread: Vec<Unread> = others.iter().flat_map(Late::unread).collect();
-    for step in steps.clone() {
-        unread.extend(step.numbers.iter().flat_map(Late::unread));
-        unread.extend([step.square_norm.clone(), step.finiteness.clone()]);
-    }
-    let mut read = Unread::read_all(unread)?.into_iter();
-    if !others.iter().all(|late| late.told(&mut read).is_some()) {
-        return Ok(None);
-    }
-    let numbers = steps.map(|step| {
-        let told = step.numbers.iter().map(|late| late.told(&mut read)).collect::<Option<Vec<_>>>();
-        let (square_norm, finiteness) = (read.next()?, read.next()?);
-        let is_finite = finiteness.iter().chain(&square_norm).all(|number| number.is_finite());
-        let norm = square_norm.first().map(|square| square.sqrt());
-        told.filter(|_| is_finite).map(|told| StepNumbers { told, norm })
-    });
-    Ok(numbers.collect())
 }

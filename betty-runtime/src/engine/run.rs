@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::data::{Data, seed_of};
 use super::host::{Host, Present};
-use super::pending::Pending;
+use super::untold::{Known, Pending};
 use super::watch::Watch;
 use crate::checkpoint::ValidationState;
 use crate::config::{HypergradientConfig, LowerBatch};
@@ -159,10 +159,11 @@ impl Run {
 
     /// Tells what a hypergradient of level `k` took.
     pub(super) fn tell_solves(&mut self, host: &mut dyn Host, k: usize, reports: Vec<(usize, SolveReport)>) {
-        self.say(host, move |run, host| run.tell_of_solves(host, k, reports));
+        self.say(host, Known::Solves { level: k, reports });
     }
 
-    fn tell_of_solves(&mut self, host: &mut dyn Host, k: usize, reports: Vec<(usize, SolveReport)>) {
+    /// Tells it now.
+    pub(super) fn tell_of_solves(&mut self, host: &mut dyn Host, k: usize, reports: Vec<(usize, SolveReport)>) {
         for (stop, SolveReport { products, residual, unfinished }) in reports {
             self.watch.residuals.insert(stop, residual);
             let levels = &self.program.levels;

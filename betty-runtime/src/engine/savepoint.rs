@@ -3,10 +3,8 @@
 //! read yet.
 
 use super::data::Mark;
-use super::run::Run;
-use crate::error::EngineError;
 use crate::hypergradient::Blocks;
-use crate::program::{Clock, Snapshot, Turns};
+use crate::program::{Clock, Program, Snapshot, Turns};
 
 /// Everything that a turn changes, or several.
 pub(super) struct Savepoint {
@@ -14,53 +12,25 @@ pub(super) struct Savepoint {
     turns: Turns,
     looks_ahead: Vec<bool>,
     clock: Clock,
-    drawn: Mark,
+    /// What had been drawn.
+    pub(super) drawn: Mark,
 }
 
 impl Savepoint {
     /// Where all levels stand.
-    pub(super) fn new(run: &mut Run) -> Self {
-        let clock = run.program.clock.clone();
-        let levels = run.program.levels.iter().map(|level| (level.snapshot(clock.now()), level.solutions.clone()));
-        Savepoint {
-            levels: levels.collect(),
-            turns: run.turns.clone(),
-            looks_ahead: run.looks_ahead.clone(),
-            clock,
-            drawn: run.data.mark(),
-        }
+    pub(super) fn new(program: &Program, (turns, looks_ahead): (&Turns, &[bool]), drawn: Mark) -> Self {
+        let clock = program.clock.clone();
+        let levels = program.levels.iter().map(|level| (level.snapshot(clock.now()), level.solutions.clone()));
+        let (turns, looks_ahead) = (turns.clone(), looks_ahead.to_vec());
+        Savepoint { levels: levels.collect(), turns, looks_ahead, clock, drawn }
     }
 
-    /// Goes on if the turn since then was taken, or back if it failed. If its data failed, the batches that it had drawn are
-    /// the next ones again.
-    pub(super) fn settle(self, run: &mut Run, turned: Result<(), EngineError>) -> Result<(), EngineError> {
-        match &turned {
-            Ok(()) => self.keep(run),
-            Err(_) => {
-                run.data.settle(self.drawn);
-                self.restore(run);
-            }
-        }
-        turned
-    }
-
-    /// Goes on: what was done since then stands.
-    pub(super) fn keep(self, run: &mut Run) {
-        run.data.keep(self.drawn);
-    }
-
-    /// Goes back. The batches that were drawn since then are the next ones again.
-    pub(super) fn go_back(self, run: &mut Run) {
-        run.data.undo(self.drawn);
-        self.restore(run);
-    }
-
-    fn restore(self, run: &mut Run) {
-        for (level, (snapshot, solutions)) in run.program.levels.iter_mut().zip(self.levels) {
+    /// Lets everything but the data stand there again.
+    pub(super) fn restore(self, program: &mut Program, (turns, looks_ahead): (&mut Turns, &mut Vec<bool>)) {
+        for (level, (snapshot, solutions)) in program.levels.iter_mut().zip(self.levels) {
             level.go_back(snapshot, None);
             level.solutions = solutions;
         }
-        (run.turns, run.looks_ahead, run.program.clock) = (self.turns, self.looks_ahead, self.clock);
-        run.stale = true;
+        (*turns, *looks_ahead, program.clock) = (self.turns, self.looks_ahead, self.clock);
     }
 }

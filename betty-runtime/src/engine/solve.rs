@@ -1,9 +1,9 @@
 //! A step that a solver takes: read, solved, and taken if all that it leads to is finite.
 
-use super::advance::Gathered;
+use super::gathered::Gathered;
 use super::host::Host;
-use super::pending::UnreadStep;
 use super::run::Run;
+use super::untold::{Known, UnreadStep};
 use crate::config::LevelSolverConfig;
 use crate::error::EngineError;
 use crate::event::Event;
@@ -44,13 +44,11 @@ impl Run {
             self.program.check_moved(k, &moved, &statistics, gathered.norm, None)?;
         }
         let solver = solver.name();
-        self.say(host, move |run, host| {
+        let told = move |tell: &mut dyn FnMut(&Event<'_>)| {
             let level = k;
-            run.emit(
-                host,
-                &Event::Solved { level, name, solver, step, iterations, evaluations, loss, gradient_norm, converged },
-            );
-        });
+            tell(&Event::Solved { level, name, solver, step, iterations, evaluations, loss, gradient_norm, converged });
+        };
+        self.say(host, Known::Event(Box::new(told)));
         let level = &mut self.program.levels[k];
         level.arrive(moved, LearningRates::one(1.0, moves.len()), &moves);
         level.set_statistics(statistics);

@@ -2,28 +2,16 @@
 
 use std::ops::Range;
 
-use super::advance::Gathered;
+use super::gathered::Gathered;
 use super::host::Host;
-use super::pending::UnreadStep;
 use super::run::Run;
+use super::untold::{Arrived, KnownStep, UnreadStep};
 use crate::error::EngineError;
 use crate::event::Event;
 use crate::execute::Unread;
 use crate::execute::Value;
 use crate::program::{Parts, Program, Taken};
 use crate::steps::mean;
-
-/// A step that was taken, to be told of.
-pub(super) struct Arrived {
-    level: usize,
-    /// The step, counted from 1.
-    step: u64,
-    looks_ahead: bool,
-    /// Its learning rate, if a level above does not learn it.
-    rate: f64,
-    /// What its learning rate is made of otherwise, as it was, and the row of that.
-    learned: Option<(Vec<Value>, Range<usize>)>,
-}
 
 impl Run {
     /// One optimizer step of level `k`.
@@ -143,22 +131,10 @@ impl Run {
             None => None,
         };
         let learning_rate = learned.map_or(rate, |rates| rates[0]);
-        let Gathered { loss, metrics, norm, .. } = gathered;
+        let Gathered { loss, metrics, norm: gradient_norm, .. } = gathered;
         let metrics = metrics.means();
-        let name = self.program.levels[k].name;
-        let event = Event::Step {
-            level: k,
-            name,
-            step,
-            loss,
-            metrics: &metrics,
-            gradient_norm: norm,
-            learning_rate,
-            looks_ahead,
-        };
-        self.emit(host, &event);
-        self.program.levels[k].metrics = metrics;
-        self.losses[k] = Some(loss);
+        let step = KnownStep { level: k, step, loss, metrics, gradient_norm, learning_rate, looks_ahead };
+        self.tell_of_known_step(host, step);
         Ok(())
     }
 

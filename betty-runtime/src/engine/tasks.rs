@@ -2,9 +2,10 @@
 
 use std::rc::Rc;
 
-use super::advance::Gathered;
+use super::gathered::Gathered;
 use super::host::Host;
 use super::run::Run;
+use super::untold::{Known, KnownStep};
 use crate::derivatives::{LossFound, TasksFound};
 use crate::error::EngineError;
 use crate::event::Event;
@@ -115,34 +116,23 @@ impl Run {
                     self.turns.taken[round.level] += 1;
                     let level = &mut self.program.levels[round.level];
                     level.steps += 1;
-                    let (level, name, step_number, gradient_norm) =
-                        (round.level, level.name, level.steps, found.square_norm.sqrt());
+                    let (level, number, gradient_norm) = (round.level, level.steps, found.square_norm.sqrt());
                     let learned = learned.as_ref().map(|rates| rates[step]);
                     let learning_rate = learned.or(round.rates[task][step].base).unwrap_or_default();
-                    self.say(host, move |run, host| {
-                        let event = Event::Step {
-                            level,
-                            name,
-                            step: step_number,
-                            loss,
-                            metrics: &metrics,
-                            gradient_norm,
-                            learning_rate,
-                            looks_ahead: false,
-                        };
-                        run.emit(host, &event);
-                        run.program.levels[level].metrics = metrics;
-                        run.losses[level] = Some(loss);
-                    });
+                    let looks_ahead = false;
+                    let step =
+                        KnownStep { level, step: number, loss, metrics, gradient_norm, learning_rate, looks_ahead };
+                    self.say(host, Known::Step(step));
                 }
             }
             for round in &rounds {
                 let levels = &self.program.levels;
                 let (name, through) = (levels[k].name, levels[round.level].name);
                 let products = round.batches[task].len();
-                self.say(host, move |run, host| {
-                    run.emit(host, &Event::Hypergradient { level: k, name, through, products, residual: None });
-                });
+                let told = move |tell: &mut dyn FnMut(&Event<'_>)| {
+                    tell(&Event::Hypergradient { level: k, name, through, products, residual: None });
+                };
+                self.say(host, Known::Event(Box::new(told)));
             }
             gathered.loss += share * found.upper.loss;
             gathered.metrics.add(found.upper.metrics);
