@@ -34,7 +34,7 @@ fn what_one_classifier_alone_would_be_trained_with_is_refused() {
         ("precision", r#""bf16""#),
     ] {
         let refused = config(&format!("{{\"{field}\": {value}}}")).expect_err(field).to_string();
-        assert!(refused.contains(&format!("gives the classifier `{field}`")), "{refused}");
+        assert!(refused.contains(&format!("gives `classifier` another `{field}`")), "{refused}");
     }
     config(r#"{"unroll": 3, "optimizer": {"lr": 0.2}, "hypergradient": {"iterations": 3}}"#)
         .expect("shared, or none of theirs");
