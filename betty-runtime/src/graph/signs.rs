@@ -1,7 +1,8 @@
 //! Changes of sign, moved to where they cost nothing: past products, quotients and sums until a sum takes them in.
 //!
-//! `−x` rounds nothing, and what a product, a quotient or a sum rounds to is symmetric about zero, so all of this holds to the last bit, but
-//! for the sign of zero. A derivative is full of quotients, whose rules have a sign, and a change of sign is a pass over memory.
+//! `−x` rounds nothing, and what a product, a quotient or a sum rounds to is symmetric about zero, so all of this holds to the last bit. A
+//! derivative is full of quotients, whose rules have a sign, and a change of sign is a pass over memory. Only a sum over a dimension may have
+//! another zero than the sum of negatives, of which `1/x` would make another infinity: so that is for derivatives, and no loss is read so.
 
 use super::{Binary, Graph, GraphError, NodeId, Op, Unary};
 
@@ -25,11 +26,22 @@ pub(super) fn binary(graph: &mut Graph, f: Binary, x: NodeId, y: NodeId) -> Resu
     })
 }
 
-/// A sum, or another view, of a negative: the negative of the sum, which is smaller.
-pub(super) fn outward(graph: &mut Graph, op: &Op, x: NodeId) -> Result<Option<NodeId>, GraphError> {
+/// Another view of a negative: the negative of the view.
+pub(super) fn view(graph: &mut Graph, op: &Op, x: NodeId) -> Result<Option<NodeId>, GraphError> {
     match negated(graph, x).filter(|&of| graph.dtype(of).is_float()) {
         Some(of) => negative(graph, op.clone(), &[of]).map(Some),
         None => Ok(None),
+    }
+}
+
+/// The sum of a cotangent over these dimensions: of a negative, the negative of the sum, which is smaller.
+pub(super) fn sum(graph: &mut Graph, cotangent: NodeId, axes: &[usize]) -> Result<NodeId, GraphError> {
+    match negated(graph, cotangent) {
+        Some(of) => {
+            let sum = graph.sum(of, axes)?;
+            graph.neg(sum)
+        }
+        None => graph.sum(cotangent, axes),
     }
 }
 

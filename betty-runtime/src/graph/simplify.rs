@@ -31,13 +31,10 @@ pub(super) fn simplify(
             Ok(Some(inputs[0]))
         }
         Op::Reshape(_) | Op::Expand(_) | Op::Permute(_) => match view(graph, op, inputs[0])? {
-            None if !matches!(op, Op::Expand(_)) => signs::outward(graph, op, inputs[0]),
+            None if !matches!(op, Op::Expand(_)) => signs::view(graph, op, inputs[0]),
             simpler => Ok(simpler),
         },
-        Op::Sum(axes) => match signs::outward(graph, op, inputs[0])? {
-            Some(negative) => Ok(Some(negative)),
-            None => sum(graph, axes, inputs[0]),
-        },
+        Op::Sum(axes) => sum(graph, axes, inputs[0]),
         Op::Slice(_) if graph.shape(inputs[0]) == shape => Ok(Some(inputs[0])),
         Op::Concat(_) if inputs.len() == 1 => Ok(Some(inputs[0])),
         _ => Ok(None),

@@ -2,6 +2,7 @@
 
 use super::{Graph, GraphError, NodeId, Op};
 use crate::graph::Range;
+use crate::graph::signs;
 
 pub(super) fn vjp(graph: &mut Graph, node: NodeId, i: usize, cotangent: NodeId) -> Result<NodeId, GraphError> {
     let inputs = graph.node(node).inputs.clone();
@@ -17,7 +18,7 @@ pub(super) fn vjp(graph: &mut Graph, node: NodeId, i: usize, cotangent: NodeId) 
         }
         Op::Expand(to) => {
             let repeated: Vec<usize> = (0..to.len()).filter(|&d| from[d] != to[d]).collect();
-            graph.sum(cotangent, &repeated)
+            signs::sum(graph, cotangent, &repeated)
         }
         Op::Slice(ranges) => {
             let (shape, dtype) = (from, graph.dtype(cotangent));
