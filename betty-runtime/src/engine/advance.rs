@@ -83,9 +83,7 @@ impl Walk for Advance<'_> {
         let turned = turn(self);
         match &turned {
             Ok(()) => self.run.keep_since(before),
-            // If its data failed, the batches that it had drawn are the next ones again.
-            Err(_) if self.run.data.failed => self.run.go_back(before),
-            Err(_) => self.run.go_back_without_batches(before),
+            Err(_) => self.run.take_back(before),
         }
         turned
     }
@@ -227,9 +225,9 @@ impl Run {
         self.restore(before);
     }
 
-    /// Goes back. The batches that were drawn since then are used.
-    fn go_back_without_batches(&mut self, before: Savepoint) {
-        self.data.keep(before.drawn);
+    /// Goes back from a turn that failed. If its data failed, the batches that it had drawn are the next ones again.
+    fn take_back(&mut self, before: Savepoint) {
+        self.data.settle(before.drawn);
         self.restore(before);
     }
 

@@ -1,8 +1,7 @@
 //! Moving elements around: reshape, permute, expand, slice, flip and concatenate are linear with simple transposes.
 
 use super::{Graph, GraphError, NodeId, Op};
-use crate::graph::Range;
-use crate::graph::signs;
+use crate::graph::{Range, signs};
 
 pub(super) fn vjp(graph: &mut Graph, node: NodeId, i: usize, cotangent: NodeId) -> Result<NodeId, GraphError> {
     let inputs = graph.node(node).inputs.clone();
