@@ -1,6 +1,6 @@
 //! What the user wrote: names, paths and literals that still know where they stand.
 
-use betty_schema::{Given, Key, METHODS, OPTIMIZERS, Range, Row};
+use betty_schema::{Given, Key, METHODS, OPTIMIZERS, Range, Row, Way};
 use proc_macro2::TokenStream;
 use quote::ToTokens;
 use syn::{Attribute, ExprPath, Ident, LitBool, LitInt, Type, Visibility};
@@ -219,6 +219,12 @@ impl Call {
     /// The value in `custom(MyMethod)`.
     pub(crate) fn unnamed(&self) -> Option<&TokenStream> {
         self.settings.iter().find(|setting| setting.name.is_none()).map(|setting| &setting.value.tokens)
+    }
+
+    /// Whether a setting of an optimizer is the value in `custom(lion(BETA))`, which is Rust: whatever it looks like, it names no level.
+    pub(crate) fn is_own_value(&self, setting: &Setting) -> bool {
+        let takes_value = OPTIMIZERS.find(&self.name.to_string()).is_some_and(|row| row.way == Way::Given);
+        takes_value && setting.name.is_none()
     }
 
     /// The function in `fresh(my_net)`.

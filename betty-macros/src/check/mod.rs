@@ -21,7 +21,7 @@ pub(crate) struct Checked {
     pub(crate) graph: Graph,
     /// Whether the lists of a level are as the user meant them, so that its loss can be held against them.
     pub(crate) sound: Vec<bool>,
-    /// Whether the lists of all levels make a program.
+    /// Whether the lists of all levels make a program; if not, why was told.
     pub(crate) whole: bool,
 }
 
@@ -41,5 +41,7 @@ pub(crate) fn check(program: &mut Program, report: &mut Report) -> Checked {
         learned::check_edges(program, &links, &graph, report);
     }
     rules::check(program, &links, &graph, is_whole, report);
-    Checked { graph, sound: links.sound, whole: is_whole }
+    // What nobody was told compiles, and has to be all there.
+    let whole = is_whole || report.count() == 0;
+    Checked { graph, sound: links.sound, whole }
 }

@@ -122,7 +122,9 @@ impl<'a> Links<'a> {
             ValueKind::Integer(_) | ValueKind::Float(_) | ValueKind::Flag(_) | ValueKind::Constant => false,
         };
         let is_lost = |call: &Call| {
-            let is_known = |setting: &Setting| call.learned().any(|(known, _)| std::ptr::eq(known, setting));
+            let is_known = |setting: &Setting| {
+                call.is_own_value(setting) || call.learned().any(|(known, _)| std::ptr::eq(known, setting))
+            };
             call.incomplete || call.settings.iter().any(|setting| !is_known(setting) && may_name_level(setting))
         };
         self.incomplete |= level.optimizers().any(is_lost);

@@ -1,7 +1,7 @@
 //! The numbers of a level as the rules look at them.
 
 use betty_schema::rules::{Begins, LearnedNumber, Method, Numbers};
-use betty_schema::{CURVATURES, LEVEL_SOLVERS, SOLVERS, Way};
+use betty_schema::{ALL, CURVATURES, LEVEL_SOLVERS, Range, SOLVERS, Way};
 use proc_macro2::Ident;
 use syn::ext::IdentExt;
 
@@ -93,11 +93,22 @@ fn begins(call: &Call) -> Begins {
 }
 
 fn method(call: &Call) -> Option<Method> {
-    let count = |option: &str| match &call.setting(option)?.value.kind {
-        ValueKind::Integer(digits) => digits.parse().ok().filter(|&count: &usize| count > 0),
+    let row = call.method()?;
+    let truncate = match call.setting("truncate").map(|setting| &setting.value.kind) {
+        Some(ValueKind::Integer(digits)) => digits.parse().ok().filter(|&count: &usize| count > 0),
         _ => None,
     };
-    Some(Method { row: call.method()?, truncate: count("truncate"), limits_memory: count("memory").is_some() })
+    // Whatever a constant comes to, it is a number of steps. What was refused limits nothing, but may have been meant to.
+    let limits_memory = call.setting("memory").is_some_and(|setting| {
+        let kind = &setting.value.kind;
+        matches!(kind, ValueKind::Integer(_) | ValueKind::Constant) && setting.value.lies_in(Range::CountOrAll)
+    });
+    let keeps = |setting: &Setting| match setting.name.as_ref().map(ToString::to_string).as_deref() {
+        Some("truncate" | "memory") => matches!(&setting.value.kind, ValueKind::Word(word) if word == ALL),
+        Some(name) => row.find(name).is_some(),
+        None => false,
+    };
+    Some(Method { row, truncate, limits_memory, keeps_all: !call.incomplete && call.settings.iter().all(keeps) })
 }
 
 /// What constants come to is not known here.

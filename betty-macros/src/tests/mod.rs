@@ -1,5 +1,6 @@
 //! Mistakes and where they are reported, and snapshots of what correct programs become.
 
+mod custom;
 mod derive;
 mod edges;
 mod expansion;
@@ -11,6 +12,7 @@ mod recovery;
 mod schedules;
 mod solves;
 mod steps;
+mod together;
 
 use proc_macro2::{LineColumn, TokenStream};
 

@@ -1,4 +1,4 @@
-//! Mistakes about steps: methods that go through them, where they begin, and tasks of them.
+//! Mistakes about steps: methods that go through them, and where they begin.
 
 use super::{check_err, check_ok};
 
@@ -17,14 +17,18 @@ fn unrolled_between_a_level_that_is_differentiated_and_one_that_it_waits_for() {
 
 #[test]
 fn memory_of_steps_that_are_differentiated_twice() {
-    check_err(
-        "`net` answers to `middle`, whose own best response is differentiated: its steps become one function whose values \
-         are all held at once; take `memory` away",
-        "struct P;
-         level top: M { lower: [middle], .. }
-         level middle: M { upper: [top], lower: [net], hypergradient: cg, .. }
-         level net: M { upper: [middle], hypergradient: unrolled(memory = >>>5<<<), .. }",
-    );
+    for memory in ["5", "M", "limits::M"] {
+        check_err(
+            "`net` answers to `middle`, whose own best response is differentiated: its steps become one function whose values \
+             are all held at once; take `memory` away",
+            &format!(
+                "struct P;
+                 level top: M {{ lower: [middle], .. }}
+                 level middle: M {{ upper: [top], lower: [net], hypergradient: cg, .. }}
+                 level net: M {{ upper: [middle], hypergradient: unrolled(memory = >>>{memory}<<<), .. }}"
+            ),
+        );
+    }
     check_ok(
         "struct P;
          level top: M { lower: [middle], .. }
@@ -84,65 +88,6 @@ fn warmup_of_steps_that_a_level_above_goes_through() {
         &program(2, ">>>3<<<"),
     );
     check_ok(&program(3, "3"));
-}
-
-#[test]
-fn tasks_that_cannot_be_computed_together() {
-    let program = |meta: &str, net: &str, more: &str| {
-        format!(
-            "struct P;
-             level meta: M {{ lower: [net], vectorize: >>>true<<<, {meta} .. }}
-             level net: M {{ {net} .. }}
-             {more}"
-        )
-    };
-    let net = "start: from(meta), hypergradient: unrolled,";
-    let because = |reason: &str| format!("the tasks of `meta` cannot be computed together: {reason}");
-    check_ok(&program("tasks: 5,", net, "").replace(">>>true<<<", "true"));
-    check_ok(&program("", net, "").replace(">>>true<<<", "false"));
-    // One task is the least of several, and a config can ask for more.
-    check_ok(&program("", net, "").replace(">>>true<<<", "true"));
-    check_err(
-        &because("`accumulate` takes several batches for each; raise `tasks` instead"),
-        &program("tasks: 5, accumulate: 2,", net, ""),
-    );
-    check_err(
-        &because("`rounds` has its levels take their steps several times; raise their `unroll` instead"),
-        &program("tasks: 5, rounds: 2,", net, ""),
-    );
-    // A method that cannot has them go one after the other, which the run tells.
-    check_ok(
-        &program("tasks: 5,", "upper: [meta], start: initial, hypergradient: cg,", "").replace(">>>true<<<", "true"),
-    );
-    check_err(
-        &because(
-            "`net` goes on from one task to the next; add `start: initial`, `start: fresh(…)` or `start: from(…)` \
-                  to it",
-        ),
-        &program("tasks: 5,", "upper: [meta], hypergradient: unrolled,", ""),
-    );
-    check_err(
-        &because("`net` waits for `base`"),
-        &program(
-            "tasks: 5,",
-            "start: from(meta), lower: [base], hypergradient: unrolled,",
-            "level base: M { upper: [net], hypergradient: cg, .. }",
-        ),
-    );
-    check_err(
-        &because("`other` waits for `net` too"),
-        &program("tasks: 5,", &format!("upper: [other], {net}"), "level other: M { lower: [net], .. }"),
-    );
-    for method in ["cg", "unrolled", "forward"] {
-        check_err(
-            &because("a hypergradient passes through `meta`, and needs the steps below it one by one"),
-            &program(
-                &format!("tasks: 5, upper: [top], hypergradient: {method},"),
-                "start: initial, upper: [meta], hypergradient: unrolled,",
-                "level top: M { lower: [meta], .. }",
-            ),
-        );
-    }
 }
 
 #[test]

@@ -100,7 +100,8 @@ fn method(config: &HypergradientConfig) -> Option<Method> {
         HypergradientConfig::Unrolled(unrolled) => (unrolled.truncate, unrolled.memory),
         _ => (None, None),
     };
-    Some(Method { row: config.row()?, truncate, limits_memory: memory.is_some() })
+    let keeps_all = truncate.is_none() && memory.is_none();
+    Some(Method { row: config.row()?, truncate, limits_memory: memory.is_some(), keeps_all })
 }
 
 /// A level, and its config.

@@ -2,7 +2,8 @@
 
 use crate::table::{Row, Way};
 
-/// The numbers of a level. One that is `None` was refused for what it is, unless something else is said.
+/// The numbers of a level. One that is `None` was refused for what it is, or is known only when the program runs, unless something
+/// else is said.
 #[derive(Clone, Debug, Default)]
 pub struct Numbers {
     /// Steps that the level takes for one of a level above.
@@ -73,10 +74,12 @@ pub struct LearnedNumber {
 pub struct Method {
     /// What the table says.
     pub row: &'static Row,
-    /// How many steps are differentiated, if not all.
+    /// How many steps are differentiated, if not all, and if that is known.
     pub truncate: Option<usize>,
     /// Whether not all of them are kept.
     pub limits_memory: bool,
+    /// Whether all are differentiated, each kept: nothing says, or may say, that it is otherwise.
+    pub keeps_all: bool,
 }
 
 /// Where a level's steps begin each time a level above waits for it.
@@ -100,7 +103,7 @@ impl Method {
 
     /// Whether it differentiates all steps of its level in reverse, and keeps all of them.
     pub(super) fn is_whole(self) -> bool {
-        self.row.way == Way::Reverse && self.truncate.is_none() && !self.limits_memory
+        self.row.way == Way::Reverse && self.keeps_all
     }
 }
 

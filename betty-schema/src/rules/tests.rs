@@ -25,7 +25,7 @@ fn pair(starts: bool, learns: bool) -> Graph {
 
 fn by(name: &str) -> Option<Method> {
     let row = METHODS.find(name).expect("a row of the table");
-    Some(Method { row, truncate: None, limits_memory: false })
+    Some(Method { row, truncate: None, limits_memory: false, keeps_all: true })
 }
 
 fn numbers(method: &str) -> Numbers {
@@ -193,6 +193,13 @@ fn tasks_are_computed_together_where_each_is_alone() {
     assert_eq!(slow(numbers("forward")), Some(1));
     assert_eq!(slow(numbers("unrolled")), None);
     assert_eq!(one_by_one(&graph, 0, &[plain(), numbers("cg")]), None);
+    // What a constant comes to is not known, but that there is one is.
+    let method = by("unrolled").map(|method| Method { keeps_all: false, ..method });
+    let fewer = Numbers { method, ..numbers("unrolled") };
+    assert_eq!((of(plain(), fewer.clone()), slow(fewer)), (None, Some(1)));
+    // A method that was refused for its name may be one that lets the level go on.
+    let unknown = Numbers { method: None, ..numbers("unrolled") };
+    assert_eq!((of(plain(), unknown.clone()), slow(unknown)), (None, None));
     let deep = chain(3);
     let levels = [Numbers { vectorize: true, ..plain() }, numbers("cg"), numbers("cg")];
     let waits = Violation::NotTogether(Obstacle::Waits { lower: 1, further: 2 });

@@ -64,7 +64,9 @@ fn below(graph: &Graph, level: usize, lower: usize, numbers: &Numbers) -> Option
     if let Some(other) = other {
         return Some(Obstacle::Shared { lower, other });
     }
-    (is_whole(numbers) && numbers.begins == Begins::Kept).then_some(Obstacle::GoesOn { lower })
+    // A method that is not known may let it.
+    let is_whole = numbers.method.is_some() && is_whole(numbers);
+    (is_whole && numbers.begins == Begins::Kept).then_some(Obstacle::GoesOn { lower })
 }
 
 /// The level below whose method does not allow the tasks of a level to be computed together, though that is wished for: it does

@@ -4,7 +4,7 @@ use betty_runtime::{
     Clip, Engine, EngineError, HypergradientConfig, Multilevel, OptimizerConfig, ProgramConfig, ScheduleConfig, Stream,
     multilevel,
 };
-use betty_tests::vectors::{parameter, tensor};
+use betty_tests::vectors::{parameter, tensor, values};
 use burn::module::Param;
 use burn::tensor::Tensor;
 
@@ -124,4 +124,43 @@ fn fields_of_constants_and_integers_of_any_type() {
     assert_eq!((cosine.steps, cosine.rise, config.lambda.warmup, config.x.unroll), (2, 3, 2, 4));
     let Some(HypergradientConfig::Nystrom(nystrom)) = &config.x.hypergradient else { panic!("{:?}", config.x) };
     assert_eq!((nystrom.rank, nystrom.seed), (3, 1 << 40));
+}
+
+const STEPS: usize = 2;
+
+macro_rules! tasks {
+    ($name:ident, $truncate:expr, $vectorize:literal) => {
+        multilevel! {
+            struct $name;
+
+            level lambda: Vector {
+                lower: [x], batch: Tensor<1>, loss: judge, optimizer: sgd(lr = 0.1), tasks: 3, vectorize: $vectorize,
+            }
+
+            level x: Vector {
+                upper: [lambda], batch: Tensor<1>, loss: fit, optimizer: sgd(lr = 0.1), unroll: 4,
+                hypergradient: unrolled(truncate = $truncate),
+            }
+        }
+    };
+}
+
+tasks!(Together, STEPS, true);
+tasks!(Alone, 2, false);
+
+/// A constant looks back a number of steps like any number does, so that tasks which go on from each other go one by one.
+#[test]
+fn a_constant_limits_steps_as_a_number_does() {
+    macro_rules! trained {
+        ($name:ident, $data:ident) => {{
+            let data = $data { lambda: Stream::constant(tensor(&[1.0])), x: Stream::constant(tensor(&[0.7])) };
+            let problem = $name { lambda: parameter(&[0.5]), x: parameter(&[0.0]) };
+            let mut engine = Engine::new(problem, data, Default::default()).unwrap();
+            engine.run(3).unwrap();
+            values(&engine.problem().lambda)
+        }};
+    }
+    let together = trained!(Together, TogetherData);
+    assert_eq!(together, trained!(Alone, AloneData));
+    assert_ne!(together, [0.5]);
 }

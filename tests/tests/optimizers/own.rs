@@ -98,6 +98,62 @@ fn it_is_the_program_with_the_built_in_one() {
     assert_eq!(values(&own.problem().x), values(&built.problem().x));
 }
 
+/// The number is a constant, as it may be: a value in capital letters in a call is not the name of a level.
+const MOMENTUM: f64 = 0.9;
+
+fn heavy(momentum: f64) -> Heavy {
+    Heavy { momentum, decay: 0.0 }
+}
+
+fn settle(x: &Vector, z: &Vector, target: Tensor<1>) -> Tensor<1> {
+    ((x.val() - z.val()) * target.exp()).square().sum() + x.val().square().sum()
+}
+
+fn follow(z: &Vector, lambda: &Vector, x: &Vector, target: Tensor<1>) -> Tensor<1> {
+    (z.val() - lambda.val() * target).square().sum() + (x.val() * z.val()).sum()
+}
+
+macro_rules! chain {
+    ($name:ident, $optimizer:ident($($settings:tt)*)) => {
+        multilevel! {
+            struct $name;
+
+            level lambda: Vector { lower: [z], batch: Tensor<1>, loss: judge, optimizer: adam(lr = 0.05) }
+
+            level z: Vector {
+                upper: [lambda], lower: [x], batch: Tensor<1>, loss: follow, optimizer: sgd(lr = 0.1), unroll: 2,
+                hypergradient: cg,
+            }
+
+            level x: Vector {
+                upper: [z], batch: Tensor<1>, loss: settle, optimizer: $optimizer($($settings)*), unroll: 3, hypergradient: cg,
+            }
+        }
+    };
+}
+
+chain!(OwnBelow, custom(heavy(MOMENTUM), lr = 0.05));
+chain!(BuiltBelow, sgd(lr = 0.05, momentum = 0.9));
+
+/// At the bottom of a chain, which does not list the top.
+#[test]
+fn it_is_made_by_a_call_at_any_depth() {
+    macro_rules! trained {
+        ($name:ident, $data:ident) => {{
+            let stream = |values: &[f64]| Stream::constant(tensor(values));
+            let data = $data { lambda: stream(&[1.0, -0.5]), z: stream(&[0.8, 1.1]), x: stream(&[0.5, 0.3]) };
+            let (lambda, z, x) = (parameter(&[0.1, 0.2]), parameter(&[1.0, -1.0]), parameter(&[0.4, 0.6]));
+            let mut engine = Engine::new($name { lambda, z, x }, data, Default::default()).unwrap();
+            engine.run(4).unwrap();
+            let of = engine.problem();
+            [values(&of.lambda), values(&of.z), values(&of.x)]
+        }};
+    }
+    let own = trained!(OwnBelow, OwnBelowData);
+    assert_eq!(own, trained!(BuiltBelow, BuiltBelowData));
+    assert_ne!(own[0], [0.1, 0.2]);
+}
+
 /// A best response is where its steps come to rest, decay included.
 #[test]
 fn its_decay_is_part_of_a_best_response() {
