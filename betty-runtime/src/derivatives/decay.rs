@@ -28,20 +28,24 @@ pub struct Decay<'a> {
 }
 
 impl Lagrangian {
-    /// With the penalty of the parameters of a level with this loss, of which each of the ranks that share it has its part. What no
-    /// derivative of the loss leads to is left alone by every step: it is held where it stands.
+    /// With the penalty of the parameters of a level with this loss, of which each of the ranks that share it has its part. What is
+    /// not `moved` is left alone by every step: it is held where it stands.
     ///
     /// # Errors
     /// [`GraphError`] if it cannot be built.
-    pub fn with_decay(mut self, level: usize, loss: &Loss, decay: &Decay<'_>) -> Result<Self, GraphError> {
+    pub fn with_decay(
+        mut self,
+        level: usize,
+        loss: &Loss,
+        decay: &Decay<'_>,
+        moved: &[bool],
+    ) -> Result<Self, GraphError> {
         let parameters = self.variables.get(&Variable::Level(level)).into_iter().flatten();
         let mut images: HashMap<NodeId, NodeId> = decay.parameters.iter().copied().zip(parameters.copied()).collect();
         for &(input, like) in &decay.learned {
             images.insert(like, self.input(input, decay.graph.shape(like), decay.graph.dtype(like)));
         }
-        for (parameter, _) in
-            decay.parameters.iter().zip(loss.reached_in(level)).filter(|(_, is_reached)| !**is_reached)
-        {
+        for (parameter, _) in decay.parameters.iter().zip(moved).filter(|(_, is_moved)| !**is_moved) {
             if let Some(theta) = images.get_mut(parameter) {
                 let still = self.graph.push(Op::StopGradient, &[*theta])?;
                 *theta = self.graph.sub(*theta, still)?;

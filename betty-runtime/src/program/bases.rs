@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::Program;
-use super::sample::Seeded;
+use super::sample::{Sample, Seeded};
 use crate::derivatives::Curvature;
 use crate::error::EngineError;
 use crate::steps::Basis;
@@ -15,6 +15,13 @@ use crate::steps::Basis;
 pub(super) struct Bases(BTreeMap<usize, Vec<Basis>>);
 
 impl Bases {
+    /// The losses of all levels below on the batches of a sample.
+    pub(super) fn below(sample: &Sample) -> Self {
+        let mut bases = Bases::default();
+        sample.below.iter().for_each(|(&level, batches)| bases.set_losses(level, batches));
+        bases
+    }
+
     pub(super) fn set(&mut self, level: usize, basis: Basis) {
         self.0.insert(level, vec![basis]);
     }
@@ -72,8 +79,11 @@ impl Program {
 
     /// The Lagrangians of a level on all that its condition is the mean over.
     pub(super) fn curvatures(&mut self, k: usize, bases: &Bases) -> Result<Vec<Rc<RefCell<Curvature>>>, EngineError> {
-        let together = bases.together(&self.levels_of_condition(k)).into_iter();
-        together.map(|bases| self.losses.prepare_curvature(&self.schedule, &self.levels, k, &bases)).collect()
+        let together = bases.together(&self.levels_of_condition(k));
+        let decaying = self.decaying(k, bases);
+        let Program { schedule, levels, losses, .. } = self;
+        let mut of = |bases: &BTreeMap<usize, Basis>| losses.prepare_curvature(schedule, levels, k, bases, &decaying);
+        together.iter().map(&mut of).collect()
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::Level;
+use super::decaying::Decaying;
 use super::keys::CurvatureKey;
 use super::losses::Losses;
 use crate::derivatives::{Bound, Curvature, Lagrangian, UnrolledSteps};
@@ -15,21 +16,22 @@ use crate::trace::AnyBatch;
 
 impl Losses {
     /// Compiles the Lagrangian of level `k` on these bases, and those of the levels below it whose best responses answer to it, if
-    /// they are not there yet. Their losses have been prepared.
+    /// they are not there yet. Their losses have been prepared, and `decaying` says what of them decays.
     pub(crate) fn prepare_curvature(
         &mut self,
         schedule: &Schedule,
         levels: &[Level],
         k: usize,
         bases: &BTreeMap<usize, Basis>,
+        decaying: &Decaying,
     ) -> Result<Rc<RefCell<Curvature>>, EngineError> {
-        let own = CurvatureKey::new(schedule, k, bases);
+        let own = CurvatureKey::new(schedule, k, bases, decaying);
         if let Some(known) = self.curvatures.find(&own) {
             return Ok(Rc::clone(known));
         }
         let mut below = Vec::new();
         for stop in schedule.levels[k].sweep.iter().map(|stop| stop.level) {
-            below.push((stop, self.prepare_curvature(schedule, levels, stop, bases)?));
+            below.push((stop, self.prepare_curvature(schedule, levels, stop, bases, decaying)?));
         }
         let below: Vec<_> = below.iter().map(|(stop, curvature)| (*stop, curvature.borrow())).collect();
         let below: Vec<_> = below.iter().map(|(stop, curvature)| (*stop, curvature.lagrangian())).collect();
@@ -51,11 +53,9 @@ impl Losses {
                 Lagrangian::of_steps(&UnrolledSteps { level: k, trainable, losses, update, from: steps.from })
             }
         };
-        // Where steps are gone through, their decay is a part of each of them, and not of the loss.
-        let is_solved = levels[k].trajectory.is_none() && schedule.levels[k].condition.is_none();
-        let lagrangian = match (&bases[&k], levels[k].update.decay().filter(|_| is_solved)) {
-            (Basis::Loss { batch, .. }, Some(decay)) => {
-                lagrangian.and_then(|lagrangian| lagrangian.with_decay(k, self.get(k, batch), &decay))
+        let lagrangian = match (&bases[&k], levels[k].update.decay(), decaying.get(&k)) {
+            (Basis::Loss { batch, .. }, Some(decay), Some(moved)) => {
+                lagrangian.and_then(|lagrangian| lagrangian.with_decay(k, self.get(k, batch), &decay, moved))
             }
             _ => lagrangian,
         };

@@ -9,6 +9,7 @@ mod check;
 mod clock;
 mod context;
 mod curvatures;
+mod decaying;
 mod direct;
 mod edges;
 mod edit;

@@ -132,8 +132,9 @@ impl Program {
         mut solution: Blocks,
     ) -> Result<Condition, EngineError> {
         let mut batches = Vec::new();
+        let decaying = self.decaying(k, &context.bases);
         for bases in context.bases.together(&self.levels_of_condition(k)) {
-            let shared = self.losses.prepare_curvature(&self.schedule, &self.levels, k, &bases)?;
+            let shared = self.losses.prepare_curvature(&self.schedule, &self.levels, k, &bases, &decaying)?;
             let curvature = shared.borrow();
             // Nothing depends on the value of the multiplier of a fixed point.
             if let Some(&own @ Variable::Multiplier { .. }) = curvature.lagrangian().own().first() {

@@ -9,4 +9,5 @@ mod nested;
 mod problem;
 mod runs;
 mod steps;
+mod through;
 mod unseen;

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 pub use report::{HypergradientCheck, ResponseCheck};
 
+use super::bases::Bases;
 use super::context::Context;
 use super::passings::Use;
 use super::{LossFunctions, Program, Sample};
@@ -170,8 +171,8 @@ impl Program {
                     (gradient, norm)
                 }
                 Some(mut rest) => {
-                    let is_reached = self.losses.get(stop, &batches[0].0).reached_in(stop);
-                    for (rest, _) in rest.0.iter_mut().zip(is_reached).filter(|(_, is_reached)| !**is_reached) {
+                    let moved = self.moved_on(stop, &Bases::below(sample));
+                    for (rest, _) in rest.0.iter_mut().zip(moved).filter(|(_, is_moved)| !is_moved) {
                         *rest = Value::zeros(&rest.shape(), rest.dtype(), &rest.device());
                     }
                     rest.add_scaled(1.0, &gradient);

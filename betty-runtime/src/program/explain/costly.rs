@@ -29,8 +29,7 @@ impl Program {
         if !self.losses.judged.is_due(k) {
             return Ok(());
         }
-        let mut bases = Bases::default();
-        sample.below.iter().for_each(|(&level, batches)| bases.set_losses(level, batches));
+        let mut bases = Bases::below(sample);
         bases.set_losses(k, [&sample.own]);
         let kernels = |passes: &[Pass]| passes.iter().map(|pass| pass.response.cost.kernels).sum::<f64>();
         let above = self.losses.judged.above;
