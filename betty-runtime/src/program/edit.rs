@@ -42,10 +42,13 @@ impl Program {
         let pairs = || self.levels.iter().zip(&levels);
         let has_same_tensors = pairs().map(|(old, new)| old.has_tensors_of(new)).collect::<Result<Vec<_>, _>>()?;
         // Nothing fails from here on.
-        if pairs().all(|(old, new)| old.looks_like(new)) {
-            self.losses.recheck();
-        } else {
+        if !pairs().all(|(old, new)| old.looks_like(new)) {
             self.losses.clear();
+        } else {
+            self.losses.recheck();
+            if !pairs().all(|(old, new)| old.update.is_compiled_as(&new.update)) {
+                self.losses.forget_steps();
+            }
         }
         if has_same_tensors.into_iter().all(|same| same) {
             return Ok(false);

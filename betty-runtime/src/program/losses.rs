@@ -107,6 +107,12 @@ impl Losses {
         }
     }
 
+    /// Forgets what rests on steps of levels as they were: what follows a step holds tensors of the module as they are.
+    pub(super) fn forget_steps(&mut self) {
+        self.curvatures.clear();
+        self.tasks.clear();
+    }
+
     /// Forgets all losses.
     pub(crate) fn clear(&mut self) {
         self.caches.iter_mut().for_each(Cache::clear);

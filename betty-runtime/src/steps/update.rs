@@ -162,6 +162,11 @@ impl Update {
         self.after.as_ref()
     }
 
+    /// Whether what was compiled of this step serves the other one as well.
+    pub(crate) fn is_compiled_as(&self, other: &Update) -> bool {
+        self.graph == other.graph
+    }
+
     /// What one update takes.
     pub(crate) fn cost(&self) -> Cost {
         self.program.cost()

@@ -4,6 +4,8 @@
 //! scale `s` of the level above, a constant `c` in a plain field and a part `m` of the module that stands still. Nothing but the
 //! function reads the level above.
 
+mod edited;
+
 use betty_runtime::{
     AfterStepError, ConfigError, ConflictError, Engine, EngineError, ProgramConfig, Stream, StreamPosition, multilevel,
 };
@@ -88,7 +90,7 @@ fn both(engine: &mut Engine<Squeezed>) -> [[f64; 2]; 2] {
 /// Position and velocity.
 type At = ([f64; 2], [f64; 2]);
 
-fn by_hand(scale: [f64; 2], (mut x, mut velocity): At) -> At {
+fn by_hand(shift: [f64; 2], scale: [f64; 2], (mut x, mut velocity): At) -> At {
     for _ in 0..STEPS {
         for i in 0..2 {
             // Burn's momentum: velocity ← 0.6·velocity + gradient.
@@ -96,35 +98,39 @@ fn by_hand(scale: [f64; 2], (mut x, mut velocity): At) -> At {
             x[i] -= ALPHA * velocity[i];
         }
         let size = 1.0 + x[0] * x[0] + x[1] * x[1];
-        x = [0, 1].map(|i| x[i] * scale[i] / size + STILL[i] * SHIFT[i]);
+        x = [0, 1].map(|i| x[i] * scale[i] / size + STILL[i] * shift[i]);
     }
     (x, velocity)
 }
 
-fn loss(scale: [f64; 2], from: At) -> f64 {
-    let (x, _) = by_hand(scale, from);
+fn loss(shift: [f64; 2], scale: [f64; 2], from: At) -> f64 {
+    let (x, _) = by_hand(shift, scale, from);
     (0..2).map(|i| 0.5 * (x[i] - B[i]).powi(2)).sum()
 }
 
-/// The level above follows differences of whole turns, which begin at `X` if they start anew.
+/// One turn with this constant: the level above follows differences of whole turns.
+fn turn_by_hand(shift: [f64; 2], scale: [f64; 2], at: At) -> ([f64; 2], At) {
+    let gradient = [0, 1].map(|i| {
+        let h = 1e-4;
+        let moved = |by: f64| {
+            let mut moved = scale;
+            moved[i] += by;
+            loss(shift, moved, at)
+        };
+        // Of the fourth order.
+        (8.0 * (moved(h) - moved(-h)) - (moved(2.0 * h) - moved(-2.0 * h))) / (12.0 * h)
+    });
+    ([0, 1].map(|i| scale[i] - BETA * gradient[i]), by_hand(shift, scale, at))
+}
+
+/// Turns, which begin at `X` if they start anew.
 fn run_by_hand(iterations: usize, anew: bool) -> [[f64; 2]; 2] {
     let (mut scale, mut at) = (SCALE, (X, [0.0; 2]));
     for _ in 0..iterations {
         if anew {
             at = (X, [0.0; 2]);
         }
-        let gradient = [0, 1].map(|i| {
-            let h = 1e-4;
-            let moved = |by: f64| {
-                let mut moved = scale;
-                moved[i] += by;
-                loss(moved, at)
-            };
-            // Of the fourth order.
-            (8.0 * (moved(h) - moved(-h)) - (moved(2.0 * h) - moved(-2.0 * h))) / (12.0 * h)
-        });
-        at = by_hand(scale, at);
-        scale = [0, 1].map(|i| scale[i] - BETA * gradient[i]);
+        (scale, at) = turn_by_hand(SHIFT, scale, at);
     }
     [scale, at.0]
 }
