@@ -6,6 +6,7 @@ use std::rc::Rc;
 use super::data::seed_of;
 use super::host::Standing;
 use super::multilevel::Multilevel;
+use super::pending::Watched;
 use super::run::Run;
 use super::train::Engine;
 use crate::checkpoint::{Archive, Checkpoint, OfRun, RunState, outline_of};
@@ -172,6 +173,7 @@ impl Run {
         self.turns.taken = state.levels.iter().map(|level| level.turns).collect();
         self.data.taken = state.levels.iter().map(|level| level.batches).collect();
         (self.data.seed, self.iterations, self.compared) = (state.seed, state.iterations, None);
+        self.watched = Watched::default();
         self.stale = true;
         Ok(())
     }

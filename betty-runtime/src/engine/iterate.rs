@@ -137,6 +137,7 @@ impl<P: Multilevel> Engine<P> {
                 continue;
             }
             if let Err(error) = iterated {
+                self.run.watched.has_failed();
                 let is_whole = self.run.data.failed && self.run.turns.taken == taken;
                 return Err(if is_whole && self.run.iterations > first { self.saved(error) } else { error });
             }

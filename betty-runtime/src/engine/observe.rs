@@ -117,6 +117,14 @@ impl<P: Multilevel> Engine<P> {
         self.listen(false, Looks::Every(1), move |event, program| observer(event, program).verdict())
     }
 
+    /// As [`watch`](Self::watch), for somebody who hears and warns, but looks at no parameter.
+    pub(crate) fn listen_in<V: Verdict>(
+        self,
+        mut observer: impl FnMut(&Event<'_>, &Current<'_, P>) -> V + 'static,
+    ) -> Self {
+        self.listen(false, Looks::Never, move |event, program| observer(event, program).verdict())
+    }
+
     /// Attaches an observer that is a value of its own, such as those of [`watch`](crate::watch). Of several ranks only
     /// the first one tells it anything, so that one of them prints and writes for all.
     #[must_use]

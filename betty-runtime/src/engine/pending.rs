@@ -10,7 +10,25 @@ use super::run::Run;
 use super::train::Engine;
 use super::untold::{Known, KnownStep, Pending, StepNumbers, UnreadStep, Untold, read};
 use crate::error::EngineError;
-use crate::event::Event;
+use crate::event::{Event, Warning};
+
+/// Iterations whose steps are read one by one, although they could be read later.
+#[derive(Default)]
+pub(super) struct Watched {
+    /// Until which iteration, because something was not finite when it was read later.
+    until: u64,
+    /// Whether every step since then was taken.
+    all_stood: bool,
+    /// For how many iterations, after the steps of all stood that had been read later.
+    stretch: u64,
+}
+
+impl Watched {
+    /// A step was not taken, so it was right to look.
+    pub(super) fn has_failed(&mut self) {
+        self.all_stood = false;
+    }
+}
 
 impl<P: Multilevel> Engine<P> {
     /// Lets `iterations` pass (at least 1) until the host reads what their steps came to: losses, norms, and whether all is finite, in
@@ -21,6 +39,9 @@ impl<P: Multilevel> Engine<P> {
     /// where it last read, and takes the steps again with every number read: the error names the step, and the state is that
     /// of the step before, to the bit. Results are the same. Observers hear of steps once they have been read, so that nothing that is
     /// written has to be taken back.
+    ///
+    /// Steps that stand although something is not finite, such as an entry of a parameter that was `-inf` before, are taken twice the
+    /// first time. Each step is read then, for longer each time that this is so, and a warning `reading` says it.
     ///
     /// It reads sooner where somebody looks: before validation and checkpoints, at the end of a run, when it is asked to stop, and
     /// wherever an [observer](crate::Observer::looks) looks at the program, which closures of [`watch`](Self::watch) do after every
@@ -38,12 +59,39 @@ impl<P: Multilevel> Engine<P> {
 
     /// Lets the coming iteration pass without reading its steps, if that is wanted and was not found to fail.
     pub(super) fn begin_pending(&mut self) {
-        let is_watched = self.run.iterations < self.run.watched_until;
+        let mut is_watched = self.run.iterations < self.run.watched.until;
+        if !is_watched && std::mem::take(&mut self.run.watched.all_stood) {
+            self.watch_longer();
+            is_watched = true;
+        }
         if self.read_every.is_some() && !is_watched && self.run.ranks.is_none() && self.run.pending.is_none() {
             let iterations = self.run.iterations;
             let (before, unchecked) = (self.run.savepoint(), self.run.program.losses.unchecked());
             self.run.pending = Some(Pending { before, iterations, unchecked, untold: Vec::new() });
             self.run.program.unread = Some(Vec::new());
+        }
+    }
+
+    /// What was read later and found not to be finite stands when each step is read, which looks closer: at which entries were finite
+    /// before, and at norms in double precision. As long as that is so, steps that are read later are taken twice. So they are read one
+    /// by one for twice as long each time, in which such a state may pass.
+    fn watch_longer(&mut self) {
+        let every = self.read_every.unwrap_or(1);
+        let is_first = self.run.watched.stretch == 0;
+        let stretch = self.run.watched.stretch.saturating_mul(2).max(every);
+        (self.run.watched.stretch, self.run.watched.until) = (stretch, self.run.iterations.saturating_add(stretch));
+        if is_first {
+            self.emit(&Event::Warning(&Warning {
+                rule: "reading".into(),
+                level: None,
+                fact: "steps that were read later were not finite, and stand when each of them is read: an entry was not finite before \
+                       either, or a norm is beyond the range of its type"
+                    .into(),
+                advice: format!(
+                    "each step is read for the next {stretch} iterations, and for twice as many each time that this is so; set such \
+                     entries anew with `Engine::edit`, or leave `read_every` away"
+                ),
+            }));
         }
     }
 
@@ -83,7 +131,7 @@ impl<P: Multilevel> Engine<P> {
             run.program.losses.news = news.chain(later).collect();
             run.program.losses.forget_tries(&unchecked);
             // The iteration in hand is one of them.
-            run.watched_until = reached + 1;
+            (run.watched.until, run.watched.all_stood) = (reached + 1, true);
             return read.map(|_| false).map_err(EngineError::from);
         };
         run.keep_since(before);

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use super::data::{Data, seed_of};
 use super::host::{Host, Present};
+use super::pending::Watched;
 use super::untold::{Known, Pending};
 use super::watch::Watch;
 use crate::checkpoint::ValidationState;
@@ -25,8 +26,7 @@ pub(super) struct Run {
     pub(super) watch: Watch,
     /// What was done that nobody has read yet.
     pub(super) pending: Option<Pending>,
-    /// Until which iteration every step is read, because one of them failed when it was read later.
-    pub(super) watched_until: u64,
+    pub(super) watched: Watched,
     pub(super) turns: Turns,
     /// Which levels take steps that are undone after the coming step of a level above.
     pub(super) looks_ahead: Vec<bool>,
@@ -72,7 +72,7 @@ impl Run {
             data,
             watch: Watch::new(count),
             pending: None,
-            watched_until: 0,
+            watched: Watched::default(),
             looks_ahead: vec![false; count],
             iterations: 0,
             within_iteration: false,

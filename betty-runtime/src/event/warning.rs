@@ -14,8 +14,9 @@ pub struct Warning {
 }
 
 impl Warning {
-    /// Whether it says something of the program: that a file could not be written does not, nor that a run is tried again.
+    /// Whether it says something of the program: that a file could not be written does not, nor that a run is tried again, or reads more
+    /// often than it was asked to.
     pub(crate) fn is_of_program(&self) -> bool {
-        !["save", "retry", "best"].contains(&self.rule.as_str())
+        !["save", "retry", "best", "reading"].contains(&self.rule.as_str())
     }
 }

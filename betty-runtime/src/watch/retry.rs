@@ -106,7 +106,7 @@ impl Retry {
         let (mut told, mut back): (Option<Warning>, Option<PathBuf>) = (None, None);
         loop {
             let heard = Rc::new(RefCell::new(Heard::default()));
-            let mut engine = build(config.clone())?.watch(listener(told.take(), Rc::clone(&heard)));
+            let mut engine = build(config.clone())?.listen_in(listener(told.take(), Rc::clone(&heard)));
             let find =
                 || back.as_ref().map_or_else(|| Checkpoint::find(&self.file), |file| Checkpoint::open(file).map(Some));
             if let Some(checkpoint) = engine.find_checkpoint(find)? {

@@ -29,6 +29,7 @@ mod runs;
 mod saving;
 mod schedule;
 mod selection;
+mod standing;
 mod statistics;
 mod tied;
 mod unread;

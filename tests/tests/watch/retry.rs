@@ -1,6 +1,6 @@
 //! Runs that are tried again: with which numbers, and from where.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ops::ControlFlow;
 use std::rc::Rc;
 
@@ -174,6 +174,7 @@ fn what_no_rate_mends_is_not_tried_again() {
         "one-by-one",
         "last-read",
         "unseen-number",
+        "reading",
         "own",
     ] {
         let folder = tempfile::tempdir().unwrap();
@@ -228,4 +229,27 @@ multilevel! {
     struct Adding;
     level y: Point { lower: [x], batch: (), loss: look, optimizer: sgd(lr = 0.01) }
     level x: Point { upper: [y], batch: (), loss: add, optimizer: sgd(lr = 0.1), hypergradient: cg }
+}
+
+#[test]
+fn trying_again_leaves_steps_to_be_read_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("run.safetensors");
+    let (drawn, at_first) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
+    let run = Retry::new(&file).run(IllConfig::default(), 20, |config: IllConfig| {
+        let (count, drawn, at_first) = (Rc::clone(&drawn), Rc::clone(&drawn), Rc::clone(&at_first));
+        let of = move |_: usize| {
+            count.set(count.get() + 1);
+            shift(1.0, 1.0, 2.0)
+        };
+        let data = IllData { y: Stream::constant(shift(1.0, 1.0, 2.0)), x: Stream::of((0..).map(of)) };
+        Ok(Engine::new(problem(), data, config)?.read_every(10).observe(move |event| {
+            if matches!(event, Event::Step { .. }) && at_first.get() == 0 {
+                at_first.set(drawn.get());
+            }
+        }))
+    });
+    run.unwrap();
+    // A batch for every step, before anybody hears of the first one.
+    assert!(at_first.get() >= 10, "{}", at_first.get());
 }
