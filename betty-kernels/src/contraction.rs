@@ -5,17 +5,21 @@
 //! (Matthews, *High-performance tensor contraction without transposition*, 2018). The loops around it are those of Goto and van
 //! de Geijn, *Anatomy of high-performance matrix multiplication* (2008).
 //!
+//! The smaller operand is packed once, for all tasks. Of the larger one each task packs what it needs itself, block by block, into
+//! memory that stays in its cache: large weights are read once and never written again.
+//!
 //! Terms are added up in blocks, from the first to the last, whatever the number of threads: bits depend on sizes alone.
 
 use rayon::prelude::*;
 
 use crate::Number;
+use crate::gather::{Gather, pack_rows};
 use crate::tile::{ROWS, Tile, accumulate};
 use crate::vectorized::{Instructions, Work};
 
 /// Terms that are added up before they are added to what was.
 const TERMS: usize = 256;
-/// Rows of `A` whose block of terms stays in the second cache.
+/// Panels of rows whose block of terms stays in the second cache.
 const PANELS: usize = 32;
 /// Columns of a task: between these, a few tasks for each thread.
 const COLUMNS: (usize, usize) = (64, 256);
@@ -57,26 +61,36 @@ fn in_tiles<T: Number, const WIDTH: usize>(
         return out;
     }
     let is_small = rows * columns * terms < SMALL;
-    let packed = pack_rows(with, &a, is_small);
-    let tasks = tasks(&mut out, rows, columns, run);
-    let work = |task: Task<'_, T>| with.run(Block::<T, WIDTH> { packed: &packed, rows, b, task });
+    let is_turned = rows > columns;
+    let (whole, parted) = if is_turned { (b, a) } else { (a, b) };
+    let tasks =
+        if is_turned { parts_of_rows(&mut out, rows, run) } else { parts_of_columns(&mut out, rows, columns, run) };
+    let packed = pack_rows(with, &whole, is_small);
+    let work = |task: Task<'_, T>| {
+        with.run(Block::<T, WIDTH> { packed: &packed, rows: whole.free.len(), columns: parted, task, is_turned });
+    };
     if is_small {
-        tasks.into_iter().for_each(work)
+        tasks.into_iter().for_each(work);
     } else {
-        tasks.into_par_iter().for_each(work)
+        tasks.into_par_iter().for_each(work);
     }
     out
 }
 
-/// Columns that one thread computes, and where their entries go: for each run, row by row.
+/// What one thread computes: some of the columns, or, turned, some of the rows as if they were columns.
 struct Task<'a, T> {
     columns: std::ops::Range<usize>,
+    /// Where its entries go: for each run, row by row; turned, for each run, all that belongs to these rows.
     runs: Vec<&'a mut [T]>,
 }
 
-fn tasks<T>(out: &mut [T], rows: usize, columns: usize, run: usize) -> Vec<Task<'_, T>> {
-    let wanted = columns / (4 * rayon::current_num_threads());
-    let wanted = wanted.clamp(COLUMNS.0, COLUMNS.1).next_multiple_of(COLUMNS.0);
+/// How many columns a task has.
+fn wanted(columns: usize) -> usize {
+    (columns / (4 * rayon::current_num_threads())).clamp(COLUMNS.0, COLUMNS.1).next_multiple_of(COLUMNS.0)
+}
+
+fn parts_of_columns<T>(out: &mut [T], rows: usize, columns: usize, run: usize) -> Vec<Task<'_, T>> {
+    let wanted = wanted(columns);
     // Several runs, or a part of one.
     let (together, part) = if run < wanted { (wanted / run, run) } else { (1, wanted) };
     let parts = run.div_ceil(part);
@@ -97,89 +111,43 @@ fn tasks<T>(out: &mut [T], rows: usize, columns: usize, run: usize) -> Vec<Task<
     tasks
 }
 
-/// `A` in panels of a few rows, each with its terms in order.
-fn pack_rows<T: Number>(with: Instructions, a: &Operand<'_, T>, is_small: bool) -> Vec<[T; ROWS]> {
-    let terms = a.summed.len();
-    let mut packed = vec![[T::default(); ROWS]; a.free.len().div_ceil(ROWS) * terms];
-    let pack = |(panel, out): (usize, &mut [[T; ROWS]])| {
-        // Rows that are none are copies of the last; nobody looks at what comes of them.
-        let free = std::array::from_fn(|i| a.free[(panel * ROWS + i).min(a.free.len() - 1)]);
-        with.run(Gather::<T, ROWS> { data: a.data, free, summed: a.summed, out });
-    };
-    if is_small {
-        packed.chunks_mut(terms).enumerate().for_each(pack);
-    } else {
-        packed.par_chunks_mut(terms).enumerate().for_each(pack);
-    }
-    packed
-}
-
-/// A few rows or columns, term by term.
-struct Gather<'a, T, const N: usize> {
-    data: &'a [T],
-    free: [usize; N],
-    summed: &'a [usize],
-    out: &'a mut [[T; N]],
-}
-
-impl<T: Number, const N: usize> Gather<'_, T, N> {
-    /// In pieces of `RUN` numbers that lie beside each other.
-    #[inline(always)]
-    fn in_runs<const RUN: usize>(self) {
-        for (out, &summed) in self.out.iter_mut().zip(self.summed) {
-            for (out, free) in out.as_chunks_mut::<RUN>().0.iter_mut().zip(self.free.iter().step_by(RUN)) {
-                let start = summed + free;
-                out.copy_from_slice(&self.data[start..start + RUN]);
-            }
+fn parts_of_rows<T>(out: &mut [T], rows: usize, run: usize) -> Vec<Task<'_, T>> {
+    let part = wanted(rows);
+    let starts = (0..rows).step_by(part);
+    let mut tasks: Vec<Task<'_, T>> =
+        starts.map(|start| Task { columns: start..rows.min(start + part), runs: Vec::new() }).collect();
+    for rows in out.chunks_mut(rows * run) {
+        for (task, piece) in tasks.iter_mut().zip(rows.chunks_mut(part * run)) {
+            task.runs.push(piece);
         }
     }
-
-    /// Whether all pieces of this length lie beside each other.
-    #[inline(always)]
-    fn has_runs(&self, length: usize) -> bool {
-        N.is_multiple_of(length)
-            && self.free.chunks(length).all(|run| run.iter().enumerate().all(|(i, &place)| place == run[0] + i))
-    }
-}
-
-impl<T: Number, const N: usize> Work for Gather<'_, T, N> {
-    #[inline(always)]
-    fn run<const FUSED: bool>(self) {
-        if self.has_runs(16) {
-            self.in_runs::<16>();
-        } else if self.has_runs(8) {
-            self.in_runs::<8>();
-        } else if self.has_runs(4) {
-            self.in_runs::<4>();
-        } else {
-            self.in_runs::<1>();
-        }
-    }
+    tasks
 }
 
 /// The columns of a task.
 struct Block<'a, 'b, T, const WIDTH: usize> {
     packed: &'a [[T; ROWS]],
     rows: usize,
-    b: Operand<'a, T>,
+    columns: Operand<'a, T>,
     task: Task<'b, T>,
+    is_turned: bool,
 }
 
 impl<T: Number, const WIDTH: usize> Work for Block<'_, '_, T, WIDTH> {
     #[inline(always)]
     fn run<const FUSED: bool>(self) {
-        let Block { packed, rows, b, mut task } = self;
-        let terms = b.summed.len();
-        let free = &b.free[task.columns.clone()];
+        let Block { packed, rows, columns: from, task, is_turned } = self;
+        let terms = from.summed.len();
+        let free = &from.free[task.columns.clone()];
         let (across, down) = (free.len().div_ceil(WIDTH), rows.div_ceil(ROWS));
         let mut tiles: Vec<Tile<T, WIDTH>> = vec![[[T::default(); WIDTH]; ROWS]; across * down];
         let mut columns = vec![[T::default(); WIDTH]; across * TERMS.min(terms)];
         for first in (0..terms).step_by(TERMS) {
-            let summed = &b.summed[first..terms.min(first + TERMS)];
+            let summed = &from.summed[first..terms.min(first + TERMS)];
             let length = summed.len();
             for (panel, out) in columns.chunks_exact_mut(length).take(across).enumerate() {
                 let free = std::array::from_fn(|i| free[(panel * WIDTH + i).min(free.len() - 1)]);
-                Gather::<T, WIDTH> { data: b.data, free, summed, out }.run::<FUSED>();
+                Gather::<T, WIDTH> { data: from.data, free, summed, out }.run::<FUSED>();
             }
             for start in (0..down).step_by(PANELS) {
                 for (panel, columns) in columns.chunks_exact(length).take(across).enumerate() {
@@ -190,17 +158,46 @@ impl<T: Number, const WIDTH: usize> Work for Block<'_, '_, T, WIDTH> {
                 }
             }
         }
-        let mut column = 0;
-        for run in task.runs.chunks_mut(rows) {
-            let length = run[0].len();
-            for (row, out) in run.iter_mut().enumerate() {
-                let tiles = &tiles[row / ROWS * across..];
-                for (offset, out) in out.iter_mut().enumerate() {
-                    let at = column + offset;
-                    *out = tiles[at / WIDTH][row % ROWS][at % WIDTH];
-                }
-            }
-            column += length;
+        if is_turned {
+            write_turned(task, &tiles, across);
+        } else {
+            write(task, &tiles, rows, across);
         }
+    }
+}
+
+/// Writes entries where they belong: rows of tiles are rows of the result.
+#[inline(always)]
+fn write<T: Number, const WIDTH: usize>(mut task: Task<'_, T>, tiles: &[Tile<T, WIDTH>], rows: usize, across: usize) {
+    let mut first = 0;
+    for run in task.runs.chunks_mut(rows) {
+        let length = run[0].len();
+        for (row, out) in run.iter_mut().enumerate() {
+            let tiles = &tiles[row / ROWS * across..][..across];
+            let (mut column, mut out) = (first, &mut **out);
+            while !out.is_empty() {
+                let entries = &tiles[column / WIDTH][row % ROWS][column % WIDTH..];
+                let (beside, rest) = out.split_at_mut(out.len().min(entries.len()));
+                beside.copy_from_slice(&entries[..beside.len()]);
+                column += beside.len();
+                out = rest;
+            }
+        }
+        first += length;
+    }
+}
+
+/// Writes entries where they belong: columns of tiles are rows of the result.
+#[inline(always)]
+fn write_turned<T: Number, const WIDTH: usize>(task: Task<'_, T>, tiles: &[Tile<T, WIDTH>], across: usize) {
+    let mut first = 0;
+    for rows in task.runs {
+        let run = rows.len() / task.columns.len();
+        for (column, out) in rows.chunks_exact_mut(run).enumerate() {
+            for (row, out) in (first..).zip(out) {
+                *out = tiles[row / ROWS * across + column / WIDTH][row % ROWS][column % WIDTH];
+            }
+        }
+        first += run;
     }
 }

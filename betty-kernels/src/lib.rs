@@ -10,6 +10,7 @@ mod contraction;
 mod convolution;
 pub mod entrywise;
 mod functions;
+mod gather;
 mod number;
 pub mod random;
 mod tile;

@@ -138,41 +138,58 @@ fn convolutions_and_their_adjoints_are_the_sums_that_define_them() {
 
 #[test]
 fn every_set_of_instructions_computes_the_same_product() {
-    for (rows, terms, columns) in [(1, 1, 1), (7, 300, 33), (64, 20, 130), (13, 600, 70)] {
+    let sizes = [
+        (1, 1, 1, 1),
+        (7, 300, 33, 33),
+        (64, 20, 130, 130),
+        (13, 600, 70, 70),
+        // More rows than columns, and columns in runs.
+        (150, 300, 12, 4),
+        (290, 40, 33, 33),
+        (9, 40, 8, 1),
+        (70, 30, 210, 3),
+    ];
+    for (rows, terms, columns, run) in sizes {
         let (a, b) = (integers(rows * terms, 4), integers(terms * columns, 5));
         let [row, inner, column] = [rows, terms, columns].map(|count| (0..count).collect::<Vec<usize>>());
         let times = |of: &[usize], by: usize| of.iter().map(|place| place * by).collect::<Vec<usize>>();
         let (rows_of_a, terms_of_b) = (times(&row, terms), times(&inner, columns));
         let expected: Vec<f64> = (0..rows * columns)
-            .map(|at| (0..terms).map(|k| a[at / columns * terms + k] * b[k * columns + at % columns]).sum())
+            .map(|at| {
+                let (row, column) = (at / run % rows, at / (run * rows) * run + at % run);
+                (0..terms).map(|k| a[row * terms + k] * b[k * columns + column]).sum()
+            })
             .collect();
         for instructions in Instructions::all() {
             let a = Operand { data: &a, free: &rows_of_a, summed: &inner };
             let b = Operand { data: &b, free: &column, summed: &terms_of_b };
-            assert_eq!(contract_with(instructions, a, b, columns), expected, "{instructions:?}");
+            assert_eq!(contract_with(instructions, a, b, run), expected, "{instructions:?}, {rows} by {columns}");
         }
     }
 }
 
 #[test]
 fn bits_do_not_depend_on_the_number_of_threads() {
-    let sizes = square(5, [24, 40], 14, 3, 1, 1);
     // Numbers whose sums are rounded.
     let numbers = |count: usize, seed: usize| -> Vec<f32> {
         (0..count).map(|i| ((i * 7919 + seed) as f32 * 0.618_034).fract() - 0.5).collect()
     };
-    let (x, weight) = (numbers(5 * 24 * 196, 1), numbers(40 * 24 * 9, 2));
-    let bits = |threads: usize| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
-        let results = pool.install(|| {
-            let result = sizes.forward(&x, &weight);
-            [sizes.input_adjoint(&weight, &result), sizes.weight_adjoint(&x, &result), result]
-        });
-        results.map(|numbers| numbers.into_iter().map(f32::to_bits).collect::<Vec<u32>>())
-    };
-    let alone = bits(1);
-    for threads in [2, 3, 8] {
-        assert_eq!(bits(threads), alone, "{threads} threads");
+    // More places than channels, and more channels than places.
+    for (sizes, volume) in [(square(5, [24, 40], 14, 3, 1, 1), 196), (square(2, [150, 200], 4, 3, 1, 1), 16)] {
+        let x = numbers(sizes.batch * sizes.inputs * volume, 1);
+        let weight = numbers(sizes.outputs * sizes.inputs * 9, 2);
+        let bits = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
+            let results = pool.install(|| {
+                let result = sizes.forward(&x, &weight);
+                [sizes.input_adjoint(&weight, &result), sizes.weight_adjoint(&x, &result), result]
+            });
+            results.map(|numbers| numbers.into_iter().map(f32::to_bits).collect::<Vec<u32>>())
+        };
+        let alone = bits(1);
+        for threads in [2, 3, 8] {
+            assert_eq!(bits(threads), alone, "{sizes:?}, {threads} threads");
+        }
     }
 }
 
