@@ -7,8 +7,9 @@ use syn::ext::IdentExt;
 use syn::parse::ParseStream;
 use syn::{Ident, Result, Token, braced, token};
 
-use super::part::{part, parts};
-use super::value::{call, rest_of_value, skip_value};
+use super::part::{NoPart, part, parts};
+use super::skip_one;
+use super::value::{call, comma, ends_value, rest_of_value, skip_value};
 use crate::ast::Group;
 use crate::report::Report;
 
@@ -27,28 +28,48 @@ pub(super) fn groups(field: &Field, input: ParseStream<'_>, report: &mut Report)
             Ok(group) => groups.push(group),
             Err(error) => {
                 report.push(error);
-                skip_value(&content);
+                while !ends_group(&content) {
+                    skip_one(&content);
+                }
             }
         }
-        if !content.is_empty() {
-            content.parse::<Token![,]>()?;
-        }
+        comma(&content, ends_group, report);
     }
     Ok(groups)
 }
 
-fn group(field: &Field, input: ParseStream<'_>, report: &mut Report) -> Result<Group> {
-    let mut token = TokenStream::new();
+/// Whether a group ends here, or what stands in its place: whatever has commas is in its braces.
+fn ends_group(input: ParseStream<'_>) -> bool {
+    input.is_empty() || input.peek(Token![,]) || starts_group(input)
+}
+
+/// `path: {`
+fn starts_group(input: ParseStream<'_>) -> bool {
+    let ahead = input.fork();
+    name(&ahead).is_ok_and(|name| part(name).is_ok()) && ahead.peek(Token![:]) && ahead.peek2(token::Brace)
+}
+
+/// What stands before the colon.
+fn name(input: ParseStream<'_>) -> Result<TokenStream> {
+    let mut tokens = TokenStream::new();
     while !input.is_empty() && !input.peek(Token![,]) {
         match input.peek(Token![::]) {
-            true => input.parse::<Token![::]>()?.to_tokens(&mut token),
+            true => input.parse::<Token![::]>()?.to_tokens(&mut tokens),
             false if input.peek(Token![:]) => break,
-            false => input.parse::<TokenTree>()?.to_tokens(&mut token),
+            false => input.parse::<TokenTree>()?.to_tokens(&mut tokens),
         }
     }
-    let name = part(token).map_err(|token| {
-        let message = format!("`{}` takes paths in the level's module: `{}`", field.name, field.example);
-        if token.is_empty() { input.error(message) } else { syn::Error::new_spanned(token, message) }
+    Ok(tokens)
+}
+
+fn group(field: &Field, input: ParseStream<'_>, report: &mut Report) -> Result<Group> {
+    let name = part(name(input)?).map_err(|reason| {
+        let message = || format!("`{}` takes paths in the level's module: `{}`", field.name, field.example);
+        match reason {
+            NoPart::Apart(second) => syn::Error::new_spanned(second, "expected `:`"),
+            NoPart::Other(tokens) if tokens.is_empty() => input.error(message()),
+            NoPart::Other(tokens) => syn::Error::new_spanned(tokens, message()),
+        }
     })?;
     input.parse::<Token![:]>()?;
     if !input.peek(token::Brace) {
@@ -63,9 +84,7 @@ fn group(field: &Field, input: ParseStream<'_>, report: &mut Report) -> Result<G
             report.push(error);
             skip_value(&content);
         }
-        if !content.is_empty() {
-            content.parse::<Token![,]>()?;
-        }
+        comma(&content, ends_value, report);
     }
     Ok(group)
 }

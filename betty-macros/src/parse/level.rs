@@ -10,7 +10,7 @@ use super::constant::is_constant;
 use super::groups::groups;
 use super::keyword;
 use super::part::parts;
-use super::value::{call, rest_of_value, skip_value, starts_field, without_brackets};
+use super::value::{call, comma, ends_value, rest_of_value, skip_value, without_brackets};
 use crate::ast::{Count, Level};
 use crate::report::Report;
 
@@ -42,17 +42,7 @@ pub(super) fn level(input: ParseStream<'_>, report: &mut Report, lost_edge: &mut
             report.push(error);
             skip_value(&content);
         }
-        if content.is_empty() {
-            break;
-        }
-        if content.peek(Token![,]) {
-            content.parse::<Token![,]>()?;
-        } else {
-            report.push(content.error("expected `,`"));
-            if !starts_field(&content) {
-                skip_value(&content);
-            }
-        }
+        comma(&content, ends_value, report);
     }
     Ok(level)
 }

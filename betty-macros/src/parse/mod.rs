@@ -22,15 +22,19 @@ const HEADER: &str = "expected the program's declaration: `pub struct Name;`";
 
 /// Reads a whole program; what could not be read is reported, and marked in the program.
 pub(crate) fn parse(tokens: TokenStream, report: &mut Report) -> Program {
-    let parser = |input: ParseStream<'_>| Ok(program(input, report));
-    match parser.parse2(tokens) {
-        Ok(program) => program,
-        // The parser above reads to the end whatever it meets, but syn cannot know that.
-        Err(error) => {
-            report.push(error);
-            Program { header: None, levels: Vec::new(), lost_level: true, lost_edge: true }
-        }
+    let mut read = Program { header: None, levels: Vec::new(), lost_level: true, lost_edge: true };
+    let parser = |input: ParseStream<'_>| {
+        read = program(input, report);
+        Ok(())
+    };
+    // The parser above reads to the end whatever it meets, but syn cannot know that: it also tells of brackets in which an error was
+    // met half-way.
+    if let Err(error) = parser.parse2(tokens)
+        && report.count() == 0
+    {
+        report.push(error);
     }
+    read
 }
 
 fn program(input: ParseStream<'_>, report: &mut Report) -> Program {

@@ -169,7 +169,7 @@ fn expression(input: ParseStream<'_>) -> Option<TokenStream> {
 }
 
 /// The tokens up to the next comma, or to the next `name =` where that was forgotten.
-pub(super) fn rest_of_setting(input: ParseStream<'_>) -> TokenStream {
+fn rest_of_setting(input: ParseStream<'_>) -> TokenStream {
     let mut tokens = TokenStream::new();
     while !input.is_empty() && !input.peek(Token![,]) && (tokens.is_empty() || !starts_setting(input)) {
         match input.parse::<TokenTree>() {
@@ -200,7 +200,7 @@ pub(super) fn skip_value(input: ParseStream<'_>) {
 
 /// Whether a field's value ends here. A comma inside `<…>` does not end it, so what follows must look like a field; where the comma
 /// was forgotten, the field alone ends it.
-fn ends_value(input: ParseStream<'_>) -> bool {
+pub(super) fn ends_value(input: ParseStream<'_>) -> bool {
     if input.is_empty() || starts_field(input) {
         return true;
     }
@@ -217,7 +217,21 @@ fn starts_setting(input: ParseStream<'_>) -> bool {
     input.peek(Ident::peek_any) && input.peek2(Token![=]) && !input.peek2(Token![==]) && !input.peek2(Token![=>])
 }
 
+/// The comma behind one of several things, of which `ends` says where it ends at the latest, unless it is the last. Where it was
+/// forgotten, what stands in its place is passed over, and what follows is read all the same.
+pub(super) fn comma(input: ParseStream<'_>, ends: impl Fn(ParseStream<'_>) -> bool, report: &mut Report) {
+    if !input.is_empty() && !input.peek(Token![,]) {
+        report.push(input.error("expected `,`"));
+        while !ends(input) {
+            skip_one(input);
+        }
+    }
+    if input.peek(Token![,]) {
+        skip_one(input);
+    }
+}
+
 /// `key:`, but not `path::`.
-pub(super) fn starts_field(input: ParseStream<'_>) -> bool {
+fn starts_field(input: ParseStream<'_>) -> bool {
     input.peek(Ident::peek_any) && input.peek2(Token![:]) && !input.peek2(Token![::])
 }

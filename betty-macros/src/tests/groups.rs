@@ -169,6 +169,33 @@ fn no_optimizer_is_made_up() {
     assert_eq!(sound, 6);
 }
 
+/// What stands apart is not one name, as which it could be that of another part.
+#[test]
+fn names_without_a_comma_between_them() {
+    let sgd = "optimizer: sgd(lr = 1)";
+    for list in [
+        "head >>>body<<<",
+        "a.0 >>>b<<<.1, c",
+        "layers.1 >>>0<<<",
+        "layers.0.1 >>>r#type<<<",
+        "a >>>b<<< c, d",
+        "a.b >>>0.1<<<",
+    ] {
+        for field in ["train", "freeze"] {
+            check_err("expected `,`", &program(&format!("{sgd}, {field}: [{list}]")));
+        }
+        check_err("expected `,`", &program(&format!("groups: {{ slow: {{ paths: [{list}], {sgd} }} }}")));
+    }
+    check_err("expected `:`", &program(&format!("groups: {{ head >>>body<<<: {{ {sgd} }}, c: {{ {sgd} }} }}")));
+    check_err("expected `:`", &program(&format!("groups: {{ layers.1 >>>0<<<: {{ {sgd} }} }}")));
+    // No setting is a part.
+    let message =
+        |field: &str, example: &str| format!("`{field}` takes paths in the level's module: `{field}: {example}`");
+    check_err(&message("train", "[head, encoder.norm]"), &program(&format!("{sgd}, train: [>>>head x = 3<<<, c]")));
+    // Spaces around a point are none of a name's.
+    check_ok(&program(&format!("{sgd}, train: [head . body, layers. 0 .1, layers.1. x, a.0.1.2.x]")));
+}
+
 /// A field is what its name says, with or without the mark that Rust wants in a declaration.
 #[test]
 fn fields_that_are_called_like_keywords() {

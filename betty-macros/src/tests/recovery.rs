@@ -108,6 +108,95 @@ fn a_forgotten_comma_is_one_mistake_behind_any_value() {
     );
 }
 
+/// What stands in the place of a comma is no second mistake, whatever follows.
+#[test]
+fn what_is_no_comma_is_one_mistake() {
+    for junk in [">>>{<<<}", ">>>;<<<", ">>>3<<< [x]"] {
+        check_err(
+            "expected `,`",
+            &format!(
+                "struct P;
+                 level weights: M {{ lower: [net] {junk}, .. }}
+                 level net: M {{ upper: [weights], unroll: 3, hypergradient: cg, .. }}"
+            ),
+        );
+    }
+}
+
+#[test]
+fn a_forgotten_comma_in_groups_is_one_mistake() {
+    let sgd = "optimizer: sgd(lr = 0.1)";
+    for groups in [
+        format!("head: {{ {sgd} >>>clip<<<: norm(1.0) }}"),
+        format!("head: {{ clip: norm(1.0) >>>project<<<: simplex, {sgd} }}"),
+        format!("head: {{ paths: [a, b.c] >>>optimizer<<<: sgd(lr = 0.1) }}, body: {{ {sgd} }}"),
+        format!("head: {{ {sgd} >>>;<<<, clip: norm(1.0) }}"),
+        format!("head: {{ {sgd} }} >>>body<<<: {{ {sgd} }}"),
+        format!("head: {{ {sgd} }} >>>body<<<.layers.0.1.bias: {{ {sgd} }}, tail: {{ {sgd} }}"),
+        format!("head: {{ {sgd} }} >>>;<<< body.norm: {{ {sgd} }}"),
+        // A brace that closes too early leaves a field behind.
+        format!("head: {{ {sgd} }} >>>clip<<<: norm(1.0), body: {{ {sgd} }}"),
+    ] {
+        let program = |net: &str| {
+            format!(
+                "struct P;
+                 level weights: M {{ lower: [net], .. }}
+                 level net: M {{ upper: [weights], {net} hypergradient: >>>cgg<<<, batch: B, loss: f, groups: {{ {groups} }} }}"
+            )
+        };
+        let method = "unknown method `cgg` (did you mean `cg`?); the methods are `cg`, `minres`, `gmres`, `neumann`, `nystrom`, \
+                      `finite_difference`, `penalty`, `identity`, `sama`, `dense`, `unrolled`, `forward`, `forward_gradient`, \
+                      `evolution` and `custom`";
+        check_errs(&[method, "expected `,`"], &program(""));
+    }
+}
+
+/// What stands behind the comma is read: the second group's own mistake is told as well.
+#[test]
+fn a_forgotten_comma_hides_no_group() {
+    let levels = |groups: &str| format!("struct P; level net: M {{ batch: B, loss: f, groups: {{ {groups} }} }}");
+    let lacks = |group: &str| format!("group `{group}` of level `net` lacks `optimizer`; every group has its own");
+    for group in ["body", "body.norm"] {
+        check_errs(
+            &["expected `,`", "`norm` takes one number greater than zero: `clip: norm(1.0)`"],
+            &levels(&format!(
+                "head: {{ optimizer: sgd(lr = 1) }} >>>{}: {{ optimizer: sgd(lr = 1), clip: norm(>>>0.0<<<) }}",
+                group.replacen("body", "body<<<", 1)
+            )),
+        );
+        check_errs(
+            &[
+                "`groups` takes paths in the level's module: `groups: { log_lr: { optimizer: sgd(lr = 0.1) } }`",
+                &lacks(group),
+            ],
+            &levels(&format!(">>>head::a<<<: {{ optimizer: sgd(lr = 1) }}, >>>{group}<<<: {{ clip: norm(1.0) }}")),
+        );
+    }
+}
+
+/// A mistake inside of brackets that are read as Rust leaves the program what it is.
+#[test]
+fn brackets_that_are_left_half_read_lose_nothing_else() {
+    let method = "unknown method `cgg` (did you mean `cg`?); the methods are `cg`, `minres`, `gmres`, `neumann`, `nystrom`, \
+                  `finite_difference`, `penalty`, `identity`, `sama`, `dense`, `unrolled`, `forward`, `forward_gradient`, \
+                  `evolution` and `custom`";
+    for (end, weights) in [
+        ("]", "level weights: M { lower: [net], batch: [B; 3 >>>4<<<], loss: f, optimizer: sgd(lr = 0.1) }"),
+        (")", "level weights: M { lower: [net], batch: (A >>>B<<<), loss: f, optimizer: sgd(lr = 0.1) }"),
+        ("]", "level weights: [M; 3 >>>4<<<] { lower: [net], .. }"),
+        ("]", "#[doc = \"a\" >>>\"b\"<<<] level weights: M { lower: [net], .. }"),
+    ] {
+        let source = format!(
+            "struct P;
+             {weights}
+             level net: M {{ upper: [weights], hypergradient: >>>cgg<<<, .. }}"
+        );
+        check_errs(&[&format!("unexpected token, expected `{end}`"), method], &source);
+        let (expanded, _) = crate::expand_program(super::parse(&super::read_marks(&source).0));
+        assert!(expanded.to_string().contains("struct P"), "{source}");
+    }
+}
+
 #[test]
 fn a_mistake_before_a_forgotten_comma_hides_no_other_field() {
     check_errs(
