@@ -1,6 +1,6 @@
 //! What the user wrote: names, paths and literals that still know where they stand.
 
-use betty_schema::{Given, Key, METHODS, OPTIMIZERS, Range, Row, Way};
+use betty_schema::{Given, Key, METHODS, OPTIMIZERS, Range, Row, STARTS, Way};
 use proc_macro2::TokenStream;
 use quote::ToTokens;
 use syn::{Attribute, ExprPath, Ident, LitBool, LitInt, Type, Visibility};
@@ -105,6 +105,11 @@ impl Level {
         self.optimizer.iter().chain(self.groups.iter().filter_map(|group| group.optimizer.as_ref()))
     }
 
+    /// The same, to be settled.
+    pub(crate) fn optimizers_mut(&mut self) -> impl Iterator<Item = &mut Call> {
+        self.optimizer.iter_mut().chain(self.groups.iter_mut().filter_map(|group| group.optimizer.as_mut()))
+    }
+
     /// The schedules of the level and of its groups, each with the optimizer whose learning rate it changes.
     pub(crate) fn schedules(&self) -> impl Iterator<Item = (&Call, Option<&Call>)> {
         let own = self.schedule.iter().map(|schedule| (schedule, self.optimizer.as_ref()));
@@ -112,10 +117,9 @@ impl Level {
         own.chain(groups.filter_map(|group| Some((group.schedule.as_ref()?, group.optimizer.as_ref()))))
     }
 
-    /// Everything that is a name with settings.
-    pub(crate) fn calls_mut(&mut self) -> impl Iterator<Item = &mut Call> {
+    /// Everything else that is a name with settings, of which none is a level's name.
+    pub(crate) fn others_mut(&mut self) -> impl Iterator<Item = &mut Call> {
         let own = [
-            &mut self.optimizer,
             &mut self.schedule,
             &mut self.solver,
             &mut self.hypergradient,
@@ -124,12 +128,10 @@ impl Level {
             &mut self.solve,
             &mut self.clip,
             &mut self.project,
-            &mut self.start,
             &mut self.precision,
         ];
         let groups = self.groups.iter_mut();
-        let in_groups =
-            groups.flat_map(|group| [&mut group.optimizer, &mut group.schedule, &mut group.clip, &mut group.project]);
+        let in_groups = groups.flat_map(|group| [&mut group.schedule, &mut group.clip, &mut group.project]);
         own.into_iter().chain(in_groups).flatten()
     }
 
@@ -252,16 +254,18 @@ impl Call {
         option.is_some_and(|option| option.at_rest) && !by_step
     }
 
-    /// The one name in `from(meta)`.
+    /// The one name in `from(meta)`, or in what may have been meant to be that.
     pub(crate) fn start_level(&self) -> Option<&Ident> {
+        let takes_level = self.name == FROM || STARTS.find(&self.name.to_string()).is_none();
         match self.settings.as_slice() {
-            [Setting { name: None, value: Value { kind: ValueKind::Word(level), .. } }] if self.name != FRESH => {
-                Some(level)
-            }
+            [Setting { name: None, value: Value { kind: ValueKind::Word(level), .. } }] if takes_level => Some(level),
             _ => None,
         }
     }
 }
+
+/// The start that takes a level's name.
+pub(crate) const FROM: &str = "from";
 
 /// The start that takes a function.
 pub(crate) const FRESH: &str = "fresh";

@@ -6,8 +6,7 @@ use proc_macro2::Ident;
 use syn::ext::IdentExt;
 
 use super::names::{Entry, Links};
-use super::start::FROM;
-use crate::ast::{Call, Count, Level, Program, Setting, ValueKind};
+use crate::ast::{Call, Count, FROM, Level, Program, Setting, ValueKind};
 
 /// The numbers of all levels.
 pub(super) fn of(program: &Program, links: &Links<'_>) -> Vec<Numbers> {

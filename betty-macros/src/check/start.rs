@@ -5,11 +5,8 @@ use syn::ext::IdentExt;
 
 use super::names::Links;
 use super::options::check_word;
-use crate::ast::{FRESH, Level, Program};
+use crate::ast::{FRESH, FROM, Level, Program};
 use crate::report::Report;
-
-/// The way that takes a level's name.
-pub(super) const FROM: &str = "from";
 
 /// The way in which `start` is written; where the name of a level belongs is checked with the other names.
 pub(super) fn check_way(level: &Level, report: &mut Report) {

@@ -3,7 +3,7 @@
 use betty_schema::Range;
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::quote_spanned;
-use syn::{BinOp, Expr, ExprBinary, ExprLit, Lit};
+use syn::{BinOp, Block, Expr, ExprBinary, ExprLit, Lit, Stmt};
 
 use super::at;
 
@@ -78,13 +78,27 @@ fn is_typed(expression: &Expr) -> bool {
         Expr::Group(of) => is_typed(&of.expr),
         Expr::Paren(of) => is_typed(&of.expr),
         Expr::Unary(of) => is_typed(&of.expr),
+        Expr::Reference(of) => is_typed(&of.expr),
         Expr::MethodCall(of) => is_typed(&of.receiver),
+        Expr::Index(of) => is_typed(&of.expr),
+        Expr::Array(of) => of.elems.iter().any(is_typed),
+        Expr::Repeat(of) => is_typed(&of.expr),
+        Expr::Block(of) => ends_typed(&of.block),
+        Expr::Const(of) => ends_typed(&of.block),
+        Expr::Unsafe(of) => ends_typed(&of.block),
+        // All of their ends have one type, so that one which has it of its own is enough.
+        Expr::If(of) => ends_typed(&of.then_branch) || of.else_branch.as_ref().is_some_and(|(_, of)| is_typed(of)),
+        Expr::Match(of) => of.arms.iter().any(|arm| is_typed(&arm.body)),
         Expr::Binary(ExprBinary { left, op, right, .. }) => {
             let is_shift = matches!(op, BinOp::Shl(_) | BinOp::Shr(_));
             is_typed(left) || (!is_shift && is_typed(right))
         }
         _ => false,
     }
+}
+
+fn ends_typed(block: &Block) -> bool {
+    matches!(block.stmts.last(), Some(Stmt::Expr(end, None)) if is_typed(end))
 }
 
 /// A name for a constant that the expression does not use: constants have no hygiene, so that one of the program with the same

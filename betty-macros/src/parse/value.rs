@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use betty_schema::Field;
+use betty_schema::{Field, OPTIMIZERS};
 use proc_macro2::{TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::ext::IdentExt;
@@ -73,7 +73,6 @@ fn setting(input: ParseStream<'_>) -> Result<Setting> {
     };
     let kind = syn::parse2::<Kind>(tokens.clone()).ok().map(|kind| kind.0);
     let kind = match kind {
-        Some(ValueKind::Word(_)) if is_constant(&tokens) => ValueKind::Constant,
         Some(kind) => kind,
         None => match parameters(&tokens) {
             Some(parameters) => parameters,
@@ -84,17 +83,34 @@ fn setting(input: ParseStream<'_>) -> Result<Setting> {
     Ok(Setting { name, value: Value { tokens, kind } })
 }
 
-/// What looks like parameters of a level that there is not, but like an expression of constants as well (`DEFAULTS.lr`), is the latter.
+/// What looks like a level, or parameters of one, but like an expression of constants as well (`LR`, `DEFAULTS.lr`), is the latter,
+/// unless there is such a level, and the number one that levels learn. Whatever a level starts from is no number.
 pub(super) fn settle_constants(levels: &mut [Level]) {
     let names: BTreeSet<String> = levels.iter().map(|level| level.name.unraw().to_string()).collect();
-    for setting in levels.iter_mut().flat_map(Level::calls_mut).flat_map(|call| &mut call.settings) {
-        let Value { kind, tokens } = &mut setting.value;
-        if let ValueKind::Parameters { level, .. } = kind
-            && !names.contains(&level.unraw().to_string())
-            && is_constant(tokens)
-        {
-            *kind = ValueKind::Constant;
+    let is_level = |level: &Ident| names.contains(&level.unraw().to_string());
+    for level in levels {
+        for call in level.optimizers_mut() {
+            let row = OPTIMIZERS.find(&call.name.to_string());
+            for Setting { name, value } in &mut call.settings {
+                let option = name.as_ref().and_then(|name| row?.find(&name.to_string()));
+                // One that no optimizer has may have been meant to be learned.
+                let is_learnable = option.is_none_or(|option| option.range.is_learnable());
+                settle(value, |level| is_learnable && is_level(level));
+            }
         }
+        for value in level.others_mut().flat_map(|call| &mut call.settings).map(|setting| &mut setting.value) {
+            settle(value, |_| false);
+        }
+    }
+}
+
+fn settle(value: &mut Value, is_level: impl FnOnce(&Ident) -> bool) {
+    let Value { kind, tokens } = value;
+    if let ValueKind::Word(level) | ValueKind::Parameters { level, .. } = kind
+        && !is_level(level)
+        && is_constant(tokens)
+    {
+        *kind = ValueKind::Constant;
     }
 }
 

@@ -1,5 +1,6 @@
 //! Mistakes and where they are reported, and snapshots of what correct programs become.
 
+mod constants;
 mod custom;
 mod derive;
 mod edges;

@@ -229,7 +229,9 @@ fn starts() {
         ">>>initail<<<",
     );
     check("`from` takes the name of a level: `start: from(meta)`", ">>>from<<<");
-    check("`initial` takes no options", "initial(>>>5<<<)");
+    for option in ["5", "net", "elsewhere", "STEPS"] {
+        check("`initial` takes no options", &format!("initial(>>>{option}<<<)"));
+    }
     let fresh =
         "`fresh` takes the path of a function that makes the level's module on a device: `start: fresh(my_net)`";
     for written in ["", "()", "(a, b)", "(make = a)"] {
@@ -286,28 +288,4 @@ fn along_a_momentum() {
     ] {
         check_ok(&format!("struct P; level net: M {{ batch: B, loss: f, optimizer: {sound} }}"));
     }
-}
-
-/// A field of a constant is one as well; what looks like it is the parameters of a level where there is such a level.
-#[test]
-fn fields_of_constants() {
-    let program = |name: &str| {
-        format!(
-            "struct P;
-             level {name}: M {{ lower: [net], .. }}
-             level net: M {{
-                 batch: B, loss: f, optimizer: sgd(lr = DEFAULTS.rates.lr, momentum = 2.0 * OTHERS.x), unroll: OTHERS.unroll,
-                 upper: [{name}], hypergradient: unrolled(truncate = OTHERS.steps.half()), clip: norm(OTHERS.limit)
-             }}"
-        )
-    };
-    let expanded = |name: &str| {
-        let (expanded, report) = crate::expand_program(super::parse(&super::read_marks(&program(name)).0));
-        assert_eq!(report.count(), 0, "{:?}", report.errors());
-        expanded.to_string().replace(' ', "")
-    };
-    let learned = "Hyperparameter::learned(";
-    assert!(!expanded("rates").contains(learned) && expanded("rates").contains("=DEFAULTS.rates.lr;"));
-    assert!(expanded("DEFAULTS").contains(learned));
-    check_err("no level named `defaults`", &program("rates").replace("DEFAULTS.rates.lr", ">>>defaults<<<.rates.lr"));
 }

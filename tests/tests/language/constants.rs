@@ -164,3 +164,49 @@ fn a_constant_limits_steps_as_a_number_does() {
     assert_eq!(together, trained!(Alone, AloneData));
     assert_ne!(together, [0.5]);
 }
+
+const UNROLLS: [u32; 3] = [3, 5, 8];
+const FAST: bool = true;
+const RISE: usize = 4;
+
+/// A constant of a type.
+trait Wide {
+    const WIDTH: u16;
+}
+
+impl Wide for Vector {
+    const WIDTH: u16 = 7;
+}
+
+multilevel! {
+    struct Indexed;
+
+    level lambda: Vector {
+        lower: [x],
+        batch: Tensor<1>,
+        loss: judge,
+        optimizer: sgd(lr = if FAST { 0.5 } else { DEFAULTS.lr }),
+        schedule: cosine(steps = <Vector as Wide>::WIDTH, rise = if FAST { RISE } else { 10 }),
+        warmup: match UNROLLS { [3, ..] => FEW, _ => 0 },
+    }
+
+    level x: Vector {
+        upper: [lambda],
+        batch: Tensor<1>,
+        loss: fit,
+        optimizer: sgd(lr = 0.1),
+        unroll: UNROLLS[1] + [1, 2][0],
+        hypergradient: nystrom(rank = { RISE }, damping = 0.1, seed = size_of::<[u64; 2]>()),
+    }
+}
+
+/// Elements, branches and constants of types are integers of any type too.
+#[test]
+fn integers_from_expressions_of_any_shape() {
+    let config = IndexedConfig::default();
+    assert_eq!(config.lambda.optimizer.as_ref().and_then(|optimizer| optimizer.lr().fixed()), Some(0.5));
+    let Some(ScheduleConfig::CosineSchedule(cosine)) = &config.lambda.schedule else { panic!("{:?}", config.lambda) };
+    assert_eq!((cosine.steps, cosine.rise, config.lambda.warmup, config.x.unroll), (7, 4, 2, 6));
+    let Some(HypergradientConfig::Nystrom(nystrom)) = &config.x.hypergradient else { panic!("{:?}", config.x) };
+    assert_eq!((nystrom.rank, nystrom.seed), (4, 16));
+}
