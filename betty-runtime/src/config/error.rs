@@ -52,11 +52,11 @@ pub enum ConfigError {
         reason: Box<ConfigError>,
     },
     /// A key or a name that does not exist.
-    #[error("`{path}`: unknown {noun} `{name}`{}; known are {}", did_you_mean(suggestion.as_deref()), listed(known.iter().map(String::as_str)))]
+    #[error("`{path}`: unknown {noun} `{name}`{}; {}", did_you_mean(suggestion.as_deref()), known_are(known))]
     Unknown {
         /// Where the name stands.
         path: String,
-        /// What it would be: a level, a field, an option, a method, an optimizer.
+        /// What it would be: a level, a field, a group, an option, a method, an optimizer.
         noun: &'static str,
         /// The name.
         name: String,
@@ -124,3 +124,10 @@ pub enum ConfigError {
 }
 
 crate::report::debug_as_report!(ConfigError);
+
+fn known_are(known: &[String]) -> String {
+    match known {
+        [] => "there is none".to_owned(),
+        known => format!("known are {}", listed(known.iter().map(String::as_str))),
+    }
+}

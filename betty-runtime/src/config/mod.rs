@@ -11,6 +11,7 @@ mod hyperparameter;
 pub(crate) mod integer;
 mod learned;
 mod level_solver;
+mod merge;
 mod numbers;
 mod optimizer;
 mod precision;

@@ -3,15 +3,14 @@
 use std::fs;
 use std::path::Path;
 
-use betty_schema::{
-    Family, Holds, LEVEL_SOLVERS, METHODS, OPTIMIZERS, PRECONDITIONERS, PROJECTIONS, SCHEDULES, SOLVERS, field,
-};
+use betty_schema::{Holds, field};
 use serde::de::DeserializeOwned;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use super::check;
 use super::error::ConfigError;
+use super::merge::merge_levels;
 use super::{LevelConfig, learned, numbers, rules};
 use crate::file::replace;
 use crate::json::{self, JsonError};
@@ -210,86 +209,7 @@ fn to_object(config: &impl Serialize) -> Result<Map<String, Value>, ConfigError>
     }
 }
 
-const LEVELS: &str = "an object with the levels of the program";
-
-fn merge_levels(defaults: Map<String, Value>, overrides: Value) -> Result<Map<String, Value>, ConfigError> {
-    let mut levels = defaults;
-    let overrides = check::object("config", &overrides, LEVELS)?;
-    check::known_keys("config", overrides, "level", levels.keys().map(String::as_str))?;
-    for (name, fields) in overrides {
-        match (levels.get_mut(name), fields) {
-            (Some(Value::Object(level)), Value::Object(fields)) => merge_level(level, fields, true),
-            // What is no object stays, to be refused by the check.
-            _ => {
-                levels.insert(name.clone(), fields.clone());
-            }
-        }
-    }
-    Ok(levels)
-}
-
-/// Groups of a level have none of their own.
-fn merge_level(level: &mut Map<String, Value>, overrides: &Map<String, Value>, has_groups: bool) {
-    // A level has one of the two, so that what is given takes the place of the other.
-    for (given, other) in [("optimizer", "solver"), ("groups", "solver"), ("solver", "optimizer"), ("solver", "groups")]
-    {
-        if overrides.get(given).is_some_and(|value| !value.is_null()) && !overrides.contains_key(other) {
-            level.remove(other);
-        }
-    }
-    for (name, value) in overrides {
-        if has_groups && name == "groups" {
-            override_groups(level, value);
-            continue;
-        }
-        let family = match name.as_str() {
-            "optimizer" => Some(&OPTIMIZERS),
-            "hypergradient" => Some(&METHODS),
-            "preconditioner" => Some(&PRECONDITIONERS),
-            "project" => Some(&PROJECTIONS),
-            "schedule" => Some(&SCHEDULES),
-            "solve" => Some(&SOLVERS),
-            "solver" => Some(&LEVEL_SOLVERS),
-            _ => None,
-        };
-        match (family, level.get_mut(name), value) {
-            (Some(family), Some(Value::Object(default)), Value::Object(options))
-                if keeps_default(family, default, options) =>
-            {
-                default.extend(options.clone());
-            }
-            _ => {
-                level.insert(name.clone(), value.clone());
-            }
-        }
-    }
-}
-
-/// A group that is `null` is none, and `null` in the place of all is no group.
-fn override_groups(level: &mut Map<String, Value>, value: &Value) {
-    let mut groups = level.remove("groups").unwrap_or_else(|| Value::Object(Map::new()));
-    match (&mut groups, value) {
-        (_, Value::Null) => return,
-        (Value::Object(groups), Value::Object(given)) => merge_groups(groups, given),
-        // What is no object stays, to be refused by the check.
-        _ => groups = value.clone(),
-    }
-    level.insert("groups".to_owned(), groups);
-}
-
-fn merge_groups(groups: &mut Map<String, Value>, overrides: &Map<String, Value>) {
-    for (path, group) in overrides {
-        match (groups.get_mut(path), group) {
-            (Some(Value::Object(fields)), Value::Object(given)) => merge_level(fields, given, false),
-            (_, Value::Null) => drop(groups.remove(path)),
-            _ => drop(groups.insert(path.clone(), group.clone())),
-        }
-    }
-}
-
-fn keeps_default(family: &Family, default: &Map<String, Value>, options: &Map<String, Value>) -> bool {
-    options.get(family.tag).is_none_or(|name| Some(name) == default.get(family.tag))
-}
+pub(super) const LEVELS: &str = "an object with the levels of the program";
 
 impl From<JsonError> for ConfigError {
     fn from(error: JsonError) -> Self {

@@ -227,3 +227,34 @@ fn a_group_has_no_groups() {
         );
     }
 }
+
+/// Only something that takes steps takes the place of a solver.
+#[test]
+fn a_solver_stays_where_no_group_is_given() {
+    let mut draw = Draw(StdRng::seed_from_u64(3));
+    let solver = Some(LevelSolverConfig::Lbfgs(LbfgsConfig::default()));
+    let mut defaults = draw.config();
+    defaults.lower = LevelConfig {
+        optimizer: None,
+        schedule: None,
+        groups: BTreeMap::new(),
+        solver: solver.clone(),
+        ..defaults.lower
+    };
+    let read = |groups: Value| Drawn::from_json(&json!({ "lower": { "groups": groups } }).to_string());
+    DEFAULTS.set(Some(defaults.clone()));
+    for none in [Value::Null, json!({})] {
+        assert_eq!(read(none).expect("nothing is said").lower, defaults.lower);
+    }
+    let error = read(json!({ "head": null })).expect_err("there is no such group");
+    assert_eq!(error.to_string(), "`lower.groups`: unknown group `head`; there is none");
+    let given = read(json!({ "head": { "optimizer": { "name": "sgd", "lr": 1 } } })).expect("it fits").lower;
+    assert_eq!((given.solver, given.groups.len()), (None, 1));
+    // Beside a group that the solver takes the place of, it says so itself.
+    defaults.lower.groups = [("head".to_owned(), draw.group("a"))].into();
+    defaults.lower.solver = None;
+    DEFAULTS.set(Some(defaults));
+    let text = json!({ "lower": { "groups": { "head": null }, "solver": { "name": "lbfgs" } } }).to_string();
+    let taken = Drawn::from_json(&text).expect("it fits").lower;
+    assert_eq!((taken.solver, taken.groups.len()), (solver, 0));
+}

@@ -1,6 +1,6 @@
 //! Groups in configs: what takes them away, what is no group, and where mistakes are.
 
-use betty_runtime::{Engine, EngineError, ProgramConfig};
+use betty_runtime::{ConfigError, Engine, EngineError, ProgramConfig};
 
 use super::{Alone, AloneConfig, GROUPS, TwoConfig, alone, two};
 
@@ -14,8 +14,24 @@ fn what_is_null_is_no_group() {
     assert_eq!(of(r#""groups": { "log_lr": null }"#), ["pixels"]);
     assert!(of(r#""groups": null"#).is_empty());
     // Where there was none, too.
-    let none = TwoConfig::from_json(r#"{ "lambda": { "groups": null }, "parts": { "groups": { "log_lr": null } } }"#);
+    let none = TwoConfig::from_json(r#"{ "lambda": { "groups": null }, "parts": { "groups": {} } }"#);
     assert!(none.expect("it fits").parts.groups.is_empty());
+}
+
+/// What was meant to be taken away would stay.
+#[test]
+fn only_what_there_is_can_be_taken_away() {
+    let text = |error: ConfigError| error.to_string();
+    let refused = AloneConfig::from_json(r#"{ "parts": { "groups": { "log_rl": null } } }"#).map(drop);
+    assert_eq!(
+        refused.map_err(text).expect_err("no such group"),
+        "`parts.groups`: unknown group `log_rl` (did you mean `log_lr`?); known are `log_lr` and `pixels`"
+    );
+    let refused = TwoConfig::from_json(r#"{ "parts": { "groups": { "log_lr": null } } }"#).map(drop);
+    assert_eq!(
+        refused.map_err(text).expect_err("no group at all"),
+        "`parts.groups`: unknown group `log_lr`; there is none"
+    );
 }
 
 #[test]
