@@ -26,9 +26,10 @@ impl Summary {
         Some(Summary { count, mean, deviation })
     }
 
-    /// Half the width of the 95 % confidence interval of the mean, 1.96·deviation/√count: for many numbers, 30 or more.
-    pub fn half_width(&self) -> f64 {
-        1.96 * self.deviation / (self.count as f64).sqrt()
+    /// Half the width of the 95 % confidence interval of the mean, 1.96·deviation/√count. `None` for fewer than 30 numbers, of
+    /// whose mean this says too much.
+    pub fn half_width(&self) -> Option<f64> {
+        (self.count >= 30).then(|| 1.96 * self.deviation / (self.count as f64).sqrt())
     }
 }
 
@@ -61,7 +62,9 @@ mod tests {
         let numbers: Vec<f64> = (0..100).map(|index| f64::from(index % 2)).collect();
         let summary = Summary::of(&numbers).expect("a hundred numbers");
         // A sample of 100 fair coins has the deviation √(25/99).
-        assert!((summary.half_width() - 0.196 * (25.0f64 / 99.0).sqrt()).abs() < 1e-12);
+        let half_width = summary.half_width().expect("many numbers");
+        assert!((half_width - 0.196 * (25.0f64 / 99.0).sqrt()).abs() < 1e-12);
+        assert_eq!(Summary::of(&numbers[..29]).and_then(|few| few.half_width()), None);
     }
 
     #[test]

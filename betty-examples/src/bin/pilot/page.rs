@@ -97,7 +97,7 @@ impl Page<'_> {
         }
         let _ = write!(
             html,
-            r#"</table><p class="quiet">Always naming the most frequent class gets {} right. Of {train} rows to train on and {validation} to decide about penalties and weights, all were trained on in the end; {test} were kept for the test; {inputs} inputs, {} classes{}.</p>"#,
+            r#"</table><p class="quiet">Always naming the most frequent class gets {} right. Of {train} rows to train on and {validation} to decide about penalties and weights, all were trained on in the end; {test} were kept for the test; {inputs} inputs, {} classes{}. What is learned begins at the penalty that the plain workflow searched: its time contains the search.</p>"#,
             percent(*most_frequent),
             self.table.classes.len(),
             match self.table.unlabelled {

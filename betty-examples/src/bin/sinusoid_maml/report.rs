@@ -20,7 +20,7 @@ struct ErrorRow {
     learner: &'static str,
     steps: usize,
     mean_squared_error: f64,
-    half_width_95: f64,
+    half_width_95: Option<f64>,
 }
 
 #[derive(Serialize)]
@@ -154,13 +154,15 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (shots, iterations, tasks) = (self.shots, self.iterations, self.tasks.len());
         writeln!(f, "{shots} points a task, {iterations} iterations")?;
-        writeln!(f, "mean squared error on {tasks} new tasks, with 95 % intervals\n")?;
+        let intervals = if tasks < 30 { "too few for intervals" } else { "with 95 % intervals" };
+        writeln!(f, "mean squared error on {tasks} new tasks, {intervals}\n")?;
         write!(f, "{:12}{:>6}", "", "rate")?;
         STEPS.iter().try_for_each(|&steps| write!(f, "{:>16}", plural(steps)))?;
         for learner in &self.learners {
             write!(f, "\n{:12}{:>6}", learner.name, learner.adaptation.rate)?;
             for error in STEPS.iter().filter_map(|&steps| learner.error(steps)) {
-                write!(f, "{:>16}", format!("{:.2} ± {:.2}", error.mean, error.half_width()))?;
+                let interval = error.half_width().map(|half| format!(" ± {half:.2}")).unwrap_or_default();
+                write!(f, "{:>16}", format!("{:.2}{interval}", error.mean))?;
             }
         }
         writeln!(f)
