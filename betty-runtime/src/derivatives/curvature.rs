@@ -37,6 +37,8 @@ pub struct Curvature {
     perturbations: HashMap<Key, Perturbation>,
     /// Those that share the examples of the losses, if there are others.
     ranks: Option<Rc<Ranks>>,
+    /// See `moved.rs`.
+    pub(super) moved: Vec<bool>,
 }
 
 /// One planned product.
@@ -72,6 +74,7 @@ impl Curvature {
     /// # Errors
     /// [`GraphError`] if a derivative cannot be built.
     pub fn new(mut lagrangian: Lagrangian, device: &Device) -> Result<Self, GraphError> {
+        let moved = lagrangian.moved();
         let Lagrangian { graph, value, variables, .. } = &mut lagrangian;
         let groups = variables.values().map(Vec::as_slice);
         let gradients = gradient_nodes(graph, *value, groups)?;
@@ -94,6 +97,7 @@ impl Curvature {
             vectorized: HashMap::new(),
             perturbations: HashMap::new(),
             ranks: None,
+            moved,
         })
     }
 

@@ -11,6 +11,7 @@ mod error;
 mod fixed_point;
 mod lagrangian;
 mod loss;
+mod moved;
 mod output;
 mod perturb;
 mod shared;

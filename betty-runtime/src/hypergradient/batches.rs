@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use super::moved::Moved;
 use super::{HypergradientError, ProductError};
 use crate::derivatives::{Curvature, Point, Variable};
 use crate::execute::{ReadError, Sum, Vector};
@@ -21,6 +22,13 @@ impl Batches {
     /// The variables that the conditions of the level are derivatives in.
     pub(super) fn own(&self) -> Rc<[Variable]> {
         self.0[0].0.borrow().lagrangian().own().into()
+    }
+
+    /// Which of the level's parameters a derivative of any of its conditions leads to, where it does not to all.
+    pub(super) fn moved(&self) -> Option<Rc<Moved>> {
+        let is_moved = Curvature::moved_on(self.0.iter().map(|(curvature, _)| &**curvature));
+        let curvature = self.0[0].0.borrow();
+        Moved::new(is_moved, || curvature.zeros(Variable::Level(curvature.lagrangian().own()[0].owner())))
     }
 
     /// Whether any of them depends on a variable.

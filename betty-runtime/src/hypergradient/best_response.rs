@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::batches::Batches;
+use super::moved::Moved;
 use super::{HypergradientMethod, Identity, Trajectory};
 use crate::derivatives::{Curvature, Point, Variable};
 
@@ -27,6 +28,8 @@ pub(super) struct Stationary {
     pub(super) below: Rc<[usize]>,
     pub(super) method: Rc<dyn HypergradientMethod>,
     pub(super) batches: Batches,
+    /// Which of its parameters the answer moves in, if it is solved for and does not in all.
+    pub(super) moved: Option<Rc<Moved>>,
 }
 
 /// Steps that were taken, and have not been gone through. Going through them uses them up: they are no matrix that could be
@@ -55,8 +58,10 @@ impl BestResponse {
         batches: Vec<(Rc<RefCell<Curvature>>, Point)>,
         below: Rc<[usize]>,
     ) -> Self {
-        let (method, batches) = (method.unwrap_or_else(|| Rc::new(Identity { scale: 1.0 })), Batches(batches));
-        BestResponse(Answer::Stationary(Stationary { own: batches.own(), below, method, batches }))
+        let (is_solved, batches) = (method.is_some(), Batches(batches));
+        let method = method.unwrap_or_else(|| Rc::new(Identity { scale: 1.0 }));
+        let moved = if is_solved { batches.moved() } else { None };
+        BestResponse(Answer::Stationary(Stationary { own: batches.own(), below, method, batches, moved }))
     }
 
     /// A level whose total gradient is differentiated and whose own system nobody solves.

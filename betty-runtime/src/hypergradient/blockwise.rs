@@ -54,17 +54,21 @@ impl Blockwise {
         (level, direction): (usize, Direction),
         r: Vector,
     ) -> Result<Vector, HypergradientError> {
-        let Some(mut z) = response.precondition_own(level, direction, &r)? else { return Ok(r) };
+        let part = response.part_of(level, &r);
+        if part.0.is_empty() {
+            return Ok(r);
+        }
+        let Some(mut z) = response.precondition_own(level, direction, &part)? else { return Ok(r) };
         let scale = match self.scales.get(&level) {
             Some(&scale) => scale,
             None => {
-                let scale = response.scale(level, direction, &r)?;
+                let scale = response.scale(level, direction, &part)?;
                 self.scales.insert(level, scale);
                 scale
             }
         };
         z.scale(scale);
-        Ok(z)
+        Ok(response.whole_of(level, z))
     }
 }
 

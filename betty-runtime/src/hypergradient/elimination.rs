@@ -45,7 +45,8 @@ impl Response {
         let Some(b) = b.take(variable) else { return Ok(x) };
         if solve == Solve::Preparing {
             // The loop corrects what the level's answer does to those before it.
-            x.set(variable, self.own_part(level, direction, &b)?);
+            let own = self.own_part(level, direction, &self.part_of(level, &b))?;
+            x.set(variable, self.whole_of(level, own));
             return Ok(x);
         }
         if let Solve::Inexact(inexact, Residual { most, .. }) = solve {
@@ -57,7 +58,7 @@ impl Response {
         Ok(x)
     }
 
-    /// The block of `level`'s own parameters, from its reduced system.
+    /// The block of `level`'s own parameters, from its reduced system, which is that of those that [move](super::moved).
     fn pivot(
         &mut self,
         level: usize,
@@ -69,25 +70,28 @@ impl Response {
         let method = Rc::clone(&self.stops[&level].method);
         let keeps = solve == Solve::Outermost && method.keeps_solution();
         let guess = if keeps { self.last_solution(Variable::Level(level)) } else { None };
+        let guess = guess.map(|guess| self.part_of(level, &guess));
         let own: Vec<usize> = lower.iter().copied().filter(|stop| self.stops[&level].below.contains(stop)).collect();
         if self.count.is_some() {
-            let budget = method.budget(self.zeros(Variable::Level(level)).len()).unwrap_or_default();
+            let budget = method.budget(self.unknowns_of(level)).unwrap_or_default();
             // What the last solution leaves is one product, which a penalised copy counts itself.
             let measured = usize::from(keeps && !matches!(method.products(), Products::Displaced { .. }));
             return self.count_pivot(&*method, (level, lower), &own, direction, (b, budget), measured);
         }
-        let solved = if method.needs_symmetry() && self.is_coupled(level, &own, lower, direction, b)? {
+        let (whole, b) = (b, &self.part_of(level, b));
+        let solved = if method.needs_symmetry() && self.is_coupled(level, &own, lower, direction, whole)? {
             self.coupled_pivot((level, lower), &own, direction, (b, guess), &*method)
         } else {
             self.solve_reduced(&*method, (level, lower), direction, b, guess)
         };
         match solved {
             Ok(solved) => {
+                let x = self.whole_of(level, solved.x);
                 if keeps {
-                    self.solutions.set(Variable::Level(level), solved.x.clone());
+                    self.solutions.set(Variable::Level(level), x.clone());
                 }
                 self.report(level).residual = solved.residual;
-                Ok(solved.x)
+                Ok(x)
             }
             Err(error) => {
                 // The deepest failure is the first one to come by.

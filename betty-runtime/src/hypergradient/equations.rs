@@ -67,10 +67,15 @@ impl Response {
         }
         let products = method.products();
         let is_mixed = rows.iter().all(|row| !own.contains(row)) && moving.iter().all(|(of, _)| own.contains(of));
-        if let Some(count) = &mut self.count {
-            let found = count.product((level, products, is_mixed), batches, &moving, &rows);
-            return Ok(found.map_err(ProductError::from)?);
-        }
-        if is_mixed { products.form_mixed(batches, &moving, &rows) } else { products.form(batches, &moving, &rows) }
+        let found = if let Some(count) = &mut self.count {
+            count.product((level, products, is_mixed), batches, &moving, &rows).map_err(ProductError::from)?
+        } else if is_mixed {
+            products.form_mixed(batches, &moving, &rows)?
+        } else {
+            products.form(batches, &moving, &rows)?
+        };
+        // What does not move has another condition.
+        let found = found.into_iter().filter_map(|(row, product)| Some((row, self.moving(row, product)?)));
+        Ok(found.collect())
     }
 }

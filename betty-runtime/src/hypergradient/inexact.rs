@@ -167,7 +167,7 @@ impl Response {
         Ok((norm > most).then_some(Solve::Inexact(inexact, Residual::at_most(most))))
     }
 
-    /// The block of `level`'s own parameters from its reduced system, and what answers to it.
+    /// The block of `level`'s own parameters from its reduced system, which is that of those that move, and what answers to it.
     pub(super) fn inexact_pivot(
         &mut self,
         inexact: Inexact,
@@ -180,6 +180,7 @@ impl Response {
         if self.count.is_some() {
             return self.count_inexact_pivot(inexact, (level, lower), direction, b);
         }
+        let b = &self.part_of(level, b);
         let most = std::f64::consts::FRAC_1_SQRT_2 * most;
         let norm = finite(b.dot(b)?)?.sqrt();
         if norm <= most {
@@ -215,7 +216,7 @@ impl Response {
             Ok(solution) => {
                 let outcome = solution.outcome;
                 self.used_up |= !outcome.converged && outcome.iterations >= iterations;
-                Ok(if is_nested { all } else { Blocks::from_iter([(variable, solution.x)]) })
+                Ok(if is_nested { all } else { Blocks::from_iter([(variable, self.whole_of(level, solution.x))]) })
             }
             Err(error) => {
                 self.failed.get_or_insert(level);

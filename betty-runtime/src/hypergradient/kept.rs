@@ -47,7 +47,7 @@ impl Response {
         solved
     }
 
-    /// `P⁻¹·r` for the preconditioner of the own part of a level; none if its method applies none.
+    /// `P⁻¹·r` for the preconditioner of the own part of a level, in what moves of it; none if its method applies none.
     pub(super) fn precondition_own(
         &mut self,
         level: usize,
@@ -104,7 +104,7 @@ impl Response {
         product: &mut dyn FnMut(&mut Self) -> Result<Vector, HypergradientError>,
     ) -> Result<(), HypergradientError> {
         let level = matrix.level;
-        let budget = method.preparation(self.zeros(Variable::Level(level)).len());
+        let budget = method.preparation(self.unknowns_of(level));
         if budget == Budget::default() || !self.count.as_mut().is_some_and(|count| count.prepared.insert(matrix)) {
             return Ok(());
         }

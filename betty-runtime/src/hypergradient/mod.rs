@@ -63,6 +63,7 @@ mod layout;
 mod matrix;
 mod minres;
 pub(crate) mod mode;
+mod moved;
 mod neumann;
 mod nystrom;
 mod parts;
@@ -126,8 +127,8 @@ pub trait HypergradientMethod: Debug {
     /// The method's name in a program, `cg` for instance.
     fn name(&self) -> &'static str;
 
-    /// An approximation of `(A + damping·I)⁻¹·v`. `guess` is the solution at the step before, if the method
-    /// [keeps](Self::keeps_solution) it and there was one.
+    /// An approximation of `(A + damping·I)⁻¹·v`, in vectors with a tensor for each parameter of the level that its steps move.
+    /// `guess` is the solution at the step before, if the method [keeps](Self::keeps_solution) it and there was one.
     ///
     /// # Errors
     /// [`HypergradientError`] when the system cannot be solved.

@@ -29,7 +29,7 @@ impl Response {
         self.eliminate(levels, Direction::Adjoint, right, Solve::Preparing)
     }
 
-    /// About `(∂²ℓ/∂θ² + δI)⁻¹·b` for the Lagrangian of a level and its own parameters, by the level's method.
+    /// About `(∂²ℓ/∂θ² + δI)⁻¹·b` for the Lagrangian of a level and those of its own parameters that move, by the level's method.
     pub(super) fn own_part(
         &mut self,
         level: usize,
@@ -41,7 +41,7 @@ impl Response {
         }
         let method = Rc::clone(&self.stops[&level].method);
         if self.count.is_some() {
-            let budget = method.budget(self.zeros(Variable::Level(level)).len()).unwrap_or_default();
+            let budget = method.budget(self.unknowns_of(level)).unwrap_or_default();
             return self.count_own(&*method, level, direction, (b, budget));
         }
         match self.solve_own(&*method, level, direction, b) {
@@ -58,7 +58,8 @@ impl Response {
     }
 }
 
-/// The second derivative of a level's Lagrangian in the level's own parameters, or how its own condition changes with them.
+/// The second derivative of a level's Lagrangian in those of the level's own parameters that move, or how its own condition changes
+/// with them.
 pub(super) struct Own<'r> {
     pub(super) response: &'r mut Response,
     pub(super) level: usize,
@@ -73,8 +74,8 @@ impl LinearOperator for Own<'_> {
         let Own { response, level, direction } = self;
         response.report(*level).products += 1;
         let own = Variable::Level(*level);
-        let moving = Blocks::from_iter([(own, x.clone())]);
+        let moving = Blocks::from_iter([(own, response.whole_of(*level, x.clone()))]);
         let mut product = response.apply(*direction, &moving, &[own]).map_err(ProductError::below)?;
-        Ok(product.take(own).unwrap_or_else(|| x.zero()))
+        Ok(product.take(own).map_or_else(|| x.zero(), |product| response.part_of(*level, &product)))
     }
 }

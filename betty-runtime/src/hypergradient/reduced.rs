@@ -29,7 +29,8 @@ impl LinearOperator for Reduced<'_> {
 }
 
 impl Response {
-    /// How a level's condition changes along `x`, and how everything that answers to the level does.
+    /// How a level's condition changes along `x`, and how everything that answers to the level does; of the level's own
+    /// parameters those that its method sees.
     pub(super) fn reduced_product(
         &mut self,
         (level, lower): (usize, &[usize]),
@@ -39,14 +40,16 @@ impl Response {
     ) -> Result<(Blocks, Vector), ProductError> {
         let variable = Variable::Level(level);
         self.report(level).products += 1;
-        let answer = self.respond(level, lower, direction, Some(x), &Blocks::default(), solve);
-        let all = answer.map_err(ProductError::below)?.plus(1.0, Blocks::from_iter([(variable, x.clone())]));
+        let whole = self.whole_of(level, x.clone());
+        let answer = self.respond(level, lower, direction, Some(&whole), &Blocks::default(), solve);
+        let all = answer.map_err(ProductError::below)?.plus(1.0, Blocks::from_iter([(variable, whole)]));
         let mut product = self.apply(direction, &all, &[variable]).map_err(ProductError::below)?;
-        Ok((all, product.take(variable).unwrap_or_else(|| x.zero())))
+        Ok((all, product.take(variable).map_or_else(|| x.zero(), |product| self.part_of(level, &product))))
     }
 
     /// The reduced Hessian of a level: how its total gradient changes with its parameters, its stops answering. Of a condition that
-    /// is no gradient it is not symmetric: the matrix in [`Direction::Tangent`], its transpose in [`Direction::Adjoint`].
+    /// is no gradient it is not symmetric: the matrix in [`Direction::Tangent`], its transpose in [`Direction::Adjoint`]. It acts on
+    /// what [moves](Self::part_of).
     pub fn reduced(
         &mut self,
         level: usize,

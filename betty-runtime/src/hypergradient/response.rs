@@ -152,7 +152,7 @@ impl Response {
     /// What the last solve found for a variable, if it was kept and still fits.
     pub(super) fn last_solution(&mut self, variable: Variable) -> Option<Vector> {
         let found = self.solutions.take(variable)?;
-        found.looks_like(&self.zeros(variable)).then_some(found)
+        if found.looks_like(&self.zeros(variable)) { self.moving(variable, found) } else { None }
     }
 
     pub(super) fn report(&mut self, level: usize) -> &mut SolveReport {

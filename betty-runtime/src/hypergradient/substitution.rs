@@ -17,7 +17,7 @@ impl Response {
     /// [`HypergradientError`] when a method cannot solve its part, or a product cannot be formed.
     pub fn solve(&mut self, levels: &[usize], right: &Blocks) -> Result<Blocks, HypergradientError> {
         let mut x = Blocks::default();
-        let mut right = right.clone();
+        let mut right = self.all_moving(right.clone());
         let mut open = levels.to_vec();
         let parts = self.parts_to_solve(levels);
         let share = match self.solver {
@@ -41,7 +41,8 @@ impl Response {
             };
             open.retain(|level| !part.levels().contains(level));
             let rows: Vec<Variable> = open.iter().flat_map(|&level| self.variables(level)).collect();
-            right = right.plus(-1.0, self.taken_off(&solved, part.levels(), &rows)?);
+            let taken_off = self.taken_off(&solved, part.levels(), &rows)?;
+            right = right.plus(-1.0, self.all_moving(taken_off));
             x = x.plus(1.0, solved);
         }
         Ok(x)

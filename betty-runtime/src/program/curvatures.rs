@@ -53,14 +53,25 @@ impl Losses {
                 Lagrangian::of_steps(&UnrolledSteps { level: k, trainable, losses, update, from: steps.from })
             }
         };
+        let lagrangian = lagrangian.map_err(graph)?;
+        let mut moved: Vec<bool> = match &bases[&k] {
+            // What a map hands back as it is, it says nothing of.
+            Basis::Loss { batch, .. } if schedule.levels[k].condition.is_some() => {
+                let by_steps = self.get(k, batch).reached_in(k).iter().copied().chain(std::iter::repeat(false));
+                let computed = self.map(k, batch).computed(k);
+                computed.into_iter().zip(by_steps).map(|(is_computed, by_steps)| is_computed || by_steps).collect()
+            }
+            _ => lagrangian.moved(),
+        };
         let lagrangian = match (&bases[&k], levels[k].update.decay(), decaying.get(&k)) {
-            (Basis::Loss { batch, .. }, Some(decay), Some(moved)) => {
-                lagrangian.and_then(|lagrangian| lagrangian.with_decay(k, self.get(k, batch), &decay, moved))
+            (Basis::Loss { batch, .. }, Some(decay), Some(decays)) => {
+                moved.iter_mut().zip(decays).for_each(|(moved, decays)| *moved |= decays);
+                lagrangian.with_decay(k, self.get(k, batch), &decay, decays).map_err(graph)?
             }
             _ => lagrangian,
         };
-        let lagrangian = lagrangian.map_err(graph)?;
-        let curvature = Curvature::new(lagrangian, &self.device).map_err(graph)?.shared(self.ranks.clone());
+        let curvature = Curvature::new(lagrangian, &self.device).map_err(graph)?;
+        let curvature = curvature.with_moved(moved).shared(self.ranks.clone());
         // A hypergradient needs those of all levels together.
         let levels = self.levels();
         let bound = Bound { most: self.bound.most.saturating_mul(levels), ..self.bound };

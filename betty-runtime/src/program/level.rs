@@ -250,10 +250,17 @@ impl Level {
         self.awaited = 0;
     }
 
-    /// The step that the level would take along `gradient`, at the learning rates of its last step.
-    pub(crate) fn next_step(&self, gradient: Vector, learned: Vec<Value>, read: &[bool]) -> Rc<dyn NextStep> {
+    /// The step that the level would take along `gradient`, at the learning rates of its last step, for a method that sees the
+    /// parameters that are `moved`.
+    pub(crate) fn next_step(
+        &self,
+        gradient: Vector,
+        learned: Vec<Value>,
+        read: &[bool],
+        moved: Vec<bool>,
+    ) -> Rc<dyn NextStep> {
         let (before, moves) = (self.before(gradient, learned), self.moves(read));
-        Rc::new(ComingStep { update: Rc::clone(&self.update), before, rates: self.last_learning_rates(), moves })
+        Rc::new(ComingStep { update: Rc::clone(&self.update), before, rates: self.last_learning_rates(), moves, moved })
     }
 
     /// What the coming step is taken from.

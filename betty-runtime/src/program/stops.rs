@@ -116,7 +116,9 @@ impl Program {
         context.bases.set_losses(level, batches);
         let mut condition = self.condition(level, context, solution)?;
         if let Some(method) = by_step {
-            condition.method = method.build_on(self.levels[level].next_step(gradient, self.learned(level), &read));
+            let moved = condition.moved();
+            condition.method =
+                method.build_on(self.levels[level].next_step(gradient, self.learned(level), &read, moved));
         }
         context.response.add(level, condition.stop());
         context.conditions.push(condition);

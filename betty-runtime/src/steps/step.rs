@@ -36,6 +36,11 @@ impl Condition {
         let at = |on: &OnBatch| (Rc::clone(&on.curvature), Point::new(on.inputs.clone(), on.seed));
         BestResponse::averaged(self.method.clone(), self.batches.iter().map(at).collect(), Rc::clone(&self.below))
     }
+
+    /// Which of the level's parameters a step moves on any of the batches.
+    pub(crate) fn moved(&self) -> Vec<bool> {
+        Curvature::moved_on(self.batches.iter().map(|on| &*on.curvature))
+    }
 }
 
 /// How the gradient of a step came about on one batch.

@@ -1,11 +1,13 @@
 //! A parameter that nothing reads has no gradient: a step leaves it alone, whatever else the step does.
 
 mod heads;
+mod implicit;
+mod nested;
 
 use betty_runtime::{Batch, Engine, ProgramConfig, Stream, multilevel};
 use betty_tests::vectors::{parameter, tensor, values};
 use burn::module::{Module, Param};
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor, TensorData};
 
 type Point = Param<Tensor<1>>;
 
@@ -24,6 +26,11 @@ struct More {
 
 const X: [f64; 2] = [0.8, -0.6];
 const LAMBDA: [f64; 2] = [0.3, 0.5];
+
+/// Numbers of a loss, where the tensor is.
+fn constant(values: &[f64], beside: &Tensor<1>) -> Tensor<1> {
+    Tensor::from_data(TensorData::new(values.to_vec(), [values.len()]), (&beside.device(), DType::F64))
+}
 
 fn bare(x: &[f64]) -> Bare {
     Bare { x: parameter(x) }

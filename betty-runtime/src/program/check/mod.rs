@@ -195,8 +195,10 @@ impl Program {
         let is_fixed = self.schedule.levels[stop].condition.is_some();
         // A Newton step solves with the matrix itself, a hypergradient with its transpose.
         let direction = if is_fixed { Direction::Tangent } else { Direction::Adjoint };
+        // What no step moves is no part of the system.
+        let (start, rest) =
+            (context.response.part_of(stop, &noise(&parameters)), context.response.part_of(stop, &rest));
         let mut system = context.response.reduced(stop, direction);
-        let start = noise(&parameters);
         let solve = |error| failed(HypergradientError::from(error));
         let spectrum = if is_fixed {
             Spectrum { smallest: UNKNOWN, largest: UNKNOWN, products: 0 }

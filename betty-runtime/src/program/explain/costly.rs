@@ -60,7 +60,7 @@ impl Program {
         let products = self.methods[stop].as_ref().map_or(Products::Exact, |method| method.products());
         let cost = products.cost(&mut curvatures[0].borrow_mut(), &into);
         let cost = cost.map_err(|source| EngineError::Graph { level: self.levels[stop].name.into(), source })?;
-        let count = self.budget(stop).unwrap_or_default() as f64;
+        let count = self.budget(stop, self.levels[stop].parameters().len()).unwrap_or_default() as f64;
         Ok((cost.point + cost.own * count + cost.mixed).kernels * curvatures.len() as f64)
     }
 }

@@ -56,7 +56,7 @@ impl Program {
         for (&stop, pass) in passes.iter_mut().filter(|(_, pass)| pass.response.products.is_none()) {
             if self.joint(k).is_some() {
                 pass.response.products = Some(formed(stop));
-            } else if let Some(budget) = self.budget(stop) {
+            } else if let Some(budget) = self.budget(stop, response.unknowns_of(stop)) {
                 pass.response.products = Some(budget);
             }
         }
@@ -123,7 +123,7 @@ impl Program {
 
     /// The method of a level that looks at its next step, which nobody asks for that step.
     fn next_method(&self, stop: usize, config: &HypergradientConfig) -> Option<Rc<dyn HypergradientMethod>> {
-        config.build_on(self.levels[stop].next_step(Vector::default(), self.learned(stop), &[]))
+        config.build_on(self.levels[stop].next_step(Vector::default(), self.learned(stop), &[], Vec::new()))
     }
 
     /// One pass through the steps of `stop` on the way to `k`.
@@ -169,9 +169,9 @@ impl Program {
         }
     }
 
-    /// How many products the method of a level forms, if it says so.
-    pub(super) fn budget(&self, stop: usize) -> Option<usize> {
-        let (method, unknowns) = (self.methods[stop].as_ref()?, self.levels[stop].parameters().len());
+    /// How many products the method of a level forms for so many unknowns, if it says so.
+    pub(super) fn budget(&self, stop: usize, unknowns: usize) -> Option<usize> {
+        let method = self.methods[stop].as_ref()?;
         Some(method.budget(unknowns)?.products + method.preparation(unknowns).products)
     }
 

@@ -4,18 +4,18 @@ use super::*;
 
 /// One head a batch.
 #[derive(Module, Debug)]
-struct Heads {
+pub(super) struct Heads {
     first: Point,
     second: Point,
 }
 
 #[derive(Batch, Clone)]
-struct Sample {
+pub(super) struct Sample {
     first: Option<Tensor<1>>,
     second: Option<Tensor<1>>,
 }
 
-fn fit_head(net: &Heads, lambda: &Point, batch: Sample) -> Tensor<1> {
+pub(super) fn fit_head(net: &Heads, lambda: &Point, batch: Sample) -> Tensor<1> {
     let of_first = batch.first.map(|x| (net.first.val() - lambda.val() * x).square() * 0.5);
     let of_second = batch.second.map(|x| (net.second.val() * lambda.val() - x).square() * 0.5);
     match (of_first, of_second) {
@@ -25,7 +25,7 @@ fn fit_head(net: &Heads, lambda: &Point, batch: Sample) -> Tensor<1> {
     }
 }
 
-fn judge_heads(_lambda: &Point, net: &Heads, _: ()) -> Tensor<1> {
+pub(super) fn judge_heads(_lambda: &Point, net: &Heads, _: ()) -> Tensor<1> {
     net.first.val().square() * 0.5 + (net.second.val() - 2.0).square() * 0.5
 }
 
@@ -57,14 +57,18 @@ fn by_hand(lambda: f64) -> ([f64; 2], f64) {
     (at, 0.5 * at[0] * at[0] + 0.5 * (at[1] - 2.0).powi(2))
 }
 
+/// One that reads these heads.
+pub(super) fn sample((first, second): (bool, bool)) -> Result<Sample, std::convert::Infallible> {
+    Ok(Sample { first: first.then(|| tensor(&[1.5])), second: second.then(|| tensor(&[0.7])) })
+}
+
+pub(super) fn at([first, second]: [f64; 2]) -> Heads {
+    Heads { first: parameter(&[first]), second: parameter(&[second]) }
+}
+
 fn taking(json: &str) -> Engine<Taking> {
-    let batch = |(first, second): (bool, bool)| Sample {
-        first: first.then(|| tensor(&[1.5])),
-        second: second.then(|| tensor(&[0.7])),
-    };
-    let net = Stream::epochs(move |_| TURNS.into_iter().map(batch).map(Ok::<_, std::convert::Infallible>));
-    let problem =
-        Taking { lambda: parameter(&[0.8]), net: Heads { first: parameter(&[0.5]), second: parameter(&[-1.0]) } };
+    let net = Stream::epochs(move |_| TURNS.into_iter().map(sample));
+    let problem = Taking { lambda: parameter(&[0.8]), net: at([0.5, -1.0]) };
     let data = TakingData { lambda: Stream::constant(()), net };
     Engine::new(problem, data, TakingConfig::from_json(json).unwrap()).unwrap()
 }
