@@ -50,6 +50,26 @@ fn a_quotient_beside_a_product_with_its_rounded_inverse_is_verified() {
     }
 }
 
+/// That of a power multiplies by the exponent, which may be a rounded inverse as well, and is what it is.
+#[test]
+fn a_quotient_beside_a_power_with_its_rounded_inverse_is_verified() {
+    let third = f64::from(1.0 / 3.0_f32);
+    let losses: [fn(Tensor<2>, f64) -> Tensor<2>; 4] = [
+        // The generalised mean of a layer that pools, beside a mean of three.
+        |x, third| (x.clone().abs() + 0.1).powf_scalar(3.0).mean_dim(1).powf_scalar(third).expand([2, 3]) + x / 3.0,
+        |x, third| (x.clone() / 3.0).exp() + (x.abs() + 0.5).powf_scalar(third),
+        |x, third| ((x.abs() + 0.5) / 3.0).powf_scalar(third),
+        |x, third| ((x.abs() + 0.5).powf_scalar(third) / 3.0).powf_scalar(third),
+    ];
+    for loss in losses {
+        let trace = traced(|x| loss(x, third).square().sum());
+        assert!(!trace.is_coarse);
+        let value = Value::from_tensor(float(&VALUES, &Device::flex(), DType::F64).reshape([2, 3]));
+        let found = Verification::new(&trace, |_| true).unwrap().at(&[value], 0).unwrap();
+        assert!(matches!(found, Agreement::Equal { .. }), "{found:?}");
+    }
+}
+
 #[test]
 fn softmax_and_its_logarithm_are_recognised() {
     for axis in [0, 1] {

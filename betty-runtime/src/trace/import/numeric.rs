@@ -2,8 +2,8 @@
 
 use burn::tensor::DType;
 use burn_ir::{
-    BinaryOpIr, BoolOperationIr, FloatOperationIr, IntOperationIr, MatmulOpIr, NumericOperationIr, RandomOpIr,
-    ScalarOpIr, TensorIr,
+    BinaryOpIr, BoolOperationIr, FloatOperationIr, IntOperationIr, MatmulOpIr, NumericOperationIr, OperationIr,
+    RandomOpIr, ScalarOpIr, TensorIr,
 };
 
 use super::{Imported, Importer, scalar, unsupported};
@@ -22,7 +22,7 @@ impl Importer<'_> {
             N::MulScalar(o) => {
                 let x = self.node(&o.lhs)?;
                 let factor = match scalar(o.rhs).to(o.lhs.dtype) {
-                    Scalar::Float(factor) => Scalar::Float(self.exact_factor(factor)),
+                    Scalar::Float(factor) => Scalar::Float(self.exact_factor(&o.lhs, factor)),
                     whole => whole,
                 };
                 let node = self.graph.push(Op::WithScalar(WithScalar::Mul, factor), &[x])?;
@@ -260,8 +260,8 @@ impl Importer<'_> {
 
     /// Burn's backward pass of `x / number` rounds `1 / number` to single precision, whatever is divided; this is what it
     /// stands for. In double precision, in which gradients are compared, the difference would show. Where the loss multiplies by
-    /// the rounded number as well, nothing tells which of both it is.
-    fn exact_factor(&mut self, factor: f64) -> f64 {
+    /// the rounded number as well, nothing tells which of both it is; that of a power multiplies another power by its exponent.
+    fn exact_factor(&mut self, multiplied: &TensorIr, factor: f64) -> f64 {
         if !self.is_backward() {
             self.factors.push(factor);
             return factor;
@@ -269,6 +269,7 @@ impl Importer<'_> {
         let rounded = |divisor: f64| f64::from(1.0 / divisor as f32);
         let divisor = self.divisors.iter().find(|&&divisor| rounded(divisor) == factor && divisor.recip() != factor);
         match divisor {
+            Some(_) if self.is_power(multiplied, factor - 1.0) => factor,
             Some(_) if self.factors.contains(&factor) => {
                 self.is_coarse = true;
                 factor
@@ -276,6 +277,14 @@ impl Importer<'_> {
             Some(divisor) => divisor.recip(),
             None => factor,
         }
+    }
+
+    /// Whether a tensor was computed as a power with this exponent.
+    fn is_power(&self, tensor: &TensorIr, exponent: f64) -> bool {
+        let before = self.operations[..self.position].iter().rev();
+        let mut makes = before.filter(|operation| operation.outputs().any(|output| output.id == tensor.id));
+        let Some(OperationIr::Float(_, FloatOperationIr::PowfScalar(power))) = makes.next() else { return false };
+        scalar(power.rhs).to(tensor.dtype) == Scalar::Float(exponent)
     }
 
     /// A result whose recorded shape may drop or keep dimensions of size 1.
