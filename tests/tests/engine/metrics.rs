@@ -5,7 +5,9 @@ use std::rc::Rc;
 
 use betty_runtime::trace::TraceError;
 use betty_runtime::{Engine, EngineError, Event, Measured, Stream, multilevel};
-use burn::tensor::{Device, Tensor};
+use betty_tests::vectors::{parameter, tensor};
+use burn::module::Param;
+use burn::tensor::{DType, Device, Tensor, TensorData};
 
 use crate::problem::{
     Cleaning, Examples, Mlp, TRAIN, Weights, clean, engine, examples, first_weight, logits, losses, problem, weighted,
@@ -102,6 +104,60 @@ fn they_are_averaged_over_the_batches_of_a_step() {
     for (i, (name, found)) in report.levels[1].metrics.iter().enumerate() {
         let expected = (parts[0][i] + parts[1][i]) / 2.0;
         assert!((found - expected).abs() < 1e-6, "{name}: {found} is not {expected}");
+    }
+}
+
+/// What nothing computes is told like the rest: a constant of the loss, a tensor of the batch, a parameter, or the loss itself.
+fn told_as_it_is(x: &Param<Tensor<1>>, batch: Tensor<1>) -> Measured {
+    let loss = (x.val() - batch.clone()).square().sum() + 1.5;
+    let temperature = Tensor::from_data(TensorData::from([0.25]), (&batch.device(), DType::F64));
+    Measured::new(loss.clone())
+        .with("temperature", temperature.clone())
+        .with("again", temperature)
+        .with("batch", batch)
+        .with("parameter", x.val())
+        .with("loss", loss)
+}
+
+#[test]
+fn what_is_not_computed_is_told_as_it_is() {
+    let x = parameter(&[3.0]);
+    let traced = betty_runtime::trace::trace("level", &betty_runtime::trace::AnyBatch::new(tensor(&[1.0])), |tracer| {
+        let x = tracer.module(0, &x);
+        told_as_it_is(&x, tracer.batch())
+    });
+    let alone = betty_runtime::trace::trace("level", &betty_runtime::trace::AnyBatch::new(tensor(&[1.0])), |tracer| {
+        let x = tracer.module(0, &parameter(&[3.0]));
+        let batch: Tensor<1> = tracer.batch();
+        let device = batch.device();
+        Measured::new((x.val() - batch).square().sum()).with("temperature", Tensor::from_floats([0.5], &device))
+    });
+    assert_eq!(alone.unwrap().metrics.len(), 1);
+    let names: Vec<String> = traced.unwrap().metrics.iter().map(|(name, _)| name.to_string()).collect();
+    assert_eq!(names, ["temperature", "again", "batch", "parameter", "loss"]);
+    let data = ConstantsData { above: ().into(), x: Stream::constant(tensor(&[1.0])) };
+    let problem = Constants { above: parameter(&[0.5]), x };
+    let mut engine = Engine::new(problem, data, ConstantsConfig::default()).unwrap();
+    let found: Vec<f64> = engine.gradient("x").unwrap().metrics.iter().map(|(_, value)| *value).collect();
+    assert_eq!(found, [0.25, 0.25, 1.0, 3.0, 5.5]);
+    engine.run(1).unwrap();
+}
+
+fn lifted(x: &Param<Tensor<1>>, above: &Param<Tensor<1>>, batch: Tensor<1>) -> Measured {
+    let Measured { loss, metrics } = told_as_it_is(x, batch);
+    Measured { loss: loss + (x.val() * above.val()).sum() * 0.0, metrics }
+}
+
+fn near(_above: &Param<Tensor<1>>, x: &Param<Tensor<1>>, _: ()) -> Tensor<1> {
+    x.val().square().sum()
+}
+
+multilevel! {
+    struct Constants;
+
+    level above: Param<Tensor<1>> { lower: [x], batch: (), loss: near, optimizer: sgd(lr = 0.1) }
+    level x: Param<Tensor<1>> {
+        upper: [above], batch: Tensor<1>, loss: lifted, optimizer: sgd(lr = 0.1), hypergradient: cg,
     }
 }
 
