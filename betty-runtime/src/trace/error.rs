@@ -144,6 +144,17 @@ pub enum TraceError {
         /// The level.
         level: String,
     },
+    /// A derivative inside of the loss by a tensor that the loss makes and reads nowhere.
+    #[error(
+        "{} takes `gradient` by a tensor that it makes and that nothing reads, so the answer would be zero; take the tensor before, and \
+         compute with that very one: a clone is the same tensor, what `slice`, `stopped` or a second `val` of a computed parameter \
+         return is another",
+        loss_of(.level)
+    )]
+    GradientByUnread {
+        /// The level.
+        level: String,
+    },
     /// An operation without a rule.
     #[error("{} uses an operation that cannot be differentiated here: {source}", loss_of(.level))]
     Unsupported {

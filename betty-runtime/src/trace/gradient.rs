@@ -16,7 +16,8 @@ use super::recorded::{Recorded, constant, recorded};
 /// - `of` may have any shape; its elements are summed. For one derivative a sample, let every sample depend on its own row.
 /// - `with_respect_to` is a tensor, or a tuple, array, vector or struct of tensors as in [`Batch`]: parameters, data or
 ///   intermediate values, exactly as they went into `of` (a clone is the same tensor; a copy made by an operation is not).
-///   Where `of` does not depend on a tensor the answer is zero. Integers and bools are handed back.
+///   Where `of` does not depend on a tensor the answer is zero; but a tensor that is made in the loss and read nowhere is an error,
+///   because it is such a copy. Integers and bools are handed back.
 /// - A tensor that is computed from another one of the tree is on the path from it: derivatives are total.
 ///
 /// Burn's autodiff cannot look inside, so the comparison of our gradient with Burn's holds the answer constant on both

@@ -1,7 +1,7 @@
 //! Gradients taken inside of a loss: their values, and derivatives of every order through them.
 
 use betty_runtime::graph::{Op, vjp};
-use betty_runtime::nn::{BatchNorm, BatchNormConfig};
+use betty_runtime::nn::{BatchNorm, BatchNormConfig, stopped};
 use betty_runtime::trace::{AnyBatch, TraceError, Tracer, trace};
 use betty_runtime::{Engine, EngineError, Stream, gradient, multilevel};
 use burn::module::{Module, Param};
@@ -84,11 +84,11 @@ fn several_tensors_have_total_derivatives() {
 #[test]
 fn what_does_not_matter_has_gradient_zero() {
     let independent = |x: Tensor<1>| {
-        let (of_x, (of_other, index)) = gradient(
-            x.clone().exp(),
-            (x.clone(), (x.clone().sin(), Tensor::<1, burn::tensor::Int>::ones([1], &x.device()))),
-        );
-        of_x.sum() + of_other.sum() + index.float().cast(DType::F64).sum() * 0.0
+        let other = x.clone().sin();
+        let read = other.clone() * 0.0;
+        let (of_x, (of_other, index)) =
+            gradient(x.clone().exp(), (x.clone(), (other, Tensor::<1, burn::tensor::Int>::ones([1], &x.device()))));
+        of_x.sum() + of_other.sum() + read.sum() + index.float().cast(DType::F64).sum() * 0.0
     };
     check("independent", independent, f64::exp);
     let constant = trace("level", &AnyBatch::new(()), |tracer: &mut Tracer<'_>| {
@@ -96,6 +96,83 @@ fn what_does_not_matter_has_gradient_zero() {
         gradient(x.clone() * 3.0, x).sum()
     });
     assert!(matches!(constant, Err(TraceError::Disconnected { .. })), "the gradient is 3 everywhere");
+}
+
+/// Its outputs do not lead back to what nothing reads, which the user took for a part of the input.
+#[test]
+fn a_tensor_that_nothing_reads_is_refused() {
+    let refused = |name: &str, loss: &dyn Fn(Tensor<1>, &Unheard) -> Tensor<1>| {
+        let traced = trace("level", &AnyBatch::new(()), |tracer: &mut Tracer<'_>| {
+            let x = tracer.module(0, &parameter()).val();
+            let net = tracer.module(1, &Unheard::new());
+            loss(x, &net)
+        });
+        let error = traced.err().map(|error| (matches!(error, TraceError::GradientByUnread { .. }), error.to_string()));
+        let (is_it, text) = error.unwrap_or_else(|| panic!("{name} is taken"));
+        assert!(
+            is_it && text.contains("the loss of level `level`") && text.contains("nothing reads"),
+            "{name}: {text}"
+        );
+    };
+    // Of a network at all of x, by a part of x that was taken for it.
+    refused("a part", &|x, _| {
+        let t = x.clone().slice([0..1]);
+        gradient(x.clone().exp(), t).square().sum() + x.sum()
+    });
+    refused("among others", &|x, _| {
+        let y = x.clone() * 2.0;
+        let (of_x, of_y) = gradient(x.clone().exp(), (x, y));
+        of_x.sum() + of_y.square().sum()
+    });
+    refused("a gradient of a gradient", &|x, _| {
+        let first = gradient(x.clone().exp() * x.clone(), x.clone());
+        gradient(first, x.clone() * 1.0).square().sum() + x.sum()
+    });
+    // Each call stops another copy.
+    refused("stopped once more", &|x, net| {
+        let value = stopped(net).read.val() * x.clone();
+        gradient(value, stopped(net).tensors()).into_iter().fold(x.sum(), |sum, part| sum + part.square().sum())
+    });
+}
+
+#[test]
+fn parts_of_modules_that_nothing_reads_have_gradient_zero() {
+    let of_module = |x: Tensor<1>, net: &Unheard| {
+        let [read, unread] = gradient(net.read.val() * x.clone(), net.tensors());
+        (read * x).sum() + unread.square().sum()
+    };
+    let of_stopped = |x: Tensor<1>, net: &Unheard| of_module(x, &stopped(net));
+    for is_stopped in [false, true] {
+        let traced = trace("level", &AnyBatch::new(()), |tracer: &mut Tracer<'_>| {
+            let x = tracer.module(0, &parameter()).val();
+            let net = tracer.module(1, &Unheard::new());
+            if is_stopped { of_stopped(x, &net) } else { of_module(x, &net) }
+        });
+        traced.unwrap();
+    }
+    // And the tensor itself, which no operation reads.
+    check("itself", |x| (gradient(x.clone().exp() * 1.0, x.clone()) * x.clone()).sum(), |x| (1.0 + x) * x.exp());
+    let of_itself = |x: Tensor<1>| {
+        let y = x.clone().sin();
+        (gradient(y.clone(), y) * x).sum()
+    };
+    check("of itself", of_itself, |_| 1.0);
+}
+
+#[derive(Module, Debug)]
+struct Unheard {
+    read: Parameter,
+    unread: Parameter,
+}
+
+impl Unheard {
+    fn new() -> Self {
+        Unheard { read: parameter(), unread: parameter() }
+    }
+
+    fn tensors(&self) -> [Tensor<1>; 2] {
+        [self.read.val(), self.unread.val()]
+    }
 }
 
 #[derive(Module, Debug)]

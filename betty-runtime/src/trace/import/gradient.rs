@@ -8,9 +8,9 @@ use std::collections::{HashMap, HashSet};
 
 use burn_ir::{CustomOpIr, OperationIr, TensorId, TensorIr};
 
-use super::{Imported, Importer, custom};
+use super::{ImportError, Imported, Importer, custom};
 use crate::graph::{NodeId, Op, dependents, replay, vjp};
-use crate::trace::mark::GRADIENT;
+use crate::trace::mark::{GRADIENT, PLACEHOLDER, STOP_GRADIENT};
 
 /// What leads from the variables to the differentiated value.
 struct Between {
@@ -29,6 +29,9 @@ impl Importer<'_> {
 
     /// `∂(Σ of)/∂x` for each tensor of `with_respect_to`.
     fn gradients(&mut self, of: &TensorIr, with_respect_to: &[TensorIr]) -> Imported<Vec<NodeId>> {
+        if self.is_by_unread(of, with_respect_to) {
+            return Err(ImportError::ByUnread);
+        }
         let mut places = HashMap::new();
         let mut values = Vec::new();
         for tensor in with_respect_to {
@@ -59,6 +62,25 @@ impl Importer<'_> {
         replaced.extend(variables.iter().copied().zip(values));
         let gradients = replay(self.graph, &source, &outputs, &replaced)?;
         Ok(with_respect_to.iter().map(|tensor| gradients[places[&tensor.id]]).collect())
+    }
+
+    /// Whether one of these tensors was made in the loss for nothing: no operation reads it, and it is not `of` itself. What is asked for
+    /// is then most likely the derivative by another tensor, of which this one is a copy. Not every tensor of a module is read, so
+    /// those, and those of a module that is held constant, are by themselves no mistake; but all of them are.
+    fn is_by_unread(&self, of: &TensorIr, with_respect_to: &[TensorIr]) -> bool {
+        let before = &self.operations[..self.position];
+        let read: HashSet<TensorId> = before.iter().flat_map(OperationIr::inputs).map(|tensor| tensor.id).collect();
+        let is_read = |tensor: &TensorIr| tensor.id == of.id || read.contains(&tensor.id);
+        let is_made_by = |tensor: &TensorIr, also: &[&str]| {
+            let mut makers = before.iter().filter(|operation| operation.outputs().any(|made| made.id == tensor.id));
+            makers.any(|operation| match operation {
+                OperationIr::Init(_) => false,
+                OperationIr::Custom(marker) => !also.contains(&marker.id.as_str()),
+                _ => true,
+            })
+        };
+        with_respect_to.iter().any(|tensor| !is_read(tensor) && is_made_by(tensor, &[PLACEHOLDER, STOP_GRADIENT]))
+            || with_respect_to.iter().all(|tensor| !is_read(tensor) && is_made_by(tensor, &[PLACEHOLDER]))
     }
 
     /// Imports the operations between the variables and `of` once more, up to where the recording stands.

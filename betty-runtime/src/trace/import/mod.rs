@@ -33,6 +33,8 @@ use whole::{Part, parts};
 enum ImportError {
     Unsupported(Unsupported),
     Graph(GraphError),
+    /// A derivative by a tensor that nothing reads.
+    ByUnread,
 }
 
 impl From<GraphError> for ImportError {
@@ -92,6 +94,7 @@ pub(super) fn import(
     importer.run().map_err(|error| match error {
         ImportError::Unsupported(source) => TraceError::Unsupported { level: level.into(), source },
         ImportError::Graph(source) => TraceError::Graph { level: level.into(), source },
+        ImportError::ByUnread => TraceError::GradientByUnread { level: level.into() },
     })
 }
 
