@@ -196,7 +196,7 @@ multilevel! {
         loss: fit,
         optimizer: sgd(lr = 0.1),
         unroll: UNROLLS[1] + [1, 2][0],
-        hypergradient: nystrom(rank = { RISE }, damping = 0.1, seed = size_of::<[u64; 2]>()),
+        hypergradient: nystrom(rank = { const HALF: usize = RISE / 2; HALF + 2 }, damping = 0.1, seed = size_of::<[u64; 2]>()),
     }
 }
 

@@ -234,13 +234,7 @@ fn a_solver_stays_where_no_group_is_given() {
     let mut draw = Draw(StdRng::seed_from_u64(3));
     let solver = Some(LevelSolverConfig::Lbfgs(LbfgsConfig::default()));
     let mut defaults = draw.config();
-    defaults.lower = LevelConfig {
-        optimizer: None,
-        schedule: None,
-        groups: BTreeMap::new(),
-        solver: solver.clone(),
-        ..defaults.lower
-    };
+    defaults.lower = LevelConfig { optimizer: None, schedule: None, groups: BTreeMap::new(), solver, ..defaults.lower };
     let read = |groups: Value| Drawn::from_json(&json!({ "lower": { "groups": groups } }).to_string());
     DEFAULTS.set(Some(defaults.clone()));
     for none in [Value::Null, json!({})] {
