@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use betty_runtime::execute::launched;
-use betty_runtime::{Engine, EngineError, Event, ProgramConfig, Stream, multilevel};
+use betty_runtime::{Engine, EngineError, Event, Stream, multilevel};
 use burn::tensor::{DType, Tensor};
 
 use super::finite::{Point, Slopes, point, tensor, values};
