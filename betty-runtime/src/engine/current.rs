@@ -7,6 +7,8 @@ use super::host::{Look, Present, Standing};
 use crate::checkpoint::Checkpoint;
 use crate::error::CheckpointError;
 use crate::event::{Facts, Warning};
+use crate::execute::ReadError;
+use crate::program::Pull;
 
 /// The program as it is now: reads like a `&P`. Parameters are put into its modules when it is first looked at, so that an
 /// observer that looks away costs nothing.
@@ -26,6 +28,11 @@ impl<'a, P> Current<'a, P> {
     /// What the run is a run of: what a record of it begins with.
     pub fn facts(&self) -> Facts<'_> {
         self.run.facts()
+    }
+
+    /// How the weight decay of a level pulls at its parameters, if there is one that steps go along.
+    pub(crate) fn pull(&self, level: usize) -> Result<Option<Pull>, ReadError> {
+        Pull::of(self.run.levels(), level)
     }
 
     /// Tells everybody of something that a person who supervises the run should know, as [`Event::Warning`](crate::Event::Warning),

@@ -5,12 +5,37 @@ use std::collections::BTreeMap;
 
 use super::bases::Bases;
 use super::{Level, Program};
+use crate::execute::ReadError;
 use crate::graph::differentiated;
 use crate::schedule::Schedule;
 use crate::steps::{Basis, Reads};
 
 /// For each level whose weight decay is part of its condition: which of its parameters decay.
 pub(super) type Decaying = BTreeMap<usize, Vec<bool>>;
+
+/// How the weight decay of a level pulls at its parameters where they are.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Pull {
+    /// `‖δθ‖`
+    pub(crate) norm: f64,
+    /// `½⟨θ, δθ⟩`
+    pub(crate) penalty: f64,
+}
+
+impl Pull {
+    /// That of level `k`, if steps of it go along its weight decay.
+    ///
+    /// # Errors
+    /// [`ReadError`] if it cannot be read.
+    pub(crate) fn of(levels: &[Level], k: usize) -> Result<Option<Self>, ReadError> {
+        let level = &levels[k];
+        let sources = level.update.learned().sources();
+        let learned = sources.map(|source| levels[source.level].leaves[source.leaf].clone()).collect();
+        let parameters = level.parameters();
+        let Some(pull) = level.update.decay_gradient(&parameters, learned) else { return Ok(None) };
+        Ok(Some(Pull { norm: pull.dot(&pull)?.sqrt(), penalty: 0.5 * pull.dot(&parameters)? }))
+    }
+}
 
 impl Level {
     /// Whether the level's weight decay is part of its condition. Where steps are gone through, it is a part of each of them, and a

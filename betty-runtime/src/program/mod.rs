@@ -57,6 +57,7 @@ use std::rc::Rc;
 use self::after_step::Given;
 pub use self::check::{HypergradientCheck, ResponseCheck};
 pub(crate) use self::clock::Clock;
+pub(crate) use self::decaying::Pull;
 pub use self::explain::{Explanation, LevelCost, ResponseCost};
 pub(crate) use self::gradient::Found;
 pub use self::gradient::TotalGradient;

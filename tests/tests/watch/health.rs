@@ -68,9 +68,10 @@ fn warnings<P: Multilevel>(engine: Engine<P>, health: Health, iterations: u64) -
     (told.take(), error)
 }
 
-fn rules<P: Multilevel>(engine: Engine<P>, iterations: u64) -> Vec<String> {
+pub(crate) fn rules<P: Multilevel>(engine: Engine<P>, iterations: u64) -> Vec<String> {
     // How long iterations take depends on who else uses the machine.
-    let (told, _) = warnings(engine, Health::default().without("slowing"), iterations);
+    let (told, error) = warnings(engine, Health::default().without("slowing"), iterations);
+    assert!(error.is_none(), "{error:?}");
     for warning in &told {
         assert!(!warning.fact.ends_with('.') && !warning.advice.is_empty(), "{warning:?}");
     }

@@ -4,6 +4,7 @@
 mod answers;
 mod files;
 mod health;
+mod held;
 mod lines;
 mod names;
 mod problem;

@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 
 use betty_schema::lies_in;
+use burn::tensor::DType;
 use serde_json::Value;
 
-use super::warning;
+use super::{Seen, warning};
+use crate::config::rounded;
+use crate::graph::accumulator;
 use crate::{LevelConfig, ProjectionConfig, Schedule, Warning};
 
 /// So large a share of entries at a bound is told of.
@@ -23,17 +26,17 @@ impl Bounds {
         self.0 = levels.filter(|(_, config)| config.all_groups().any(|group| group.project.is_some())).collect();
     }
 
-    /// Looks at the parameters of a level, each with its path. Those that are not confined do not count.
-    pub(super) fn look(&self, name: &str, parameters: &[(String, Vec<f64>)]) -> Option<Warning> {
+    /// Looks at the parameters of a level. Those that are not confined do not count.
+    pub(super) fn look(&self, name: &str, parameters: &[Seen]) -> Option<Warning> {
         let config = self.0.get(name)?;
         let (mut at, mut all) = (0, 0);
-        for (path, values) in parameters.iter().filter(|(path, _)| moves(config, path)) {
-            let bounds = bounds(projection(config, path));
+        for Seen { path, dtype, values } in parameters.iter().filter(|seen| moves(config, &seen.path)) {
+            let bounds: Vec<f64> =
+                bounds(projection(config, path)).into_iter().map(|bound| held(bound, *dtype)).collect();
             if bounds.is_empty() {
                 continue;
             }
-            let is_at = |value: &f64| bounds.iter().any(|bound| (value - bound).abs() <= 1e-6 * bound.abs());
-            at += values.iter().filter(|value| is_at(value)).count();
+            at += values.iter().filter(|value| bounds.iter().any(|bound| is_at(**value, *bound))).count();
             all += values.len();
         }
         if all == 0 || (at as f64) < SHARE * all as f64 {
@@ -65,6 +68,24 @@ fn projection<'a>(config: &'a LevelConfig, path: &str) -> Option<&'a ProjectionC
     }
 }
 
+/// Whether a set holds a parameter where it is, so that a gradient may be left there: at the bound of an entry, or anywhere on a set that
+/// entries share.
+pub(super) fn is_confined(config: &LevelConfig, Seen { path, dtype, values }: &Seen) -> bool {
+    let set = projection(config, path);
+    let bounds: Vec<f64> = bounds(set).into_iter().map(|bound| held(bound, *dtype)).collect();
+    let is_shared = matches!(set, Some(ProjectionConfig::Simplex(_) | ProjectionConfig::NormBall(_)));
+    is_shared || values.iter().any(|value| bounds.iter().any(|bound| is_at(*value, *bound)))
+}
+
+fn is_at(value: f64, bound: f64) -> bool {
+    (value - bound).abs() <= 1e-6 * bound.abs()
+}
+
+/// A bound as it stands in a parameter: in the type of a step, and then in the parameter's.
+fn held(bound: f64, dtype: DType) -> f64 {
+    rounded(rounded(bound, accumulator(dtype)), dtype)
+}
+
 /// The numbers at which entries are at the edge of a set.
 fn bounds(set: Option<&ProjectionConfig>) -> Vec<f64> {
     match set {
@@ -82,10 +103,15 @@ mod tests {
     use super::*;
 
     fn told(fields: Value, parameters: &[(&str, Vec<f64>)]) -> bool {
+        told_in(DType::F32, fields, parameters)
+    }
+
+    fn told_in(dtype: DType, fields: Value, parameters: &[(&str, Vec<f64>)]) -> bool {
         let mut level = json!({ "optimizer": { "name": "sgd", "lr": 0.1 } });
         level.as_object_mut().expect("an object").extend(fields.as_object().expect("an object").clone());
         let config = serde_json::from_value(level).expect("a level");
-        let parameters: Vec<_> = parameters.iter().map(|(path, values)| ((*path).to_owned(), values.clone())).collect();
+        let seen = |(path, values): &(&str, Vec<f64>)| Seen { path: (*path).to_owned(), dtype, values: values.clone() };
+        let parameters: Vec<_> = parameters.iter().map(seen).collect();
         Bounds([("y".to_owned(), config)].into()).look("y", &parameters).is_some()
     }
 
@@ -98,6 +124,21 @@ mod tests {
             assert_eq!(told(of_level.clone(), &[("w", values(inside))]), expected, "{inside}");
         }
         assert!(!told(json!({}), &[("w", values(0))]));
+    }
+
+    /// 0.1 is another number in every type.
+    #[test]
+    fn a_bound_is_where_its_type_has_it() {
+        let fields = json!({ "project": { "name": "clamp", "low": 0.1, "high": 0.7 } });
+        for (dtype, low, high) in [
+            (DType::F64, 0.1, 0.7),
+            (DType::F32, f64::from(0.1_f32), f64::from(0.7_f32)),
+            (DType::F16, 0.099_975_585_937_5, 0.700_195_312_5),
+            (DType::BF16, 0.100_097_656_25, 0.699_218_75),
+        ] {
+            assert!(told_in(dtype, fields.clone(), &[("w", vec![low, high])]), "{dtype:?}");
+            assert!(!told_in(dtype, fields.clone(), &[("w", vec![low, high, 0.4])]), "{dtype:?}");
+        }
     }
 
     #[test]

@@ -10,6 +10,8 @@ mod solves;
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
+use burn::tensor::DType;
+
 use self::bounds::Bounds;
 use self::movement::Movement;
 use self::norms::Norms;
@@ -43,8 +45,8 @@ pub enum OnUnhealthy {
 /// | `unsolved` | 5 turns in a row of a level's solver end above its tolerance |
 /// | `negative-curvature` | a solver meets a direction along which the Hessian does not curve upwards, which ends the run |
 /// | `non-finite` | a number is not finite, which ends the run before anything of it is kept |
-/// | `far` | a level below, differentiated at its best response, has after 200 steps twice the gradient it began with, and no smaller loss |
-/// | `still` | parameters of a level above, which does not begin anew, do not move over 100 iterations though their gradient is at least half of what it was at first |
+/// | `far` | a level below, differentiated at its best response, has after 200 steps twice the gradient it began with, and no smaller loss; what its `weight_decay` holds of a gradient does not count |
+/// | `still` | parameters of a level above, which does not begin anew, do not move over 100 iterations though their gradient is at least half of what it was at first, and nothing holds them: no bound or set of their projection, no function after the step, no weight decay |
 /// | `bound` | 95 of 100 entries of a level above that are confined are at a bound of their projection, which may be that of a group |
 /// | `no-rate` | the learning rate of a level has been 0 for 100 steps in a row, behind the end of its schedule |
 /// | `retracing` | a loss is recorded for the fourth time |
@@ -52,8 +54,8 @@ pub enum OnUnhealthy {
 /// | `rounding` | 16 bits change a gradient by more than a fifth |
 /// | `zero-edge`, `unverified`, `costly` | as the events say |
 ///
-/// The rules listen to what is told in any case. Only `vanishing` asks for [`Event::Parts`], and `still` and `bound` look at
-/// parameters every 100 iterations.
+/// The rules listen to what is told in any case. Only `vanishing` asks for [`Event::Parts`], and `still`, `bound`, and `far` of
+/// levels with a `weight_decay` look at parameters every 100 iterations.
 ///
 /// ```
 /// use betty_runtime::watch::{Health, OnUnhealthy};
@@ -74,6 +76,19 @@ pub struct Health {
     rates: Rates,
 }
 
+/// A parameter of a level, as it was seen.
+struct Seen {
+    path: String,
+    dtype: DType,
+    values: Vec<f64>,
+}
+
+impl Seen {
+    fn of(leaf: &Leaf) -> Result<Self, ReadError> {
+        Ok(Seen { path: leaf.path.clone(), dtype: leaf.value.dtype(), values: leaf.value.to_vec()? })
+    }
+}
+
 impl Health {
     /// Decides what becomes of a run that is not healthy.
     #[must_use]
@@ -91,6 +106,7 @@ impl Health {
 
     /// What the rules say to an event.
     fn judge<P: Multilevel>(&mut self, event: &Event<'_>, program: &Current<'_, P>) -> Result<Vec<Warning>, DataError> {
+        let mut found = Vec::new();
         if let Event::Started { .. } = event {
             let config = parse(program.facts().config.as_bytes()).map_err(ConfigError::from)?;
             self.norms.begin(&config, &P::SCHEDULE);
@@ -98,7 +114,7 @@ impl Health {
             self.movement.begin(&config, &P::SCHEDULE);
             self.pace.begin();
         }
-        let mut found = Vec::new();
+        self.look_at_decays(event, program, &mut found)?;
         found.extend(self.norms.hear(event));
         found.extend(self.solves.hear(event));
         found.extend(self.pace.hear(event));
@@ -110,14 +126,37 @@ impl Health {
             let modules = Multilevel::modules(&**program);
             for (level, spec) in P::SCHEDULE.levels.iter().enumerate().filter(|(_, spec)| !spec.sweep.is_empty()) {
                 let leaves = modules[level].leaves();
-                let read = |leaf: &Leaf| Ok((leaf.path.clone(), leaf.value.to_vec()?));
-                let leaves = leaves.iter().filter(|leaf| leaf.trainable).map(read);
+                let leaves = leaves.iter().filter(|leaf| leaf.trainable).map(Seen::of);
                 let leaves = leaves.collect::<Result<Vec<_>, ReadError>>()?;
                 found.extend(self.bounds.look(spec.name, &leaves));
-                found.extend(self.movement.look(spec.name, &leaves));
+                found.extend(self.movement.look(spec.name, &leaves, program.pull(level)?));
             }
         }
         Ok(found)
+    }
+
+    /// Levels that are differentiated at a best response which their weight decay has a part in.
+    fn look_at_decays<P: Multilevel>(
+        &mut self,
+        event: &Event<'_>,
+        program: &Current<'_, P>,
+        found: &mut Vec<Warning>,
+    ) -> Result<(), ReadError> {
+        let is_begun = matches!(event, Event::Started { .. });
+        if !is_begun && !matches!(*event, Event::Iteration { iteration } if iteration.is_multiple_of(movement::EVERY)) {
+            return Ok(());
+        }
+        for (level, spec) in P::SCHEDULE.levels.iter().enumerate() {
+            let Some(pull) = self.norms.is_answering(spec.name).then(|| program.pull(level)).transpose()?.flatten()
+            else {
+                continue;
+            };
+            match is_begun {
+                true => self.norms.begin_at(spec.name, pull),
+                false => found.extend(self.norms.look(spec.name, pull)),
+            }
+        }
+        Ok(())
     }
 }
 

@@ -1,12 +1,13 @@
 //! Parameters of upper levels that do not move though they should.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::bounds::moves;
-use super::warning;
-use crate::{Event, LevelConfig, Schedule, Start, Warning};
+use super::bounds::{is_confined, moves};
+use super::{Seen, warning};
+use crate::program::Pull;
+use crate::{Event, LevelConfig, OptimizerConfig, Schedule, Start, Warning};
 
 /// Parameters are looked at so often.
 pub(super) const EVERY: u64 = 100;
@@ -16,12 +17,16 @@ const NONE: f64 = 1e-7;
 const CONVERGED: f64 = 0.5;
 /// Steps whose gradients are those of the beginning.
 const FIRST: u64 = 20;
+/// A weight decay that pulls less than this share of what the gradient does holds nothing.
+const HOLDS: f64 = 0.01;
 
 /// What is known of the upper levels.
 #[derive(Debug, Default)]
 pub(super) struct Movement {
     levels: BTreeMap<String, Level>,
     configs: BTreeMap<String, LevelConfig>,
+    /// Levels with a function after their steps.
+    followed: BTreeSet<String>,
 }
 
 #[derive(Debug, Default)]
@@ -35,6 +40,8 @@ struct Level {
 impl Movement {
     pub(super) fn begin(&mut self, config: &Value, schedule: &Schedule) {
         let names = schedule.levels.iter().map(|spec| spec.name);
+        let followed = schedule.levels.iter().filter(|spec| spec.after_step.is_some());
+        self.followed = followed.map(|spec| spec.name.to_owned()).collect();
         let of = |name: &str| serde_json::from_value(config[name].clone()).ok();
         self.configs = names.filter_map(|name| Some((name.to_owned(), of(name)?))).collect();
     }
@@ -50,17 +57,20 @@ impl Movement {
         }
     }
 
-    /// Looks at the parameters of a level, each with its path. Those that it does not train are none of them, and a level that
-    /// begins anew may end at the same place each time.
-    pub(super) fn look(&mut self, name: &str, parameters: &[(String, Vec<f64>)]) -> Option<Warning> {
+    /// Looks at the parameters of a level, at which its weight decay pulls like this. Those that it does not train are none of them, a
+    /// level that begins anew may end at the same place each time, and one that something holds need not move, whatever the gradient of
+    /// its loss is there.
+    pub(super) fn look(&mut self, name: &str, parameters: &[Seen], pull: Option<Pull>) -> Option<Warning> {
         let config = self.configs.get(name);
         if config.is_some_and(|config| matches!(config.start, Start::Initial | Start::Fresh | Start::From)) {
             return None;
         }
-        let is_moved = |path: &str| config.is_none_or(|config| moves(config, path));
-        let values =
-            parameters.iter().filter(|(path, _)| is_moved(path)).flat_map(|(_, values)| values.iter().copied());
-        let values: Vec<f64> = values.collect();
+        let is_moved = |seen: &&Seen| config.is_none_or(|config| moves(config, &seen.path));
+        let moved: Vec<&Seen> = parameters.iter().filter(is_moved).collect();
+        let values: Vec<f64> = moved.iter().flat_map(|seen| seen.values.iter().copied()).collect();
+        let is_held = self.followed.contains(name)
+            || config
+                .is_some_and(|config| moved.iter().any(|seen| is_confined(config, seen)) || decays(config, &values));
         let level = self.levels.entry(name.to_owned()).or_default();
         let before = level.values.replace(values)?;
         let values = level.values.as_ref()?;
@@ -71,7 +81,8 @@ impl Movement {
         let moved = norm(&mut values.iter().zip(&before).map(|(now, before)| now - before));
         let size = norm(&mut values.iter().copied());
         // A gradient that is gone needs no movement.
-        if moved > NONE * size || level.last < CONVERGED * level.first || level.last == 0.0 {
+        let is_held = is_held || pull.is_some_and(|pull| pull.norm >= HOLDS * level.last);
+        if moved > NONE * size || level.last < CONVERGED * level.first || level.last == 0.0 || is_held {
             return None;
         }
         warning(
@@ -90,8 +101,19 @@ impl Movement {
     }
 }
 
+/// Whether a decay beside the gradient may hold one of these: `adamw` goes along the gradient by no more than its learning rate, and
+/// back by the decay's share of that for each unit of the parameter.
+fn decays(config: &LevelConfig, values: &[f64]) -> bool {
+    let largest = values.iter().fold(0.0_f64, |largest, value| largest.max(value.abs()));
+    config.all_groups().any(|group| match group.optimizer {
+        Some(OptimizerConfig::AdamW(of)) => of.weight_decay.fixed().is_none_or(|decay| decay * largest >= HOLDS),
+        _ => false,
+    })
+}
+
 #[cfg(test)]
 mod tests {
+    use burn::tensor::DType;
     use serde_json::json;
 
     use super::*;
@@ -99,6 +121,10 @@ mod tests {
     fn step(name: &str, gradient_norm: f64) -> Event<'_> {
         let (level, step, loss, learning_rate) = (0, 1, 0.0, 0.1);
         Event::Step { level, name, step, loss, metrics: &[], gradient_norm, learning_rate, looks_ahead: false }
+    }
+
+    fn seen(path: &str, values: &[f64]) -> Seen {
+        Seen { path: path.to_owned(), dtype: DType::F64, values: values.to_vec() }
     }
 
     #[test]
@@ -110,8 +136,8 @@ mod tests {
         }
         (0..100).for_each(|at| movement.note(&step("converged", 0.8_f64.powi(at))));
         for (name, next, expected) in [("stuck", 3.0, true), ("moving", 3.001, false), ("converged", 3.0, false)] {
-            assert_eq!(movement.look(name, &[("w".to_owned(), vec![3.0, 4.0])]), None);
-            assert_eq!(movement.look(name, &[("w".to_owned(), vec![next, 4.0])]).is_some(), expected, "{name}");
+            assert_eq!(movement.look(name, &[seen("w", &[3.0, 4.0])], None), None);
+            assert_eq!(movement.look(name, &[seen("w", &[next, 4.0])], None).is_some(), expected, "{name}");
         }
     }
 
@@ -122,9 +148,27 @@ mod tests {
         let config = serde_json::from_value(level).expect("a level");
         let mut movement = Movement { configs: [("y".to_owned(), config)].into(), ..Movement::default() };
         (0..100).for_each(|_| movement.note(&step("y", 1.0)));
-        let at = |head: f64| [("head".to_owned(), vec![head]), ("body".to_owned(), vec![1e9])];
-        movement.look("y", &at(1.0));
-        movement.look("y", &at(1.0 + by)).is_some()
+        let at = |head: f64| [seen("head", &[head]), seen("body", &[1e9])];
+        movement.look("y", &at(1.0), None);
+        movement.look("y", &at(1.0 + by), None).is_some()
+    }
+
+    #[test]
+    fn what_is_held_need_not_move() {
+        let clamp =
+            |high: f64| json!({ "project": { "name": "clamp", "low": -2.0, "high": high }, "freeze": ["body"] });
+        // The parameter stands at 1.
+        assert!(!is_told(clamp(1.0), 0.0) && is_told(clamp(3.0), 0.0));
+        assert!(!is_told(json!({ "project": { "name": "simplex" }, "freeze": ["body"] }), 0.0));
+        let adamw = |decay: f64| json!({ "optimizer": { "name": "adamw", "lr": 0.1, "weight_decay": decay }, "freeze": ["body"] });
+        assert!(!is_told(adamw(0.5), 0.0) && is_told(adamw(1e-4), 0.0));
+        for (norm, expected) in [(1.0, false), (1e-3, true)] {
+            let mut movement = Movement::default();
+            (0..100).for_each(|_| movement.note(&step("y", 1.0)));
+            let pull = Some(Pull { norm, penalty: 0.5 });
+            assert_eq!(movement.look("y", &[seen("w", &[1.0])], pull), None);
+            assert_eq!(movement.look("y", &[seen("w", &[1.0])], pull).is_some(), expected, "{norm}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::warning;
+use crate::program::Pull;
 use crate::{Event, Schedule, Warning};
 
 /// So many steps in a row are no accident.
@@ -37,6 +38,10 @@ struct Steps {
     count: u64,
     first: (f64, f64),
     last: (f64, f64),
+    /// How the level's weight decay pulled when it was first seen, if it has one, …
+    begun: Option<Pull>,
+    /// … and the sums over the last steps that are to be held against it.
+    window: Option<(f64, f64)>,
 }
 
 impl Norms {
@@ -60,6 +65,28 @@ impl Norms {
             }
             _ => None,
         }
+    }
+
+    /// Whether the level is one that is differentiated at its best response.
+    pub(super) fn is_answering(&self, name: &str) -> bool {
+        self.answering.contains(name)
+    }
+
+    /// Takes note of a weight decay. From here on the level is judged where that is known, for its gradient does not vanish where the
+    /// level is best: the decay holds it.
+    pub(super) fn begin_at(&mut self, name: &str, pull: Pull) {
+        self.steps.entry(name.into()).or_default().begun.get_or_insert(pull);
+    }
+
+    /// Looks at a level with a weight decay: what that cannot hold of the gradient is no less than the difference of their lengths, and
+    /// at first it was no more than their sum.
+    pub(super) fn look(&mut self, name: &str, now: Pull) -> Option<Warning> {
+        let steps = self.steps.get_mut(name)?;
+        let (begun, last) = (steps.begun?, steps.window.take()?);
+        let sum = |mean: f64| mean * WINDOW as f64;
+        let first = (steps.first.0 + sum(begun.penalty), steps.first.1 + sum(begun.norm));
+        let last = (last.0 + sum(now.penalty), (last.1 - sum(now.norm)).max(0.0));
+        gets_away(name, steps.count, first, last, ", what its weight decay holds left out")
     }
 
     fn compare(&mut self, name: &str, direct: f64, indirect: f64) -> Option<Warning> {
@@ -94,26 +121,34 @@ impl Norms {
         if !steps.count.is_multiple_of(WINDOW) {
             return None;
         }
-        let (first, last) = (steps.first, std::mem::take(&mut steps.last));
-        // A level whose gradient is 0 is where it comes to rest.
-        if steps.count < STEPS || last.1 == 0.0 || last.1 < GROWTH * first.1 || last.0 < first.0 {
+        let last = std::mem::take(&mut steps.last);
+        if steps.begun.is_some() {
+            steps.window = Some(last);
             return None;
         }
-        let ratio = last.1 / first.1;
-        warning(
-            "far",
-            name,
-            format!(
-                "level `{name}` is differentiated at its best response, but gets away from it: after {} steps its gradient is \
-                 {ratio:.1} times what it was at first, and its loss no smaller",
-                steps.count
-            ),
-            format!(
-                "lower the learning rate of `{name}` or raise its `unroll`, or let hypergradients go through its steps: \
-                 `hypergradient: unrolled`"
-            ),
-        )
+        gets_away(name, steps.count, steps.first, last, "")
     }
+}
+
+/// What is said after so many steps of a level with these sums of loss and gradient norm over the first and the last ones.
+fn gets_away(name: &str, count: u64, first: (f64, f64), last: (f64, f64), without: &str) -> Option<Warning> {
+    // A level whose gradient is 0 is where it comes to rest.
+    if count < STEPS || last.1 == 0.0 || last.1 < GROWTH * first.1 || last.0 < first.0 {
+        return None;
+    }
+    let ratio = last.1 / first.1;
+    warning(
+        "far",
+        name,
+        format!(
+            "level `{name}` is differentiated at its best response, but gets away from it: after {count} steps its gradient{without} is \
+             {ratio:.1} times what it was at first, and its loss no smaller"
+        ),
+        format!(
+            "lower the learning rate of `{name}` or raise its `unroll`, or let hypergradients go through its steps: \
+             `hypergradient: unrolled`"
+        ),
+    )
 }
 
 #[cfg(test)]
@@ -140,5 +175,22 @@ mod tests {
         assert!((0..3000).all(|step| norms.step("z", 1.0 / f64::from(step + 1), f64::from(step)).is_none()));
         let away = (0..3000).position(|step| norms.step("w", f64::from(step), 1.01_f64.powi(step)).is_some());
         assert_eq!(away, Some(199));
+    }
+
+    /// A level that was put at the minimum of its loss goes from there to where its decay holds the gradient; another one goes on.
+    #[test]
+    fn what_a_decay_holds_is_not_away() {
+        let pull = |at: f64, decay: f64| Pull { norm: decay * at.abs(), penalty: 0.5 * decay * at * at };
+        for (decay, rate, expected) in [(0.1, 0.1, false), (2.0, 0.1, false), (0.1, 2.05 / 1.1, true)] {
+            let (mut norms, mut at, mut told) = (Norms::default(), 1.0_f64, false);
+            norms.begin_at("x", pull(at, decay));
+            for step in 1..=600 {
+                let gap = at - 1.0;
+                assert_eq!(norms.step("x", 0.5 * gap * gap, gap.abs()), None);
+                at -= rate * (gap + decay * at);
+                told |= step % 100 == 0 && norms.look("x", pull(at, decay)).is_some();
+            }
+            assert_eq!(told, expected, "{decay} {rate}");
+        }
     }
 }
