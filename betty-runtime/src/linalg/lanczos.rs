@@ -9,11 +9,12 @@
 //! λ_min ≤ θ ≤ λ_max        |λ − θ| ≤ β·|s|  for one of them
 //! ```
 //!
-//! and the outermost `θ` reach the ends of the spectrum long before the basis is complete. Every new vector is made
+//! up to a few roundings of the largest `|θ|`, which are added to the bound, and the outermost `θ` reach the ends of the spectrum long before the basis is complete. Every new vector is made
 //! orthogonal to all before it, without which rounding errors would bring eigenvalues back that have been found.
 
 use super::operator::{apply_damped, dot};
 use super::orthogonal::{Parts, orthogonalize};
+use super::rounded::negligible;
 use super::symmetric::eigen;
 use super::{InnerProductSpace, LinearOperator, Quantity, SolveError};
 
@@ -22,7 +23,8 @@ use super::{InnerProductSpace, LinearOperator, Quantity, SolveError};
 pub struct RitzValue {
     /// The estimate. It lies between the smallest and the largest eigenvalue.
     pub value: f64,
-    /// An eigenvalue of a symmetric operator is this close to the estimate, up to rounding errors.
+    /// An eigenvalue of a symmetric operator is this close to the estimate: what is left of the residual, and what rounding may make of
+    /// the products.
     pub error: f64,
     /// The square of the part that the start, scaled to length 1, has along it; over all estimates they add up to 1.
     pub weight: f64,
@@ -36,6 +38,8 @@ pub struct Krylov<V> {
     values: Vec<RitzValue>,
     /// The eigenvector of each estimate, in the basis.
     coordinates: Vec<Vec<f64>>,
+    /// How far rounding errors may move an estimate.
+    pub(super) rounding: f64,
 }
 
 impl<V: InnerProductSpace> Krylov<V> {
@@ -71,7 +75,7 @@ pub fn lanczos<A: LinearOperator + ?Sized>(
 ) -> Result<Krylov<A::Vector>, SolveError<A::Error>> {
     let length = dot::<A>(start, start, 0, Quantity::RightHandSide)?.sqrt();
     if length == 0.0 {
-        return Ok(Krylov { basis: Vec::new(), values: Vec::new(), coordinates: Vec::new() });
+        return Ok(Krylov { basis: Vec::new(), values: Vec::new(), coordinates: Vec::new(), rounding: 0.0 });
     }
     let mut basis = vec![start.clone()];
     basis[0].scale((1.0 / length).into());
@@ -96,11 +100,13 @@ pub fn lanczos<A: LinearOperator + ?Sized>(
     };
     let symmetric = |i: usize, j: usize| 0.5 * (entry(i, j) + entry(j, i));
     let (values, coordinates) = eigen((0..n).map(|i| (0..n).map(|j| symmetric(i, j)).collect()).collect());
+    // A product is off by a few roundings of the largest eigenvalue that it shows, whichever vector it is of.
+    let rounding = negligible(values.iter().fold(0.0, |size: f64, value| size.max(value.abs())), start);
     let estimate = |(&value, vector): (&f64, &Vec<f64>)| RitzValue {
         value,
-        error: below[n - 1] * vector[n - 1].abs(),
+        error: below[n - 1] * vector[n - 1].abs() + rounding,
         weight: vector[0] * vector[0],
     };
     let values = values.iter().zip(&coordinates).map(estimate).collect();
-    Ok(Krylov { basis, values, coordinates })
+    Ok(Krylov { basis, values, coordinates, rounding })
 }

@@ -7,19 +7,21 @@ use super::{LinearOperator, SolveError};
 /// One end of a spectrum.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct End {
-    /// The estimate. It is no further out than the end itself.
+    /// The estimate. It is no further out than the end itself, up to rounding errors.
     pub value: f64,
-    /// An eigenvalue of a symmetric operator is this close to the estimate, up to rounding errors.
+    /// An eigenvalue of a symmetric operator is this close to the estimate, rounding errors included.
     pub error: f64,
 }
 
 /// What is known of the eigenvalues of a symmetric operator.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Spectrum {
-    /// The lower end; the smallest eigenvalue is at most its value.
+    /// The lower end; the smallest eigenvalue is at most its value, up to rounding errors.
     pub smallest: End,
-    /// The upper end; the largest eigenvalue is at least its value.
+    /// The upper end; the largest eigenvalue is at least its value, up to rounding errors.
     pub largest: End,
+    /// How far rounding errors may move both ends: an eigenvalue that is smaller than this has no known sign.
+    pub rounding: f64,
     /// Products that it took.
     pub products: usize,
 }
@@ -30,8 +32,8 @@ impl Spectrum {
     #[must_use]
     pub fn damping(&self) -> f64 {
         let size = self.largest.value.abs().max(self.smallest.value.abs());
-        let lowest = self.smallest.value - self.smallest.error;
-        let damping = (-2.0 * lowest).max(ROOM * size);
+        let lowest = self.smallest.value - self.seen(self.smallest);
+        let damping = (-2.0 * lowest).max(ROOM * size).max(2.0 * self.rounding);
         if damping > 0.0 && damping.is_finite() { to_two_digits(damping, |x| (x - EXACT).ceil()) } else { 1.0 }
     }
 
@@ -39,8 +41,13 @@ impl Spectrum {
     /// inverse of the largest eigenvalue. Two digits, rounded down.
     #[must_use]
     pub fn step_size(&self) -> f64 {
-        let step_size = (self.largest.value + self.largest.error).recip();
+        let step_size = (self.largest.value + self.seen(self.largest)).recip();
         if step_size > 0.0 && step_size.is_finite() { to_two_digits(step_size, |x| (x + EXACT).floor()) } else { 1.0 }
+    }
+
+    /// The error of an end without what is rounding, of which a thousandth and a factor of two leave room enough.
+    fn seen(&self, end: End) -> f64 {
+        end.error - self.rounding
     }
 
     /// The spectrum of `A + damping·I`.
@@ -82,5 +89,5 @@ pub fn extreme_eigenvalues<A: LinearOperator + ?Sized>(
     let smallest = all.clone().reduce(|best, end| if end.value < best.value { end } else { best });
     let largest = all.reduce(|best, end| if end.value > best.value { end } else { best });
     let (smallest, largest) = (smallest.unwrap_or(unseen), largest.unwrap_or(unseen));
-    Ok(Spectrum { smallest, largest, products: krylov.values().len() })
+    Ok(Spectrum { smallest, largest, rounding: krylov.rounding, products: krylov.values().len() })
 }

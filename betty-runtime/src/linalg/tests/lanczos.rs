@@ -22,7 +22,7 @@ proptest! {
         let mut a = symmetric(&rows);
         let n = start.0.len();
         let all = eigenvalues(&a);
-        let Spectrum { smallest, largest, products } = extreme_eigenvalues(&mut a, damping, &start, n)?;
+        let Spectrum { smallest, largest, products, .. } = extreme_eigenvalues(&mut a, damping, &start, n)?;
         prop_assert!(products <= n && a.products == products);
         // A start with hardly a part along an eigenvector takes that for a rounding error.
         prop_assume!(products == n);
@@ -82,7 +82,7 @@ fn a_space_that_is_exhausted_ends_the_search() {
     assert!(unseen.largest == End { value: 0.0, error: f64::INFINITY } && unseen.smallest == unseen.largest);
     let nothing = extreme_eigenvalues(&mut Matrix::diagonal(&[0.0; 3]), 0.0, &Column(vec![1.0; 3]), 5);
     let zero = End { value: 0.0, error: 0.0 };
-    assert_eq!(nothing, Ok(Spectrum { smallest: zero, largest: zero, products: 1 }));
+    assert_eq!(nothing, Ok(Spectrum { smallest: zero, largest: zero, rounding: 0.0, products: 1 }));
 }
 
 #[test]

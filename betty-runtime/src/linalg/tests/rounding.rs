@@ -90,6 +90,39 @@ impl LinearOperator for Turned {
     }
 }
 
+/// A matrix with these eigenvalues, and a vector.
+fn turned(spectrum: Vec<f64>, round: fn(f64) -> f64, seed: u64) -> (Turned, Rounded) {
+    let mut random = StdRng::seed_from_u64(seed);
+    let mut draw = || (0..spectrum.len()).map(|_| 2.0 * random.random::<f64>() - 1.0).collect::<Vec<f64>>();
+    let unit = |x: Vec<f64>| {
+        let length = norm(&x);
+        x.into_iter().map(|x| x / length).collect()
+    };
+    let reflections = (0..3).map(|_| unit(draw())).collect();
+    let start = Rounded { x: draw().into_iter().map(round).collect(), round };
+    (Turned { spectrum, reflections }, start)
+}
+
+/// Positive definite, down to far below what single precision sees.
+#[test]
+fn bounds_of_eigenvalues_take_rounding_errors_in() {
+    for (round, precision) in [(SINGLE, f64::from(f32::EPSILON)), (DOUBLE, f64::EPSILON)] {
+        for seed in 0..10 {
+            let spectrum: Vec<f64> = (0..30).map(|i| 10.0_f64.powf(-9.0 * f64::from(i) / 29.0)).collect();
+            let (mut a, start) = turned(spectrum.clone(), round, seed);
+            let krylov = lanczos(&mut a, 0.0, &start, 30).expect("it is finite");
+            for &RitzValue { value, error, .. } in krylov.values() {
+                let nearest = spectrum.iter().map(|of| (of - value).abs()).fold(f64::INFINITY, f64::min);
+                assert!(nearest <= error && error > precision, "{seed}: {value:e} ± {error:e}, {nearest:e} away");
+            }
+            let Spectrum { smallest, rounding, .. } =
+                extreme_eigenvalues(&mut a, 0.0, &start, 30).expect("it is finite");
+            // However small it comes out, the sign is not claimed to be known.
+            assert!(smallest.value >= -rounding && rounding < 20.0 * precision, "{seed}: {smallest:?} {rounding:e}");
+        }
+    }
+}
+
 type Solved = Result<Solution<Rounded>, SolveError<Infallible>>;
 
 /// The median over 41 systems of `‖x − A⁻¹·b‖/‖A⁻¹·b‖`. The eigenvalues of the matrices have logarithms at equal distances,
@@ -106,15 +139,7 @@ fn median_error(
     };
     let mut errors: Vec<f64> = (0..41)
         .map(|seed| {
-            let mut random = StdRng::seed_from_u64(seed);
-            let mut draw = || (0..unknowns).map(|_| 2.0 * random.random::<f64>() - 1.0).collect::<Vec<f64>>();
-            let unit = |x: Vec<f64>| {
-                let length = norm(&x);
-                x.into_iter().map(|x| x / length).collect()
-            };
-            let reflections = (0..3).map(|_| unit(draw())).collect();
-            let mut a = Turned { spectrum: (0..unknowns).map(eigenvalue).collect(), reflections };
-            let b = Rounded { x: draw().into_iter().map(round).collect(), round };
+            let (mut a, b) = turned((0..unknowns).map(eigenvalue).collect(), round, seed);
             let exact = Column(a.map(&b.x, |x, eigenvalue| x / eigenvalue));
             distance(&Column(solve(&mut a, &b).expect("it is invertible").x.x), &exact)
         })

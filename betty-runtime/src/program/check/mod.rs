@@ -201,7 +201,7 @@ impl Program {
         let mut system = context.response.reduced(stop, direction);
         let solve = |error| failed(HypergradientError::from(error));
         let spectrum = if is_fixed {
-            Spectrum { smallest: UNKNOWN, largest: UNKNOWN, products: 0 }
+            Spectrum { smallest: UNKNOWN, largest: UNKNOWN, rounding: f64::NAN, products: 0 }
         } else {
             extreme_eigenvalues(&mut system, 0.0, &start, PRODUCTS).map_err(solve)?
         };

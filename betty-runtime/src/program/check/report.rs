@@ -67,11 +67,17 @@ impl ResponseCheck {
     }
 
     /// What the condition number, largest over smallest eigenvalue, is at least; infinite where the Hessian does not curve
-    /// upwards, and not a number where no spectrum is known.
+    /// upwards by more than rounding errors say, and not a number where no spectrum is known.
     #[must_use]
     pub fn condition(&self) -> f64 {
-        let Spectrum { smallest, largest, .. } = self.spectrum;
-        if smallest.value <= 0.0 { f64::INFINITY } else { largest.value / smallest.value }
+        let Spectrum { smallest, largest, rounding, .. } = self.spectrum;
+        if largest.value <= 0.0 || smallest.value < -rounding {
+            f64::INFINITY
+        } else if rounding <= FOUND * smallest.value {
+            largest.value / smallest.value
+        } else {
+            largest.value / (smallest.value + rounding)
+        }
     }
 }
 
@@ -135,17 +141,76 @@ impl Display for ResponseCheck {
 
 impl ResponseCheck {
     fn write_spectrum(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Spectrum { smallest, largest, .. } = self.spectrum;
+        let Spectrum { smallest, largest, rounding, .. } = self.spectrum;
         let found = |value: f64, error: f64| error <= FOUND * value.abs();
         let at_most = if found(smallest.value, smallest.error) { "" } else { "at most " };
         let at_least = if found(largest.value, largest.error) { "" } else { "at least " };
         write!(f, "  eigenvalues from {at_most}{:.2e} to {at_least}{:.2e}", smallest.value, largest.value)?;
-        if smallest.value > 0.0 {
+        if smallest.value > rounding {
             let bound = if at_most.is_empty() { at_least } else { "at least " };
             writeln!(f, ", condition {bound}{:.1e}", self.condition())
         } else {
             let damping = self.spectrum.damping();
-            writeln!(f, ": not positive definite here; damp by {damping:.1e}, or use minres or gmres")
+            let what = match smallest.value < -rounding || largest.value <= 0.0 {
+                true => "not positive definite here",
+                false => "whether it is positive definite is lost in rounding errors here",
+            };
+            writeln!(f, ": {what}; damp by {damping:.1e}, or use minres or gmres")
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::linalg::End;
+
+    /// What is said of a spectrum from here to 1, known to this error, of which so much is rounding.
+    fn said(smallest: f64, error: f64, rounding: f64) -> (String, f64) {
+        let (smallest, largest) = (End { value: smallest, error }, End { value: 1.0, error: rounding });
+        let check = ResponseCheck {
+            level: "x",
+            method: "cg",
+            reference: "dense",
+            residual: None,
+            reference_residual: 1e-7,
+            spectrum: Spectrum { smallest, largest, rounding, products: 30 },
+            gradient_norm: 0.0,
+            distance: 0.0,
+        };
+        let text = check.to_string();
+        (text.lines().nth(2).unwrap_or_default().trim().to_owned(), check.condition())
+    }
+
+    #[test]
+    fn the_sign_of_rounding_errors_is_no_fact() {
+        let single = 1e-6;
+        for (smallest, error, expected) in [
+            (0.5, single, "eigenvalues from 5.00e-1 to 1.00e0, condition 2.0e0"),
+            (0.5, 0.2, "eigenvalues from at most 5.00e-1 to 1.00e0, condition at least 2.0e0"),
+            (
+                -2.1e-9,
+                single,
+                "eigenvalues from at most -2.10e-9 to 1.00e0: whether it is positive definite is lost in rounding errors here; damp by \
+                 1.0e-3, or use minres or gmres",
+            ),
+            (
+                -0.01,
+                single,
+                "eigenvalues from -1.00e-2 to 1.00e0: not positive definite here; damp by 2.0e-2, or use minres or gmres",
+            ),
+            // Not there yet, but below 0 for sure.
+            (
+                -0.01,
+                0.1,
+                "eigenvalues from at most -1.00e-2 to 1.00e0: not positive definite here; damp by 2.2e-1, or use minres or gmres",
+            ),
+        ] {
+            assert_eq!(said(smallest, error, single).0, expected);
+        }
+        assert_eq!(said(-0.01, single, single).1, f64::INFINITY);
+        // It may be as large as rounding errors are.
+        assert!((said(0.0, single, single).1 - 1e6).abs() < 1e-6);
+        assert!((said(0.5, single, single).1 - 2.0).abs() < 1e-12);
     }
 }
