@@ -116,7 +116,7 @@ fn a_tensor_that_nothing_reads_is_refused() {
     };
     // Of a network at all of x, by a part of x that was taken for it.
     refused("a part", &|x, _| {
-        let t = x.clone().slice([0..1]);
+        let t = x.clone().slice(0..1);
         gradient(x.clone().exp(), t).square().sum() + x.sum()
     });
     refused("among others", &|x, _| {

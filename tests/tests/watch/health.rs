@@ -95,6 +95,40 @@ fn a_solver_that_does_not_converge_is_told_of() {
     assert_eq!(rules(ill(2.0, 1.0, slow), 30), ["solver"]);
 }
 
+fn rows_below(x: &Point, y: &Point, curvatures: Tensor<1>) -> Tensor<1> {
+    let x = x.at.val();
+    (x.clone().square() * curvatures.clone()).sum() * 0.5 - (x * curvatures).sum() * y.at.val().slice(0..1)
+}
+
+fn rows_above(y: &Point, x: &Point, _: ()) -> Tensor<1> {
+    (x.at.val() - 1.0).square().sum() + (y.at.val() - 1.0).square().sum()
+}
+
+multilevel! {
+    struct Rows;
+
+    level y: Point { lower: [x], batch: (), loss: rows_above, optimizer: sgd(lr = 1e-9) }
+    level x: Point {
+        upper: [y], batch: Tensor<1>, loss: rows_below, optimizer: sgd(lr = 0.1), hypergradient: cg(iterations = 8),
+    }
+}
+
+/// A row of a table that the batch below leaves out, and the loss above reads.
+#[test]
+fn an_answer_that_is_worse_than_none_is_told_of_at_once() {
+    let warned = |last: f32, method: &str| {
+        let curvatures: Vec<f32> = (0..20).map(|k| 0.3 + 0.035 * k as f32).chain([last]).collect();
+        let batch = Tensor::from_floats(curvatures.as_slice(), &Device::flex());
+        let data = RowsData { y: ().into(), x: Stream::constant(batch) };
+        let problem = Rows { y: Point::new(&[0.5]), x: Point::new(&[0.2; 21]) };
+        let json = format!(r#"{{ "x": {{ "hypergradient": {{ "method": "{method}", "iterations": 8 }} }} }}"#);
+        rules(Engine::new(problem, data, RowsConfig::from_json(&json).unwrap()).unwrap(), 1)
+    };
+    assert_eq!(warned(0.0, "cg"), ["solver"]);
+    assert_eq!(warned(0.0, "minres"), Vec::<String>::new());
+    assert_eq!(warned(0.5, "cg"), Vec::<String>::new());
+}
+
 #[test]
 fn negative_curvature_ends_the_run_with_a_warning() {
     let (told, error) = warnings(ill(-2.0, 1.0, "{}"), Health::default(), 5);

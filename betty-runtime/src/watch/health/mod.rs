@@ -41,7 +41,7 @@ pub enum OnUnhealthy {
 /// |---|---|
 /// | `runaway` | a hypergradient is a thousand times as large as usual |
 /// | `vanishing` | nothing comes up through the levels below in 20 steps in a row: less than 1e-7 of the direct gradient |
-/// | `solver` | 20 solves in a row leave 0.95 of the right-hand side or more, or `solve` of a level ends above its tolerance |
+/// | `solver` | 20 solves in a row leave 0.95 of the right-hand side or more, one leaves ten times of it, or `solve` of a level ends above its tolerance |
 /// | `unsolved` | 5 turns in a row of a level's solver end above its tolerance |
 /// | `negative-curvature` | a solver meets a direction along which the Hessian does not curve upwards, which ends the run |
 /// | `non-finite` | a number is not finite, which ends the run before anything of it is kept |

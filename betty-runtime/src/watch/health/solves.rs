@@ -7,6 +7,8 @@ use crate::{Event, Warning};
 
 /// A solve that leaves this share of the right-hand side is as good as none.
 const NONE: f64 = 0.95;
+/// One that leaves so many times the right-hand side is worse than none. Conjugate gradients leave a few times as much on their way.
+const WORSE: f64 = 10.0;
 /// So many solves in a row are no accident.
 const IN_A_ROW: u32 = 20;
 /// A few times the square root of bf16's precision, which kinks explain.
@@ -61,6 +63,21 @@ impl Solves {
     }
 
     fn solve(&mut self, name: &str, through: &str, residual: f64) -> Option<Warning> {
+        if residual > WORSE {
+            return warning(
+                "solver",
+                through,
+                format!(
+                    "the system of level `{through}` for hypergradients of `{name}` is not solved: the answer leaves {residual:.0e} times \
+                     the right-hand side, where zero leaves it once"
+                ),
+                format!(
+                    "raise the damping of `{through}`, or choose `minres`, whose answers leave no more than zero does; most likely the loss \
+                     of `{name}` reads something that the one of `{through}` does not depend on, rows of a table that its batch leaves \
+                     out, say"
+                ),
+            );
+        }
         let count = self.systems.entry((name.into(), through.into())).or_default();
         *count = if residual >= NONE { *count + 1 } else { 0 };
         if *count < IN_A_ROW {
@@ -90,6 +107,9 @@ mod tests {
         assert!((0..500).all(|step| solves.solve("y", "x", if step % 19 == 0 { 0.9 } else { 0.99 }).is_none()));
         assert!((0..500).all(|_| solves.solve("y", "z", 0.5).is_none()));
         assert_eq!((0..40).position(|_| solves.solve("w", "x", 1.0).is_some()), Some(19));
+        let told = solves.solve("y", "z", 5.6e4).expect("it is worse than none");
+        assert!(told.level.as_deref() == Some("z") && told.fact.contains("6e4 times"), "{told:?}");
+        assert!((0..500).all(|_| solves.solve("y", "z", 0.5).is_none()));
     }
 
     #[test]

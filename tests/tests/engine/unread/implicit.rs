@@ -174,6 +174,39 @@ fn products_are_counted_of_what_moves() {
     assert_eq!(explained.levels[0].responses[0].products, Some(4), "{explained}");
 }
 
+/// A step that hands back what it does not move.
+fn stepped(net: &Parts, lambda: &Point, _: ()) -> (Tensor<1>, Tensor<1>, Tensor<1>) {
+    let x = net.x.val();
+    let slopes = A.iter().map(|row| (constant(row, &x) * x.clone()).sum());
+    let next = x.clone() - (Tensor::cat(slopes.collect(), 0) - lambda.val()) * 0.2 * net.scale.val();
+    (net.head.val(), next, net.scale.val())
+}
+
+multilevel! {
+    struct Fixed;
+
+    level lambda: Point { lower: [net], batch: (), loss: judge_parts, optimizer: sgd(lr = 0.1) }
+    level net: Parts {
+        upper: [lambda], batch: (), loss: fit_parts, condition: fixed_point(stepped), optimizer: sgd(lr = 0.2), hypergradient: gmres,
+    }
+}
+
+#[test]
+fn what_a_map_hands_back_stands_still() {
+    for (method, within) in [
+        (json!({ "method": "gmres" }), 1e-10),
+        (json!({ "method": "dense" }), 1e-10),
+        (json!({ "method": "neumann", "terms": 400, "step_size": 1.0 }), 1e-9),
+    ] {
+        let data = FixedData { lambda: Stream::constant(()), net: Stream::constant(()) };
+        let config = FixedConfig::from_json(&json!({ "net": { "hypergradient": method } }).to_string()).unwrap();
+        let mut engine = Engine::new(Fixed { lambda: parameter(&ABOVE), net: parts() }, data, config).unwrap();
+        let found = engine.gradient("lambda").unwrap().gradient.to_vec().unwrap();
+        // (∂T/∂λ)ᵀ(I − ∂T/∂x)⁻ᵀ = A⁻¹, wherever the point is.
+        assert_near(&found, &by_hand(0.0), within, &method.to_string());
+    }
+}
+
 /// A level of which nothing is read answers nothing.
 fn fit_nothing(net: &Parts, lambda: &Point, _: ()) -> Tensor<1> {
     (betty_runtime::stop_gradient(net.x.val()) * lambda.val()).sum()
