@@ -13,7 +13,7 @@
 use rayon::prelude::*;
 
 use crate::Number;
-use crate::gather::{Gather, pack_rows};
+use crate::gather::{Gather, Operand, pack_rows};
 use crate::tile::{ROWS, Tile, accumulate};
 use crate::vectorized::{Instructions, Work};
 
@@ -25,14 +25,6 @@ const PANELS: usize = 32;
 const COLUMNS: (usize, usize) = (64, 256);
 /// Multiplications below which a second thread is not worth it.
 const SMALL: usize = 1 << 16;
-
-/// A matrix whose entry in row or column `free` and at the term `summed` lies at the sum of both places.
-#[derive(Clone, Copy)]
-pub(crate) struct Operand<'a, T> {
-    pub(crate) data: &'a [T],
-    pub(crate) free: &'a [usize],
-    pub(crate) summed: &'a [usize],
-}
 
 /// The product, its columns in runs of `run`: the result is an array of shape `[columns / run, rows, run]`.
 pub(crate) fn contract<T: Number>(a: Operand<'_, T>, b: Operand<'_, T>, run: usize) -> Vec<T> {

@@ -3,7 +3,8 @@
 use rayon::prelude::*;
 
 use crate::Number;
-use crate::contraction::{Operand, contract};
+use crate::contraction::contract;
+use crate::gather::Operand;
 
 /// The sizes of a convolution without groups: `x [batch, inputs, …input]`, `weight [outputs, inputs, …kernel]`, and the result
 /// `[batch, outputs, …output]`. Missing dimensions have size 1.

@@ -3,12 +3,19 @@
 use rayon::prelude::*;
 
 use crate::Number;
-use crate::contraction::Operand;
 use crate::tile::ROWS;
 use crate::vectorized::{Instructions, Work};
 
 /// Terms that are gathered from one row before the next: a line of the cache.
 const LINE: usize = 16;
+
+/// A matrix whose entry in row or column `free` and at the term `summed` lies at the sum of both places.
+#[derive(Clone, Copy)]
+pub(crate) struct Operand<'a, T> {
+    pub(crate) data: &'a [T],
+    pub(crate) free: &'a [usize],
+    pub(crate) summed: &'a [usize],
+}
 
 /// An operand in panels of a few rows, each with its terms in order.
 pub(crate) fn pack_rows<T: Number>(with: Instructions, a: &Operand<'_, T>, is_small: bool) -> Vec<[T; ROWS]> {

@@ -2,7 +2,8 @@
 
 use crate::Convolution;
 use crate::arithmetic::Arithmetic;
-use crate::contraction::{Operand, contract_with};
+use crate::contraction::contract_with;
+use crate::gather::Operand;
 use crate::vectorized::Instructions;
 
 /// Small integers, whose products and sums are exact.

@@ -63,8 +63,12 @@ multilevel! {
     /// Fifty rates for fifty steps.
     struct Schedule;
 
-    /// Moves the rates so that the steps end well.
-    level rates: Rates { lower: [classifier], batch: Examples, loss: reached, optimizer: adam(lr = 0.02) }
+    /// Moves the rates so that the steps end well; less and less, because near their end the smallest change of one is a large change
+    /// of what fifty steps come to.
+    level rates: Rates {
+        lower: [classifier], batch: Examples, loss: reached,
+        optimizer: adam(lr = 0.02), schedule: exponential(gamma = 0.995),
+    }
 
     /// Takes the steps, each time from the same parameters.
     level classifier: Classifier {
@@ -102,7 +106,7 @@ impl Classifier {
 #[command(mut_arg("out", |out| out.default_value("out/schedule")))]
 struct Options {
     /// Steps of the rates, each of which takes fifty of the classifier.
-    #[arg(long, default_value_t = 100, value_name = "N")]
+    #[arg(long, default_value_t = 400, value_name = "N")]
     steps: u64,
     /// Whether processes share what is trained.
     #[command(flatten)]

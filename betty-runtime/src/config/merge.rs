@@ -5,8 +5,10 @@ use serde_json::{Map, Value};
 
 use super::check;
 use super::error::ConfigError;
-use super::program::LEVELS;
 use super::unknown::unknown;
+
+/// What a config has to be.
+pub(super) const LEVELS: &str = "an object with the levels of the program";
 
 /// All levels, with what the text says in the place of their defaults. What it says that cannot be stays, to be refused by the check.
 pub(super) fn merge_levels(defaults: Map<String, Value>, overrides: Value) -> Result<Map<String, Value>, ConfigError> {

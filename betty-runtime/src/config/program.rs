@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::check;
 use super::error::ConfigError;
-use super::merge::merge_levels;
+use super::merge::{LEVELS, merge_levels};
 use super::{LevelConfig, learned, numbers, rules};
 use crate::file::replace;
 use crate::json::{self, JsonError};
@@ -208,8 +208,6 @@ fn to_object(config: &impl Serialize) -> Result<Map<String, Value>, ConfigError>
         Err(reason) => Err(ConfigError::NotJson { reason }),
     }
 }
-
-pub(super) const LEVELS: &str = "an object with the levels of the program";
 
 impl From<JsonError> for ConfigError {
     fn from(error: JsonError) -> Self {

@@ -31,6 +31,7 @@ mod train;
 mod untold;
 mod validation;
 mod watch;
+mod watched;
 
 pub use checkpoint::StreamPosition;
 pub use current::Current;

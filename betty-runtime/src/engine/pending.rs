@@ -12,24 +12,6 @@ use super::untold::{Known, KnownStep, Pending, StepNumbers, UnreadStep, Untold, 
 use crate::error::EngineError;
 use crate::event::{Event, Warning};
 
-/// Iterations whose steps are read one by one, although they could be read later.
-#[derive(Default)]
-pub(super) struct Watched {
-    /// Until which iteration, because something was not finite when it was read later.
-    until: u64,
-    /// Whether every step since then was taken.
-    all_stood: bool,
-    /// For how many iterations, after the steps of all stood that had been read later.
-    stretch: u64,
-}
-
-impl Watched {
-    /// A step was not taken, so it was right to look.
-    pub(super) fn has_failed(&mut self) {
-        self.all_stood = false;
-    }
-}
-
 impl<P: Multilevel> Engine<P> {
     /// Lets `iterations` pass (at least 1) until the host reads what their steps came to: losses, norms, and whether all is finite, in
     /// one transfer. By default it reads each step, and waits each time until the device has done all that it was given. On the CPU

@@ -5,9 +5,9 @@ use std::rc::Rc;
 
 use super::data::{Data, seed_of};
 use super::host::{Host, Present};
-use super::pending::Watched;
 use super::untold::{Known, Pending};
 use super::watch::Watch;
+use super::watched::Watched;
 use crate::checkpoint::ValidationState;
 use crate::config::{HypergradientConfig, LowerBatch};
 use crate::distributed::{Ranks, Split};
