@@ -42,7 +42,8 @@ pub type SystemPreconditioner = Box<dyn for<'a> Preconditioner<System<'a>>>;
 )]
 pub trait Preconditioning: Debug {
     /// What takes residuals of systems with `A + damping·I` to `P⁻¹·r`; `like` is a vector of their space, the first one on the
-    /// right-hand side: with a tensor for each parameter of the level that its steps move. All systems with this matrix are preconditioned by it, of which there are several where levels are nested.
+    /// right-hand side: with a tensor for each parameter of the level that its steps move. All systems with this matrix are
+    /// preconditioned by it, of which there are several where levels are nested.
     ///
     /// # Errors
     /// When what it needs of the system cannot be computed.

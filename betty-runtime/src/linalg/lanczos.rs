@@ -9,8 +9,9 @@
 //! λ_min ≤ θ ≤ λ_max        |λ − θ| ≤ β·|s|  for one of them
 //! ```
 //!
-//! up to a few roundings of the largest `|θ|`, which are added to the bound, and the outermost `θ` reach the ends of the spectrum long before the basis is complete. Every new vector is made
-//! orthogonal to all before it, without which rounding errors would bring eigenvalues back that have been found.
+//! up to a few roundings of the largest `|θ|`, which are added to the bound, and the outermost `θ` reach the ends of the spectrum
+//! long before the basis is complete. Every new vector is made orthogonal to all before it, without which rounding errors would bring
+//! eigenvalues back that have been found.
 
 use super::operator::{apply_damped, dot};
 use super::orthogonal::{Parts, orthogonalize};
