@@ -1,7 +1,8 @@
-//! What the runtime shows of itself: the list of everything public with its signatures, an example in every module, and a page of the
-//! book on every error; and that every source file belongs to a build.
+//! What the runtime shows of itself: the list of everything public with its signatures, an example in every module, and pages of the
+//! book that are complete; and that every source file belongs to a build.
 
 mod built;
+mod chapters;
 mod errors;
 mod listing;
 mod outside;
