@@ -45,6 +45,14 @@ pub enum Key {
     Paths,
 }
 
+impl Key {
+    /// The name of the field, in programs and in JSON.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        FIELDS.iter().chain([&PATHS]).find(|field| field.key == self).map_or("", |field| field.name)
+    }
+}
+
 /// One field of a level.
 pub struct Field {
     /// Which.

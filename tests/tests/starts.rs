@@ -4,6 +4,7 @@
 //! `a + λ + (1 − α)ᵀ(θ₀ − a − λ)` and everything has a closed form.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
+use betty_runtime::error::rules::Violation;
 use betty_runtime::{ConflictError, StartError};
 use betty_tests::vectors::tensor;
 use std::io;
@@ -110,7 +111,13 @@ fn truncated_steps_that_do_not_reach_back_to_the_start_are_refused() {
     let config = MetaConfig::from_json(r#"{ "point": { "hypergradient": { "truncate": 3 } } }"#).unwrap();
     let error = Engine::new(problem, data, config).err().unwrap();
     assert!(
-        matches!(error, EngineError::Config(ConfigError::Conflict(ConflictError::StartCut { truncate: 3, .. }))),
+        matches!(
+            error,
+            EngineError::Config(ConfigError::Conflict(ConflictError::Broken {
+                rule: Violation::StartCut { truncate: 3, .. },
+                ..
+            }))
+        ),
         "{error}"
     );
 }
@@ -271,5 +278,14 @@ fn a_method_that_does_not_see_the_start() {
     let data = MetaData { meta: Stream::constant(tensor(&A)), point: Stream::constant(tensor(&A)) };
     let config = MetaConfig::from_json(r#"{ "point": { "hypergradient": { "method": "cg" } } }"#).unwrap();
     let error = Engine::new(problem, data, config).err().unwrap();
-    assert!(matches!(error, EngineError::Config(ConfigError::Conflict(ConflictError::StartUnseen { .. }))), "{error}");
+    assert!(
+        matches!(
+            error,
+            EngineError::Config(ConfigError::Conflict(ConflictError::Broken {
+                rule: Violation::StartUnseen { .. },
+                ..
+            }))
+        ),
+        "{error}"
+    );
 }

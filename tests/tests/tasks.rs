@@ -1,6 +1,7 @@
 //! Tasks of one step, one after the other and computed together: the same parameters and the same events.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
+use betty_runtime::error::rules::Violation;
 use betty_runtime::{ConflictError, StepsError};
 use std::cell::RefCell;
 use std::io;
@@ -388,7 +389,13 @@ fn what_cannot_be_computed_together_says_why() {
         let config = MetaConfig::from_json(json).unwrap();
         let error = Engine::new(Meta { meta: Net::new(0), net: Net::new(1) }, data, config).err().unwrap();
         assert!(
-            matches!(&error, EngineError::Config(ConfigError::Conflict(ConflictError::NotTogether { .. }))),
+            matches!(
+                &error,
+                EngineError::Config(ConfigError::Conflict(ConflictError::Broken {
+                    rule: Violation::NotTogether(_),
+                    ..
+                }))
+            ),
             "{error}"
         );
         assert!(error.to_string().contains(text), "{error}");

@@ -1,6 +1,7 @@
 //! Unrolled differentiation against central differences of the whole inner run, in double precision.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
+use betty_runtime::error::rules::Violation;
 use betty_runtime::execute::launched;
 use betty_runtime::{ConflictError, StepsError};
 use std::cell::RefCell;
@@ -296,7 +297,10 @@ fn more_steps_than_are_taken() {
     assert!(
         matches!(
             &error,
-            EngineError::Config(ConfigError::Conflict(ConflictError::TruncateTooLong { truncate: 8, unroll: 7, .. }))
+            EngineError::Config(ConfigError::Conflict(ConflictError::Broken {
+                rule: Violation::TruncateTooLong { truncate: 8, unroll: 7 },
+                ..
+            }))
         ),
         "{error}"
     );
@@ -312,7 +316,10 @@ fn steps_that_are_not_there_when_the_level_above_begins() {
     assert!(
         matches!(
             &error,
-            EngineError::Config(ConfigError::Conflict(ConflictError::WarmupTooLong { warmup: 2, begins: 1, .. }))
+            EngineError::Config(ConfigError::Conflict(ConflictError::Broken {
+                rule: Violation::WarmupTooLong { warmup: 2, begins: 1, above: 0 },
+                ..
+            }))
         ),
         "{error}"
     );

@@ -32,7 +32,7 @@ fn of_level(level: &Level, index: usize, links: &Links<'_>) -> Numbers {
         gives_preconditioner: level.preconditioner.is_some(),
         preconditions_symmetric: level.preconditioner.as_ref().is_some_and(|call| call.name == "nystrom"),
         is_partial: level.curvature.as_ref().is_some_and(is_partial),
-        gives_solve: level.solve.as_ref().is_some_and(|call| SOLVERS.find(&call.name.to_string()).is_some()),
+        solve: level.solve.as_ref().and_then(|call| Some(SOLVERS.find(&call.name.to_string())?.name)),
         is_solved: level.solver.is_some(),
         searches: level.solver.as_ref().is_some_and(searches),
         is_fixed_point: level.condition.is_some(),

@@ -104,8 +104,8 @@ fn levels_that_are_not_above() {
 #[test]
 fn methods_that_do_not_see_the_steps() {
     check_err(
-        "no best response depends on `lr`, only methods that go through the steps of `net`, such as `unrolled`, see it; choose \
-         one for `net`, or give `lr` a number",
+        "`rates` learns `lr` of `net`, on which no best response depends: only methods that go through the steps of `net`, such as \
+         `unrolled`, see it, and `cg` does not; choose one for `net`, or give `lr` a number",
         &program("sgd(lr = exp(>>>rates<<<.log_lr))", "cg"),
     );
     // What the loss reads of the level reaches it by any method.
@@ -124,8 +124,8 @@ fn a_decay_that_is_a_penalty_is_seen_by_every_method() {
     check_ok(&program("sgd(lr = 0.1, momentum = 0.9, weight_decay = exp(rates.log_decay))", "cg"));
     let unseen = |option: &str| {
         format!(
-            "no best response depends on `{option}`, only methods that go through the steps of `net`, such as `unrolled`, see it; \
-             choose one for `net`, or give `{option}` a number"
+            "`rates` learns `{option}` of `net`, on which no best response depends: only methods that go through the steps of `net`, \
+             such as `unrolled`, see it, and `cg` does not; choose one for `net`, or give `{option}` a number"
         )
     };
     for optimizer in [

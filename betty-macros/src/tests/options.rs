@@ -209,11 +209,11 @@ fn truncate_is_a_count_or_the_word_all() {
 #[test]
 fn truncate_of_more_steps_than_are_taken() {
     check_net(
-        "`unrolled` looks back 10 steps, but `net` takes only 5; lower `truncate` or raise `unroll`",
+        "`unrolled` looks back 10 steps, but `net` takes only 5 before a level above takes one; lower `truncate` or raise `unroll`",
         "optimizer: sgd(lr = 0.1), unroll: 5, hypergradient: unrolled(truncate = >>>10<<<)",
     );
     check_method(
-        "`unrolled` looks back 2 steps, but `net` takes only 1; lower `truncate` or raise `unroll`",
+        "`unrolled` looks back 2 steps, but `net` takes only 1 before a level above takes one; lower `truncate` or raise `unroll`",
         "unrolled(truncate = >>>2<<<)",
     );
 }

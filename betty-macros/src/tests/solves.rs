@@ -122,17 +122,17 @@ fn fixed_points() {
         ),
     ] {
         check(
-            &format!("`net` is not differentiated as a fixed point: {reason}"),
-            &format!("hypergradient: {method}, condition: fixed_point(>>>map<<<)"),
+            &format!("`net` is not differentiated as the fixed point that its `condition` says: {reason}"),
+            &format!("hypergradient: >>>{method}<<<, condition: fixed_point(map)"),
         );
     }
     check_net(
-        "`net` is not differentiated as a fixed point: its solver looks for a point where the gradient of the loss vanishes; choose \
+        "`net` is not differentiated as the fixed point that its `condition` says: its solver looks for a point where the gradient of the loss vanishes; choose \
          `custom(…)`, or an `optimizer`",
-        "solver: lbfgs, hypergradient: gmres, condition: fixed_point(>>>map<<<)",
+        "solver: >>>lbfgs<<<, hypergradient: gmres, condition: fixed_point(map)",
     );
     check_err(
-        "`weights` is not differentiated as a fixed point: no hypergradient passes through it; take `condition` away",
+        "`weights` is not differentiated as the fixed point that its `condition` says: no hypergradient passes through it; take `condition` away",
         "struct P;
          level weights: M { lower: [net], condition: fixed_point(>>>map<<<), .. }
          level net: M { upper: [weights], hypergradient: cg, .. }",

@@ -6,7 +6,7 @@ use super::{check_err, check_ok};
 fn unrolled_between_a_level_that_is_differentiated_and_one_that_it_waits_for() {
     check_err(
         "`net` answers to `middle`, whose own best response is differentiated, and waits for `base`, so its steps cannot be \
-         differentiated twice; choose an implicit method, such as `cg`",
+         differentiated twice; choose an implicit method for `net`, such as `cg`",
         "struct P;
          level top: M { lower: [middle], .. }
          level middle: M { upper: [top], lower: [net], hypergradient: cg, .. }
@@ -41,8 +41,11 @@ fn memory_of_steps_that_are_differentiated_twice() {
 fn steps_that_only_unrolled_differentiates_twice() {
     for method in ["forward", "forward_gradient", "evolution"] {
         check_err(
-            "`net` answers to `middle`, whose own best response is differentiated, and only the steps of an `unrolled` level \
-             can be differentiated twice; choose it for `net`, or an implicit method, such as `cg`",
+            &format!(
+                "`net` answers to `middle`, whose own best response is differentiated, and only the steps of an `unrolled` level \
+                 can be differentiated twice, not those of `{method}`; choose `unrolled` for `net`, or an implicit method, such as \
+                 `cg`"
+            ),
             &format!(
                 "struct P;
                  level top: M {{ lower: [middle], .. }}
@@ -83,8 +86,8 @@ fn warmup_of_steps_that_a_level_above_goes_through() {
         )
     };
     check_err(
-        "`top` takes steps after 2 iterations already, and its hypergradient goes through the steps of `net`; lower this \
-         `warmup`, or give `top` as many",
+        "`net` takes no steps for 3 iterations, but `top` takes its own after 2 already, and its hypergradient goes through the \
+         steps of `net`; lower this `warmup`, or give `top` as many",
         &program(2, ">>>3<<<"),
     );
     check_ok(&program(3, "3"));
@@ -93,7 +96,8 @@ fn warmup_of_steps_that_a_level_above_goes_through() {
 #[test]
 fn projection_that_the_method_does_not_see() {
     check_err(
-        "`cg` takes no notice of constraints; choose `unrolled` for `net`, or express the constraint in the loss or the module",
+        "`cg` takes no notice of constraints, and no implicit method differentiates a best response that is held by one; choose \
+         `unrolled` for `net`, or express the constraint in the loss or the module",
         "struct P;
          level weights: M { lower: [net], .. }
          level net: M { upper: [weights], hypergradient: cg, project: >>>norm_ball<<<(radius = 2.0), .. }",
@@ -108,11 +112,11 @@ fn projection_that_the_method_does_not_see() {
 #[test]
 fn function_after_a_step_that_the_method_does_not_see() {
     check_err(
-        "`cg` solves for where the loss of `net` is least, whatever follows each step; choose `unrolled`, or say where the steps \
-         come to rest: `condition: fixed_point(my_map)`",
+        "`cg` solves for where the loss of `net` is least, whatever follows each step (`after_step`); choose `unrolled`, or \
+         say in the program where the steps come to rest: `condition: fixed_point(my_map)`",
         "struct P;
          level weights: M { lower: [net], .. }
-         level net: M { upper: [weights], hypergradient: cg, after_step: >>>mine::rescaled<<<, .. }",
+         level net: M { upper: [weights], hypergradient: >>>cg<<<, after_step: mine::rescaled, .. }",
     );
     check_ok(
         "struct P;
@@ -135,7 +139,8 @@ fn function_after_a_step_that_the_method_does_not_see() {
 #[test]
 fn unrolled_beside_a_level_that_shares_a_lower_level() {
     check_err(
-        "`left` and `right` depend on each other, so the steps of neither can be; choose an implicit method, such as `cg`",
+        "`left` and `right` depend on each other, so `unrolled` cannot go through the steps of either; choose an implicit method for \
+         `left`, such as `cg`",
         "struct P;
          level top: M { lower: [left, right], .. }
          level left: M { upper: [top], lower: [net], hypergradient: >>>unrolled<<<, .. }
@@ -164,8 +169,8 @@ fn start_from_a_level_that_is_not_there_or_not_above() {
 #[test]
 fn start_that_the_method_does_not_see() {
     check_err(
-        "only methods that go through the steps of `net`, such as `unrolled`, see where they begin; choose one for `net`, or \
-         list `meta` under `upper` of `net`",
+        "`net` starts from `meta` and does not read it: only methods that go through its steps, such as `unrolled`, see where they \
+         begin, and `cg` does not; choose one for `net`, or list `meta` under `upper` of `net`",
         "struct P;
          level meta: M { lower: [net], .. }
          level net: M { start: from(>>>meta<<<), hypergradient: cg, .. }",

@@ -111,10 +111,11 @@ pub trait ProgramConfig: Clone + Default + Serialize + DeserializeOwned {
         }
         schedule.check().map_err(|reason| ConfigError::Schedule { program: schedule.name.to_owned(), reason })?;
         let graph = schedule.graph();
+        let facts = rules::facts(schedule, &graph, &levels);
         for (index, (&config, spec)) in levels.iter().zip(schedule.levels).enumerate() {
             numbers::check(spec.name, config)?;
             learned::check_levels(schedule, index, config)?;
-            rules::check(schedule, &graph, index, &levels)?;
+            rules::check(&facts, index, config)?;
         }
         Ok(())
     }

@@ -25,6 +25,7 @@ mod after_step;
 mod checkpoint;
 mod learned;
 mod module;
+pub mod rules;
 mod shard;
 mod solver;
 mod start;

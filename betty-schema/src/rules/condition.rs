@@ -1,11 +1,12 @@
 //! Levels whose answer is a fixed point, which is no stationary point of their loss.
 
-use super::{Numbers, Violation};
+use super::{Facts, Numbers, Violation};
 use crate::graph::Graph;
 use crate::table::Way;
 
 /// Why a level's answer cannot be differentiated as a fixed point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Unfixed {
     /// No hypergradient passes through the level.
     NotPassed,
@@ -26,8 +27,43 @@ pub enum Unfixed {
     Searches,
 }
 
+impl Unfixed {
+    /// Why, and what to do.
+    pub(super) fn text(self, level: usize, facts: &Facts<'_>) -> String {
+        let method = facts.method(level);
+        match self {
+            Self::NotPassed => "no hypergradient passes through it; take `condition` away".to_owned(),
+            Self::Waits { below } => format!(
+                "it waits for `{}`, whose answers the map does not see; let the loss of another level read that",
+                facts.names[below]
+            ),
+            Self::Asymmetric => format!(
+                "`{method}` needs a symmetric matrix, and I − ∂T/∂θ is none; choose `gmres`, `neumann` or `dense`"
+            ),
+            Self::Preconditioned => {
+                "`preconditioner: nystrom` takes the matrix for symmetric, and I − ∂T/∂θ is not; choose \
+                                     `diagonal` or `custom(…)`, or take it away"
+                    .to_owned()
+            }
+            Self::Replaced => format!(
+                "`{method}` puts gradients of the loss in the place of the matrix; choose `gmres`, `neumann`, `dense` or \
+                 `identity`"
+            ),
+            Self::Steps => format!(
+                "`{method}` follows the level's steps, whatever they lead to; take `condition` away, or choose `gmres`, `neumann` \
+                 or `dense`"
+            ),
+            Self::Searches => {
+                "its solver looks for a point where the gradient of the loss vanishes; choose `custom(…)`, or an \
+                               `optimizer`"
+                    .to_owned()
+            }
+        }
+    }
+}
+
 /// A fixed point is found and differentiated by what sees it.
-pub fn condition(graph: &Graph, level: usize, numbers: &Numbers) -> Option<Violation> {
+pub(super) fn condition(graph: &Graph, level: usize, numbers: &Numbers) -> Option<Violation> {
     let method = numbers.method;
     let unfixed = match method.map(|method| (method.row.name, method.row.way)) {
         _ if !numbers.is_fixed_point => None,

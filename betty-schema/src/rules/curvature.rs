@@ -1,10 +1,11 @@
 //! Levels that are differentiated with the levels below standing still: where that makes a difference.
 
-use super::{Numbers, Violation};
+use super::{Facts, Numbers, Violation};
 use crate::graph::Graph;
 
 /// Why `curvature: partial` at a level changes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Idle {
     /// No hypergradient passes through the level.
     NotPassed,
@@ -14,8 +15,25 @@ pub enum Idle {
     ThroughSteps,
 }
 
+impl Idle {
+    /// Why, and what to do.
+    pub(super) fn text(self, level: usize, facts: &Facts<'_>) -> String {
+        let (name, method) = (facts.names[level], facts.method(level));
+        match self {
+            Self::NotPassed => format!("no hypergradient passes through `{name}`"),
+            Self::NothingBelow => {
+                format!("no level below answers to `{name}`, whose own loss is all that is differentiated")
+            }
+            Self::ThroughSteps => format!(
+                "`{method}` goes through the steps of `{name}`, which followed its total gradient; choose a method that \
+                 solves a system, such as `cg`"
+            ),
+        }
+    }
+}
+
 /// A curvature that is said makes a difference.
-pub fn curvature(graph: &Graph, level: usize, numbers: &Numbers) -> Option<Violation> {
+pub(super) fn curvature(graph: &Graph, level: usize, numbers: &Numbers) -> Option<Violation> {
     let idle = match (graph.is_passed(level), numbers.method) {
         _ if !numbers.is_partial => None,
         (false, _) => Some(Idle::NotPassed),

@@ -34,8 +34,8 @@ pub struct Numbers {
     pub preconditions_symmetric: bool,
     /// Whether it is differentiated with the levels below standing still.
     pub is_partial: bool,
-    /// Whether it says how everything below it is solved.
-    pub gives_solve: bool,
+    /// The name of what solves everything below it, if that is said.
+    pub solve: Option<&'static str>,
     /// Whether a solver finds its best response, in the place of steps.
     pub is_solved: bool,
     /// Whether that looks for a stationary point of the loss.

@@ -4,7 +4,7 @@ use super::{Numbers, Violation};
 use crate::table::Way;
 
 /// Only methods that look for the solution in a Krylov space take a preconditioner.
-pub fn preconditioner(numbers: &Numbers) -> Option<Violation> {
+pub(super) fn preconditioner(numbers: &Numbers) -> Option<Violation> {
     // A method that is missing or unknown is refused for that, if a hypergradient passes through the level.
     let is_taken = match numbers.method {
         Some(method) => method.row.way == Way::Krylov,

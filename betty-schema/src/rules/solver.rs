@@ -1,11 +1,12 @@
 //! Levels whose best response a solver finds: one loss that nothing below answers to, and no steps to be changed or followed.
 
-use super::{Numbers, Violation};
+use super::{Facts, Numbers, Violation};
 use crate::graph::Graph;
 use crate::table::Way;
 
 /// What a solver cannot be beside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Clash {
     /// A level below, which would have to be solved again wherever the solver looks.
     Waits {
@@ -26,8 +27,40 @@ pub enum Clash {
     Accumulates,
 }
 
+impl Clash {
+    /// Why, and what to do.
+    pub(super) fn text(self, level: usize, facts: &Facts<'_>) -> String {
+        let (name, method) = (facts.names[level], facts.method(level));
+        match self {
+            Self::Waits { below } => format!(
+                "it waits for `{}`, which would have to be solved again wherever the solver looks; choose an `optimizer` for \
+                 `{name}`",
+                facts.names[below]
+            ),
+            Self::NoSteps => format!(
+                "`{method}` follows the steps of an optimizer, and there are none; choose a method that solves a system, such \
+                 as `cg`"
+            ),
+            Self::Clips => "it follows no gradient that `clip` could limit; take `clip` away".to_owned(),
+            Self::Projects => {
+                "it knows nothing of the set in `project`; take `project` away, or choose an `optimizer`".to_owned()
+            }
+            Self::Follows => {
+                "it takes no steps that `after_step` could follow; take `after_step` away, or choose an `optimizer`"
+                    .to_owned()
+            }
+            Self::Schedules => {
+                "it has no learning rate that a `schedule` could change; take `schedule` away".to_owned()
+            }
+            Self::Accumulates => {
+                "it solves for one batch, and `accumulate` asks for several; put them into one".to_owned()
+            }
+        }
+    }
+}
+
 /// A solver stands where it can find a best response, beside nothing that it would not see.
-pub fn solver(graph: &Graph, level: usize, numbers: &Numbers) -> impl Iterator<Item = Violation> {
+pub(super) fn solver(graph: &Graph, level: usize, numbers: &Numbers) -> impl Iterator<Item = Violation> {
     let below = graph.lower(level).first().map(|&below| Clash::Waits { below });
     let steps = numbers.method.filter(|method| method.goes_through_steps() || method.row.way == Way::NextStep);
     let clashes = [

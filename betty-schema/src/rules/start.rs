@@ -5,7 +5,7 @@ use super::{Begins, Numbers, Violation};
 use crate::graph::Graph;
 
 /// The method of a level that starts from another sees where its steps begin, or the level has something else of the other.
-pub fn start(graph: &Graph, level: usize, all: &[Numbers]) -> Option<Violation> {
+pub(super) fn start(graph: &Graph, level: usize, all: &[Numbers]) -> Option<Violation> {
     let numbers = &all[level];
     let from = graph.start(level).filter(|_| numbers.begins == Begins::From)?;
     let method = numbers.method?;

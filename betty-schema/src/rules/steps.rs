@@ -5,7 +5,7 @@ use crate::graph::Graph;
 use crate::table::Way;
 
 /// No more steps are differentiated than are taken.
-pub fn truncate(graph: &Graph, level: usize, numbers: &[Numbers]) -> Option<Violation> {
+pub(super) fn truncate(graph: &Graph, level: usize, numbers: &[Numbers]) -> Option<Violation> {
     let (truncate, unroll) = (numbers[level].method?.truncate?, taken(graph, level, numbers)?.1);
     (truncate > unroll).then_some(Violation::TruncateTooLong { truncate, unroll })
 }
@@ -21,7 +21,7 @@ pub(super) fn taken(graph: &Graph, level: usize, numbers: &[Numbers]) -> Option<
 }
 
 /// A method that goes through the steps of `level` can do so there, and one that does not finds a solution of the loss alone.
-pub fn steps(graph: &Graph, level: usize, numbers: &[Numbers]) -> impl Iterator<Item = Violation> {
+pub(super) fn steps(graph: &Graph, level: usize, numbers: &[Numbers]) -> impl Iterator<Item = Violation> {
     let own = &numbers[level];
     let method = own.method.filter(|_| graph.is_passed(level));
     let through = method.filter(|method| method.goes_through_steps());

@@ -1,11 +1,12 @@
 //! A solver of everything below a level: whether there is a system that it can solve.
 
-use super::{Method, Numbers, Violation};
+use super::{Facts, Method, Numbers, Violation};
 use crate::graph::Graph;
 use crate::table::Way;
 
 /// Why everything below a level is no system that can be solved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Apart {
     /// No best response answers to the level.
     NothingBelow,
@@ -23,11 +24,32 @@ pub enum Apart {
     },
 }
 
-/// What is below a level that says how it is solved is a system.
-pub fn system(graph: &Graph, level: usize, numbers: &[Numbers]) -> Option<Violation> {
-    if !numbers[level].gives_solve {
-        return None;
+impl Apart {
+    /// Why, and what to do.
+    pub(super) fn text(self, level: usize, facts: &Facts<'_>) -> String {
+        match self {
+            Self::NothingBelow => {
+                format!("no best response answers to `{}`, so there is no system", facts.names[level])
+            }
+            Self::Replaced { stop } => format!(
+                "`{}` of `{}` puts something of its own in the place of the level's part of the system; choose `cg`, `minres` \
+                 or `gmres` there",
+                facts.method(stop),
+                facts.names[stop]
+            ),
+            Self::StepsOnly => "every level below is gone through step by step, so there is no system".to_owned(),
+            Self::Tangents { stop } => format!(
+                "the tangents of `{}` (`{}`) go along with the steps of the other levels; choose `unrolled` there",
+                facts.names[stop],
+                facts.method(stop)
+            ),
+        }
     }
+}
+
+/// What is below a level that says how it is solved is a system.
+pub(super) fn system(graph: &Graph, level: usize, numbers: &[Numbers]) -> Option<Violation> {
+    numbers[level].solve?;
     let stops = graph.sweep(level).iter().map(|stop| Some((stop.level, numbers[stop.level].method?)));
     // A method that is missing or unknown is refused for that.
     let stops: Vec<(usize, Method)> = stops.collect::<Option<_>>()?;

@@ -1,10 +1,11 @@
 //! Tasks that are computed together: each begins anew, and is differentiated step by step, or else they go one after the other.
 
-use super::{Begins, Numbers, Violation};
+use super::{Begins, Facts, Numbers, Violation};
 use crate::graph::Graph;
 
 /// Why the tasks of a level cannot be computed together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Obstacle {
     /// Each takes several batches.
     Accumulates,
@@ -35,9 +36,32 @@ pub enum Obstacle {
     },
 }
 
+impl Obstacle {
+    /// Why, and what to do.
+    pub(super) fn text(self, level: usize, facts: &Facts<'_>) -> String {
+        let names = &facts.names;
+        match self {
+            Self::Accumulates => "`accumulate` takes several batches for each; raise `tasks` instead".to_owned(),
+            Self::Rounds => {
+                "`rounds` has its levels take their steps several times; raise their `unroll` instead".to_owned()
+            }
+            Self::IsPassed => {
+                format!("a hypergradient passes through `{}`, and needs the steps below it one by one", names[level])
+            }
+            Self::NothingBelow => "it waits for no level".to_owned(),
+            Self::Waits { lower, further } => format!("`{}` waits for `{}`", names[lower], names[further]),
+            Self::Shared { lower, other } => format!("`{}` waits for `{}` too", names[other], names[lower]),
+            Self::GoesOn { lower } => format!(
+                "`{}` goes on from one task to the next; add `start: initial`, `start: fresh(…)` or `start: from(…)` to it",
+                names[lower]
+            ),
+        }
+    }
+}
+
 /// Tasks that are computed together, be it one, begin anew and are nobody else's. Where a method does not allow it, they go
 /// [one after the other](one_by_one).
-pub fn together(graph: &Graph, level: usize, numbers: &[Numbers]) -> Option<Violation> {
+pub(super) fn together(graph: &Graph, level: usize, numbers: &[Numbers]) -> Option<Violation> {
     let own = &numbers[level];
     if !own.vectorize {
         return None;

@@ -4,7 +4,7 @@ use super::{Numbers, Violation};
 use crate::graph::Graph;
 
 /// A hypergradient passes through a level exactly if it says how.
-pub fn method(graph: &Graph, level: usize, numbers: &Numbers) -> Option<Violation> {
+pub(super) fn method(graph: &Graph, level: usize, numbers: &Numbers) -> Option<Violation> {
     match (graph.is_passed(level), numbers.gives_method) {
         (true, false) => Some(Violation::MethodMissing),
         (false, true) => Some(Violation::MethodUnused),
@@ -13,7 +13,7 @@ pub fn method(graph: &Graph, level: usize, numbers: &Numbers) -> Option<Violatio
 }
 
 /// Somebody waits for the steps of a level, and it for those of others.
-pub fn used(graph: &Graph, level: usize, numbers: &Numbers) -> impl Iterator<Item = Violation> {
+pub(super) fn used(graph: &Graph, level: usize, numbers: &Numbers) -> impl Iterator<Item = Violation> {
     let waits = !graph.lower(level).is_empty();
     let is_root = graph.roots().contains(&level);
     // Tasks that are computed together without a level below break the rule on that.

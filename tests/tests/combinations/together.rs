@@ -1,5 +1,6 @@
 //! Tasks that are computed together, beside everything else that levels can do.
 
+use betty_runtime::error::rules::Violation;
 use betty_runtime::{ConfigError, ConflictError, Engine, EngineError, ProgramConfig, StreamPosition, multilevel};
 use burn::nn::DropoutConfig;
 use burn::tensor::Tensor;
@@ -137,7 +138,13 @@ fn tasks_of_a_level_that_is_differentiated_go_one_after_the_other() {
         let json = format!(r#"{{ "meta": {{ "vectorize": true, "hypergradient": {{ "method": "{method}" }} }} }}"#);
         let error = Engine::new(problem, data, ThreeConfig::from_json(&json).unwrap()).err().unwrap();
         assert!(
-            matches!(&error, EngineError::Config(ConfigError::Conflict(ConflictError::NotTogether { .. }))),
+            matches!(
+                &error,
+                EngineError::Config(ConfigError::Conflict(ConflictError::Broken {
+                    rule: Violation::NotTogether(_),
+                    ..
+                }))
+            ),
             "{error}"
         );
         assert!(error.to_string().contains("a hypergradient passes through `meta`"), "{error}");

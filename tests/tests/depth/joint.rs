@@ -1,6 +1,7 @@
 //! Everything below a level solved by one loop: the same as exact nested solves, with damping, with steps, and between levels
 //! whose system is not symmetric.
 
+use betty_runtime::error::rules::Violation;
 use betty_runtime::execute::launched;
 use betty_runtime::{
     ConfigError, ConflictError, Engine, EngineError, HypergradientConfig, Multilevel, ProgramConfig, multilevel,
@@ -267,7 +268,7 @@ fn what_one_loop_cannot_solve_is_refused() {
         let json = json!({ "top": { "solve": { "name": "joint" } }, "b": { "hypergradient": { "method": method } } });
         let error = refused(&json.to_string());
         assert!(
-            matches!(&error, EngineError::Config(ConfigError::Conflict(ConflictError::NotJoint { path, .. })) if path == "top.solve"),
+            matches!(&error, EngineError::Config(ConfigError::Conflict(ConflictError::Broken { rule: Violation::NoSystem(_), path, .. })) if path == "top.solve"),
             "{error}"
         );
         assert!(error.to_string().contains(why), "{error}");

@@ -1,5 +1,6 @@
 //! Levels that are differentiated with the levels below standing still: what is told of it, and what it takes.
 
+use betty_runtime::error::rules::Violation;
 use betty_runtime::{ConfigError, ConflictError, CurvatureOf, Engine, EngineError, ProgramConfig};
 
 use crate::chains::{
@@ -91,7 +92,7 @@ fn where_it_changes_nothing_it_is_refused() {
     ] {
         let error = refused(json);
         assert!(
-            matches!(&error, EngineError::Config(ConfigError::Conflict(ConflictError::CurvatureIdle { path, .. })) if path == at),
+            matches!(&error, EngineError::Config(ConfigError::Conflict(ConflictError::Broken { rule: Violation::CurvatureIdle(_), path, .. })) if path == at),
             "{error}"
         );
         assert!(error.to_string().contains(why), "{error}");

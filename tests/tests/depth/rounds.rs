@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use betty_runtime::error::rules::Violation;
 use betty_runtime::{ConfigError, ConflictError, Engine, EngineError, Event, ProgramConfig, Start, multilevel};
 use burn::tensor::Tensor;
 
@@ -155,14 +156,20 @@ fn rounds_that_cannot_be() {
     let refused = |json: &str| pair(PairConfig::from_json(json)?).map(|_| ());
     let error = refused(r#"{ "low": { "rounds": 2 } }"#).unwrap_err();
     assert!(
-        matches!(&error, EngineError::Config(ConfigError::Conflict(ConflictError::NoRounds { level, rounds: 2, .. })) if level == "low"),
+        matches!(&error, EngineError::Config(ConfigError::Conflict(ConflictError::Broken { rule: Violation::NoRounds { rounds: 2 }, level, .. })) if level == "low"),
         "{error}"
     );
     let error = refused(r#"{ "top": { "rounds": 0 } }"#).unwrap_err();
     assert!(matches!(&error, EngineError::Config(ConfigError::Value { path, .. }) if path == "top.rounds"), "{error}");
     let error = refused(r#"{ "top": { "rounds": 2, "tasks": 2, "vectorize": true }, "low": { "start": "initial" } }"#)
         .unwrap_err();
-    assert!(matches!(&error, EngineError::Config(ConfigError::Conflict(ConflictError::NotTogether { .. }))), "{error}");
+    assert!(
+        matches!(
+            &error,
+            EngineError::Config(ConfigError::Conflict(ConflictError::Broken { rule: Violation::NotTogether(_), .. }))
+        ),
+        "{error}"
+    );
     assert!(error.to_string().contains("raise their `unroll` instead"), "{error}");
 }
 

@@ -3,6 +3,7 @@
 //! Middle levels are unrolled too, or take so many steps of a contraction that they are solved to rounding errors, so that
 //! the uppermost loss is a function of the uppermost parameters that can be differentiated by differences.
 
+use betty_runtime::error::rules::Violation;
 use betty_runtime::{ConfigError, ConflictError, Engine, EngineError, ProgramConfig, multilevel};
 use burn::nn::DropoutConfig;
 use burn::tensor::Tensor;
@@ -192,13 +193,25 @@ fn what_cannot_be_differentiated_twice_is_refused() {
     };
     let between = refused(r#"{ "x": { "hypergradient": { "method": "unrolled" } } }"#);
     assert!(
-        matches!(between, EngineError::Config(ConfigError::Conflict(ConflictError::UnrolledBetween { .. }))),
+        matches!(
+            between,
+            EngineError::Config(ConfigError::Conflict(ConflictError::Broken {
+                rule: Violation::StepsBetween { .. },
+                ..
+            }))
+        ),
         "{between}"
     );
     assert!(between.to_string().contains("waits for `y`"), "{between}");
     let memory = refused(r#"{ "y": { "hypergradient": { "method": "unrolled", "memory": 4 } } }"#);
     assert!(
-        matches!(memory, EngineError::Config(ConfigError::Conflict(ConflictError::MemoryUnused { .. }))),
+        matches!(
+            memory,
+            EngineError::Config(ConfigError::Conflict(ConflictError::Broken {
+                rule: Violation::MemoryUnused { .. },
+                ..
+            }))
+        ),
         "{memory}"
     );
 }

@@ -6,6 +6,7 @@
 
 mod edited;
 
+use betty_runtime::error::rules::Violation;
 use betty_runtime::{
     AfterStepError, ConfigError, ConflictError, Engine, EngineError, ProgramConfig, Stream, StreamPosition, multilevel,
 };
@@ -194,7 +195,13 @@ fn an_implicit_method_is_refused() {
         let data = SqueezedData { scale: Stream::constant(tensor(&B)), point: Stream::constant(tensor(&A)) };
         let error = Engine::new(problem, data, SqueezedConfig::from_json(&json).unwrap()).err().unwrap();
         assert!(
-            matches!(error, EngineError::Config(ConfigError::Conflict(ConflictError::FollowedResponse { .. }))),
+            matches!(
+                error,
+                EngineError::Config(ConfigError::Conflict(ConflictError::Broken {
+                    rule: Violation::FollowedResponse,
+                    ..
+                }))
+            ),
             "{error}"
         );
         assert!(error.to_string().contains("`condition: fixed_point(my_map)`"), "{error}");

@@ -12,6 +12,7 @@ mod names;
 mod numbers;
 mod one_level;
 mod radius;
+mod same_words;
 mod schedules;
 mod streams;
 mod unmoved;

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use betty_runtime::error::rules::Violation;
 use betty_runtime::{
     ConfigError, ConflictError, Engine, EngineError, Event, Multilevel, ProgramConfig, StreamPosition, multilevel,
 };
@@ -202,14 +203,12 @@ fn what_a_schedule_cannot_do_is_told() {
         |config: &str| ScheduledConfig::from_json(config).unwrap().validate(&Scheduled::SCHEDULE).unwrap_err();
     let error = refused(r#"{ "point": { "schedule": { "restart": true } } }"#);
     assert!(
-        matches!(&error, ConfigError::Conflict(ConflictError::NotScheduled { path, .. }) if path == "point.schedule.restart"),
+        matches!(&error, ConfigError::Conflict(ConflictError::Broken { rule: Violation::NotScheduled(_), path, .. }) if path == "point.schedule.restart"),
         "{error}"
     );
     let error = refused(r#"{ "point": { "groups": { "y": { "schedule": { "restart": true } } } } }"#);
     assert!(
-        error
-            .to_string()
-            .starts_with("`point.groups.y.schedule.restart` changes nothing: `point` goes on from where it was"),
+        error.to_string().starts_with("`point.groups.y.schedule.restart`: `point` goes on from where it was"),
         "{error}"
     );
     let text = |config: &str| ScheduledConfig::from_json(config).unwrap_err().to_string();

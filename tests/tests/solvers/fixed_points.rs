@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::convert::Infallible;
 use std::rc::Rc;
 
+use betty_runtime::error::rules::Violation;
 use betty_runtime::{
     Batch, ConfigError, ConflictError, Engine, EngineError, Event, Multilevel, ProgramConfig, SolverError, Stream,
     multilevel, output, stop_gradient,
@@ -276,16 +277,22 @@ fn a_config_keeps_to_what_sees_it() {
     let refused = |json: &str| LassoConfig::from_json(json).unwrap().validate(&Lasso::SCHEDULE).expect_err("a mistake");
     for method in ["cg", "minres", "nystrom", "finite_difference", "penalty"] {
         let error = refused(&format!(r#"{{ "weights": {{ "hypergradient": {{ "method": "{method}" }} }} }}"#));
-        assert!(matches!(error, ConfigError::Conflict(ConflictError::NotFixed { .. })), "{error}");
+        assert!(
+            matches!(error, ConfigError::Conflict(ConflictError::Broken { rule: Violation::NotFixed(_), .. })),
+            "{error}"
+        );
     }
     assert_eq!(
         refused(r#"{ "weights": { "hypergradient": { "method": "cg" } } }"#).to_string(),
-        "`weights.hypergradient` does not go with the `condition` of `weights`, whose answer is a fixed point: `cg` needs a \
+        "`weights.hypergradient`: `weights` is not differentiated as the fixed point that its `condition` says: `cg` needs a \
          symmetric matrix, and I − ∂T/∂θ is none; choose `gmres`, `neumann` or `dense`"
     );
     let error = refused(r#"{ "weights": { "preconditioner": { "name": "nystrom" } } }"#);
-    assert!(matches!(error, ConfigError::Conflict(ConflictError::NotFixed { .. })), "{error}");
-    assert!(error.to_string().starts_with("`weights.preconditioner` does not go with the `condition`"), "{error}");
+    assert!(
+        matches!(error, ConfigError::Conflict(ConflictError::Broken { rule: Violation::NotFixed(_), .. })),
+        "{error}"
+    );
+    assert!(error.to_string().starts_with("`weights.preconditioner`: `weights` is not differentiated"), "{error}");
     assert!(refused(r#"{ "weights": { "solver": { "name": "lbfgs" } } }"#).to_string().contains("`weights.solver`"));
     assert_eq!(Lasso::SCHEDULE.levels[1].condition, Some("proximal"));
 }

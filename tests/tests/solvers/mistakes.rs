@@ -32,8 +32,7 @@ fn what_it_cannot_be_beside() {
         ),
     ] {
         let error = refused(&format!(r#"{{ "weights": {{ {fields} }} }}"#));
-        let text =
-            format!("`weights.solver` is given, but no solver can find the best response of `weights`: {reason}");
+        let text = format!("`weights.solver`: no solver can find the best response of `weights`: {reason}");
         let told = error.to_string();
         assert!(told == text || (fields.contains("project") && told.contains("constraint")), "{told}\n{text}");
     }

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use betty_runtime::error::rules::Violation;
 use betty_runtime::execute::Vector as Flat;
 use betty_runtime::hypergradient::{HypergradientError, Preconditioning, System, SystemPreconditioner};
 use betty_runtime::linalg::Coordinates;
@@ -182,13 +183,17 @@ fn a_config_names_it() {
     );
     let error =
         refused(r#"{ "x": { "hypergradient": { "method": "neumann" }, "preconditioner": { "name": "diagonal" } } }"#);
-    assert!(matches!(error, ConfigError::Conflict(ConflictError::NotPreconditioned { .. })));
+    assert!(matches!(error, ConfigError::Conflict(ConflictError::Broken { rule: Violation::NotPreconditioned, .. })));
     assert_eq!(
         error.to_string(),
-        "`x.preconditioner` is given, but `neumann` applies none; choose `cg`, `minres` or `gmres` for `x`, or take it away"
+        "`x.preconditioner`: `neumann` applies no preconditioner; choose `cg`, `minres` or `gmres` for `x`, or take `preconditioner` \
+         away"
     );
     let error = refused(r#"{ "lambda": { "preconditioner": { "name": "diagonal" } } }"#);
-    assert_eq!(error.to_string(), "`lambda.preconditioner` is given, but no hypergradient passes through `lambda`");
+    assert_eq!(
+        error.to_string(),
+        "`lambda.preconditioner`: no hypergradient passes through `lambda`, so its `preconditioner` is never used"
+    );
 }
 
 /// In single precision, where vectors are orthonormal and preconditioners linear to seven digits.

@@ -8,19 +8,21 @@ use syn::punctuated::Punctuated;
 use syn::{Attribute, Item, Token};
 
 use crate::listing::Listing;
-use crate::sources::{Meaning, Sources, declared, root};
+use crate::sources::{Sources, root};
+
+/// The rules that an error names: part of what happened.
+const RULES: &str = "Violation";
 
 /// Public errors by name, with their variants; none for a struct.
 fn errors(sources: &Sources) -> BTreeMap<String, Vec<String>> {
     let listing = Listing::of(sources);
     let mut found = BTreeMap::new();
     for meaning in listing.modules.values().flat_map(BTreeMap::values) {
-        let Meaning::Item(module, name) = meaning else { continue };
-        match sources.modules[module].iter().find(|item| declared(item).contains(name)) {
-            Some(Item::Enum(of)) if is_error(&of.attrs) => {
-                found.insert(name.clone(), of.variants.iter().map(|variant| variant.ident.to_string()).collect());
+        match listing.item(meaning) {
+            Some((Item::Enum(of), name)) if is_error(&of.attrs) || name == RULES => {
+                found.insert(name, of.variants.iter().map(|variant| variant.ident.to_string()).collect());
             }
-            Some(Item::Struct(of)) if is_error(&of.attrs) => drop(found.insert(name.clone(), Vec::new())),
+            Some((Item::Struct(of), name)) if is_error(&of.attrs) => drop(found.insert(name, Vec::new())),
             _ => {}
         }
     }

@@ -5,11 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use syn::{Item, Type};
 
 use crate::signature::{fields, of_item, part_of_impl, part_of_trait, variant};
-use crate::sources::{Meaning, Place, Sources, declared, family, imports, is_hidden, is_public};
+use crate::sources::{Meaning, Place, Sources, declared, family, imports, is_hidden, is_public, schema};
 
 /// The public items of a crate under all their paths; the parts of an item stand under the first.
 pub(crate) struct Listing<'s> {
     sources: &'s Sources,
+    /// Those of the tables and rules.
+    schema: Sources,
     /// Functions and constants of types, by the type.
     functions: BTreeMap<Meaning, BTreeSet<String>>,
     /// Modules by their public paths, with what is in them.
@@ -18,7 +20,8 @@ pub(crate) struct Listing<'s> {
 
 impl<'s> Listing<'s> {
     pub(crate) fn of(sources: &'s Sources) -> Self {
-        let mut listing = Listing { sources, functions: BTreeMap::new(), modules: BTreeMap::new() };
+        let mut listing =
+            Listing { sources, schema: Sources::read(&schema()), functions: BTreeMap::new(), modules: BTreeMap::new() };
         for (place, items) in &sources.modules {
             items.iter().for_each(|item| listing.note_functions(place, item));
         }
@@ -96,11 +99,22 @@ impl<'s> Listing<'s> {
         text
     }
 
+    /// The item that is meant, and what it is called where it is declared; none of a crate that is not ours.
+    pub(crate) fn item(&self, meaning: &Meaning) -> Option<(&Item, String)> {
+        let (sources, meaning) = match meaning {
+            Meaning::Foreign(path) if path.starts_with("betty_schema::") => {
+                let path: Vec<String> = path.split("::").skip(1).map(str::to_owned).collect();
+                (&self.schema, self.schema.meaning(&[], &path)?)
+            }
+            meaning => (self.sources, meaning.clone()),
+        };
+        let Meaning::Item(module, name) = meaning else { return None };
+        Some((sources.modules[&module].iter().find(|item| declared(item).contains(&name))?, name))
+    }
+
     /// What an item is under this name, and its public parts.
     fn describe(&self, name: &str, meaning: &Meaning) -> (String, Vec<String>) {
-        let Meaning::Item(module, declared_as) = meaning else { return (format!("macro {name}"), Vec::new()) };
-        let mut items = self.sources.modules[module].iter();
-        let item = items.find(|item| declared(item).contains(declared_as)).expect("it is declared there");
+        let Some((item, declared_as)) = self.item(meaning) else { return (format!("macro {name}"), Vec::new()) };
         let mut line = of_item(name, item);
         let mut parts: Vec<String> = match item {
             Item::Struct(of) => fields(&of.fields),
@@ -109,7 +123,7 @@ impl<'s> Listing<'s> {
             Item::Macro(of) => {
                 let written: syn::ItemEnum = syn::parse2(of.mac.tokens.clone()).expect("an enum");
                 let family = family(&written.ident.to_string());
-                match family.rows.iter().find(|row| row.config() == *declared_as) {
+                match family.rows.iter().find(|row| row.config() == declared_as) {
                     Some(row) => {
                         line = format!("struct {name}");
                         row.options.iter().map(|option| format!("{}: {:?}", option.name, option.range)).collect()

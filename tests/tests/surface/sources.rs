@@ -195,3 +195,8 @@ pub(crate) fn is_hidden(attributes: &[Attribute]) -> bool {
 pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../betty-runtime/src/lib.rs")
 }
+
+/// The file of the root of the tables and rules, some of which the runtime shows.
+pub(crate) fn schema() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../betty-schema/src/lib.rs")
+}

@@ -17,20 +17,22 @@ fn check_invalid(text: &str, change: impl FnOnce(&mut Config)) {
 
 #[test]
 fn hypergradients_are_given_exactly_where_one_passes() {
-    check_invalid("`net.hypergradient` is missing; a hypergradient passes through `net`", |config| {
-        config.net.hypergradient = None
-    });
-    check_invalid("`weights.hypergradient` is given, but no hypergradient passes through `weights`", |config| {
-        config.weights.hypergradient = config.net.hypergradient.clone()
-    });
+    check_invalid(
+        "`net.hypergradient`: a hypergradient passes through `net`: add `hypergradient: …` to say how it is computed",
+        |config| config.net.hypergradient = None,
+    );
+    check_invalid(
+        "`weights.hypergradient`: no hypergradient passes through `weights`, so its `hypergradient` is never used",
+        |config| config.weights.hypergradient = config.net.hypergradient.clone(),
+    );
 }
 
 #[test]
 fn a_best_response_is_not_held_by_a_constraint() {
     let set = Some(ProjectionConfig::Simplex(SimplexConfig::default()));
     check_invalid(
-        "`net.project` is given, but a hypergradient passes through `net`, and no implicit method differentiates a best \
-         response that is held by a constraint; choose `unrolled`, or express the constraint in the loss or the module",
+        "`net.project`: `cg` takes no notice of constraints, and no implicit method differentiates a best response that is held \
+         by one; choose `unrolled` for `net`, or express the constraint in the loss or the module",
         |config| config.net.project = set,
     );
     let config = Config::default();
@@ -47,10 +49,10 @@ fn another_projection_starts_from_its_own_defaults() {
 
 #[test]
 fn what_nobody_waits_for_is_not_given() {
-    check_invalid("`weights.unroll` is given, but no level is solved after `weights`, so it is never used", |config| {
+    check_invalid("`weights.unroll`: no level is solved after `weights`, so its `unroll` is never used", |config| {
         config.weights.unroll = 5;
     });
-    check_invalid("`weights.start` is given, but no level is solved after `weights`, so it is never used", |config| {
+    check_invalid("`weights.start`: no level is solved after `weights`, so its `start` is never used", |config| {
         config.weights.start = Start::Initial;
     });
 }

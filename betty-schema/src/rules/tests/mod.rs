@@ -1,9 +1,18 @@
 //! Every rule broken once and kept once, on chains and pairs.
 
-use super::{
-    Apart, Begins, Clash, Idle, LearnedNumber, Method, Numbers, Obstacle, Unfixed, Violation, condition, curvature,
-    learned, method, one_by_one, preconditioner, solver, start, steps, system, together, truncate, used,
-};
+mod listed;
+
+use super::condition::condition;
+use super::curvature::curvature;
+use super::learned::learned;
+use super::preconditioner::preconditioner;
+use super::solver::solver;
+use super::start::start;
+use super::steps::{steps, truncate};
+use super::system::system;
+use super::together::together;
+use super::used::{method, used};
+use super::{Apart, Begins, Clash, Idle, LearnedNumber, Method, Numbers, Obstacle, Unfixed, Violation, one_by_one};
 use crate::{Edges, Graph, METHODS};
 
 /// A chain of levels, uppermost first: each reads the one above and waits for the one below.
@@ -73,7 +82,7 @@ fn only_steps_that_are_taken_are_differentiated() {
     let graph = chain(2);
     let of = |truncate, unroll, rounds| {
         let method = by("unrolled").map(|method| Method { truncate, ..method });
-        super::truncate(&graph, 1, &[Numbers { rounds, ..plain() }, Numbers { method, unroll, ..plain() }])
+        super::steps::truncate(&graph, 1, &[Numbers { rounds, ..plain() }, Numbers { method, unroll, ..plain() }])
     };
     let one = Some(1);
     assert_eq!(of(Some(3), Some(2), one), Some(Violation::TruncateTooLong { truncate: 3, unroll: 2 }));
@@ -232,7 +241,7 @@ fn a_solver_of_what_is_below_solves_a_system() {
     let graph = chain(3);
     let of = |level: usize, middle: &str, bottom: &str| {
         let mut levels = [plain(), numbers(middle), numbers(bottom)];
-        levels[level].gives_solve = true;
+        levels[level].solve = Some("joint");
         match system(&graph, level, &levels) {
             Some(Violation::NoSystem(apart)) => Some(apart),
             _ => None,
