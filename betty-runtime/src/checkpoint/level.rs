@@ -24,6 +24,7 @@ pub(crate) struct OfRun {
     pub(crate) seen: Vec<u64>,
     pub(crate) turns: u64,
     pub(crate) batches: u64,
+    pub(crate) last_seed: Option<u64>,
 }
 
 impl Level {
@@ -55,7 +56,7 @@ impl Level {
             last_rates: self.last_rates.as_ref().map(RatesState::from),
             turns: of_run.turns,
             batches: of_run.batches,
-            last_seed: self.last.last().map(|(_, seed)| *seed),
+            last_seed: of_run.last_seed,
             optimizer: own.optimizer,
             states: own.states,
             state_names: own.state_names,

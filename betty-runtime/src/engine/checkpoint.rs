@@ -99,7 +99,9 @@ impl Run {
         for (k, level) in levels.iter().enumerate() {
             let lower = schedule.levels[k].lower.iter().map(|&lower| schedule.levels[lower].name.to_owned()).collect();
             let (seen, turns) = (self.turns.seen[k].clone(), self.turns.taken[k]);
-            let of_run = OfRun { lower, seen, turns, batches: self.data.taken[k] };
+            // Every rank finds its own last batches again by what the first one draws on them, whichever has made the checkpoint.
+            let last_seed = level.last.last().map(|(batch, seed)| self.data.seed_of_first(k, batch, *seed));
+            let of_run = OfRun { lower, seen, turns, batches: self.data.taken[k], last_seed };
             states.push(level.save_into(&mut archive, of_run)?);
             for variable in level.solutions.variables() {
                 level.save_solution(variable, levels, &mut archive)?;
@@ -194,7 +196,6 @@ impl Run {
             let (mut recent, count) = (VecDeque::new(), self.program.levels[k].config.accumulate);
             while self.data.taken[k] < level.batches {
                 let batch = self.data.skip(&self.program.levels[k])?;
-                // A checkpoint is that of the first rank.
                 let taken = self.data.taken[k];
                 recent.truncate(count.saturating_sub(1));
                 if let Some(batch) = batch {

@@ -124,12 +124,21 @@ impl Data {
     /// The seed of what is drawn on a batch of level `k`, of which so many have been taken, in a run with this seed: on shares of a batch each rank draws for
     /// itself, the first one as if it were alone.
     pub(super) fn seed_for(&self, run: u64, k: usize, batch: &AnyBatch, taken: u64) -> u64 {
-        let is_own = batch.shard().is_some_and(|shard| shard.examples.is_some());
-        let run = match self.ranks.as_ref().filter(|ranks| is_own && ranks.rank() > 0) {
-            Some(ranks) => mix(run, ranks.rank() as u64),
-            None => run,
-        };
+        let run = self.own_draws(batch).map_or(run, |rank| mix(run, rank as u64));
         seed_of(run, k, taken)
+    }
+
+    /// The seed with which the first rank draws on its share of a batch of level `k` on which this one draws with `seed`.
+    pub(super) fn seed_of_first(&self, k: usize, batch: &AnyBatch, seed: u64) -> u64 {
+        let is_it = |&taken: &u64| self.seed_for(self.seed, k, batch, taken) == seed;
+        let taken = self.own_draws(batch).and_then(|_| (1..=self.taken[k]).rev().find(is_it));
+        taken.map_or(seed, |taken| seed_of(self.seed, k, taken))
+    }
+
+    /// This rank, if it draws on the batch other numbers than the first one does on its share.
+    fn own_draws(&self, batch: &AnyBatch) -> Option<usize> {
+        let is_share = batch.shard().is_some_and(|shard| shard.examples.is_some());
+        self.ranks.as_ref().map(|ranks| ranks.rank()).filter(|&rank| is_share && rank > 0)
     }
 
     /// The next batch of a level's stream; where ranks share it, on all of them or on none.

@@ -49,6 +49,15 @@ impl<P: Multilevel> Engine<P> {
         if self.run.ranks().is_some() { self.on_all_ranks("resume", |_| find()) } else { find() }
     }
 
+    /// Lets the first of several ranks write a checkpoint, before any of them goes on. Where it cannot, none does.
+    pub(crate) fn put_checkpoint(
+        &mut self,
+        put: impl FnOnce() -> Result<(), CheckpointError>,
+    ) -> Result<(), EngineError> {
+        let is_first = self.run.is_first();
+        self.find_checkpoint(|| if is_first { put().map(|()| None) } else { Ok(None) }).map(drop)
+    }
+
     /// Finds out before a run whether checkpoints can be written, rather than after hours, and keeps other runs from writing them.
     pub(super) fn check_saves(&mut self) -> Result<(), EngineError> {
         let is_first = self.run.is_first();

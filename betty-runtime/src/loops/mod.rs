@@ -227,9 +227,7 @@ impl<P: Multilevel> Hypergradient<P> {
                 sample.below.insert(stop, vec![asked.next_below(stop, program, streams)?]);
             }
             asked.lent.program.prepare(program, k, &sample, &passings)?;
-            let mut found = asked.lent.program.find_gradient(k, &sample, passings)?;
-            asked.lent.program.start_from(std::mem::take(&mut found.solutions));
-            Ok(found)
+            asked.lent.program.find_gradient(k, &sample, passings)
         })
     }
 
@@ -248,7 +246,7 @@ impl<P: Multilevel> Hypergradient<P> {
         let asked = caught(|| {
             taken?;
             let found = question(self, k, program, &mut streams)?;
-            let Found { gradient, statistics, reads, numbers, reports, .. } = found;
+            let Found { gradient, statistics, reads, numbers, reports, solutions } = found;
             let asked = &self.lent.program;
             let Told { loss, metrics, norm, .. } = asked.read_numbers(k, numbers)?;
             let level = &asked.levels[k];
@@ -256,25 +254,32 @@ impl<P: Multilevel> Hypergradient<P> {
             let parameters = level.trainable.iter().copied().zip(gradient.0).zip(is_read);
             // What nothing reads has no gradient, as in Burn; an optimizer leaves it alone.
             let gradients = parameters.filter_map(|(parameter, is_read)| is_read.then_some(parameter)).collect();
-            Ok(LevelGradient {
+            let answer = LevelGradient {
                 loss,
                 metrics,
                 gradient: modules[k].gradients(gradients),
                 norm,
                 solves: reports.into_iter().map(|(stop, report)| Solve::new(asked.levels[stop].name, report)).collect(),
                 statistics: Statistics::new(statistics, level),
-            })
+            };
+            Ok((answer, solutions))
         });
-        let answer = self.lent.program.outcome(k, asked);
+        let asked = self.lent.program.outcome(k, asked);
         for news in std::mem::take(&mut self.lent.program.losses.news) {
             tell(&news, &P::SCHEDULE.levels.iter().map(|spec| spec.name).collect::<Vec<_>>(), log);
         }
         self.lent.give_back();
-        match &answer {
-            Ok(_) => self.lent.program.levels[k].steps += 1,
-            Err(_) => self.drawn = before,
+        match asked {
+            Ok((answer, solutions)) => {
+                self.lent.program.start_from(solutions);
+                self.lent.program.levels[k].steps += 1;
+                Ok(answer)
+            }
+            Err(error) => {
+                self.drawn = before;
+                Err(error)
+            }
         }
-        answer
     }
 
     /// The next batch of a level, with a seed of its own.

@@ -1,8 +1,9 @@
 //! The program as it was when validation was best.
 
 use std::fs;
+use std::io;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::error::WatchError;
 use super::last::numbered;
@@ -13,7 +14,9 @@ use crate::{Checkpoint, Current, Event, Looks, Multilevel, Observer, Warning};
 
 /// Keeps the best program: writes a [`Checkpoint`](crate::Checkpoint) whenever the validation function is the best so far. The
 /// file holds the one or the other at any time. Where a run goes back behind it, to be gone on with by other numbers say, it is no
-/// longer of that run: then it is put aside, as `best.150.safetensors` if it is that of iteration 150, with a warning `best`.
+/// longer of that run: then it is put aside, as `best.150.safetensors` if it is that of iteration 150, with a warning `best`. What was
+/// put aside stays: another one of that iteration becomes `best.150.1.safetensors`. There is a best program again once validation is
+/// better than it was before the iteration that the run goes back to.
 ///
 /// `engine.resume(&Checkpoint::open(file)?, StreamPosition::Placed)` puts its parameters into an engine, wherever its data stand:
 ///
@@ -67,17 +70,34 @@ impl KeepBest {
             (label.program.as_str(), label.seed) == (facts.schedule.name, facts.seed) && label.iterations > iteration
         };
         let Some(later) = Checkpoint::label(&self.file).filter(is_later) else { return Ok(()) };
-        let aside = numbered(&self.file, later.iterations);
+        let aside = aside(&self.file, later.iterations).map_err(|reason| not_written(&self.file, reason))?;
         fs::rename(&self.file, &aside).map_err(|reason| not_written(&aside, reason))?;
         let fact = format!(
             "the best program so far is that of iteration {}, and the run goes on after {iteration}: it is kept as `{}`",
             later.iterations,
             aside.display()
         );
-        let advice = "compare it with what this run comes to, or take it away".into();
+        let advice = format!(
+            "compare it with what this run comes to, or take it away; `{}` is written again when validation is better than it was up to \
+             iteration {iteration}",
+            self.file.display()
+        );
         program.warn(Warning { rule: "best".into(), level: None, fact, advice });
         Ok(())
     }
+}
+
+/// Where the file can be put aside without taking the place of another program: several tries may each be best at the same iteration.
+/// The same one again, as after a run that was killed and goes on with equal numbers, takes its own place.
+fn aside(file: &Path, iteration: u64) -> io::Result<PathBuf> {
+    let first = numbered(file, iteration);
+    let more = (1..).map(|number| numbered(&first, number));
+    for name in std::iter::once(first.clone()).chain(more) {
+        if !name.try_exists()? || fs::read(&name)? == fs::read(file)? {
+            return Ok(name);
+        }
+    }
+    Ok(first)
 }
 
 impl<P: Multilevel> Observer<P> for KeepBest {

@@ -1,7 +1,7 @@
 //! Trying again: back to the last checkpoint, with smaller steps or more damping.
 
 use std::cell::RefCell;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use serde_json::Map;
@@ -91,8 +91,10 @@ impl Retry {
     /// Runs the engines that `build` makes of configs until there are this many iterations in all; answers the one that came
     /// there, and its report. A checkpoint in the file is gone on with; where there is none, a run begins anew. So `build` makes the
     /// streams anew, each time with the same batches: a data loader that shuffles is built inside of it. A run that
-    /// [`Health`](super::Health) ended is gone back from to the last checkpoint before that, if [`KeepLast`] keeps one. Of several
-    /// [ranks](crate::Engine::distributed) the first one decides, and all of them call this.
+    /// [`Health`](super::Health) ended is gone back from to the last checkpoint before that, if [`KeepLast`] keeps one: before the next
+    /// try begins, that takes the place of the file, so that whoever starts the program again goes on from there, too. After the last
+    /// try the file is as that has left it. Of several [ranks](crate::Engine::distributed) the first one decides, and all of them call
+    /// this.
     ///
     /// # Errors
     /// What the last try failed with, or what cannot be tried again.
@@ -103,13 +105,11 @@ impl Retry {
         mut build: impl FnMut(P::Config) -> Result<Engine<P>, EngineError>,
     ) -> Result<(Engine<P>, Report), EngineError> {
         let mut tries = 0;
-        let (mut told, mut back): (Option<Warning>, Option<PathBuf>) = (None, None);
+        let mut told: Option<Warning> = None;
         loop {
             let heard = Rc::new(RefCell::new(Heard::default()));
             let mut engine = build(config.clone())?.listen_in(listener(told.take(), Rc::clone(&heard)));
-            let find =
-                || back.as_ref().map_or_else(|| Checkpoint::find(&self.file), |file| Checkpoint::open(file).map(Some));
-            if let Some(checkpoint) = engine.find_checkpoint(find)? {
+            if let Some(checkpoint) = engine.find_checkpoint(|| Checkpoint::find(&self.file))? {
                 engine.resume(&checkpoint, StreamPosition::Start)?;
             }
             let begun = engine.iterations();
@@ -134,7 +134,7 @@ impl Retry {
                     kept.retain(|(iteration, _)| *iteration < engine.iterations() && is_before(*iteration));
                     kept.pop().map(|(_, file)| file)
                 }
-                Err(_) if saved.is_empty() => back,
+                // What failed is not saved.
                 Err(_) => None,
             };
             let Some((warning, from)) = decided(&engine, cause, from) else {
@@ -143,8 +143,8 @@ impl Retry {
             let Some(Another { config: changed, changes }) = self.change(&engine, &config, &warning)? else {
                 return ended.map(|report| (engine, report));
             };
+            self.go_back(&mut engine, from.as_deref())?;
             tries += 1;
-            back = from;
             let changes: Vec<String> = changes
                 .iter()
                 .map(|Change { path, from, to }| format!("{path} is {to:e} in the place of {from:e}"))
@@ -157,6 +157,12 @@ impl Retry {
             });
             config = changed;
         }
+    }
+
+    /// Puts the checkpoint to go on from in the place of the file, which the first of several ranks writes. Until another one is saved,
+    /// nobody shall go on from what was rejected, whoever starts the program again.
+    fn go_back<P: Multilevel>(&self, engine: &mut Engine<P>, from: Option<&Path>) -> Result<(), EngineError> {
+        from.map_or(Ok(()), |from| engine.put_checkpoint(|| Checkpoint::open(from)?.save(&self.file)))
     }
 
     /// The config for another try after a warning, if there is something to change.

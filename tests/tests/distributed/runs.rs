@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::time::Duration;
 
 use betty_runtime::distributed::{Collective, DistributedError, SingleProcess, Threads};
 use betty_runtime::execute::launched;
@@ -140,6 +141,39 @@ fn a_run_that_resumes_goes_on_bit_for_bit() {
     for (resumed, whole) in resumed.iter().zip(&whole) {
         assert_eq!(resumed.as_ref().expect("a run"), whole.as_ref().expect("a run"));
     }
+}
+
+/// As when the numbers of a program are changed in the middle, in memory.
+#[test]
+fn each_rank_can_go_on_from_a_checkpoint_of_its_own() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = |rank: usize| directory.path().join(format!("{rank}.safetensors"));
+    let found = Threads::run(2, |rank| {
+        let of = rank.rank();
+        let rank: Rc<dyn Collective> = Rc::new(rank.deadline(Duration::from_secs(20)));
+        let data = || TwoData {
+            knobs: View { rank: Some(of), sizes: SIZES }.samples(1),
+            net: View { rank: Some(of), sizes: SIZES }.samples(2),
+        };
+        // The lower level is differentiated on the batch of its last step.
+        let config = TwoConfig::from_json(r#"{ "net": { "hypergradient": { "method": "cg", "batch": "last" } } }"#)?;
+        let problem = Two { knobs: Knobs::new(0), net: Net::new(1) };
+        let mut engine = Engine::new(problem, data(), config.clone())?.distributed(Rc::clone(&rank))?;
+        engine.run(3)?;
+        let checkpoint = engine.checkpoint()?;
+        checkpoint.save(file(of))?;
+        let bits = |engine: &mut Engine<Two>| Ok::<_, EngineError>(engine.gradient("knobs")?.gradient.to_vec()?);
+        let expected = bits(&mut engine)?;
+        let mut other = Engine::new(engine.into_problem(), data(), config)?.distributed(rank)?;
+        other.resume(&checkpoint, StreamPosition::Start)?;
+        Ok::<_, EngineError>((expected, bits(&mut other)?))
+    });
+    for found in found {
+        let (expected, resumed) = found.expect("both ranks go on");
+        assert_eq!(expected, resumed);
+    }
+    let [first, second] = [0, 1].map(|rank| std::fs::read(file(rank)).expect("a file"));
+    assert!(first == second, "ranks that have the same parameters make the same checkpoint");
 }
 
 #[test]

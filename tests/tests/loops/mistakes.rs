@@ -3,7 +3,7 @@
 use betty_runtime::{ModuleError, StepsError};
 use std::io;
 
-use betty_runtime::{EngineError, Hypergradient, ProgramConfig, Stream};
+use betty_runtime::{EngineError, Hypergradient, ProgramConfig, Stream, multilevel};
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 
@@ -71,6 +71,47 @@ fn a_question_that_fails_leaves_no_trace() {
     let fresh = Hypergradient::new(&all, CleaningConfig::default()).unwrap().seed(3);
     let (asked, fresh) = (trained(all.clone(), hypergradient, 2, &device), trained(all, fresh, 2, &device));
     assert!(numbers(&asked) == numbers(&fresh));
+}
+
+type Number = Param<Tensor<1>>;
+
+fn fit(x: &Number, y: &Number, scale: Tensor<1>) -> Tensor<1> {
+    (x.val().square() * 0.5 - x.val() * y.val() * scale).sum()
+}
+
+fn judge(y: &Number, x: &Number, slope: Tensor<1>) -> Tensor<1> {
+    (x.val() * slope + y.val().square()).sum()
+}
+
+multilevel! {
+    struct Warm;
+    level y: Number { lower: [x], batch: Tensor<1>, loss: judge, optimizer: sgd(lr = 0.1) }
+    level x: Number {
+        upper: [y], batch: Tensor<1>, loss: fit, optimizer: sgd(lr = 0.1),
+        hypergradient: neumann(terms = 1, step_size = 0.5, warm_start = true),
+    }
+}
+
+/// The system is solved, and what its answer comes to above is beyond the range of its type.
+#[test]
+fn no_question_starts_from_the_answer_of_one_that_failed() {
+    let device = Device::flex().autodiff();
+    let number = |at: f32| Tensor::<1>::from_floats([at], &device);
+    let all = Warm { y: Param::from_tensor(number(0.5)), x: Param::from_tensor(number(0.25)) };
+    let ask = |hypergradient: &mut Hypergradient<Warm>, slope: f32, scale: f32| {
+        let data = WarmData { y: number(slope).into(), x: number(scale).into() };
+        hypergradient.total("y", &all, data).map(|found| found.norm)
+    };
+    let [mut asked, mut fresh] = [(); 2].map(|()| Hypergradient::new(&all, WarmConfig::default()).unwrap());
+    // 2y + scale · solution, which comes closer to the slope by half.
+    for (hypergradient, fails) in [(&mut asked, true), (&mut fresh, false)] {
+        assert_eq!(ask(hypergradient, 1.0, 1.0).unwrap(), 1.0 + 0.5);
+        if fails {
+            let error = ask(hypergradient, 1e15, 1e25).unwrap_err();
+            assert!(matches!(&error, EngineError::NonFinite { quantity: "hypergradient", .. }), "{error}");
+        }
+        assert_eq!(ask(hypergradient, 1.0, 1.0).unwrap(), 1.0 + 0.75, "{fails}");
+    }
 }
 
 #[test]

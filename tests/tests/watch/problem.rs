@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use betty_runtime::{Batch, Engine, Event, Goal, Measured, Score, Stream, Validation, multilevel};
+use betty_runtime::{Batch, Engine, Event, Goal, Measured, ProgramConfig, Score, Stream, Validation, multilevel};
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 
@@ -63,9 +63,14 @@ pub(crate) fn engine() -> Engine<Pair> {
 }
 
 pub(crate) fn unvalidated() -> Engine<Pair> {
+    with_config("{}")
+}
+
+/// Without validation, with these numbers.
+pub(crate) fn with_config(json: &str) -> Engine<Pair> {
     let problem = Pair { y: Point::new(&[0.3, 0.5, 0.9]), x: Point::new(&[0.0, 1.0, -1.0]) };
     let data = PairData { y: Stream::batches(targets(0.2)), x: Stream::batches(targets(0.4)) };
-    Engine::new(problem, data, PairConfig::default()).unwrap().seed(11)
+    Engine::new(problem, data, PairConfig::from_json(json).unwrap()).unwrap().seed(11)
 }
 
 pub(crate) fn validation() -> Validation<Pair> {

@@ -7,7 +7,8 @@ use std::rc::Rc;
 use betty_runtime::error::DataError;
 use betty_runtime::watch::{Health, KeepLast, OnUnhealthy, Retry};
 use betty_runtime::{
-    Current, Engine, EngineError, Event, Goal, Observer, ProgramConfig, Stream, Validation, Warning, multilevel,
+    Checkpoint, Current, Engine, EngineError, Event, Goal, Observer, ProgramConfig, Stream, Validation, Warning,
+    multilevel,
 };
 use burn::tensor::Tensor;
 
@@ -157,6 +158,38 @@ fn no_try_begins_at_what_an_earlier_one_came_to() {
     assert_eq!(begun.take(), [0, 10, 10, 10]);
 }
 
+/// A try that is killed before it is saved, or the last one that fails, leaves the checkpoint that it began at, and not what ended the
+/// try before.
+#[test]
+fn whoever_starts_again_goes_on_from_where_the_last_try_began() {
+    let ended = |second: &dyn Fn(IllConfig, &std::path::Path) -> Result<Engine<Ill>, EngineError>| {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("run.safetensors");
+        let mut tries = 0;
+        let run = Retry { tries: 1, ..Retry::new(&file) }.run(IllConfig::default(), 30, |config| {
+            tries += 1;
+            if tries == 2 {
+                return second(config, &file);
+            }
+            let engine = ill(2.0, 1.0, &config.to_json()?).save_every(5, &file).attach(KeepLast::new(3));
+            Ok(engine.attach(EndsAfter(12, "far")))
+        });
+        assert!(run.is_err() && tries == 2);
+        let numbered = |iteration: u64| std::fs::read(folder.path().join(format!("run.{iteration}.safetensors")));
+        assert!(std::fs::read(&file).unwrap() == numbered(10).unwrap());
+        // What was rejected is still there to be looked at.
+        numbered(12).unwrap();
+        assert_eq!(Checkpoint::open(&file).unwrap().iterations(), 10);
+    };
+    ended(&|_, _| Err(EngineError::NoIterations));
+    ended(&|config, file| {
+        let batch = move |number| shift(1.0, 1.0, if number >= 12 { f32::NAN } else { 2.0 });
+        let x = Stream::batches((1..).map(move |number| Ok::<_, std::io::Error>(batch(number))));
+        let data = IllData { y: Stream::constant(shift(1.0, 1.0, 2.0)), x };
+        Ok(Engine::new(problem(), data, config)?.save_every(5, file).attach(KeepLast::new(3)))
+    });
+}
+
 #[test]
 fn what_no_rate_mends_is_not_tried_again() {
     for rule in [
@@ -226,7 +259,7 @@ fn add(x: &Point, y: &Point, _batch: ()) -> Tensor<1> {
 }
 
 multilevel! {
-    struct Adding;
+    pub(crate) struct Adding;
     level y: Point { lower: [x], batch: (), loss: look, optimizer: sgd(lr = 0.01) }
     level x: Point { upper: [y], batch: (), loss: add, optimizer: sgd(lr = 0.1), hypergradient: cg }
 }

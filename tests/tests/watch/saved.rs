@@ -3,9 +3,9 @@
 use std::fs;
 
 use betty_runtime::watch::{KeepBest, KeepLast};
-use betty_runtime::{Checkpoint, Event, StreamPosition};
+use betty_runtime::{Checkpoint, Event, Goal, StreamPosition, Validation};
 
-use crate::problem::{Pair, engine, unvalidated, validation};
+use crate::problem::{Pair, engine, unvalidated, validation, with_config};
 
 fn parameters(problem: &Pair) -> Vec<f32> {
     let of = |point: &crate::problem::Point| point.at.val().into_data().try_to_vec::<f32>().unwrap();
@@ -57,6 +57,34 @@ fn what_was_best_in_a_part_that_is_taken_back_is_put_aside() {
     third.resume(&end, StreamPosition::Start).unwrap();
     third.run(1).unwrap();
     assert_eq!(Checkpoint::open(&file).unwrap().iterations(), again);
+}
+
+/// As when a run is tried again from one checkpoint, and each try is best at the same iteration before it fails.
+#[test]
+fn what_was_put_aside_is_not_overwritten_by_what_comes_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("best.safetensors");
+    let at_rate = |rate: f64| {
+        let json = format!(r#"{{ "x": {{ "optimizer": {{ "name": "sgd", "lr": {rate}, "momentum": 0.5 }} }} }}"#);
+        let every = Validation::every(5, Goal::Max, |problem: &Pair| {
+            Ok(f64::from(problem.y.at.val().sum().into_scalar::<f32>()))
+        });
+        with_config(&json).validate(every).attach(KeepBest::in_file(&file))
+    };
+    let begun = at_rate(0.1).checkpoint().unwrap();
+    let mut tries = Vec::new();
+    for rate in [0.1, 0.05, 0.1, 0.025] {
+        let mut engine = at_rate(rate);
+        engine.resume(&begun, StreamPosition::Start).unwrap();
+        assert_eq!(engine.run(5).unwrap().best.unwrap().0, 5);
+        tries.push(fs::read(&file).unwrap());
+    }
+    assert!(tries[0] == tries[2] && tries[0] != tries[1]);
+    let kept = |name: &str| fs::read(folder.path().join(name)).unwrap();
+    assert!(kept("best.5.safetensors") == tries[0] && kept("best.5.1.safetensors") == tries[1]);
+    assert!(kept("best.safetensors") == tries[3]);
+    // What is there already needs no second copy.
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
 }
 
 #[test]
