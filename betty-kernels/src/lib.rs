@@ -13,11 +13,13 @@ mod functions;
 mod gather;
 mod number;
 pub mod random;
+mod sum;
 mod tile;
 mod vectorized;
 
 pub use convolution::Convolution;
 pub use number::Number;
+pub use sum::sum;
 
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@ use std::fmt::Debug;
 
 use crate::Convolution;
 use crate::arithmetic::{self, Arithmetic};
+use crate::sum::sum_in;
 
 /// A float type that kernels compute in: `f32` or `f64`.
 pub trait Number: Copy + Default + PartialEq + Debug + Send + Sync + sealed::Sealed + 'static {
@@ -15,8 +16,12 @@ pub trait Number: Copy + Default + PartialEq + Debug + Send + Sync + sealed::Sea
     #[doc(hidden)]
     fn plus(self, other: Self) -> Self;
 
+    /// The number in double precision.
+    #[doc(hidden)]
+    fn wide(self) -> f64;
+
     /// [`Convolution::forward`]. What is generic is compiled where it is used, which tests do without optimisations; this is compiled
-    /// here, as are the two others.
+    /// here, as are all below.
     #[doc(hidden)]
     fn forward(of: &Convolution, x: &[Self], weight: &[Self]) -> Vec<Self>;
 
@@ -39,6 +44,10 @@ pub trait Number: Copy + Default + PartialEq + Debug + Send + Sync + sealed::Sea
     /// [`Arithmetic::fresh`]
     #[doc(hidden)]
     fn fresh(of: Arithmetic, x: &[Self], y: &[Self]) -> Vec<Self>;
+
+    /// [`sum`](crate::sum())
+    #[doc(hidden)]
+    fn sum(numbers: &[Self]) -> f64;
 }
 
 mod sealed {
@@ -58,6 +67,11 @@ macro_rules! number {
             #[inline(always)]
             fn plus(self, other: Self) -> Self {
                 self + other
+            }
+
+            #[inline(always)]
+            fn wide(self) -> f64 {
+                self.into()
             }
 
             fn forward(of: &Convolution, x: &[Self], weight: &[Self]) -> Vec<Self> {
@@ -82,6 +96,10 @@ macro_rules! number {
 
             fn fresh(of: Arithmetic, x: &[Self], y: &[Self]) -> Vec<Self> {
                 arithmetic::with_function!(of, f => arithmetic::fresh(x, y, f))
+            }
+
+            fn sum(numbers: &[Self]) -> f64 {
+                sum_in(numbers)
             }
         }
     };

@@ -39,6 +39,7 @@ mod space;
 mod stages;
 mod stored;
 mod sum;
+mod total;
 mod unread;
 mod value;
 mod vector;

@@ -6,6 +6,7 @@ use burn_backend::ops::FloatTensorOps;
 use burn_dispatch::Dispatch;
 
 use super::factor::{fits, scaled};
+use super::total::total;
 use super::wide::wide;
 use super::{Awaited, ReadError, Unread, Value, Vector, host, rows};
 use crate::linalg::{Coordinates, InnerProductSpace};
@@ -70,7 +71,7 @@ impl Vector {
 
 /// The sum of the products of the entries, on the device.
 fn product(x: &Value, y: &Value) -> DispatchTensor {
-    Dispatch::float_sum(Dispatch::float_mul(wide(x), wide(y)))
+    total(Dispatch::float_mul(wide(x), wide(y)))
 }
 
 impl InnerProductSpace for Vector {

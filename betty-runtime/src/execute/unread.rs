@@ -5,6 +5,7 @@ use burn_backend::TensorMetadata as _;
 use burn_backend::ops::FloatTensorOps;
 use burn_dispatch::Dispatch;
 
+use super::total::total;
 use super::wide::wide;
 use super::{ReadError, Value, Vector, host};
 
@@ -30,7 +31,7 @@ impl Unread {
         if let Some(product) = on_host {
             return Unread::Known(vec![product]);
         }
-        let sum = Self::sum(pairs().map(|(x, y)| Dispatch::float_sum(Dispatch::float_mul(wide(x), wide(y)))));
+        let sum = Self::sum(pairs().map(|(x, y)| total(Dispatch::float_mul(wide(x), wide(y)))));
         // In 16 bits there are numbers whose square single precision has not; those in host memory are known here.
         let is_beyond = matches!(&sum, Unread::OnDevice(sum) if host::is_finite(&sum.0) == Some(false));
         let in_double = || pairs().map(|(x, y)| host::dot(&wide(x), &wide(y))).sum::<Option<f64>>();
@@ -44,7 +45,7 @@ impl Unread {
         let on_host: Option<Vec<bool>> = floats.clone().map(|x| host::is_finite(&x.0)).collect();
         match on_host {
             Some(all) => Unread::Known(vec![if all.iter().all(|&finite| finite) { 0.0 } else { f64::NAN }]),
-            None => Self::sum(floats.map(|x| Dispatch::float_sum(wide(x)))),
+            None => Self::sum(floats.map(|x| total(wide(x)))),
         }
     }
 

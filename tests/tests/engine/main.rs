@@ -31,6 +31,7 @@ mod schedule;
 mod selection;
 mod standing;
 mod statistics;
+mod threads;
 mod tied;
 mod unread;
 mod verification;

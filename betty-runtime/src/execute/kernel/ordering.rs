@@ -7,6 +7,7 @@ use burn_dispatch::Dispatch as B;
 
 use super::Run;
 use crate::execute::stored::Stored;
+use crate::execute::total::total;
 
 pub(super) fn sum(x: DispatchTensor, axes: &[usize]) -> DispatchTensor {
     let rank = x.shape().num_dims();
@@ -14,7 +15,7 @@ pub(super) fn sum(x: DispatchTensor, axes: &[usize]) -> DispatchTensor {
         return axes.iter().fold(x, |x, &axis| B::int_sum_dim(x, axis));
     }
     if axes.len() == rank {
-        return B::float_reshape(B::float_sum(x), vec![1; rank].into());
+        return B::float_reshape(total(x), vec![1; rank].into());
     }
     match axes {
         [axis] => B::float_sum_dim(x, *axis),
