@@ -8,6 +8,7 @@ use burn_backend::{AutodiffBackend, TensorMetadata};
 use burn_dispatch::backends::{Autodiff, Capture};
 use burn_ir::TensorId;
 
+use super::answers;
 use super::any_batch::AnyBatch;
 use super::device::capture_device;
 use super::error::TraceError;
@@ -15,19 +16,22 @@ use super::import::{Reading, import};
 use super::loss::{LossInput, Trace};
 use super::measured::{LossValue, Measured};
 use super::part::Part;
-use super::recorded::{taped, tensor_id};
+use super::recorded::{Taped, taped, tensor_id};
 use super::refusal::{explain, explain_capture, held, types};
 use super::tracer::{Placeholder, Tracer};
-use crate::graph::{Graph, NodeId, dependents};
+use crate::graph::{Graph, NodeId, dependents, differentiated};
 use crate::panic::caught;
 
 /// What came out of the recorded function, before the recording is complete.
 enum Returned {
     Loss {
         loss: TensorId,
-        /// Whether Burn's tape leads from a parameter to the loss.
+        /// Whether Burn's tape leads from a parameter to the loss, or from a leaf that the loss makes of one.
         tracked: bool,
+        /// Burn's gradient in each float of a module, where its tape leads there.
         gradients: Vec<(usize, Option<TensorId>)>,
+        /// Each answer of `gradient` that Burn's tape leads to, and Burn's gradient in it.
+        answers: Vec<(TensorId, TensorId)>,
     },
     NotOneNumber(Vec<usize>),
     Constant,
@@ -81,6 +85,8 @@ pub(crate) fn trace_part<L: LossValue>(
     let captured = caught(|| {
         device.capture_scope(|scope| {
             let mut tracer = Tracer::new(device.clone().autodiff(), batch, part);
+            // Those of a recording that panicked.
+            drop(answers::take());
             let called = caught(|| loss(&mut tracer).into_measured());
             placeholders = std::mem::take(&mut tracer.placeholders);
             constants = std::mem::take(&mut tracer.constants);
@@ -118,8 +124,8 @@ pub(crate) fn trace_part<L: LossValue>(
         Ok(Err(error)) => return Err(explain_capture(name, error.to_string())),
         Ok(Ok(captured)) => captured,
     };
-    let (loss, tracked, gradients) = match returned {
-        Returned::Loss { loss, tracked, gradients } => (loss, tracked, gradients),
+    let (loss, tracked, gradients, answers) = match returned {
+        Returned::Loss { loss, tracked, gradients, answers } => (loss, tracked, gradients, answers),
         Returned::NotOneNumber(shape) => return Err(TraceError::NotOneNumber { level: name.into(), shape }),
         Returned::Constant => return Err(TraceError::Disconnected { level: name.into() }),
     };
@@ -143,12 +149,18 @@ pub(crate) fn trace_part<L: LossValue>(
     let Reading { advances, outputs, held, operations, is_coarse } =
         import(&mut graph, &mut nodes, &captured, is_share, name)?;
     let advances = inputs.iter().filter_map(|&(source, input)| Some((source, *advances.get(&input)?))).collect();
-    if !tracked && !reaches_parameters(&graph, &inputs, nodes[&loss]) {
+    let loss = nodes[&loss];
+    let leaves: Vec<NodeId> = inputs.iter().filter(|(source, _)| is_leaf(*source)).map(|&(_, node)| node).collect();
+    if !tracked && !dependents(&graph, &leaves)[loss.index()] {
         return Err(TraceError::Disconnected { level: name.into() });
     }
-    let differentiable = tracked || held.is_some();
+    let differentiable = tracked
+        || held.is_some() && {
+            let led = differentiated(&graph, &[loss]);
+            leaves.iter().any(|leaf| led[leaf.index()])
+        };
     let of_burn = held.as_ref().unwrap_or(&nodes);
-    let (loss, burn_loss) = (nodes[&loss], of_burn[&loss]);
+    let burn_answers = answers.iter().map(|(answer, gradient)| (nodes[answer], of_burn[gradient])).collect();
     let mut burn_gradients = Vec::with_capacity(gradients.len());
     for (index, id) in gradients {
         // Where Burn's tape does not lead, Burn's gradient is zero; ours must be as well.
@@ -160,10 +172,10 @@ pub(crate) fn trace_part<L: LossValue>(
     Ok(Trace {
         graph,
         loss,
-        burn_loss,
         metrics,
         inputs,
         burn_gradients,
+        burn_answers,
         is_coarse,
         operations,
         advances,
@@ -173,10 +185,8 @@ pub(crate) fn trace_part<L: LossValue>(
     })
 }
 
-/// Whether a node depends on a tensor of any module.
-fn reaches_parameters(graph: &Graph, inputs: &[(LossInput, NodeId)], node: NodeId) -> bool {
-    let leaves = inputs.iter().filter(|(source, _)| matches!(source, LossInput::Leaf { .. })).map(|&(_, node)| node);
-    dependents(graph, &leaves.collect::<Vec<_>>())[node.index()]
+fn is_leaf(source: LossInput) -> bool {
+    matches!(source, LossInput::Leaf { .. })
 }
 
 /// Records Burn's backward pass behind the loss.
@@ -188,22 +198,20 @@ fn finish(value: Tensor<1>, placeholders: &[Placeholder]) -> Returned {
         return Returned::NotOneNumber(shape);
     }
     let id = loss.primitive().id();
-    if !loss.is_tracked() {
-        // A loss made of gradients only is a constant for Burn.
-        let floats = placeholders.iter().enumerate().filter(|(_, placeholder)| placeholder.taped.is_some());
-        return Returned::Loss {
-            loss: id,
-            tracked: false,
-            gradients: floats.map(|(index, _)| (index, None)).collect(),
-        };
-    }
-    let gradients = <Autodiff<Capture> as AutodiffBackend>::backward(loss.clone());
-    let of_placeholders = placeholders.iter().enumerate().filter_map(|(index, placeholder)| {
-        let taped = placeholder.taped.as_ref()?;
-        let gradient = <Autodiff<Capture> as AutodiffBackend>::grad(taped, &gradients);
-        Some((index, gradient.map(|gradient| gradient.id())))
-    });
-    Returned::Loss { loss: id, tracked: true, gradients: of_placeholders.collect() }
+    let gradients = loss.is_tracked().then(|| <Autodiff<Capture> as AutodiffBackend>::backward(loss.clone()));
+    let gradient = |taped: &Taped| {
+        let gradient = <Autodiff<Capture> as AutodiffBackend>::grad(taped, gradients.as_ref()?)?;
+        Some(gradient.id())
+    };
+    let floats = placeholders.iter().enumerate();
+    let floats = floats.filter_map(|(index, placeholder)| Some((index, gradient(placeholder.taped.as_ref()?))));
+    let floats: Vec<(usize, Option<TensorId>)> = floats.collect();
+    let answers = answers::take();
+    let answers = answers.iter().filter_map(|answer| Some((answer.primitive().id(), gradient(answer)?)));
+    let answers: Vec<(TensorId, TensorId)> = answers.collect();
+    // An answer is a leaf of its own, which may lead from no parameter.
+    let tracked = floats.iter().any(|(_, of)| of.is_some()) || loss.is_tracked() && answers.is_empty();
+    Returned::Loss { loss: id, tracked, gradients: floats, answers }
 }
 
 /// A metric, before the recording is complete.
@@ -236,9 +244,9 @@ impl Metric {
 impl Returned {
     /// The loss, every gradient and every metric, each once: two parameters may share one gradient.
     fn outputs(&self, metrics: impl Iterator<Item = TensorId>) -> Vec<TensorId> {
-        let Returned::Loss { loss, gradients, .. } = self else { return Vec::new() };
+        let Returned::Loss { loss, gradients, answers, .. } = self else { return Vec::new() };
         let mut seen = HashSet::new();
-        let gradients = gradients.iter().filter_map(|&(_, id)| id);
+        let gradients = gradients.iter().filter_map(|&(_, id)| id).chain(answers.iter().map(|&(_, id)| id));
         std::iter::once(*loss).chain(gradients).chain(metrics).filter(|id| seen.insert(*id)).collect()
     }
 }

@@ -68,6 +68,19 @@ pub enum TraceError {
         /// In which call, and where that stands, as far as it is known.
         place: String,
     },
+    /// The loss makes a parameter, or a leaf of Burn's autodiff, of what it computes.
+    #[error(
+        "{} wants Burn to take what it computes for a parameter of its own{place}; give a layer computed weights by \
+         `param.map(|_| weights)` or `Param::initialized(ParamId::new(), weights)` instead of `Param::from_tensor`, and leave \
+         `require_grad` out: derivatives go through what is computed",
+        loss_of(.level)
+    )]
+    ComputedParameter {
+        /// The level.
+        level: String,
+        /// In which call, and where that stands, as far as it is known.
+        place: String,
+    },
     /// The loss updates a running state of Burn's in the module of its own level.
     #[error(
         "{} updates `{path}`, a `RunningState` of Burn's, whose updates cannot be recorded, so that it would stay what it is; use \
@@ -191,6 +204,7 @@ impl TraceError {
                 format!("has a tensor{place} that it was not given and did not make on the device of what it was given")
             }
             Self::UsesAutodiff { place, .. } => format!("enters or leaves Burn's autodiff{place}"),
+            Self::ComputedParameter { place, .. } => format!("makes a parameter of what it computes{place}"),
             Self::Panicked { message, .. } => format!("panicked: {message}"),
             Self::Capture { message, .. } => format!("was refused by Burn's capture: {message}"),
             Self::Unsupported { source, .. } => format!("uses an operation that is not known: {source}"),

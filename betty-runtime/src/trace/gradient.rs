@@ -3,10 +3,11 @@
 use burn::tensor::{Bool, Int, Tensor};
 use burn_backend::TensorMetadata;
 
+use super::answers::answer;
 use super::batch::{Batch, BatchMapper};
 use super::mark::{GRADIENT, mark_all};
 use super::number::Number;
-use super::recorded::{Recorded, constant, recorded};
+use super::recorded::{Recorded, recorded};
 
 /// `∂(Σ of)/∂x` for every float tensor `x` of `with_respect_to`, in the same tree and of the same shapes.
 ///
@@ -20,9 +21,9 @@ use super::recorded::{Recorded, constant, recorded};
 ///   because it is such a copy. Integers and bools are handed back.
 /// - A tensor that is computed from another one of the tree is on the path from it: derivatives are total.
 ///
-/// Burn's autodiff cannot look inside, so the comparison of our gradient with Burn's holds the answer constant on both
-/// sides: what is computed from it is still verified, the derivative through it rests on our rules alone. A `detach`, `no_grad` or
-/// `freeze` on the way from `with_respect_to` to `of` leaves no trace and is not found: the answer goes through it. Write
+/// Burn's autodiff cannot look inside, so in the comparison of our gradient with Burn's each answer is a leaf of Burn's tape: what is
+/// computed from it is verified, and a `detach` of it found; the derivative of the answer itself rests on our rules alone. A `detach`,
+/// `no_grad` or `freeze` on the way from `with_respect_to` to `of` leaves no trace and is not found: the answer goes through it. Write
 /// [`stop_gradient`](crate::stop_gradient).
 ///
 /// ```
@@ -77,7 +78,7 @@ struct Replace<I>(I);
 
 impl<I: Iterator<Item = Recorded>> BatchMapper for Replace<I> {
     fn float<const D: usize>(&mut self, tensor: Tensor<D>) -> Tensor<D> {
-        self.0.next().map_or(tensor, |answer| Tensor::from_dispatch(constant(answer)))
+        self.0.next().map_or(tensor, |found| Tensor::from_dispatch(answer::<D>(found)))
     }
 
     fn int<const D: usize>(&mut self, tensor: Tensor<D, Int>) -> Tensor<D, Int> {

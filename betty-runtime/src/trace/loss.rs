@@ -40,10 +40,11 @@ pub struct Trace {
     pub metrics: Vec<(Rc<str>, NodeId)>,
     /// All inputs of the graph and what they stand for, in the graph's order.
     pub inputs: Vec<(LossInput, NodeId)>,
-    /// The loss as Burn's autodiff sees it: gradients taken inside of it are constants. Without any, the loss itself.
-    pub burn_loss: NodeId,
-    /// Burn's own gradients: `∂burn_loss/∂input` as Burn computes it, for every float of a module.
+    /// Burn's own gradients: `∂loss/∂input` as Burn computes it, for every float of a module, with gradients taken inside of the loss
+    /// held constant.
     pub burn_gradients: Vec<(NodeId, NodeId)>,
+    /// Gradients taken inside of the loss that Burn finds a way to, and `∂loss/∂` of each as Burn computes it, where it is a variable.
+    pub burn_answers: Vec<(NodeId, NodeId)>,
     /// Whether terms of Burn's gradients may be rounded to single precision: Burn's backward pass of `x / number` multiplies by
     /// `1 / number` so, and the loss multiplies by the same number elsewhere.
     pub is_coarse: bool,

@@ -23,6 +23,7 @@
 
 mod advance;
 mod after_step;
+mod answers;
 mod any_batch;
 mod batch;
 mod capture;

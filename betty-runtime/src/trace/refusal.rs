@@ -52,6 +52,8 @@ pub(super) fn explain(level: &str, panic: Panic, types: impl FnOnce() -> String)
             level,
             place: place(&panic, " (`inner`, `from_inner`, `valid`, `backward`, `grad`)"),
         }
+    } else if message.contains("Can't convert a non leaf tensor into a tracked tensor") {
+        TraceError::ComputedParameter { level, place: place(&panic, " (`Param::from_tensor`, `require_grad`)") }
     } else if message.contains("not on the same device") || message.contains("on the wrong backend") {
         TraceError::ForeignTensor { level, place: place(&panic, "") }
     } else if message.contains("Default implementation for grid_sample_2d") {

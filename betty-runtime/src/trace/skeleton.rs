@@ -16,7 +16,7 @@ impl Trace {
             hash_kind(&node.op, &mut hasher);
             (&node.inputs, node.shape.len(), node.dtype).hash(&mut hasher);
         }
-        (self.loss, self.burn_loss, &self.burn_gradients, &self.inputs).hash(&mut hasher);
+        (self.loss, &self.burn_gradients, &self.burn_answers, &self.inputs).hash(&mut hasher);
         hasher.finish()
     }
 }

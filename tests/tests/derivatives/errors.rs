@@ -1,9 +1,9 @@
 //! Losses that cannot be traced say why, print nothing and leave the module as it was.
 
 use betty_runtime::trace::{AnyBatch, LevelModule, TraceError, Tracer, trace};
-use burn::module::{Module, Param};
+use burn::module::{Module, Param, ParamId};
 use burn::nn::conv::Conv2dConfig;
-use burn::nn::{BatchNormConfig, LinearConfig};
+use burn::nn::{BatchNormConfig, Linear, LinearConfig};
 use burn::tensor::{DType, Device, Int, Tensor};
 
 type One = Param<Tensor<2>>;
@@ -166,6 +166,40 @@ fn autodiff_inside_a_loss_is_refused() {
         x.grad(&gradients).map_or_else(|| x.sum(), |gradient| gradient.sum())
     });
     assert!(matches!(error, TraceError::UsesAutodiff { .. }), "{error}");
+}
+
+/// Layers at computed weights, as a hypernetwork or a virtual step has them.
+#[test]
+fn what_is_computed_is_no_parameter() {
+    let forward = |weight: Param<Tensor<2>>, x: Tensor<2>| Linear { weight, bias: None }.forward(x).square().sum();
+    let error = refusal(|x| {
+        let weights = Param::from_tensor(x.clone().transpose() * 0.5);
+        forward(weights, x)
+    });
+    assert!(matches!(error, TraceError::ComputedParameter { .. }), "{error}");
+    let text = error.to_string();
+    assert!(text.contains("`Param::initialized(ParamId::new(), weights)`") && text.contains("errors.rs:"), "{text}");
+    let error = refusal(|x| (x * 2.0).require_grad().sum());
+    assert!(matches!(error, TraceError::ComputedParameter { .. }), "{error}");
+    // An answer of `gradient` is computed, and so is what is made of it and data alone.
+    let error = refusal(|x| {
+        let fresh = Tensor::<2>::ones([3, 2], &x.device());
+        let slope = betty_runtime::gradient(x.clone().matmul(fresh.clone()).square(), fresh.clone());
+        forward(Param::from_tensor(fresh - slope * 0.1), x)
+    });
+    assert!(matches!(error, TraceError::ComputedParameter { .. }), "{error}");
+    // And what to do instead.
+    let parameter = parameter();
+    let ways: [fn(&One, Tensor<2>) -> One; 2] =
+        [|_, x| Param::initialized(ParamId::new(), x), |weight, x| weight.clone().map(|_| x)];
+    for way in ways {
+        let traced = trace("classifier", &AnyBatch::new(()), |tracer| {
+            let weight = tracer.module(0, &parameter);
+            let x = weight.val();
+            forward(way(&weight, x.clone().transpose() * 0.5), x)
+        });
+        traced.unwrap();
+    }
 }
 
 #[test]

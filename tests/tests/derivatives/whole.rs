@@ -95,7 +95,7 @@ struct Answers {
 impl Whole {
     fn new<M: Module + 'static>(trace: Trace, module: &M, batch: &AnyBatch) -> Self {
         let (leaves, constants) = (module.leaves(), module.constants(&Device::flex()).unwrap());
-        let Trace { mut graph, loss, inputs, burn_gradients, .. } = trace;
+        let Trace { mut graph, loss, inputs, burn_gradients, burn_answers, .. } = trace;
         let g = &mut graph;
         let value = |source: &LossInput| match *source {
             LossInput::Leaf { index, .. } => leaves[index].value.clone(),
@@ -128,6 +128,10 @@ impl Whole {
         let products = or_zeros(g, products, &all);
         let burn = theta.iter().map(|leaf| burn_gradients.iter().find(|(of, _)| of == leaf).map(|&(_, node)| node));
         let burn = or_zeros(g, burn.collect(), &theta);
+        // Through derivatives that are taken inside of the loss, our rules lead on from where Burn's end.
+        let behind = vjp(g, &burn_answers, &theta).unwrap();
+        let behind = or_zeros(g, behind, &theta);
+        let burn: Vec<NodeId> = burn.iter().zip(behind).map(|(&burn, more)| g.add(burn, more).unwrap()).collect();
         let (gradient, data_gradient) = gradients.split_at(theta.len());
         let (hvp, mixed) = products.split_at(theta.len());
         let outputs = [&[loss], gradient, &burn, hvp, data_gradient, mixed];
@@ -187,7 +191,7 @@ fn widened(trace: &Trace) -> Trace {
     let to = |node: NodeId| image[node.index()];
     Trace {
         loss: to(trace.loss),
-        burn_loss: to(trace.burn_loss),
+        burn_answers: trace.burn_answers.iter().map(|&(of, node)| (to(of), to(node))).collect(),
         inputs: trace.inputs.iter().map(|&(source, node)| (source, to(node))).collect(),
         is_coarse: false,
         burn_gradients: trace.burn_gradients.iter().map(|&(of, node)| (to(of), to(node))).collect(),

@@ -19,7 +19,7 @@ pub use self::unverified::Unverified;
 pub(crate) use self::verified::Verified;
 use super::loss::{Loss, gradient_nodes};
 use crate::execute::{Cost, Program, ReadError, Value};
-use crate::graph::{Doubled, Graph, GraphError, NodeId, in_f64, rounded};
+use crate::graph::{Doubled, Graph, GraphError, NodeId, in_f64, rounded, vjp};
 use crate::trace::{LossInput, Trace};
 
 /// How far two correct gradients may lie apart, relative to their norm, before anybody asks what rounding explains.
@@ -102,11 +102,22 @@ impl Verification {
         let leaves = compared.iter().map(|&(source, ..)| source).collect();
         let (with_respect_to, burn): (Vec<NodeId>, Vec<NodeId>) =
             compared.iter().map(|&(_, node, burn)| (node, burn)).unzip();
-        let outputs = [[trace.burn_loss].as_slice(), &with_respect_to, &burn].concat();
+        let (answers, in_answers): (Vec<NodeId>, Vec<NodeId>) = trace.burn_answers.iter().copied().unzip();
+        let outputs = [[trace.loss].as_slice(), &with_respect_to, &burn, &answers, &in_answers].concat();
         let Doubled { mut graph, inputs, outputs } = in_f64(&trace.graph, &outputs)?;
-        let (with_respect_to, burn) = outputs[1..].split_at(burn.len());
+        let (with_respect_to, rest) = outputs[1..].split_at(burn.len());
+        let (burn, rest) = rest.split_at(burn.len());
+        let (answers, in_answers) = rest.split_at(answers.len());
         let ours = gradient_nodes(&mut graph, outputs[0], [with_respect_to].into_iter())?.concat();
-        let program = Program::new(&graph, &inputs, &[ours.as_slice(), burn].concat(), &Device::flex());
+        // Burn cannot differentiate what a derivative inside of the loss is made of: from there on, our rules do for both.
+        let answers: Vec<(NodeId, NodeId)> = answers.iter().copied().zip(in_answers.iter().copied()).collect();
+        let mut behind = vjp(&mut graph, &answers, with_respect_to)?.into_iter();
+        let burn = burn.iter().map(|&burn| match behind.next().flatten() {
+            Some(more) => graph.add(burn, more),
+            None => Ok(burn),
+        });
+        let burn = burn.collect::<Result<Vec<NodeId>, GraphError>>()?;
+        let program = Program::new(&graph, &inputs, &[ours.as_slice(), &burn].concat(), &Device::flex());
         let rounding = if trace.is_coarse { COARSE } else { ROUNDING };
         Ok(Verification { graph, inputs, leaves, ours, program, rounding, measures: RefCell::default() })
     }

@@ -20,6 +20,15 @@ struct Between {
     recomputed: Vec<(usize, NodeId)>,
 }
 
+fn is_gradient(operation: &OperationIr) -> bool {
+    matches!(operation, OperationIr::Custom(op) if op.id == GRADIENT)
+}
+
+/// Whether no derivative leads through it: what it answers is the same node wherever its variables are put in.
+fn is_stopped(operation: &OperationIr) -> bool {
+    matches!(operation, OperationIr::Custom(op) if op.id == STOP_GRADIENT)
+}
+
 impl Importer<'_> {
     pub(super) fn gradient(&mut self, op: &CustomOpIr) -> Imported {
         let Some((of, with_respect_to)) = op.inputs.split_first() else { return custom(&op.id) };
@@ -68,8 +77,14 @@ impl Importer<'_> {
     /// is then most likely the derivative by another tensor, of which this one is a copy. Not every tensor of a module is read, so
     /// those, and those of a module that is held constant, are by themselves no mistake; but all of them are.
     fn is_by_unread(&self, of: &TensorIr, with_respect_to: &[TensorIr]) -> bool {
+        // It may be read later; that a derivative by it is asked for is no use of it.
+        let forward = &self.operations[..self.forward];
+        let inputs = forward.iter().flat_map(|operation| {
+            let count = if is_gradient(operation) { 1 } else { usize::MAX };
+            operation.inputs().take(count)
+        });
+        let read: HashSet<TensorId> = inputs.map(|tensor| tensor.id).collect();
         let before = &self.operations[..self.position];
-        let read: HashSet<TensorId> = before.iter().flat_map(OperationIr::inputs).map(|tensor| tensor.id).collect();
         let is_read = |tensor: &TensorIr| tensor.id == of.id || read.contains(&tensor.id);
         let is_made_by = |tensor: &TensorIr, also: &[&str]| {
             let mut makers = before.iter().filter(|operation| operation.outputs().any(|made| made.id == tensor.id));
@@ -83,7 +98,8 @@ impl Importer<'_> {
             || with_respect_to.iter().all(|tensor| !is_read(tensor) && is_made_by(tensor, &[PLACEHOLDER]))
     }
 
-    /// Imports the operations between the variables and `of` once more, up to where the recording stands.
+    /// Imports the operations between the variables and `of` once more, up to where the recording stands. No others: another
+    /// derivative that leads to `of` by no path would be expanded with all that it is made of, and so on for those in it.
     fn between(&mut self, of: &TensorIr, places: &HashMap<TensorId, usize>, variables: &[NodeId]) -> Imported<Between> {
         let end = self.position;
         // A second pass must neither move running statistics again nor leave anything behind.
@@ -92,8 +108,16 @@ impl Importer<'_> {
         let mut reached: HashSet<TensorId> = places.keys().copied().collect();
         let mut recomputed = Vec::new();
         let operations = self.operations;
+        let mut needed = HashSet::from([of.id]);
+        for operation in operations[..end].iter().rev().filter(|operation| !is_stopped(operation)) {
+            if operation.outputs().any(|tensor| needed.contains(&tensor.id)) {
+                needed.extend(operation.inputs().map(|tensor| tensor.id));
+            }
+        }
         for (position, operation) in operations[..end].iter().enumerate() {
-            if !operation.inputs().any(|tensor| reached.contains(&tensor.id)) {
+            let is_between = operation.inputs().any(|tensor| reached.contains(&tensor.id))
+                && operation.outputs().any(|tensor| needed.contains(&tensor.id));
+            if !is_between || is_stopped(operation) {
                 continue;
             }
             self.position = position;
@@ -135,7 +159,6 @@ impl Importer<'_> {
     ///
     /// Answers what each tensor is then, or `None` if the loss takes no gradient.
     pub(super) fn held(&mut self) -> Imported<Option<HashMap<TensorId, NodeId>>> {
-        let is_gradient = |operation: &OperationIr| matches!(operation, OperationIr::Custom(op) if op.id == GRADIENT);
         if !self.operations.iter().any(is_gradient) {
             return Ok(None);
         }
