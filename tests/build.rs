@@ -2,6 +2,9 @@
 //!
 //! A block with a `fn main` is a program. The other blocks of a chapter, one after the other, are one program as well: what a
 //! reader has typed by the end of the chapter. Each program gets an empty folder to write into.
+//!
+//! Two chapters lie outside of `docs/` and have fragments, `rust,ignore`, that leave out what is around them: they are compiled inside
+//! of what `fragments/` has for each, and not run. The whole programs of the README are doc tests of the runtime.
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -9,6 +12,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 const BOOK: &str = "../docs";
+/// Chapters with fragments.
+const OUTSIDE: [&str; 2] = ["README", "BENCHMARKS"];
+/// In the place of these lines stand, in what is around a fragment, the page's program and the fragment.
+const PROGRAM: &str = "//- the program";
+const FRAGMENT: &str = "//- the fragment";
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed={BOOK}");
@@ -18,6 +26,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         let name = chapter.strip_prefix(BOOK)?.with_extension("").to_string_lossy().replace(['/', '\\', '-'], "_");
         for (number, program) in programs(&fs::read_to_string(&chapter)?)?.iter().enumerate() {
             writeln!(tests, "#[doc = {program:?}]\npub mod {name}_{number} {{}}")?;
+        }
+    }
+    println!("cargo::rerun-if-changed=fragments");
+    for page in OUTSIDE {
+        let chapter = format!("../{page}.md");
+        println!("cargo::rerun-if-changed={chapter}");
+        for (number, program) in fragments(page, &fs::read_to_string(chapter)?)?.iter().enumerate() {
+            writeln!(tests, "#[doc = {program:?}]\npub mod {}_{number} {{}}", page.to_lowercase())?;
         }
     }
     fs::write(Path::new(&std::env::var("OUT_DIR")?).join("book.rs"), tests)?;
@@ -58,6 +74,23 @@ fn programs(chapter: &str) -> Result<Vec<String>, Box<dyn Error>> {
         programs.push(format!("```\n{main} {{ {folder}\n{pieces}\nOk(()) }}\n```\n"));
     }
     Ok(programs)
+}
+
+/// The fragments of a page, each inside of what is around it, as the text of doc tests.
+fn fragments(page: &str, text: &str) -> Result<Vec<String>, Box<dyn Error>> {
+    let blocks = blocks(text);
+    let program = blocks.iter().find(|(info, code)| *info == "rust" && code.contains("fn main("));
+    let mut found = Vec::new();
+    for (_, code) in blocks.iter().filter(|(info, _)| *info == "rust,ignore") {
+        let file = format!("fragments/{page}_{}.rs", found.len() + 1);
+        let around = fs::read_to_string(&file)
+            .map_err(|error| format!("what is around a fragment of {page}.md: {file}: {error}"))?;
+        let whole = around.replace(PROGRAM, program.map_or("", |(_, code)| code)).replace(FRAGMENT, code);
+        // A program has one allocator, and several doc tests may be one program.
+        let alone = if code.contains("global_allocator") { ",standalone_crate" } else { "" };
+        found.push(format!("```no_run{alone}\n{whole}```\n"));
+    }
+    Ok(found)
 }
 
 /// Fenced blocks: what stands behind the first fence, and the lines between.

@@ -23,7 +23,7 @@
 //! | [`Penalty`] | `K` steps of descent for the displacement of a penalised copy | `K + 2` gradients | no second derivatives |
 //! | [`Sama`] | `−(∂Φ/∂g)ᵀ v`, the derivative of the optimizer's step | two gradients | adaptive optimizers, large networks |
 //! | [`DenseSolve`] | solves exactly with the whole matrix | one a parameter | tests, small problems |
-//! | `unrolled` | needs none: the steps themselves are differentiated, see `unrolled` | one a step | few steps, far from convergence |
+//! | `unrolled` | needs none: the steps themselves are differentiated, in reverse | one a step | few steps, far from convergence |
 //! | `forward` | needs none: as `unrolled`, along with the steps | one a step and upper parameter | few upper parameters, many steps |
 //! | `forward_gradient` | needs none: as `forward`, in random directions | one a step and direction | many upper parameters, steps that do not fit in memory |
 //! | `evolution` | needs none: the steps are taken again from displaced upper parameters | none | an upper loss without a derivative |

@@ -126,8 +126,8 @@ pub(crate) struct Own {
 }
 
 impl Program {
-    /// A program of these modules, whose numbers have been held against the schedule; `custom` gives the methods of the
-    /// user's own.
+    /// A program of these modules, whose numbers have been held against the schedule; `own` gives the methods, optimizers and solvers
+    /// of the user's own.
     ///
     /// # Errors
     /// [`EngineError`] when tensors are on different devices, or a level has nothing to train.

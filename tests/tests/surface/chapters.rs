@@ -33,6 +33,37 @@ fn every_recipe_is_listed_and_says_what_to_change_first() {
     assert!(recipes.len() > 10 && wrong.is_empty(), "{wrong:#?}");
 }
 
+/// Whoever is led to a file finds it: the end of its path stands there, or all of it but `src`.
+#[test]
+fn every_file_that_the_architecture_names_is_there() {
+    let root = book().join("..");
+    let mut sources = Vec::new();
+    for part in
+        ["betty-runtime", "betty-macros", "betty-schema", "betty-kernels", "betty-mpi", "betty-examples", "tests"]
+    {
+        files(&root.join(part), part, &mut sources);
+    }
+    let page = read("../ARCHITECTURE.md");
+    let named: Vec<&str> = page.split('`').skip(1).step_by(2).filter(|name| name.ends_with(".rs")).collect();
+    let named: Vec<String> = named.iter().map(|name| name.replace("/src/", "/")).collect();
+    let is_there = |name: &str| sources.iter().any(|path| path == name || path.ends_with(&format!("/{name}")));
+    let gone: Vec<&String> = named.iter().filter(|name| !is_there(name)).collect();
+    assert!(named.len() > 50 && gone.is_empty(), "of {} files: {gone:?}", named.len());
+}
+
+/// Sources in a folder, by their paths without `src`.
+fn files(folder: &Path, path: &str, found: &mut Vec<String>) {
+    for entry in fs::read_dir(folder).expect("a folder").flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let inside = if name == "src" { path.to_owned() } else { format!("{path}/{name}") };
+        match entry.path() {
+            below if below.is_dir() && name != "target" => files(&below, &inside, found),
+            _ if name.ends_with(".rs") => found.push(inside),
+            _ => {}
+        }
+    }
+}
+
 /// Every field of a level has a row with its JSON form, or is among those that have none.
 #[test]
 fn every_field_has_its_json_form_or_none() {

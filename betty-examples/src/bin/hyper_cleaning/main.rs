@@ -1,5 +1,9 @@
 //! Data hyper-cleaning: learns which training labels to believe, from a few that are known to be right.
 //!
+//! ```text
+//! min_w  clean(θ*(w))      θ*(w) = argmin_θ Σᵢ σ(wᵢ)·ℓᵢ(θ) / Σᵢ σ(wᵢ) + ½·10⁻³·‖θ‖²
+//! ```
+//!
 //! Part of the training labels are wrong. The upper level moves the weight of every training example so that a classifier,
 //! trained by the lower level under those weights, does well on a small clean set.
 

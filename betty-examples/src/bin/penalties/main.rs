@@ -1,5 +1,9 @@
 //! Per-parameter L2 regularization: learns a penalty for every single parameter of a classifier from validation data.
 //!
+//! ```text
+//! min_λ  validation(θ*(λ))      θ*(λ) = argmin_θ training(θ) + ½·Σᵢ exp(λᵢ)·θᵢ²
+//! ```
+//!
 //! The upper level holds the logarithms of the penalties, as many as the classifier has parameters; no search over a grid
 //! reaches them, a hypergradient moves them all at once. The baseline is the best common penalty of a grid.
 

@@ -1,4 +1,11 @@
 //! A pilot: what learned penalties and learned weights of examples are worth on a table of one's own, beside the plain workflow.
+//!
+//! ```text
+//! penalties    min_λ  validation(θ*(λ))      θ*(λ) = argmin_θ training(θ) + ½·Σᵢ exp(λᵢ)·θᵢ²
+//! weights      min_w  validation(θ*(w))      θ*(w) = argmin_θ Σⱼ σ(wⱼ)·ℓⱼ(θ) / Σⱼ σ(wⱼ) + ½·p·‖θ‖²
+//! ```
+//!
+//! `i` counts parameters, `j` rows; `p` is the penalty that the plain workflow finds on a grid.
 
 mod cli;
 mod experiment;

@@ -1,5 +1,9 @@
 //! Sinusoid regression by model-agnostic meta-learning: learns where to start, so that one step on a few points suffices.
 //!
+//! ```text
+//! min_φ  mean over tasks t of query_t(φ − α·∇support_t(φ))
+//! ```
+//!
 //! The upper level holds initial parameters. The lower level starts from them on each task and takes a step of gradient
 //! descent; the hypergradient passes through that step, with its second derivatives.
 

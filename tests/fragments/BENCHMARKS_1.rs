@@ -1,0 +1,2 @@
+//- the fragment
+fn main() {}
