@@ -11,5 +11,6 @@ mod problem;
 mod ranks;
 mod report;
 mod retry;
+mod rules;
 mod saved;
 mod tensorboard;

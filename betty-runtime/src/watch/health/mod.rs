@@ -52,7 +52,12 @@ pub enum OnUnhealthy {
 /// | `retracing` | a loss is recorded for the fourth time |
 /// | `slowing` | iterations take three times as long as they did, for ten seconds at least |
 /// | `rounding` | 16 bits change a gradient by more than a fifth |
-/// | `zero-edge`, `unverified`, `costly` | as the events say |
+/// | `zero-edge`, `unverified`, `costly`, `one-by-one`, `last-task`, `last-read` | as the events say |
+/// | `unseen-number` | a learned number of an optimizer is one which the level's method does not see |
+///
+/// A run that shall end does so at what other observers warn of as well, but not at what says nothing of the program: that a file could
+/// not be written (`save`), a best program was put aside (`best`), a run is tried again (`retry`), or steps are read one by one
+/// (`reading`).
 ///
 /// The rules listen to what is told in any case. Only `vanishing` asks for [`Event::Parts`], and `still`, `bound`, and `far` of
 /// levels with a `weight_decay` look at parameters every 100 iterations.
