@@ -10,14 +10,15 @@ use serde_json::{Map, Value, json};
 use super::error::WatchError;
 use super::log::{Log, lines_until};
 use super::place::Place;
+use super::versions;
 use crate::engine::Facts;
 use crate::error::DataError;
 use crate::json::parse;
 use crate::{Current, Event, LevelCost, Looks, Multilevel, Observer, ResponseCheck};
 
 /// Writes every event as a JSON object in a line of its own: `event` says which, `iteration` when, `time` the seconds since 1970,
-/// and all else is called as in [`Event`]. The first line of a run says the program with its levels, its config, its seed and the
-/// version of this library. Numbers that are not finite are `null`.
+/// and all else is called as in [`Event`]. The first line of a run says the program with its levels, its config, its seed, the version
+/// of this library and of the Burn that it is made for, and whether it is a `debug` or a `release` build. Numbers that are not finite are `null`.
 #[derive(Debug)]
 pub struct JsonLines {
     log: Log,
@@ -100,7 +101,9 @@ fn of_run(facts: Facts<'_>) -> Map<String, Value> {
         "levels": facts.schedule.levels.iter().map(level).collect::<Vec<_>>(),
         "config": config,
         "seed": facts.seed,
-        "betty": env!("CARGO_PKG_VERSION"),
+        "betty": versions::BETTY,
+        "burn": versions::BURN,
+        "build": versions::BUILD,
     }))
 }
 

@@ -58,6 +58,7 @@ mod report;
 mod retry;
 mod scalars;
 mod tensorboard;
+mod versions;
 
 pub use best::KeepBest;
 pub use console::Console;

@@ -4,11 +4,11 @@ use std::env;
 use std::fs;
 use std::path::Path;
 
-use betty_runtime::watch::{ReportFile, WatchError};
+use betty_runtime::watch::{JsonLines, ReportFile, WatchError};
 use betty_runtime::{Engine, EngineError, Event, ProgramConfig, Stream, StreamPosition, Warning};
 use serde_json::Value;
 
-use crate::health::{IllConfig, IllData, problem, shift};
+use crate::health::{IllConfig, IllData, ill, problem, shift};
 use crate::problem::{Pair, engine, text};
 
 fn reported(file: &Path) -> Engine<Pair> {
@@ -70,6 +70,41 @@ fn the_page_shows_what_was_told() {
     assert_eq!(record["warnings"][0]["iteration"], 3);
     assert_eq!(record["series"]["y/direct"]["points"].as_array().unwrap().len(), 60);
     assert_eq!(record["seed"], 11);
+}
+
+/// What is written of Burn is what the lock file has.
+#[test]
+fn versions_and_the_build_are_recorded() {
+    let folder = tempfile::tempdir().unwrap();
+    let [page, lines] = ["report.html", "run.jsonl"].map(|name| folder.path().join(name));
+    let mut engine = engine().attach(ReportFile::new(&page)).attach(JsonLines::new(&lines));
+    engine.run(1).unwrap();
+    drop(engine);
+    let lock = text(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.lock"));
+    let (_, rest) = lock.split_once("name = \"burn\"\nversion = \"").unwrap();
+    let (burn, _) = rest.split_once('"').unwrap();
+    let build = if cfg!(debug_assertions) { "debug" } else { "release" };
+    let first: Value = serde_json::from_str(text(&lines).lines().next().unwrap()).unwrap();
+    for said in [record(&page), first] {
+        assert_eq!((said["burn"].as_str().unwrap(), said["build"].as_str().unwrap()), (burn, build));
+        assert_eq!(said["betty"], env!("CARGO_PKG_VERSION"));
+    }
+    let page = text(&page);
+    assert!(page.contains(&format!("<td>{burn}</td>")) && page.contains(&format!("{build} build")), "{burn}");
+}
+
+#[test]
+fn what_a_solver_tells_has_charts_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("report.html");
+    let config = r#"{ "x": { "solver": { "name": "lbfgs", "iterations": 3 } } }"#;
+    ill(2.0, 1.0, config).attach(ReportFile::new(&file)).run(5).unwrap();
+    let page = text(&file);
+    for part in ["iterations of the solver", "norms of the gradient", "after lbfgs"] {
+        assert!(page.contains(part), "no `{part}`");
+    }
+    assert!(!page.contains(">metrics<") && !page.contains(">lbfgs/iterations<"));
+    assert_eq!(record(&file)["series"]["x/lbfgs/iterations"]["points"].as_array().unwrap().len(), 5);
 }
 
 /// The Hessian of the lower level is 2 + y on the diagonal.

@@ -35,8 +35,9 @@ const TURNS: usize = 60;
 
 /// Writes a report: one HTML file that needs nothing else, which a browser loads again while the run goes on, and which stays as
 /// its record. It shows the state of the run and all warnings in order; loss, metrics, rates and norms of every level, the direct
-/// and the indirect gradient and the angle between them, residuals and products of the solves; validation; what time was spent
-/// on, and the memory of the process (on Linux); levels and schedule as a picture; config, seed and versions. The numbers stand
+/// and the indirect gradient and the angle between them, residuals and products of the solves, iterations of a level's own solver;
+/// validation; what time was spent on, and the memory of the process (on Linux); levels and schedule as a picture; config, seed,
+/// versions of this library and of Burn, and whether it is a debug or a release build. The numbers stand
 /// in it as JSON, too. When somebody asks the engine, before the run or between two, it shows what that came to as well: of
 /// [`explain`](crate::Engine::explain) what each level's steps take of the memory, of
 /// [`verify_hypergradient`](crate::Engine::verify_hypergradient) how good a hypergradient was, and the ends of the spectra.
@@ -203,6 +204,9 @@ impl ReportFile {
     fn note(&mut self, event: &Event<'_>) {
         for number in scalars(event) {
             self.numbers.push((format!("{}/{}", number.of, number.name), number.value));
+        }
+        if let (Event::Solved { name, solver, .. }, Some(record)) = (event, &mut self.record) {
+            record.solvers.insert((*name).to_owned(), (*solver).to_owned());
         }
         if let Event::Step { name, looks_ahead: false, .. } = event {
             let length = self.turns.len();

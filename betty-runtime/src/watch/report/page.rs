@@ -8,6 +8,12 @@ use super::record::{LevelRecord, Record};
 use super::text::escaped;
 use crate::json;
 
+/// Charts of norms, of solves for hypergradients, and of a level's own solver.
+const NORMS: &str = "norms of the gradient";
+const PRODUCTS: &str = "products of the solves";
+const RESIDUALS: &str = "residuals of the solves";
+const ITERATIONS: &str = "iterations of the solver";
+
 const STYLE: &str = include_str!("style.css");
 const OPENING: &str = r#"<script type="application/json" id="record">"#;
 const CLOSING: &str = "</script>";
@@ -60,10 +66,10 @@ fn head(html: &mut String, record: &Record) {
         Some("") => ("over", "complete".to_owned()),
         Some(reason) => ("broken", format!("ended: {}", escaped(reason))),
     };
-    let Record { iteration, until, elapsed, seed, betty, .. } = record;
+    let Record { iteration, until, elapsed, seed, betty, burn, build, .. } = record;
     let _ = write!(
         html,
-        r#"<h1>{}</h1><p><span class="state {class}">{state}</span> iteration <b>{iteration}</b> of {until}, {elapsed:.1} s</p><table><tr><th>seed</th><td>{seed}</td></tr><tr><th>betty</th><td>{betty}</td></tr><tr><th>machine</th><td>{}</td></tr><tr><th>began</th><td><time>{}</time> UTC</td></tr></table>"#,
+        r#"<h1>{}</h1><p><span class="state {class}">{state}</span> iteration <b>{iteration}</b> of {until}, {elapsed:.1} s</p><table><tr><th>seed</th><td>{seed}</td></tr><tr><th>betty</th><td>{betty}, {build} build</td></tr><tr><th>Burn</th><td>{burn}</td></tr><tr><th>machine</th><td>{}</td></tr><tr><th>began</th><td><time>{}</time> UTC</td></tr></table>"#,
         escaped(&record.program),
         escaped(&record.machine),
         utc(record.began),
@@ -111,14 +117,20 @@ fn numbers(html: &mut String, record: &Record) {
 /// Which chart of a level a quantity belongs to; none for metrics.
 fn kind(record: &Record, of: &str, name: &str) -> Option<String> {
     let through = || name.rsplit_once('/').filter(|(level, _)| record.levels.iter().any(|known| known.name == *level));
+    let of_solver = record.solvers.get(of).and_then(|solver| name.strip_prefix(solver.as_str())?.strip_prefix('/'));
+    match of_solver {
+        Some("iterations") => return Some(ITERATIONS.into()),
+        Some("gradient_norm") => return Some(NORMS.into()),
+        _ => {}
+    }
     match name {
         _ if of == "validation" => None,
         "loss" | "angle" => Some(name.into()),
         "learning_rate" => Some("learning rate".into()),
-        "gradient_norm" | "direct" | "indirect" => Some("norms of the gradient".into()),
+        "gradient_norm" | "direct" | "indirect" => Some(NORMS.into()),
         _ => match through()?.1 {
-            "products" => Some("products of the solves".into()),
-            "residual" => Some("residuals of the solves".into()),
+            "products" => Some(PRODUCTS.into()),
+            "residual" => Some(RESIDUALS.into()),
             _ => None,
         },
     }
@@ -137,14 +149,12 @@ fn charts(record: &Record, of: &str, kind: impl Fn(&str) -> String) -> String {
     for (tag, series) in record.series.range(prefix.clone()..) {
         let Some(name) = tag.strip_prefix(&prefix) else { break };
         let title = kind(name);
-        let curve = (curve_name(name), &series.points[..]);
+        let curve = (curve_name(&title, name), &series.points[..]);
         match charts.iter_mut().find(|chart| chart.title == title) {
             Some(chart) => chart.curves.push(curve),
             None => {
                 let scale = match title.as_str() {
-                    "loss" | "metrics" | "angle" | "value" | "products of the solves" | "memory in MiB" => {
-                        Scale::Linear
-                    }
+                    "loss" | "metrics" | "angle" | "value" | PRODUCTS | ITERATIONS | "memory in MiB" => Scale::Linear,
                     _ => Scale::Logarithmic,
                 };
                 charts.push(Chart { title, scale, curves: vec![curve] });
@@ -165,10 +175,15 @@ fn charts(record: &Record, of: &str, kind: impl Fn(&str) -> String) -> String {
     if drawn.is_empty() { String::new() } else { format!(r#"<div class="charts">{}</div>"#, drawn.concat()) }
 }
 
-fn curve_name(name: &str) -> String {
-    match name {
-        "gradient_norm" => "total".into(),
-        other => other.trim_end_matches("/products").trim_end_matches("/residual").into(),
+/// What a quantity is called in the chart with this title.
+fn curve_name(title: &str, name: &str) -> String {
+    let of = name.rsplit_once('/').map(|(of, _)| of);
+    match (title, of) {
+        (NORMS, None) if name == "gradient_norm" => "total".into(),
+        // Where the solver has ended, beside where its turn began.
+        (NORMS, Some(solver)) => format!("after {solver}"),
+        (PRODUCTS | RESIDUALS | ITERATIONS, Some(of)) => of.into(),
+        _ => name.into(),
     }
 }
 
@@ -227,6 +242,30 @@ mod tests {
         record.ended = None;
         assert!(page(&record).contains("http-equiv"));
         assert_eq!(record_in("<p>something else</p>"), None);
+    }
+
+    #[test]
+    fn what_a_solver_tells_is_charted_as_what_it_is() {
+        let level = |name: &str| LevelRecord { name: name.into(), ..LevelRecord::default() };
+        let mut record = Record { levels: vec![level("x"), level("y")], ..Record::default() };
+        record.solvers.insert("x".into(), "lbfgs".into());
+        let kind_of = |name: &str| kind(&record, "x", name);
+        assert_eq!(kind_of("lbfgs/iterations").as_deref(), Some(ITERATIONS));
+        assert_eq!(kind_of("lbfgs/gradient_norm").as_deref(), Some(NORMS));
+        assert_eq!(kind_of("y/products").as_deref(), Some(PRODUCTS));
+        // Metrics of the user's own, which may be called so, too.
+        assert_eq!(
+            [kind_of("mine/iterations"), kind_of("mine"), kind(&record, "y", "lbfgs/iterations")],
+            [None, None, None]
+        );
+        let names = [
+            (NORMS, "gradient_norm"),
+            (NORMS, "direct"),
+            (NORMS, "lbfgs/gradient_norm"),
+            ("metrics", "mine/iterations"),
+        ];
+        let called = names.map(|(title, name)| curve_name(title, name));
+        assert_eq!(called, ["total", "direct", "after lbfgs", "mine/iterations"]);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::super::versions;
 use super::asked::Asked;
 use super::series::Series;
 use crate::Schedule;
@@ -17,6 +18,11 @@ const MOST: usize = 200;
 pub(super) struct Record {
     pub(super) program: String,
     pub(super) betty: String,
+    /// The version of Burn that this library is made for, and how it was built.
+    #[serde(default)]
+    pub(super) burn: String,
+    #[serde(default)]
+    pub(super) build: String,
     pub(super) seed: u64,
     pub(super) config: String,
     pub(super) levels: Vec<LevelRecord>,
@@ -32,6 +38,9 @@ pub(super) struct Record {
     pub(super) until: u64,
     /// Why it is over, if it is: an empty text after its last iteration.
     pub(super) ended: Option<String>,
+    /// The name of each level's own solver, as it was last told.
+    #[serde(default)]
+    pub(super) solvers: BTreeMap<String, String>,
     /// Curves by `level/quantity`.
     pub(super) series: BTreeMap<String, Series>,
     pub(super) warnings: Vec<Warned>,
@@ -47,7 +56,7 @@ pub(super) struct Record {
 }
 
 /// A level.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct LevelRecord {
     pub(super) name: String,
     pub(super) module: String,
@@ -69,7 +78,8 @@ impl Record {
     /// Takes over what a run is a run of.
     pub(super) fn of(&mut self, facts: &Facts<'_>) {
         let Schedule { name, levels, .. } = facts.schedule;
-        (self.program, self.betty) = (name.into(), env!("CARGO_PKG_VERSION").into());
+        (self.program, self.betty) = (name.into(), versions::BETTY.into());
+        (self.burn, self.build) = (versions::BURN.into(), versions::BUILD.into());
         (self.seed, self.config, self.schedule) = (facts.seed, facts.config.into(), facts.schedule.to_string());
         self.machine = format!(
             "{} on {}, {} threads, process {}",
