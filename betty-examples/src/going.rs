@@ -130,6 +130,7 @@ impl Going<'_> {
             }
             None => self.ranks.together(|| saved.begin(self.choices))?,
         }
+        self.watching.explain(&mut engine, steps)?;
         let report = engine.run_until(steps)?;
         // Only the first rank is watched.
         self.ranks.together(|| self.watching.check(&report))?;

@@ -68,6 +68,18 @@ impl Watching {
         engine
     }
 
+    /// Counts what an iteration takes, for the page of a run that is about to go on: only there it is shown. All processes that share
+    /// the run ask together.
+    ///
+    /// # Errors
+    /// As [`Engine::explain`].
+    pub fn explain<P: Multilevel>(&self, engine: &mut Engine<P>, until: u64) -> Result<(), Failure> {
+        if self.has_reports() && engine.iterations() < until {
+            engine.explain()?;
+        }
+        Ok(())
+    }
+
     /// Refuses results of a run that was not healthy.
     ///
     /// # Errors

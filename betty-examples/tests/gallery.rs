@@ -69,6 +69,22 @@ fn ten_distilled_images_teach_more_than_ten_real_ones() {
     assert_eq!(images.matches("<rect").count(), 640);
 }
 
+/// What is asked for the page changes nothing.
+#[test]
+fn a_page_shows_what_steps_take_of_the_memory() {
+    let [plain, watched] = [&[][..], &["--log", "report"]].map(|more| {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        run_healthily(env!("CARGO_BIN_EXE_distillation"), folder.path(), &[&["--steps", "2"], more].concat());
+        folder
+    });
+    let read = |folder: &tempfile::TempDir, name: &str| fs::read_to_string(folder.path().join(name)).expect("there");
+    let pages = fs::read_dir(watched.path()).expect("a folder").map(|entry| entry.expect("one").file_name());
+    let pages: Vec<String> = pages.filter_map(|name| name.into_string().ok()).collect();
+    let pages: Vec<&String> = pages.iter().filter(|name| name.ends_with(".report.html")).collect();
+    assert!(!pages.is_empty() && pages.iter().all(|name| read(&watched, name).contains("Memory by step")), "{pages:?}");
+    assert_eq!(read(&plain, "accuracies.csv"), read(&watched, "accuracies.csv"));
+}
+
 #[test]
 fn rates_of_steps_are_learned_through_all_of_them() {
     let folders = [(); 2].map(|()| tempfile::tempdir().expect("a temporary folder"));

@@ -40,6 +40,11 @@ const RESUMED: [&str; 12] = [
     "pilot",
 ];
 
+/// Programs with tables over seeds and settings, and those that take data of the user's.
+const FULL: [&str; 8] =
+    ["distillation", "schedule", "few_shot", "three_levels", "darts", "long_tail", "two_uppers", "weak_labels"];
+const DATA: [&str; 3] = ["hyper_cleaning", "long_tail", "pilot"];
+
 /// Options that mean the same wherever they are.
 const SHARED: [&str; 11] = [
     "--seeds",
@@ -105,6 +110,8 @@ fn programs_list_what_they_can_do_and_nothing_else() {
         for option in ["--resume", "--save-every"] {
             assert_eq!(has(program, option), RESUMED.contains(name), "{name} {option}");
         }
+        assert_eq!(has(program, "--full"), FULL.contains(name), "{name} --full");
+        assert_eq!(has(program, "--data"), DATA.contains(name), "{name} --data");
     }
     assert!(has(2, "--seeds") && !has(3, "--seeds"));
     for program in 0..PROGRAMS.len() {

@@ -24,6 +24,19 @@ fn read(folder: &Path, name: &str) -> String {
     fs::read_to_string(folder.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
+/// What is asked for the page changes nothing.
+#[test]
+fn a_page_shows_what_steps_take_of_the_memory() {
+    let [plain, watched] = [&[][..], &["--log", "report", "--on-unhealthy", "stop"]].map(|more| {
+        let (folder, output) = short_run(more);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        folder
+    });
+    assert!(read(watched.path(), "seed-0.report.html").contains("Memory by step"));
+    let numbers = |folder: &TempDir| read(folder.path(), "weights.csv");
+    assert_eq!(numbers(&plain), numbers(&watched));
+}
+
 /// The one line on standard error of a run that ends with `code`.
 fn refused(arguments: &[&str], code: i32) -> String {
     let folder = tempfile::tempdir().expect("a temporary folder");

@@ -118,7 +118,7 @@ fn a_pilot_compares_what_is_learned_with_the_plain_workflow() {
     let missing = pilot(&["--target", "weight"]);
     assert!(String::from_utf8_lossy(&missing.stderr).contains("has no column `weight`; its columns are `size`"));
     let short =
-        ["--target", "kind", "--steps", "8", "--fit-steps", "120", "--log", "report,csv", "--on-unhealthy", "warn"];
+        ["--target", "kind", "--steps", "8", "--fit-steps", "120", "--log", "report,csv", "--on-unhealthy", "stop"];
     let output = pilot(&short);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -115,6 +115,7 @@ impl HyperCleaningRun<'_> {
         if let Some(every) = self.save_every {
             engine = engine.save_every(every, self.saved.checkpoint());
         }
+        watching.explain(&mut engine, self.steps)?;
         let report = engine.run_until(self.steps)?;
         // Only the first rank is watched.
         self.ranks.together(|| watching.check(&report))?;
