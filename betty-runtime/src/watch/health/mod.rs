@@ -45,7 +45,7 @@ pub enum OnUnhealthy {
 /// | `unsolved` | 5 turns in a row of a level's solver end above its tolerance |
 /// | `negative-curvature` | a solver meets a direction along which the Hessian does not curve upwards, which ends the run |
 /// | `non-finite` | a number is not finite, which ends the run before anything of it is kept |
-/// | `far` | a level below, differentiated at its best response, has after 200 steps twice the gradient it began with, and no smaller loss; what its `weight_decay` holds of a gradient does not count |
+/// | `far` | a level below, differentiated at its best response, has after 200 steps twice the gradient it began with, and a loss that is larger by a twentieth; what its `weight_decay` holds of a gradient does not count |
 /// | `still` | parameters of a level above, which does not begin anew, do not move over 100 iterations though their gradient is at least half of what it was at first, and nothing holds them: no bound or set of their projection, no function after the step, no weight decay |
 /// | `bound` | 95 of 100 entries of a level above that are confined are at a bound of their projection, which may be that of a group |
 /// | `no-rate` | the learning rate of a level has been 0 for 100 steps in a row, behind the end of its schedule |
