@@ -1,7 +1,7 @@
 //! What finds the best response of a level in the place of an optimizer's steps.
 
 use crate::range::Range::{Count, NonNegative};
-use crate::table::{Family, Opt, Row, Seen, Way};
+use crate::table::{Family, Opt, PLAIN, Row, Seen, Way};
 
 /// What finds a level's best response.
 pub static LEVEL_SOLVERS: Family = Family {
@@ -22,7 +22,6 @@ pub static LEVEL_SOLVERS: Family = Family {
                       from a line search for the conditions of Wolfe",
             about: "All evaluations of a turn are on one batch, with one draw of what is random. See [On the limited memory BFGS \
                     method for large scale optimization](https://doi.org/10.1007/BF01589116).",
-            way: Way::System,
             options: &[
                 Opt::new("memory", Count, "10", "how many of the last steps B is made of, two vectors each"),
                 Opt::new("iterations", Count, "100", "the most steps of a turn, one or two gradients each"),
@@ -34,6 +33,7 @@ pub static LEVEL_SOLVERS: Family = Family {
                 )
                 .seen(Seen::Nothing),
             ],
+            ..PLAIN
         },
         Row {
             name: "custom",
@@ -51,6 +51,7 @@ pub static LEVEL_SOLVERS: Family = Family {
                  is an error",
             )
             .seen(Seen::Nothing)],
+            ..PLAIN
         },
     ],
 };

@@ -51,6 +51,7 @@ pub static METHODS: Family = Family {
             about: "Exact after as many iterations as H has distinct eigenvalues, and needs H + δI to be positive \
                     definite.",
             way: Way::Krylov,
+            needs_symmetry: true,
             options: &[ITERATIONS, TOLERANCE, DAMPING, WARM_START, BATCH],
         },
         Row {
@@ -61,6 +62,7 @@ pub static METHODS: Family = Family {
             about: "The iterate of smallest residual, also where H + δI has eigenvalues of both signs, so that conjugate \
                     gradients may break down.",
             way: Way::Krylov,
+            needs_symmetry: true,
             options: &[ITERATIONS, TOLERANCE, DAMPING, WARM_START, BATCH],
         },
         Row {
@@ -70,6 +72,7 @@ pub static METHODS: Family = Family {
             formula: "the result of generalised minimal residuals on (H + δI)x = v, with a basis of `restart` vectors",
             about: "The iterate of smallest residual, for conditions whose derivative H is not symmetric as well.",
             way: Way::Krylov,
+            needs_symmetry: false,
             options: &[
                 Opt::new(
                     "iterations",
@@ -91,6 +94,7 @@ pub static METHODS: Family = Family {
             formula: "s·Σₖ₌₀ᴷ⁻¹ (I − s(H + δI))ᵏ v, which converges for s < 2/λ_max",
             about: "What K steps of gradient descent on the linear system give.",
             way: Way::System,
+            needs_symmetry: false,
             options: &[
                 Opt::new("terms", Count, "10", "K, one Hessian-vector product each but the first"),
                 Opt::new("step_size", Positive, "0.1", "s"),
@@ -106,6 +110,7 @@ pub static METHODS: Family = Family {
             formula: "(Hₖ + δI)⁻¹ v with Hₖ = HΩ(ΩᵀHΩ)⁻¹ΩᵀH, for k random vectors Ω",
             about: "No iteration that could diverge, and accurate where all but k eigenvalues of H are small against δ.",
             way: Way::Approximation,
+            needs_symmetry: true,
             options: &[
                 Opt::new("rank", Count, "10", "k, one Hessian-vector product and up to four vectors of memory each"),
                 Opt::new("damping", Positive, "1e-2", "δ, added to the diagonal of Hₖ, which has no inverse without"),
@@ -119,7 +124,8 @@ pub static METHODS: Family = Family {
             title: "H for the identity, and the mixed product by central differences",
             formula: "v, and the mixed product is (∂c/∂λ(θ + εv) − ∂c/∂λ(θ − εv)) / 2ε with ε = perturbation/‖v‖",
             about: "",
-            way: Way::Approximation,
+            way: Way::Gradients,
+            needs_symmetry: false,
             options: &[PERTURBATION, BATCH],
         },
         Row {
@@ -135,7 +141,8 @@ pub static METHODS: Family = Family {
                     same there. Rounding needs no thought: y is never looked at closer to z than √u·(1 + ‖θ‖), where u is \
                     the machine precision, 1e-7 in single and 2e-16 in double precision. At that distance, which a large \
                     m always reaches, rounding costs about √u of the answer, and bias about as much.",
-            way: Way::Approximation,
+            way: Way::Gradients,
+            needs_symmetry: false,
             options: &[
                 Opt::new(
                     "multiplier",
@@ -165,6 +172,7 @@ pub static METHODS: Family = Family {
             formula: "scale·v",
             about: "With the learning rate for `scale` it is one unrolled step of gradient descent.",
             way: Way::Approximation,
+            needs_symmetry: false,
             options: &[Opt::new("scale", Positive, "1.0", "the multiple of v"), BATCH],
         },
         Row {
@@ -175,6 +183,7 @@ pub static METHODS: Family = Family {
                       `finite_difference`",
             about: "Exact for one more step, and as cheap as two gradients.",
             way: Way::NextStep,
+            needs_symmetry: false,
             options: &[PERTURBATION, BATCH],
         },
         Row {
@@ -184,6 +193,7 @@ pub static METHODS: Family = Family {
             formula: "the exact solution, by factorizing the matrix",
             about: "One product a column: for few parameters, and for checking the other methods.",
             way: Way::System,
+            needs_symmetry: false,
             options: &[
                 DAMPING,
                 Opt::new("limit", Count, "4096", "the most parameters for which the matrix is formed; more are refused"),
@@ -199,6 +209,7 @@ pub static METHODS: Family = Family {
                     state, clipping and accumulation. Exact for what was computed, whether or not the level has \
                     converged.",
             way: Way::Reverse,
+            needs_symmetry: false,
             options: &[
                 Opt::new("truncate", CountOrAll, "all", "K, how many of the last steps are differentiated that a level above waited for"),
                 Opt::new(
@@ -219,6 +230,7 @@ pub static METHODS: Family = Family {
                       steps",
             about: "Exact for the steps that were taken, in memory that does not grow with their number.",
             way: Way::Tangents,
+            needs_symmetry: false,
             options: &[Opt::new(
                 "limit",
                 Count,
@@ -234,6 +246,7 @@ pub static METHODS: Family = Family {
             formula: "none: the mean of (v·θ̇ᵤ)u over random u with entries ±1, an unbiased estimate of the same",
             about: "In memory that does not grow with the number of steps.",
             way: Way::Tangents,
+            needs_symmetry: false,
             options: &[
                 Opt::new(
                     "directions",
@@ -252,6 +265,7 @@ pub static METHODS: Family = Family {
             formula: "none: the mean of (C(θ_K(λ + σε)) − C(θ_K(λ − σε)))/2σ·ε over normal ε, without a derivative of C",
             about: "",
             way: Way::Replays,
+            needs_symmetry: false,
             options: &[
                 Opt::new(
                     "pairs",
@@ -278,6 +292,7 @@ pub static METHODS: Family = Family {
                       implements it",
             about: "",
             way: Way::Given,
+            needs_symmetry: false,
             options: &[BATCH],
         },
     ],

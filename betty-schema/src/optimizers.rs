@@ -3,7 +3,7 @@
 //! Throughout, θ are the parameters, g is the gradient after clipping, t = 1, 2, … counts the steps.
 
 use crate::range::Range::{Flag, Fraction, NonNegative, Positive};
-use crate::table::{Family, Opt, Row, Seen, Way};
+use crate::table::{Family, Opt, PLAIN, Row, Seen, Way};
 
 const LR: Opt = Opt::required("lr", Positive, "the learning rate");
 const WEIGHT_DECAY: Opt = Opt::new("weight_decay", NonNegative, "0.0", "the weight of the penalty ½‖θ‖²").at_rest();
@@ -33,7 +33,6 @@ pub static OPTIMIZERS: Family = Family {
                       + momentum·m)",
             about: "m is u at the first step. See [On the importance of initialization and momentum in deep \
                     learning](http://www.cs.toronto.edu/~hinton/absps/momentum.pdf).",
-            way: Way::System,
             options: &[
                 LR,
                 Opt::new(
@@ -51,6 +50,7 @@ pub static OPTIMIZERS: Family = Family {
                 Opt::new("nesterov", Flag, "false", "whether to look ahead along the momentum; refused without one"),
                 WEIGHT_DECAY,
             ],
+            ..PLAIN
         },
         Row {
             name: "adam",
@@ -60,8 +60,8 @@ pub static OPTIMIZERS: Family = Family {
                       corrected for their start at zero",
             about: "m̂ = m / (1 − β₁ᵗ) and v̂ = v / (1 − β₂ᵗ). See [Adam: A Method for Stochastic \
                     Optimization](https://arxiv.org/abs/1412.6980).",
-            way: Way::System,
             options: &[LR, BETA_1, BETA_2, EPSILON, WEIGHT_DECAY],
+            ..PLAIN
         },
         Row {
             name: "adamw",
@@ -69,7 +69,6 @@ pub static OPTIMIZERS: Family = Family {
             title: "Adam with decoupled weight decay",
             formula: "θ ← (1 − lr·weight_decay)·θ, then as `adam` with u = g",
             about: "See [Decoupled Weight Decay Regularization](https://arxiv.org/abs/1711.05101).",
-            way: Way::System,
             options: &[
                 LR,
                 BETA_1,
@@ -82,6 +81,7 @@ pub static OPTIMIZERS: Family = Family {
                     "the part of the parameters that a step of learning rate 1 would remove, apart from the gradient",
                 ),
             ],
+            ..PLAIN
         },
         Row {
             name: "rmsprop",
@@ -91,7 +91,6 @@ pub static OPTIMIZERS: Family = Family {
                       v less the squared mean of u",
             about: "See [Neural Networks for Machine Learning, lecture \
                     6](https://www.cs.toronto.edu/~tijmen/csc321/slides/lecture_slides_lec6.pdf).",
-            way: Way::System,
             options: &[
                 LR,
                 Opt::new("alpha", Fraction, "0.99", "α, the decay of the moving averages"),
@@ -100,6 +99,7 @@ pub static OPTIMIZERS: Family = Family {
                 Opt::new("centered", Flag, "false", "whether to divide by the standard deviation of gradients"),
                 WEIGHT_DECAY,
             ],
+            ..PLAIN
         },
         Row {
             name: "adagrad",
@@ -108,13 +108,13 @@ pub static OPTIMIZERS: Family = Family {
             formula: "u = g + weight_decay·θ; s ← s + u²; θ ← θ − lr/(1 + (t − 1)·lr_decay)·u/(√s + ε) in step t",
             about: "See [Adaptive Subgradient Methods for Online Learning and Stochastic \
                     Optimization](https://jmlr.org/papers/v12/duchi11a.html).",
-            way: Way::System,
             options: &[
                 LR,
                 Opt::new("lr_decay", NonNegative, "0.0", "how fast the learning rate falls").seen(Seen::Nothing),
                 EPSILON,
                 WEIGHT_DECAY,
             ],
+            ..PLAIN
         },
         Row {
             name: "custom",
@@ -125,6 +125,7 @@ pub static OPTIMIZERS: Family = Family {
             about: "",
             way: Way::Given,
             options: &[LR],
+            ..PLAIN
         },
     ],
 };

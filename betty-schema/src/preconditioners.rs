@@ -1,7 +1,7 @@
 //! What a Krylov method multiplies residuals by, once an iteration.
 
 use crate::range::Range::{Count, Natural};
-use crate::table::{Family, Opt, Row, Way};
+use crate::table::{Family, Opt, PLAIN, Row, Way};
 
 const SEED: Opt = Opt::new("seed", Natural, "0", "decides what is random");
 
@@ -25,7 +25,6 @@ pub static PRECONDITIONERS: Family = Family {
                       and δ",
             about: "For parameters of different scales. See [An estimator for the diagonal of a \
                     matrix](https://doi.org/10.1016/j.apnum.2007.01.003).",
-            way: Way::System,
             options: &[
                 Opt::new(
                     "probes",
@@ -35,6 +34,7 @@ pub static PRECONDITIONERS: Family = Family {
                 ),
                 SEED,
             ],
+            ..PLAIN
         },
         Row {
             name: "nystrom",
@@ -44,7 +44,7 @@ pub static PRECONDITIONERS: Family = Family {
                       |λ + δ|",
             about: "For a few large eigenvalues above many small ones: with twice as many for `rank` as are not small against δ, \
                     iterations no longer depend on the condition of H (Frangella, Tropp and Udell, 2021, arXiv:2110.02820).",
-            way: Way::System,
+            needs_symmetry: true,
             options: &[
                 Opt::new(
                     "rank",
@@ -55,6 +55,7 @@ pub static PRECONDITIONERS: Family = Family {
                 ),
                 SEED,
             ],
+            ..PLAIN
         },
         Row {
             name: "custom",
@@ -65,6 +66,7 @@ pub static PRECONDITIONERS: Family = Family {
             about: "",
             way: Way::Given,
             options: &[],
+            ..PLAIN
         },
     ],
 };

@@ -1,7 +1,7 @@
 //! The sets to which a level's parameters can be confined.
 
 use crate::range::Range::{Number, Positive};
-use crate::table::{Family, Opt, Row, Seen, Way};
+use crate::table::{Family, Opt, PLAIN, Row, Seen};
 
 const LOW: Opt = Opt::new("low", Number, "0.0", "the smallest value allowed");
 
@@ -22,8 +22,8 @@ pub static PROJECTIONS: Family = Family {
             title: "Numbers that are large enough",
             formula: "every entry is at least `low`",
             about: "",
-            way: Way::System,
             options: &[LOW],
+            ..PLAIN
         },
         Row {
             name: "clamp",
@@ -31,8 +31,8 @@ pub static PROJECTIONS: Family = Family {
             title: "Numbers between two bounds",
             formula: "every entry lies in [`low`, `high`]",
             about: "",
-            way: Way::System,
             options: &[LOW, Opt::new("high", Number, "1.0", "the largest value allowed, greater than `low`")],
+            ..PLAIN
         },
         Row {
             name: "simplex",
@@ -40,8 +40,8 @@ pub static PROJECTIONS: Family = Family {
             title: "Numbers that are not negative and sum to a constant",
             formula: "along the last dimension of each tensor, entries are not negative and sum to `total`",
             about: "A vector is one point of the simplex, a matrix has one in each row.",
-            way: Way::System,
             options: &[Opt::new("total", Positive, "1.0", "what the entries sum to")],
+            ..PLAIN
         },
         Row {
             name: "norm_ball",
@@ -49,8 +49,8 @@ pub static PROJECTIONS: Family = Family {
             title: "Parameters of a limited norm",
             formula: "‖θ‖₂ ≤ `radius`, for all parameters of the level together",
             about: "",
-            way: Way::System,
             options: &[Opt::new("radius", Positive, "1.0", "the largest norm allowed").seen(Seen::Square)],
+            ..PLAIN
         },
     ],
 };

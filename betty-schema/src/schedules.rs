@@ -1,7 +1,7 @@
 //! How the learning rate of a level changes from step to step.
 
 use crate::range::Range::{Count, Flag, Natural, NonNegative, Positive};
-use crate::table::{Family, Opt, Row, Seen, Way};
+use crate::table::{Family, Opt, PLAIN, Row, Seen};
 
 const FROM: Opt = host(Opt::new("from", NonNegative, "1.0", "the factor of the first step"));
 const TO: Opt = host(Opt::new("to", NonNegative, "0.0", "the factor of step `steps` and of all after it"));
@@ -43,8 +43,8 @@ pub static SCHEDULES: Family = Family {
             formula: "to + ½(from − to)(1 + cos(πt/steps)), and `to` from step `steps` on",
             about: "See [SGDR: Stochastic Gradient Descent with Warm Restarts](https://arxiv.org/abs/1608.03983), here without \
                     restarts.",
-            way: Way::System,
             options: &[FROM, TO, STEPS, RISE, RESTART],
+            ..PLAIN
         },
         Row {
             name: "linear",
@@ -52,8 +52,8 @@ pub static SCHEDULES: Family = Family {
             title: "A straight line",
             formula: "from + (to − from)·t/steps, and `to` from step `steps` on",
             about: "",
-            way: Way::System,
             options: &[FROM, TO, STEPS, RISE, RESTART],
+            ..PLAIN
         },
         Row {
             name: "exponential",
@@ -61,12 +61,12 @@ pub static SCHEDULES: Family = Family {
             title: "The same factor from step to step",
             formula: "gammaᵗ",
             about: "",
-            way: Way::System,
             options: &[
                 host(Opt::required("gamma", Positive, "what each step multiplies the rate of the one before by")),
                 RISE,
                 RESTART,
             ],
+            ..PLAIN
         },
         Row {
             name: "step",
@@ -74,13 +74,13 @@ pub static SCHEDULES: Family = Family {
             title: "The same factor once in a while",
             formula: "gamma to the power ⌊t/steps⌋",
             about: "",
-            way: Way::System,
             options: &[
                 Opt::required("steps", Count, "how many steps have the same rate"),
                 host(Opt::new("gamma", Positive, "0.1", "what the rate is multiplied by after those")),
                 RISE,
                 RESTART,
             ],
+            ..PLAIN
         },
         Row {
             name: "noam",
@@ -88,12 +88,12 @@ pub static SCHEDULES: Family = Family {
             title: "A rise, and then the inverse square root of the steps",
             formula: "size^(−½)·min((t + 1)^(−½), (t + 1)·rise^(−3/2))",
             about: "See [Attention Is All You Need](https://arxiv.org/abs/1706.03762).",
-            way: Way::System,
             options: &[
                 Opt::required("rise", Count, "steps in which the factor rises"),
                 Opt::required("size", Count, "the width of the model; 1 for none"),
                 RESTART,
             ],
+            ..PLAIN
         },
     ],
 };

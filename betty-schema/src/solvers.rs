@@ -1,7 +1,7 @@
 //! The ways to solve everything below a level at once.
 
 use crate::range::Range::{Count, Flag, NonNegative};
-use crate::table::{Family, Opt, Row, Seen, Way};
+use crate::table::{Family, Opt, PLAIN, Row, Seen};
 
 /// How the system of everything below a level is solved.
 pub static SOLVERS: Family = Family {
@@ -22,7 +22,6 @@ pub static SOLVERS: Family = Family {
                   by minimal residuals on the Hessian of one Lagrangian where that is possible",
             about: "Exact as the nested solves are, with iterations that do not multiply from level to level. Of the methods of the \
                 levels below, only damping and batch change the answer.",
-            way: Way::System,
             options: &[
                 Opt::new(
                     "iterations",
@@ -58,6 +57,7 @@ pub static SOLVERS: Family = Family {
                  ill-conditioned levels need; without it, a level's `preconditioner` stands for its own part",
                 ),
             ],
+            ..PLAIN
         },
         Row {
             name: "inexact",
@@ -66,7 +66,6 @@ pub static SOLVERS: Family = Family {
             formula: "the same system level by level, where the products of a solve are the less exact the smaller its residual is, \
                   until ‖v − Jᵀm‖ ≤ tolerance·‖v‖, which is measured",
             about: "Of the methods of the levels below, only damping and batch change the answer.",
-            way: Way::System,
             options: &[
                 Opt::new("iterations", Count, "100", "the most iterations of each solve"),
                 Opt::new("restart", Count, "50", "the most vectors kept of a solve, and as many prepared ones"),
@@ -85,6 +84,7 @@ pub static SOLVERS: Family = Family {
                     "whether in each iteration of a level that reads best responses its method first solves the level's own part",
                 ),
             ],
+            ..PLAIN
         },
     ],
 };

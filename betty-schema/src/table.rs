@@ -37,7 +37,7 @@ impl Family {
     }
 }
 
-/// A method, an optimizer, a solver or a projection.
+/// One name of a family: a method, an optimizer, a solver, a projection.
 pub struct Row {
     /// The name, in programs and in JSON.
     pub name: &'static str,
@@ -51,9 +51,23 @@ pub struct Row {
     pub about: &'static str,
     /// For a method: what it looks at.
     pub way: Way,
+    /// For a method or a preconditioner: whether it is right only for a symmetric matrix.
+    pub needs_symmetry: bool,
     /// The options, in the order of the struct's fields.
     pub options: &'static [Opt],
 }
+
+/// What a row says of columns that are for others.
+pub(crate) const PLAIN: Row = Row {
+    name: "",
+    variant: "",
+    title: "",
+    formula: "",
+    about: "",
+    way: Way::Plain,
+    needs_symmetry: false,
+    options: &[],
+};
 
 impl Row {
     /// The option of that name.
@@ -77,13 +91,17 @@ impl Row {
 /// What a method looks at to push a cotangent through a best response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
-    /// The linear system that the best response solves. Rows that are no methods have this as well.
+    /// Nothing: the row is no method.
+    Plain,
+    /// The linear system that the best response solves.
     System,
     /// That system, in its Krylov space: a preconditioner can make that smaller.
     Krylov,
-    /// That system too, but its answer is not the solution, however much it is allowed: parts of the matrix, or gradients,
-    /// stand in its place.
+    /// That system too, but its answer is not the solution, however much it is allowed: another matrix stands in the place of
+    /// its own.
     Approximation,
+    /// The same, with gradients of the loss in the place of products with the matrix.
+    Gradients,
     /// The step that the level's optimizer would take next.
     NextStep,
     /// What the user's own method looks at, a value in the program.
@@ -100,7 +118,7 @@ impl Way {
     /// Whether the method is shown the linear system of the best response.
     #[must_use]
     pub fn looks_at_system(self) -> bool {
-        self.solves_system() || self == Self::Approximation
+        self.solves_system() || matches!(self, Self::Approximation | Self::Gradients)
     }
 
     /// Whether the method solves that system, as exactly as it is allowed to.

@@ -1,7 +1,7 @@
 //! The numbers of a level as the rules look at them.
 
 use betty_schema::rules::{Begins, LearnedNumber, Method, Numbers};
-use betty_schema::{ALL, CURVATURES, LEVEL_SOLVERS, Range, SOLVERS, Way};
+use betty_schema::{ALL, CURVATURES, LEVEL_SOLVERS, PRECONDITIONERS, Range, SOLVERS, Way};
 use proc_macro2::Ident;
 use syn::ext::IdentExt;
 
@@ -30,7 +30,7 @@ fn of_level(level: &Level, index: usize, links: &Links<'_>) -> Numbers {
         method: level.hypergradient.as_ref().and_then(method),
         gives_method: level.written.contains(&betty_schema::Key::Hypergradient),
         gives_preconditioner: level.preconditioner.is_some(),
-        preconditions_symmetric: level.preconditioner.as_ref().is_some_and(|call| call.name == "nystrom"),
+        symmetric_preconditioner: level.preconditioner.as_ref().and_then(symmetric),
         is_partial: level.curvature.as_ref().is_some_and(is_partial),
         solve: level.solve.as_ref().and_then(|call| Some(SOLVERS.find(&call.name.to_string())?.name)),
         is_solved: level.solver.is_some(),
@@ -71,6 +71,11 @@ pub(super) fn restart(schedule: &Call) -> Option<&Setting> {
 pub(super) fn learned_schedule(level: &Level) -> Option<&Call> {
     let is_learned = |optimizer: &Call| optimizer.learned().any(|(setting, _)| setting.option() == "lr");
     level.schedules().find(|(_, optimizer)| optimizer.is_some_and(is_learned)).map(|(schedule, _)| schedule)
+}
+
+/// The name of a preconditioner that takes the matrix for symmetric.
+fn symmetric(call: &Call) -> Option<&'static str> {
+    PRECONDITIONERS.find(&call.name.to_string()).filter(|row| row.needs_symmetry).map(|row| row.name)
 }
 
 /// Whether the solver is one that is known, and not the user's own.

@@ -1,7 +1,7 @@
 //! What has to hold between the numbers of a program's levels, with its place in a config.
 
-use betty_schema::Graph;
 use betty_schema::rules::{self, Begins, Facts, LearnedNumber, Method, Numbers, Place, Unscheduled, Violation};
+use betty_schema::{Graph, LEVEL_SOLVERS, PRECONDITIONERS, Way};
 
 use super::conflict::ConflictError;
 use super::{
@@ -91,11 +91,11 @@ fn numbers(schedule: &Schedule, spec: &LevelSpec, config: &LevelConfig) -> Numbe
         method: config.hypergradient.as_ref().and_then(method),
         gives_method: config.hypergradient.is_some(),
         gives_preconditioner: config.preconditioner.is_some(),
-        preconditions_symmetric: matches!(config.preconditioner, Some(PreconditionerConfig::NystromPreconditioner(_))),
+        symmetric_preconditioner: config.preconditioner.as_ref().and_then(symmetric),
         is_partial: config.curvature == CurvatureOf::Partial,
         solve: config.solve.as_ref().map(SolverConfig::name),
         is_solved: config.solver.is_some(),
-        searches: matches!(config.solver, Some(LevelSolverConfig::Lbfgs(_))),
+        searches: config.solver.as_ref().is_some_and(searches),
         is_fixed_point: spec.condition.is_some(),
         is_clipped: config.all_groups().any(|group| group.clip.is_some()),
         is_projected: config.all_groups().any(|group| group.project.is_some()),
@@ -112,6 +112,16 @@ fn learned(schedule: &Schedule, optimizer: &OptimizerConfig) -> impl Iterator<It
         let at_rest = optimizer.decides_rest(option, of);
         Some(LearnedNumber { option, from: schedule.level(&of.level)?, at_rest })
     })
+}
+
+/// The name of a preconditioner that takes the matrix for symmetric.
+fn symmetric(config: &PreconditionerConfig) -> Option<&'static str> {
+    PRECONDITIONERS.find(config.name()).filter(|row| row.needs_symmetry).map(|row| row.name)
+}
+
+/// Whether the solver is one that is known, and not the user's own.
+fn searches(config: &LevelSolverConfig) -> bool {
+    LEVEL_SOLVERS.find(config.name()).is_some_and(|row| row.way != Way::Given)
 }
 
 fn restarts(group: &Group<'_>) -> bool {

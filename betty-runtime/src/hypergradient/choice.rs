@@ -75,7 +75,9 @@ mod tests {
     use std::fs;
     use std::path::{Path, PathBuf};
 
-    use betty_schema::METHODS;
+    use betty_schema::{METHODS, Way};
+
+    use super::HypergradientConfig;
 
     fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).expect("a folder of sources").map(|entry| entry.expect("an entry").path()) {
@@ -92,6 +94,50 @@ mod tests {
     fn names(text: &str, word: &str) -> bool {
         let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
         code.flat_map(|line| line.split(|c: char| !c.is_alphanumeric() && c != '_')).any(|of| of == word)
+    }
+
+    /// Whether the program itself, and not its tests or comments, has the name as a text of its own.
+    fn quotes(text: &str, name: &str) -> bool {
+        let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+        let mut lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
+        lines.any(|line| line.contains(&format!("\"{name}\"")))
+    }
+
+    /// The names of methods stand in their rows and in their own files, so that one more is known wherever the others are. A
+    /// reference is called as the method is that it takes, and a preconditioner as what it is made of.
+    #[test]
+    fn no_method_is_known_by_name() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
+        let mut files = Vec::new();
+        for member in ["betty-schema", "betty-macros", "betty-runtime"] {
+            rust_files(&root.join(member).join("src"), &mut files);
+        }
+        let others = ["methods.rs", "preconditioners.rs", "reference.rs"];
+        let is_test = |file: &Path| file.ends_with("execute/solved.rs");
+        files.retain(|file| !is_test(file) && others.iter().all(|other| !file.ends_with(other)));
+        let texts: Vec<String> = files.iter().map(|file| fs::read_to_string(file).expect("text")).collect();
+        for row in METHODS.rows.iter().filter(|row| row.way != Way::Given) {
+            let all = files.iter().zip(&texts);
+            let naming: Vec<&PathBuf> = all.filter(|(_, text)| quotes(text, row.name)).map(|(file, _)| file).collect();
+            let is_own = |file: &Path| file.parent().is_some_and(|folder| folder.ends_with("hypergradient"));
+            assert!(
+                naming.len() <= 1 && naming.iter().all(|file| is_own(file)),
+                "`{}` is known to {naming:?}",
+                row.name
+            );
+        }
+    }
+
+    #[test]
+    fn a_method_needs_symmetry_as_its_row_says() {
+        let mut built = 0;
+        for row in METHODS.rows {
+            let config: HypergradientConfig = row.name.parse().expect("a row of the table");
+            let Some(method) = config.build() else { continue };
+            assert_eq!((method.name(), method.needs_symmetry()), (row.name, row.needs_symmetry));
+            built += 1;
+        }
+        assert!(built >= 9, "only {built} methods are there");
     }
 
     /// What CONTRIBUTING promises: besides its row, its config is named in the solver's own file and nowhere else.

@@ -19,7 +19,7 @@ pub enum Unfixed {
     Asymmetric,
     /// The preconditioner is made of parts of a symmetric matrix.
     Preconditioned,
-    /// The method puts gradients of the loss, or parts of a symmetric matrix, in the place of the matrix.
+    /// The method puts gradients of the loss in the place of the matrix.
     Replaced,
     /// The method goes through steps.
     Steps,
@@ -40,11 +40,11 @@ impl Unfixed {
             Self::Asymmetric => format!(
                 "`{method}` needs a symmetric matrix, and I − ∂T/∂θ is none; choose `gmres`, `neumann` or `dense`"
             ),
-            Self::Preconditioned => {
-                "`preconditioner: nystrom` takes the matrix for symmetric, and I − ∂T/∂θ is not; choose \
-                                     `diagonal` or `custom(…)`, or take it away"
-                    .to_owned()
-            }
+            Self::Preconditioned => format!(
+                "`preconditioner: {}` takes the matrix for symmetric, and I − ∂T/∂θ is not; choose `diagonal` or `custom(…)`, or \
+                 take it away",
+                facts.numbers[level].symmetric_preconditioner.unwrap_or_default()
+            ),
             Self::Replaced => format!(
                 "`{method}` puts gradients of the loss in the place of the matrix; choose `gmres`, `neumann`, `dense` or \
                  `identity`"
@@ -65,18 +65,18 @@ impl Unfixed {
 /// A fixed point is found and differentiated by what sees it.
 pub(super) fn condition(graph: &Graph, level: usize, numbers: &Numbers) -> Option<Violation> {
     let method = numbers.method;
-    let unfixed = match method.map(|method| (method.row.name, method.row.way)) {
+    let unfixed = match method.map(|method| (method.row.needs_symmetry, method.row.way)) {
         _ if !numbers.is_fixed_point => None,
         _ if !graph.is_passed(level) => Some(Unfixed::NotPassed),
         _ if !graph.lower(level).is_empty() => Some(Unfixed::Waits { below: graph.lower(level)[0] }),
         _ if numbers.searches => Some(Unfixed::Searches),
-        Some(("cg" | "minres" | "nystrom", _)) => Some(Unfixed::Asymmetric),
-        Some(("identity", _)) => None,
-        Some((_, Way::Approximation)) => Some(Unfixed::Replaced),
+        Some((true, _)) => Some(Unfixed::Asymmetric),
+        Some((_, Way::Approximation)) => None,
+        Some((_, Way::Gradients)) => Some(Unfixed::Replaced),
         Some((_, Way::Reverse | Way::Tangents | Way::Replays | Way::NextStep)) => Some(Unfixed::Steps),
-        _ if numbers.preconditions_symmetric => Some(Unfixed::Preconditioned),
+        _ if numbers.symmetric_preconditioner.is_some() => Some(Unfixed::Preconditioned),
         // One that is missing or unknown was refused for that.
-        Some((_, Way::System | Way::Krylov | Way::Given)) | None => None,
+        Some((_, Way::System | Way::Krylov | Way::Given | Way::Plain)) | None => None,
     };
     unfixed.map(Violation::NotFixed)
 }

@@ -30,8 +30,8 @@ pub struct Numbers {
     pub gives_method: bool,
     /// Whether its system is preconditioned.
     pub gives_preconditioner: bool,
-    /// Whether that takes the system's matrix for symmetric.
-    pub preconditions_symmetric: bool,
+    /// The name of the preconditioner, if that takes the system's matrix for symmetric.
+    pub symmetric_preconditioner: Option<&'static str>,
     /// Whether it is differentiated with the levels below standing still.
     pub is_partial: bool,
     /// The name of what solves everything below it, if that is said.

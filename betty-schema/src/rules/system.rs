@@ -56,7 +56,7 @@ pub(super) fn system(graph: &Graph, level: usize, numbers: &[Numbers]) -> Option
     let of = |ways: &[Way]| stops.iter().find(|(_, method)| ways.contains(&method.row.way)).map(|&(stop, _)| stop);
     let apart = if stops.is_empty() {
         Some(Apart::NothingBelow)
-    } else if let Some(stop) = of(&[Way::Approximation, Way::NextStep, Way::Given]) {
+    } else if let Some(stop) = of(&[Way::Approximation, Way::Gradients, Way::NextStep, Way::Given]) {
         Some(Apart::Replaced { stop })
     } else if of(&[Way::System, Way::Krylov]).is_none() {
         Some(Apart::StepsOnly)

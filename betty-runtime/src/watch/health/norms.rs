@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use betty_schema::METHODS;
 use serde_json::Value;
 
 use super::warning;
@@ -21,9 +22,6 @@ const GROWTH: f64 = 2.0;
 /// Nor does it if its loss is larger by this share of what it was at first. One that begins at its best response and follows as that moves
 /// has a gradient many times as large as at first, and a loss that is larger by as little as its problem has become another.
 const RISE: f64 = 0.05;
-
-/// Methods that go through the level's own steps, wherever those lead.
-const THROUGH_STEPS: [&str; 4] = ["unrolled", "forward", "forward_gradient", "evolution"];
 
 /// What is known of the gradients of all levels.
 #[derive(Debug, Default)]
@@ -54,7 +52,8 @@ impl Norms {
         let passed = passed.filter(|(level, spec)| schedule.is_passed(*level) && spec.condition.is_none());
         let answers = |name: &&str| {
             let method = config[name]["hypergradient"]["method"].as_str();
-            method.is_some_and(|method| !THROUGH_STEPS.contains(&method))
+            // One that goes through the level's own steps does so wherever they lead.
+            method.and_then(|name| METHODS.find(name)).is_some_and(|row| !row.way.goes_through_steps())
                 && config[name]["start"].as_str().is_none_or(|start| start == "kept")
         };
         self.answering = passed.map(|(_, spec)| spec.name).filter(answers).map(str::to_owned).collect();

@@ -316,7 +316,8 @@ fn a_fixed_point_is_differentiated_by_what_sees_it() {
     }
     assert_eq!(of(1, Numbers { searches: true, ..fixed("gmres") }), Some(Unfixed::Searches));
     assert_eq!(of(0, fixed("gmres")), Some(Unfixed::NotPassed));
-    let symmetric = |numbers| Numbers { gives_preconditioner: true, preconditions_symmetric: true, ..numbers };
+    let symmetric =
+        |numbers| Numbers { gives_preconditioner: true, symmetric_preconditioner: Some("nystrom"), ..numbers };
     assert_eq!(of(1, symmetric(fixed("gmres"))), Some(Unfixed::Preconditioned));
     assert_eq!(of(1, symmetric(numbers("gmres"))), None);
     let waits = condition(&chain(3), 1, &fixed("gmres"));
