@@ -95,6 +95,16 @@ impl Field {
         matches!(self.holds, Holds::Structure)
     }
 
+    /// Whether it can say that there is none: in JSON, `null`.
+    #[must_use]
+    pub fn is_optional(&self) -> bool {
+        match self.holds {
+            Holds::Choice(_) | Holds::Clip(_) => true,
+            Holds::Word(_) | Holds::Parts => matches!(self.key, Key::Precision | Key::Train | Key::Paths),
+            Holds::Structure | Holds::Number(..) | Holds::Groups => false,
+        }
+    }
+
     /// Whether every level has to have it.
     #[must_use]
     pub fn is_required(&self) -> bool {

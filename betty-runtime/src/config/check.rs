@@ -24,21 +24,7 @@ pub(super) fn level(path: &str, value: &Value) -> Result<(), ConfigError> {
 
 /// Checks what stands in a field.
 fn holds(field: &Field, path: &str, value: &Value) -> Result<(), ConfigError> {
-    let is_optional = matches!(
-        field.key,
-        Key::Optimizer
-            | Key::Solver
-            | Key::Schedule
-            | Key::Hypergradient
-            | Key::Preconditioner
-            | Key::Solve
-            | Key::Clip
-            | Key::Project
-            | Key::Train
-            | Key::Paths
-            | Key::Precision
-    );
-    if is_optional && value.is_null() {
+    if field.is_optional() && value.is_null() {
         return Ok(());
     }
     match field.holds {

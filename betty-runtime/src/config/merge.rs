@@ -1,6 +1,6 @@
 //! JSON over the defaults of a program, field by field.
 
-use betty_schema::{Family, LEVEL_SOLVERS, METHODS, OPTIMIZERS, PRECONDITIONERS, PROJECTIONS, SCHEDULES, SOLVERS};
+use betty_schema::{Family, Holds, field};
 use serde_json::{Map, Value};
 
 use super::check;
@@ -52,18 +52,9 @@ fn give_way(level: &mut Map<String, Value>, overrides: &Map<String, Value>) {
 /// The fields of a level or of a group.
 fn merge_fields<'a>(fields: &mut Map<String, Value>, overrides: impl IntoIterator<Item = (&'a String, &'a Value)>) {
     for (name, value) in overrides {
-        let family = match name.as_str() {
-            "optimizer" => Some(&OPTIMIZERS),
-            "hypergradient" => Some(&METHODS),
-            "preconditioner" => Some(&PRECONDITIONERS),
-            "project" => Some(&PROJECTIONS),
-            "schedule" => Some(&SCHEDULES),
-            "solve" => Some(&SOLVERS),
-            "solver" => Some(&LEVEL_SOLVERS),
-            _ => None,
-        };
-        match (family, fields.get_mut(name), value) {
-            (Some(family), Some(Value::Object(default)), Value::Object(options))
+        let holds = field(name).map(|field| field.holds);
+        match (holds, fields.get_mut(name), value) {
+            (Some(Holds::Choice(family)), Some(Value::Object(default)), Value::Object(options))
                 if keeps_default(family, default, options) =>
             {
                 default.extend(options.clone());
@@ -110,4 +101,36 @@ fn merge_groups(
 
 fn keeps_default(family: &Family, default: &Map<String, Value>, options: &Map<String, Value>) -> bool {
     options.get(family.tag).is_none_or(|name| Some(name) == default.get(family.tag))
+}
+
+#[cfg(test)]
+mod tests {
+    use betty_schema::FIELDS;
+    use serde_json::json;
+
+    use super::*;
+
+    /// What is said of an option leaves the others of the same choice as they are, in every field that is one, also in groups.
+    #[test]
+    fn choices_are_merged_option_by_option() {
+        let mut choices = 0;
+        for field in &FIELDS {
+            let Holds::Choice(family) = field.holds else { continue };
+            let of = |options: &Value| json!({ field.name: options, GROUPS: { "part": { field.name: options } } });
+            let tag = family.tag;
+            let merged = |given: &Value| {
+                let defaults = json!({ "level": of(&json!({ tag: "one", "kept": 1, "given": 1 })) });
+                let Value::Object(defaults) = defaults else { panic!("an object") };
+                Value::Object(merge_levels(defaults, json!({ "level": of(given) })).expect("known names"))
+            };
+            let kept = json!({ tag: "one", "kept": 1, "given": 2 });
+            for given in [json!({ "given": 2 }), json!({ tag: "one", "given": 2 })] {
+                assert_eq!(merged(&given), json!({ "level": of(&kept) }), "{}", field.name);
+            }
+            let other = json!({ tag: "two", "given": 2 });
+            assert_eq!(merged(&other), json!({ "level": of(&other) }), "{}", field.name);
+            choices += 1;
+        }
+        assert!(choices >= 7, "only {choices} fields are choices");
+    }
 }

@@ -1,8 +1,8 @@
 //! The numbers of a level in their ranges, whoever set them.
 
 use betty_schema::{
-    Family, Given, LEVEL_SOLVERS, METHODS, NEEDS_MOMENTUM, OPTIMIZERS, PRECONDITIONERS, PROJECTIONS, Range, SCHEDULES,
-    SOLVERS, overlap,
+    FIELDS, Family, Given, Holds, Key, LEVEL_SOLVERS, METHODS, NEEDS_MOMENTUM, OPTIMIZERS, PRECONDITIONERS,
+    PROJECTIONS, Range, SCHEDULES, SOLVERS, overlap,
 };
 
 use super::conflict::ConflictError;
@@ -14,15 +14,10 @@ type Options<'a> = Vec<(&'static str, Written<'a>)>;
 
 /// Checks all numbers of a level, whose path is its name.
 pub(super) fn check(level: &str, config: &LevelConfig) -> Result<(), ConfigError> {
-    let counts = [
-        ("unroll", config.unroll, Range::Count),
-        ("warmup", config.warmup, Range::Natural),
-        ("accumulate", config.accumulate, Range::Count),
-        ("tasks", config.tasks, Range::Count),
-        ("rounds", config.rounds, Range::Count),
-    ];
-    for (name, count, range) in counts {
-        in_range(range, Written::from(&count), || format!("{level}.{name}"))?;
+    for field in &FIELDS {
+        if let (Holds::Number(range, _), Some(count)) = (field.holds, count(config, field.key)) {
+            in_range(range, Written::from(&count), || format!("{level}.{}", field.name))?;
+        }
     }
     for group in config.all_groups() {
         check_group(level, group)?;
@@ -41,6 +36,18 @@ pub(super) fn check(level: &str, config: &LevelConfig) -> Result<(), ConfigError
         options(&SOLVERS, solver.name(), solver.options(), || format!("{level}.solve"))?;
     }
     check_pairs(level, config)
+}
+
+/// A count of a level.
+fn count(config: &LevelConfig, key: Key) -> Option<usize> {
+    match key {
+        Key::Unroll => Some(config.unroll),
+        Key::Warmup => Some(config.warmup),
+        Key::Accumulate => Some(config.accumulate),
+        Key::Tasks => Some(config.tasks),
+        Key::Rounds => Some(config.rounds),
+        _ => None,
+    }
 }
 
 /// Checks how parameters are stepped.

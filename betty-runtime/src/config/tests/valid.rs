@@ -90,6 +90,19 @@ fn numbers_that_were_set_in_code_are_checked_too() {
     });
 }
 
+/// Zero is no number of steps, batches, tasks or rounds, also where it is set in code.
+#[test]
+fn every_count_is_held_against_its_range() {
+    for field in &betty_schema::FIELDS {
+        let betty_schema::Holds::Number(range @ betty_schema::Range::Count, _) = field.holds else { continue };
+        let mut value = serde_json::to_value(Config::default()).expect("numbers are JSON");
+        value["net"][field.name] = json!(0);
+        let config: Config = serde_json::from_value(value).expect("a number is a number");
+        let error = config.validate(&SCHEDULE).expect_err(field.name);
+        assert_eq!(error.to_string(), format!("`net.{}` is 0; it must be {}", field.name, range.describe()));
+    }
+}
+
 #[test]
 fn a_config_of_another_program() {
     const LEVELS: [LevelSpec; 1] = [level("weights", &[])];
