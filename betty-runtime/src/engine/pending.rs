@@ -119,23 +119,24 @@ impl<P: Multilevel> Engine<P> {
         run.keep_since(before);
         // Whoever is told cannot save what is behind the present.
         (run.iterations, run.within_iteration) = (iterations, true);
-        let (mut numbers, mut outcome) = (numbers.into_iter(), Ok(()));
+        let mut numbers = numbers.into_iter();
         for untold in untold {
             match untold {
                 Untold::Step(step) => {
-                    let UnreadStep { arrived, mut known, batches, .. } = *step;
-                    let Some(StepNumbers { told, norm }) = numbers.next() else { continue };
+                    let UnreadStep { mut arrived, mut known, batches, .. } = *step;
+                    let Some(StepNumbers { told, norm, rates }) = numbers.next() else { continue };
+                    arrived.learned = rates;
                     told.into_iter().for_each(|told| known.add(told));
                     known.norm = norm.unwrap_or(known.norm);
                     known.loss /= batches as f64;
-                    outcome = outcome.and(run.tell_of_read(problem, arrived, known));
+                    run.tell_of_read(problem, arrived, known);
                 }
                 Untold::News(news) => run.tell_of(problem, &news),
                 Untold::Known(known) => run.tell_known(problem, known),
             }
         }
         (run.iterations, run.within_iteration) = (reached, false);
-        outcome.map(|()| true)
+        Ok(true)
     }
 }
 

@@ -52,9 +52,10 @@ impl Run {
         let level = &mut self.program.levels[k];
         level.arrive(moved, LearningRates::one(1.0, moves.len()), &moves);
         level.set_statistics(statistics);
-        let arrived = self.arrived(k, Some(1.0), None);
+        let arrived = self.arrived(k, Some(1.0), 0);
         if self.program.unread.is_none() {
-            return self.tell_of_step(host, arrived, gathered);
+            self.tell_of_step(host, arrived, gathered);
+            return Ok(());
         }
         let none = || Unread::Known(Vec::new());
         let (numbers, batches) = (Vec::new(), 1);
@@ -65,6 +66,7 @@ impl Run {
             batches,
             square_norm: none(),
             finiteness: none(),
+            rates: Vec::new(),
         });
         Ok(())
     }

@@ -1,15 +1,12 @@
 //! One step: computed as a whole, read in one transfer, and taken if all that it leads to is finite.
 
-use std::ops::Range;
-
 use super::gathered::Gathered;
 use super::host::Host;
 use super::run::Run;
 use super::untold::{Arrived, KnownStep, UnreadStep};
 use crate::error::EngineError;
 use crate::event::Event;
-use crate::execute::Unread;
-use crate::execute::Value;
+use crate::execute::{Unread, Value};
 use crate::program::{Parts, Program, Taken};
 use crate::steps::mean;
 
@@ -43,7 +40,7 @@ impl Run {
         let learned = self.program.learned(k);
         let rates = self.program.levels[k].learning_rates();
         let rate = rates.base;
-        let observed = (!self.watch.observers.is_empty()).then(|| (learned.clone(), rates.row..rates.row + 1));
+        let (row, of_rates) = (rates.row, self.unread_rates(k, &learned));
         let program = &mut self.program;
         let level = &mut program.levels[k];
         let moves = level.moves(&gathered.reads.level(k, gradient.0.len()));
@@ -51,19 +48,23 @@ impl Run {
         let moved = level.moved(gradient, learned.clone(), &rates, &moves);
         let finiteness = Program::finiteness(&moved, &statistics);
         let is_read = program.unread.is_none();
+        let mut read_rates = Vec::new();
         if is_read {
-            let finiteness = match numbers.pop() {
+            let others = std::iter::once(&finiteness).chain(&of_rates).cloned();
+            let finiteness;
+            match numbers.pop() {
                 Some(numbers) => {
-                    let (told, finiteness) = program.read_with(k, numbers, finiteness.clone())?;
+                    let (told, mut read) = program.read_with(k, numbers, others.collect())?;
                     gathered.add(told);
-                    finiteness
+                    (finiteness, read_rates) = (read.remove(0), read);
                 }
                 None => {
-                    let [square_norm, finiteness] = Unread::read([square_norm.clone(), finiteness.clone()])?;
+                    let mut read = Unread::read_all(std::iter::once(square_norm.clone()).chain(others).collect())?;
+                    let square_norm = read.remove(0);
                     gathered.norm = square_norm.first().map_or(gathered.norm, |square| square.sqrt());
-                    finiteness
+                    (finiteness, read_rates) = (read.remove(0), read);
                 }
-            };
+            }
             if !finiteness.iter().all(|number| number.is_finite()) {
                 program.check_moved(k, &moved, &statistics, gathered.norm, rate)?;
             }
@@ -78,38 +79,31 @@ impl Run {
         let level = &mut self.program.levels[k];
         level.arrive(moved, rates, &moves);
         level.set_statistics(statistics);
-        let arrived = self.arrived(k, rate, observed);
+        let mut arrived = self.arrived(k, rate, row);
         if is_read {
-            return self.tell_of_step(host, arrived, gathered);
+            arrived.learned = read_rates;
+            self.tell_of_step(host, arrived, gathered);
+            return Ok(());
         }
         let numbers = numbers.into_iter().map(Into::into).collect();
-        self.leave_unread(UnreadStep { arrived, numbers, known: gathered, batches: count, square_norm, finiteness });
+        let (known, batches) = (gathered, count);
+        self.leave_unread(UnreadStep { arrived, numbers, known, batches, square_norm, finiteness, rates: of_rates });
         Ok(())
     }
 
-    /// Level `k` has taken a step, at this rate, or one that was learned.
-    pub(super) fn arrived(
-        &mut self,
-        k: usize,
-        rate: Option<f64>,
-        learned: Option<(Vec<Value>, Range<usize>)>,
-    ) -> Arrived {
+    /// Level `k` has taken a step, at this rate, or one that was learned and is in this row.
+    pub(super) fn arrived(&mut self, k: usize, rate: Option<f64>, row: usize) -> Arrived {
         self.stale = true;
         let level = &mut self.program.levels[k];
         level.stepped = Some(self.program.clock.tick());
         let (step, looks_ahead) = (level.steps, self.looks_ahead[k]);
-        Arrived { level: k, step, looks_ahead, rate: rate.unwrap_or_default(), learned }
+        Arrived { level: k, step, looks_ahead, rate: rate.unwrap_or_default(), row, learned: Vec::new() }
     }
 
     /// Tells of a step that was read after it was taken.
-    pub(super) fn tell_of_read(
-        &mut self,
-        host: &mut dyn Host,
-        arrived: Arrived,
-        gathered: Gathered,
-    ) -> Result<(), EngineError> {
+    pub(super) fn tell_of_read(&mut self, host: &mut dyn Host, arrived: Arrived, gathered: Gathered) {
         self.tell_of_coming(host, arrived.level, arrived.step, &gathered);
-        self.tell_of_step(host, arrived, gathered)
+        self.tell_of_step(host, arrived, gathered);
     }
 
     /// Tells what is told of a step before it is taken.
@@ -119,23 +113,15 @@ impl Run {
     }
 
     /// Tells of a step that was taken.
-    pub(super) fn tell_of_step(
-        &mut self,
-        host: &mut dyn Host,
-        arrived: Arrived,
-        gathered: Gathered,
-    ) -> Result<(), EngineError> {
-        let Arrived { level: k, step, looks_ahead, rate, learned } = arrived;
-        let learned = match learned {
-            Some((learned, rows)) => self.program.levels[k].update.learned().mean_rates(&learned, rows)?,
-            None => None,
-        };
+    pub(super) fn tell_of_step(&mut self, host: &mut dyn Host, arrived: Arrived, gathered: Gathered) {
+        let Arrived { level: k, step, looks_ahead, rate, row, learned } = arrived;
+        let numbers = self.program.levels[k].update.learned();
+        let learned = if learned.is_empty() { None } else { numbers.mean_rates(&learned, row..row + 1) };
         let learning_rate = learned.map_or(rate, |rates| rates[0]);
         let Gathered { loss, metrics, norm: gradient_norm, .. } = gathered;
         let metrics = metrics.means();
         let step = KnownStep { level: k, step, loss, metrics, gradient_norm, learning_rate, looks_ahead };
         self.tell_of_known_step(host, step);
-        Ok(())
     }
 
     /// Tells what the gradient of a coming step is made of, if somebody asks.
@@ -146,16 +132,11 @@ impl Run {
         }
     }
 
-    /// The learned learning rate of each of these rows, if there is one and anybody to be told.
-    pub(super) fn observed_rates(
-        &self,
-        k: usize,
-        learned: &[Value],
-        rows: Range<usize>,
-    ) -> Result<Option<Vec<f64>>, EngineError> {
+    /// What the learned learning rate of level `k` is made of, if there is one and anybody to be told.
+    pub(super) fn unread_rates(&self, k: usize, learned: &[Value]) -> Vec<Unread> {
         if self.watch.observers.is_empty() {
-            return Ok(None);
+            return Vec::new();
         }
-        Ok(self.program.levels[k].update.learned().mean_rates(learned, rows)?)
+        self.program.levels[k].update.learned().unread_rates(learned)
     }
 }

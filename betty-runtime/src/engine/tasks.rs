@@ -41,8 +41,9 @@ impl Run {
         let numbers = self.own_tasks(k);
         let taken: Vec<Round> = rounds.iter().map(|round| round.of_tasks(&numbers)).collect();
         let own_taken: Vec<Seeded> = numbers.iter().map(|&task| own[task].clone()).collect();
-        match self.program.find_together(k, &taken, &own_taken) {
-            Ok(found) => self.take_over(host, k, (rounds, own), found).map(Some),
+        let of_rates = rounds.iter().map(|round| self.unread_rates(round.level, &self.program.learned(round.level)));
+        match self.program.find_together(k, &taken, &own_taken, of_rates.collect()) {
+            Ok(found) => Ok(Some(self.take_over(host, k, (rounds, own), found))),
             Err(error) => {
                 // No step was taken.
                 for (&level, of_level) in lower.iter().zip(schedulers) {
@@ -92,17 +93,17 @@ impl Run {
         k: usize,
         (rounds, own): (Vec<Round>, Vec<Seeded>),
         found: TasksFound,
-    ) -> Result<Gathered, EngineError> {
-        let TasksFound { gradient, square_norm, tasks, reached, .. } = found;
+    ) -> Gathered {
+        let TasksFound { gradient, square_norm, tasks, reached, beside, .. } = found;
         let mut gathered = Gathered::default();
         (gathered.norm, gathered.gradients) = (square_norm.sqrt(), vec![gradient]);
         gathered.reads = self.program.reads_of_tasks(k, &rounds, &own);
         let share = 1.0 / tasks.len() as f64;
-        let learned = |round: &Round| {
-            let level = round.level;
-            self.observed_rates(level, &self.program.learned(level), 0..self.program.levels[level].config.unroll)
+        let learned = |(round, read): (&Round, Vec<Vec<f64>>)| {
+            let level = &self.program.levels[round.level];
+            if read.is_empty() { None } else { level.update.learned().mean_rates(&read, 0..level.config.unroll) }
         };
-        let learned = rounds.iter().map(learned).collect::<Result<Vec<_>, _>>()?;
+        let learned: Vec<_> = rounds.iter().zip(beside).map(learned).collect();
         let numbers = self.own_tasks(k);
         let mut tasks = tasks.into_iter();
         for task in 0..own.len() {
@@ -142,7 +143,7 @@ impl Run {
         }
         self.program.levels[k].last = own.into_iter().next_back().into_iter().collect();
         self.stale = true;
-        Ok(gathered)
+        gathered
     }
 }
 

@@ -1,12 +1,11 @@
 //! What was done and not told yet, and how it is read.
 
-use std::ops::Range;
 use std::rc::Rc;
 
 use super::gathered::Gathered;
 use super::savepoint::Savepoint;
 use crate::event::Event;
-use crate::execute::{ReadError, Unread, Value};
+use crate::execute::{ReadError, Unread};
 use crate::hypergradient::SolveReport;
 use crate::program::{Late, News, Told, Unchecked};
 
@@ -64,8 +63,10 @@ pub(super) struct Arrived {
     pub(super) looks_ahead: bool,
     /// Its learning rate, if a level above does not learn it.
     pub(super) rate: f64,
-    /// What its learning rate is made of otherwise, as it was, and the row of that.
-    pub(super) learned: Option<(Vec<Value>, Range<usize>)>,
+    /// The row of what its learning rate is made of otherwise.
+    pub(super) row: usize,
+    /// What that is, once it is read; nothing if nobody wants to know.
+    pub(super) learned: Vec<Vec<f64>>,
 }
 
 /// A step whose numbers are not known yet.
@@ -79,6 +80,8 @@ pub(super) struct UnreadStep {
     /// Square of the norm of the mean, where it is one of several.
     pub(super) square_norm: Unread,
     pub(super) finiteness: Unread,
+    /// What its learning rate is made of, if that is learned and somebody wants to know.
+    pub(super) rates: Vec<Unread>,
 }
 
 /// What became known of a step.
@@ -86,6 +89,8 @@ pub(super) struct StepNumbers {
     pub(super) told: Vec<Told>,
     /// Of the mean over several batches.
     pub(super) norm: Option<f64>,
+    /// What its learning rate was made of.
+    pub(super) rates: Vec<Vec<f64>>,
 }
 
 /// Reads everything in one transfer. Nothing if a number is not finite that has to be.
@@ -98,6 +103,7 @@ pub(super) fn read(others: &[Late], untold: &[Untold]) -> Result<Option<Vec<Step
     for step in steps.clone() {
         unread.extend(step.numbers.iter().flat_map(Late::unread));
         unread.extend([step.square_norm.clone(), step.finiteness.clone()]);
+        unread.extend(step.rates.iter().cloned());
     }
     let mut read = Unread::read_all(unread)?.into_iter();
     if !others.iter().all(|late| late.told(&mut read).is_some()) {
@@ -108,7 +114,8 @@ pub(super) fn read(others: &[Late], untold: &[Untold]) -> Result<Option<Vec<Step
         let (square_norm, finiteness) = (read.next()?, read.next()?);
         let is_finite = finiteness.iter().chain(&square_norm).all(|number| number.is_finite());
         let norm = square_norm.first().map(|square| square.sqrt());
-        told.filter(|_| is_finite).map(|told| StepNumbers { told, norm })
+        let rates = read.by_ref().take(step.rates.len()).collect();
+        told.filter(|_| is_finite).map(|told| StepNumbers { told, norm, rates })
     });
     Ok(numbers.collect())
 }

@@ -21,13 +21,16 @@ impl Vector {
     /// # Errors
     /// [`ReadError`] when a device cannot deliver it.
     pub fn dot(&self, other: &Self) -> Result<f64, ReadError> {
-        // One part a tensor, summed in order in f64: those that are on a device come over together.
+        Ok(Unread::read_sums(vec![self.dot_unread(other)])?[0])
+    }
+
+    /// The inner product as parts, one a tensor, to be summed in order in f64: those that are on a device come over together.
+    pub(crate) fn dot_unread(&self, other: &Self) -> Vec<Unread> {
         let parts = self.0.iter().zip(&other.0).map(|(x, y)| match host::dot(&x.0, &y.0) {
             Some(product) => Unread::Known(vec![product]),
             None => Unread::OnDevice(Value(product(x, y))),
         });
-        let parts = Unread::read_all(parts.collect())?;
-        Ok(parts.into_iter().flatten().fold(0.0, |total, part| total + part))
+        parts.collect()
     }
 
     /// `self ← factor · self`

@@ -1,6 +1,6 @@
 //! Numbers that are computed on the device, to be read together with others: each transfer waits for the device.
 
-use burn::tensor::DispatchTensor;
+use burn::tensor::{DType, DispatchTensor};
 use burn_backend::TensorMetadata as _;
 use burn_backend::ops::FloatTensorOps;
 use burn_dispatch::Dispatch;
@@ -58,10 +58,18 @@ impl Unread {
         Unread::OnDevice(Value(total))
     }
 
-    /// Reads all, in one transfer for each device type of numbers.
+    /// Reads all, in one transfer.
     pub(crate) fn read<const N: usize>(all: [Self; N]) -> Result<[Vec<f64>; N], ReadError> {
         let mut read = Self::read_all(all.into())?.into_iter();
         Ok(std::array::from_fn(|_| read.next().unwrap_or_default()))
+    }
+
+    /// For each list the sum of its numbers, in order and in double precision, all in one transfer.
+    pub(crate) fn read_sums(lists: Vec<Vec<Self>>) -> Result<Vec<f64>, ReadError> {
+        let lengths: Vec<usize> = lists.iter().map(Vec::len).collect();
+        let mut read = Self::read_all(lists.into_iter().flatten().collect())?.into_iter();
+        let sum = |length: usize| read.by_ref().take(length).flatten().fold(0.0, |total, part| total + part);
+        Ok(lengths.into_iter().map(sum).collect())
     }
 
     /// As [`read`](Self::read), for any number of them.
@@ -77,28 +85,35 @@ impl Unread {
                 }
             });
         }
-        while let Some((_, first)) = waiting.first() {
-            let dtype = first.dtype();
-            let (together, others): (Vec<_>, Vec<_>) =
-                waiting.into_iter().partition(|(_, value)| value.dtype() == dtype);
-            waiting = others;
-            let lengths: Vec<usize> = together.iter().map(|(_, value)| value.shape().iter().product()).collect();
-            let flat = together.iter().zip(&lengths);
-            let flat = flat.map(|((_, value), &length)| Dispatch::float_reshape(value.0.clone(), [length].into()));
-            let mut flat: Vec<DispatchTensor> = flat.collect();
-            let joined = if flat.len() == 1 { flat.remove(0) } else { Dispatch::float_cat(flat, 0) };
-            let mut numbers = Value(joined).to_vec()?.into_iter();
-            for ((place, _), length) in together.into_iter().zip(lengths) {
-                read[place] = numbers.by_ref().take(length).collect();
-            }
+        let Some(dtype) = common(waiting.iter().map(|(_, value)| value.dtype())) else { return Ok(read) };
+        let lengths: Vec<usize> = waiting.iter().map(|(_, value)| value.shape().iter().product()).collect();
+        let flat = waiting.iter().zip(&lengths).map(|((_, value), &length)| {
+            let flat = Dispatch::float_reshape(value.0.clone(), [length].into());
+            if value.dtype() == dtype { flat } else { Dispatch::float_cast(flat, dtype.into()) }
+        });
+        let mut flat: Vec<DispatchTensor> = flat.collect();
+        let joined = if flat.len() == 1 { flat.remove(0) } else { Dispatch::float_cat(flat, 0) };
+        let mut numbers = Value(joined).to_vec()?.into_iter();
+        for ((place, _), length) in waiting.into_iter().zip(lengths) {
+            read[place] = numbers.by_ref().take(length).collect();
         }
         Ok(read)
     }
 }
 
+/// A type that has all numbers of these types; none where there are no types.
+fn common(types: impl Iterator<Item = DType>) -> Option<DType> {
+    let of_both = |one, other| match (one, other) {
+        (one, other) if one == other => one,
+        (DType::F64, _) | (_, DType::F64) => DType::F64,
+        _ => DType::F32,
+    };
+    types.reduce(of_both)
+}
+
 #[cfg(test)]
 mod tests {
-    use burn::tensor::{DType, Device, TensorData};
+    use burn::tensor::{Device, TensorData};
 
     use super::*;
 

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::count::{Count, Tally};
-use super::gmres::one_by_one;
 use super::inexact::ROUNDS;
 use super::response::{Residual, Solve};
 use super::{
@@ -143,9 +142,9 @@ impl Response {
         direction: Direction,
         b: &Vector,
     ) -> Result<Blocks, HypergradientError> {
-        let Inexact { iterations, restart, prepared, .. } = inexact;
-        // Cycles may be as short as one iteration, and each ends with the residual; the right-hand side is measured before.
-        let reads = one_by_one(iterations, restart) + iterations + 1;
+        let Inexact { iterations, prepared, .. } = inexact;
+        // Cycles may be as short as one iteration, and each ends with the residual; the right-hand side is measured twice before.
+        let reads = 2 * iterations + 2;
         let budget = Budget { products: 2 * iterations, reads: reads as f64 };
         let solve = Solve::Inexact(inexact, Residual::at_most(0.0));
         let all =

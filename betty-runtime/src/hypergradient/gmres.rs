@@ -76,12 +76,3 @@ impl Krylov for Gmres {
         Ok(preconditioned_gmres(system, preconditioner, v, guess, &self.options)?.into())
     }
 }
-
-/// Numbers that are read where each decides about the next iteration, the right-hand side's among them.
-pub(super) fn one_by_one(iterations: usize, restart: usize) -> usize {
-    let restart = restart.max(1);
-    // The k-th vector is held against the k before it, twice, with its length before and after; then comes the residual.
-    let cycle = |length: usize| (1..=length).map(|k| 2 * k + 3).sum::<usize>() + 1;
-    let last = if iterations.is_multiple_of(restart) { 0 } else { cycle(iterations % restart) };
-    1 + iterations / restart * cycle(restart) + last
-}

@@ -14,8 +14,8 @@ mod ahead;
 mod triangle;
 
 use super::guess::{Begin, begin};
-use super::operator::{apply_damped, damped, dot, read, unread};
-use super::orthogonal::{Parts, orthogonalize};
+use super::operator::{apply_damped, damped, dot, read, read_all, unread};
+use super::orthogonal::{Parts, orthogonalize, orthogonalize_unread};
 use super::rounded::{TRUSTED, is_answered, is_rounding, negligible, reachable};
 use super::{InnerProductSpace, LinearOperator, Outcome, Preconditioner, Quantity, Solution, SolveError};
 use triangle::Triangle;
@@ -240,7 +240,7 @@ impl<V: InnerProductSpace> Cycle<V> {
         let z = prepared.as_ref().unwrap_or(&self.basis[k]);
         let mut w = damped(form(operator, z).map_err(SolveError::Operator)?, damping, z);
         self.prepared.push(prepared);
-        let Parts { along, before, left: length, .. } = orthogonalize::<A>(&mut w, &self.basis, iteration)?;
+        let (along, before, length) = self.parts::<A>(&mut w, iteration)?;
         self.largest = self.largest.max(before);
         let column = self.triangle.turned(along, length);
         let pivot = column.pivot();
@@ -258,6 +258,24 @@ impl<V: InnerProductSpace> Cycle<V> {
             self.basis.push(w);
         }
         Ok(())
+    }
+
+    /// Takes the parts along the basis out of `w`; what those are, the length before, and that of what is left. Where numbers are not at
+    /// hand, all of them come in one transfer.
+    fn parts<A: LinearOperator<Vector = V> + ?Sized>(
+        &self,
+        w: &mut V,
+        iteration: usize,
+    ) -> Result<(Vec<f64>, f64, f64), SolveError<A::Error>> {
+        if w.check_every() == 1 {
+            let Parts { along, before, left, .. } = orthogonalize::<A>(w, &self.basis, iteration)?;
+            return Ok((along, before, left));
+        }
+        let column = orthogonalize_unread::<A>(w, &self.basis, None)?;
+        let numbers: Vec<V::Scalar> = column.numbers().collect();
+        let mut numbers = read_all::<A>(&numbers, iteration, Quantity::Entry)?.into_iter();
+        let known = column.known(&mut || numbers.next().unwrap_or(f64::NAN), w);
+        known.ok_or(SolveError::NotFinite { iteration, quantity: Quantity::Entry })
     }
 
     /// Adds the combination of the basis with the smallest residual to `x`.

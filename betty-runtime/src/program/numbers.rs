@@ -87,7 +87,7 @@ impl Program {
 
     /// Reads and checks all.
     pub(crate) fn read_numbers(&self, k: usize, numbers: Numbers) -> Result<Told, EngineError> {
-        self.read_with(k, numbers, Unread::Known(Vec::new())).map(|(told, _)| told)
+        self.read_with(k, numbers, Vec::new()).map(|(told, _)| told)
     }
 
     /// Reads and checks all, and reads something else in the same transfer.
@@ -95,18 +95,20 @@ impl Program {
         &self,
         k: usize,
         mut numbers: Numbers,
-        other: Unread,
-    ) -> Result<(Told, Vec<f64>), EngineError> {
+        others: Vec<Unread>,
+    ) -> Result<(Told, Vec<Vec<f64>>), EngineError> {
         let status = std::mem::replace(&mut numbers.status, Unread::Known(Vec::new()));
         let total = numbers.total.take().unwrap_or(Unread::Known(Vec::new()));
         let is_asked = numbers.parts.is_some();
         let none = || Box::new([const { Unread::Known(Vec::new()) }; 3]);
         let [direct, indirect, product] = *numbers.parts.take().unwrap_or_else(none);
-        let all = Unread::read([status, total, other, direct, indirect, product])?;
-        let [status, total, other, direct, indirect, product] = all;
-        let mut told = self.check_numbers(k, &numbers, &status, total.first().copied())?;
-        told.parts = is_asked.then(|| Parts::of(direct[0], indirect[0], product[0]));
-        Ok((told, other))
+        let own = [status, total, direct, indirect, product];
+        let count = own.len();
+        let mut read = Unread::read_all(own.into_iter().chain(others).collect())?;
+        let others = read.split_off(count);
+        let mut told = self.check_numbers(k, &numbers, &read[0], read[1].first().copied())?;
+        told.parts = is_asked.then(|| Parts::of(read[2][0], read[3][0], read[4][0]));
+        Ok((told, others))
     }
 
     fn check_numbers(

@@ -7,7 +7,7 @@ use burn::tensor::{DType, Device};
 
 use crate::config::Learned;
 use crate::derivatives::{Input, LevelAbove, Variable};
-use crate::execute::{ReadError, Value, Vector};
+use crate::execute::{Unread, Value, Vector};
 use crate::graph::{Graph, GraphError, NodeId, Op, accumulator};
 use crate::hypergradient::Blocks;
 use crate::trace::Leaf;
@@ -171,23 +171,34 @@ impl LearnedNumbers {
         Ok(Some((source, number.made_of(graph, sources[source], place)?)))
     }
 
-    /// The mean of the learned learning rates of the first group at each of these rows, if they are learned.
-    pub(crate) fn mean_rates(&self, values: &[Value], rows: Range<usize>) -> Result<Option<Vec<f64>>, ReadError> {
-        let Some(number) = self.of_group(0).find(|number| number.option == "lr") else { return Ok(None) };
-        let mut sources: Vec<usize> = number.parts.iter().map(|part| part.source()).collect();
-        sources.dedup();
-        let read = |&source: &usize| Ok((values[source].to_vec()?, values[source].shape()[0]));
-        let read = sources.iter().map(read).collect::<Result<Vec<_>, ReadError>>()?;
+    /// What the learned learning rates of the first group are made of, to be read; nothing if they are not learned.
+    pub(crate) fn unread_rates(&self, values: &[Value]) -> Vec<Unread> {
+        let Some((_, sources)) = self.rates() else { return Vec::new() };
+        sources.into_iter().map(|source| Unread::OnDevice(values[source].clone())).collect()
+    }
+
+    /// The mean of those rates at each of these rows, from [what was read](Self::unread_rates), if they are learned.
+    pub(crate) fn mean_rates(&self, read: &[Vec<f64>], rows: Range<usize>) -> Option<Vec<f64>> {
+        let (number, sources) = self.rates()?;
+        let read: Vec<_> = sources.into_iter().map(|source| self.sources[source].shape[0]).zip(read).collect();
         let mean = |row: usize| {
-            let entries = read.iter().flat_map(|(entries, rows)| match number.written.by_step {
+            let entries = read.iter().flat_map(|(rows, entries)| match number.written.by_step {
                 true => &entries[row * entries.len() / rows..(row + 1) * entries.len() / rows],
-                false => entries,
+                false => entries.as_slice(),
             });
             let (sum, count) =
                 entries.fold((0.0, 0), |(sum, count), &x| (sum + number.written.transform.value(x), count + 1));
             sum / f64::from(count)
         };
-        Ok(Some(rows.map(mean).collect()))
+        Some(rows.map(mean).collect())
+    }
+
+    /// The learning rate of the first group, if it is learned, and the sources that it is made of.
+    fn rates(&self) -> Option<(&LearnedNumber, Vec<usize>)> {
+        let number = self.of_group(0).find(|number| number.option == "lr")?;
+        let mut sources: Vec<usize> = number.parts.iter().map(|part| part.source()).collect();
+        sources.dedup();
+        Some((number, sources))
     }
 
     /// The tangents of the sources, whose values these are, along a direction of the levels above.

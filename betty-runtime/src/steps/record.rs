@@ -207,12 +207,12 @@ impl Record {
                 let together = directions / (directions / TOGETHER as f64).ceil().max(1.0);
                 let mut cost = (own + mixed) * products * each + update * (2.0 * products);
                 cost.kernels /= together;
-                (products as usize, cost + point * unroll as f64 * each + told, directions)
+                (products as usize, cost + point * unroll as f64 * each + told, directions.min(1.0))
             }
             Self::Replays(_) => {
                 let runs = 2.0 * directions;
                 let steps = runs * unroll as f64;
-                (0, update * steps + (gradient * steps * each + loss * runs) + told, runs + directions)
+                (0, update * steps + (gradient * steps * each + loss * runs) + told, directions.min(1.0))
             }
         }
     }

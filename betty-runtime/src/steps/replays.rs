@@ -11,9 +11,9 @@ use super::reads::Reads;
 use super::step::{Step, mean, moved_by};
 use super::update::{Before, Update};
 use super::widths::Widths;
-use crate::derivatives::{GradientProgram, Variable};
+use crate::derivatives::{GradientProgram, Variable, loss_in};
 use crate::distributed::DistributedError;
-use crate::execute::{Value, Vector};
+use crate::execute::{Unread, Value, Vector};
 use crate::graph::reachable;
 use crate::hypergradient::{Blocks, Directions, HypergradientError, ProductError, Trajectory};
 
@@ -111,13 +111,13 @@ impl Replays {
 }
 
 impl UpperLoss {
-    /// The loss with these parameters of one level below.
-    fn at(&self, level: usize, parameters: &Vector) -> Result<f64, HypergradientError> {
+    /// The loss with these parameters of one level below, first among numbers that nobody has read.
+    fn at(&self, level: usize, parameters: &Vector) -> Result<Unread, HypergradientError> {
         let mut inputs = self.inputs.clone();
         for &(index, at) in self.places.get(&level).into_iter().flatten() {
             inputs[at] = parameters.0[index].clone();
         }
-        Ok(self.program.run(inputs, self.seed)?.loss)
+        Ok(self.program.launch(inputs, self.seed)?.status)
     }
 }
 
@@ -142,16 +142,23 @@ impl Trajectory for Replayed {
         let widths = Widths::new(above, replays.distance);
         let drawn = Drawn { like: widths.like(), seed };
         let own = replays.directions.own(&drawn)?;
-        let mut slopes = Vec::with_capacity(own.len());
+        let mut unread = Vec::with_capacity(own.len() * (2 + from_others.0.len()));
         for direction in &own {
             let (times, by) = widths.along(direction);
             let (plus, minus) = (end(times, &by)?, end(-times, &by)?);
-            let mut change = loss.at(*level, &plus)? - loss.at(*level, &minus)?;
+            unread.extend([loss.at(*level, &plus)?, loss.at(*level, &minus)?]);
             let mut moved = plus;
             moved.add_scaled(-1.0, &minus);
-            change += from_others.dot(&moved)?;
-            slopes.push(change);
+            unread.extend(from_others.dot_unread(&moved));
         }
+        // Of all directions in one transfer.
+        let mut read = Unread::read_all(unread)?.into_iter();
+        let slope = |_: &Blocks| {
+            let mut next_loss = || read.next().map_or(f64::NAN, |status| loss_in(&status));
+            let change = next_loss() - next_loss();
+            change + read.by_ref().take(from_others.0.len()).flatten().fold(0.0, |total, part| total + part)
+        };
+        let slopes: Vec<f64> = own.iter().map(slope).collect();
         Ok(widths.estimate(replays.directions.combined(&drawn, &own, (slopes, widths.apart()), into)?))
     }
 }

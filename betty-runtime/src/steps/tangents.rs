@@ -19,7 +19,7 @@ use super::reads::Reads;
 use super::step::{Step, mean, moved_by};
 use super::update::{Before, Update};
 use crate::derivatives::Variable;
-use crate::execute::Vector;
+use crate::execute::{Unread, Vector};
 use crate::graph::differentiated;
 use crate::hypergradient::{Blocks, Directions, HypergradientError, ProductError, Trajectory};
 use crate::linalg::InnerProductSpace;
@@ -241,21 +241,20 @@ impl Tangents {
     /// `weight · Σ_u Σ_r (v_r·ṙ_u)·u`, for cotangents `v_r` of the level and of levels that are followed or have answered.
     pub(crate) fn pull_back(&self, cotangents: &Blocks, into: &[Variable]) -> Result<Blocks, HypergradientError> {
         let Some(drawn) = &self.drawn else { return Ok(Blocks::default()) };
-        let mut slopes = Vec::new();
-        for carried in &self.carried {
-            for index in 0..carried.directions.each.len() {
-                let mut along = 0.0;
-                for variable in cotangents.variables() {
-                    let followed = carried.moving.get(&variable.owner()).map(|moving| &moving.parameters);
-                    if let (Some(v), Some(moving)) =
-                        (cotangents.get(variable), followed.or(carried.answers.get(variable)))
-                    {
-                        along += v.dot(&moving.lane(index))?;
-                    }
-                }
-                slopes.push(along);
-            }
-        }
+        let along = |carried: &Carried, index: usize| -> Vec<Unread> {
+            let parts = cotangents.variables().filter_map(|variable| {
+                let followed = carried.moving.get(&variable.owner()).map(|moving| &moving.parameters);
+                let moving = followed.or(carried.answers.get(variable))?;
+                Some(cotangents.get(variable)?.dot_unread(&moving.lane(index)))
+            });
+            parts.flatten().collect()
+        };
+        let lanes = self.carried.iter().flat_map(|carried| {
+            let along = &along;
+            (0..carried.directions.each.len()).map(move |index| along(carried, index))
+        });
+        // Of all directions in one transfer.
+        let slopes = Unread::read_sums(lanes.collect())?;
         let own = self.carried.iter().flat_map(|carried| &carried.directions.each);
         self.directions.combined(drawn, own, (slopes, 1.0), into)
     }

@@ -85,9 +85,8 @@ pub(crate) fn trace_part<L: LossValue>(
     let captured = caught(|| {
         device.capture_scope(|scope| {
             let mut tracer = Tracer::new(device.clone().autodiff(), batch, part);
-            // Those of a recording that panicked.
-            drop(answers::take());
             let called = caught(|| loss(&mut tracer).into_measured());
+            let answers = answers::take();
             placeholders = std::mem::take(&mut tracer.placeholders);
             constants = std::mem::take(&mut tracer.constants);
             let inputs: Vec<TensorId> = placeholders.iter().map(|placeholder| placeholder.id).collect();
@@ -103,8 +102,8 @@ pub(crate) fn trace_part<L: LossValue>(
             // Metrics are held until the backward pass is recorded: it would take the last handle of what it reads for its own, and a
             // metric that the loss goes on computing with would be gone.
             measured = metrics.iter().map(|(name, metric)| Metric::of(name.clone(), metric.clone())).collect();
-            returned = finish(loss, &placeholders);
-            drop(tracer);
+            returned = finish(loss, &placeholders, &answers);
+            drop((answers, tracer));
             let ids = measured.iter().filter_map(|metric| metric.id);
             let completed = scope.complete(inputs, returned.outputs(ids));
             drop(metrics);
@@ -190,7 +189,7 @@ fn is_leaf(source: LossInput) -> bool {
 }
 
 /// Records Burn's backward pass behind the loss.
-fn finish(value: Tensor<1>, placeholders: &[Placeholder]) -> Returned {
+fn finish(value: Tensor<1>, placeholders: &[Placeholder], answers: &[Taped]) -> Returned {
     let dispatch = value.into_dispatch();
     let Some(loss) = taped(&dispatch) else { return Returned::Constant };
     let shape = loss.primitive().shape().to_vec();
@@ -206,7 +205,6 @@ fn finish(value: Tensor<1>, placeholders: &[Placeholder]) -> Returned {
     let floats = placeholders.iter().enumerate();
     let floats = floats.filter_map(|(index, placeholder)| Some((index, gradient(placeholder.taped.as_ref()?))));
     let floats: Vec<(usize, Option<TensorId>)> = floats.collect();
-    let answers = answers::take();
     let answers = answers.iter().filter_map(|answer| Some((answer.primitive().id(), gradient(answer)?)));
     let answers: Vec<(TensorId, TensorId)> = answers.collect();
     // An answer is a leaf of its own, which may lead from no parameter.

@@ -54,6 +54,11 @@ fn a_question_reads_what_explain_says() {
         r#"{"method": "nystrom", "rank": 2, "damping": 1.0}"#,
         r#"{"method": "penalty"}"#,
         r#"{"method": "dense"}"#,
+        r#"{"method": "sama", "perturbation": 0.1}"#,
+        r#"{"method": "unrolled"}"#,
+        r#"{"method": "forward"}"#,
+        r#"{"method": "forward_gradient", "directions": 20}"#,
+        r#"{"method": "evolution", "pairs": 5, "sigma": 0.1}"#,
     ] {
         let mut engine = engine(method);
         engine.run(1).unwrap();
@@ -96,6 +101,40 @@ fn steps_that_are_read_later_are_read_together() {
         assert_eq!((between - before, reads() - between), (32 * (3 + solves), 32 * solves + 2), "{method}");
         let values = |engine: &mut Engine<Divided>| engine.problem().high.val().into_data();
         assert_eq!(values(&mut late), values(&mut watched), "{method}");
+    }
+}
+
+/// A batch that is none at the seventh step is read with those of 64.
+#[test]
+fn what_is_not_finite_is_found_late_and_taken_back() {
+    let device = other();
+    let number = |x: [f32; 2]| Param::from_tensor(Tensor::<1>::from_floats(x, &device));
+    let slopes = |batch: usize| Tensor::<1>::from_floats([if batch == 6 { f32::NAN } else { 1.0 }, 0.5], &device);
+    let six = |every: u64| {
+        let problem = Steep { high: number([1.0, 0.5]), low: number([0.5, -0.25]) };
+        let data = SteepData { high: Stream::constant(()), low: Stream::of((0..8).map(slopes).collect::<Vec<_>>()) };
+        let mut engine = Engine::new(problem, data, SteepConfig::default()).unwrap().read_every(every);
+        let error = engine.run(8).unwrap_err().to_string();
+        assert!(error.contains("step 7"), "{error}");
+        (engine.iterations(), engine.problem().low.val().into_data())
+    };
+    assert_eq!(six(64), six(1));
+    assert_eq!(six(64).0, 6);
+}
+
+fn steep(low: &Numbers, high: &Numbers, slopes: Tensor<1>) -> Tensor<1> {
+    (low.val() * slopes).sum() + (low.val() * high.val()).sum() + low.val().square().sum() * 0.5
+}
+
+fn judged(high: &Numbers, low: &Numbers, _batch: ()) -> Tensor<1> {
+    low.val().sum() + high.val().square().sum() * 0.5
+}
+
+multilevel! {
+    struct Steep;
+    level high: Numbers { lower: [low], batch: (), loss: judged, optimizer: sgd(lr = 0.1) }
+    level low: Numbers {
+        upper: [high], batch: Tensor<1>, loss: steep, optimizer: sgd(lr = 0.1), hypergradient: identity(scale = 1.0),
     }
 }
 

@@ -16,6 +16,8 @@ pub struct TasksFound {
     pub reached: Vec<(Vector, Vec<Value>)>,
     /// Not finite if any entry of those is not.
     pub finiteness: f64,
+    /// The lists of other numbers that were read with them.
+    pub beside: Vec<Vec<Vec<f64>>>,
 }
 
 /// What was found for one task.

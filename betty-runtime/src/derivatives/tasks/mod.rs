@@ -135,11 +135,15 @@ impl Tasks {
         (self.program.cost(), self.program.peak())
     }
 
-    /// Runs all tasks.
+    /// Runs all tasks; reads some lists of other numbers in the same transfer.
     ///
     /// # Errors
     /// [`ReadError`] if the losses cannot be read back.
-    pub fn run(&self, inputs: impl IntoIterator<Item = Value>) -> Result<TasksFound, ReadError> {
+    pub(crate) fn run(
+        &self,
+        inputs: impl IntoIterator<Item = Value>,
+        others: Vec<Vec<Unread>>,
+    ) -> Result<TasksFound, ReadError> {
         // Draws are inputs, so that the seed means nothing here.
         let mut outputs = self.program.run(inputs, 0).into_iter();
         let status = outputs.next().map_or_else(|| Unread::Known(Vec::new()), Unread::OnDevice);
@@ -150,7 +154,11 @@ impl Tasks {
             reached.push((parameters, outputs.by_ref().take(lower.states).collect()));
         }
         let all_reached = reached.iter().flat_map(|(parameters, states)| parameters.0.iter().chain(states));
-        let [numbers, finiteness] = Unread::read([status, Unread::finiteness(all_reached)])?;
+        let lengths: Vec<usize> = others.iter().map(Vec::len).collect();
+        let unread = [status, Unread::finiteness(all_reached)].into_iter().chain(others.into_iter().flatten());
+        let mut read = Unread::read_all(unread.collect())?.into_iter();
+        let [numbers, finiteness] = std::array::from_fn(|_| read.next().unwrap_or_default());
+        let beside = lengths.into_iter().map(|length| read.by_ref().take(length).collect()).collect();
         let mut numbers = numbers.into_iter();
         let mut square_norm = numbers.next().unwrap_or(f64::NAN);
         if !square_norm.is_finite() {
@@ -158,7 +166,7 @@ impl Tasks {
         }
         let tasks = (0..self.count).map(|_| self.task(&mut numbers)).collect();
         let finiteness = finiteness.iter().sum();
-        Ok(TasksFound { gradient, square_norm, tasks, reached, finiteness })
+        Ok(TasksFound { gradient, square_norm, tasks, reached, finiteness, beside })
     }
 
     /// Where a number that is not finite comes from, on the same inputs.

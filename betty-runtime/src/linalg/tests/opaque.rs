@@ -2,6 +2,7 @@
 //! often they look.
 
 mod far;
+mod inexact;
 
 use super::*;
 use far::{Far, FarMatrix, READS, Sealed};

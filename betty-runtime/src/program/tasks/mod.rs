@@ -15,7 +15,7 @@ use super::subject::LossFunctions;
 use crate::config::{HypergradientConfig, LevelConfig, Start, one_by_one};
 use crate::derivatives::{TaskSteps, Tasks, TasksFound, UnrolledSteps};
 use crate::error::EngineError;
-use crate::execute::{Cost, Origin, Value, Vector};
+use crate::execute::{Cost, Origin, Unread, Value, Vector};
 use crate::graph::differentiated;
 use crate::steps::{LearningRates, Moves, Reads, Shape};
 
@@ -181,7 +181,7 @@ impl Program {
         reads
     }
 
-    /// Runs all tasks, and checks what they came to.
+    /// Runs all tasks, and checks what they came to; reads lists of other numbers in the same transfer.
     ///
     /// # Errors
     /// [`EngineError`] when a number is not finite.
@@ -190,12 +190,13 @@ impl Program {
         k: usize,
         rounds: &[Round],
         own: &[Seeded],
+        others: Vec<Vec<Unread>>,
     ) -> Result<TasksFound, EngineError> {
         let tasks = self.prepare_tasks(k, rounds, own)?;
         let inputs = || -> Vec<Value> {
             tasks.inputs().map(|(input, task, like)| self.task_input(input, task, like, rounds, own)).collect()
         };
-        let found = tasks.run(inputs())?;
+        let found = tasks.run(inputs(), others)?;
         match self.check_tasks(k, rounds, &found) {
             Ok(()) => Ok(found),
             Err(EngineError::NonFinite { level, step, quantity, value, .. }) => {
