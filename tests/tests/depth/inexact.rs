@@ -259,7 +259,7 @@ fn what_is_no_system_is_refused() {
     let error = refused(json!({ "top": inexact, "b": { "hypergradient": { "method": "nystrom" } } }));
     let is_told = matches!(
         &error,
-        EngineError::Config(ConfigError::Conflict(conflict)) if conflict.to_string().starts_with("`top.solve` is `inexact`, but")
+        EngineError::Config(ConfigError::Conflict(conflict)) if conflict.to_string().starts_with("`top.solve`: `inexact` cannot solve")
     );
     assert!(is_told && error.to_string().contains("`nystrom` of `b` puts something of its own"), "{error}");
     let error = refused(json!({ "b": inexact })).to_string();

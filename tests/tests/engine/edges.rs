@@ -315,16 +315,17 @@ fn numbers_that_cut_an_edge() {
     }
     let cut = |truncate: u32, unroll: u32| {
         format!(
-            "`below.hypergradient.truncate` is {truncate} of {unroll} steps, but where they begin is all that `below` has of \
-             `above`, so no hypergradient would reach `above`; raise it, or list `above` under `upper` of `below`"
+            "`below.hypergradient.truncate`: `unrolled` looks back {truncate} of {unroll} steps, and where they begin is all that \
+             `below` has of `above`, so no hypergradient reaches `above`; raise `truncate`, or list `above` under `upper` of \
+             `below`"
         )
     };
     check_refused(r#"{ "below": { "hypergradient": { "truncate": 2 } } }"#, &cut(2, 3));
     check_refused(r#"{ "below": { "hypergradient": { "truncate": 3 }, "unroll": 4 } }"#, &cut(3, 4));
     check_refused(
         r#"{ "below": { "tasks": 2 } }"#,
-        "`below.tasks` is 2, but `below` waits for no level that could be solved for each task; `accumulate` averages over \
-         batches",
+        "`below.tasks`: `tasks` is how often the levels below `below` are solved for one of its steps, and there is none; \
+         `accumulate` averages over batches",
     );
     for json in [
         r#"{ "below": { "hypergradient": { "truncate": 3 } } }"#,
