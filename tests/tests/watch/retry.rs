@@ -162,7 +162,8 @@ fn no_try_begins_at_what_an_earlier_one_came_to() {
 /// try before.
 #[test]
 fn whoever_starts_again_goes_on_from_where_the_last_try_began() {
-    let ended = |second: &dyn Fn(IllConfig, &std::path::Path) -> Result<Engine<Ill>, EngineError>| {
+    type Build<'a> = &'a dyn Fn(IllConfig, &std::path::Path) -> Result<Engine<Ill>, EngineError>;
+    let ended = |second: Build<'_>| {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("run.safetensors");
         let mut tries = 0;

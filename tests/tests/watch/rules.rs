@@ -35,8 +35,11 @@ fn ended<P: Multilevel>(engine: Engine<P>, iterations: u64) -> Warning {
     ending(engine, Health::default().without("slowing"), iterations)
 }
 
+/// The name of a rule, and a run that it ends.
+type Ill = (&'static str, fn() -> Warning);
+
 /// Each rule, and a run that it ends.
-const ILL: [(&str, fn() -> Warning); 20] = [
+const ILL: [Ill; 20] = [
     ("runaway", || {
         let target = |step: u64| if step > 40 { 1e6 } else { 1.0 };
         let targets = (1..).map(move |step| Ok::<_, std::io::Error>(shift(target(step), 1.0, 2.0)));
