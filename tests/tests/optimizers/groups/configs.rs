@@ -38,7 +38,7 @@ fn only_what_there_is_can_be_taken_away() {
 fn a_set_of_a_group_is_refused_where_it_stands() {
     let json = format!(r#"{{ "parts": {{ {GROUPS}, "hypergradient": {{ "method": "cg" }} }} }}"#);
     let error = two(&json, &[0.2, -0.3]).map(drop).expect_err("it is held by a set").to_string();
-    assert!(error.starts_with("`parts.groups.log_lr.project` is given"), "{error}");
+    assert!(error.starts_with("`parts.groups.log_lr.project`: `cg` takes no notice of constraints"), "{error}");
 }
 
 #[test]
