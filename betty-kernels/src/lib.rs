@@ -6,6 +6,7 @@
 //! The order of every sum is fixed by sizes alone: results are the same bits for any number of threads.
 
 pub mod arithmetic;
+pub mod chain;
 mod contraction;
 mod convolution;
 pub mod entrywise;

@@ -1,20 +1,43 @@
 //! The types of numbers that kernels exist for.
 
 use std::fmt::Debug;
+use std::ops::{Add, Div, Mul, Neg, Sub};
 
 use crate::Convolution;
 use crate::arithmetic::{self, Arithmetic};
 use crate::sum::sum_in;
 
 /// A float type that kernels compute in: `f32` or `f64`.
-pub trait Number: Copy + Default + PartialEq + Debug + Send + Sync + sealed::Sealed + 'static {
+pub trait Number:
+    Copy
+    + Default
+    + PartialEq
+    + Debug
+    + Send
+    + Sync
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + Neg<Output = Self>
+    + sealed::Sealed
+    + 'static
+{
     /// `self · factor + addend`, rounded once if `FUSED`.
     #[doc(hidden)]
     fn multiplied<const FUSED: bool>(self, factor: Self, addend: Self) -> Self;
 
-    /// `self + other`
+    /// The number of this type next to another one.
     #[doc(hidden)]
-    fn plus(self, other: Self) -> Self;
+    fn of(number: f64) -> Self;
+
+    /// `other` where `self` is positive or no number, 0 elsewhere.
+    #[doc(hidden)]
+    fn gate(self, other: Self) -> Self;
+
+    /// The square root.
+    #[doc(hidden)]
+    fn root(self) -> Self;
 
     /// The number in double precision.
     #[doc(hidden)]
@@ -65,8 +88,18 @@ macro_rules! number {
             }
 
             #[inline(always)]
-            fn plus(self, other: Self) -> Self {
-                self + other
+            fn of(number: f64) -> Self {
+                number as $number
+            }
+
+            #[inline(always)]
+            fn gate(self, other: Self) -> Self {
+                if self.is_nan() || self > 0.0 { other } else { 0.0 }
+            }
+
+            #[inline(always)]
+            fn root(self) -> Self {
+                self.sqrt()
             }
 
             #[inline(always)]

@@ -25,7 +25,7 @@ pub(crate) fn accumulate<T: Number, const WIDTH: usize, const FUSED: bool>(
     }
     for (tile, sums) in tile.iter_mut().zip(&sums) {
         for (tile, &sum) in tile.iter_mut().zip(sums) {
-            *tile = tile.plus(sum);
+            *tile = *tile + sum;
         }
     }
 }

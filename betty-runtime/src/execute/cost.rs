@@ -6,7 +6,9 @@ use burn::tensor::DType;
 
 use crate::graph::{Graph, NodeId, Op};
 
-/// Work, counted from shapes before anything runs.
+/// Work, counted from shapes before anything runs, as if each kernel were launched by itself. On the CPU those that follow one another
+/// entry by entry run in one pass, and what passes between them never reaches memory
+/// ([`Program::passes`](super::Program::passes)).
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Cost {
     /// Kernels launched.

@@ -21,6 +21,7 @@
 //! ```
 
 mod awaited;
+mod chain;
 mod computed;
 mod cost;
 mod factor;

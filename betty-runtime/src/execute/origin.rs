@@ -88,10 +88,11 @@ impl Program {
             }
         }
         let mut failed = Ok(());
-        let outputs = self.run_seeing(inputs.iter().cloned(), seed, &mut |slot, tensor| match Summary::of(tensor) {
+        let mut see = |slot: usize, tensor: &DispatchTensor| match Summary::of(tensor) {
             Ok(summary) => seen[slot] = summary,
             Err(error) => failed = Err(error),
-        });
+        };
+        let outputs = self.run_seeing(inputs.iter().cloned(), seed, Some(&mut see));
         drop(outputs);
         failed?;
         let is_bad = |slot: &usize| seen[*slot].is_some_and(|seen| seen.has_nan || seen.has_infinity());

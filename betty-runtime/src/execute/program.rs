@@ -2,11 +2,13 @@
 
 use std::borrow::Cow;
 use std::cell::Cell;
+use std::collections::HashMap;
 
 use burn::tensor::{Device, DispatchTensor};
 use burn_dispatch::DispatchDevice;
 use rayon::prelude::*;
 
+use super::chain::{Chain, Stage, chained};
 use super::cost::{self, Cost};
 use super::kernel::{Kernel, Run, product};
 use super::launched;
@@ -16,14 +18,19 @@ use super::value::{Value, uploaded};
 use crate::graph::{Graph, NodeId, Op, Scalar, Unary, lowered, reachable};
 use crate::panic;
 
+/// Is shown the slot and the value of every result.
+type See<'a> = &'a mut dyn FnMut(usize, &DispatchTensor);
+
 /// A planned graph: what to run, in which order, and when each value dies.
 #[derive(Debug)]
 pub struct Program {
     device: Device,
     stored: Stored,
     instructions: Vec<Instruction>,
-    /// How many instructions run at the same time, one after the other.
-    stages: Vec<usize>,
+    /// What runs at once, one after the other.
+    stages: Vec<Stage>,
+    /// The stages that are chains, with the number of their first instruction.
+    chains: HashMap<usize, Chain>,
     slots: usize,
     /// Slot of each program input, or `None` if nothing needs it.
     inputs: Vec<Option<usize>>,
@@ -90,12 +97,20 @@ impl Program {
             let product = nodes[instruction.output].filter(|&node| is_host && graph.node(node).op == Op::MatMul);
             product.is_some_and(|node| SMALL.contains(&cost::of(graph, node).operations))
         });
+        let (instructions, stages) = match is_host {
+            true => chained(instructions, &stages, slots),
+            false => (instructions, stages.into_iter().map(Stage::Kernels).collect()),
+        };
         let instructions = mark_last_uses(instructions, &outputs, slots);
+        let chains = chains(&instructions, &stages);
         let size = |slot: usize| nodes[slot].map_or(0, |node| cost::size(graph, node));
         let cost = instructions.iter().filter_map(|instruction| nodes[instruction.output]);
-        let cost = cost.fold(Cost::default(), |sum, node| sum + cost::of(graph, node));
-        let peak = peak(&instructions, &input_slots, size);
-        Program { device, stored, instructions, stages, slots, inputs: input_slots, constants, outputs, cost, peak }
+        let cost = cost.fold(Cost::NONE, |sum, node| sum + cost::of(graph, node));
+        let inputs = input_slots;
+        let mut program =
+            Program { device, stored, instructions, stages, chains, slots, inputs, constants, outputs, cost, peak: 0 };
+        program.peak = program.held(size);
+        program
     }
 
     /// Runs the program. Inputs that are not shared elsewhere are overwritten in place where possible.
@@ -106,15 +121,15 @@ impl Program {
     /// # Panics
     /// When inputs that are needed are missing, or Burn finds that their shapes do not fit.
     pub fn run(&self, inputs: impl IntoIterator<Item = Value>, seed: u64) -> Vec<Value> {
-        self.run_seeing(inputs, seed, &mut |_, _| {})
+        self.run_seeing(inputs, seed, None)
     }
 
-    /// As [`run`](Self::run), showing the slot and the value of every result to `see`.
+    /// As [`run`](Self::run), one kernel after the other if there is somebody who is shown results.
     pub(super) fn run_seeing(
         &self,
         inputs: impl IntoIterator<Item = Value>,
         seed: u64,
-        see: &mut dyn FnMut(usize, &DispatchTensor),
+        mut see: Option<See<'_>>,
     ) -> Vec<Value> {
         let mut slots: Vec<Option<Value>> = vec![None; self.slots];
         for (slot, value) in self.inputs.iter().zip(inputs) {
@@ -129,26 +144,37 @@ impl Program {
         let (mut operands, mut results) = (Vec::with_capacity(3), Vec::with_capacity(1));
         let current = Cell::new(0);
         let compute = || {
-            let mut later = self.instructions.as_slice();
-            for &count in &self.stages {
-                let (stage, rest) = later.split_at(count);
-                current.set(self.instructions.len() - later.len());
-                later = rest;
-                for instruction in stage {
-                    operands.extend(instruction.inputs.iter().zip(&instruction.last).map(|(&slot, &last)| {
-                        let value = if last { slots[slot].take() } else { slots[slot].clone() };
-                        value.expect("a value lives until its last use").0
-                    }));
+            let mut first = 0;
+            for stage in &self.stages {
+                let end = first + stage.count();
+                current.set(first);
+                if see.is_none() && self.chains.get(&first).is_some_and(|chain| chain.run(&mut slots)) {
+                    first = end;
+                    continue;
                 }
-                match stage {
-                    [instruction] => results.push(run.execute(&instruction.kernel, &mut operands)),
-                    _ => side_by_side(&mut operands, &mut results),
+                let together = if matches!(stage, Stage::Chain(_)) { 1 } else { stage.count() };
+                for first in (first..end).step_by(together) {
+                    current.set(first);
+                    let together = &self.instructions[first..first + together];
+                    for instruction in together {
+                        operands.extend(instruction.inputs.iter().zip(&instruction.last).map(|(&slot, &last)| {
+                            let value = if last { slots[slot].take() } else { slots[slot].clone() };
+                            value.expect("a value lives until its last use").0
+                        }));
+                    }
+                    match together {
+                        [instruction] => results.push(run.execute(&instruction.kernel, &mut operands)),
+                        _ => side_by_side(&mut operands, &mut results),
+                    }
+                    for (instruction, result) in together.iter().zip(results.drain(..)) {
+                        if let Some(see) = &mut see {
+                            see(instruction.output, &result);
+                        }
+                        slots[instruction.output] = Some(Value(result));
+                    }
+                    operands.clear();
                 }
-                for (instruction, result) in stage.iter().zip(results.drain(..)) {
-                    see(instruction.output, &result);
-                    slots[instruction.output] = Some(Value(result));
-                }
-                operands.clear();
+                first = end;
             }
         };
         launched::count(self.cost);
@@ -184,9 +210,15 @@ impl Program {
         &self.device
     }
 
-    /// How many kernels one run launches.
+    /// How many kernels one run computes.
     pub fn len(&self) -> usize {
         self.instructions.len()
+    }
+
+    /// How often one run goes over memory: once for each kernel that is no view, or for all those of a chain together.
+    pub fn passes(&self) -> usize {
+        let in_chains = self.stages.iter().filter(|stage| matches!(stage, Stage::Chain(_)));
+        self.cost.kernels as usize + self.chains.len() - in_chains.map(|stage| stage.count()).sum::<usize>()
     }
 
     /// What one run takes.
@@ -205,6 +237,29 @@ impl Program {
         let constant = |value: &Value| value.shape().iter().product::<usize>() * value.dtype().size();
         let constants: usize = self.constants.iter().map(|(_, value)| constant(value)).sum();
         self.instructions.len() * 2 * size_of::<Instruction>() + constants
+    }
+
+    /// The most bytes alive at once, given those of the value of a slot.
+    fn held(&self, size: impl Fn(usize) -> usize) -> usize {
+        let mut alive: usize = self.inputs.iter().flatten().map(|&slot| size(slot)).sum();
+        let (mut first, mut peak) = (0, alive);
+        for stage in &self.stages {
+            let members = &self.instructions[first..first + stage.count()];
+            if let Some(chain) = self.chains.get(&first) {
+                alive += chain.outputs().iter().map(|&slot| size(slot)).sum::<usize>();
+                peak = peak.max(alive);
+                alive -= chain.ends().map(&size).sum::<usize>().min(alive);
+            } else {
+                for member in members {
+                    alive += size(member.output);
+                    peak = peak.max(alive);
+                    let dead = member.inputs.iter().zip(&member.last).filter(|(_, last)| **last);
+                    alive -= dead.map(|(&slot, _)| size(slot)).sum::<usize>().min(alive);
+                }
+            }
+            first += stage.count();
+        }
+        peak
     }
 
     /// Whether the program computes nothing.
@@ -323,15 +378,16 @@ fn mark_last_uses(mut instructions: Vec<Instruction>, outputs: &[usize], slots: 
     instructions
 }
 
-/// The most bytes alive at once.
-fn peak(instructions: &[Instruction], inputs: &[Option<usize>], size: impl Fn(usize) -> usize) -> usize {
-    let mut alive: usize = inputs.iter().flatten().map(|&slot| size(slot)).sum();
-    let mut peak = alive;
-    for instruction in instructions {
-        alive += size(instruction.output);
-        peak = peak.max(alive);
-        let dead = instruction.inputs.iter().zip(&instruction.last).filter(|(_, last)| **last);
-        alive -= dead.map(|(&slot, _)| size(slot)).sum::<usize>().min(alive);
+/// The chains of a plan, by the numbers of their first instructions.
+fn chains(instructions: &[Instruction], stages: &[Stage]) -> HashMap<usize, Chain> {
+    let mut first = 0;
+    let mut chains = HashMap::new();
+    for stage in stages {
+        let members = &instructions[first..first + stage.count()];
+        if let (Stage::Chain(_), Some(chain)) = (stage, Chain::of(members)) {
+            chains.insert(first, chain);
+        }
+        first += stage.count();
     }
-    peak
+    chains
 }

@@ -12,12 +12,13 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 
 const MODEL: Variable = Variable::Level(0);
 
-/// Kernels, operations, bytes moved and bytes held at once: of the gradient, and of a Hessian product from scratch relative to it.
+/// Kernels, passes over memory, operations, bytes moved and bytes held at once: of the gradient, and of a Hessian product from scratch
+/// relative to it, without passes.
 fn planned<M: Module + 'static, B: Batch>(
     module: &M,
     batch: B,
     loss: impl Fn(&M, B) -> Tensor<1>,
-) -> ([f64; 4], [f64; 4]) {
+) -> ([f64; 5], [f64; 4]) {
     let device = Device::flex();
     let any = AnyBatch::new(batch);
     let recorded = trace("model", &any, |tracer| loss(&tracer.module(0, module), tracer.batch())).unwrap();
@@ -35,7 +36,8 @@ fn planned<M: Module + 'static, B: Batch>(
         product.bytes / cost.bytes,
         most as f64 / peak,
     ];
-    ([cost.kernels, cost.operations, cost.bytes, peak], relative)
+    let passes = gradient.program().passes() as f64;
+    ([cost.kernels, passes, cost.operations, cost.bytes, peak], relative)
 }
 
 /// The perceptron 784-256-10 of the benchmarks.
@@ -75,15 +77,18 @@ fn whole_models_take_no_more_than_they_did() {
     let resnet = planned(&ResNet::<BatchNorm>::new(64, 10, &device), images, ResNet::loss);
     let encoder = planned(&Encoder::new(4, 128, 1000, 10, &device), tokens, Encoder::loss);
     let recurrent = planned(&Recurrent::new(32, 128, 10, &device), sequences, Recurrent::loss);
+    let mut more = Vec::new();
     for (name, (gradient, product), most, relative) in [
-        ("perceptron", perceptron, [34.0, 0.106e9, 7.64e6, 1.62e6], [1.06, 1.52, 1.00, 1.35]),
-        ("ResNet-18, group norm", grouped, [644.0, 26.75e9, 1.25e9, 160e6], [2.12, 2.67, 2.83, 2.51]),
-        ("ResNet-18", resnet, [1004.0, 26.77e9, 1.52e9, 160e6], [1.87, 2.67, 2.71, 2.76]),
-        ("transformer", encoder, [603.0, 1.28e9, 0.195e9, 17e6], [1.88, 2.66, 2.82, 3.24]),
-        ("LSTM", recurrent, [2821.0, 0.65e9, 0.22e9, 9e6], [2.45, 2.57, 2.49, 2.44]),
+        ("perceptron", perceptron, [34.0, 33.0, 0.106e9, 7.64e6, 1.62e6], [1.06, 1.52, 1.00, 1.35]),
+        ("ResNet-18, group norm", grouped, [644.0, 508.0, 26.75e9, 1.25e9, 160e6], [2.12, 2.67, 2.83, 2.54]),
+        ("ResNet-18", resnet, [1004.0, 808.0, 26.77e9, 1.52e9, 160e6], [1.87, 2.67, 2.71, 2.79]),
+        ("transformer", encoder, [603.0, 496.0, 1.28e9, 0.195e9, 17e6], [1.88, 2.66, 2.82, 3.24]),
+        ("LSTM", recurrent, [2821.0, 2643.0, 0.65e9, 0.22e9, 10.2e6], [2.45, 2.57, 2.49, 2.44]),
     ] {
-        let is_within = |found: [f64; 4], most: [f64; 4]| found.iter().zip(most).all(|(&found, most)| found <= most);
-        assert!(is_within(gradient, most), "{name}: {gradient:?}");
-        assert!(is_within(product, relative), "{name}: {product:?}");
+        let is_within = |found: &[f64], most: &[f64]| found.iter().zip(most).all(|(found, most)| found <= most);
+        if !(is_within(&gradient, &most) && is_within(&product, &relative)) {
+            more.push(format!("{name}: {gradient:?}, {product:?}"));
+        }
     }
+    assert!(more.is_empty(), "{}", more.join("\n"));
 }

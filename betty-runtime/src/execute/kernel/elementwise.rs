@@ -1,6 +1,7 @@
 //! Elementwise operations, comparisons and casts.
 
 use betty_kernels::arithmetic::Arithmetic;
+use betty_kernels::chain::Step;
 use betty_kernels::entrywise::Function;
 use burn::tensor::{DType, DispatchTensor};
 use burn_backend::ops::{ActivationOps, BoolTensorOps, FloatTensorOps, IntTensorOps};
@@ -9,7 +10,7 @@ use burn_dispatch::Dispatch as B;
 
 use crate::execute::host;
 use crate::execute::stored::Stored;
-use crate::graph::{Binary, Comparison, Unary, WithScalar};
+use crate::graph::{Binary, Comparison, Op, Unary, WithScalar};
 
 pub(super) fn unary(f: Unary, mut x: DispatchTensor, stored: Stored) -> DispatchTensor {
     if function(f).is_some_and(|function| host::entrywise(&mut x, function)) {
@@ -79,6 +80,32 @@ fn arithmetic(f: Binary) -> Option<Arithmetic> {
         Binary::Sub => Arithmetic::Sub,
         Binary::Mul => Arithmetic::Mul,
         Binary::Div => Arithmetic::Div,
+        _ => return None,
+    })
+}
+
+/// The operation on these values of a chain, if it can be a step of one.
+pub(in crate::execute) fn step(op: &Op, values: &[usize]) -> Option<Step> {
+    Some(match (op, values) {
+        (Op::Binary(Binary::Gate), &[x, y]) => Step::Gate(x, y),
+        (Op::Binary(f), &[x, y]) => Step::Of(arithmetic(*f)?, x, y),
+        (Op::Unary(f), &[x, ..]) => match f {
+            Unary::Neg => Step::Negative(x),
+            Unary::Relu => Step::Relu(x),
+            Unary::Sqrt => Step::Root(x),
+            Unary::Recip => Step::Reciprocal(x),
+            _ => Step::Function(function(*f)?, x),
+        },
+        (Op::WithScalar(f, value), &[x, ..]) => {
+            let f = match f {
+                WithScalar::Add => Arithmetic::Add,
+                WithScalar::Mul => Arithmetic::Mul,
+                WithScalar::Div => Arithmetic::Div,
+                WithScalar::Pow if value.as_f64() == 2.0 => return Some(Step::Of(Arithmetic::Mul, x, x)),
+                _ => return None,
+            };
+            Step::With(f, x, value.as_f64())
+        }
         _ => return None,
     })
 }

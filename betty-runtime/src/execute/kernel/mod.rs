@@ -45,6 +45,7 @@ use super::random;
 use super::stored::Stored;
 use super::value::Value;
 use crate::graph::{Comparison, Group, Node, Op, Range, Scalar, label, type_and_shape};
+pub(super) use elementwise::step;
 use elementwise::{binary, cast, compare, compare_scalar, unary, with_scalar};
 use wide::{in_type, summed_in};
 use window::{avg_pool, avg_pool_adjoint, by_rank, max_pool_indices};
