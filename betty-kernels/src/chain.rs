@@ -59,6 +59,36 @@ pub enum Input<'a, T> {
     Output(usize),
 }
 
+/// A float type that chains exist for: `f32` or `f64`.
+pub trait Chained: Real {
+    /// [`Chain::run`]. What is generic is compiled where it is used, and this here.
+    #[doc(hidden)]
+    fn run_chain(
+        of: &Chain,
+        shape: &[usize],
+        inputs: &[Input<'_, Self>],
+        outputs: Vec<Option<&mut [Self]>>,
+    ) -> Vec<Vec<Self>>;
+}
+
+macro_rules! chained {
+    ($number:ty) => {
+        impl Chained for $number {
+            fn run_chain(
+                of: &Chain,
+                shape: &[usize],
+                inputs: &[Input<'_, Self>],
+                outputs: Vec<Option<&mut [Self]>>,
+            ) -> Vec<Vec<Self>> {
+                of.run_in(shape, inputs, outputs)
+            }
+        }
+    };
+}
+
+chained!(f32);
+chained!(f64);
+
 /// Entries that are computed at a time: values of a few chains fit into the first cache.
 const TILE: usize = 1024;
 /// Entries that one thread computes at a time.
@@ -115,7 +145,7 @@ impl Chain {
     ///
     /// # Panics
     /// When inputs or outputs are not as many, or shorter, than the chain and the shape say.
-    pub fn run<T: Number + Real>(
+    pub fn run<T: Chained>(
         &self,
         shape: &[usize],
         inputs: &[Input<'_, T>],
@@ -124,7 +154,7 @@ impl Chain {
         T::run_chain(self, shape, inputs, outputs)
     }
 
-    pub(crate) fn run_in<T: Number + Real>(
+    pub(crate) fn run_in<T: Chained>(
         &self,
         shape: &[usize],
         inputs: &[Input<'_, T>],
@@ -173,7 +203,7 @@ enum Place<'a, T> {
     Output(usize),
 }
 
-impl<T: Number + Real> Work for Part<'_, '_, T> {
+impl<T: Chained> Work for Part<'_, '_, T> {
     #[inline(always)]
     fn run<const FUSED: bool>(mut self) {
         let Part { chain, inputs, shape, first, .. } = self;
@@ -336,7 +366,7 @@ impl<'a, T: Number> Gathered<'a, T> {
 
 /// Writes what a step makes of a tile.
 #[inline(always)]
-fn computed<'a, T: Number + Real>(step: Step, at: impl Fn(Value) -> &'a [T], out: &mut [T]) {
+fn computed<'a, T: Chained>(step: Step, at: impl Fn(Value) -> &'a [T], out: &mut [T]) {
     match step {
         Step::Of(of, x, y) => with_function!(of, f => both(at(x), at(y), out, f)),
         Step::With(of, x, number) => {
@@ -384,7 +414,7 @@ mod tests {
         (0..count).map(|i| T::of(number(i))).collect()
     }
 
-    fn step_by_step<T: Number + Real>(inputs: &[Vec<T>], steps: &[Step]) -> Vec<Vec<T>> {
+    fn step_by_step<T: Chained>(inputs: &[Vec<T>], steps: &[Step]) -> Vec<Vec<T>> {
         let mut values = inputs.to_vec();
         for &step in steps {
             let mut out = vec![T::default(); inputs[0].len()];
@@ -417,7 +447,7 @@ mod tests {
         ]
     }
 
-    fn a_chain_has_the_bits_of_its_steps<T: Number + Real + Into<f64>>() {
+    fn a_chain_has_the_bits_of_its_steps<T: Chained + Into<f64>>() {
         for shape in [vec![3], vec![5, 7, 2], vec![2, 3, 700], vec![40, 50, 60]] {
             let count: usize = shape.iter().product();
             let dimensions = shape.len();

@@ -3,7 +3,6 @@
 
 use rayon::prelude::*;
 
-use crate::chain::{Chain, Input};
 use crate::functions;
 use crate::vectorized::{Instructions, Work};
 
@@ -37,15 +36,6 @@ pub trait Real: crate::Number {
     /// Replaces each entry by the function of it: in double precision what the standard library answers, in single precision within
     /// three units in the last place, or for [`Gelu`](Function::Gelu) what that leaves of `1 + erf` where it cancels.
     fn replace(function: Function, entries: &mut [Self]);
-
-    /// [`Chain::run`]. What is generic is compiled where it is used, and this here.
-    #[doc(hidden)]
-    fn run_chain(
-        of: &Chain,
-        shape: &[usize],
-        inputs: &[Input<'_, Self>],
-        outputs: Vec<Option<&mut [Self]>>,
-    ) -> Vec<Vec<Self>>;
 }
 
 /// Entries that one thread computes at a time: what takes much longer than waking another.
@@ -79,15 +69,6 @@ impl Real for f64 {
     fn replace(function: Function, entries: &mut [Self]) {
         by_library!(f64, libm::erf, function, entries);
     }
-
-    fn run_chain(
-        of: &Chain,
-        shape: &[usize],
-        inputs: &[Input<'_, Self>],
-        outputs: Vec<Option<&mut [Self]>>,
-    ) -> Vec<Vec<Self>> {
-        of.run_in(shape, inputs, outputs)
-    }
 }
 
 impl Real for f32 {
@@ -97,15 +78,6 @@ impl Real for f32 {
         };
         let instructions = Instructions::best();
         blocks(entries, FAST, |entries| instructions.run(Vectors { function, entries }));
-    }
-
-    fn run_chain(
-        of: &Chain,
-        shape: &[usize],
-        inputs: &[Input<'_, Self>],
-        outputs: Vec<Option<&mut [Self]>>,
-    ) -> Vec<Vec<Self>> {
-        of.run_in(shape, inputs, outputs)
     }
 }
 

@@ -8,8 +8,7 @@ mod planned;
 #[cfg(test)]
 mod tests;
 
-use betty_kernels::chain::{self, Input, Step, Value as Place};
-use betty_kernels::entrywise::Real;
+use betty_kernels::chain::{self, Chained, Input, Step, Value as Place};
 use burn::tensor::{DType, DispatchTensor, Element, TensorData};
 use burn_backend::TensorMetadata as _;
 use burn_backend::ops::FloatTensorOps as _;
@@ -149,7 +148,7 @@ impl Chain {
 }
 
 /// A type of numbers whose tensors may lie in host memory as they are.
-trait Plain: Real + Element {
+trait Plain: Chained + Element {
     /// The numbers of a tensor in host memory, to be written over; none if it is a view, or others have it.
     fn whole(x: &mut DispatchTensor) -> Option<&mut [Self]>;
 
