@@ -2,15 +2,13 @@
 use betty_runtime::watch::*;
 use betty_runtime::{EngineError, Score};
 
-fn loss(_: &Reweighting) -> Result<f64, EngineError> {
-    unimplemented!()
-}
+/// What validation judges a program by.
+type Judged = fn(&Reweighting) -> Result<f64, EngineError>;
 
-fn accuracy(_: &Reweighting) -> Result<f64, EngineError> {
-    unimplemented!()
-}
-
-fn beside(problem: Reweighting, data: ReweightingData, config: ReweightingConfig) -> Result<(), Box<dyn std::error::Error>> {
+fn beside(
+    (loss, accuracy): (Judged, Judged),
+    (problem, data, config): (Reweighting, ReweightingData, ReweightingConfig),
+) -> Result<(), Box<dyn std::error::Error>> {
     //- the fragment
     Ok(())
 }
