@@ -2,13 +2,13 @@
 
 use std::borrow::Cow;
 use std::cell::Cell;
-use std::collections::HashMap;
+use std::ops::Range;
 
 use burn::tensor::{Device, DispatchTensor};
 use burn_dispatch::DispatchDevice;
 use rayon::prelude::*;
 
-use super::chain::{Chain, Stage, chained};
+use super::chain::{Group, Stage, chained, stages};
 use super::cost::{self, Cost};
 use super::kernel::{Kernel, Run, product};
 use super::launched;
@@ -29,8 +29,6 @@ pub struct Program {
     instructions: Vec<Instruction>,
     /// What runs at once, one after the other.
     stages: Vec<Stage>,
-    /// The stages that are chains, with the number of their first instruction.
-    chains: HashMap<usize, Chain>,
     slots: usize,
     /// Slot of each program input, or `None` if nothing needs it.
     inputs: Vec<Option<usize>>,
@@ -93,22 +91,22 @@ impl Program {
         let mut nodes = vec![None; slots];
         graph.ids().filter(|id| slot[id.index()] != usize::MAX).for_each(|id| nodes[slot[id.index()]] = Some(id));
         let is_host = matches!(device.as_dispatch(), DispatchDevice::Flex(_));
-        let (instructions, stages) = staged(drop_unused(instructions, &outputs, slots), |instruction| {
+        let (instructions, counts) = staged(drop_unused(instructions, &outputs, slots), |instruction| {
             let product = nodes[instruction.output].filter(|&node| is_host && graph.node(node).op == Op::MatMul);
             product.is_some_and(|node| SMALL.contains(&cost::of(graph, node).operations))
         });
-        let (instructions, stages) = match is_host {
-            true => chained(instructions, &stages, slots),
-            false => (instructions, stages.into_iter().map(Stage::Kernels).collect()),
+        let (instructions, groups) = match is_host {
+            true => chained(instructions, &counts, slots),
+            false => (instructions, counts.into_iter().map(Group::Kernels).collect()),
         };
         let instructions = mark_last_uses(instructions, &outputs, slots);
-        let chains = chains(&instructions, &stages);
+        let stages = stages(groups, &instructions);
         let size = |slot: usize| nodes[slot].map_or(0, |node| cost::size(graph, node));
         let cost = instructions.iter().filter_map(|instruction| nodes[instruction.output]);
         let cost = cost.fold(Cost::NONE, |sum, node| sum + cost::of(graph, node));
         let inputs = input_slots;
         let mut program =
-            Program { device, stored, instructions, stages, chains, slots, inputs, constants, outputs, cost, peak: 0 };
+            Program { device, stored, instructions, stages, slots, inputs, constants, outputs, cost, peak: 0 };
         program.peak = program.held(size);
         program
     }
@@ -144,16 +142,14 @@ impl Program {
         let (mut operands, mut results) = (Vec::with_capacity(3), Vec::with_capacity(1));
         let current = Cell::new(0);
         let compute = || {
-            let mut first = 0;
-            for stage in &self.stages {
-                let end = first + stage.count();
-                current.set(first);
-                if see.is_none() && self.chains.get(&first).is_some_and(|chain| chain.run(&mut slots)) {
-                    first = end;
-                    continue;
-                }
-                let together = if matches!(stage, Stage::Chain(_)) { 1 } else { stage.count() };
-                for first in (first..end).step_by(together) {
+            for (members, stage) in self.staged() {
+                current.set(members.start);
+                let together = match stage {
+                    Stage::Chain(chain) if see.is_none() && chain.run(&mut slots) => continue,
+                    Stage::Chain(_) => 1,
+                    Stage::Kernels(count) => *count,
+                };
+                for first in members.step_by(together) {
                     current.set(first);
                     let together = &self.instructions[first..first + together];
                     for instruction in together {
@@ -174,7 +170,6 @@ impl Program {
                     }
                     operands.clear();
                 }
-                first = end;
             }
         };
         launched::count(self.cost);
@@ -217,8 +212,18 @@ impl Program {
 
     /// How often one run goes over memory: once for each kernel that is no view, or for all those of a chain together.
     pub fn passes(&self) -> usize {
-        let in_chains = self.stages.iter().filter(|stage| matches!(stage, Stage::Chain(_)));
-        self.cost.kernels as usize + self.chains.len() - in_chains.map(|stage| stage.count()).sum::<usize>()
+        let chains = self.stages.iter().filter(|stage| matches!(stage, Stage::Chain(_)));
+        let saved: usize = chains.map(|chain| chain.count() - 1).sum();
+        self.cost.kernels as usize - saved
+    }
+
+    /// The stages, with the numbers of their instructions.
+    fn staged(&self) -> impl Iterator<Item = (Range<usize>, &Stage)> {
+        self.stages.iter().scan(0, |first, stage| {
+            let start = *first;
+            *first += stage.count();
+            Some((start..*first, stage))
+        })
     }
 
     /// What one run takes.
@@ -242,22 +247,20 @@ impl Program {
     /// The most bytes alive at once, given those of the value of a slot.
     fn held(&self, size: impl Fn(usize) -> usize) -> usize {
         let mut alive: usize = self.inputs.iter().flatten().map(|&slot| size(slot)).sum();
-        let (mut first, mut peak) = (0, alive);
-        for stage in &self.stages {
-            let members = &self.instructions[first..first + stage.count()];
-            if let Some(chain) = self.chains.get(&first) {
+        let mut peak = alive;
+        for (members, stage) in self.staged() {
+            if let Stage::Chain(chain) = stage {
                 alive += chain.outputs().iter().map(|&slot| size(slot)).sum::<usize>();
                 peak = peak.max(alive);
                 alive -= chain.ends().map(&size).sum::<usize>().min(alive);
             } else {
-                for member in members {
+                for member in &self.instructions[members] {
                     alive += size(member.output);
                     peak = peak.max(alive);
                     let dead = member.inputs.iter().zip(&member.last).filter(|(_, last)| **last);
                     alive -= dead.map(|(&slot, _)| size(slot)).sum::<usize>().min(alive);
                 }
             }
-            first += stage.count();
         }
         peak
     }
@@ -376,18 +379,4 @@ fn mark_last_uses(mut instructions: Vec<Instruction>, outputs: &[usize], slots: 
         }
     }
     instructions
-}
-
-/// The chains of a plan, by the numbers of their first instructions.
-fn chains(instructions: &[Instruction], stages: &[Stage]) -> HashMap<usize, Chain> {
-    let mut first = 0;
-    let mut chains = HashMap::new();
-    for stage in stages {
-        let members = &instructions[first..first + stage.count()];
-        if let (Stage::Chain(_), Some(chain)) = (stage, Chain::of(members)) {
-            chains.insert(first, chain);
-        }
-        first += stage.count();
-    }
-    chains
 }

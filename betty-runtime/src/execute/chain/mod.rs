@@ -18,11 +18,49 @@ use super::kernel::{Kernel, step};
 use super::stages::Instruction;
 use super::value::Value;
 
-pub(super) use planned::{Stage, chained};
+pub(super) use planned::{Group, chained};
+
+/// Kernels that run at once.
+#[derive(Debug)]
+pub(super) enum Stage {
+    /// So many, each by itself, side by side.
+    Kernels(usize),
+    /// All of a chain.
+    Chain(Chain),
+}
+
+impl Stage {
+    /// How many kernels it has.
+    pub(super) fn count(&self) -> usize {
+        match self {
+            Stage::Kernels(count) => *count,
+            Stage::Chain(chain) => chain.members,
+        }
+    }
+}
+
+/// The stages that these groups are, of kernels in the order in which they run, whose last uses are marked.
+pub(super) fn stages(groups: Vec<Group>, instructions: &[Instruction]) -> Vec<Stage> {
+    let mut rest = instructions;
+    let stage = |group| match group {
+        Group::Kernels(count) => {
+            rest = &rest[count..];
+            Stage::Kernels(count)
+        }
+        Group::Chain(count) => {
+            let (members, later) = rest.split_at(count);
+            rest = later;
+            Stage::Chain(Chain::of(members).expect("a chain was made of what can be steps of one"))
+        }
+    };
+    groups.into_iter().map(stage).collect()
+}
 
 /// A planned chain.
 #[derive(Debug)]
 pub(super) struct Chain {
+    /// How many kernels it is.
+    members: usize,
     kernel: chain::Chain,
     shape: Vec<usize>,
     dtype: DType,
@@ -33,11 +71,8 @@ pub(super) struct Chain {
 }
 
 impl Chain {
-    /// The most kernels, and the most tensors that they read.
-    const MOST: usize = chain::Chain::MOST;
-
     /// The chain of these kernels, whose uses are marked.
-    pub(super) fn of(members: &[Instruction]) -> Option<Self> {
+    fn of(members: &[Instruction]) -> Option<Self> {
         let made: Vec<usize> = members.iter().map(|member| member.output).collect();
         let mut inputs: Vec<(usize, bool)> = Vec::new();
         let mut is_inside = vec![false; made.len()];
@@ -65,7 +100,7 @@ impl Chain {
         let results = leaving().map(|member| inputs.len() + member).collect();
         let outputs = leaving().map(|member| made[member]).collect();
         let kernel = chain::Chain::new(inputs.len(), steps, results);
-        Some(Chain { kernel, shape: shape.clone(), dtype: *dtype, inputs, outputs })
+        Some(Chain { members: members.len(), kernel, shape: shape.clone(), dtype: *dtype, inputs, outputs })
     }
 
     /// The slots that nobody reads again.

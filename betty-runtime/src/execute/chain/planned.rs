@@ -5,9 +5,9 @@
 
 use std::collections::BTreeSet;
 
+use betty_kernels::chain::Chain;
 use burn::tensor::DType;
 
-use super::Chain;
 use crate::execute::kernel::{Kernel, step};
 use crate::execute::stages::Instruction;
 
@@ -17,38 +17,29 @@ const WINDOW: usize = 64;
 /// Entries below which a kernel by itself is as fast: in the second cache, where nothing is allocated for it.
 const LEAST: usize = 1 << 14;
 
-/// Kernels in the order in which they run, and how many of them are one stage, one after the other; a stage of several kernels that
-/// was none before is a chain.
+/// Kernels in the order in which they run, and what of them runs at once, one after the other.
 pub(in crate::execute) fn chained(
     instructions: Vec<Instruction>,
     stages: &[usize],
     slots: usize,
-) -> (Vec<Instruction>, Vec<Stage>) {
-    let mut plan = Plan { ordered: Vec::new(), stages: Vec::new(), open: Vec::new(), owner: vec![None; slots] };
+) -> (Vec<Instruction>, Vec<Group>) {
+    let mut plan = Plan { ordered: Vec::new(), groups: Vec::new(), open: Vec::new(), owner: vec![None; slots] };
     let mut waiting = instructions.into_iter();
     for (now, &count) in stages.iter().enumerate() {
         let stage: Vec<Instruction> = waiting.by_ref().take(count).collect();
         plan.add(stage, now);
     }
     (0..plan.open.len()).for_each(|chain| plan.close(chain));
-    (plan.ordered, plan.stages)
+    (plan.ordered, plan.groups)
 }
 
-/// Kernels that run at once.
+/// Neighbours in a plan that run at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::execute) enum Stage {
-    /// So many, each by itself, side by side.
+pub(in crate::execute) enum Group {
+    /// So many kernels, each by itself, side by side.
     Kernels(usize),
-    /// So many, in one pass over memory.
+    /// So many kernels, in one pass over memory.
     Chain(usize),
-}
-
-impl Stage {
-    pub(in crate::execute) fn count(self) -> usize {
-        match self {
-            Stage::Kernels(count) | Stage::Chain(count) => count,
-        }
-    }
 }
 
 /// A chain that others can join.
@@ -63,7 +54,7 @@ struct Open {
 
 struct Plan {
     ordered: Vec<Instruction>,
-    stages: Vec<Stage>,
+    groups: Vec<Group>,
     open: Vec<Option<Open>>,
     /// The open chain that makes the value of a slot.
     owner: Vec<Option<usize>>,
@@ -95,7 +86,7 @@ impl Plan {
                 }
             }
             _ => {
-                self.stages.push(Stage::Kernels(stage.len()));
+                self.groups.push(Group::Kernels(stage.len()));
                 self.ordered.extend(stage);
             }
         }
@@ -129,9 +120,9 @@ impl Plan {
     fn close(&mut self, chain: usize) {
         let Some(open) = self.open[chain].take() else { return };
         open.members.iter().for_each(|member| self.owner[member.output] = None);
-        self.stages.push(match open.members.len() {
-            1 => Stage::Kernels(1),
-            count => Stage::Chain(count),
+        self.groups.push(match open.members.len() {
+            1 => Group::Kernels(1),
+            count => Group::Chain(count),
         });
         self.ordered.extend(open.members);
     }
@@ -175,7 +166,7 @@ mod tests {
         let (ordered, stages) = chained(plan, &[1; 7], 17);
         let outputs: Vec<usize> = ordered.iter().map(|instruction| instruction.output).collect();
         assert_eq!(outputs, [11, 10, 12, 13, 14, 15, 16]);
-        assert_eq!(stages, [Stage::Kernels(1), Stage::Chain(3), Stage::Kernels(1), Stage::Chain(2)]);
+        assert_eq!(stages, [Group::Kernels(1), Group::Chain(3), Group::Kernels(1), Group::Chain(2)]);
     }
 
     #[test]
@@ -185,7 +176,7 @@ mod tests {
             Instruction { kernel, inputs: vec![output - 1], last: vec![false], output }
         };
         let (_, stages) = chained(vec![small(1), small(2)], &[1; 2], 3);
-        assert_eq!(stages, [Stage::Kernels(1), Stage::Kernels(1)]);
+        assert_eq!(stages, [Group::Kernels(1), Group::Kernels(1)]);
     }
 
     #[test]
@@ -199,6 +190,6 @@ mod tests {
         let (ordered, stages) = chained(plan, &[2, 1, 1], 14);
         let outputs: Vec<usize> = ordered.iter().map(|instruction| instruction.output).collect();
         assert_eq!(outputs, [10, 11, 12, 13]);
-        assert_eq!(stages, [Stage::Kernels(2), Stage::Kernels(1), Stage::Kernels(1)]);
+        assert_eq!(stages, [Group::Kernels(2), Group::Kernels(1), Group::Kernels(1)]);
     }
 }
