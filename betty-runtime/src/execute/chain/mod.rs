@@ -26,7 +26,7 @@ pub(super) enum Stage {
     /// So many, each by itself, side by side.
     Kernels(usize),
     /// All of a chain.
-    Chain(Chain),
+    Chain(Box<Chain>),
 }
 
 impl Stage {
@@ -50,7 +50,7 @@ pub(super) fn stages(groups: Vec<Group>, instructions: &[Instruction]) -> Vec<St
         Group::Chain(count) => {
             let (members, later) = rest.split_at(count);
             rest = later;
-            Stage::Chain(Chain::of(members).expect("a chain was made of what can be steps of one"))
+            Stage::Chain(Box::new(Chain::of(members).expect("a chain was made of what can be steps of one")))
         }
     };
     groups.into_iter().map(stage).collect()
