@@ -6,8 +6,9 @@
 use std::ops::{Add, AddAssign, Mul, MulAssign};
 
 use betty_kernels::arithmetic::{Arithmetic, LEAST};
-use betty_kernels::entrywise::{Function, Real as _};
-use burn::tensor::{DType, DispatchTensor, TensorData};
+use betty_kernels::chain::{Chained, Input};
+use betty_kernels::entrywise::Function;
+use burn::tensor::{DType, DispatchTensor, Element, TensorData};
 use burn_backend::TensorMetadata as _;
 use burn_backend::ops::FloatTensorOps;
 use burn_dispatch::{BackendTensor, Dispatch, DispatchTensorKind};
@@ -19,16 +20,57 @@ const BLOCK: usize = 1 << 15;
 /// Lanes of independent partial sums: what the compiler needs to vectorise a sum.
 const LANES: usize = 16;
 
+/// A type of numbers whose tensors may lie in host memory as they are.
+pub(super) trait Plain: Chained + Element + From<u8> + AddAssign + MulAssign {
+    /// The numbers of a tensor, if they lie in host memory one after the other.
+    fn plain(x: &DispatchTensor) -> Option<&[Self]>;
+
+    /// The same, to be written over, if the tensor is no view, and nobody else has it.
+    fn whole(x: &mut DispatchTensor) -> Option<&mut [Self]>;
+
+    /// Where the numbers of a tensor in host memory are, of which no dimension runs backwards.
+    fn input(x: &DispatchTensor) -> Input<'_, Self>;
+}
+
+macro_rules! plain {
+    ($number:ty) => {
+        impl Plain for $number {
+            fn plain(x: &DispatchTensor) -> Option<&[Self]> {
+                let DispatchTensorKind::Flex(BackendTensor::Float(x)) = &x.kind else { return None };
+                x.as_slice::<$number>()
+            }
+
+            fn whole(x: &mut DispatchTensor) -> Option<&mut [Self]> {
+                let DispatchTensorKind::Flex(BackendTensor::Float(x)) = &mut x.kind else { return None };
+                // A view of a part of a larger buffer is no plain memory: what would be written is the whole buffer.
+                let is_whole = x.as_slice::<$number>()?.len() == x.storage::<$number>().len();
+                x.try_storage_mut::<$number>().filter(|_| is_whole)
+            }
+
+            fn input(x: &DispatchTensor) -> Input<'_, Self> {
+                let DispatchTensorKind::Flex(BackendTensor::Float(x)) = &x.kind else {
+                    unreachable!("a chain runs on tensors in host memory")
+                };
+                x.as_slice::<$number>().map_or_else(
+                    || {
+                        let strides = x.layout().strides().iter().map(|&stride| stride.unsigned_abs()).collect();
+                        Input::Strided(&x.storage::<$number>()[x.layout().start_offset()..], strides)
+                    },
+                    Input::Dense,
+                )
+            }
+        }
+    };
+}
+
+plain!(f32);
+plain!(f64);
+
 /// `⟨x, y⟩` summed in f64, if both are contiguous in host memory.
 pub(super) fn dot(x: &DispatchTensor, y: &DispatchTensor) -> Option<f64> {
-    let (DispatchTensorKind::Flex(BackendTensor::Float(x)), DispatchTensorKind::Flex(BackendTensor::Float(y))) =
-        (&x.kind, &y.kind)
-    else {
-        return None;
-    };
     match (x.dtype(), y.dtype()) {
-        (DType::F32, DType::F32) => Some(sum_of_products(x.as_slice::<f32>()?, y.as_slice::<f32>()?, f64::from)),
-        (DType::F64, DType::F64) => Some(sum_of_products(x.as_slice::<f64>()?, y.as_slice::<f64>()?, |x| x)),
+        (DType::F32, DType::F32) => Some(sum_of_products(f32::plain(x)?, f32::plain(y)?, f64::from)),
+        (DType::F64, DType::F64) => Some(sum_of_products(f64::plain(x)?, f64::plain(y)?, |x| x)),
         _ => None,
     }
 }
@@ -40,10 +82,9 @@ pub(super) fn is_plain(x: &DispatchTensor) -> bool {
 
 /// Whether all entries are finite, if they are contiguous in host memory.
 pub(super) fn is_finite(x: &DispatchTensor) -> Option<bool> {
-    let DispatchTensorKind::Flex(BackendTensor::Float(x)) = &x.kind else { return None };
     match x.dtype() {
-        DType::F32 => Some(x.as_slice::<f32>()?.par_chunks(BLOCK).all(|block| all_finite(block, 0.0))),
-        DType::F64 => Some(x.as_slice::<f64>()?.par_chunks(BLOCK).all(|block| all_finite(block, 0.0))),
+        DType::F32 => Some(f32::plain(x)?.par_chunks(BLOCK).all(|block| all_finite(block, 0.0))),
+        DType::F64 => Some(f64::plain(x)?.par_chunks(BLOCK).all(|block| all_finite(block, 0.0))),
         _ => None,
     }
 }
@@ -63,36 +104,25 @@ fn all_finite<T: Copy + PartialEq + Mul<Output = T> + AddAssign>(block: &[T], ze
 
 /// `y ← scale·y + factor·x`, in place if nobody shares `y`; false, with nothing changed, if either is not plain host memory.
 pub(super) fn combine(y: &mut DispatchTensor, scale: f64, factor: f64, x: Option<&DispatchTensor>) -> bool {
-    let DispatchTensorKind::Flex(BackendTensor::Float(target)) = &mut y.kind else { return false };
-    let x = match x.map(|x| &x.kind) {
-        None => None,
-        Some(DispatchTensorKind::Flex(BackendTensor::Float(x))) if x.dtype() == target.dtype() => Some(x),
-        Some(_) => return false,
-    };
-    macro_rules! combined {
-        ($number:ty) => {{
-            let (scale, factor) = (scale as $number, factor as $number);
-            let x = match x.map(|x| x.as_slice::<$number>()) {
-                None => None,
-                Some(Some(x)) => Some(x),
-                Some(None) => return false,
-            };
-            let Some(view) = target.as_slice::<$number>() else { return false };
-            // A view of a part of a larger buffer is no plain memory: what would be written is the whole buffer.
-            let whole = view.len() == target.storage::<$number>().len();
-            if whole && let Some(y) = target.try_storage_mut::<$number>() {
-                in_place(y, scale, factor, x);
-                return true;
-            }
-            let Some(view) = target.as_slice::<$number>() else { return false };
-            let data = TensorData::new(fresh(view, scale, factor, x), target.shape().clone());
-            *y = Dispatch::float_from_data(data, &y.device());
-            true
-        }};
+    fn combined<T: Plain>(y: &mut DispatchTensor, scale: f64, factor: f64, x: Option<&DispatchTensor>) -> bool {
+        let (scale, factor) = (T::of(scale), T::of(factor));
+        let x = match x.map(T::plain) {
+            None => None,
+            Some(Some(x)) => Some(x),
+            Some(None) => return false,
+        };
+        if let Some(y) = T::whole(y) {
+            in_place(y, scale, factor, x);
+            return true;
+        }
+        let Some(view) = T::plain(y) else { return false };
+        let data = TensorData::new(fresh(view, scale, factor, x), y.shape());
+        *y = Dispatch::float_from_data(data, &y.device());
+        true
     }
-    match target.dtype() {
-        DType::F32 => combined!(f32),
-        DType::F64 => combined!(f64),
+    match y.dtype() {
+        DType::F32 => combined::<f32>(y, scale, factor, x),
+        DType::F64 => combined::<f64>(y, scale, factor, x),
         _ => false,
     }
 }
@@ -107,62 +137,44 @@ pub(super) fn scaled(x: &mut DispatchTensor, factor: f64) -> bool {
 /// Replaces each entry by the function of it, in place if nobody shares `x`; false, with nothing changed, if `x` is no plain host
 /// memory.
 pub(super) fn entrywise(x: &mut DispatchTensor, function: Function) -> bool {
-    let DispatchTensorKind::Flex(BackendTensor::Float(entries)) = &mut x.kind else { return false };
-    macro_rules! replaced {
-        ($number:ty) => {{
-            let Some(view) = entries.as_slice::<$number>() else { return false };
-            let whole = view.len() == entries.storage::<$number>().len();
-            if whole && let Some(entries) = entries.try_storage_mut::<$number>() {
-                <$number>::replace(function, entries);
-                return true;
-            }
-            let Some(view) = entries.as_slice::<$number>() else { return false };
-            let mut values = view.to_vec();
-            <$number>::replace(function, &mut values);
-            let data = TensorData::new(values, entries.shape().clone());
-            *x = Dispatch::float_from_data(data, &x.device());
-            true
-        }};
+    fn replaced<T: Plain>(x: &mut DispatchTensor, function: Function) -> bool {
+        if let Some(entries) = T::whole(x) {
+            T::replace(function, entries);
+            return true;
+        }
+        let Some(view) = T::plain(x) else { return false };
+        let mut values = view.to_vec();
+        T::replace(function, &mut values);
+        *x = Dispatch::float_from_data(TensorData::new(values, x.shape()), &x.device());
+        true
     }
-    match entries.dtype() {
-        DType::F32 => replaced!(f32),
-        DType::F64 => replaced!(f64),
+    match x.dtype() {
+        DType::F32 => replaced::<f32>(x, function),
+        DType::F64 => replaced::<f64>(x, function),
         _ => false,
     }
 }
 
 /// `f(x, y)` entry by entry, in the place of one of both if nobody shares it; nothing if they are small, or no plain host memory.
 pub(super) fn arithmetic(f: Arithmetic, x: &mut DispatchTensor, y: &mut DispatchTensor) -> Option<DispatchTensor> {
-    let DispatchTensorKind::Flex(BackendTensor::Float(one)) = &mut x.kind else { return None };
-    let DispatchTensorKind::Flex(BackendTensor::Float(other)) = &mut y.kind else { return None };
-    if one.dtype() != other.dtype() || one.shape() != other.shape() || one.shape().num_elements() < LEAST {
+    fn computed<T: Plain>(f: Arithmetic, x: &mut DispatchTensor, y: &mut DispatchTensor) -> Option<DispatchTensor> {
+        if let (Some(entries), Some(other)) = (T::whole(x), T::plain(y)) {
+            f.replace_first(entries, other);
+            return Some(x.clone());
+        }
+        if let (Some(one), Some(entries)) = (T::plain(x), T::whole(y)) {
+            f.replace_second(one, entries);
+            return Some(y.clone());
+        }
+        let values = f.fresh(T::plain(x)?, T::plain(y)?);
+        Some(Dispatch::float_from_data(TensorData::new(values, x.shape()), &x.device()))
+    }
+    if x.dtype() != y.dtype() || x.shape() != y.shape() || x.shape().num_elements() < LEAST {
         return None;
     }
-    macro_rules! computed {
-        ($number:ty) => {{
-            let length = one.as_slice::<$number>()?.len();
-            let of_other = other.as_slice::<$number>()?;
-            // A view of a part of a larger buffer is no plain memory: what would be written is the whole buffer.
-            if one.storage::<$number>().len() == length
-                && let Some(entries) = one.try_storage_mut::<$number>()
-            {
-                f.replace_first(entries, of_other);
-                return Some(x.clone());
-            }
-            if other.storage::<$number>().len() == length
-                && let Some(entries) = other.try_storage_mut::<$number>()
-            {
-                f.replace_second(one.as_slice::<$number>()?, entries);
-                return Some(y.clone());
-            }
-            let values = f.fresh(one.as_slice::<$number>()?, other.as_slice::<$number>()?);
-            let data = TensorData::new(values, one.shape().clone());
-            Some(Dispatch::float_from_data(data, &x.device()))
-        }};
-    }
-    match one.dtype() {
-        DType::F32 => computed!(f32),
-        DType::F64 => computed!(f64),
+    match x.dtype() {
+        DType::F32 => computed::<f32>(f, x, y),
+        DType::F64 => computed::<f64>(f, x, y),
         _ => None,
     }
 }

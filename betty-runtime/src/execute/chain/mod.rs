@@ -8,12 +8,13 @@ mod planned;
 #[cfg(test)]
 mod tests;
 
-use betty_kernels::chain::{self, Chained, Input, Step, Value as Place};
-use burn::tensor::{DType, DispatchTensor, Element, TensorData};
+use betty_kernels::chain::{self, Input, Step, Value as Place};
+use burn::tensor::{DType, DispatchTensor, TensorData};
 use burn_backend::TensorMetadata as _;
 use burn_backend::ops::FloatTensorOps as _;
 use burn_dispatch::{BackendTensor, Dispatch, DispatchTensorKind};
 
+use super::host::Plain;
 use super::kernel::{Kernel, step};
 use super::stages::Instruction;
 use super::value::Value;
@@ -181,41 +182,3 @@ impl Chain {
         (0..self.outputs.len()).map(over).collect()
     }
 }
-
-/// A type of numbers whose tensors may lie in host memory as they are.
-trait Plain: Chained + Element {
-    /// The numbers of a tensor in host memory, to be written over; none if it is a view, or others have it.
-    fn whole(x: &mut DispatchTensor) -> Option<&mut [Self]>;
-
-    /// Where the numbers of a tensor in host memory are, of which no dimension runs backwards.
-    fn input(x: &DispatchTensor) -> Input<'_, Self>;
-}
-
-macro_rules! plain {
-    ($number:ty) => {
-        impl Plain for $number {
-            fn whole(x: &mut DispatchTensor) -> Option<&mut [Self]> {
-                let DispatchTensorKind::Flex(BackendTensor::Float(x)) = &mut x.kind else { return None };
-                // A view of a part of a larger buffer is no plain memory: what would be written is the whole buffer.
-                let is_whole = x.as_slice::<$number>()?.len() == x.storage::<$number>().len();
-                x.try_storage_mut::<$number>().filter(|_| is_whole)
-            }
-
-            fn input(x: &DispatchTensor) -> Input<'_, Self> {
-                let DispatchTensorKind::Flex(BackendTensor::Float(x)) = &x.kind else {
-                    unreachable!("a chain runs on tensors in host memory")
-                };
-                x.as_slice::<$number>().map_or_else(
-                    || {
-                        let strides = x.layout().strides().iter().map(|&stride| stride.unsigned_abs()).collect();
-                        Input::Strided(&x.storage::<$number>()[x.layout().start_offset()..], strides)
-                    },
-                    Input::Dense,
-                )
-            }
-        }
-    };
-}
-
-plain!(f32);
-plain!(f64);
