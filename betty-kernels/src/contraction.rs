@@ -8,7 +8,9 @@
 //! The smaller operand is packed once, for all tasks. Of the larger one each task packs what it needs itself, block by block, into
 //! memory that stays in its cache: large weights are read once and never written again.
 //!
-//! Terms are added up in blocks, from the first to the last, whatever the number of threads: bits depend on sizes alone.
+//! Terms are added up in blocks, from the first to the last, whatever the number of threads: bits depend on sizes alone. A small result
+//! of many terms, such as the weight's adjoint in a first layer, would be the work of one thread: its terms are cut into parts of a
+//! fixed length, whose results are added in order.
 
 use rayon::prelude::*;
 
@@ -19,6 +21,8 @@ use crate::vectorized::{Instructions, Work};
 
 /// Terms that are added up before they are added to what was.
 const TERMS: usize = 256;
+/// Terms of a part, where the result is small: some blocks of them.
+const PART: usize = 16 * TERMS;
 /// Panels of rows whose block of terms stays in the second cache.
 const PANELS: usize = 32;
 /// Columns of a task: between these, a few tasks for each thread.
@@ -32,6 +36,25 @@ pub(crate) fn contract<T: Number>(a: Operand<'_, T>, b: Operand<'_, T>, run: usi
 }
 
 pub(crate) fn contract_with<T: Number>(with: Instructions, a: Operand<'_, T>, b: Operand<'_, T>, run: usize) -> Vec<T> {
+    let is_of_one_task = a.free.len().max(b.free.len()) <= COLUMNS.0;
+    if !is_of_one_task || a.summed.len() < 2 * PART {
+        return whole(with, a, b, run);
+    }
+    let parts: Vec<(&[usize], &[usize])> = a.summed.chunks(PART).zip(b.summed.chunks(PART)).collect();
+    let results: Vec<Vec<T>> = parts
+        .into_par_iter()
+        .map(|(of_a, of_b)| whole(with, Operand { summed: of_a, ..a }, Operand { summed: of_b, ..b }, run))
+        .collect();
+    let mut results = results.into_iter();
+    let mut sum = results.next().unwrap_or_default();
+    for result in results {
+        sum.iter_mut().zip(result).for_each(|(sum, result)| *sum = *sum + result);
+    }
+    sum
+}
+
+/// The product with all its terms at once.
+fn whole<T: Number>(with: Instructions, a: Operand<'_, T>, b: Operand<'_, T>, run: usize) -> Vec<T> {
     // Two vectors.
     match 2 * with.bytes() / size_of::<T>() {
         32 => in_tiles::<T, 32>(with, a, b, run),

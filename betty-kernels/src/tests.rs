@@ -149,6 +149,9 @@ fn every_set_of_instructions_computes_the_same_product() {
         (290, 40, 33, 33),
         (9, 40, 8, 1),
         (70, 30, 210, 3),
+        // A small result of many terms, in parts.
+        (16, 9001, 9, 9),
+        (5, 8192, 20, 4),
     ];
     for (rows, terms, columns, run) in sizes {
         let (a, b) = (integers(rows * terms, 4), integers(terms * columns, 5));
@@ -175,8 +178,12 @@ fn bits_do_not_depend_on_the_number_of_threads() {
     let numbers = |count: usize, seed: usize| -> Vec<f32> {
         (0..count).map(|i| ((i * 7919 + seed) as f32 * 0.618_034).fract() - 0.5).collect()
     };
-    // More places than channels, and more channels than places.
-    for (sizes, volume) in [(square(5, [24, 40], 14, 3, 1, 1), 196), (square(2, [150, 200], 4, 3, 1, 1), 16)] {
+    // More places than channels, more channels than places, and a first layer of few channels, whose weight's adjoint is cut into parts.
+    for (sizes, volume) in [
+        (square(5, [24, 40], 14, 3, 1, 1), 196),
+        (square(2, [150, 200], 4, 3, 1, 1), 16),
+        (square(11, [1, 16], 28, 3, 1, 1), 784),
+    ] {
         let x = numbers(sizes.batch * sizes.inputs * volume, 1);
         let weight = numbers(sizes.outputs * sizes.inputs * 9, 2);
         let bits = |threads: usize| {
