@@ -9,13 +9,14 @@ Both sides train the network of the example `long_tail` without weights, and the
 that `long_tail --print-config` prints, on two threads. The data are those of the example, by default its digits, or IDX files; each
 side draws its long tail, its initial parameters (from the same distributions) and its batches by the generator of its own language,
 so seeds are as many, and not the same draws. The Python library runs as its own example of this method does: its default, finite
-differences, once for each step of the classifier. Here, the weights look one step ahead (`unrolled`).
+differences, once for each step of the classifier. Here, the weights look one step ahead (`unrolled`), unless `--numbers` says otherwise:
+with `{"net": {"start": "kept", "hypergradient": {"method": "finite_difference"}}}` both sides do the same.
 
 The version of it that pip installs, 0.1.1, leaves the classifier displaced after each difference: an extra step of length 0.01 down the
 loss of the balanced examples. Its source was mended since (leopard-ai/betty, 7573af4). The displacement is taken back here as well, unless
 `--as-installed` asks for what is installed.
 
-Time is that of a training, without reading data and testing. Memory is the most that the process held which did all trainings of a
+Time is that of a training, without reading data and testing, and the last column is the ratio of ours to theirs. Memory is the most that the process held which did all trainings of a
 seed: two on the Python side, and five on this one, which has more to compare.
 """
 
@@ -213,6 +214,10 @@ def ours(program, options, imbalance, seed):
         command = [program, "--imbalance", f"{imbalance:g}", "--steps", str(options.steps), "--batch", str(options.batch)]
         command += ["--seed", str(seed), "--out", folder, "--log", "json", "--quiet"]
         command += ["--data", options.data] if options.data else []
+        if options.numbers:
+            numbers = pathlib.Path(folder) / "numbers.json"
+            numbers.write_text(options.numbers)
+            command += ["--config", str(numbers)]
         _, memory = measured(command)
         with open(f"{folder}/imbalance-{imbalance:g}.csv") as table:
             accuracies = next(csv.DictReader(table))
@@ -236,6 +241,7 @@ def main():
     parser.add_argument("--batch", type=int, default=100)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--program", default=str(ROOT / "target" / "release" / "long_tail"), help="the example, built in release")
+    parser.add_argument("--numbers", metavar="JSON", help="replace numbers of the example on our side, as its `--config` does")
     parser.add_argument("--as-installed", action="store_true", help="do not take back the displacements that betty-ml 0.1.1 leaves")
     parser.add_argument("--seed", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--config", help=argparse.SUPPRESS)
@@ -245,7 +251,7 @@ def main():
 
     config = subprocess.run([options.program, "--print-config"], check=True, stdout=subprocess.PIPE, text=True).stdout
     print(f"{options.steps} steps of {options.batch} examples, {options.seeds} seeds, 2 threads, {options.data or 'the digits'}\n")
-    print(f"{'imbalance':>9}  {'library':22}{'weights':9}{'test accuracy':>16}{'seconds':>9}{'ms a step':>11}{'MiB':>7}")
+    print(f"{'imbalance':>9}  {'library':22}{'weights':9}{'test accuracy':>16}{'seconds':>9}{'ms a step':>11}{'MiB':>7}{'ratio':>7}")
     for imbalance in options.imbalance:
         sides = {"betty-ml on PyTorch": [], "this one": []}
         # By turns, so that another program on the machine slows both alike.
@@ -259,14 +265,17 @@ def main():
             sides["betty-ml on PyTorch"].append((json.loads(text.splitlines()[-1]), memory))
             sides["this one"].append(ours(options.program, options, imbalance, seed))
         for way in ("none", "learned"):
+            steps = []
             for side, runs in sides.items():
                 accuracy = [result[way]["accuracy"] for result, _ in runs]
                 deviation = statistics.stdev(accuracy) if len(accuracy) > 1 else 0.0
                 seconds = statistics.median(result[way]["seconds"] for result, _ in runs)
                 memory = max(memory for _, memory in runs)
                 spread = f"{statistics.mean(accuracy):.3f} ± {deviation:.3f}"
-                step = 1e3 * seconds / options.steps
-                print(f"{imbalance:9g}  {side:22}{way:9}{spread:>16}{seconds:9.2f}{step:11.2f}{memory:7.0f}", flush=True)
+                steps.append(1e3 * seconds / options.steps)
+                ratio = f"{steps[1] / steps[0]:7.2f}" if len(steps) > 1 else ""
+                row = f"{imbalance:9g}  {side:22}{way:9}{spread:>16}{seconds:9.2f}{steps[-1]:11.2f}{memory:7.0f}{ratio}"
+                print(row, flush=True)
 
 
 if __name__ == "__main__":
