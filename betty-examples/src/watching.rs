@@ -18,6 +18,10 @@ pub struct Watching {
     /// What becomes of a run that is not healthy [default: nobody looks].
     #[arg(long, value_enum, value_name = "THEN")]
     pub on_unhealthy: Option<Then>,
+    /// Read losses and norms once for N iterations, so that a GPU is not waited for at every step [default: at every step]. Results are
+    /// the same; what records the runs hears of steps once they are read.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub read_every: Option<u64>,
 }
 
 /// What records a run.
@@ -54,6 +58,9 @@ impl Watching {
                 Then::Warn => OnUnhealthy::Warn,
             };
             engine = engine.attach(Health::default().on_unhealthy(then));
+        }
+        if let Some(iterations) = self.read_every {
+            engine = engine.read_every(iterations);
         }
         let file = |ending: &str| path(folder.path(), name, ending);
         for log in &self.log {

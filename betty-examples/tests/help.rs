@@ -46,7 +46,7 @@ const FULL: [&str; 8] =
 const DATA: [&str; 3] = ["hyper_cleaning", "long_tail", "pilot"];
 
 /// Options that mean the same wherever they are.
-const SHARED: [&str; 11] = [
+const SHARED: [&str; 12] = [
     "--seeds",
     "--out",
     "--config",
@@ -55,6 +55,7 @@ const SHARED: [&str; 11] = [
     "--quiet",
     "--log",
     "--on-unhealthy",
+    "--read-every",
     "--save-every",
     "--resume",
     "--distributed",
@@ -107,7 +108,7 @@ fn programs_list_what_they_can_do_and_nothing_else() {
         assert!(!has(0, option) && has(1, option), "{option}");
     }
     for (program, (name, _)) in PROGRAMS.iter().enumerate() {
-        for option in ["--resume", "--save-every"] {
+        for option in ["--resume", "--save-every", "--read-every"] {
             assert_eq!(has(program, option), RESUMED.contains(name), "{name} {option}");
         }
         assert_eq!(has(program, "--full"), FULL.contains(name), "{name} --full");

@@ -264,7 +264,11 @@ fn a_run_writes_everything_and_is_repeatable() {
     assert_eq!(read(first.path(), "metrics.csv").lines().count(), 1 + 2 * 5);
     assert_eq!(read(first.path(), "weights.csv").lines().count(), 1 + 2 * 1098);
 
-    let (second, _) = short_run(&["--seeds", "2"]);
+    // As often as the host reads what steps came to, nothing else becomes of them.
+    let (second, output) = short_run(&["--seeds", "2", "--read-every", "7"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let (_, none) = short_run(&["--read-every", "0"]);
+    assert!(String::from_utf8_lossy(&none.stderr).contains("0 is not in 1.."));
     for name in ["metrics.csv", "losses.csv", "weights.csv"] {
         assert_eq!(read(first.path(), name), read(second.path(), name), "{name}");
     }

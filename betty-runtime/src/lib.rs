@@ -60,11 +60,13 @@
 //!
 //! # Features
 //!
-//! All off by default; each adds a device of Burn's.
+//! All off by default. Three add a device of Burn's, and two change how Burn makes kernels for it.
 //!
 //! - `cuda`: `Device::cuda(0)`, NVIDIA's.
 //! - `rocm`: `Device::rocm(0)`, AMD's.
 //! - `wgpu`: `Device::wgpu(DeviceKind::DefaultDevice)`, whatever Vulkan or Metal reach.
+//! - `autotune`: each kernel is tried in several forms when it first meets a shape.
+//! - `fusion`: operations entry by entry become one kernel.
 //!
 //! # Modules
 //!

@@ -19,6 +19,7 @@ mod metrics;
 mod of_program;
 mod older_files;
 mod panics;
+mod planned;
 mod plans;
 mod pretrained;
 mod problem;
