@@ -152,6 +152,14 @@ pub enum Start {
     From,
 }
 
+impl Start {
+    /// Whether steps begin anew for each step of a level above, whatever was before. A level that looks ahead does not: its steps go on
+    /// from those that are taken again.
+    pub(crate) fn begins_anew(self) -> bool {
+        matches!(self, Start::Initial | Start::Fresh | Start::From)
+    }
+}
+
 /// A limit on a level's gradient.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

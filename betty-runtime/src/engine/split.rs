@@ -4,7 +4,7 @@ use super::host::Host;
 use super::multilevel::Multilevel;
 use super::run::Run;
 use super::train::Engine;
-use crate::config::{SolverConfig, Start};
+use crate::config::SolverConfig;
 use crate::distributed::{DistributedError, Split};
 use crate::error::{EngineError, ShardError};
 use crate::program::{Level, Program, check_replicated};
@@ -100,7 +100,7 @@ impl Run {
                 "level `{name}` has {tasks} tasks in each step for {size} ranks; give it one for each at least"
             ));
         }
-        let goes_on = |level: &&Level| !matches!(level.config.start, Start::Initial | Start::Fresh | Start::From);
+        let goes_on = |level: &&Level| !level.config.start.begins_anew();
         if let Some(level) = levels.iter().filter(|level| level.number != root).find(goes_on) {
             return Some(format!(
                 "level `{}` goes on from one task to the next; let each begin anew, by `start: initial` or at another level",

@@ -1,9 +1,7 @@
 //! Which level's tangents go along with the steps of all others below a level, which stops have nothing to do with them, and what would
 //! be differentiated wrongly without.
 
-use super::turns::waits_for;
 use super::{News, Program};
-use crate::config::Start;
 use crate::error::{EngineError, StepsError};
 use crate::schedule::Through;
 use crate::steps::Record;
@@ -46,7 +44,7 @@ impl Program {
     fn is_led(&self, level: usize, leader: usize, mut led: impl Iterator<Item = usize>) -> bool {
         let answers = |of, to| self.schedule.answers_to(of, to);
         let config = &self.levels[level].config;
-        let waits = waits_for(&self.schedule, level, leader);
+        let waits = self.schedule.waits_for(level, leader);
         // What its tangents were is known at one place of each of its steps only.
         let waits_once = !waits || (config.tasks == 1 && !answers(leader, level));
         match &self.levels[level].trajectory {
@@ -147,8 +145,8 @@ impl Program {
                     continue;
                 }
                 let moves = |&read: &usize| {
-                    is_kept(self.levels[read].config.start)
-                        && waits_for(&self.schedule, level, read)
+                    !self.levels[read].config.start.begins_anew()
+                        && self.schedule.waits_for(level, read)
                         && (self.is_gone_through(above, read) || self.has_directions(read))
                 };
                 found.extend(into.iter().copied().filter(moves).map(|read| Unseen { level, read, above }));
@@ -167,8 +165,4 @@ struct Unseen {
     level: usize,
     read: usize,
     above: usize,
-}
-
-pub(super) fn is_kept(start: Start) -> bool {
-    matches!(start, Start::Kept | Start::LookAhead)
 }

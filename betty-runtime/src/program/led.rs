@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 
 use super::Program;
-use super::leader::is_kept;
 use crate::derivatives::Variable;
 use crate::execute::Vector;
 use crate::hypergradient::{Blocks, HypergradientError};
@@ -21,7 +20,7 @@ impl Program {
         let sent = spec.sweep.iter().find(|stop| stop.level == leader).map_or(&[][..], |stop| stop.into);
         let is_followed = |level: &usize| match &self.levels[*level].trajectory {
             Some(Record::Steps(steps)) if !nested(*level) => {
-                let goes_on = !steps.borrow().is_truncated() && is_kept(self.levels[*level].config.start);
+                let goes_on = !steps.borrow().is_truncated() && !self.levels[*level].config.start.begins_anew();
                 goes_on || spec.lower.contains(level) || sent.contains(level)
             }
             Some(Record::Tangents(_)) => *level != leader,

@@ -183,10 +183,10 @@ pub(crate) trait Walk: Sized {
         if levels[k].config.tasks == 1 {
             return;
         }
-        let begins_anew: Vec<bool> = levels.iter().map(|level| begins_anew(level.config.start)).collect();
+        let begins_anew: Vec<bool> = levels.iter().map(|level| level.config.start.begins_anew()).collect();
         let Turns { taken, seen } = self.turns();
         for (waiting, spec) in schedule.levels.iter().enumerate() {
-            let is_below = waits_for(&schedule, k, waiting);
+            let is_below = schedule.waits_for(k, waiting);
             for (seen, &lower) in seen[waiting].iter_mut().zip(spec.lower) {
                 if waiting == k || (is_below && begins_anew[lower]) {
                     *seen = taken[lower];
@@ -203,10 +203,10 @@ pub(crate) trait Walk: Sized {
         if levels[k].config.tasks == 1 {
             return;
         }
-        let begins_anew = |&lower: &usize| levels[lower].config.start != Start::Kept;
-        let lowers: Vec<usize> = schedule.levels[k].lower.iter().copied().filter(begins_anew).collect();
+        let may_begin_elsewhere = |&lower: &usize| levels[lower].config.start != Start::Kept;
+        let lowers: Vec<usize> = schedule.levels[k].lower.iter().copied().filter(may_begin_elsewhere).collect();
         for (above, spec) in schedule.levels.iter().enumerate() {
-            if above == k || waits_for(&schedule, above, k) {
+            if above == k || schedule.waits_for(above, k) {
                 continue;
             }
             let Turns { taken, seen } = self.turns();
@@ -234,7 +234,7 @@ pub(crate) trait Walk: Sized {
             let mut before = None;
             if is_first {
                 let start = self.program().levels[lower].config.start;
-                let place = begins_anew(start).then(|| self.stand(lower));
+                let place = start.begins_anew().then(|| self.stand(lower));
                 let taken = self.turns().taken.clone();
                 before = Some((place, self.begin_round(lower), taken));
                 match (start, &mut places) {
@@ -271,15 +271,4 @@ pub(crate) trait Walk: Sized {
             self.turns().seen[k][i] = self.turns().taken[lower];
         }
     }
-}
-
-/// Whether the steps of a level begin anew for each step of a level above, whatever was before.
-fn begins_anew(start: Start) -> bool {
-    matches!(start, Start::Initial | Start::Fresh | Start::From)
-}
-
-/// Whether level `above` waits for level `lower`, or for one that does.
-pub(super) fn waits_for(schedule: &Schedule, above: usize, lower: usize) -> bool {
-    let below = schedule.levels[above].lower;
-    below.contains(&lower) || below.iter().any(|&between| waits_for(schedule, between, lower))
 }

@@ -97,6 +97,19 @@ impl Schedule {
         reached
     }
 
+    /// Whether level `above` waits for level `lower`, or for one that does.
+    pub(crate) fn waits_for(&self, above: usize, lower: usize) -> bool {
+        let (mut is_seen, mut open) = (vec![false; self.levels.len()], vec![above]);
+        while let Some(level) = open.pop() {
+            for &below in self.levels[level].lower {
+                if !std::mem::replace(&mut is_seen[below], true) {
+                    open.push(below);
+                }
+            }
+        }
+        is_seen[lower]
+    }
+
     /// Whether the best response of `level` is part of the total gradient of `above`.
     #[must_use]
     pub fn answers_to(&self, level: usize, above: usize) -> bool {

@@ -167,6 +167,25 @@ fn roots_are_the_levels_that_nobody_waits_for() {
     assert_eq!(Schedule { roots: &[1, 0], ..TWO_UPPERS }.check(), Ok(()), "they may be stepped in any order");
 }
 
+/// Diamonds below each other have as many ways from top to bottom as 2 has powers.
+#[test]
+fn waiting_is_found_without_walking_every_way() {
+    const DIAMONDS: usize = 60;
+    let below = |number: usize| -> &'static [usize] {
+        let (diamond, place) = (number / 3, number % 3);
+        let next = 3 * (diamond + 1);
+        match place {
+            _ if diamond == DIAMONDS => &[],
+            0 => Vec::leak(vec![number + 1, number + 2]),
+            _ => Vec::leak(vec![next]),
+        }
+    };
+    let levels: Vec<LevelSpec> = (0..=3 * DIAMONDS).map(|number| level("level", &[], below(number), &[])).collect();
+    let schedule = Schedule { name: "Diamonds", levels: Vec::leak(levels), roots: &[0] };
+    assert!(schedule.waits_for(0, 3 * DIAMONDS) && schedule.waits_for(1, 3) && !schedule.waits_for(1, 2));
+    assert!(!schedule.waits_for(3 * DIAMONDS, 0) && !schedule.waits_for(0, 0));
+}
+
 #[test]
 fn a_chain_prints_its_order_and_its_sweeps() {
     assert_eq!(

@@ -11,7 +11,7 @@ use super::Program;
 use super::bases::Bases;
 use super::sample::Seeded;
 use super::subject::LossFunctions;
-use crate::config::{LbfgsConfig, LevelSolverConfig, Start};
+use crate::config::{LbfgsConfig, LevelSolverConfig};
 use crate::error::EngineError;
 use crate::execute::{Cost, Value};
 use crate::minimize::LbfgsOptions;
@@ -144,7 +144,7 @@ impl Program {
     /// How many times the steps that level `k` takes for a step above are kept.
     fn rounds_kept(&self, k: usize, steps: u64) -> usize {
         let needed = self.needed(k);
-        let goes_on = matches!(self.levels[k].config.start, Start::Kept | Start::LookAhead) || needed.across_starts;
+        let goes_on = !self.levels[k].config.start.begins_anew() || needed.across_starts;
         let is_whole =
             matches!(&self.levels[k].trajectory, Some(Record::Steps(steps)) if !steps.borrow().is_truncated());
         match needed.since.filter(|_| goes_on && is_whole) {

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::bounds::{is_confined, moves};
 use super::{Seen, warning};
 use crate::program::Pull;
-use crate::{Event, LevelConfig, OptimizerConfig, Schedule, Start, Warning};
+use crate::{Event, LevelConfig, OptimizerConfig, Schedule, Warning};
 
 /// Parameters are looked at so often.
 pub(super) const EVERY: u64 = 100;
@@ -62,7 +62,7 @@ impl Movement {
     /// its loss is there.
     pub(super) fn look(&mut self, name: &str, parameters: &[Seen], pull: Option<Pull>) -> Option<Warning> {
         let config = self.configs.get(name);
-        if config.is_some_and(|config| matches!(config.start, Start::Initial | Start::Fresh | Start::From)) {
+        if config.is_some_and(|config| config.start.begins_anew()) {
             return None;
         }
         let is_moved = |seen: &&Seen| config.is_none_or(|config| moves(config, &seen.path));
