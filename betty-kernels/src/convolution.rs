@@ -146,7 +146,10 @@ impl Convolution {
         for x in &meetings[0] {
             for y in &meetings[1] {
                 for z in &meetings[2] {
-                    self.spread(&mut out, &part([x, y, z]), [x, y, z]);
+                    // Places that no window has a tap on, such as three of four for a kernel of one tap and stride 2, stay zero.
+                    if [x, y, z].iter().all(|meeting| !meeting.taps.is_empty()) {
+                        self.spread(&mut out, &part([x, y, z]), [x, y, z]);
+                    }
                 }
             }
         }

@@ -183,9 +183,12 @@ fn bits_do_not_depend_on_the_number_of_threads() {
         (square(5, [24, 40], 14, 3, 1, 1), 196),
         (square(2, [150, 200], 4, 3, 1, 1), 16),
         (square(11, [1, 16], 28, 3, 1, 1), 784),
+        // With a stride, in classes of places; with one tap three of four classes meet none.
+        (square(5, [24, 40], 14, 3, 2, 1), 196),
+        (square(5, [24, 40], 14, 1, 2, 0), 196),
     ] {
         let x = numbers(sizes.batch * sizes.inputs * volume, 1);
-        let weight = numbers(sizes.outputs * sizes.inputs * 9, 2);
+        let weight = numbers(sizes.outputs * sizes.inputs * sizes.kernel.iter().product::<usize>(), 2);
         let bits = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
             let results = pool.install(|| {
