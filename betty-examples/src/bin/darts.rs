@@ -193,7 +193,7 @@ struct Options {
     #[arg(long, default_value_t = 200, value_name = "N")]
     steps: u64,
     /// Steps in which every cell is trained anew.
-    #[arg(long, default_value_t = 150, value_name = "N")]
+    #[arg(long, default_value_t = 300, value_name = "N")]
     fit_steps: u64,
     /// Whether processes share what is trained.
     #[command(flatten)]
