@@ -92,7 +92,7 @@ struct Options {
     #[arg(long, default_value_t = 400, value_name = "N")]
     clean: usize,
     /// Steps of the classifier, and of what is learned about labels.
-    #[arg(long, default_value_t = 400, value_name = "N")]
+    #[arg(long, default_value_t = 1000, value_name = "N")]
     steps: u64,
     /// Sentences a step.
     #[arg(long, default_value_t = 64, value_name = "N")]
