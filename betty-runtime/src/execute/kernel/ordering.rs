@@ -14,7 +14,8 @@ pub(super) fn sum(x: DispatchTensor, axes: &[usize]) -> DispatchTensor {
     if !x.dtype().is_float() {
         return axes.iter().fold(x, |x, &axis| B::int_sum_dim(x, axis));
     }
-    if axes.len() == rank {
+    // A graph sums over no dimension of size 1: `[N, 1]` is summed whole along its first.
+    if (0..rank).all(|axis| axes.contains(&axis) || x.shape()[axis] == 1) {
         return B::float_reshape(total(x), vec![1; rank].into());
     }
     match axes {
@@ -80,4 +81,33 @@ pub(super) fn cumulative_arg_extreme(x: DispatchTensor, axis: usize, max: bool, 
     let positions = B::int_reshape(B::int_arange(0..shape[axis] as i64, run.device, index), along.into());
     let held = B::int_mul(B::int_expand(positions, shape), B::bool_into_int(holds, index));
     B::int_cummax(held, axis)
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, Tensor, TensorData};
+
+    use super::sum;
+    use crate::execute::Value;
+
+    /// Tenths, whose sum term by term in single precision would be a hundredth off.
+    #[test]
+    fn what_has_one_column_is_summed_as_what_has_none() {
+        const COUNT: usize = 1 << 20;
+        let device = Device::flex();
+        let tenths = |shape: Vec<usize>, axes: &[usize]| {
+            let x = Tensor::<3>::from_data(TensorData::new(vec![0.1f32; COUNT], shape), &device);
+            Value(sum(x.into_dispatch(), axes)).to_vec().expect("host memory")
+        };
+        let exact = f64::from((f64::from(0.1f32) * COUNT as f64) as f32);
+        for (shape, axes) in [
+            (vec![COUNT, 1, 1], vec![0, 1, 2]),
+            (vec![COUNT, 1, 1], vec![0]),
+            (vec![1, COUNT, 1], vec![1]),
+            (vec![1, 1, COUNT], vec![2]),
+            (vec![1024, 1, 1024], vec![0, 2]),
+        ] {
+            assert_eq!(tenths(shape.clone(), &axes), [exact], "{shape:?} over {axes:?}");
+        }
+    }
 }
