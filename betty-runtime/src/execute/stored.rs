@@ -76,7 +76,7 @@ mod tests {
         let taken = push(Op::Gather(1), &[x, first]);
         let masks = push(Op::Gather(1), &[large, first]);
         let counted = push(Op::ScatterAdd { axis: 1, size: shape[1] }, &[order, one]);
-        let put = push(Op::Scatter { axis: 1, update: Update::Assign }, &[one, order, so_far]);
+        let put = push(Op::Scatter { axis: 1, update: Update::Assign, once: false }, &[one, order, so_far]);
         let as_images = push(Op::Reshape(vec![1, 1, shape[0], shape[1]]), &[x]);
         let window = Window {
             kernel: vec![2, 2],

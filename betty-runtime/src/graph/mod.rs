@@ -54,7 +54,7 @@ pub use scalar::Scalar;
 pub(crate) use transform::{Doubled, accumulator, in_f64, rounded};
 pub(crate) use transform::{
     Leads, Vectorized, dependents, differentiated, for_each, lowered, over_ranks, products_as_given, products_in,
-    replay, shared, summed_over_ranks, vectorize,
+    replay, shared, summed_over_ranks, vectorize, written_once,
 };
 pub use transform::{jvp, reachable, vjp};
 pub(crate) use whole::SumOverRanks;

@@ -254,12 +254,14 @@ pub enum Op {
     },
     /// `x` with the entries that gather would read updated by values (inputs: x, indices, values).
     ///
-    /// Derivatives hold where no entry is written to twice, as Burn demands.
+    /// Of several values for one entry, each updates what the ones before it left.
     Scatter {
         /// The dimension.
         axis: usize,
         /// What happens to an entry.
         update: Update,
+        /// Whether its derivatives take for granted that no entry is written to twice, as those of Burn do.
+        once: bool,
     },
     /// `out[.., j, ..] = x[.., indices[j], ..]` along the dimension (inputs: x, one-dimensional indices).
     Select(usize),

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
 
+mod updates;
+
 use std::collections::HashMap;
 
 use burn::tensor::{DType, Device, TensorData};
@@ -342,7 +344,7 @@ fn what_does_not_fit_is_refused() {
     assert!(matches!(g.push(Op::CumSum(2), &[x]), Err(GraphError::InvalidShape { .. })));
     assert!(matches!(g.push(Op::Unary(Unary::Not), &[x]), Err(GraphError::TypeMismatch { .. })));
     assert!(matches!(g.push(Op::Binary(Binary::ShiftLeft), &[x, y]), Err(GraphError::TypeMismatch { .. })));
-    let update = Op::Scatter { axis: 1, update: Update::Assign };
+    let update = Op::Scatter { axis: 1, update: Update::Assign, once: false };
     assert!(g.push(update.clone(), &[x, integers, y]).is_ok());
     assert!(matches!(g.push(update.clone(), &[x, y, y]), Err(GraphError::TypeMismatch { .. })));
     assert!(matches!(g.push(update.clone(), &[x, integers, single]), Err(GraphError::MixedTypes { .. })));

@@ -35,6 +35,7 @@ mod statistics;
 mod threads;
 mod tied;
 mod unread;
+mod updates;
 mod verification;
 mod warmup;
 mod watching;

@@ -2,11 +2,12 @@
 
 mod comparison;
 mod point;
+mod roots;
 mod source;
 mod unverified;
 mod verified;
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -14,12 +15,13 @@ use burn::tensor::Device;
 
 pub(crate) use self::comparison::{Compared, Comparison, Difference, Memory};
 pub(crate) use self::point::{Point, on_host};
+use self::roots::Roots;
 pub(crate) use self::source::Source;
 pub use self::unverified::Unverified;
 pub(crate) use self::verified::Verified;
 use super::loss::{Loss, gradient_nodes};
 use crate::execute::{Cost, Program, ReadError, Value};
-use crate::graph::{Doubled, Graph, GraphError, NodeId, in_f64, rounded, vjp};
+use crate::graph::{Doubled, Graph, GraphError, NodeId, in_f64, rounded, vjp, written_once};
 use crate::trace::{LossInput, Trace};
 
 /// How far two correct gradients may lie apart, relative to their norm, before anybody asks what rounding explains.
@@ -53,6 +55,9 @@ pub struct Verification {
     rounding: f64,
     /// The program of each draw that was measured with.
     measures: RefCell<BTreeMap<u64, Rc<Program>>>,
+    roots: Roots,
+    /// The same with derivatives that are wrong where Burn's are: where entries are written to twice. Nothing where they are the same.
+    as_burn: OnceCell<Option<Box<Verification>>>,
 }
 
 /// Why two gradients could not be computed.
@@ -103,12 +108,22 @@ impl Verification {
         let (with_respect_to, burn): (Vec<NodeId>, Vec<NodeId>) =
             compared.iter().map(|&(_, node, burn)| (node, burn)).unzip();
         let (answers, in_answers): (Vec<NodeId>, Vec<NodeId>) = trace.burn_answers.iter().copied().unzip();
-        let outputs = [[trace.loss].as_slice(), &with_respect_to, &burn, &answers, &in_answers].concat();
-        let Doubled { mut graph, inputs, outputs } = in_f64(&trace.graph, &outputs)?;
-        let (with_respect_to, rest) = outputs[1..].split_at(burn.len());
-        let (burn, rest) = rest.split_at(burn.len());
-        let (answers, in_answers) = rest.split_at(answers.len());
-        let ours = gradient_nodes(&mut graph, outputs[0], [with_respect_to].into_iter())?.concat();
+        let roots = Roots { loss: trace.loss, with_respect_to, burn, answers, in_answers };
+        let Doubled { graph, inputs, outputs } = in_f64(&trace.graph, &roots.nodes())?;
+        let rounding = if trace.is_coarse { COARSE } else { ROUNDING };
+        Self::of(graph, inputs, leaves, roots.at(&outputs), rounding)
+    }
+
+    /// Derives our gradient, and prepares both.
+    fn of(
+        mut graph: Graph,
+        inputs: Vec<NodeId>,
+        leaves: Vec<LossInput>,
+        roots: Roots,
+        rounding: f64,
+    ) -> Result<Self, GraphError> {
+        let Roots { loss, with_respect_to, burn, answers, in_answers } = &roots;
+        let ours = gradient_nodes(&mut graph, *loss, [with_respect_to.as_slice()].into_iter())?.concat();
         // Burn cannot differentiate what a derivative inside of the loss is made of: from there on, our rules do for both.
         let answers: Vec<(NodeId, NodeId)> = answers.iter().copied().zip(in_answers.iter().copied()).collect();
         let mut behind = vjp(&mut graph, &answers, with_respect_to)?.into_iter();
@@ -118,8 +133,8 @@ impl Verification {
         });
         let burn = burn.collect::<Result<Vec<NodeId>, GraphError>>()?;
         let program = Program::new(&graph, &inputs, &[ours.as_slice(), &burn].concat(), &Device::flex());
-        let rounding = if trace.is_coarse { COARSE } else { ROUNDING };
-        Ok(Verification { graph, inputs, leaves, ours, program, rounding, measures: RefCell::default() })
+        let (measures, as_burn) = Default::default();
+        Ok(Verification { graph, inputs, leaves, ours, program, rounding, measures, roots, as_burn })
     }
 
     /// The most bytes that a comparison holds at once.
@@ -143,12 +158,23 @@ impl Verification {
         self.program.cost()
     }
 
-    /// Compares the gradients at one point. Values come in the order of the trace's inputs, floats in f64, all on the CPU; `seed`
+    /// Compares the gradients at one point; where they differ and Burn's rule for an update at indices may be why, with that rule for
+    /// ours too: it is wrong where entries are written to twice. Values come in the order of the trace's inputs, floats in f64, all on the CPU; `seed`
     /// decides every random draw.
     ///
     /// # Errors
     /// [`GraphError`] and [`ReadError`] if the gradients cannot be computed.
     pub fn at(&self, values: &[Value], seed: u64) -> Result<Agreement, VerificationError> {
+        let found = self.compared(values, seed)?;
+        if matches!(found, Agreement::Different { .. })
+            && let Some(other) = self.as_burn()?
+        {
+            return other.compared(values, seed);
+        }
+        Ok(found)
+    }
+
+    fn compared(&self, values: &[Value], seed: u64) -> Result<Agreement, VerificationError> {
         let found = host(&self.program.run(values.iter().cloned(), seed))?;
         let (ours, burn) = found.split_at(self.leaves.len());
         if found.iter().flatten().any(|x| !x.is_finite()) {
@@ -205,6 +231,22 @@ impl Verification {
         let is_finite = ours.iter().flatten().all(|x| x.is_finite());
         let terms = if is_finite { self.terms(values, seed, ours)? } else { None };
         Ok(terms.map(|terms| norm(&terms)))
+    }
+
+    /// The same comparison with Burn's rules for updates at indices, if there are any.
+    fn as_burn(&self) -> Result<Option<&Verification>, GraphError> {
+        if let Some(known) = self.as_burn.get() {
+            return Ok(known.as_deref());
+        }
+        let mut graph = self.graph.clone();
+        let made = match written_once(&mut graph, &self.roots.nodes())? {
+            Some(nodes) => {
+                let (inputs, leaves) = (self.inputs.clone(), self.leaves.clone());
+                Some(Box::new(Self::of(graph, inputs, leaves, self.roots.at(&nodes), self.rounding)?))
+            }
+            None => None,
+        };
+        Ok(self.as_burn.get_or_init(|| made).as_deref())
     }
 
     /// Our gradient with every value on the way to it rounded, each time in another way.

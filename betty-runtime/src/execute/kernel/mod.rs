@@ -188,7 +188,7 @@ impl Run<'_> {
                 let zeros = self.full(shape, Scalar::of(dtype, 0.0), dtype);
                 indexing::scatter(*axis, IndexingUpdateOp::Add, zeros, indices, values)
             }
-            Op::Scatter { axis, update } => {
+            Op::Scatter { axis, update, .. } => {
                 indexing::scatter(*axis, indexing::burn_update(*update), next(), next(), next())
             }
             Op::Select(axis) => indexing::select(*axis, next(), next(), self.stored),

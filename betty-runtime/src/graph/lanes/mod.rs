@@ -57,7 +57,7 @@ impl Lanes<'_> {
             Op::Concat(axis) => self.spread(Op::Concat(axis + 1), inputs),
             Op::Gather(axis) => self.spread(Op::Gather(axis + 1), inputs),
             &Op::ScatterAdd { axis, size } => self.spread(Op::ScatterAdd { axis: axis + 1, size }, inputs),
-            &Op::Scatter { axis, update } => self.spread(Op::Scatter { axis: axis + 1, update }, inputs),
+            &Op::Scatter { axis, update, once } => self.spread(Op::Scatter { axis: axis + 1, update, once }, inputs),
             Op::Select(axis) => indexing::select(self, *axis, inputs[0], inputs[1]),
             Op::SelectAdd { axis, size } => indexing::select_add(self, *axis, *size, inputs[0], inputs[1]),
             Op::MatMul | Op::Conv(_) | Op::ConvInput(..) | Op::ConvWeight(..) => {

@@ -10,6 +10,7 @@ mod elementwise;
 mod indexing;
 mod linear_algebra;
 mod normalization;
+mod others;
 mod pooling;
 mod product;
 mod ranks;

@@ -88,7 +88,7 @@ catalogue! {
         Exact(Slice, SliceAssign) "any step, also backwards";
         Exact(Select, Gather, GatherNd) "derivative by the values, none by the indices";
         Piecewise(SelectAssign, Scatter, ScatterNd)
-            "entries written twice: exact for add, otherwise undefined as in Burn; a tie of minimum or maximum: both sides have derivative 1";
+            "entries written several times: exact, also where Burn's is not, but for assigned ones on a GPU, where Burn leaves open which value stays; a tie of minimum or maximum: each side has derivative 1";
         Exact(MaskWhere, MaskFill) "by both values, none by the mask";
         Exact(RepeatDim, Cat) "";
         Exact(Cast) "between floats; integers and truth values end a derivative";

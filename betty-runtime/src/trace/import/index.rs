@@ -136,7 +136,7 @@ impl Importer<'_> {
             IndexingUpdateOp::Min => Update::Minimum,
             IndexingUpdateOp::Max => Update::Maximum,
         };
-        Ok(self.graph.push(Op::Scatter { axis, update }, &[x, indices, values])?)
+        Ok(self.graph.push(Op::Scatter { axis, update, once: false }, &[x, indices, values])?)
     }
 
     /// Adding truth values is asking whether one of them holds.
