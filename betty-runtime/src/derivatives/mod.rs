@@ -34,5 +34,5 @@ pub use steps::{LevelAbove, StepGraph, UnrolledSteps};
 pub use tasks::{LossFound, StepFound, TaskFound, TaskSteps, Tasks, TasksFound};
 pub use verification::{Agreement, Unverified, Verification, VerificationError};
 pub(crate) use verification::{
-    Compared, Comparison, Difference, Memory, Point as PlacedInputs, Source, Verified, on_host,
+    Compared, Comparison, Difference, Memory, OPERATIONS, Point as PlacedInputs, Source, Verified, on_host,
 };

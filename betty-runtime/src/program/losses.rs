@@ -257,10 +257,16 @@ impl Losses {
         }
         let (batch, level) = (subject.batch, subject.slot());
         let key = (level, batch.signature().clone());
-        let Outcome::Unchecked(reason) = verification::verify(subject, trace, self.verify, &self.device)? else {
-            self.unchecked.0.remove(&key);
-            self.recordings[level].verified.insert(batch, trace);
-            return Ok(true);
+        let reason = match verification::verify(subject, trace, self.verify, &self.device)? {
+            Outcome::Unchecked(reason) => reason,
+            Outcome::Equal { vanish } => {
+                self.unchecked.0.remove(&key);
+                // What vanishes on one example need not on more.
+                if !vanish {
+                    self.recordings[level].verified.insert(batch, trace);
+                }
+                return Ok(true);
+            }
         };
         let tries = self.unchecked.0.entry(key).or_default();
         tries.made += 1;

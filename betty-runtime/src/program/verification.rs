@@ -3,7 +3,7 @@
 use burn::tensor::{DType, Device};
 
 use super::subject::Subject;
-use crate::derivatives::{Compared, Comparison, Difference, Memory, Source, Unverified, VerificationError};
+use crate::derivatives::{Compared, Comparison, Difference, Memory, OPERATIONS, Source, Unverified, VerificationError};
 use crate::error::EngineError;
 use crate::execute::{Program, Value};
 use crate::graph::{Graph, GraphError, NodeId};
@@ -32,7 +32,10 @@ impl Default for Verify {
 /// What became of a comparison that found no difference.
 pub(super) enum Outcome {
     /// The gradients are equal.
-    Equal,
+    Equal {
+        /// Whether both vanish.
+        vanish: bool,
+    },
     /// They could not be compared.
     Unchecked(Unverified),
 }
@@ -48,13 +51,14 @@ pub(super) fn verify(
     device: &Device,
 ) -> Result<Outcome, EngineError> {
     let (level, levels) = (subject.name(), subject.levels);
-    let comparison = Comparison { source: &Recorded { subject, device }, seed: subject.seed, memory: verify.memory };
+    let (source, seed, memory) = (&Recorded { subject, device }, subject.seed, verify.memory);
+    let comparison = Comparison { source, seed, memory, operations: OPERATIONS };
     let found = comparison.compare(trace).map_err(|error| match error {
         VerificationError::Graph(source) => EngineError::Graph { level: level.into(), source },
         VerificationError::Read(source) => source.into(),
     })?;
     match found {
-        Compared::Equal => Ok(Outcome::Equal),
+        Compared::Equal { vanish } => Ok(Outcome::Equal { vanish }),
         Compared::Unchecked(reason) => Ok(Outcome::Unchecked(reason)),
         Compared::Different(Difference { leaf, difference, rounding, place }) => {
             let parameter = match leaf {

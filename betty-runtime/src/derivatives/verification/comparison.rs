@@ -6,7 +6,7 @@
 use super::point::Point;
 use super::source::Source;
 use super::{Agreement, Unverified, Verification, VerificationError};
-use crate::execute::{Value, mix};
+use crate::execute::mix;
 use crate::graph::GraphError;
 use crate::panic::caught;
 use crate::trace::{LossInput, Part, Trace};
@@ -16,9 +16,12 @@ use crate::trace::{LossInput, Part, Trace};
 /// behind zeros.
 const POINTS: [f64; 2] = [0.0, 1.0];
 /// Floating-point operations that a comparison at one point may take; more are done on a part of the batch.
-const OPERATIONS: f64 = 5e10;
-/// Into how many parts a batch is cut at most to make it fit.
-const SMALLEST: usize = 1 << 20;
+pub(crate) const OPERATIONS: f64 = 5e10;
+/// So many examples are compared however long that takes. What a loss makes of examples together can be missing from the gradient of
+/// one: a softmax over one candidate is constant, and one number has no variance.
+const FEW: usize = 4;
+/// How often a batch is halved at most to make it fit.
+const HALVINGS: usize = 20;
 
 /// How much memory there is for a comparison at least.
 const LEAST: usize = 1 << 30;
@@ -28,7 +31,10 @@ const TIMES: usize = 10;
 /// What became of a comparison.
 pub(crate) enum Compared {
     /// The gradients are equal.
-    Equal,
+    Equal {
+        /// Whether both vanish, so that this says nothing of batches of other sizes.
+        vanish: bool,
+    },
     /// They are not.
     Different(Difference),
     /// They could not be compared.
@@ -52,6 +58,20 @@ pub(crate) struct Comparison<'a> {
     pub(crate) source: &'a dyn Source,
     pub(crate) seed: u64,
     pub(crate) memory: Memory,
+    /// How many operations it should take at one point.
+    pub(crate) operations: f64,
+}
+
+/// What a comparison on a part of the batch came to.
+enum OnPart {
+    Answer(Compared),
+    /// Both gradients vanish, which says nothing of the whole.
+    Vanish,
+    /// No point was found at which they are finite.
+    NotFinite,
+    TooLarge,
+    /// The loss cannot be computed there.
+    Broken(String),
 }
 
 /// How many bytes a comparison may hold, if somebody says so.
@@ -73,6 +93,19 @@ impl Memory {
     }
 }
 
+impl OnPart {
+    /// Why it is no answer on so many examples.
+    fn reason(self, kept: usize) -> Option<String> {
+        let examples = if kept == 1 { "1 example".to_owned() } else { format!("{kept} examples") };
+        match self {
+            OnPart::Vanish => Some(format!("the gradient of {examples} vanishes, which says nothing")),
+            OnPart::NotFinite => Some(format!("the gradient of {examples} is not finite")),
+            OnPart::Broken(reason) => Some(reason),
+            OnPart::Answer(_) | OnPart::TooLarge => None,
+        }
+    }
+}
+
 impl Comparison<'_> {
     /// Compares the gradient of a trace of this loss with Burn's.
     ///
@@ -81,90 +114,110 @@ impl Comparison<'_> {
     pub(crate) fn compare(&self, trace: &Trace) -> Result<Compared, VerificationError> {
         let memory = self.memory.bytes(trace);
         let whole = self.prepared(trace)?;
-        if self.fits(&whole, memory)? {
-            return self.on_part(&whole, trace, None);
+        if whole.cost().operations <= self.operations && whole.fits(memory)? {
+            return self.at_points(&whole, trace, None, true);
         }
         let batch = self.source.batch();
-        let examples = Part::examples(batch).unwrap_or(0);
-        let (mut cut, mut least) = (None, None);
-        let mut parts = 2;
-        while parts <= examples.min(SMALLEST) {
-            let part = Part::of(batch, examples / parts);
-            match self.source.record(part) {
-                Ok(trace) => {
-                    let verification = self.prepared(&trace)?;
-                    let is_last = parts > examples / 2;
-                    if is_last {
-                        least = Some(verification.peak()?);
-                    }
-                    // One example is compared however long that takes.
-                    if self.fits(&verification, memory)? || least.is_some_and(|least| least <= memory) {
-                        match caught(|| self.on_part(&verification, &trace, part)) {
-                            Ok(compared) => return compared,
-                            // Its tensors point into each other: indices into examples that the part leaves out.
-                            Err(panic) => {
-                                cut = Some(format!("the loss cannot be computed: {panic}"));
-                                break;
-                            }
-                        }
-                    }
-                }
-                Err(error) => {
-                    cut = Some(error.to_string());
-                    break;
-                }
+        let sizes = sizes(Part::examples(batch).unwrap_or(0));
+        let (mut cut, mut larger, mut near) = (None, &sizes[..0], true);
+        for (place, &kept) in sizes.iter().enumerate() {
+            let operations = if kept <= FEW { f64::INFINITY } else { self.operations };
+            let found = self.on_part(kept, memory, operations, near)?;
+            near = !matches!(found, OnPart::NotFinite);
+            match found {
+                OnPart::Answer(compared) => return Ok(compared),
+                OnPart::TooLarge => continue,
+                OnPart::Vanish | OnPart::NotFinite => larger = &sizes[..place],
+                OnPart::Broken(_) => {}
             }
-            parts *= 2;
+            cut = found.reason(kept);
+            break;
+        }
+        // What says nothing on few examples is compared on more, however long that takes.
+        for &kept in larger.iter().rev() {
+            match self.on_part(kept, memory, f64::INFINITY, near)? {
+                OnPart::Answer(compared) => return Ok(compared),
+                OnPart::TooLarge | OnPart::Broken(_) => break,
+                found => cut = found.reason(kept),
+            }
         }
         let needed = whole.peak()?;
         if needed <= memory {
             // It only takes long.
-            return self.on_part(&whole, trace, None);
+            return self.at_points(&whole, trace, None, near);
         }
+        let least = match (&cut, sizes.last()) {
+            (None, Some(&least)) => self.needed(least)?,
+            _ => None,
+        };
         Ok(Compared::Unchecked(Unverified::TooLarge { needed, least, allowed: memory, cut }))
+    }
+
+    /// Compares on the first examples, if that takes no more than so much.
+    fn on_part(&self, kept: usize, memory: usize, operations: f64, near: bool) -> Result<OnPart, VerificationError> {
+        let part = Part::of(self.source.batch(), kept);
+        let trace = match self.source.record(part) {
+            Ok(trace) => trace,
+            Err(error) => return Ok(OnPart::Broken(error.to_string())),
+        };
+        let verification = self.prepared(&trace)?;
+        if verification.cost().operations > operations || !verification.fits(memory)? {
+            return Ok(OnPart::TooLarge);
+        }
+        Ok(match caught(|| self.at_points(&verification, &trace, part, near)) {
+            Ok(compared) => match compared? {
+                Compared::Equal { vanish: true } => OnPart::Vanish,
+                Compared::Unchecked(_) => OnPart::NotFinite,
+                answer => OnPart::Answer(answer),
+            },
+            // Its tensors point into each other: indices into examples that the part leaves out.
+            Err(panic) => OnPart::Broken(format!("the loss cannot be computed: {panic}")),
+        })
+    }
+
+    /// How many bytes a comparison on the first examples takes, if it can be made.
+    fn needed(&self, kept: usize) -> Result<Option<usize>, GraphError> {
+        let trace = self.source.record(Part::of(self.source.batch(), kept));
+        trace.ok().map(|trace| self.prepared(&trace)?.peak()).transpose()
     }
 
     fn prepared(&self, trace: &Trace) -> Result<Verification, GraphError> {
         Verification::new(trace, |input| self.source.is_parameter(input))
     }
 
-    fn fits(&self, verification: &Verification, memory: usize) -> Result<bool, GraphError> {
-        Ok(verification.cost().operations <= OPERATIONS && verification.fits(memory)?)
-    }
-
-    fn on_part(
+    /// Compares at the parameters as they are and near them; not there if `near` says so and nothing is finite here.
+    fn at_points(
         &self,
         verification: &Verification,
         trace: &Trace,
         part: Option<Part>,
+        near: bool,
     ) -> Result<Compared, VerificationError> {
         let given = Point::of(self.source, trace, part)?;
-        if let Agreed::Different(difference) = agree(verification, given.values(), self.seed, "")? {
-            return Ok(Compared::Different(difference));
+        let mut points = Points { verification, is_part: part.is_some(), vanish: true };
+        match points.agree(&given, self.seed, "")? {
+            Agreed::Different(difference) => return Ok(Compared::Different(difference)),
+            Agreed::NotFinite if !near => return Ok(Compared::Unchecked(Unverified::NotFinite)),
+            Agreed::Equal | Agreed::NotFinite => {}
         }
-        let mut found = Compared::Unchecked(Unverified::NotFinite);
+        let mut is_found = false;
         for (number, least) in (0..).zip(POINTS) {
-            match self.near(verification, &given, least, mix(self.seed, number))? {
-                Agreed::Equal => found = Compared::Equal,
+            match self.near(&mut points, &given, least, mix(self.seed, number))? {
+                Agreed::Equal => is_found = true,
                 Agreed::Different(difference) => return Ok(Compared::Different(difference)),
                 Agreed::NotFinite => {}
             }
         }
-        Ok(found)
+        let vanish = points.vanish;
+        Ok(if is_found { Compared::Equal { vanish } } else { Compared::Unchecked(Unverified::NotFinite) })
     }
 
     /// Compares at one displaced point at which both gradients can be computed and are finite, if one is found.
-    fn near(
-        &self,
-        verification: &Verification,
-        given: &Point,
-        least: f64,
-        seed: u64,
-    ) -> Result<Agreed, VerificationError> {
+    fn near(&self, points: &mut Points<'_>, given: &Point, least: f64, seed: u64) -> Result<Agreed, VerificationError> {
         for moved in given.near(self.source, least, seed) {
             let moved = moved?;
             // Where parameters become indices, they may point beyond the end there.
-            let agreed = caught(|| agree(verification, moved.values(), seed, " once parameters are moved a little"));
+            let agreed = caught(|| points.agree(&moved, seed, " once parameters are moved a little"));
             match agreed.unwrap_or(Ok(Agreed::NotFinite))? {
                 Agreed::NotFinite => {}
                 found => return Ok(found),
@@ -181,33 +234,37 @@ enum Agreed {
     NotFinite,
 }
 
-fn agree(
-    verification: &Verification,
-    values: &[Value],
-    seed: u64,
-    place: &'static str,
-) -> Result<Agreed, VerificationError> {
-    Ok(match verification.at(values, seed)? {
-        Agreement::NotFinite => Agreed::NotFinite,
-        Agreement::Equal { difference } => {
-            tracing::debug!(difference, "verified a loss against Burn's autodiff{place}");
-            Agreed::Equal
-        }
-        Agreement::Different { leaf, difference, rounding } => {
-            Agreed::Different(Difference { leaf, difference, rounding, place })
-        }
-    })
+/// Points at which gradients are compared.
+struct Points<'a> {
+    verification: &'a Verification,
+    /// Whether they are of a part of the batch, so that zeros are looked at more closely.
+    is_part: bool,
+    /// Whether both gradients vanished wherever they were equal.
+    vanish: bool,
+}
+
+impl Points<'_> {
+    fn agree(&mut self, point: &Point, seed: u64, place: &'static str) -> Result<Agreed, VerificationError> {
+        Ok(match self.verification.at(point.values(), seed)? {
+            Agreement::NotFinite => Agreed::NotFinite,
+            Agreement::Equal { difference, zero } => {
+                tracing::debug!(difference, "verified a loss against Burn's autodiff{place}");
+                self.vanish &= zero || self.is_part && self.verification.vanishes(point.values(), seed)?;
+                Agreed::Equal
+            }
+            Agreement::Different { leaf, difference, rounding } => {
+                Agreed::Different(Difference { leaf, difference, rounding, place })
+            }
+        })
+    }
+}
+
+/// How many examples are tried, so many or less each time, of a batch of more.
+fn sizes(examples: usize) -> Vec<usize> {
+    let halved = std::iter::successors(Some(examples / 2), |size| Some(size / 2)).take(HALVINGS);
+    let few = (1..=FEW.min(examples.saturating_sub(1))).rev();
+    halved.take_while(|&size| size > FEW).chain(few).collect()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn large_models_are_compared_without_being_asked_for() {
-        assert_eq!(Memory(None).of_numbers(1_000_000), LEAST);
-        // The parameters, our gradient, Burn's and the rounded one of a network of a hundred million.
-        assert!(Memory(None).of_numbers(100_000_000) >= 5 * 8 * 100_000_000);
-        assert_eq!(Memory(Some(600)).of_numbers(100_000_000), 600);
-    }
-}
+mod tests;

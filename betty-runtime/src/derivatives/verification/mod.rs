@@ -13,7 +13,7 @@ use std::rc::Rc;
 
 use burn::tensor::Device;
 
-pub(crate) use self::comparison::{Compared, Comparison, Difference, Memory};
+pub(crate) use self::comparison::{Compared, Comparison, Difference, Memory, OPERATIONS};
 pub(crate) use self::point::{Point, on_host};
 use self::roots::Roots;
 pub(crate) use self::source::Source;
@@ -80,6 +80,8 @@ pub enum Agreement {
     Equal {
         /// The largest `‖ours − Burn's‖` of any tensor, relative to the larger of both norms.
         difference: f64,
+        /// Whether both are zero.
+        zero: bool,
     },
     /// They are not.
     Different {
@@ -186,7 +188,7 @@ impl Verification {
         let relative = |leaf: usize| if gaps[leaf] == 0.0 { 0.0 } else { gaps[leaf] / norms[leaf] };
         let worst = (0..gaps.len()).map(relative).fold(0.0, f64::max);
         if worst <= RELATIVE {
-            return Ok(Agreement::Equal { difference: worst });
+            return Ok(Agreement::Equal { difference: worst, zero: norms.iter().all(|&norm| norm == 0.0) });
         }
         let Some(terms) = self.terms(values, seed, ours)? else { return Ok(Agreement::NotFinite) };
         let allowed = |leaf: usize| RELATIVE.max(self.rounding * terms[leaf] / norms[leaf]);
@@ -194,7 +196,7 @@ impl Verification {
         let leaf = (0..gaps.len()).filter(|leaf| relative(*leaf) > 0.0);
         let leaf = leaf.max_by(|x, y| excess(x).total_cmp(&excess(y))).unwrap_or(0);
         Ok(if relative(leaf) <= allowed(leaf) {
-            Agreement::Equal { difference: worst }
+            Agreement::Equal { difference: worst, zero: false }
         } else {
             Agreement::Different { leaf: self.leaves[leaf], difference: relative(leaf), rounding: allowed(leaf) }
         })
@@ -226,11 +228,24 @@ impl Verification {
     /// # Errors
     /// As [`at`](Self::at).
     pub(crate) fn size(&self, values: &[Value], seed: u64) -> Result<Option<f64>, VerificationError> {
+        Ok(self.sizes(values, seed)?.map(|(_, terms)| terms))
+    }
+
+    /// Whether nothing but rounding is left of our gradient at a point where it is finite.
+    ///
+    /// # Errors
+    /// As [`at`](Self::at).
+    pub(crate) fn vanishes(&self, values: &[Value], seed: u64) -> Result<bool, VerificationError> {
+        Ok(self.sizes(values, seed)?.is_some_and(|(gradient, terms)| gradient <= self.rounding * terms))
+    }
+
+    /// The norms of our gradient and of its terms.
+    fn sizes(&self, values: &[Value], seed: u64) -> Result<Option<(f64, f64)>, VerificationError> {
         let found = host(&self.program.run(values.iter().cloned(), seed))?;
         let ours = &found[..self.leaves.len()];
         let is_finite = ours.iter().flatten().all(|x| x.is_finite());
         let terms = if is_finite { self.terms(values, seed, ours)? } else { None };
-        Ok(terms.map(|terms| norm(&terms)))
+        Ok(terms.map(|terms| (norm(&ours.concat()), norm(&terms))))
     }
 
     /// The same comparison with Burn's rules for updates at indices, if there are any.

@@ -4,4 +4,5 @@ mod drawn;
 mod parts;
 mod programs;
 mod properties;
+mod together;
 mod unchecked;
