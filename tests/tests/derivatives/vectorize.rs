@@ -116,7 +116,7 @@ fn reading_and_writing_at_indices() {
         check(Op::SelectAdd { axis, size }, &[Indices(vec![3], size), Floats(shape.clone())]);
     }
     for update in [Update::Assign, Update::Multiply, Update::Minimum, Update::Maximum] {
-        check(Op::Scatter { axis: 1, update }, &[floats([2, 5]), Indices(vec![2, 3], 5), floats([2, 3])]);
+        check(Op::Scatter { axis: 1, update, once: false }, &[floats([2, 5]), Indices(vec![2, 3], 5), floats([2, 3])]);
     }
 }
 
