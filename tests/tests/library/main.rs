@@ -10,5 +10,6 @@ mod models;
 mod points;
 mod quadratic;
 mod reference;
+mod singular;
 mod types;
 mod vectors;

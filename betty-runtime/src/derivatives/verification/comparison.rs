@@ -194,36 +194,35 @@ impl Comparison<'_> {
         near: bool,
     ) -> Result<Compared, VerificationError> {
         let given = Point::of(self.source, trace, part)?;
-        let mut points = Points { verification, is_part: part.is_some(), vanish: true };
-        match points.agree(&given, self.seed, "")? {
+        let mut points = Points { verification, is_part: part.is_some(), vanish: true, only_ours: false };
+        let near = match points.agree(&given, self.seed, "")? {
             Agreed::Different(difference) => return Ok(Compared::Different(difference)),
-            Agreed::NotFinite if !near => return Ok(Compared::Unchecked(Unverified::NotFinite)),
-            Agreed::Equal | Agreed::NotFinite => {}
-        }
+            Agreed::Equal => true,
+            Agreed::NotFinite => near,
+        };
         let mut is_found = false;
-        for (number, least) in (0..).zip(POINTS) {
-            match self.near(&mut points, &given, least, mix(self.seed, number))? {
+        for (number, least) in (0..).zip(POINTS).take_while(|_| near) {
+            let seed = mix(self.seed, number);
+            let near = given.near(self.source, least, seed);
+            match points.first(near, seed, " once parameters are moved a little", true)? {
                 Agreed::Equal => is_found = true,
                 Agreed::Different(difference) => return Ok(Compared::Different(difference)),
                 Agreed::NotFinite => {}
             }
         }
-        let vanish = points.vanish;
-        Ok(if is_found { Compared::Equal { vanish } } else { Compared::Unchecked(Unverified::NotFinite) })
-    }
-
-    /// Compares at one displaced point at which both gradients can be computed and are finite, if one is found.
-    fn near(&self, points: &mut Points<'_>, given: &Point, least: f64, seed: u64) -> Result<Agreed, VerificationError> {
-        for moved in given.near(self.source, least, seed) {
-            let moved = moved?;
-            // Where parameters become indices, they may point beyond the end there.
-            let agreed = caught(|| points.agree(&moved, seed, " once parameters are moved a little"));
-            match agreed.unwrap_or(Ok(Agreed::NotFinite))? {
-                Agreed::NotFinite => {}
-                found => return Ok(found),
-            }
+        if is_found {
+            return Ok(Compared::Equal { vanish: points.vanish });
         }
-        Ok(Agreed::NotFinite)
+        if !points.only_ours {
+            return Ok(Compared::Unchecked(Unverified::NotFinite));
+        }
+        // Near the parameters a rule of Burn's meets numbers of the batch that it answers no number for.
+        let elsewhere = given.elsewhere(self.source, self.seed);
+        Ok(match points.first(elsewhere, self.seed, " once parameters and batch are moved", false)? {
+            Agreed::Equal => Compared::Equal { vanish: points.vanish },
+            Agreed::Different(difference) => Compared::Different(difference),
+            Agreed::NotFinite => Compared::Unchecked(Unverified::BurnNotFinite),
+        })
     }
 }
 
@@ -241,12 +240,40 @@ struct Points<'a> {
     is_part: bool,
     /// Whether both gradients vanished wherever they were equal.
     vanish: bool,
+    /// Whether somewhere ours was finite, and Burn's was not.
+    only_ours: bool,
 }
 
 impl Points<'_> {
+    /// Compares at the first of these points at which both gradients can be computed and are finite, if there is one; if zeros are
+    /// not `enough`, rather at one where they do not vanish.
+    fn first(
+        &mut self,
+        points: impl Iterator<Item = Result<Point, VerificationError>>,
+        seed: u64,
+        place: &'static str,
+        enough: bool,
+    ) -> Result<Agreed, VerificationError> {
+        let mut zeros = Agreed::NotFinite;
+        for moved in points {
+            let moved = moved?;
+            // Where numbers become indices, they may point beyond the end there.
+            let agreed = caught(|| self.agree(&moved, seed, place));
+            match agreed.unwrap_or(Ok(Agreed::NotFinite))? {
+                Agreed::NotFinite => {}
+                Agreed::Equal if self.vanish && !enough => zeros = Agreed::Equal,
+                found => return Ok(found),
+            }
+        }
+        Ok(zeros)
+    }
+
     fn agree(&mut self, point: &Point, seed: u64, place: &'static str) -> Result<Agreed, VerificationError> {
         Ok(match self.verification.at(point.values(), seed)? {
-            Agreement::NotFinite => Agreed::NotFinite,
+            Agreement::NotFinite { ours_is_finite } => {
+                self.only_ours |= ours_is_finite;
+                Agreed::NotFinite
+            }
             Agreement::Equal { difference, zero } => {
                 tracing::debug!(difference, "verified a loss against Burn's autodiff{place}");
                 self.vanish &= zero || self.is_part && self.verification.vanishes(point.values(), seed)?;

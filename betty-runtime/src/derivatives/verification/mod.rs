@@ -93,7 +93,10 @@ pub enum Agreement {
         rounding: f64,
     },
     /// One of them is infinite or not a number, and nothing can be said.
-    NotFinite,
+    NotFinite {
+        /// Whether ours is finite, and Burn's is not.
+        ours_is_finite: bool,
+    },
 }
 
 impl Verification {
@@ -180,7 +183,8 @@ impl Verification {
         let found = host(&self.program.run(values.iter().cloned(), seed))?;
         let (ours, burn) = found.split_at(self.leaves.len());
         if found.iter().flatten().any(|x| !x.is_finite()) {
-            return Ok(Agreement::NotFinite);
+            let ours_is_finite = ours.iter().flatten().all(|x| x.is_finite());
+            return Ok(Agreement::NotFinite { ours_is_finite });
         }
         let pairs = ours.iter().zip(burn);
         let gaps: Vec<f64> = pairs.clone().map(|(ours, burn)| distance(ours, burn)).collect();
@@ -190,7 +194,9 @@ impl Verification {
         if worst <= RELATIVE {
             return Ok(Agreement::Equal { difference: worst, zero: norms.iter().all(|&norm| norm == 0.0) });
         }
-        let Some(terms) = self.terms(values, seed, ours)? else { return Ok(Agreement::NotFinite) };
+        let Some(terms) = self.terms(values, seed, ours)? else {
+            return Ok(Agreement::NotFinite { ours_is_finite: false });
+        };
         let allowed = |leaf: usize| RELATIVE.max(self.rounding * terms[leaf] / norms[leaf]);
         let excess = |&leaf: &usize| relative(leaf) / allowed(leaf);
         let leaf = (0..gaps.len()).filter(|leaf| relative(*leaf) > 0.0);

@@ -22,6 +22,18 @@ enum Way {
     Down,
 }
 
+/// How entries are moved.
+#[derive(Clone, Copy)]
+struct Moved {
+    way: Way,
+    /// By which part of their tensor's size.
+    fraction: f64,
+    /// The length that a tensor is taken for at least.
+    least: f64,
+    /// What all floats are multiplied by, also those of the batch; without it, only those of modules are moved.
+    all: Option<f64>,
+}
+
 /// In which order they are tried: at last the one that leaves zeros alone, and so what they hide.
 const WAYS: [Way; 4] = [Way::Around, Way::Up, Way::Down, Way::Along];
 /// How far entries are moved at first, as a part of their tensor's size, …
@@ -30,6 +42,10 @@ const FRACTION: f64 = 0.1;
 const SHRINK: f64 = 0.25;
 /// … and how often.
 const SHRINKS: i32 = 5;
+
+/// What all numbers are multiplied by where Burn's gradient is not finite at any point near: what is beyond the range of a function comes
+/// into it.
+const SCALES: [f64; 4] = [1.0, 0.125, 0.015625, 0.001953125];
 
 /// A value for every input of a trace.
 pub(crate) struct Point {
@@ -66,23 +82,34 @@ impl Point {
     ) -> impl Iterator<Item = Result<Self, VerificationError>> + 'a {
         (0..=SHRINKS).flat_map(move |shrinks| {
             let fraction = FRACTION * SHRINK.powi(shrinks);
-            WAYS.into_iter().map(move |way| self.displaced(source, way, fraction, least, seed))
+            WAYS.into_iter().map(move |way| self.displaced(source, Moved { way, fraction, least, all: None }, seed))
         })
     }
 
-    fn displaced(
-        &self,
-        source: &dyn Source,
-        way: Way,
-        fraction: f64,
-        least: f64,
+    /// Points further away, where the floats of the batch are moved as well, and all are made smaller: zeros among them are none there.
+    ///
+    /// # Errors
+    /// As [`near`](Self::near).
+    pub(crate) fn elsewhere<'a>(
+        &'a self,
+        source: &'a dyn Source,
         seed: u64,
-    ) -> Result<Self, VerificationError> {
+    ) -> impl Iterator<Item = Result<Self, VerificationError>> + 'a {
+        SCALES.into_iter().flat_map(move |scale| {
+            WAYS.into_iter().map(move |way| {
+                let moved = Moved { way, fraction: FRACTION, least: 1.0, all: Some(scale) };
+                self.displaced(source, moved, seed)
+            })
+        })
+    }
+
+    fn displaced(&self, source: &dyn Source, how: Moved, seed: u64) -> Result<Self, VerificationError> {
         let mut generator = StdRng::seed_from_u64(seed);
         let mut values = self.values.clone();
         for (value, input) in values.iter_mut().zip(&self.sources) {
-            if matches!(input, LossInput::Leaf { .. }) && value.dtype().is_float() {
-                let moved = moved(value.to_vec()?, way, fraction, least, &mut generator);
+            let is_moved = how.all.is_some() || matches!(input, LossInput::Leaf { .. });
+            if is_moved && value.dtype().is_float() {
+                let moved = how.applied(value.to_vec()?, &mut generator);
                 *value = Value::from_data(TensorData::new(moved, value.shape()), &Device::flex());
             }
         }
@@ -107,22 +134,26 @@ pub(crate) fn on_host(value: &Value, part: Option<Part>) -> Result<Value, ReadEr
     Ok(Value::from_data(data, &Device::flex()))
 }
 
-/// Entries moved at random by up to `fraction` of their size.
-///
-/// A tensor of zeros has no size of its own: its entries are taken for those of a vector of length 1.
-fn moved(mut values: Vec<f64>, way: Way, fraction: f64, least: f64, generator: &mut StdRng) -> Vec<f64> {
-    let count = values.len().max(1) as f64;
-    let square: f64 = values.iter().map(|x| x * x).sum();
-    let length = if square == 0.0 { 1.0 } else { square.sqrt().max(least) };
-    let size = length / count.sqrt();
-    for x in &mut values {
-        let r: f64 = generator.random_range(-1.0..1.0);
-        match way {
-            Way::Around => *x += fraction * size * r,
-            Way::Along => *x *= 1.0 + fraction * r,
-            Way::Up => *x += fraction * size * r.abs(),
-            Way::Down => *x -= fraction * size * r.abs(),
+impl Moved {
+    /// Entries moved at random by up to `fraction` of their size.
+    ///
+    /// A tensor of zeros has no size of its own: its entries are taken for those of a vector of length 1.
+    fn applied(self, mut values: Vec<f64>, generator: &mut StdRng) -> Vec<f64> {
+        let scale = self.all.unwrap_or(1.0);
+        let count = values.len().max(1) as f64;
+        let square: f64 = values.iter().map(|x| x * x).sum();
+        let length = if square == 0.0 { 1.0 } else { square.sqrt().max(self.least) };
+        let size = length / count.sqrt();
+        for x in &mut values {
+            let r: f64 = generator.random_range(-1.0..1.0);
+            match self.way {
+                Way::Around => *x += self.fraction * size * r,
+                Way::Along => *x *= 1.0 + self.fraction * r,
+                Way::Up => *x += self.fraction * size * r.abs(),
+                Way::Down => *x -= self.fraction * size * r.abs(),
+            }
+            *x *= scale;
         }
+        values
     }
-    values
 }

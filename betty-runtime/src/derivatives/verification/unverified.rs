@@ -7,6 +7,13 @@ pub enum Unverified {
     /// No point was found at which both gradients can be computed and are finite.
     #[error("no point near the parameters as they are was found at which it can be computed and is finite")]
     NotFinite,
+    /// Ours is finite, and Burn's is not, nor is it where all numbers of parameters and batch are moved: in a rule of Burn's zero meets
+    /// infinity.
+    #[error(
+        "its gradient is finite, but Burn's autodiff, which it is compared with, answers numbers that are not, and does so wherever \
+         parameters and batch are moved: in a rule of Burn's zero meets infinity, as in that of a power at zero"
+    )]
+    BurnNotFinite,
     /// There was not enough memory, not even for one example, or the loss cannot be computed on fewer.
     #[error(
         "comparing takes {needed} bytes in double precision, {allowed} are allowed, and {}; allow more with \

@@ -135,10 +135,6 @@ fn binary(graph: &mut Graph, f: Binary, inputs: &[NodeId], out: NodeId, i: usize
         }
         (Binary::Pow, 0) => {
             // x⁰ is constant also at 0, where the power below would be infinite.
-            let is_zero = |graph: &mut Graph, x| {
-                let zero = Scalar::of(graph.dtype(x), 0.0);
-                graph.push(Op::CompareScalar(Comparison::Equal, zero), &[x])
-            };
             let (base, exponent) = (is_zero(graph, x)?, is_zero(graph, y)?);
             let is_constant = graph.push(Op::Binary(Binary::And), &[base, exponent])?;
             let ones = graph.full_like(x, 1.0);
@@ -149,7 +145,10 @@ fn binary(graph: &mut Graph, f: Binary, inputs: &[NodeId], out: NodeId, i: usize
             graph.mul(v, slope).map(Some)
         }
         (Binary::Pow, _) => {
-            let log = graph.log(x)?;
+            // 0ʸ is 0 whatever the exponent, and its logarithm infinite.
+            let (base, ones) = (is_zero(graph, x)?, graph.full_like(x, 1.0));
+            let base = graph.select_where(base, ones, x)?;
+            let log = graph.log(base)?;
             let slope = graph.mul(out, log)?;
             graph.mul(v, slope).map(Some)
         }
@@ -194,6 +193,11 @@ fn with_scalar(graph: &mut Graph, f: WithScalar, c: f64, x: NodeId, v: NodeId) -
         WithScalar::ClampMin => zero_where(graph, Comparison::Lower, x, c, v),
         WithScalar::ClampMax => zero_where(graph, Comparison::Greater, x, c, v),
     }
+}
+
+fn is_zero(graph: &mut Graph, x: NodeId) -> Result<NodeId, GraphError> {
+    let zero = Scalar::of(graph.dtype(x), 0.0);
+    graph.push(Op::CompareScalar(Comparison::Equal, zero), &[x])
 }
 
 fn zero_where(graph: &mut Graph, relation: Comparison, x: NodeId, c: f64, v: NodeId) -> Derivative {

@@ -120,7 +120,7 @@ catalogue! {
     Float: FloatOperationIr {
         Exact(Exp, Log, Log1p, Erf, Sqrt, Recip, Sin, Cos, Tan, Sinh, Cosh, Tanh, ArcSin, ArcCos, ArcTan,
             ArcSinh, ArcCosh, ArcTanh, ArcTan2) "";
-        Exact(Powf) "by base and exponent; by the exponent for a positive base";
+        Exact(Powf) "by base and exponent; by the exponent for a positive base, and 0 for the base 0, where Burn's is no number";
         Exact(PowfScalar) "";
         Exact(Hypot) "at the origin: not a number";
         Exact(Matmul, Cross) "";
