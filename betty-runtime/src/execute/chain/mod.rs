@@ -21,6 +21,16 @@ use super::value::Value;
 
 pub(super) use planned::{Group, chained};
 
+/// Copies a view of which a dimension runs backwards, also for those who read it later: the plan counts a view as a copy.
+fn turn(value: &mut Option<Value>) {
+    if let Some(Value(tensor)) = value
+        && let DispatchTensorKind::Flex(BackendTensor::Float(x)) = &mut tensor.kind
+        && x.layout().strides().iter().any(|&stride| stride < 0)
+    {
+        *x = x.to_contiguous();
+    }
+}
+
 /// Kernels that run at once.
 #[derive(Debug)]
 pub(super) enum Stage {
@@ -119,8 +129,7 @@ impl Chain {
         let fits = |&(slot, _): &(usize, bool)| {
             slots[slot].as_ref().is_some_and(|value| match &value.0.kind {
                 DispatchTensorKind::Flex(BackendTensor::Float(x)) => {
-                    let is_forward = x.layout().strides().iter().all(|&stride| stride >= 0);
-                    x.dtype() == self.dtype && is_forward && x.layout().shape().as_slice() == self.shape
+                    x.dtype() == self.dtype && x.layout().shape().as_slice() == self.shape
                 }
                 _ => false,
             })
@@ -128,6 +137,7 @@ impl Chain {
         if !self.inputs.iter().all(fits) {
             return false;
         }
+        self.inputs.iter().for_each(|&(slot, _)| turn(&mut slots[slot]));
         let take = |&(slot, last): &(usize, bool)| {
             let value = if last { slots[slot].take() } else { slots[slot].clone() };
             value.expect("a value lives until its last use").0

@@ -1,8 +1,10 @@
 //! Chains against the same plans, one kernel after the other.
 
-use burn::tensor::{DType, Device, TensorData};
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn_dispatch::{BackendTensor, DispatchTensorKind};
 use proptest::prelude::*;
 
+use super::{Chain, Instruction, Kernel};
 use crate::execute::{Program, Value};
 use crate::graph::{Binary, Graph, NodeId, Op, Range, Scalar, Unary, WithScalar};
 
@@ -36,6 +38,7 @@ fn graph(shape: [usize; 3], dtype: DType, choices: &[(usize, usize, usize)]) -> 
     values.push(graph.permute(inputs[4], &[2, 1, 0]).expect("an order"));
     let parts = [(0, a, 1), (0, b, 1), (1, 2 * c, 2)].map(|(start, end, step)| Range { start, end, step });
     values.push(graph.slice(inputs[5], &parts).expect("every other column"));
+    values.push(graph.push(Op::Flip(vec![0, 2]), &inputs[1..2]).expect("two axes"));
     for &(op, x, y) in choices {
         let (x, y) = (values[x % values.len()], values[y % values.len()]);
         let made = match op % 16 {
@@ -106,4 +109,28 @@ fn a_chain_is_one_pass_and_holds_what_others_read() {
     let root = graph.sqrt(positive).expect("floats");
     let program = Program::new(&graph, &[x, scale], &[root, scaled], &Device::flex());
     assert_eq!((program.len(), program.passes(), program.peak()), (4, 1, 4 * 4 * 128 * 128));
+}
+
+#[test]
+fn a_view_that_runs_backwards_is_copied_once_and_leaves_the_chain_whole() {
+    let kernel = |op: Op| Kernel::Node { op, shape: vec![64, 256], dtype: DType::F32 };
+    let members = [
+        Instruction { kernel: kernel(Op::Binary(Binary::Mul)), inputs: vec![0, 1], last: vec![false, true], output: 2 },
+        Instruction { kernel: kernel(Op::Unary(Unary::Neg)), inputs: vec![2], last: vec![true], output: 3 },
+        Instruction { kernel: kernel(Op::Binary(Binary::Add)), inputs: vec![3, 0], last: vec![true, false], output: 4 },
+    ];
+    let chain = Chain::of(&members).expect("all are steps");
+    let numbers: Vec<f32> = (0..64 * 256).map(|i| (i as f32 * 0.37).sin()).collect();
+    let x = Tensor::<2>::from_data(TensorData::new(numbers, [64, 256]), &Device::flex());
+    let expected = -(x.clone().flip([0, 1]) * x.clone()) + x.clone().flip([0, 1]);
+    let expected: Vec<f32> = expected.into_data().iter::<f32>().collect();
+    let mut slots =
+        vec![Some(Value::from_tensor(x.clone().flip([0, 1]))), Some(Value::from_tensor(x)), None, None, None];
+    assert!(chain.run(&mut slots), "it runs as a whole");
+    let found = slots[4].as_ref().expect("it is written").to_data().expect("host memory");
+    assert_eq!(found.iter::<f32>().collect::<Vec<f32>>(), expected);
+    // What others read later is the copy.
+    let Some(Value(kept)) = &slots[0] else { unreachable!("it was not the last use") };
+    let DispatchTensorKind::Flex(BackendTensor::Float(kept)) = &kept.kind else { unreachable!("a float on the CPU") };
+    assert!(kept.layout().strides().iter().all(|&stride| stride > 0));
 }
