@@ -10,13 +10,15 @@ use super::last::numbered;
 use super::log::not_written;
 use crate::checkpoint::Label;
 use crate::error::DataError;
+use crate::file::Claim;
 use crate::{Checkpoint, Current, Event, Looks, Multilevel, Observer, Warning};
 
 /// Keeps the best program: writes a [`Checkpoint`](crate::Checkpoint) whenever the validation function is the best so far. The
 /// file holds the one or the other at any time. Where a run goes back behind it, to be gone on with by other numbers say, it is no
 /// longer of that run: then it is put aside, as `best.150.safetensors` if it is that of iteration 150, with a warning `best`. What was
 /// put aside stays: another one of that iteration becomes `best.150.1.safetensors`. There is a best program again once validation is
-/// better than it was before the iteration that the run goes back to.
+/// better than it was before the iteration that the run goes back to. While a run writes the file, others are refused, with a
+/// [`WatchError`](super::WatchError), where the file system knows locks.
 ///
 /// `engine.resume(&Checkpoint::open(file)?, StreamPosition::Placed)` puts its parameters into an engine, wherever its data stand:
 ///
@@ -52,17 +54,28 @@ use crate::{Checkpoint, Current, Event, Looks, Multilevel, Observer, Warning};
 #[derive(Debug)]
 pub struct KeepBest {
     file: PathBuf,
+    /// Keeps other runs out while one goes on.
+    claim: Option<Claim>,
 }
 
 impl KeepBest {
     /// Keeps it in this file.
     #[must_use]
     pub fn in_file(file: impl Into<PathBuf>) -> Self {
-        KeepBest { file: file.into() }
+        KeepBest { file: file.into(), claim: None }
     }
 }
 
 impl KeepBest {
+    /// Keeps other runs from writing the file.
+    fn claimed(&self) -> Result<Option<Claim>, WatchError> {
+        // What is there and is no file, a device say, has no neighbours of its own.
+        if self.file.exists() && !self.file.is_file() {
+            return Ok(None);
+        }
+        Claim::on(&self.file).map(Some).map_err(|reason| not_written(&self.file, reason))
+    }
+
     /// Puts aside what came after the iteration that this program goes on from.
     fn put_aside<P: Multilevel>(&self, iteration: u64, program: &Current<'_, P>) -> Result<(), WatchError> {
         let facts = program.facts();
@@ -70,6 +83,7 @@ impl KeepBest {
             (label.program.as_str(), label.seed) == (facts.schedule.name, facts.seed) && label.iterations > iteration
         };
         let Some(later) = Checkpoint::label(&self.file).filter(is_later) else { return Ok(()) };
+        let _claim = self.claimed()?;
         let aside = aside(&self.file, later.iterations).map_err(|reason| not_written(&self.file, reason))?;
         fs::rename(&self.file, &aside).map_err(|reason| not_written(&aside, reason))?;
         let fact = format!(
@@ -102,12 +116,15 @@ fn aside(file: &Path, iteration: u64) -> io::Result<PathBuf> {
 
 impl<P: Multilevel> Observer<P> for KeepBest {
     fn hear(&mut self, event: &Event<'_>, program: &Current<'_, P>) -> Result<ControlFlow<String>, DataError> {
-        if let Event::Validation { best: true, .. } = event {
-            let kept = program.checkpoint().and_then(|checkpoint| checkpoint.save(&self.file));
-            kept.map_err(WatchError::from)?;
-        }
-        if let Event::Resumed { iteration } = *event {
-            self.put_aside(iteration, program)?;
+        match *event {
+            Event::Started { .. } => self.claim = self.claimed()?,
+            Event::Validation { best: true, .. } => {
+                let kept = program.checkpoint().and_then(|checkpoint| checkpoint.save(&self.file));
+                kept.map_err(WatchError::from)?;
+            }
+            Event::Ended { .. } => self.claim = None,
+            Event::Resumed { iteration } => self.put_aside(iteration, program)?,
+            _ => {}
         }
         Ok(ControlFlow::Continue(()))
     }

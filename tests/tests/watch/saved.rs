@@ -59,6 +59,29 @@ fn what_was_best_in_a_part_that_is_taken_back_is_put_aside() {
     assert_eq!(Checkpoint::open(&file).unwrap().iterations(), again);
 }
 
+#[test]
+fn two_runs_do_not_keep_their_best_program_in_one_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("best.safetensors");
+    let other = file.clone();
+    let refused = std::rc::Rc::new(std::cell::RefCell::new(None));
+    let seen = std::rc::Rc::clone(&refused);
+    let mut first = engine().attach(KeepBest::in_file(&file)).observe(move |event| {
+        if let Event::Iteration { iteration: 4 } = event {
+            let before = fs::read(&other).unwrap();
+            let mut second = engine().seed(12).attach(KeepBest::in_file(&other));
+            *seen.borrow_mut() = second.run(9).err().map(|error| error.to_string());
+            assert!(fs::read(&other).unwrap() == before, "a run writes only what is its own");
+        }
+    });
+    first.run(9).unwrap();
+    let said = refused.take().unwrap();
+    assert!(said.contains("best.safetensors") && said.contains("another run is writing it"), "{said}");
+    // A run that is over keeps nobody out.
+    engine().seed(12).attach(KeepBest::in_file(&file)).run(3).unwrap();
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
 /// As when a run is tried again from one checkpoint, and each try is best at the same iteration before it fails.
 #[test]
 fn what_was_put_aside_is_not_overwritten_by_what_comes_later() {
