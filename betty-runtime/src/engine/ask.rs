@@ -99,7 +99,7 @@ impl Run {
         let (sample, passings) = self.sample(host, k, Use::Value)?;
         self.program.prepare(host, k, &sample, &passings)?;
         let mut found = self.program.find_gradient(k, &sample, passings)?;
-        self.tell_solves(host, k, std::mem::take(&mut found.reports));
+        self.tell_of_asked_solves(host, k, std::mem::take(&mut found.reports));
         self.program.total(k, found)
     }
 }

@@ -162,22 +162,38 @@ impl Run {
         self.say(host, Known::Solves { level: k, reports });
     }
 
-    /// Tells it now.
+    /// Tells now what a hypergradient of a step took.
     pub(super) fn tell_of_solves(&mut self, host: &mut dyn Host, k: usize, reports: Vec<(usize, SolveReport)>) {
-        for (stop, SolveReport { products, residual, unfinished }) in reports {
-            self.watch.residuals.insert(stop, residual);
-            let levels = &self.program.levels;
-            let (name, through) = (levels[k].name, levels[stop].name);
-            self.emit(host, &Event::Hypergradient { level: k, name, through, products, residual });
-            if let (Some(Unfinished { iterations, tolerance, is_used_up }), Some(residual)) = (unfinished, residual)
-                && self.watch.unfinished.insert((k, stop))
-            {
-                let (name, through) = (self.program.levels[k].name, self.program.levels[stop].name);
-                self.emit(
-                    host,
-                    &Event::Unfinished { level: k, name, through, iterations, is_used_up, residual, tolerance },
-                );
-            }
+        for (stop, report) in reports {
+            self.watch.residuals.insert(stop, report.residual);
+            self.tell_of_solve(host, (k, stop), &report, |watch| watch.unfinished.insert((k, stop)));
+        }
+    }
+
+    /// The same of one that somebody asked for, which leaves no trace in what is known of the run: everything is told that there is.
+    pub(super) fn tell_of_asked_solves(&mut self, host: &mut dyn Host, k: usize, reports: Vec<(usize, SolveReport)>) {
+        for (stop, report) in reports {
+            self.tell_of_solve(host, (k, stop), &report, |_| true);
+        }
+    }
+
+    /// Tells of a solve below level `k`, and that it is unfinished, if that is news.
+    fn tell_of_solve(
+        &mut self,
+        host: &mut dyn Host,
+        (k, stop): (usize, usize),
+        &SolveReport { products, residual, unfinished }: &SolveReport,
+        is_news: impl FnOnce(&mut Watch) -> bool,
+    ) {
+        let (name, through) = (self.program.levels[k].name, self.program.levels[stop].name);
+        self.emit(host, &Event::Hypergradient { level: k, name, through, products, residual });
+        if let (Some(Unfinished { iterations, tolerance, is_used_up }), Some(residual)) = (unfinished, residual)
+            && is_news(&mut self.watch)
+        {
+            self.emit(
+                host,
+                &Event::Unfinished { level: k, name, through, iterations, is_used_up, residual, tolerance },
+            );
         }
     }
 }

@@ -106,8 +106,9 @@ pub enum Event<'a> {
         /// Relative residual of the linear system, where the method knows it.
         residual: Option<f64>,
     },
-    /// `solve: joint` or `solve: inexact` ended above its tolerance. Told of once for a level and each level that is passed; not
-    /// where solves go on from the solution of the step before.
+    /// `solve: joint` or `solve: inexact` ended above its tolerance. Told of once in all runs for a level and each level that is passed,
+    /// and beside that for every gradient that somebody [asks](crate::Engine::gradient) for; not where solves go on from the solution of
+    /// the step before.
     Unfinished {
         /// Number of the upper level.
         level: usize,

@@ -191,6 +191,24 @@ fn a_joint_solve_that_uses_up_its_iterations_is_told_of() {
 }
 
 #[test]
+fn a_question_silences_no_warning_of_the_run() {
+    let few = r#"{ "y": { "solve": { "name": "joint", "iterations": 1, "prepare": false, "tolerance": 1e-14 } } }"#;
+    let told = Rc::new(RefCell::new(0));
+    let log = Rc::clone(&told);
+    let mut engine = ill(2.0, 1.0, few).observe(move |event| {
+        *log.borrow_mut() += u32::from(matches!(event, Event::Unfinished { .. }));
+    });
+    // Each question answers for itself.
+    engine.gradient("y").unwrap();
+    engine.gradient("y").unwrap();
+    assert_eq!(told.replace(0), 2);
+    engine.run(5).unwrap();
+    assert_eq!(told.replace(0), 1);
+    engine.run(5).unwrap();
+    assert_eq!(told.replace(0), 0);
+}
+
+#[test]
 fn an_unhealthy_run_can_end() {
     let health = Health::default().on_unhealthy(OnUnhealthy::Stop);
     let mut engine = ill(2.0, 1e-9, "{}").attach(health);
