@@ -4,7 +4,9 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use betty_runtime::watch::{Health, OnUnhealthy};
-use betty_runtime::{Batch, Engine, EngineError, Event, Multilevel, ProgramConfig, Stream, Warning, multilevel};
+use betty_runtime::{
+    Batch, Engine, EngineError, Event, Multilevel, ProgramConfig, Stream, StreamPosition, Warning, multilevel,
+};
 use burn::tensor::{Device, Tensor};
 
 use crate::problem::{Point, engine};
@@ -206,6 +208,22 @@ fn a_question_silences_no_warning_of_the_run() {
     assert_eq!(told.replace(0), 1);
     engine.run(5).unwrap();
     assert_eq!(told.replace(0), 0);
+}
+
+/// Steps that are taken again lead to the same parameters, to the bit.
+#[test]
+fn a_level_moves_in_a_part_of_a_run_that_is_taken_again() {
+    let slow = r#"{ "y": { "optimizer": { "name": "sgd", "lr": 1e-5 } } }"#;
+    let told = Rc::new(RefCell::new(Vec::new()));
+    let log = Rc::clone(&told);
+    let engine = ill(2.0, 1.0, slow).attach(Health::default().without("slowing"));
+    let mut engine = engine.observe(move |event| log.borrow_mut().extend(event.warning()));
+    engine.run(150).unwrap();
+    let saved = engine.checkpoint().unwrap();
+    engine.run_until(200).unwrap();
+    engine.resume(&saved, StreamPosition::Placed).unwrap();
+    engine.run_until(200).unwrap();
+    assert_eq!(*told.borrow(), []);
 }
 
 #[test]

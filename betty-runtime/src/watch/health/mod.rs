@@ -46,7 +46,7 @@ pub enum OnUnhealthy {
 /// | `negative-curvature` | a solver meets a direction along which the Hessian does not curve upwards, which ends the run |
 /// | `non-finite` | a number is not finite, which ends the run before anything of it is kept |
 /// | `far` | a level below, differentiated at its best response, has after 200 steps twice the gradient it began with, and a loss that is larger by a twentieth; what its `weight_decay` holds of a gradient does not count |
-/// | `still` | parameters of a level above, which does not begin anew, do not move over 100 iterations though their gradient is at least half of what it was at first, and nothing holds them: no bound or set of their projection, no function after the step, no weight decay |
+/// | `still` | parameters of a level above, which does not begin anew, do not move over 100 iterations though their gradient is at least half of what it was in the level's first 20 steps, and nothing holds them: no bound or set of their projection, no function after the step, no weight decay; not in a run that is gone on with from after those steps |
 /// | `bound` | 95 of 100 entries of a level above that are confined are at a bound of their projection, which may be that of a group |
 /// | `no-rate` | the learning rate of a level has been 0 for 100 steps in a row, behind the end of its schedule |
 /// | `retracing` | a loss is recorded for the fourth time |
@@ -170,6 +170,9 @@ impl<P: Multilevel> Observer<P> for Health {
         self.place.hear(event);
         if !self.place.is_running {
             return Ok(ControlFlow::Continue(()));
+        }
+        if let Event::Resumed { .. } = event {
+            self.movement.note(event);
         }
         for warning in self.judge(event, program)? {
             let is_news = self.told.insert((warning.rule.clone(), warning.level.clone()));

@@ -32,8 +32,11 @@ pub(super) struct Movement {
 #[derive(Debug, Default)]
 struct Level {
     values: Option<Vec<f64>>,
+    /// Steps that were told of.
     steps: u64,
-    first: f64,
+    /// The sum of the gradients of the level's first steps, and how many of those were told of: none in a run that is gone on with from
+    /// further on, which may have converged long ago.
+    first: (f64, u64),
     last: f64,
 }
 
@@ -47,13 +50,18 @@ impl Movement {
     }
 
     pub(super) fn note(&mut self, event: &Event<'_>) {
-        if let Event::Step { name, gradient_norm, looks_ahead: false, .. } = *event {
-            let level = self.levels.entry(name.to_owned()).or_default();
-            level.steps += 1;
-            if level.steps <= FIRST {
-                level.first += gradient_norm / FIRST as f64;
+        match *event {
+            Event::Step { name, step, gradient_norm, looks_ahead: false, .. } => {
+                let level = self.levels.entry(name.to_owned()).or_default();
+                level.steps += 1;
+                if step <= FIRST {
+                    level.first = (level.first.0 + gradient_norm, level.first.1 + 1);
+                }
+                level.last = gradient_norm;
             }
-            level.last = gradient_norm;
+            // What comes again, to the bit, has moved all the same.
+            Event::Resumed { .. } => self.levels.values_mut().for_each(|level| level.values = None),
+            _ => {}
         }
     }
 
@@ -74,15 +82,16 @@ impl Movement {
         let level = self.levels.entry(name.to_owned()).or_default();
         let before = level.values.replace(values)?;
         let values = level.values.as_ref()?;
-        if before.len() != values.len() || level.steps < 2 * FIRST {
+        if before.len() != values.len() || level.steps < 2 * FIRST || level.first.1 < FIRST {
             return None;
         }
+        let first = level.first.0 / level.first.1 as f64;
         let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|value| value * value).sum::<f64>().sqrt();
         let moved = norm(&mut values.iter().zip(&before).map(|(now, before)| now - before));
         let size = norm(&mut values.iter().copied());
         // A gradient that is gone needs no movement.
         let is_held = is_held || pull.is_some_and(|pull| pull.norm >= HOLDS * level.last);
-        if moved > NONE * size || level.last < CONVERGED * level.first || level.last == 0.0 || is_held {
+        if moved > NONE * size || level.last < CONVERGED * first || level.last == 0.0 || is_held {
             return None;
         }
         warning(
@@ -91,7 +100,7 @@ impl Movement {
             format!(
                 "the parameters of level `{name}` have not moved over {EVERY} iterations ({moved:.1e} of {size:.1e}), though its \
                  gradient is {:.1e}, and was {:.1e} at first",
-                level.last, level.first
+                level.last, first
             ),
             format!(
                 "raise the learning rate of `{name}`; for numbers much larger than their steps, 32 bits hold no such change: scale \
@@ -118,8 +127,8 @@ mod tests {
 
     use super::*;
 
-    fn step(name: &str, gradient_norm: f64) -> Event<'_> {
-        let (level, step, loss, learning_rate) = (0, 1, 0.0, 0.1);
+    fn step(name: &str, step: u64, gradient_norm: f64) -> Event<'_> {
+        let (level, loss, learning_rate) = (0, 0.0, 0.1);
         Event::Step { level, name, step, loss, metrics: &[], gradient_norm, learning_rate, looks_ahead: false }
     }
 
@@ -130,15 +139,36 @@ mod tests {
     #[test]
     fn only_who_should_move_and_does_not_is_told_of() {
         let mut movement = Movement::default();
-        for _ in 0..100 {
-            movement.note(&step("stuck", 1.0));
-            movement.note(&step("moving", 1.0));
+        for at in 1..=100 {
+            movement.note(&step("stuck", at, 1.0));
+            movement.note(&step("moving", at, 1.0));
+            movement.note(&step("converged", at, 0.8_f64.powf(at as f64)));
         }
-        (0..100).for_each(|at| movement.note(&step("converged", 0.8_f64.powi(at))));
         for (name, next, expected) in [("stuck", 3.0, true), ("moving", 3.001, false), ("converged", 3.0, false)] {
             assert_eq!(movement.look(name, &[seen("w", &[3.0, 4.0])], None), None);
             assert_eq!(movement.look(name, &[seen("w", &[next, 4.0])], None).is_some(), expected, "{name}");
         }
+    }
+
+    /// A level that has converged before has the gradient that rounding leaves, from the first step that is told of.
+    #[test]
+    fn a_run_that_is_gone_on_with_is_not_judged_by_how_it_goes_on() {
+        let mut movement = Movement::default();
+        (1001..=1200).for_each(|at| movement.note(&step("y", at, 1e-9)));
+        assert_eq!(movement.look("y", &[seen("w", &[3.0])], None), None);
+        assert_eq!(movement.look("y", &[seen("w", &[3.0])], None), None);
+    }
+
+    #[test]
+    fn what_comes_again_has_moved() {
+        let mut movement = Movement::default();
+        (1..=200).for_each(|at| movement.note(&step("y", at, 1.0)));
+        assert_eq!(movement.look("y", &[seen("w", &[3.0])], None), None);
+        movement.note(&Event::Resumed { iteration: 100 });
+        (101..=200).for_each(|at| movement.note(&step("y", at, 1.0)));
+        assert_eq!(movement.look("y", &[seen("w", &[3.0])], None), None);
+        (201..=300).for_each(|at| movement.note(&step("y", at, 1.0)));
+        assert!(movement.look("y", &[seen("w", &[3.0])], None).is_some());
     }
 
     /// What a level with these fields is told after its only trained parameter went on by this much, beside a large one.
@@ -147,7 +177,7 @@ mod tests {
         level.as_object_mut().expect("an object").extend(fields.as_object().expect("an object").clone());
         let config = serde_json::from_value(level).expect("a level");
         let mut movement = Movement { configs: [("y".to_owned(), config)].into(), ..Movement::default() };
-        (0..100).for_each(|_| movement.note(&step("y", 1.0)));
+        (1..=100).for_each(|at| movement.note(&step("y", at, 1.0)));
         let at = |head: f64| [seen("head", &[head]), seen("body", &[1e9])];
         movement.look("y", &at(1.0), None);
         movement.look("y", &at(1.0 + by), None).is_some()
@@ -164,7 +194,7 @@ mod tests {
         assert!(!is_told(adamw(0.5), 0.0) && is_told(adamw(1e-4), 0.0));
         for (norm, expected) in [(1.0, false), (1e-3, true)] {
             let mut movement = Movement::default();
-            (0..100).for_each(|_| movement.note(&step("y", 1.0)));
+            (1..=100).for_each(|at| movement.note(&step("y", at, 1.0)));
             let pull = Some(Pull { norm, penalty: 0.5 });
             assert_eq!(movement.look("y", &[seen("w", &[1.0])], pull), None);
             assert_eq!(movement.look("y", &[seen("w", &[1.0])], pull).is_some(), expected, "{norm}");
