@@ -5,6 +5,7 @@ use std::rc::Rc;
 use serde::{Deserialize, Serialize};
 
 use crate::error::CheckpointError;
+use crate::event::Goal;
 use crate::schedule::Schedule;
 use crate::steps::LearningRates;
 
@@ -104,6 +105,9 @@ pub(crate) struct GroupState {
 /// What validation has seen.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct ValidationState {
+    /// Which value was the best. Files written before do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) goal: Option<Goal>,
     /// Iteration of the best call, and the bits of its value: JSON rounds, and has no infinities.
     pub(crate) best: Option<(u64, u64)>,
     pub(crate) without_improvement: u64,
@@ -209,7 +213,8 @@ mod tests {
             solutions: lower.iter().map(|_| 1).collect(),
             multipliers: Vec::new(),
         };
-        let validation = ValidationState { best: Some((4, f64::INFINITY.to_bits())), without_improvement: 0 };
+        let validation =
+            ValidationState { goal: None, best: Some((4, f64::INFINITY.to_bits())), without_improvement: 0 };
         let levels = vec![level("weights", &["model"], 4), level("model", &[], 12)];
         RunState { program: "Cleaning".into(), seed: u64::MAX, iterations: 4, validation: Some(validation), levels }
     }

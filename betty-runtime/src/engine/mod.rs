@@ -40,10 +40,10 @@ pub use multilevel::Multilevel;
 pub(crate) use multilevel::own;
 pub use observe::Observer;
 pub use train::Engine;
-pub use validation::{Goal, Validation};
+pub use validation::Validation;
 pub use watch::Looks;
 
 pub use crate::checkpoint::Checkpoint;
 pub use crate::data::{BatchStream, Shards, Stream, StreamError};
-pub use crate::event::{Event, Facts, LevelReport, Report, Score, Verdict, Warning};
+pub use crate::event::{Event, Facts, Goal, LevelReport, Report, Score, Verdict, Warning};
 pub use crate::program::{Explanation, HypergradientCheck, LevelCost, ResponseCheck, ResponseCost, TotalGradient};

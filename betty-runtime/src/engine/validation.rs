@@ -9,19 +9,10 @@ use super::watch::{Answer, Listener, Stop, Told};
 use crate::checkpoint::ValidationState;
 use crate::distributed::Ranks;
 use crate::error::{DataError, EngineError};
-use crate::event::{Event, Score};
+use crate::event::{Event, Goal, Score, Warning};
 use crate::panic::caught;
 
 type Function<P> = dyn FnMut(&P) -> Result<Score, DataError>;
-
-/// Whether a smaller or a larger value is better.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Goal {
-    /// Smaller is better: a loss.
-    Min,
-    /// Larger is better: an accuracy.
-    Max,
-}
 
 /// A validation function with its rhythm, and optional early stopping.
 pub struct Validation<P> {
@@ -31,6 +22,8 @@ pub struct Validation<P> {
     function: Box<Function<P>>,
     best: Option<(u64, f64)>,
     without_improvement: u64,
+    /// What there is to tell of what it goes on from.
+    news: Option<Warning>,
     /// Those that validate as well, if there are others.
     pub(super) ranks: Option<Rc<Ranks>>,
 }
@@ -45,7 +38,8 @@ impl<P> Validation<P> {
     ) -> Self {
         let function = Box::new(move |program: &P| function(program).map(Into::into));
         let every = every.max(1);
-        Validation { every, goal, patience: None, function, best: None, without_improvement: 0, ranks: None }
+        let (patience, best, news, ranks) = (None, None, None, None);
+        Validation { every, goal, patience, function, best, without_improvement: 0, news, ranks }
     }
 
     /// Stops the run after `calls` calls in a row without improvement.
@@ -62,10 +56,28 @@ impl<P> Validation<P> {
 
     pub(super) fn state(&self) -> ValidationState {
         let best = self.best.map(|(iteration, value)| (iteration, value.to_bits()));
-        ValidationState { best, without_improvement: self.without_improvement }
+        ValidationState { goal: Some(self.goal), best, without_improvement: self.without_improvement }
     }
 
+    /// Goes on from where validation stood, or begins anew where that was for another goal: no value is better than one that was best
+    /// the other way round, or all are.
     pub(super) fn restore(&mut self, state: ValidationState) {
+        if let Some(saved) = state.goal.filter(|saved| *saved != self.goal) {
+            (self.best, self.without_improvement) = (None, 0);
+            self.news = Some(Warning {
+                rule: "validation".into(),
+                level: None,
+                fact: format!(
+                    "{} of validation is the best from here on, and in the run that was saved it was {saved}: what was best so far is \
+                     forgotten",
+                    self.goal
+                ),
+                advice: "if that is not meant, resume with the goal that the run was begun with; a best program that `KeepBest` has \
+                         written gives way to the first one that is validated, so keep a copy of it"
+                    .into(),
+            });
+            return;
+        }
         self.best = state.best.map(|(iteration, bits)| (iteration, f64::from_bits(bits)));
         self.without_improvement = state.without_improvement;
     }
@@ -106,9 +118,12 @@ impl<P> Validation<P> {
 /// Calls a validation function when it is due, tells everybody of its value, and ends the run when it is over.
 pub(super) fn listener<P: Multilevel>(validation: Rc<RefCell<Validation<P>>>) -> Listener {
     Box::new(move |event, present| {
-        let Event::Iteration { iteration } = *event else { return Answer::default() };
         let mut validation = validation.borrow_mut();
         let mut answer = Answer::default();
+        if let Event::Resumed { .. } | Event::Started { .. } = event {
+            answer.tell.extend(validation.news.take().map(Told::Warning));
+        }
+        let Event::Iteration { iteration } = *event else { return answer };
         if validation.is_due(iteration) {
             let called = caught(|| validation.call(&Current::new(present), iteration));
             match called.unwrap_or_else(|panic| Err(format!("it panicked: {panic}").into())) {

@@ -17,7 +17,7 @@ pub use facts::Facts;
 pub(crate) use log::log;
 pub(crate) use news::tell;
 pub use report::{LevelReport, Report};
-pub use score::Score;
+pub use score::{Goal, Score};
 pub(crate) use told::{about, of_error};
 pub(crate) use usual::Usual;
 pub use verdict::Verdict;

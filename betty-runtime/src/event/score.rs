@@ -1,6 +1,28 @@
-//! What a validation function answers.
+//! What a validation function answers, and which answer is better.
 
+use std::fmt;
 use std::rc::Rc;
+
+use serde::{Deserialize, Serialize};
+
+/// Whether a smaller or a larger value is better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Goal {
+    /// Smaller is better: a loss.
+    Min,
+    /// Larger is better: an accuracy.
+    Max,
+}
+
+impl fmt::Display for Goal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Goal::Min => "the smallest value",
+            Goal::Max => "the largest value",
+        })
+    }
+}
 
 /// The number by which a program is judged, and named numbers beside it, which are told of with it.
 ///

@@ -14,9 +14,9 @@ pub struct Warning {
 }
 
 impl Warning {
-    /// Whether it says something of the program: that a file could not be written does not, nor that a run is tried again, or reads more
-    /// often than it was asked to.
+    /// Whether it says something of the program: that a file could not be written does not, nor that a run is tried again, goes on with
+    /// other numbers of a scheduler or for another goal, or reads more often than it was asked to.
     pub(crate) fn is_of_program(&self) -> bool {
-        !["save", "retry", "best", "reading"].contains(&self.rule.as_str())
+        !["save", "retry", "best", "reading", "scheduler", "validation"].contains(&self.rule.as_str())
     }
 }

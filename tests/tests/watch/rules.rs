@@ -138,7 +138,7 @@ fn every_rule_of_the_table_ends_a_run_that_is_ill_in_its_way() {
 }
 
 /// Those that say nothing of the program end no run: what could not be written, and what is told of another try.
-const OF_NO_PROGRAM: [&str; 4] = ["save", "retry", "best", "reading"];
+const OF_NO_PROGRAM: [&str; 6] = ["save", "retry", "best", "reading", "scheduler", "validation"];
 
 #[test]
 fn every_rule_that_there_is_stands_in_the_table() {

@@ -138,6 +138,42 @@ fn validation_that_is_given_after_a_checkpoint_goes_on_where_it_was() {
     assert!(iteration > 31);
 }
 
+/// The best value of one goal is the worst of the other: nothing would ever be better.
+#[test]
+fn validation_for_another_goal_begins_anew() {
+    let constant = |goal| Validation::every(1, goal, |_: &Pair| Ok(0.0)).patience(3);
+    let begun = |goal| {
+        let worst = if goal == Goal::Min { 1.0 } else { -1.0 };
+        let mut first = unvalidated().validate(Validation::every(1, goal, move |_: &Pair| Ok(worst)).patience(3));
+        first.run(2).unwrap();
+        first.checkpoint().unwrap()
+    };
+    let told = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
+    for (before, after, is_late) in [
+        (Goal::Min, Goal::Max, false),
+        (Goal::Max, Goal::Min, false),
+        (Goal::Min, Goal::Max, true),
+        (Goal::Min, Goal::Min, true),
+        (Goal::Max, Goal::Max, false),
+    ] {
+        let log = std::rc::Rc::clone(&told);
+        let mut engine = unvalidated().observe(move |event| {
+            log.borrow_mut().extend(event.warning().map(|warning| warning.rule));
+        });
+        if !is_late {
+            engine = engine.validate(constant(after));
+        }
+        engine.resume(&begun(before), StreamPosition::Start).unwrap();
+        if is_late {
+            engine = engine.validate(constant(after));
+        }
+        let report = engine.run(1).unwrap();
+        assert_eq!(report.best, Some((3, 0.0)), "from {before:?} to {after:?}");
+        let expected: &[&str] = if before == after { &[] } else { &["validation"] };
+        assert_eq!(told.take(), expected, "from {before:?} to {after:?}");
+    }
+}
+
 #[test]
 fn the_last_checkpoints_are_kept_and_can_be_gone_back_to() {
     let folder = tempfile::tempdir().unwrap();

@@ -56,8 +56,11 @@ pub enum OnUnhealthy {
 /// | `unseen-number` | a learned number of an optimizer is one which the level's method does not see |
 ///
 /// A run that shall end does so at what other observers warn of as well, but not at what says nothing of the program: that a file could
-/// not be written (`save`), a best program was put aside (`best`), a run is tried again (`retry`), or steps are read one by one
-/// (`reading`).
+/// not be written (`save`), a best program was put aside (`best`), a run is tried again (`retry`), goes on with other numbers of a
+/// scheduler (`scheduler`) or for another goal of validation (`validation`), or steps are read one by one (`reading`).
+///
+/// What was at first, for `far` and `slowing`, are the first steps of this engine: in a run that is gone on with those after the
+/// checkpoint, and after an [edit](crate::Engine::edit) still those before it.
 ///
 /// The rules listen to what is told in any case. Only `vanishing` asks for [`Event::Parts`], and `still`, `bound`, and `far` of
 /// levels with a `weight_decay` look at parameters every 100 iterations.
@@ -168,11 +171,11 @@ impl Health {
 impl<P: Multilevel> Observer<P> for Health {
     fn hear(&mut self, event: &Event<'_>, program: &Current<'_, P>) -> Result<ControlFlow<String>, DataError> {
         self.place.hear(event);
-        if !self.place.is_running {
-            return Ok(ControlFlow::Continue(()));
-        }
         if let Event::Resumed { .. } = event {
             self.movement.note(event);
+        }
+        if !self.place.is_running {
+            return Ok(ControlFlow::Continue(()));
         }
         for warning in self.judge(event, program)? {
             let is_news = self.told.insert((warning.rule.clone(), warning.level.clone()));
