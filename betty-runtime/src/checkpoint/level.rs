@@ -1,21 +1,22 @@
 //! The tensors of one level in a checkpoint: parameters, optimizer states, the scheduler's record.
 
-use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
-
 use super::archive::{Archive, stored_type};
+use super::schedulers::Schedulers;
 use super::state::{LevelState, RatesState};
 use crate::derivatives::Variable;
 use crate::error::CheckpointError;
 use crate::execute::{Value, Vector};
 use crate::hypergradient::Blocks;
-use crate::program::Level;
+use crate::program::{Level, Scheduler};
 
 /// What a level takes over from a checkpoint; made whole before anything of the level is replaced.
 pub(crate) struct Restored {
     pub(crate) leaves: Vec<Value>,
     pub(crate) initial: Vec<Value>,
     pub(crate) states: Vec<Value>,
-    pub(crate) schedulers: Vec<Option<ModuleLrScheduler>>,
+    pub(crate) schedulers: Vec<Option<Scheduler>>,
+    /// Of which groups these have other numbers than those that were saved, and after how many steps they stand.
+    pub(crate) rescheduled: Vec<(String, u64)>,
 }
 
 /// What a run knows of a level: see [`LevelState`].
@@ -61,6 +62,7 @@ impl Level {
             states: own.states,
             state_names: own.state_names,
             scheduler: own.scheduler,
+            scheduler_steps: own.scheduler_steps,
             groups,
             initial: !self.initial.is_empty(),
             solutions: of_levels(&self.solutions),
@@ -85,8 +87,8 @@ impl Level {
         if !both {
             (0..self.leaves.len()).for_each(|index| drop(archive.tensors.remove(&self.initial_name(index))));
         }
-        let schedulers = self.restored_schedulers(state, archive)?;
-        Ok(Restored { leaves, initial, states, schedulers })
+        let Schedulers { restored, rescheduled } = self.restored_schedulers(state, archive)?;
+        Ok(Restored { leaves, initial, states, schedulers: restored, rescheduled })
     }
 
     /// Releases before this one saved a tensor that is tied once for each place, and trained each by itself. Where they are

@@ -3,6 +3,7 @@
 mod archive;
 mod groups;
 mod level;
+mod schedulers;
 mod state;
 
 use std::fs;

@@ -51,6 +51,9 @@ pub(crate) struct LevelState {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) state_names: Vec<String>,
     pub(crate) scheduler: bool,
+    /// How often that was asked, if where it stands follows from that. Files written before do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) scheduler_steps: Option<u64>,
     /// The same of groups of parameters that have an optimizer of their own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) groups: Vec<GroupState>,
@@ -100,6 +103,9 @@ pub(crate) struct GroupState {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) state_names: Vec<String>,
     pub(crate) scheduler: bool,
+    /// How often that was asked, if where it stands follows from that. Files written before do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) scheduler_steps: Option<u64>,
 }
 
 /// What validation has seen.
@@ -135,6 +141,9 @@ impl RunState {
                 ("batches", level.batches),
             ];
             counters.extend(counts.map(|(of, count)| (format!("the number of {of} of level `{}`", level.name), count)));
+            let of_groups = level.groups.iter().map(|group| group.scheduler_steps);
+            let asked = of_groups.chain([level.scheduler_steps]).flatten().max().unwrap_or(0);
+            counters.push((format!("the number of steps of a scheduler of level `{}`", level.name), asked));
             if let Some(&found) = level.rests.iter().find(|&&rests| rests > level.taken) {
                 let what = format!("the number of steps of level `{}` that left a parameter alone", level.name);
                 return Err(CheckpointError::Impossible { what, found });
@@ -208,6 +217,7 @@ mod tests {
             states: 0,
             state_names: Vec::new(),
             scheduler: false,
+            scheduler_steps: None,
             groups: Vec::new(),
             initial: false,
             solutions: lower.iter().map(|_| 1).collect(),

@@ -11,7 +11,7 @@ use super::train::Engine;
 use super::watched::Watched;
 use crate::checkpoint::{Archive, Checkpoint, OfRun, RunState, outline_of};
 use crate::error::{CheckpointError, EngineError};
-use crate::event::{Event, Facts};
+use crate::event::{Event, Facts, Warning};
 use crate::program::{Level, Program, Seeded};
 
 /// Where the streams of an engine stand that resumes a run.
@@ -38,7 +38,9 @@ impl<P: Multilevel> Engine<P> {
     ///
     /// The engine brings the program, its config and its data, and has its schedulers already (its validation may come later); the
     /// checkpoint gives tensors, counters and the seed. Numbers may differ from those of the saved run (another learning
-    /// rate, say) as long as the optimizers are the same. Steps from before the checkpoint are not differentiated any more,
+    /// rate, say) as long as the optimizers are the same, and so may those of schedulers: one that is given stands where it comes to after
+    /// as many steps as the saved one had taken. If that is not where the saved one stood, an [`Event::Warning`] of the rule `scheduler`
+    /// says so. One of your own whose state does not follow from the number of its steps goes on from its record. A [validation](Self::validate) for another goal begins anew, which a warning `validation` says. Steps from before the checkpoint are not differentiated any more,
     /// which matters only to levels whose steps hypergradients go through. Such a level takes new steps where the saved run would
     /// have gone through older ones: if several levels share it in different rhythms, and, once, if the checkpoint was taken
     /// after an error in the middle of its steps, of which it then takes all anew.
@@ -57,7 +59,7 @@ impl<P: Multilevel> Engine<P> {
     /// [`EngineError::Checkpoint`] when the checkpoint belongs to another program or to other modules, and the errors of the
     /// data while batches are skipped. The engine is then as it was, except for batches that were already skipped.
     pub fn resume(&mut self, checkpoint: &Checkpoint, streams: StreamPosition) -> Result<(), EngineError> {
-        self.on_all_ranks("resume", |engine| engine.run.resume(checkpoint, streams))?;
+        let warnings = self.on_all_ranks("resume", |engine| engine.run.resume(checkpoint, streams))?;
         match (&self.validation, checkpoint.state.validation) {
             (Some(validation), Some(state)) => validation.borrow_mut().restore(state),
             (Some(_), None) => {}
@@ -65,6 +67,7 @@ impl<P: Multilevel> Engine<P> {
             (None, state) => self.run.validation = state.map(|state| Box::new(move || state) as Box<_>),
         }
         self.emit(&Event::Resumed { iteration: self.run.iterations });
+        warnings.iter().for_each(|warning| self.emit(&Event::Warning(warning)));
         self.run.check_observers_of_all()
     }
 }
@@ -119,8 +122,8 @@ impl Run {
         Ok(Checkpoint { state, archive, file: None })
     }
 
-    /// Goes on from a checkpoint, or fails and stays as it is but for batches that were skipped.
-    fn resume(&mut self, checkpoint: &Checkpoint, streams: StreamPosition) -> Result<(), EngineError> {
+    /// Goes on from a checkpoint, or fails and stays as it is but for batches that were skipped. Answers what there is to tell of it.
+    fn resume(&mut self, checkpoint: &Checkpoint, streams: StreamPosition) -> Result<Vec<Warning>, EngineError> {
         let schedule = self.program.schedule;
         let state = &checkpoint.state;
         let refused = |reason| EngineError::from(checkpoint.named(reason));
@@ -149,6 +152,8 @@ impl Run {
         };
 
         // Nothing fails from here on.
+        let rescheduled = restored.iter().flat_map(|level| &level.rescheduled);
+        let warnings = rescheduled.map(|(place, steps)| of_other_numbers(place, *steps)).collect();
         for ((level, state), (restored, last)) in
             self.program.levels.iter_mut().zip(&state.levels).zip(restored.into_iter().zip(last))
         {
@@ -177,7 +182,7 @@ impl Run {
         (self.data.seed, self.iterations, self.compared) = (state.seed, state.iterations, None);
         self.watched = Watched::default();
         self.stale = true;
-        Ok(())
+        Ok(warnings)
     }
 
     /// Takes the batches that the saved run had taken; answers batches and seeds of each level's last step, which it drew one after
@@ -208,5 +213,18 @@ impl Run {
             }
         }
         Ok(last)
+    }
+}
+
+/// That a scheduler goes on with other numbers than those of the run that was saved.
+fn of_other_numbers(place: &str, steps: u64) -> Warning {
+    Warning {
+        rule: "scheduler".into(),
+        level: place.split('.').next().map(str::to_owned),
+        fact: format!("the scheduler of level `{place}` has other numbers than the one that the run was saved with"),
+        advice: format!(
+            "it stands where these come to after its {steps} steps so far; if that is not meant, resume with the scheduler that the run \
+             was begun with"
+        ),
     }
 }

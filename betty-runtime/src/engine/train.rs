@@ -14,6 +14,7 @@ use super::validation::{Validation, listener};
 use crate::config::{Hyperparameter, LevelConfig, OptimizerConfig, ProgramConfig};
 use crate::error::{EngineError, LearnedError};
 use crate::event::Event;
+use crate::program::Scheduler;
 
 /// Trains a multilevel program.
 ///
@@ -164,7 +165,9 @@ impl<P: Multilevel> Engine<P> {
 
     /// Lets a Burn scheduler decide the learning rate of each step of a level, in the place of the configured one. Groups of the
     /// scheduler may have rates of their own. A group of parameters with an optimizer of its own keeps the rate of that, or
-    /// follows a scheduler that it is given by its path, as in `"net.log_lr"`.
+    /// follows a scheduler that it is given by its path, as in `"net.log_lr"`. It is given as it is before its first step, also to an
+    /// engine that then [resumes](Self::resume) a run, and clones of it are asked as well, when the run is saved and resumed: one of your own
+    /// that follows something else than its steps only reads that.
     ///
     /// # Errors
     /// [`EngineError::UnknownLevel`] when there is no level or group of this name, [`LearnedError::Scheduled`] when another level
@@ -186,7 +189,7 @@ impl<P: Multilevel> Engine<P> {
             }
             None => return Err(no_rate(level, &of_level.config)),
         };
-        of_level.schedulers[number] = Some(scheduler.into());
+        of_level.schedulers[number] = Some(Scheduler::new(scheduler.into()));
         Ok(self)
     }
 

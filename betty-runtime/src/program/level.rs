@@ -2,11 +2,11 @@
 
 use std::rc::Rc;
 
-use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
 use burn::module::ParamId;
 use burn::tensor::{DType, Device};
 
 use super::sample::Seeded;
+use super::scheduler::Scheduler;
 use super::{groups, selection};
 use crate::config::{CurvatureOf, LevelConfig, Start, check_rounded};
 use crate::derivatives::Loss;
@@ -40,7 +40,7 @@ pub(crate) struct Level {
     /// Optimizer states, parameter by parameter.
     pub(crate) states: Vec<Value>,
     /// What decides the learning rates of each group, if anything does.
-    pub(crate) schedulers: Vec<Option<ModuleLrScheduler>>,
+    pub(crate) schedulers: Vec<Option<Scheduler>>,
     /// The first values of all tensors, if the level's steps begin there.
     pub(crate) initial: Vec<Value>,
     /// What draws new parameters, if the level's steps begin at such.

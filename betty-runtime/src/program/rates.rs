@@ -1,7 +1,8 @@
 //! The number of a level's coming step, and its learning rates: those of its config, as schedules and Burn's schedulers change them.
 
-use burn::lr_scheduler::module_lr_scheduler::{ModuleLearningRate, ModuleLrScheduler};
+use burn::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
 
+use super::scheduler::Scheduler;
 use super::{Level, Program};
 use crate::steps::{LearningRates, scheduled_rate};
 
@@ -46,7 +47,7 @@ impl Level {
 
     /// The learning rates of a step that comes after so many, for which Burn's schedulers are asked.
     pub(crate) fn learning_rates_after(&mut self, before: Before) -> LearningRates {
-        let step = |scheduler: &mut Option<ModuleLrScheduler>| scheduler.as_mut().map(ModuleLrScheduler::step);
+        let step = |scheduler: &mut Option<Scheduler>| scheduler.as_mut().map(Scheduler::step);
         let scheduled: Vec<Option<ModuleLearningRate>> = self.schedulers.iter_mut().map(step).collect();
         self.rates(&scheduled, before)
     }

@@ -2,10 +2,9 @@
 
 use std::rc::Rc;
 
-use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
-
 use super::Level;
 use super::sample::Seeded;
+use super::scheduler::Scheduler;
 use crate::execute::Value;
 use crate::steps::{LearningRates, Record, Restart};
 
@@ -15,7 +14,7 @@ pub(crate) struct Snapshot {
     time: u64,
     leaves: Vec<Value>,
     states: Vec<Value>,
-    schedulers: Vec<Option<ModuleLrScheduler>>,
+    schedulers: Vec<Option<Scheduler>>,
     last_rates: Option<LearningRates>,
     metrics: Vec<(Rc<str>, f64)>,
     steps: u64,

@@ -1,6 +1,7 @@
 //! Runs that are saved and resumed.
 
 mod refused;
+mod schedulers;
 
 use std::cell::RefCell;
 use std::fs;

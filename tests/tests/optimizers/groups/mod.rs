@@ -266,6 +266,17 @@ fn a_run_goes_on_bit_for_bit_with_the_states_and_rates_of_all_groups() {
     second.resume(&saved, StreamPosition::Start).unwrap();
     second.run(3).unwrap();
     assert_eq!(end(&mut second), end(&mut whole));
+    // Each group has numbers of its own, and those that are given may be others.
+    let told = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
+    let log = std::rc::Rc::clone(&told);
+    let same = LinearLrSchedulerConfig::new(0.1, 0.01, 10).init().unwrap();
+    let rising = LinearLrSchedulerConfig::new(0.01, 0.1, 90).init().unwrap();
+    let other = two(&json, &[0.2, -0.3]).unwrap();
+    let other = other.scheduler("parts", same).unwrap().scheduler("parts.log_lr", rising).unwrap();
+    let mut other = other.observe(move |event| log.borrow_mut().extend(event.warning().map(|warning| warning.fact)));
+    other.resume(&saved, StreamPosition::Start).unwrap();
+    let told = told.take();
+    assert!(told.len() == 1 && told[0].contains("`parts.log_lr`"), "{told:?}");
     // The rates make a difference.
     let mut constant = two(&json, &[0.2, -0.3]).unwrap();
     constant.run(5).unwrap();
