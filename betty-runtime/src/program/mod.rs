@@ -38,6 +38,7 @@ mod passings;
 mod prepare;
 mod rates;
 mod recordings;
+mod roots;
 mod round;
 mod sample;
 mod scheduler;

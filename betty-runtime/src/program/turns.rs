@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Program;
+use super::roots::grouped;
 use crate::config::Start;
 use crate::schedule::Schedule;
 
@@ -106,48 +107,75 @@ pub(crate) trait Walk: Sized {
         // Those that have had their turn are one ahead.
         let least = roots.iter().map(|&root| turns[root]).min();
         let left: Vec<usize> = roots.iter().copied().filter(|&root| Some(turns[root]) == least).collect();
-        left.into_iter().try_for_each(|root| self.advance(root))
+        let ahead = |root: usize| {
+            let lowers = self.program().schedule.levels[root].lower.iter().copied();
+            (self.is_warm(root), lowers.filter(|&lower| self.looks_ahead(lower)).collect())
+        };
+        grouped(&left, ahead).iter().try_for_each(|group| self.advance_all(group))
+    }
+
+    /// Whether level `lower` only looks ahead when a level above waits for it.
+    fn looks_ahead(&self, lower: usize) -> bool {
+        self.program().levels[lower].config.start == Start::LookAhead
     }
 
     /// Turns of the lower levels as the schedule asks, then one turn of level `k`: a step, unless it is still warming up.
-    ///
-    /// Where lower levels look ahead, or several tasks are averaged, an error takes the whole turn back.
     fn advance(&mut self, k: usize) -> Result<(), Self::Error> {
-        let Program { schedule, levels, .. } = self.program();
-        let looks_ahead = |&lower: &usize| levels[lower].config.start == Start::LookAhead;
-        let is_whole = levels[k].config.tasks > 1 || schedule.levels[k].lower.iter().any(looks_ahead);
-        match self.is_warm(k) && is_whole {
-            true => self.take_whole(|walk| walk.turn(k)),
-            false => self.turn(k),
+        self.advance_all(&[k])
+    }
+
+    /// A turn of each of these levels, with those below.
+    ///
+    /// Where lower levels look ahead, or several tasks are averaged, an error takes all of it back.
+    fn advance_all(&mut self, group: &[usize]) -> Result<(), Self::Error> {
+        let is_whole = |&k: &usize| {
+            let Program { schedule, levels, .. } = self.program();
+            let looks_ahead = |&lower: &usize| self.looks_ahead(lower);
+            self.is_warm(k) && (levels[k].config.tasks > 1 || schedule.levels[k].lower.iter().any(looks_ahead))
+        };
+        match group.iter().any(is_whole) {
+            true => self.take_whole(|walk| walk.turn(group)),
+            false => self.turn(group),
         }
     }
 
-    /// One turn of level `k`, with those below.
-    fn turn(&mut self, k: usize) -> Result<(), Self::Error> {
+    /// One turn of each of these levels, with those below.
+    fn turn(&mut self, group: &[usize]) -> Result<(), Self::Error> {
         let mut places = BTreeMap::new();
-        self.solve_and_step(k, &mut places)?;
-        self.turns().taken[k] += 1;
-        if self.is_warm(k) {
-            self.keep_tasks(k);
+        for &k in group {
+            self.solve_and_step(k, &mut places)?;
+            self.turns().taken[k] += 1;
+            if self.is_warm(k) {
+                self.keep_tasks(k);
+            }
         }
         // Lower levels that looked ahead take their steps again, from where they stood, under the new parameters above, in the
         // order in which they took them first.
-        let looks_ahead = |lower: &usize| places.contains_key(lower);
-        let looked_ahead: Vec<usize> =
-            self.program().schedule.levels[k].lower.iter().copied().filter(looks_ahead).collect();
+        let mut looked_ahead: Vec<(usize, usize)> = Vec::new();
+        for &k in group {
+            let Program { schedule, levels, .. } = self.program();
+            for &lower in schedule.levels[k].lower.iter().filter(|lower| places.contains_key(lower)) {
+                let rounds = levels[k].config.rounds;
+                match looked_ahead.iter_mut().find(|(of, _)| *of == lower) {
+                    Some((_, most)) => *most = rounds.max(*most),
+                    None => looked_ahead.push((lower, rounds)),
+                }
+            }
+        }
         for (lower, place) in places {
             self.go_back(lower, place);
             self.look_no_further(lower);
         }
-        for _ in 0..self.program().levels[k].config.rounds {
-            for &lower in &looked_ahead {
+        let most = looked_ahead.iter().map(|&(_, rounds)| rounds).max().unwrap_or_default();
+        for round in 1..=most {
+            for &(lower, _) in looked_ahead.iter().filter(|(_, rounds)| round <= *rounds) {
                 for _ in 0..self.program().levels[lower].config.unroll {
                     self.advance(lower)?;
                 }
             }
         }
         // Steps that were undone do not count for the next round.
-        self.mark_seen(k);
+        group.iter().for_each(|&k| self.mark_seen(k));
         Ok(())
     }
 

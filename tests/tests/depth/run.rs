@@ -1,7 +1,7 @@
 //! Hypergradients of three levels against central differences of what was run: from the saved state after the last step of
 //! a level to the loss that it sees next, with all steps that are taken between.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 
@@ -66,11 +66,16 @@ pub(crate) fn compare<P: Multilevel>(program: Program<P>, (json, cheaper): (&str
 
 /// Batches that all differ, the same in every run.
 pub(crate) fn stream(seed: f64) -> Stream<Batch> {
+    stream_from(seed, 0)
+}
+
+/// The same without so many at the beginning.
+fn stream_from(seed: f64, first: i32) -> Stream<Batch> {
     let batch = move |index: i32| {
         let of = |k: f64| (seed + 0.7 * f64::from(index) + k).sin();
         Ok::<_, io::Error>(vector(&[of(0.0), of(1.3), of(2.9)]))
     };
-    Stream::batches((0..).map(batch))
+    Stream::batches((first..).map(batch))
 }
 
 pub(crate) fn top() -> Vector {
@@ -363,8 +368,68 @@ fn of_both_of_two_levels_above_one() {
         r#"{ "low": { "start": "initial" } }"#,
         r#"{ "low": { "hypergradient": { "method": "forward" } } }"#,
         r#"{ "low": { "hypergradient": { "method": "forward" }, "start": "initial" } }"#,
+        r#"{ "low": { "start": "look_ahead" } }"#,
+        r#"{ "low": { "hypergradient": { "method": "forward" }, "start": "look_ahead" } }"#,
     ] {
         check(two_roots::program, json, 0, |problem| &mut problem.first);
         check(two_roots::program, json, 1, |problem| &mut problem.second);
+    }
+}
+
+/// Where the level below looks ahead, it does so once for both: both step at what it found under the parameters that both had, and its own
+/// steps are taken again, on the next batches, under the new ones of both.
+#[test]
+fn of_two_levels_above_one_that_looks_ahead_both_see_where_it_looked() {
+    let ahead = r#"{ "low": { "start": "look_ahead" } }"#;
+    let told = |json: &str| {
+        let steps = Rc::new(RefCell::new(Vec::new()));
+        let log = Rc::clone(&steps);
+        let mut engine = engine(two_roots::program, json).observe(move |event| {
+            if let Event::Step { level, loss, looks_ahead, .. } = event {
+                log.borrow_mut().push((*level, *looks_ahead, *loss));
+            }
+        });
+        engine.run(1).unwrap();
+        let low: Vec<f64> = engine.into_problem().low.x.val().into_data().try_to_vec().unwrap();
+        (steps.take(), low)
+    };
+    let (steps, low) = told(ahead);
+    let levels: Vec<(usize, bool)> = steps.iter().map(|&(level, ahead, _)| (level, ahead)).collect();
+    let (looked, real) = ((2, true), (2, false));
+    assert_eq!(levels, [looked, looked, looked, (0, false), (1, false), real, real, real]);
+    // Without looking ahead both see the same answer.
+    let (kept, _) = told("{}");
+    let losses = |steps: &[(usize, bool, f64)]| -> Vec<f64> { steps[..5].iter().map(|&(.., loss)| loss).collect() };
+    assert_eq!(losses(&steps), losses(&kept));
+    // The steps that count: by hand, from the first parameters, under what both have become, on the batches after those.
+    let mut both = engine(two_roots::program, ahead);
+    both.run(1).unwrap();
+    let two_roots::Run { first, second, .. } = both.into_problem();
+    let still = r#"{ "first": { "warmup": 9 }, "second": { "warmup": 9 } }"#;
+    let (problem, mut data) = two_roots::program();
+    data.low = stream_from(0.9, 3);
+    let config = two_roots::RunConfig::from_json(still).unwrap();
+    let problem = two_roots::Run { first, second, ..problem };
+    let mut alone = Engine::new(problem, data, config).unwrap();
+    alone.run(1).unwrap();
+    let expected: Vec<f64> = alone.into_problem().low.x.val().into_data().try_to_vec().unwrap();
+    assert_eq!(low, expected);
+}
+
+/// A level that only warms up lets the steps count that are taken for the other.
+#[test]
+fn of_two_levels_above_one_that_looks_ahead_one_may_still_warm_up() {
+    for (cold, warm) in [("first", 1), ("second", 0)] {
+        let json = format!(r#"{{ "low": {{ "start": "look_ahead" }}, "{cold}": {{ "warmup": 9 }} }}"#);
+        let steps = Rc::new(RefCell::new(Vec::new()));
+        let log = Rc::clone(&steps);
+        let mut engine = engine(two_roots::program, &json).observe(move |event| {
+            if let Event::Step { level, looks_ahead, .. } = event {
+                log.borrow_mut().push((*level, *looks_ahead));
+            }
+        });
+        engine.run(2).unwrap();
+        let (looked, real) = ((2, true), (2, false));
+        assert_eq!(steps.take(), [looked, looked, looked, (warm, false), real, real, real].repeat(2), "{cold}");
     }
 }
