@@ -46,6 +46,24 @@ impl Vector {
         Vector(self.0.iter().map(lane).collect())
     }
 
+    /// The tensors that are marked, as a vector of their own.
+    #[must_use]
+    pub(crate) fn part(&self, marks: &[bool]) -> Self {
+        let marked = self.0.iter().zip(marks).filter(|(_, is_marked)| **is_marked);
+        Vector(marked.map(|(tensor, _)| tensor.clone()).collect())
+    }
+
+    /// This vector with the tensors of a [part](Self::part) in the place of those that are marked.
+    #[must_use]
+    pub(crate) fn with_part(&self, marks: &[bool], part: Self) -> Self {
+        let mut part = part.0.into_iter();
+        let tensors = self.0.iter().zip(marks).map(|(own, is_marked)| match is_marked {
+            true => part.next().unwrap_or_else(|| own.clone()),
+            false => own.clone(),
+        });
+        Vector(tensors.collect())
+    }
+
     /// Whether both are made of tensors of the same shapes and types.
     pub fn looks_like(&self, other: &Vector) -> bool {
         let looks = |value: &Value| (value.shape(), value.dtype());

@@ -32,15 +32,12 @@ impl Moved {
 
     /// The tensors that move.
     pub(super) fn part(&self, whole: &Vector) -> Vector {
-        let moved = whole.0.iter().zip(&self.is_moved).filter(|(_, is_moved)| **is_moved);
-        Vector(moved.map(|(tensor, _)| tensor.clone()).collect())
+        whole.part(&self.is_moved)
     }
 
     /// These tensors, and zeros for the others.
     pub(super) fn whole(&self, part: Vector) -> Vector {
-        let mut part = part.0.into_iter();
-        let tensors = self.is_moved.iter().zip(self.zeros.0.iter().cloned());
-        Vector(tensors.map(|(&moves, zero)| moves.then(|| part.next()).flatten().unwrap_or(zero)).collect())
+        self.zeros.with_part(&self.is_moved, part)
     }
 }
 

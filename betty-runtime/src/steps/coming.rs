@@ -23,14 +23,9 @@ pub(crate) struct ComingStep {
 impl NextStep for ComingStep {
     fn pull_back(&self, v: &Vector) -> Result<Vector, ProductError> {
         let states = Vector(self.before.states.clone()).zero().0;
-        let mut seen = v.0.iter().cloned();
-        let parameters = self.before.parameters.zero().0.into_iter().zip(&self.moved);
-        let whole = parameters.map(|(zero, &is_moved)| is_moved.then(|| seen.next()).flatten().unwrap_or(zero));
-        let cotangents = (Vector(whole.collect()), states);
+        let cotangents = (self.before.parameters.zero().with_part(&self.moved, v.clone()), states);
         let pulled = self.update.pull_back(self.before.clone(), &self.rates, &self.moves, cotangents)?;
-        let gradient = pulled.gradient.0.into_iter().zip(&self.moved);
-        let gradient = Vector(gradient.filter(|(_, is_moved)| **is_moved).map(|(tensor, _)| tensor).collect());
-        Ok(gradient.scaled(-1.0))
+        Ok(pulled.gradient.part(&self.moved).scaled(-1.0))
     }
 }
 
