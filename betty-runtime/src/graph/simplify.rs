@@ -235,6 +235,10 @@ fn sum(graph: &mut Graph, axes: &[usize], x: NodeId) -> Result<Option<NodeId>, G
 
 /// The dimensions of `from` that a reshape to `to` merges into `axes`, if each axis consists of whole dimensions.
 fn merged(from: &[usize], to: &[usize], axes: &[usize]) -> Option<Vec<usize>> {
+    // Which dimensions an empty tensor was made of, sizes do not say.
+    if from.contains(&0) {
+        return None;
+    }
     let mut dimensions = Vec::new();
     for &axis in axes {
         let before: usize = to[..axis].iter().product();

@@ -305,6 +305,12 @@ fn sums_of_moved_values_are_taken_where_they_are() {
     let across = g.reshape(channels_first, &[3, 8, 5]).unwrap();
     let sum = g.sum(across, &[2]).unwrap();
     assert!(matches!(g.node(sum).op, Op::Sum(_)));
+    // So is a batch without examples: which dimensions it was made of, sizes do not say.
+    let empty = g.input(&[0, 3, 2], DType::F64);
+    let empty = g.permute(empty, &[0, 2, 1]).unwrap();
+    let empty = g.reshape(empty, &[0, 3]).unwrap();
+    let sum = g.sum(empty, &[0]).unwrap();
+    assert_eq!(g.shape(sum), [1, 3]);
 }
 
 #[test]
