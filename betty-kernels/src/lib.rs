@@ -13,14 +13,21 @@ pub mod entrywise;
 mod functions;
 mod gather;
 mod number;
+pub mod product;
 pub mod random;
+mod running;
+mod softmax;
 mod sum;
+mod sums;
 mod tile;
 mod vectorized;
 
 pub use convolution::Convolution;
 pub use number::Number;
+pub use running::running_sums;
+pub use softmax::softmax;
 pub use sum::sum;
+pub use sums::Sums;
 
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,9 @@ use std::ops::{Add, Div, Mul, Neg, Sub};
 use crate::Convolution;
 use crate::arithmetic::{self, Arithmetic};
 use crate::sum::sum_in;
+use crate::sums::Sums;
+use crate::vectorized::Instructions;
+use crate::{product, running, softmax};
 
 /// A float type that kernels compute in: `f32` or `f64`.
 pub trait Number:
@@ -71,6 +74,26 @@ pub trait Number:
     /// [`sum`](crate::sum())
     #[doc(hidden)]
     fn sum(numbers: &[Self]) -> f64;
+
+    /// [`Sums::of`]
+    #[doc(hidden)]
+    fn sums(of: Sums, numbers: &[Self]) -> Vec<Self>;
+
+    /// [`softmax`](crate::softmax())
+    #[doc(hidden)]
+    fn softmax(entries: &mut [Self], length: usize);
+
+    /// [`running_sums`](crate::running_sums)
+    #[doc(hidden)]
+    fn add_up(plane: &mut [Self], within: usize);
+
+    /// [`of_columns`](product::of_columns)
+    #[doc(hidden)]
+    fn of_columns(vector: &[Self], matrix: &[Self]) -> Vec<Self>;
+
+    /// [`of_rows`](product::of_rows)
+    #[doc(hidden)]
+    fn of_rows(matrix: &[Self], vector: &[Self]) -> Vec<Self>;
 }
 
 mod sealed {
@@ -80,7 +103,7 @@ mod sealed {
 }
 
 macro_rules! number {
-    ($number:ty) => {
+    ($number:ty, $softmax:path) => {
         impl Number for $number {
             #[inline(always)]
             fn multiplied<const FUSED: bool>(self, factor: Self, addend: Self) -> Self {
@@ -134,9 +157,29 @@ macro_rules! number {
             fn sum(numbers: &[Self]) -> f64 {
                 sum_in(numbers)
             }
+
+            fn sums(of: Sums, numbers: &[Self]) -> Vec<Self> {
+                of.of_in(numbers)
+            }
+
+            fn softmax(entries: &mut [Self], length: usize) {
+                $softmax(entries, length);
+            }
+
+            fn add_up(plane: &mut [Self], within: usize) {
+                running::add_up(plane, within);
+            }
+
+            fn of_columns(vector: &[Self], matrix: &[Self]) -> Vec<Self> {
+                product::of_columns_with(Instructions::best(), vector, matrix)
+            }
+
+            fn of_rows(matrix: &[Self], vector: &[Self]) -> Vec<Self> {
+                product::of_rows_with(Instructions::best(), matrix, vector)
+            }
         }
     };
 }
 
-number!(f32);
-number!(f64);
+number!(f32, softmax::single);
+number!(f64, softmax::double);

@@ -3,6 +3,7 @@
 //! A solver's vectors are as long as a level's parameters, and its inner products and updates move bytes, nothing else. On the
 //! CPU one pass without intermediate tensors does what two kernels and an allocation do on the dispatch layer.
 
+use std::cmp::Reverse;
 use std::ops::{Add, AddAssign, Mul, MulAssign};
 
 use betty_kernels::arithmetic::{Arithmetic, LEAST};
@@ -66,13 +67,61 @@ macro_rules! plain {
 plain!(f32);
 plain!(f64);
 
-/// `⟨x, y⟩` summed in f64, if both are contiguous in host memory.
+/// A tensor made of what becomes of the entries of another one in host memory, one after the other; nothing, if they lie elsewhere or are of
+/// another type than `f32` and `f64`. The expression is compiled for each.
+macro_rules! from_entries {
+    ($x:expr, $sizes:expr, $entries:ident => $values:expr) => {{
+        let x: &burn::tensor::DispatchTensor = $x;
+        match &x.kind {
+            burn_dispatch::DispatchTensorKind::Flex(burn_dispatch::BackendTensor::Float(own)) => {
+                let dense = own.to_contiguous();
+                let data = match dense.dtype() {
+                    burn::tensor::DType::F32 => {
+                        dense.as_slice::<f32>().map(|$entries| TensorData::new($values, $sizes))
+                    }
+                    burn::tensor::DType::F64 => {
+                        dense.as_slice::<f64>().map(|$entries| TensorData::new($values, $sizes))
+                    }
+                    _ => None,
+                };
+                data.map(|data| burn_dispatch::Dispatch::float_from_data(data, &x.device()))
+            }
+            _ => None,
+        }
+    }};
+}
+
+pub(super) use from_entries;
+
+/// The dimensions of a float tensor in host memory in the order in which they lie there: seen so, a transposed tensor is not copied.
+pub(super) fn order_of_memory(x: &DispatchTensor) -> Option<Vec<usize>> {
+    let DispatchTensorKind::Flex(BackendTensor::Float(entries)) = &x.kind else { return None };
+    let strides = entries.layout().strides();
+    let mut axes: Vec<usize> = (0..strides.len()).collect();
+    axes.sort_by_key(|&axis| Reverse(strides[axis].unsigned_abs()));
+    Some(axes)
+}
+
+/// `⟨x, y⟩` summed in f64, if both are in host memory. Those that are no views are read where they are, and so are two that are seen alike.
 pub(super) fn dot(x: &DispatchTensor, y: &DispatchTensor) -> Option<f64> {
+    fn of<T: Plain>(x: &DispatchTensor, y: &DispatchTensor, wide: impl Fn(T) -> f64 + Sync) -> Option<f64> {
+        if let (Some(x), Some(y)) = (T::plain(x), T::plain(y)) {
+            return Some(sum_of_products(x, y, wide));
+        }
+        let axes = order_of_memory(x)?;
+        let [x, y] = [x, y].map(|of| dense(&Dispatch::float_permute(of.clone(), &axes)));
+        Some(sum_of_products(T::plain(&x?)?, T::plain(&y?)?, wide))
+    }
     match (x.dtype(), y.dtype()) {
-        (DType::F32, DType::F32) => Some(sum_of_products(f32::plain(x)?, f32::plain(y)?, f64::from)),
-        (DType::F64, DType::F64) => Some(sum_of_products(f64::plain(x)?, f64::plain(y)?, |x| x)),
+        (DType::F32, DType::F32) => of::<f32>(x, y, f64::from),
+        (DType::F64, DType::F64) => of::<f64>(x, y, |x| x),
         _ => None,
     }
+}
+
+/// The tensor with its entries one after the other, if it is in host memory.
+pub(super) fn dense(x: &DispatchTensor) -> Option<DispatchTensor> {
+    if is_plain(x) { from_entries!(x, x.shape(), entries => entries.to_vec()) } else { None }
 }
 
 /// Whether a tensor is in host memory, in a type that there are loops for: nobody waits for its numbers.
@@ -80,11 +129,18 @@ pub(super) fn is_plain(x: &DispatchTensor) -> bool {
     matches!(x.kind, DispatchTensorKind::Flex(BackendTensor::Float(_))) && matches!(x.dtype(), DType::F32 | DType::F64)
 }
 
-/// Whether all entries are finite, if they are contiguous in host memory.
+/// Whether all entries are finite, if they are in host memory.
 pub(super) fn is_finite(x: &DispatchTensor) -> Option<bool> {
+    fn of<T: Plain>(x: &DispatchTensor) -> Option<bool> {
+        let finite = |entries: &[T]| entries.par_chunks(BLOCK).all(|block| all_finite(block, T::from(0)));
+        match T::plain(x) {
+            Some(entries) => Some(finite(entries)),
+            None => Some(finite(T::plain(&dense(&Dispatch::float_permute(x.clone(), &order_of_memory(x)?))?)?)),
+        }
+    }
     match x.dtype() {
-        DType::F32 => Some(f32::plain(x)?.par_chunks(BLOCK).all(|block| all_finite(block, 0.0))),
-        DType::F64 => Some(f64::plain(x)?.par_chunks(BLOCK).all(|block| all_finite(block, 0.0))),
+        DType::F32 => of::<f32>(x),
+        DType::F64 => of::<f64>(x),
         _ => None,
     }
 }

@@ -315,4 +315,28 @@ mod tests {
             }
         }
     }
+
+    /// Squares that single precision has not: a gradient of `x·wᵀ` is a transposed view.
+    #[test]
+    fn inner_products_of_views_are_formed_in_double_precision() {
+        for dtype in [DType::F32, DType::F64] {
+            for size in [1e-30, 1e30] {
+                let numbers = TensorData::new(vec![size, -2.0 * size, 3.0 * size, 0.0, size, size], [2, 3]);
+                let whole = Value::from_data(numbers.convert_dtype(dtype), &Device::flex());
+                let turned = |value: &Value| Value(Dispatch::float_permute(value.0.clone(), &[1, 0]));
+                let view = Vector(vec![turned(&whole)]);
+                let dense =
+                    Vector(vec![Value::from_data(turned(&whole).to_data().expect("host memory"), &Device::flex())]);
+                let [square] = Unread::read([Unread::square_norm(&view)]).expect("host memory");
+                let products =
+                    [view.dot(&view).ok(), view.dot(&dense).ok(), dense.dot(&view).ok(), square.first().copied()];
+                for product in products {
+                    let product = product.expect("host memory") / (size * size);
+                    assert!((product - 16.0).abs() < 1e-5, "{dtype:?}, {size:e}: {product}");
+                }
+                let [finite] = Unread::read([Unread::finiteness(view.0.iter())]).expect("host memory");
+                assert_eq!(finite, [0.0]);
+            }
+        }
+    }
 }

@@ -1,44 +1,71 @@
-//! Sums of whole tensors.
+//! Sums of the entries of a tensor, all of them or those along some dimensions.
 //!
 //! Burn adds up large tensors in host memory on all threads, in an order that depends on their number and on which of them takes what:
-//! two runs have not the same bits. What ranks or a resumed run must agree on is summed here, in an order that sizes fix.
-
-use std::cmp::Reverse;
+//! two runs have not the same bits. Along dimensions it adds up one number after the other in the type of the tensor: in f32 a sum of
+//! a million equal terms is wrong by a hundredth. What is long or large is summed here, in double precision and in an order that sizes fix.
 
 use betty_kernels::arithmetic::LEAST;
-use burn::tensor::{DType, DispatchTensor, TensorData};
+use betty_kernels::{Number, Sums};
+use burn::tensor::{DispatchTensor, TensorData};
 use burn_backend::TensorMetadata as _;
 use burn_backend::ops::FloatTensorOps;
-use burn_dispatch::{BackendTensor, Dispatch, DispatchTensorKind};
+use burn_dispatch::Dispatch;
+
+use super::host::{from_entries, order_of_memory};
+
+/// Entries of a tensor whose sums along dimensions Burn may form: there is little to lose.
+const FEW: usize = 1 << 10;
+
+/// Neighbours of which a sum is worth more than Burn's, which adds up 64 of them side by side.
+const LONG: usize = 1 << 12;
 
 /// The sum of all entries of a float tensor, as a tensor of one dimension.
 pub(super) fn total(x: DispatchTensor) -> DispatchTensor {
-    on_host(&x).unwrap_or_else(|| Dispatch::float_sum(x))
+    // Few numbers Burn adds up on one thread.
+    let is_many = x.shape().num_elements() >= LEAST;
+    let ordered = order_of_memory(&x).filter(|_| is_many).map(|axes| Dispatch::float_permute(x.clone(), &axes));
+    let whole = ordered.and_then(|x| from_entries!(&x, [1], entries => vec![sum(entries)]));
+    whole.unwrap_or_else(|| Dispatch::float_sum(x))
 }
 
-/// The sum of many numbers in host memory; few of them Burn adds up on one thread.
-fn on_host(x: &DispatchTensor) -> Option<DispatchTensor> {
-    let DispatchTensorKind::Flex(BackendTensor::Float(entries)) = &x.kind else { return None };
-    if entries.shape().num_elements() < LEAST || !matches!(entries.dtype(), DType::F32 | DType::F64) {
+fn sum<T: Number>(entries: &[T]) -> T {
+    T::of(betty_kernels::sum(entries))
+}
+
+/// The sums of a float tensor along some dimensions, of which sizes of 1 are left.
+pub(super) fn sums(x: DispatchTensor, axes: &[usize]) -> DispatchTensor {
+    on_host(&x, axes).unwrap_or_else(|| match axes {
+        [axis] => Dispatch::float_sum_dim(x, *axis),
+        _ => Dispatch::float_sum_dims(x, axes),
+    })
+}
+
+fn on_host(x: &DispatchTensor, axes: &[usize]) -> Option<DispatchTensor> {
+    let shape = x.shape();
+    if shape.num_elements() < FEW {
         return None;
     }
-    // In the order of memory: a transposed tensor is not copied.
-    let strides = entries.layout().strides();
-    let mut axes: Vec<usize> = (0..strides.len()).collect();
-    axes.sort_by_key(|&axis| Reverse(strides[axis].unsigned_abs()));
-    let x = Dispatch::float_permute(x.clone(), &axes);
-    let DispatchTensorKind::Flex(BackendTensor::Float(entries)) = &x.kind else { return None };
-    let entries = entries.to_contiguous();
-    let data = match entries.dtype() {
-        DType::F64 => TensorData::new(vec![betty_kernels::sum(entries.as_slice::<f64>()?)], [1]),
-        _ => TensorData::new(vec![betty_kernels::sum(entries.as_slice::<f32>()?) as f32], [1]),
-    };
-    Some(Dispatch::float_from_data(data, &x.device()))
+    let order = order_of_memory(x)?;
+    let sums = Sums::new(order.iter().map(|&axis| (shape[axis], axes.contains(&axis))))?;
+    if sums.is_of_rows() && sums.terms() < LONG {
+        return None;
+    }
+    let sizes: Vec<usize> = order.iter().map(|&axis| if axes.contains(&axis) { 1 } else { shape[axis] }).collect();
+    let ordered = Dispatch::float_permute(x.clone(), &order);
+    let found = from_entries!(&ordered, sizes, entries => sums.of(entries))?;
+    Some(Dispatch::float_permute(found, &inverse(&order)))
+}
+
+/// The order that takes another one back.
+pub(super) fn inverse(order: &[usize]) -> Vec<usize> {
+    let mut back = vec![0; order.len()];
+    order.iter().enumerate().for_each(|(place, &axis)| back[axis] = place);
+    back
 }
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::Device;
+    use burn::tensor::{DType, Device};
 
     use super::*;
     use crate::execute::{Unread, Value, Vector};

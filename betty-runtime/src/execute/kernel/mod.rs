@@ -30,6 +30,8 @@ mod convolution;
 mod elementwise;
 mod indexing;
 mod ordering;
+mod product;
+mod rows;
 mod wide;
 mod window;
 
@@ -47,6 +49,7 @@ use super::value::Value;
 use crate::graph::{Comparison, Group, Node, Op, Range, Scalar, label, type_and_shape};
 pub(super) use elementwise::step;
 use elementwise::{binary, cast, compare, compare_scalar, unary, with_scalar};
+pub(super) use product::product;
 use wide::{in_type, summed_in};
 use window::{avg_pool, avg_pool_adjoint, by_rank, max_pool_indices};
 
@@ -142,13 +145,13 @@ impl Run<'_> {
             Op::Sum(axes) => ordering::sum(next(), axes),
             Op::ArgMax(axis) => ordering::arg_extreme(next(), *axis, true, self.stored),
             Op::ArgMin(axis) => ordering::arg_extreme(next(), *axis, false, self.stored),
-            Op::CumSum(axis) => ordering::cumulative_sum(next(), *axis),
+            Op::CumSum(axis) => rows::cumulative_sum(next(), *axis),
             Op::CumArgMax(axis) => ordering::cumulative_arg_extreme(next(), *axis, true, self),
             Op::CumArgMin(axis) => ordering::cumulative_arg_extreme(next(), *axis, false, self),
             Op::ArgTopK { axis, count } => ordering::arg_top_k(next(), *axis, *count, self.stored),
             Op::ArgSort { axis, descending } => ordering::arg_sort(next(), *axis, *descending, self.stored),
             Op::LogSoftmax(axis) => B::log_softmax(next(), *axis),
-            Op::Softmax(axis) => B::softmax(next(), *axis),
+            Op::Softmax(axis) => rows::softmax(next(), *axis),
             Op::Normalize { epsilon } => {
                 let x = next();
                 let features = x.shape()[x.shape().num_dims() - 1];
@@ -243,15 +246,6 @@ impl Run<'_> {
             _ if dtype.is_float() => B::float_full(shape, number(value), self.device, dtype.into()),
             _ => B::int_full(shape, number(value), self.device, dtype.into()),
         }
-    }
-}
-
-/// The product of two matrices, or of two batches of matrices.
-pub(super) fn product(x: DispatchTensor, y: DispatchTensor) -> DispatchTensor {
-    let dtype = x.dtype();
-    match summed_in(&Op::MatMul, dtype, &x.device()) {
-        Some(wide) => in_type(B::float_matmul(in_type(x, wide), in_type(y, wide)), dtype),
-        None => by_number!(x, float_matmul, int_matmul, y),
     }
 }
 

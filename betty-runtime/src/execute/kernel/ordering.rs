@@ -1,4 +1,4 @@
-//! Where extreme values are, which order values have, and running reductions.
+//! Where extreme values are, which order values have, and running extremes.
 
 use burn::tensor::DispatchTensor;
 use burn_backend::ops::{BoolTensorOps, FloatTensorOps, IntTensorOps};
@@ -7,7 +7,7 @@ use burn_dispatch::Dispatch as B;
 
 use super::Run;
 use crate::execute::stored::Stored;
-use crate::execute::total::total;
+use crate::execute::total::{sums, total};
 
 pub(super) fn sum(x: DispatchTensor, axes: &[usize]) -> DispatchTensor {
     let rank = x.shape().num_dims();
@@ -18,10 +18,7 @@ pub(super) fn sum(x: DispatchTensor, axes: &[usize]) -> DispatchTensor {
     if (0..rank).all(|axis| axes.contains(&axis) || x.shape()[axis] == 1) {
         return B::float_reshape(total(x), vec![1; rank].into());
     }
-    match axes {
-        [axis] => B::float_sum_dim(x, *axis),
-        _ => B::float_sum_dims(x, axes),
-    }
+    sums(x, axes)
 }
 
 pub(super) fn arg_extreme(x: DispatchTensor, axis: usize, max: bool, stored: Stored) -> DispatchTensor {
@@ -56,10 +53,6 @@ pub(super) fn arg_top_k(x: DispatchTensor, axis: usize, count: usize, stored: St
     B::int_cast(B::int_topk_with_indices(x, axis, count).1, stored.index)
 }
 
-pub(super) fn cumulative_sum(x: DispatchTensor, axis: usize) -> DispatchTensor {
-    by_number!(x, float_cumsum, int_cumsum, axis)
-}
-
 /// Index of the extreme value so far: the last position that held it.
 pub(super) fn cumulative_arg_extreme(x: DispatchTensor, axis: usize, max: bool, run: &Run<'_>) -> DispatchTensor {
     let Stored { mask, index } = run.stored;
@@ -92,14 +85,14 @@ mod tests {
 
     /// Tenths, whose sum term by term in single precision would be a hundredth off.
     #[test]
-    fn what_has_one_column_is_summed_as_what_has_none() {
+    fn what_has_columns_is_summed_as_what_has_none() {
         const COUNT: usize = 1 << 20;
         let device = Device::flex();
         let tenths = |shape: Vec<usize>, axes: &[usize]| {
             let x = Tensor::<3>::from_data(TensorData::new(vec![0.1f32; COUNT], shape), &device);
             Value(sum(x.into_dispatch(), axes)).to_vec().expect("host memory")
         };
-        let exact = f64::from((f64::from(0.1f32) * COUNT as f64) as f32);
+        let exact = |terms: usize| f64::from((f64::from(0.1f32) * terms as f64) as f32);
         for (shape, axes) in [
             (vec![COUNT, 1, 1], vec![0, 1, 2]),
             (vec![COUNT, 1, 1], vec![0]),
@@ -107,7 +100,18 @@ mod tests {
             (vec![1, 1, COUNT], vec![2]),
             (vec![1024, 1, 1024], vec![0, 2]),
         ] {
-            assert_eq!(tenths(shape.clone(), &axes), [exact], "{shape:?} over {axes:?}");
+            assert_eq!(tenths(shape.clone(), &axes), [exact(COUNT)], "{shape:?} over {axes:?}");
+        }
+        // And what has several.
+        for (shape, axes, columns) in [
+            (vec![COUNT / 2, 2, 1], vec![0], 2),
+            (vec![COUNT / 16, 4, 4], vec![0], 16),
+            (vec![1, COUNT / 64, 64], vec![1], 64),
+            (vec![2, 1, COUNT / 2], vec![2], 2),
+            (vec![64, 4, COUNT / 256], vec![0, 2], 4),
+            (vec![4, COUNT / 16, 4], vec![1], 16),
+        ] {
+            assert_eq!(tenths(shape.clone(), &axes), vec![exact(COUNT / columns); columns], "{shape:?} over {axes:?}");
         }
     }
 }
