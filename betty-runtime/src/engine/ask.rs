@@ -53,8 +53,8 @@ impl<P: Multilevel> Engine<P> {
     ///
     /// # Errors
     /// [`EngineError`] as for a step; [`EngineError::NoHypergradient`] for a level whose gradient is only direct, and
-    /// [`EngineError::NoReference`] for one that passes through numbers of an optimizer, or through where steps begin: no best
-    /// response depends on those.
+    /// [`EngineError::NoReference`] for one that passes through what the exact derivative of a best response knows nothing of:
+    /// numbers of an optimizer, where steps begin, `after_step`, and the set in `project`.
     pub fn verify_hypergradient(&mut self, level: &str) -> Result<HypergradientCheck, EngineError> {
         let k = self.run.program.level(level)?;
         self.run.program.check_reference(k)?;

@@ -316,8 +316,8 @@ pub enum EngineError {
     },
     /// A hypergradient for which there is no reference.
     #[error(
-        "the hypergradient of level `{level}` passes through {what} of `{through}`, on which no best response depends, so \
-         there is no exact one to compare it with; compare it with differences of whole runs"
+        "the hypergradient of level `{level}` passes through {what} of `{through}`, of which the exact derivative of a best \
+         response knows nothing, so there is none to compare it with; compare it with differences of whole runs"
     )]
     NoReference {
         /// The level.

@@ -9,6 +9,7 @@
 mod advice;
 mod comparison;
 mod decay;
+mod held;
 mod own_method;
 mod penalty;
 mod references;

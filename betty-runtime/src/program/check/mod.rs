@@ -25,7 +25,8 @@ const UNKNOWN: End = End { value: f64::NAN, error: f64::NAN };
 const PRODUCTS: usize = 60;
 
 impl Program {
-    /// Refuses a hypergradient of level `k` that is only direct, or that passes through what best responses do not depend on.
+    /// Refuses a hypergradient of level `k` that is only direct, or that passes through what the exact derivative of a best response
+    /// knows nothing of.
     ///
     /// # Errors
     /// [`EngineError::NoHypergradient`] and [`EngineError::NoReference`].
@@ -55,6 +56,9 @@ impl Program {
                 Some(option) => format!("`{option}`"),
                 None if starts => "the start".to_owned(),
                 None if lower.update.after_step().is_some() => "what follows each step".to_owned(),
+                None if lower.config.all_groups().any(|group| group.project.is_some()) => {
+                    "the set in `project`".to_owned()
+                }
                 None => continue,
             };
             return Err(EngineError::NoReference { level: spec.name.into(), through: lower.name.into(), what });
