@@ -203,24 +203,26 @@ fn written(of: Function, index: usize, unlisted: &[usize], levels: &[Level], che
             listed(more.iter().map(String::as_str)),
             names.join(", ")
         );
+        // Types have no hygiene: a module or a batch of the program may be called `F`.
+        let (function, result) = (format_ident!("__Function"), format_ident!("__Result"));
         // In a block of its own: where two levels have one type, the traits of two lists would both apply.
         tries.push(quote_spanned! {at(path)=> let written = {
             #[diagnostic::on_unimplemented(message = #message, label = #label)]
             #[allow(dead_code)]
             trait #listed_name {}
             #[allow(dead_code)]
-            trait #trait_name<R> {
-                fn loss(&self) -> fn(#(&#modules,)* #batch) -> R
+            trait #trait_name<#result> {
+                fn loss(&self) -> fn(#(&#modules,)* #batch) -> #result
                 where
-                    R: #listed_name;
+                    #result: #listed_name;
             }
-            impl<F, R> #trait_name<R> for &::betty_runtime::__private::AsWritten<F>
+            impl<#function, #result> #trait_name<#result> for &::betty_runtime::__private::AsWritten<#function>
             where
-                F: ::core::ops::Fn(#(&#read,)* #batch) -> R,
+                #function: ::core::ops::Fn(#(&#read,)* #batch) -> #result,
             {
-                fn loss(&self) -> fn(#(&#modules,)* #batch) -> R
+                fn loss(&self) -> fn(#(&#modules,)* #batch) -> #result
                 where
-                    R: #listed_name,
+                    #result: #listed_name,
                 {
                     ::core::unreachable!("nothing meets the bound")
                 }

@@ -59,3 +59,41 @@ fn level(own: &Vec, _: &Vec, _: Tensor<1>) -> Tensor<1> {
 fn generated_code_takes_no_name_from_the_program() {
     assert_eq!(Program::SCHEDULE.level("type"), Some(2));
 }
+
+/// Short names, as type parameters have them, at the places that a list of modules more than is listed is tried at.
+mod short {
+    use super::{Module, Multilevel, Param, Tensor, multilevel};
+
+    #[derive(Module, Debug)]
+    struct F {
+        weights: Param<Tensor<1>>,
+    }
+
+    type R = Tensor<1>;
+
+    multilevel! {
+        struct Short;
+
+        level rates: F { lower: [net], batch: R, loss: judge, optimizer: sgd(lr = 0.1) }
+
+        level net: F {
+            batch: R,
+            loss: fit,
+            optimizer: sgd(lr = exp(rates.weights)),
+            hypergradient: unrolled,
+        }
+    }
+
+    fn judge(rates: &F, net: &F, by: R) -> R {
+        (rates.weights.val() * net.weights.val() * by).sum()
+    }
+
+    fn fit(net: &F, by: R) -> R {
+        (net.weights.val() * by).sum()
+    }
+
+    #[test]
+    fn types_are_called_as_type_parameters_are() {
+        assert_eq!(Short::SCHEDULE.level("net"), Some(1));
+    }
+}
