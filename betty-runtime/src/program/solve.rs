@@ -49,8 +49,15 @@ impl Program {
         let options = LbfgsOptions { memory, iterations, tolerance };
         let found = lbfgs(&mut of, self.levels[k].parameters(), first, &options)?;
         let Minimum { x: parameters, value: loss, gradient_norm, iterations, evaluations, halt } = found;
-        // With a tolerance of 0 all that precision allows is asked for.
-        let converged = halt == Halt::Converged || halt == Halt::Stalled && tolerance == 0.0 && !of.is_endless;
+        let converged = match halt {
+            Halt::Converged => true,
+            Halt::Exhausted => false,
+            Halt::Stalled if of.is_endless => false,
+            // With a tolerance of 0 all that precision allows is asked for, …
+            Halt::Stalled if tolerance == 0.0 => true,
+            // … and where that is more than the tolerance, there is no less to be had.
+            Halt::Stalled => gradient_norm <= self.rounding(k, numbers, &parameters)?,
+        };
         // Where precision ran out, there may be a minimum, however deep it is.
         let falls_on = halt == Halt::Exhausted || of.is_endless;
         let is_deep = falls_on && loss < -UNBOUNDED * start.abs().max(1.0);
@@ -93,16 +100,18 @@ impl Program {
         }
         let gradient_norm = gradient.dot(&gradient)?.sqrt();
         // What is small enough in any case needs no measure.
-        let rounding = if gradient_norm <= tolerance {
-            0.0
-        } else {
-            ROUNDING * self.precision(k) * self.size(k, numbers, &parameters)?
-        };
+        let rounding = if gradient_norm <= tolerance { 0.0 } else { self.rounding(k, numbers, &parameters)? };
         let tolerance = tolerance.max(rounding);
         if !(loss.is_finite() && gradient_norm <= tolerance) {
             return Err(SolverError::NotStationary { level: name(), step, norm: gradient_norm, tolerance }.into());
         }
         Ok(Solved { parameters, loss, gradient_norm, iterations: 1, evaluations: 2, converged: true })
+    }
+
+    /// The norm that rounding may leave of a gradient of level `k` at these parameters, if nothing else is left of it. 0 where that
+    /// cannot be measured.
+    fn rounding(&self, k: usize, numbers: &Numbers, parameters: &Vector) -> Result<f64, EngineError> {
+        Ok(ROUNDING * self.precision(k) * self.size(k, numbers, parameters)?)
     }
 
     /// By how much of itself a number of level `k` is rounded at the most: one of its parameters, or of its products.

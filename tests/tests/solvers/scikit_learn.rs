@@ -125,3 +125,47 @@ fn single_precision_ends_where_it_ends() {
     let Classifier { weights, intercept } = &engine.problem().model;
     assert_near(&[values(weights), values(intercept)].concat(), &ANSWERS[1].1, 1e-5);
 }
+
+/// A tolerance that is met in double precision only: where rounding is all that is left of the gradient, the level is solved.
+#[test]
+fn single_precision_is_solved_as_well_as_it_can_be() {
+    fn plain(model: &Classifier, batch: Labelled) -> Tensor<1> {
+        losses(model, batch) + model.weights.val().square().sum() * 0.5
+    }
+    multilevel! {
+        struct Small;
+        level model: Classifier { batch: Labelled, loss: plain, solver: lbfgs(tolerance = 1e-9) }
+    }
+    let zeros = |count: usize| Param::from_tensor(Tensor::<1>::zeros([count], &Device::flex()));
+    let problem = Small { model: Classifier { weights: zeros(FEATURES), intercept: zeros(1) } };
+    let data = SmallData { model: Stream::constant(data(40, 1.0, DType::F32)) };
+    let mut engine = Engine::new(problem, data, SmallConfig::default()).unwrap().observe(|event| {
+        if let betty_runtime::Event::Solved { converged, gradient_norm, iterations, .. } = *event {
+            assert!(converged, "{gradient_norm:e} after {iterations}");
+        }
+    });
+    engine.run(3).unwrap();
+    let Classifier { weights, intercept } = &engine.problem().model;
+    assert_near(&[values(weights), values(intercept)].concat(), &ANSWERS[1].1, 1e-5);
+}
+
+/// At a kink no lower point is found either, and the gradient is as large as ever: that is no solution.
+#[test]
+fn a_kink_is_no_solution() {
+    fn kinked(x: &Vector, corner: Tensor<1>) -> Tensor<1> {
+        (x.val() - corner.clone()).abs().sum() * 2.0 + (x.val() - corner - 1.0).abs().sum()
+    }
+    multilevel! {
+        struct Kinked;
+        level x: Vector { batch: Tensor<1>, loss: kinked, solver: lbfgs(tolerance = 1e-9) }
+    }
+    let one = |value: f32| Tensor::<1>::full([1], value, &Device::flex());
+    let data = KinkedData { x: Stream::constant(one(0.3)) };
+    let mut engine = Engine::new(Kinked { x: Param::from_tensor(one(2.0)) }, data, KinkedConfig::default()).unwrap();
+    engine = engine.observe(|event| {
+        if let betty_runtime::Event::Solved { converged, gradient_norm, .. } = *event {
+            assert!(!converged && gradient_norm >= 1.0, "{gradient_norm:e}");
+        }
+    });
+    engine.run(1).unwrap();
+}
