@@ -205,8 +205,9 @@ impl<P: Multilevel> Engine<P> {
     }
 
     /// Says that the loss of `level` need not depend on `other`, which the level lists: an edge for later, or for some batches
-    /// only. Where the loss does not depend on it, the hypergradient along this edge is zero; without this, that is
-    /// [`EngineError::Unread`].
+    /// only, or one that is read behind [`stop_gradient`](crate::stop_gradient) and passes nothing. Where the loss does not depend on
+    /// it, the hypergradient along this edge is zero; without this, that is [`EngineError::Unread`], and what is only read without a
+    /// derivative is told ([`Event::ZeroEdge`](crate::Event::ZeroEdge)).
     ///
     /// # Errors
     /// [`EngineError::UnknownLevel`] when there is no level of one of these names, and [`EngineError::NoEdge`] when `level`

@@ -26,7 +26,8 @@ impl Event<'_> {
                      `condition`, if it has one, has no derivative there, so that every hypergradient between them is zero"
                 ),
                 &format!(
-                    "let the loss of `{name}`, or its `condition`, depend on a trained part of `{other}`, or take it out of the list"
+                    "let the loss of `{name}`, or its `condition`, depend on a trained part of `{other}`, or take it out of the list; \
+                     where that is meant, as for players that take steps in turns, say so by `Engine::unread(\"{name}\", \"{other}\")`"
                 ),
             ),
             Event::OneByOne { name, through, method, tasks, .. } => warn(

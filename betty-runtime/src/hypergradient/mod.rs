@@ -72,6 +72,7 @@ mod preconditioned;
 mod preconditioning;
 mod preparation;
 mod products;
+mod reaching;
 mod reduced;
 mod reference;
 pub(crate) mod response;

@@ -61,7 +61,7 @@ impl Response {
 }
 
 /// Who reaches whom in any number of steps.
-fn closure(mut reaches: Vec<Vec<bool>>) -> Vec<Vec<bool>> {
+pub(super) fn closure(mut reaches: Vec<Vec<bool>>) -> Vec<Vec<bool>> {
     for by in 0..reaches.len() {
         let onward = reaches[by].clone();
         for from in reaches.iter_mut().filter(|from| from[by]) {

@@ -24,8 +24,10 @@ impl Program {
             found.map(|indirect| (indirect, Blocks::default()))
         } else {
             let response = &mut context.response;
-            let solved = response.solve(&stops, right);
-            solved.and_then(|x| Ok((response.taken_off(&x, &stops, &[own])?.take(own), x)))
+            response.reaching(&stops, own).and_then(|stops| {
+                let x = response.solve(&stops, right)?;
+                Ok((response.taken_off(&x, &stops, &[own])?.take(own), x))
+            })
         };
         let solutions = context.response.take_solutions();
         context.solutions.insert(k, solutions);

@@ -136,6 +136,7 @@ impl Program {
         for stop in self.schedule.levels[k].sweep.iter().filter(|stop| !apart.contains(&stop.level)) {
             response.went_through(stop.level, if stop.level == leader { products } else { 0 });
         }
+        let apart = response.reaching(&apart, own)?;
         let x = response.solve(&apart, &right.only(|variable| apart.contains(&variable.owner())))?;
         let mut indirect = response.taken_off(&x, &apart, &[own])?;
         along.into_iter().for_each(|along| indirect.add(own, 1.0, along));

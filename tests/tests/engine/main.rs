@@ -27,6 +27,7 @@ mod reading;
 mod recordings;
 mod restarts;
 mod runs;
+mod saddle;
 mod saving;
 mod schedule;
 mod selection;
