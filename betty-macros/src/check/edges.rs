@@ -149,7 +149,15 @@ fn check_uppers(cx: &Context<'_>, report: &mut Report) {
             let remedy = if cx.graph.is_below(above, index) {
                 format!("`{upper}` is solved before `{name}`, so list it under `lower`")
             } else {
-                format!("list `{name}`, or a level above it, under `lower` of `{upper}`")
+                let beside =
+                    (0..cx.graph.levels()).any(|of| cx.graph.is_below(of, index) && cx.graph.is_below(of, above));
+                // Two levels above one cannot wait for each other.
+                let as_it_is = format!(
+                    "; where the loss of `{name}` only needs the parameters of `{upper}` as they are, take `{upper}` out of the list and \
+                     let them come with the batch, by `Stream::of_program`"
+                );
+                let as_it_is = if beside { as_it_is.as_str() } else { "" };
+                format!("list `{name}`, or a level above it, under `lower` of `{upper}`{as_it_is}")
             };
             report.error(token, format!("{reason}; {remedy}"));
         }

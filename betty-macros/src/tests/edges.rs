@@ -134,6 +134,19 @@ fn upper_without_a_way_back() {
 }
 
 #[test]
+fn upper_that_stands_beside() {
+    check_err(
+        "`logits` is an upper level of `hyper`, but nothing in `hyper` ever reaches `logits`; list `hyper`, or a level above it, under \
+         `lower` of `logits`; where the loss of `hyper` only needs the parameters of `logits` as they are, take `logits` out of the \
+         list and let them come with the batch, by `Stream::of_program`",
+        "struct P;
+         level logits: M { lower: [cell], .. }
+         level hyper: M { upper: [>>>logits<<<], lower: [cell], .. }
+         level cell: M { upper: [logits, hyper], hypergradient: cg, .. }",
+    );
+}
+
+#[test]
 fn upper_in_the_wrong_direction() {
     check_err(
         "`net` is an upper level of `x`, but nothing in `x` ever reaches `net`; `net` is solved before `x`, so list it \
