@@ -2,7 +2,7 @@
 
 use super::{Event, Warning};
 use crate::error::EngineError;
-use crate::hypergradient::HypergradientError;
+use crate::hypergradient::{HypergradientError, ProductError};
 use crate::linalg::SolveError;
 
 impl Event<'_> {
@@ -131,14 +131,38 @@ impl Event<'_> {
 pub(crate) fn about(error: &EngineError) -> Option<(String, String)> {
     let (rule, level) = match error {
         EngineError::NonFinite { level, .. } | EngineError::NonFiniteStep { level, .. } => ("non-finite", level),
-        EngineError::Hypergradient { through, source, .. } => match **source {
-            HypergradientError::Solve(SolveError::NotPositiveDefinite { .. }) => ("negative-curvature", through),
-            HypergradientError::Solve(_) | HypergradientError::NotFinite => ("solver", through),
-            _ => return None,
-        },
+        EngineError::Hypergradient { through, source, .. } => (rule_of(source)?, through),
         _ => return None,
     };
     Some((rule.into(), level.clone()))
+}
+
+/// Which rule a failure of a hypergradient is about: one of those that say `solver` only where more damping mends it.
+fn rule_of(failure: &HypergradientError) -> Option<&'static str> {
+    let solve = match failure {
+        HypergradientError::Solve(solve) => solve,
+        HypergradientError::Product(ProductError::Below(below)) => return rule_of(below),
+        HypergradientError::NotBetterThanZero(_) => return Some("solver"),
+        HypergradientError::NotFinite => return Some("non-finite"),
+        HypergradientError::Product(_) | HypergradientError::TooManyDirections { .. } => return None,
+    };
+    match solve {
+        SolveError::NotPositiveDefinite { .. } => Some("negative-curvature"),
+        SolveError::NotFinite { .. } => Some("non-finite"),
+        SolveError::NoConvergence { .. } | SolveError::Singular { .. } | SolveError::Undamped { .. } => Some("solver"),
+        // Where the step is too long, it becomes longer beside what damping makes of the matrix.
+        SolveError::Diverged { remedy, .. } => {
+            (remedy.damping.is_some() && remedy.step_size.is_none()).then_some("solver")
+        }
+        SolveError::Operator(ProductError::Below(below)) => rule_of(below),
+        SolveError::Operator(_)
+        | SolveError::TooLarge { .. }
+        | SolveError::NotSymmetric { .. }
+        | SolveError::SketchNotSymmetric { .. }
+        | SolveError::PreconditionerNotPositiveDefinite { .. }
+        | SolveError::PreconditionerNotSymmetric { .. }
+        | SolveError::PreconditionerNotLinear { .. } => None,
+    }
 }
 
 /// What an error says that is about this rule and this level.
@@ -146,4 +170,67 @@ pub(crate) fn of_error(error: &EngineError, (rule, level): (String, String)) -> 
     let said = error.to_string();
     let (fact, advice) = said.split_once("; ").unwrap_or((&said, "lower the learning rate, or clip gradients"));
     Warning { rule, level: Some(level), fact: fact.into(), advice: advice.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hypergradient::Unfinished;
+    use crate::linalg::{Quantity, Remedy};
+
+    fn rule(source: impl Into<HypergradientError>) -> Option<String> {
+        let (level, through) = ("upper".to_owned(), "lower".to_owned());
+        let error = EngineError::Hypergradient { level, through, step: 3, source: Box::new(source.into()) };
+        about(&error).map(|(rule, level)| {
+            assert_eq!(level, "lower");
+            rule
+        })
+    }
+
+    type Solve = SolveError<ProductError>;
+
+    #[test]
+    fn what_more_damping_mends_is_the_solvers() {
+        let unfinished = Unfinished { iterations: 3, tolerance: 1e-8, is_used_up: true };
+        let none = || HypergradientError::NotBetterThanZero(unfinished);
+        let singular = || Solve::Singular { pivot: 0, magnitude: 0.0, size: 1.0 };
+        assert_eq!(rule(none()).as_deref(), Some("solver"));
+        assert_eq!(rule(singular()).as_deref(), Some("solver"));
+        assert_eq!(rule(Solve::Undamped { damping: 0.0 }).as_deref(), Some("solver"));
+        let remedy = Remedy { damping: Some(0.3), step_size: None };
+        let (iteration, curvature, smallest) = (1, -0.2, -0.3);
+        let curved = Solve::NotPositiveDefinite { iteration, curvature, smallest, remedy };
+        assert_eq!(rule(curved).as_deref(), Some("negative-curvature"));
+        // Of a system below another one, it is the same.
+        for below in [none(), singular().into()] {
+            let below = ProductError::Below(Box::new(below));
+            assert_eq!(rule(Solve::Operator(below)).as_deref(), Some("solver"));
+        }
+    }
+
+    #[test]
+    fn what_no_damping_mends_is_not() {
+        let asymmetry = 0.1;
+        let remedy = Remedy { damping: None, step_size: Some(0.1) };
+        let failures = [
+            Solve::TooLarge { dimension: 9, limit: 8 },
+            Solve::NotSymmetric { asymmetry },
+            Solve::SketchNotSymmetric { asymmetry },
+            Solve::PreconditionerNotPositiveDefinite { iteration: 0, curvature: -1.0 },
+            Solve::PreconditionerNotSymmetric { asymmetry },
+            Solve::PreconditionerNotLinear { nonlinearity: 0.1 },
+            Solve::Operator(ProductError::Preconditioner),
+            Solve::Diverged { term: 3, growth: 11.0, step_size: 1.0, largest: 4.0, remedy },
+        ];
+        for failure in failures {
+            let said = failure.to_string();
+            assert_eq!(rule(failure), None, "{said}");
+        }
+        assert_eq!(rule(ProductError::Preconditioner), None);
+        assert_eq!(rule(HypergradientError::TooManyDirections { parameters: 9, limit: 8 }), None);
+        // What is not finite is so with any damping.
+        let entry = Solve::NotFinite { iteration: 1, quantity: Quantity::Entry };
+        assert_eq!(rule(entry).as_deref(), Some("non-finite"));
+        assert_eq!(rule(HypergradientError::NotFinite).as_deref(), Some("non-finite"));
+    }
 }
