@@ -10,6 +10,7 @@ mod models;
 mod points;
 mod quadratic;
 mod reference;
+mod saturated;
 mod singular;
 mod types;
 mod vectors;

@@ -1,7 +1,9 @@
-//! Losses that are smooth where Burn's autodiff has no number: a rule of Burn's meets zeros of the batch. Derivatives are held against differences in double precision.
+//! Losses that are smooth where Burn's autodiff has no number: a rule of Burn's meets zeros of the batch, or numbers beyond the range of
+//! a branch that nobody reads. Derivatives are held against differences in double precision.
 
 use betty_runtime::{Derivatives, DerivativesError, Unverified};
 use burn::module::Param;
+use burn::tensor::activation::elu;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
 type Vector = Param<Tensor<1>>;
@@ -42,11 +44,48 @@ fn running_products(x: Tensor<2>, w: Tensor<2>) -> Tensor<2> {
     (x * w).cumprod(1)
 }
 
-const FUNCTIONS: [(&str, Function); 4] = [
+/// Lengths of rows, 0 for those of nothing.
+fn lengths(x: Tensor<2>, w: Tensor<2>) -> Tensor<2> {
+    let square = (x * w).square().sum_dim(1);
+    let nothing = square.clone().equal_scalar(0.0);
+    square.sqrt().mask_fill(nothing, 0.0)
+}
+
+/// `x·ln x`, continued by 0.
+fn entropies(x: Tensor<2>, w: Tensor<2>) -> Tensor<2> {
+    let x = x * w;
+    let nothing = x.clone().equal_scalar(0.0);
+    (x.clone() * x.log()).mask_fill(nothing, 0.0)
+}
+
+/// `sin(x)/x`, continued by 1.
+fn cardinal_sines(x: Tensor<2>, w: Tensor<2>) -> Tensor<2> {
+    let x = x * w;
+    let nothing = x.clone().equal_scalar(0.0);
+    (x.clone().sin() / x).mask_fill(nothing, 1.0)
+}
+
+/// Beyond 709, where the exponential is infinite.
+fn far(x: Tensor<2>, w: Tensor<2>) -> Tensor<2> {
+    elu(x * 1000.0 * w - 1.0, 0.7) * 1e-3
+}
+
+/// Exponentials of hundreds, bounded.
+fn bounded(x: Tensor<2>, w: Tensor<2>) -> Tensor<2> {
+    let x = x * w;
+    (x.clone() * 1000.0).exp().clamp_max(20.0) + x
+}
+
+const FUNCTIONS: [(&str, Function); 9] = [
     ("powers", powers),
     ("learned exponents", learned_exponents),
     ("products", products),
     ("running products", running_products),
+    ("lengths", lengths),
+    ("entropies", entropies),
+    ("cardinal sines", cardinal_sines),
+    ("beyond the range of an exponential", far),
+    ("bounded exponentials", bounded),
 ];
 
 fn loss(f: Function, w: Tensor<1>, x: Tensor<2>) -> Tensor<1> {

@@ -3,6 +3,7 @@
 use std::f64::consts::{FRAC_1_SQRT_2, PI};
 
 use super::answer::Derivative;
+use super::masked::{beneath, may_overflow};
 use super::{Graph, GraphError, NodeId, Op};
 use crate::graph::{Binary, Comparison, Scalar, Unary, WithScalar, accumulator};
 
@@ -29,8 +30,19 @@ pub(super) fn vjp(graph: &mut Graph, node: NodeId, i: usize, cotangent: NodeId) 
 fn scale(graph: &mut Graph, node: NodeId, i: usize, v: NodeId) -> Derivative {
     let inputs = graph.node(node).inputs.clone();
     match graph.node(node).op.clone() {
-        Op::Unary(f) => unary(graph, f, inputs[0], node, v),
+        // Nothing can overflow.
+        Op::Unary(f @ (Unary::Neg | Unary::Relu)) => unary(graph, f, inputs[0], node, v),
+        Op::Unary(f) => beneath(graph, v, true, &mut |graph, v| unary(graph, f, inputs[0], node, v)),
+        Op::Binary(Binary::Mul) if !inputs.iter().any(|&factor| may_overflow(graph, factor)) => {
+            binary(graph, Binary::Mul, &inputs, node, i, v)
+        }
+        Op::Binary(f @ (Binary::Mul | Binary::Div | Binary::Pow | Binary::Atan2)) => {
+            beneath(graph, v, false, &mut |graph, v| binary(graph, f, &inputs, node, i, v))
+        }
         Op::Binary(f) => binary(graph, f, &inputs, node, i, v),
+        Op::WithScalar(f @ WithScalar::Pow, number) => {
+            beneath(graph, v, true, &mut |graph, v| with_scalar(graph, f, number.as_f64(), inputs[0], v))
+        }
         Op::WithScalar(f, number) => with_scalar(graph, f, number.as_f64(), inputs[0], v),
         Op::Where if i == 1 => {
             let zeros = graph.zeros_like(v);

@@ -9,6 +9,7 @@ mod convolution;
 mod elementwise;
 mod indexing;
 mod linear_algebra;
+mod masked;
 mod normalization;
 mod others;
 mod pooling;
