@@ -238,7 +238,9 @@ impl Failure {
         match self {
             Failure::Stopped { code, .. } => ExitCode::from(*code),
             Failure::TooSmall { .. }
-            | Failure::Saved(SavedRunError::OtherChoice { .. } | SavedRunError::Beyond { .. })
+            | Failure::Saved(
+                SavedRunError::OtherChoice { .. } | SavedRunError::Beyond { .. } | SavedRunError::Unhealthy { .. },
+            )
             | Failure::Seeds { .. }
             | Failure::OutOfRange { .. }
             | Failure::LeftOut { .. }

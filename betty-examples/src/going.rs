@@ -104,7 +104,13 @@ impl Going<'_> {
         curves: &Curves,
     ) -> Result<P, Failure> {
         let saved = SavedRun::new(self.output, name);
-        let find = || Ok(if self.saving.resume { saved.find(self.choices, option, steps)? } else { None });
+        let find = || {
+            if !self.saving.resume {
+                return Ok(None);
+            }
+            self.watching.check_saved(&saved)?;
+            Ok(saved.find(self.choices, option, steps)?)
+        };
         let found = self.ranks.together(find)?;
         let engine = self.ranks.join(engine)?;
         let stop = self.stop.clone();
@@ -133,7 +139,7 @@ impl Going<'_> {
         self.watching.explain(&mut engine, steps)?;
         let report = engine.run_until(steps)?;
         // Only the first rank is watched.
-        self.ranks.together(|| self.watching.check(&report))?;
+        self.ranks.together(|| self.watching.check(&report, Some(&saved)))?;
         if self.ranks.any(self.stop.is_asked())? {
             let step = engine.iterations();
             if step == 0 {

@@ -8,6 +8,8 @@ use clap::{Args, ValueEnum};
 
 use crate::failure::Failure;
 use crate::output::OutputFolder;
+use crate::saved::SavedRun;
+use crate::saved::error::SavedRunError;
 
 /// How runs are watched.
 #[derive(Clone, Debug, Default, Args)]
@@ -15,7 +17,7 @@ pub struct Watching {
     /// What records the runs, beside the results in the folder.
     #[arg(long, value_enum, value_delimiter = ',', value_name = "WHAT,…")]
     pub log: Vec<Log>,
-    /// What becomes of a run that is not healthy [default: nobody looks].
+    /// What becomes of a run that is not healthy [default: nobody looks]. One that was ended is not gone on with, unless by `warn`.
     #[arg(long, value_enum, value_name = "THEN")]
     pub on_unhealthy: Option<Then>,
     /// Read losses and norms once for N iterations, so that a GPU is not waited for at every step [default: at every step]. Results are
@@ -87,15 +89,26 @@ impl Watching {
         Ok(())
     }
 
-    /// Refuses results of a run that was not healthy.
+    /// Refuses results of a run that was not healthy; if it is saved, also for later.
     ///
     /// # Errors
     /// [`Failure::Unhealthy`].
-    pub fn check(&self, report: &Report) -> Result<(), Failure> {
+    pub fn check(&self, report: &Report, saved: Option<&SavedRun>) -> Result<(), Failure> {
         match &report.reason {
-            Some(reason) if self.on_unhealthy == Some(Then::Stop) => Err(Failure::Unhealthy(reason.clone())),
+            Some(reason) if self.on_unhealthy == Some(Then::Stop) => {
+                saved.map_or(Ok(()), |saved| saved.reject(reason))?;
+                Err(Failure::Unhealthy(reason.clone()))
+            }
             _ => Ok(()),
         }
+    }
+
+    /// Refuses to go on with a run that was ended because it is not healthy, unless a warning is enough.
+    ///
+    /// # Errors
+    /// [`SavedRunError::Unhealthy`].
+    pub fn check_saved(&self, saved: &SavedRun) -> Result<(), SavedRunError> {
+        if self.on_unhealthy == Some(Then::Warn) { Ok(()) } else { saved.check_health() }
     }
 
     /// Whether every run leaves a page.

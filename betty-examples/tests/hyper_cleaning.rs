@@ -147,6 +147,38 @@ fn a_run_is_gone_on_with_under_the_same_options() {
 }
 
 #[test]
+fn a_run_that_was_not_healthy_is_not_gone_on_with() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let config = folder.path().join("slow.json");
+    let method = r#"{ "method": "neumann", "terms": 1, "step_size": 1e-6 }"#;
+    fs::write(&config, format!(r#"{{ "classifier": {{ "unroll": 1, "hypergradient": {method} }} }}"#))
+        .expect("writable");
+    let (out, config) = (folder.path().join("out"), config.to_string_lossy().into_owned());
+    let run = |arguments: &[&str]| {
+        let out = out.to_string_lossy().into_owned();
+        let small = ["--hidden", "4", "--clean", "100", "--save-every", "5", "--config", &config, "--out", &out];
+        let output = hyper_cleaning(&[&small, arguments].concat());
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (code, message) = run(&["--steps", "30", "--on-unhealthy", "stop"]);
+    assert!(code == Some(1) && message.contains("not healthy"), "{message}");
+    let taken = fs::read(out.join("seed-0.safetensors")).expect("saved when it was ended");
+    for then in [&[][..], &["--on-unhealthy", "stop"]] {
+        let (code, message) = run(&[&["--steps", "30", "--resume"], then].concat());
+        assert!(code == Some(2) && message.starts_with("error: `--resume`: the run saved in"), "{message}");
+        assert!(message.contains("solves in a row") && message.contains("`--on-unhealthy warn`"), "{message}");
+        assert!(!out.join("weights.csv").exists());
+    }
+    assert!(fs::read(out.join("seed-0.safetensors")).expect("there") == taken);
+    let (code, message) = run(&["--steps", "30", "--resume", "--on-unhealthy", "warn"]);
+    assert_eq!(code, Some(0), "{message}");
+    // A new run begins in its place.
+    assert_eq!(run(&["--steps", "2"]).0, Some(0));
+    let (code, message) = run(&["--steps", "3", "--resume"]);
+    assert_eq!(code, Some(0), "{message}");
+}
+
+#[test]
 fn two_runs_do_not_write_into_one_folder() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let out = folder.path().to_string_lossy().into_owned();

@@ -140,3 +140,25 @@ fn a_pilot_compares_what_is_learned_with_the_plain_workflow() {
         assert!(read(name).len() > 1000, "{name}");
     }
 }
+
+#[test]
+fn a_run_that_was_not_healthy_is_not_gone_on_with() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let config = folder.path().join("slow.json");
+    let method = r#"{ "method": "neumann", "terms": 1, "step_size": 1e-9 }"#;
+    fs::write(&config, format!(r#"{{ "classifier": {{ "unroll": 1, "hypergradient": {method} }} }}"#))
+        .expect("writable");
+    let (out, config) = (folder.path().join("out"), config.to_string_lossy().into_owned());
+    let run = |arguments: &[&str]| {
+        let out = out.to_string_lossy().into_owned();
+        let small = ["--train", "60", "--validation", "60", "--distractors", "0", "--fit-steps", "5", "--steps", "30"];
+        let output = penalties(&[&small[..], &["--config", &config, "--out", &out], arguments].concat());
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (code, message) = run(&["--on-unhealthy", "stop"]);
+    assert!(code == Some(1) && message.contains("not healthy"), "{message}");
+    let (code, message) = run(&["--on-unhealthy", "stop", "--resume"]);
+    assert!(code == Some(2) && message.contains("solves in a row"), "{message}");
+    let (code, message) = run(&["--on-unhealthy", "warn", "--resume"]);
+    assert_eq!(code, Some(0), "{message}");
+}

@@ -34,6 +34,18 @@ pub enum SavedRunError {
         /// Its value now.
         asked: String,
     },
+    /// It was ended because it is not healthy.
+    #[error(
+        "the run saved in `{}` was ended, because it is not healthy: {reason}; begin a new run without `--resume`, or go on with this \
+         one all the same, with `--on-unhealthy warn`",
+        file.display()
+    )]
+    Unhealthy {
+        /// Its checkpoint.
+        file: PathBuf,
+        /// What was wrong with it.
+        reason: String,
+    },
     /// It has gone further than asked.
     #[error(
         "the run saved in `{}` has taken {taken} steps, and `--{option} {asked}` asks for fewer; ask for at least {taken}, or \

@@ -20,6 +20,9 @@ use crate::output::{OutputFolder, remove, write};
 /// The options of a run that decide its numbers, by name.
 pub type Choices = BTreeMap<String, String>;
 
+/// What the file is called that says why a run was ended.
+const UNHEALTHY: &str = "unhealthy.txt";
+
 /// One point of a curve.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Point {
@@ -31,7 +34,8 @@ pub struct Point {
     pub value: f64,
 }
 
-/// Where a run is saved: `name.safetensors`, `name.curves.csv` and `name.options.json` of a folder.
+/// Where a run is saved: `name.safetensors`, `name.curves.csv` and `name.options.json` of a folder, and `name.unhealthy.txt` where it was
+/// ended because it is not healthy.
 #[derive(Clone, Debug)]
 pub struct SavedRun {
     folder: PathBuf,
@@ -88,6 +92,7 @@ impl SavedRun {
         remove(self.checkpoint())?;
         remove(self.file("curves.csv"))?;
         remove(self.file("options.json"))?;
+        remove(self.file(UNHEALTHY))?;
         write(self.file("options.json"), serde_json::to_string_pretty(choices)? + "\n")?;
         Ok(())
     }
@@ -101,6 +106,30 @@ impl SavedRun {
             write(self.file("curves.csv"), csv_table(curves)?)?;
         }
         Ok(())
+    }
+
+    /// Keeps in mind that what is saved is of a run that was ended because it is not healthy.
+    ///
+    /// # Errors
+    /// [`Failure::Output`].
+    pub fn reject(&self, reason: &str) -> Result<(), Failure> {
+        if self.is_written {
+            write(self.file(UNHEALTHY), format!("{reason}\n"))?;
+        }
+        Ok(())
+    }
+
+    /// Refuses to go on with such a run: at its end, it would be taken for a good one.
+    ///
+    /// # Errors
+    /// [`SavedRunError::Unhealthy`].
+    pub fn check_health(&self) -> Result<(), SavedRunError> {
+        match self.text(&self.file(UNHEALTHY))? {
+            Some(reason) => {
+                Err(SavedRunError::Unhealthy { file: self.checkpoint(), reason: reason.trim_end().to_owned() })
+            }
+            None => Ok(()),
+        }
     }
 
     fn check_choices(&self, choices: &Choices) -> Result<(), SavedRunError> {

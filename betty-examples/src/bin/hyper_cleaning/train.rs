@@ -91,7 +91,14 @@ impl HyperCleaningRun<'_> {
             classifier: Stream::batches(noisy.map(Ok::<_, Infallible>)),
         };
 
-        let find = || Ok(if self.resume { self.saved.find(&self.choices, "steps", self.steps)? } else { None });
+        let (watching, folder) = self.watching;
+        let find = || {
+            if !self.resume {
+                return Ok(None);
+            }
+            watching.check_saved(&self.saved)?;
+            Ok(self.saved.find(&self.choices, "steps", self.steps)?)
+        };
         let saved = self.ranks.together(find)?;
         let test = self.test;
         let watched = test.clone();
@@ -102,7 +109,6 @@ impl HyperCleaningRun<'_> {
             .validate(Validation::every(self.every, Goal::Max, accuracy))
             .stop_when(move || self.stop.is_asked());
         engine = self.ranks.join(engine)?;
-        let (watching, folder) = self.watching;
         engine = watching.attach(engine, folder, &Options::run_name(self.seed));
         let mut before = Vec::new();
         let is_new = saved.is_none();
@@ -117,11 +123,11 @@ impl HyperCleaningRun<'_> {
         }
         watching.explain(&mut engine, self.steps)?;
         let report = engine.run_until(self.steps)?;
+        let is_saved = !is_new || self.save_every.is_some() && report.iterations > 0;
         // Only the first rank is watched.
-        self.ranks.together(|| watching.check(&report))?;
+        self.ranks.together(|| watching.check(&report, is_saved.then_some(&self.saved)))?;
 
         let (iterations, checkpoint) = (engine.iterations(), engine.checkpoint()?);
-        let is_saved = !is_new || self.save_every.is_some() && report.iterations > 0;
         let problem = engine.into_problem();
         let mut trained = Trained { problem, checkpoint, is_saved, curves: curves.take() };
         if iterations == self.steps && trained.curve(ACCURACY).last().is_none_or(|(step, _)| step < iterations) {
