@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use betty_runtime::execute::launched;
+use betty_runtime::watch::Retry;
 use betty_runtime::{
     ConfigError, Engine, EngineError, Event, HypergradientConfig, Multilevel, ProgramConfig, Stream, multilevel,
 };
@@ -205,6 +206,31 @@ fn what_is_no_better_than_zero_is_an_error() {
             }
         }
     }
+}
+
+/// What the message of that error advises is tried.
+#[test]
+fn more_damping_is_tried_where_nothing_is_better_than_zero() {
+    let mut failed = 0;
+    for iterations in [1, 3, 10, 20] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut first = BentConfig::default();
+        to(1e-8, iterations)(&mut first);
+        if bent(1e4, 1.0, to(1e-8, iterations)).run(1).is_ok() {
+            continue;
+        }
+        failed += 1;
+        let mut dampings = Vec::new();
+        let retry = Retry::new(folder.path().join("run.safetensors"));
+        let run = retry.run(first, 1, |config: BentConfig| {
+            let json: serde_json::Value = serde_json::from_str(&config.to_json()?).unwrap();
+            dampings.push(json["b"]["hypergradient"]["damping"].as_f64());
+            Ok(bent(1e4, 1.0, |of_engine| *of_engine = config.clone()))
+        });
+        drop(run);
+        assert!(dampings.len() > 1 && dampings.windows(2).all(|two| two[0] < two[1]), "{dampings:?}");
+    }
+    assert!(failed > 0);
 }
 
 /// Steps are gone through, what is solved below them is solved to the tolerance.
