@@ -85,9 +85,13 @@ impl<P: Multilevel> Engine<P> {
     /// means over examples. Levels whose batches hold no tensor need not be named.
     ///
     /// # Errors
-    /// [`EngineError::UnknownLevel`] when there is no level of this name.
+    /// [`EngineError::UnknownLevel`] when there is no level of this name, and [`DistributedError::Late`] when the engine has resumed,
+    /// run, or answered a question before: batches that it has looked at are shares, and losses are recorded for those.
     pub fn replicated(mut self, level: &str) -> Result<Self, EngineError> {
         let level = self.run.program.level(level)?;
+        if self.run.has_begun {
+            return Err(DistributedError::Late.into());
+        }
         self.run.data.replicated[level] = true;
         Ok(self)
     }

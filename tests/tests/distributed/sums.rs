@@ -1,7 +1,7 @@
 //! Losses that are no means over examples, written with sums over all ranks: exact on shares of any size, to any order.
 
-use betty_runtime::distributed::sum;
-use betty_runtime::{Engine, EngineError, Measured, ProgramConfig, multilevel};
+use betty_runtime::distributed::{DistributedError, Threads, sum};
+use betty_runtime::{Engine, EngineError, Measured, ProgramConfig, Stream, multilevel};
 use burn::tensor::{DType, Tensor};
 
 use super::exact::methods;
@@ -189,5 +189,57 @@ fn what_explain_foretells_counts_sums_inside_of_losses() {
         let found = found.expect("it runs");
         assert_eq!(found[..2], [0.0, 0.0], "{found:?}");
         assert!(found[2] > 20.0, "{found:?}");
+    }
+}
+
+/// What all ranks have of the same batch, or of none, is no part of a sum.
+fn alike(net: &Net, knobs: &Knobs, batch: Samples) -> Tensor<1> {
+    let fits = sum((-errors(net, &batch)).exp().sum());
+    net.penalty() * (knobs.penalty.val().exp() + 1.0) - (fits + 1.0).log()
+}
+
+fn of_nothing(knobs: &Knobs, net: &Net, _batch: ()) -> Tensor<1> {
+    let gap = sum((net.second.val() - 0.3).powi_scalar(2).sum());
+    (gap + 1.0).log() + knobs.shift.val().powi_scalar(2).sum()
+}
+
+multilevel! {
+    struct Alike;
+    level knobs: Knobs { lower: [net], batch: (), loss: of_nothing, optimizer: sgd(lr = 0.1) }
+    level net: Net {
+        upper: [knobs], batch: Samples, loss: alike, optimizer: sgd(lr = 0.05), unroll: 2, hypergradient: dense(damping = 0.1),
+    }
+}
+
+#[test]
+fn a_sum_of_what_all_ranks_have_alike_is_what_one_has() {
+    let (whole, ranks) = both(
+        THREE,
+        |view: View| {
+            let data = AlikeData { knobs: Stream::constant(()), net: View { rank: None, ..view }.samples(2) };
+            let problem = Alike { knobs: Knobs::new(0), net: Net::new(1) };
+            Engine::new(problem, data, AlikeConfig::default())?.replicated("net")
+        },
+        |engine| {
+            let report = engine.run(3)?;
+            let losses = report.levels.iter().map(|level| level.loss.unwrap_or(f64::NAN)).collect();
+            Ok([losses, engine.problem().knobs.values(), engine.problem().net.values()].concat())
+        },
+    );
+    assert_exact(&whole.expect("it runs"), &ranks, 1e-12, "the same batches");
+}
+
+#[test]
+fn what_was_recorded_for_shares_is_not_said_to_be_alike_later() {
+    let found = Threads::run(2, |rank| {
+        let view = View { rank: None, sizes: &[&[2, 2]] };
+        let data = AlikeData { knobs: Stream::constant(()), net: view.samples(2) };
+        let problem = Alike { knobs: Knobs::new(0), net: Net::new(1) };
+        let mut engine = Engine::new(problem, data, AlikeConfig::default())?.distributed(rank)?;
+        engine.gradient("net")?;
+        engine.replicated("net").map(drop)
+    });
+    for found in found {
+        assert!(matches!(found, Err(EngineError::Distributed(DistributedError::Late))), "{found:?}");
     }
 }
