@@ -32,6 +32,8 @@ pub struct Loss {
     pub(super) ranks: Option<Rc<Ranks>>,
     /// Which value of a batch is the part of all examples that this rank has, if others have the rest.
     pub(super) part: Option<usize>,
+    /// See [`sums`](Self::sums).
+    pub(super) sums: bool,
 }
 
 /// Computes a loss and its gradients with respect to the parameters of some levels.
@@ -100,6 +102,7 @@ impl Loss {
             measure,
             ranks: None,
             part: None,
+            sums: false,
         }
     }
 

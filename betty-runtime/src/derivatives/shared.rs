@@ -10,7 +10,7 @@ use burn::tensor::DType;
 
 use super::loss::Loss;
 use crate::distributed::Ranks;
-use crate::graph::{GraphError, Group, NodeId, Op, over_ranks, shared};
+use crate::graph::{GraphError, Group, NodeId, Op, Whole, over_ranks, reachable, shared};
 use crate::trace::{LossInput, Trace};
 
 /// Makes a loss and its metrics this rank's shares of them, where it has the part `share` of all examples.
@@ -38,11 +38,26 @@ impl Loss {
     /// # Errors
     /// [`GraphError`] if the loss cannot be built again.
     pub(crate) fn shared(mut self, ranks: Rc<Ranks>, part: usize, dtype: DType) -> Result<Self, GraphError> {
+        self.sums = self.forms_sums();
         let node = self.trace.graph.input(&[1], dtype);
         self.trace.inputs.push((LossInput::Batch { index: part }, node));
         share(&mut self.trace, &ranks, node)?;
         (self.ranks, self.part) = (Some(ranks), Some(part));
         Ok(self)
+    }
+
+    /// Whether the loss or a metric marks a sum as one over all examples.
+    fn forms_sums(&self) -> bool {
+        let Trace { graph, loss, metrics, .. } = &self.trace;
+        let outputs: Vec<NodeId> = std::iter::once(*loss).chain(metrics.iter().map(|&(_, node)| node)).collect();
+        let needed = reachable(graph, &outputs);
+        let is_sum = |id: &NodeId| matches!(graph.node(*id).op, Op::OnWhole { whole: Whole::Sum, .. });
+        graph.ids().filter(|id| needed[id.index()]).any(|id| is_sum(&id))
+    }
+
+    /// Whether it or a metric is formed of sums over the examples of all ranks, which a rank alone does not have.
+    pub(crate) fn sums(&self) -> bool {
+        self.sums
     }
 
     /// A function that all ranks have of the same batch.

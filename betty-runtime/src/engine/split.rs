@@ -37,7 +37,8 @@ impl<P: Multilevel> Engine<P> {
     /// below, stay exact. Warm starts of solves are each rank's own, and a checkpoint has those of the first.
     ///
     /// # Errors
-    /// [`ShardError::NotLast`] for methods that go through steps, conditions, and programs without a hypergradient, and
+    /// [`ShardError::NotLast`] for methods that go through steps, conditions, and programs without a hypergradient, and, of a question
+    /// or a run, where a loss is formed of [sums over ranks](crate::distributed::sum) or moves running statistics;
     /// [`DistributedError::Late`] when the engine has resumed, run, or answered a question before.
     pub fn sync_last(mut self) -> Result<Self, EngineError> {
         if self.run.split != Split::Examples {

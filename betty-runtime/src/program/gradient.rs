@@ -80,6 +80,7 @@ impl Program {
         match self.apart_at(k) {
             None => self.gathered(k, sample, passings).map(|(found, ..)| found),
             Some(ranks) => {
+                self.check_apart(k, sample)?;
                 let found = ranks.apart(|| self.gathered(k, sample, passings))?.0;
                 self.put_together(k, &ranks, &sample.own.0, found)
             }

@@ -11,6 +11,7 @@
 
 use std::rc::Rc;
 
+use super::sample::Sample;
 use super::{Found, Program};
 use crate::distributed::{DistributedError, Ranks};
 use crate::error::{EngineError, ShardError};
@@ -45,6 +46,23 @@ impl Program {
             true => refused(0, "there is no hypergradient in the program; leave `sync_last` away"),
             false => None,
         }
+    }
+
+    /// Refuses losses that a rank cannot form of its own examples, as if those were all.
+    ///
+    /// # Errors
+    /// [`ShardError::NotLast`].
+    pub(super) fn check_apart(&self, k: usize, sample: &Sample) -> Result<(), ShardError> {
+        let own = std::iter::once((k, &sample.own));
+        let below = sample.below.iter().flat_map(|(&level, batches)| batches.iter().map(move |of| (level, of)));
+        for (level, (batch, _)) in own.chain(below) {
+            if self.losses.get(level, batch).sums() {
+                let reason = "a `distributed::sum` in its loss or a metric would be one over the examples of a rank alone; write it as a \
+                              mean over examples, or leave `sync_last` away";
+                return Err(ShardError::NotLast { level: self.levels[level].name.into(), reason: reason.into() });
+            }
+        }
+        Ok(())
     }
 
     /// Puts together what each rank has found of a total gradient of level `k` on its share of a batch.

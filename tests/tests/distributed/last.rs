@@ -1,8 +1,8 @@
 //! Hypergradients that ranks find each on its own examples, and put together at the end: the mean of what each has alone.
 
-use betty_runtime::distributed::{Collective, SingleProcess, Split, Threads};
+use betty_runtime::distributed::{Collective, SingleProcess, Split, Threads, sum};
 use betty_runtime::execute::launched;
-use betty_runtime::{Engine, EngineError, ProgramConfig, ShardError, multilevel};
+use betty_runtime::{Engine, EngineError, Measured, ProgramConfig, ShardError, multilevel};
 use burn::tensor::Tensor;
 
 use super::problem::{Knobs, Net, Outcome, Samples, View, assert_exact};
@@ -179,4 +179,58 @@ fn what_cannot_be_put_together_last_is_refused() {
     for refused in [one_way, other_way] {
         assert!(matches!(refused, Some(EngineError::Shard(ShardError::NotSplit { .. }))), "{refused:?}");
     }
+}
+
+/// A sum over all examples, by a constant.
+fn total(knobs: &Knobs, net: &Net, batch: Samples) -> Tensor<1> {
+    let errors = sum((net.outputs(&batch.x) - batch.y).powi_scalar(2).sum());
+    errors / 100.0 + knobs.shift.val().powi_scalar(2).sum()
+}
+
+fn told(knobs: &Knobs, net: &Net, batch: Samples) -> Measured {
+    let count = sum(Tensor::ones_like(&batch.y).sum());
+    Measured::new(choose(knobs, net, batch)).with("count", count)
+}
+
+fn fit_total(net: &Net, knobs: &Knobs, batch: Samples) -> Tensor<1> {
+    total(knobs, net, batch) + net.penalty() * (knobs.penalty.val().exp() + 1.0)
+}
+
+macro_rules! summing {
+    ($program:ident, $above:ident, $below:ident) => {
+        multilevel! {
+            struct $program;
+            level knobs: Knobs { lower: [net], batch: Samples, loss: $above, optimizer: sgd(lr = 0.1) }
+            level net: Net {
+                upper: [knobs], batch: Samples, loss: $below, optimizer: sgd(lr = 0.05), hypergradient: dense(damping = 0.1),
+            }
+        }
+    };
+}
+
+summing!(Above, total, fit);
+summing!(Beside, told, fit);
+summing!(Below, choose, fit_total);
+
+#[test]
+fn sums_over_ranks_are_not_formed_by_each_for_itself() {
+    macro_rules! refused {
+        ($program:ident, $data:ident, $config:ident, $level:expr) => {
+            let found = Threads::run(2, |rank| {
+                // On equal shares a sum is half of it on each.
+                let view = View { rank: Some(rank.rank()), sizes: &[&[3, 3]] };
+                let data = $data { knobs: view.samples(1), net: view.samples(2) };
+                let problem = $program { knobs: Knobs::new(0), net: Net::new(1) };
+                let mut engine = Engine::new(problem, data, $config::default())?.sync_last()?.distributed(rank)?;
+                engine.gradient("knobs").map(|found| found.loss)
+            });
+            for found in found {
+                let Err(EngineError::Shard(ShardError::NotLast { level, reason })) = found else { panic!("{found:?}") };
+                assert!(level == $level && reason.contains("distributed::sum"), "{level}: {reason}");
+            }
+        };
+    }
+    refused!(Above, AboveData, AboveConfig, "knobs");
+    refused!(Beside, BesideData, BesideConfig, "knobs");
+    refused!(Below, BelowData, BelowConfig, "net");
 }

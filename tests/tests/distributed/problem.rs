@@ -53,9 +53,13 @@ impl Net {
         }
     }
 
+    pub(crate) fn outputs(&self, x: &Tensor<2>) -> Tensor<2> {
+        let hidden = tanh(x.clone().matmul(self.first.val()) + self.bias.val().unsqueeze());
+        hidden.matmul(self.second.val())
+    }
+
     pub(crate) fn error(&self, batch: Samples) -> Tensor<1> {
-        let hidden = tanh(batch.x.matmul(self.first.val()) + self.bias.val().unsqueeze());
-        (hidden.matmul(self.second.val()) - batch.y).powi_scalar(2).mean()
+        (self.outputs(&batch.x) - batch.y).powi_scalar(2).mean()
     }
 
     pub(crate) fn penalty(&self) -> Tensor<1> {
