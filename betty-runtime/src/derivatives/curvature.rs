@@ -16,7 +16,7 @@ use super::loss::gradient_nodes;
 use super::perturb::{Perturbation, Unmoved};
 use crate::distributed::{DistributedError, Ranks};
 use crate::execute::{Cost, Program, ReadError, Value, Vector};
-use crate::graph::{GraphError, NodeId, jvp, lowered};
+use crate::graph::{GraphError, NodeId, Op, jvp, lowered};
 
 /// Which variables move, and which derivatives are asked for.
 pub(super) type Key = (Vec<Variable>, Vec<Variable>);
@@ -28,6 +28,8 @@ pub struct Curvature {
     /// `∂ℓ/∂variable`, for all variables.
     gradients: BTreeMap<Variable, Vec<NodeId>>,
     tangents: BTreeMap<Variable, Vec<NodeId>>,
+    /// Whether ranks sum something while they compute it.
+    sums: bool,
     /// What products read of a point.
     kept: Vec<NodeId>,
     point: Option<Program>,
@@ -44,6 +46,8 @@ pub struct Curvature {
 /// One planned product.
 pub(super) struct Product {
     program: Program,
+    /// What evaluates what it alone reads of a point.
+    point: Option<Program>,
     pub(super) tangents: Vec<NodeId>,
     pub(super) nodes: Vec<NodeId>,
     /// Which of the kept values it reads.
@@ -57,6 +61,8 @@ pub struct Point {
     inputs: Vec<Value>,
     seed: u64,
     values: Vec<Value>,
+    /// What single products read of it.
+    of_products: HashMap<Key, Vec<Value>>,
     unmoved: HashMap<Key, Unmoved>,
     lengths: HashMap<Vec<Variable>, f64>,
 }
@@ -64,7 +70,8 @@ pub struct Point {
 impl Point {
     /// The point with these values for all inputs of a Lagrangian, in its order.
     pub fn new(inputs: Vec<Value>, seed: u64) -> Self {
-        Point { inputs, seed, values: Vec::new(), unmoved: HashMap::new(), lengths: HashMap::new() }
+        let (of_products, unmoved, lengths) = (HashMap::new(), HashMap::new(), HashMap::new());
+        Point { inputs, seed, values: Vec::new(), of_products, unmoved, lengths }
     }
 }
 
@@ -86,11 +93,13 @@ impl Curvature {
             };
             tangents.insert(variable, nodes.iter().map(like).collect());
         }
+        let sums = graph.ids().any(|id| matches!(graph.node(id).op, Op::SumOverRanks(_)));
         Ok(Curvature {
             gradients: variables.keys().copied().zip(gradients).collect(),
             tangents,
             lagrangian,
             device: device.clone(),
+            sums,
             kept: Vec::new(),
             point: None,
             products: HashMap::new(),
@@ -201,21 +210,31 @@ impl Curvature {
 
     /// The most bytes that one of the programs made so far holds at once.
     pub(crate) fn peak(&self) -> usize {
-        let products = self.products.values().map(|product| &product.program);
+        let products = self.products.values().flat_map(|product| product.point.iter().chain([&product.program]));
         products.chain(&self.point).map(Program::peak).max().unwrap_or(0)
     }
 
     /// The bytes that are kept at a point, for the products prepared so far.
     pub(crate) fn kept_bytes(&self) -> usize {
         let graph = &self.lagrangian.graph;
-        let bytes = |&node: &NodeId| graph.shape(node).iter().product::<usize>() * graph.dtype(node).size();
-        self.kept.iter().map(bytes).sum()
+        let bytes = |node: &NodeId| graph.shape(*node).iter().product::<usize>() * graph.dtype(*node).size();
+        match self.sums {
+            true => self.products.values().flat_map(|product| self.read_by(product)).map(|node| bytes(&node)).sum(),
+            false => self.kept.iter().map(bytes).sum(),
+        }
     }
 
     /// What one evaluation at a point takes, for the products prepared so far.
     pub fn point_cost(&self) -> Cost {
-        let inputs = self.lagrangian.input_nodes();
-        Program::new(&self.lagrangian.graph, &inputs, &self.kept, &self.device).cost()
+        let cost = |kept: &[NodeId]| self.point_program(kept).cost();
+        match self.sums {
+            true => self.products.values().map(|product| cost(&self.read_by(product))).fold(Cost::NONE, |a, b| a + b),
+            false => cost(&self.kept),
+        }
+    }
+
+    fn point_program(&self, kept: &[NodeId]) -> Program {
+        Program::new(&self.lagrangian.graph, &self.lagrangian.input_nodes(), kept, &self.device)
     }
 
     /// `Σᵥ (∂²ℓ/∂w∂v)·tᵥ` for each `w` of `outputs`, for `(v, tᵥ)` of `moving`. What vanishes whatever the tangents is left
@@ -235,19 +254,37 @@ impl Curvature {
         if product.answers.is_empty() {
             return Ok(Vec::new());
         }
-        self.evaluate(point);
+        let kept = self.evaluate(point, &key);
         let product = &self.products[&key];
-        Ok(product.run(&product.program, point, moving))
+        Ok(product.run(&product.program, kept, moving))
     }
 
-    /// Evaluates what products prepared so far read of a point.
-    pub(super) fn evaluate(&mut self, point: &mut Point) {
-        if point.values.len() < self.kept.len() {
-            let graph = &self.lagrangian.graph;
-            let inputs = self.lagrangian.input_nodes();
-            let program = self.point.get_or_insert_with(|| Program::new(graph, &inputs, &self.kept, &self.device));
-            point.values = program.run(point.inputs.iter().cloned(), point.seed);
+    /// What a prepared product reads of a point, evaluated with what the others read that were prepared so far. Where ranks sum
+    /// something on the way, it is evaluated by itself: what each of them has prepared before depends on the sizes of its shares,
+    /// and all of them have to form the same sums.
+    pub(super) fn evaluate(&mut self, point: &mut Point, key: &Key) -> Vec<Value> {
+        let inputs = || point.inputs.iter().cloned();
+        if self.sums {
+            if let Some(known) = point.of_products.get(key) {
+                return known.clone();
+            }
+            let program = match self.products.get_mut(key).and_then(|product| product.point.take()) {
+                Some(program) => program,
+                None => self.point_program(&self.read_by(&self.products[key])),
+            };
+            let values = program.run(inputs(), point.seed);
+            if let Some(product) = self.products.get_mut(key) {
+                product.point = Some(program);
+            }
+            point.of_products.insert(key.clone(), values.clone());
+            return values;
         }
+        if point.values.len() < self.kept.len() {
+            let program = self.point.take().unwrap_or_else(|| self.point_program(&self.kept));
+            point.values = program.run(inputs(), point.seed);
+            self.point = Some(program);
+        }
+        self.products[key].reads.iter().map(|&index| point.values[index].clone()).collect()
     }
 
     fn build(&mut self, (moving, outputs): &Key) -> Result<Product, GraphError> {
@@ -275,7 +312,7 @@ impl Curvature {
         let inputs: Vec<NodeId> = reads.iter().chain(&tangents).copied().collect();
         let program = Program::new(graph, &inputs, &nodes, &self.device);
         let reads = reads.into_iter().map(|node| self.keep(node)).collect();
-        Ok(Product { program, tangents, nodes, reads, answers })
+        Ok(Product { program, point: None, tangents, nodes, reads, answers })
     }
 
     /// The values that a product reads of a point.
@@ -378,16 +415,15 @@ impl Curvature {
 }
 
 impl Product {
-    /// Runs a program of the product at a point that has been evaluated.
+    /// Runs a program of the product with what it reads of a point.
     pub(super) fn run(
         &self,
         program: &Program,
-        point: &Point,
+        kept: Vec<Value>,
         moving: &[(Variable, &Vector)],
     ) -> Vec<(Variable, Vector)> {
-        let kept = self.reads.iter().map(|&index| point.values[index].clone());
         let tangents = moving.iter().flat_map(|(_, tangent)| tangent.0.iter().cloned());
-        let mut found = program.run(kept.chain(tangents), 0).into_iter();
+        let mut found = program.run(kept.into_iter().chain(tangents), 0).into_iter();
         let answers = self.answers.iter();
         answers.map(|&(variable, count)| (variable, Vector(found.by_ref().take(count).collect()))).collect()
     }

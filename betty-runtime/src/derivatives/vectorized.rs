@@ -20,7 +20,7 @@ impl Curvature {
     ) -> Result<Vec<(Variable, Vector)>, GraphError> {
         let key: Key = (moving.iter().map(|&(variable, _)| variable).collect(), outputs.to_vec());
         self.prepare(&key.0, &key.1)?;
-        self.evaluate(point);
+        let kept = self.evaluate(point, &key);
         let product = &self.products[&key];
         let key = (key, count);
         if !self.vectorized.contains_key(&key) {
@@ -29,6 +29,6 @@ impl Curvature {
             let program = Program::new(&many.graph, &many.inputs, &many.outputs, &self.device);
             self.vectorized.insert(key.clone(), program);
         }
-        Ok(self.products[&key.0].run(&self.vectorized[&key], point, moving))
+        Ok(self.products[&key.0].run(&self.vectorized[&key], kept, moving))
     }
 }

@@ -84,11 +84,13 @@ multilevel! {
 
 const UNEVEN: &[&[usize]] = &[&[2, 4], &[5, 1], &[3, 3]];
 const THREE: &[&[usize]] = &[&[1, 3, 2], &[4, 1, 1]];
+/// The second rank has batches of one size, and the first of two.
+const ONE_SIDED: &[&[usize]] = &[&[2, 2], &[3, 2]];
 
 #[test]
 fn a_batch_norm_goes_by_the_statistics_of_the_whole_batch() {
-    for method in ["minres", "finite_difference", "unrolled", "forward"] {
-        for sizes in [UNEVEN, THREE] {
+    for method in ["minres", "finite_difference", "unrolled", "forward", "neumann"] {
+        for sizes in [UNEVEN, THREE, ONE_SIDED] {
             let json = format!(r#"{{ "normed": {{ "hypergradient": {{ "method": "{method}" }} }} }}"#);
             let (whole, ranks) = both(
                 sizes,

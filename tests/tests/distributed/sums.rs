@@ -83,6 +83,8 @@ multilevel! {
 
 const UNEVEN: &[&[usize]] = &[&[2, 4], &[5, 1], &[3, 3]];
 const THREE: &[&[usize]] = &[&[1, 3, 2], &[4, 1, 1]];
+/// The second rank has batches of one size, and the first of two.
+const ONE_SIDED: &[&[usize]] = &[&[2, 2], &[3, 2]];
 
 /// Differences of gradients lose half of the digits.
 fn tolerance(methods: &[&str]) -> f64 {
@@ -122,6 +124,7 @@ fn sums_over_ranks_make_normalised_weights_exact_for_every_method() {
             two!(Weighted, WeightedData, WeightedConfig, method, UNEVEN);
         }
         two!(Weighted, WeightedData, WeightedConfig, method, THREE);
+        two!(Weighted, WeightedData, WeightedConfig, method, ONE_SIDED);
     }
 }
 
