@@ -26,8 +26,8 @@ impl<P: Multilevel> Engine<P> {
     /// ranks answer, a run ends on all ranks when one of them is asked to end it, and only rank 0 logs, shows progress and writes
     /// checkpoints.
     ///
-    /// A share weighs as much as it has examples. What is a mean over examples on shares is one on all of them; for every new kind
-    /// of batch that is put to the test, and a loss that is none is refused. Dropout masks are each rank's own. A
+    /// A share weighs as much as it has examples. What is a mean over examples on shares is one on all of them; that is put to
+    /// the test on the first batch of every kind, and on the 100th, the 1000th and so on, and a loss that is none there is refused. Dropout masks are each rank's own. A
     /// [solver of your own](crate::Solver) sees the batch of its rank; all ranks take the answer of rank 0, at which the gradient
     /// of the whole has to vanish.
     ///
@@ -82,7 +82,7 @@ impl<P: Multilevel> Engine<P> {
     }
 
     /// Says that the batches of a level are the same on all ranks, so that none is a share of a larger one: for losses that are no
-    /// means over examples. Levels whose batches hold no tensor need not be named.
+    /// means over examples. That they are is looked at where a loss on shares would be [compared](Self::distributed). Levels whose batches hold no tensor need not be named.
     ///
     /// # Errors
     /// [`EngineError::UnknownLevel`] when there is no level of this name, and [`DistributedError::Late`] when the engine has resumed,

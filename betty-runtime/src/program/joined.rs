@@ -1,8 +1,9 @@
 //! Whether ranks may share the examples of a loss: whether the mean of what it is on their shares is what it is on all examples.
 //!
 //! Nothing else tells: a loss that is a sum, or weighs examples by what else is in the batch, looks like any other. So for each
-//! new kind of batch all shares are put together once, and loss and gradients on them are compared with the weighted mean of those
-//! of the ranks, in double precision, with the same random draws, at the parameters as they are and near them.
+//! new kind of batch, and a few later ones, all shares are put together, and loss and gradients on them are compared with the weighted
+//! mean of those of the ranks, in double precision, with the same random draws, at the parameters as they are and near them. The batch
+//! itself is not moved: a loss may well be a mean for what all batches have in common, as many of each class say.
 
 use std::rc::Rc;
 
@@ -28,7 +29,8 @@ const OPERATIONS: f64 = 5e10;
 const SEED: u64 = 0;
 
 impl Losses {
-    /// Compares a loss on a shared batch with the loss on all of it, if that was not done for batches like these.
+    /// Compares a loss on a shared batch with the loss on all of it, if that is [due](super::compared::Compared::is_due) for batches
+    /// like these.
     ///
     /// # Errors
     /// [`ShardError::NotAMean`] where they differ, and [`ShardError::NotJoinable`], [`ShardError::NotReplicated`] where they
@@ -36,18 +38,18 @@ impl Losses {
     pub(super) fn compare_joined(&mut self, subject: &Subject<'_>) -> Result<(), EngineError> {
         let (Some(ranks), Some(shard)) = (self.ranks.clone(), subject.batch.shard()) else { return Ok(()) };
         let key = (subject.level, shard.kind);
-        if !self.verify.on || self.compared.contains(&key) {
+        if !self.verify.on || !self.compared.is_due(&ranks, key, subject.batch.signature())? {
             return Ok(());
         }
-        match &shard.examples {
-            None => check_replicated(&ranks, subject.name(), subject.batch)?,
-            Some(examples) => {
-                let comparison = Comparison { ranks: &ranks, subject, losses: self };
-                comparison.compare(examples)?;
-            }
+        let compared = match &shard.examples {
+            None => check_replicated(&ranks, subject.name(), subject.batch),
+            Some(examples) => Comparison { ranks: &ranks, subject, losses: self }.compare(examples),
+        };
+        match &compared {
+            Ok(()) => self.compared.has(key),
+            Err(_) => self.compared.has_not(key),
         }
-        self.compared.insert(key);
-        Ok(())
+        compared
     }
 }
 

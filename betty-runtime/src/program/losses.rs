@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use burn::tensor::Device;
 
+use super::compared::Compared;
 use super::edges::Edges;
 use super::judged::Judged;
 use super::keys::{CurvatureKey, TasksKey};
@@ -53,7 +54,7 @@ pub(crate) struct Losses {
     /// Those that share the examples, if there are others.
     pub(crate) ranks: Option<Rc<Ranks>>,
     /// The kinds of shared batches of each level that have been compared with what they are shares of.
-    pub(super) compared: HashSet<(usize, u64)>,
+    pub(super) compared: Compared,
     /// What of the program's edges the losses bear out.
     pub(crate) edges: Edges,
     /// What a hypergradient takes that is a lot.
@@ -77,7 +78,7 @@ impl Losses {
             unchecked: Unchecked::default(),
             rounds: true,
             ranks: None,
-            compared: HashSet::new(),
+            compared: Compared::default(),
             edges: Edges::new(levels),
             judged: Judged::default(),
             news: Vec::new(),
@@ -105,6 +106,7 @@ impl Losses {
         for (unsure, cache) in self.unsure.iter_mut().zip(&self.caches) {
             *unsure = cache.iter().map(|(signature, _)| signature.clone()).collect();
         }
+        self.compared.doubt();
     }
 
     /// Forgets what rests on steps of levels as they were: what follows a step holds tensors of the module as they are.
@@ -162,6 +164,7 @@ impl Losses {
                 check_held(subject.name(), || format!("tensor {index} of the batch"), value)?;
             }
             let loss = self.record(subject)?;
+            self.compared.change(level, signature);
             // Those of all steps before a step of a level above may be needed together, of all its rounds.
             let waits = |&above: &usize| schedule.levels[above].lower.contains(&level);
             let rounds = (0..levels.len()).filter(waits).map(|above| levels[above].config.rounds).max();
@@ -185,7 +188,7 @@ impl Losses {
             self.tasks.clear();
             self.edges.clear();
             self.recordings[k] = Recordings::default();
-            self.compared.retain(|&(of, _)| of != subject.level);
+            self.compared.change(subject.level, batch.signature());
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ mod after_step;
 mod bases;
 mod check;
 mod clock;
+mod compared;
 mod context;
 mod curvatures;
 mod decaying;

@@ -3,6 +3,7 @@
 
 mod directions;
 mod draws;
+mod edits;
 mod exact;
 mod faults;
 mod language;

@@ -303,3 +303,36 @@ fn a_loss_that_an_edit_makes_a_sum_is_refused() {
         |found: &Result<(), EngineError>| matches!(found, Err(EngineError::Shard(ShardError::NotAMean { .. })));
     assert!(found.iter().all(refused), "{found:?}");
 }
+
+/// A mean over those that a mask leaves, which is one over examples as long as it leaves all.
+fn left(net: &Net, (batch, mask): (Samples, Tensor<1>)) -> Tensor<1> {
+    let errors = errors(net, batch).mean_dim(1).squeeze_dim::<1>(1);
+    (errors * mask.clone()).sum() / mask.sum()
+}
+
+multilevel! {
+    struct Left;
+    level net: Net { batch: (Samples, Tensor<1>), loss: left, optimizer: sgd(lr = 0.01) }
+}
+
+#[test]
+fn a_loss_that_is_no_mean_on_later_batches_is_found_on_one_of_them() {
+    let found = Threads::run(2, |rank| {
+        let number = rank.rank();
+        let batches = (0..).map(move |index: usize| {
+            let x = (0..6).map(|k| ((k + index + number) % 5) as f64 / 2.0 - 1.0).collect();
+            let samples = Samples { x: tensor([2, 3], x), y: tensor([2, 2], vec![0.5, -0.5, 1.0, number as f64]) };
+            let mask = if index > 4 && number == 0 { vec![1.0, 0.0] } else { vec![1.0; 2] };
+            Ok::<_, io::Error>((samples, tensor([2], mask)))
+        });
+        let data = LeftData { net: Stream::batches(batches) };
+        let mut engine = Engine::new(Left { net: Net::new(1) }, data, LeftConfig::default())?.distributed(rank)?;
+        let error = engine.run(200).expect_err("it is no mean");
+        Ok::<_, EngineError>((error, engine.iterations()))
+    });
+    for found in found {
+        let (error, iterations) = found.expect("an engine");
+        assert!(matches!(error, EngineError::Shard(ShardError::NotAMean { .. })), "{error}");
+        assert_eq!(iterations, 99);
+    }
+}
