@@ -111,14 +111,32 @@ impl Ranks {
         Ok(parts.map(|(rank, header)| all[rank * longest..][..header.bytes as usize].to_vec()).collect())
     }
 
+    /// As [`gather`](Self::gather), of something that nothing else that is gathered is taken for, `what` it is.
+    ///
+    /// # Errors
+    /// [`DistributedError`].
+    pub(crate) fn gather_of(&self, what: &str, mine: &[u8]) -> Result<Vec<Vec<u8>>, DistributedError> {
+        let topic = self.state.borrow().topic.clone();
+        self.state.borrow_mut().topic = format!("{topic}: {what}");
+        let all = self.gather(mine);
+        self.state.borrow_mut().topic = topic;
+        all
+    }
+
     /// A number of every rank, in order.
     ///
     /// # Errors
     /// [`DistributedError`].
     pub(crate) fn numbers(&self, mine: u64) -> Result<Vec<u64>, DistributedError> {
-        let all = self.gather(&mine.to_le_bytes())?;
-        let word = |bytes: &Vec<u8>| bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
-        Ok(all.iter().map(word).collect())
+        Ok(first_words(&self.gather(&mine.to_le_bytes())?))
+    }
+
+    /// As [`numbers`](Self::numbers), of something that nothing else that is gathered is taken for, `what` it is.
+    ///
+    /// # Errors
+    /// [`DistributedError`].
+    pub(crate) fn numbers_of(&self, what: &str, mine: u64) -> Result<Vec<u64>, DistributedError> {
+        Ok(first_words(&self.gather_of(what, &mine.to_le_bytes())?))
     }
 
     /// Whether any rank says so.
@@ -127,19 +145,6 @@ impl Ranks {
     /// [`DistributedError`].
     pub(crate) fn any(&self, mine: bool) -> Result<bool, DistributedError> {
         Ok(self.numbers(u64::from(mine))?.contains(&1))
-    }
-
-    /// The mean of a number over all ranks, the same bits on each.
-    ///
-    /// # Errors
-    /// [`DistributedError`].
-    pub(crate) fn mean(&self, mine: f64) -> Result<f64, DistributedError> {
-        let all = self.numbers(mine.to_bits())?;
-        let first = all.first().copied().unwrap_or_default();
-        if all.iter().all(|&bits| bits == first) {
-            return Ok(f64::from_bits(first));
-        }
-        Ok(all.iter().map(|&bits| f64::from_bits(bits)).sum::<f64>() / all.len() as f64)
     }
 
     /// What rank 0 has, for all.
@@ -240,6 +245,12 @@ impl Ranks {
         self.state.borrow_mut().failure = Some(error.clone());
         error
     }
+}
+
+/// A number that each message begins with.
+fn first_words(all: &[Vec<u8>]) -> Vec<u64> {
+    let word = |bytes: &Vec<u8>| bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+    all.iter().map(word).collect()
 }
 
 fn hash_of(topic: &str) -> u64 {

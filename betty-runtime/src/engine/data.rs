@@ -194,7 +194,8 @@ impl Data {
             }
             Err(error) => ([NO_BATCH, 0], error.to_string()),
         };
-        let all = ranks.gather(&[&told.map(u64::to_le_bytes).concat(), message.as_bytes()].concat())?;
+        let message = [&told.map(u64::to_le_bytes).concat(), message.as_bytes()].concat();
+        let all = ranks.gather_of(&format!("a batch of `{}`", level.name), &message)?;
         if let Some(rank) = all.iter().position(|of| word(of, 0) == NO_BATCH) {
             self.failed = true;
             let message = String::from_utf8_lossy(&all[rank][size_of_val(&told)..]).into_owned();
@@ -257,7 +258,7 @@ impl Data {
 }
 
 /// One of the words of a message.
-fn word(bytes: &[u8], index: usize) -> u64 {
+pub(super) fn word(bytes: &[u8], index: usize) -> u64 {
     let (words, _) = bytes.as_chunks::<8>();
     words.get(index).map_or(0, |&word| u64::from_le_bytes(word))
 }

@@ -203,7 +203,7 @@ impl Run {
     pub(super) fn on_any<const N: usize>(&self, mine: [bool; N]) -> Result<[bool; N], DistributedError> {
         let Some(ranks) = &self.ranks else { return Ok(mine) };
         let bits = mine.iter().enumerate().map(|(place, &holds)| u64::from(holds) << place).sum();
-        let all = ranks.numbers(bits)?.into_iter().fold(0, |all, bits| all | bits);
+        let all = ranks.numbers_of("whether to go on", bits)?.into_iter().fold(0, |all, bits| all | bits);
         Ok(std::array::from_fn(|place| all >> place & 1 == 1))
     }
 

@@ -1,13 +1,15 @@
 //! A user's measure of progress, and when to give up on it: an observer of its own.
 
 use std::cell::RefCell;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
 
 use super::current::Current;
+use super::data::word;
 use super::multilevel::Multilevel;
 use super::watch::{Answer, Listener, Stop, Told};
 use crate::checkpoint::ValidationState;
-use crate::distributed::Ranks;
+use crate::distributed::{DistributedError, Ranks};
 use crate::error::{DataError, EngineError};
 use crate::event::{Event, Goal, Score, Warning};
 use crate::panic::caught;
@@ -90,10 +92,7 @@ impl<P> Validation<P> {
     pub(super) fn call(&mut self, problem: &P, iteration: u64) -> Result<(Score, bool), DataError> {
         let mut score = (self.function)(problem)?;
         if let Some(ranks) = &self.ranks {
-            score.value = ranks.mean(score.value)?;
-            for (_, metric) in &mut score.metrics {
-                *metric = ranks.mean(*metric)?;
-            }
+            average(&mut score, ranks)?;
         }
         let value = score.value;
         let better = match (self.best, self.goal) {
@@ -113,6 +112,31 @@ impl<P> Validation<P> {
     pub(super) fn is_over(&self) -> bool {
         self.patience.is_some_and(|patience| self.without_improvement >= patience.max(1))
     }
+}
+
+/// Puts the means of what all ranks have in the place of a score: of metrics, those of the same name.
+fn average(score: &mut Score, ranks: &Ranks) -> Result<(), DistributedError> {
+    let mut order: Vec<usize> = (0..score.metrics.len()).collect();
+    // Of those with one name in the order in which they were given.
+    order.sort_by(|&one, &other| score.metrics[one].0.cmp(&score.metrics[other].0));
+    let mut names = DefaultHasher::new();
+    order.iter().for_each(|&of| score.metrics[of].0.hash(&mut names));
+    let numbers = order.iter().map(|&of| score.metrics[of].1.to_bits());
+    let told: Vec<u64> = [names.finish(), score.value.to_bits()].into_iter().chain(numbers).collect();
+    let all = ranks.gather_of("a validation", &told.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>())?;
+    if let Some(rank) = all.iter().position(|of| word(of, 0) != word(&all[0], 0)) {
+        return Err(ranks.fails(DistributedError::Differs { what: "validation metrics", rank }));
+    }
+    let mean = |place: usize| {
+        let numbers: Vec<f64> = all.iter().map(|of| f64::from_bits(word(of, place))).collect();
+        match numbers.iter().all(|number| number.to_bits() == numbers[0].to_bits()) {
+            true => numbers[0],
+            false => numbers.iter().sum::<f64>() / numbers.len() as f64,
+        }
+    };
+    score.value = mean(1);
+    order.into_iter().enumerate().for_each(|(place, of)| score.metrics[of].1 = mean(2 + place));
+    Ok(())
 }
 
 /// Calls a validation function when it is due, tells everybody of its value, and ends the run when it is over.

@@ -13,6 +13,7 @@ mod nested_tasks;
 mod norms;
 mod problem;
 mod runs;
+mod scores;
 mod solvers;
 mod sums;
 mod tasks;
