@@ -58,11 +58,13 @@ impl Header {
         Header { kind, failed: word(0) >> 8 != 0, sequence: word(1), bytes: word(2), topic: word(3) }
     }
 
-    /// Whether both announce the same message; what each rank gathers may have a length of its own.
+    /// Whether both announce the same message; what each rank gathers, or has to say at the beginning, may have a length of its own.
     pub(super) fn agrees(self, other: Self) -> bool {
-        let is_whole =
-            |header: Self| Header { bytes: if header.kind == Kind::Gather { 0 } else { header.bytes }, ..header };
-        is_whole(self) == is_whole(other)
+        let of_all = |header: Self| match header.kind {
+            Kind::Gather | Kind::Begin => Header { bytes: 0, ..header },
+            _ => header,
+        };
+        of_all(self) == of_all(other)
     }
 }
 

@@ -58,6 +58,14 @@ impl Ranks {
     /// # Errors
     /// [`DistributedError`] when a rank begins something else, or does not answer, and always once one did not.
     pub(crate) fn begin(&self, topic: String) -> Result<(), DistributedError> {
+        self.begin_with(topic, false).map(drop)
+    }
+
+    /// As [`begin`](Self::begin), with something that this rank may have to say beforehand; answers whether any rank has.
+    ///
+    /// # Errors
+    /// As [`begin`](Self::begin).
+    pub(crate) fn begin_with(&self, topic: String, mine: bool) -> Result<bool, DistributedError> {
         {
             let mut state = self.state.borrow_mut();
             match &state.failure {
@@ -65,7 +73,8 @@ impl Ranks {
                 _ => (state.failure, state.topic) = (None, topic),
             }
         }
-        self.announce(Kind::Begin, 0).map(drop)
+        let headers = self.announce(Kind::Begin, usize::from(mine))?;
+        Ok(headers.iter().any(|header| header.bytes > 0))
     }
 
     /// Ends what was begun, which came to `outcome` here. If it failed on some ranks only, all of them get the error of the first

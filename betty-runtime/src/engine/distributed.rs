@@ -109,9 +109,10 @@ impl<P: Multilevel> Engine<P> {
             return work(self);
         };
         self.run.has_begun = true;
-        ranks.begin(self.run.topic(what))?;
-        // One rank alone may have an edit that failed.
-        let can_work = edited.and_then(|()| self.run.check_streams(&mut self.problem));
+        let is_edited = ranks.begin_with(self.run.topic(what), self.run.edited)?;
+        // One rank alone may have an edit, or one that failed.
+        let is_alike = edited.and_then(|()| if is_edited { self.run.check_edits(&ranks) } else { Ok(()) });
+        let can_work = is_alike.and_then(|()| self.run.check_streams(&mut self.problem));
         let outcome = can_work.and_then(|()| work(self));
         ranks.end(outcome)
     }
@@ -158,11 +159,26 @@ impl Run {
         }
         ranks.check_same("program", self.outline())?;
         ranks.check_same("config", config)?;
-        for level in &mut self.program.levels {
-            ranks.check_same("constant tensors", hash_of_values(&level.constants)?)?;
-            adopt(ranks, level)?;
+        self.check_constants(ranks)?;
+        self.program.levels.iter_mut().try_for_each(|level| adopt(ranks, level))
+    }
+
+    /// Makes sure that what ranks have edited since they worked together last is the same on all of them.
+    fn check_edits(&mut self, ranks: &Ranks) -> Result<(), EngineError> {
+        if !self.edited {
+            // What others have in doubt, all have.
+            self.program.losses.recheck();
         }
+        ranks.check_same("program", self.outline())?;
+        self.check_constants(ranks)?;
+        self.check_same()?;
+        self.edited = false;
         Ok(())
+    }
+
+    fn check_constants(&self, ranks: &Ranks) -> Result<(), EngineError> {
+        let all = self.program.levels.iter().map(|level| hash_of_values(&level.constants));
+        Ok(ranks.check_same("constant tensors", hash_of(&all.collect::<Result<Vec<_>, _>>()?))?)
     }
 
     /// The names of all levels and tensors, with what tensors look like and which are trained.

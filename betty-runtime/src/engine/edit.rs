@@ -12,7 +12,8 @@ impl<P: Multilevel> Engine<P> {
     /// What is not changed goes on as if nothing had happened. A loss is recorded again, and compiled again if it has become
     /// another one. Optimizer states and warm starts stay as long as they fit; a level whose parameters changed their number or
     /// shape starts with a new optimizer. After a change of any tensor, steps from before are not differentiated any more. With
-    /// `start: initial`, a tensor that is changed begins at its new value from then on, and all others where they did.
+    /// `start: initial`, a tensor that is changed begins at its new value from then on, and all others where they did. On
+    /// [several ranks](Self::distributed), all make the same edits, which is found out before the next run or question.
     ///
     /// # Errors
     /// [`EngineError`] when the changed program could not have been given to [`Engine::new`]. Until it is edited again, whatever
@@ -43,7 +44,7 @@ impl<P: Multilevel> Engine<P> {
             self.run.watch.usual.fill(Usual::default());
         }
         self.run.divide();
-        self.run.compared = None;
+        (self.run.compared, self.run.edited) = (None, true);
         Ok(())
     }
 }

@@ -43,6 +43,8 @@ pub(super) struct Run {
     pub(super) stale: bool,
     /// The iteration after which ranks last found that they have the same parameters, since these were given.
     pub(super) compared: Option<u64>,
+    /// Whether the program was edited since ranks made sure that it is the same on all of them.
+    pub(super) edited: bool,
     /// All that run the program together, if there are others.
     pub(super) ranks: Option<Rc<Ranks>>,
     /// What of the work each of them takes.
@@ -81,6 +83,7 @@ impl Run {
             losses: vec![None; count],
             stale: false,
             compared: None,
+            edited: false,
             ranks: None,
             split: Split::Examples,
             ill: None,

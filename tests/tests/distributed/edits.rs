@@ -1,8 +1,8 @@
 //! Edits between runs: ranks forget what they knew together, and what they make different is found before it is used.
 
-use betty_runtime::distributed::{Collective, Threads};
+use betty_runtime::distributed::{Collective, DistributedError, Threads};
 use betty_runtime::{Engine, EngineError, ShardError, multilevel};
-use burn::module::Module;
+use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
 use super::problem::{Net, Samples, View, assert_exact, both, tensor};
@@ -71,5 +71,48 @@ fn an_edit_before_a_kind_of_batch_comes_back_is_remembered() {
         for error in [first, second] {
             assert!(matches!(error, EngineError::Shard(ShardError::NotAMean { .. })), "{error}");
         }
+    }
+}
+
+#[test]
+fn constants_that_an_edit_sets_apart_are_found_before_they_are_used() {
+    for (edited, what) in [(&[0, 1][..], "constant tensors"), (&[1][..], "constant tensors")] {
+        let found = Threads::run(2, |rank| {
+            let number = rank.rank();
+            let mut engine = engine(View { rank: Some(number), sizes: &[&[2, 2]] })?.distributed(rank)?;
+            engine.run(1)?;
+            let before = engine.problem().scaled.net.values();
+            if edited.contains(&number) {
+                engine.edit(|problem| problem.scaled.weights = tensor([2], vec![1.0 + number as f64, 2.0]))?;
+            }
+            let error = engine.run(1).expect_err("constants differ");
+            assert_eq!(engine.problem().scaled.net.values(), before, "no step is taken with them");
+            // Alike on all ranks, it goes on.
+            engine.edit(|problem| problem.scaled.weights = tensor([2], vec![3.0, 1.0]))?;
+            engine.run(1)?;
+            Ok::<_, EngineError>(error)
+        });
+        let differs = DistributedError::Differs { what, rank: 1 };
+        for error in found {
+            let error = error.expect("it goes on");
+            assert!(matches!(&error, EngineError::Distributed(error) if *error == differs), "{edited:?}: {error}");
+        }
+    }
+}
+
+#[test]
+fn parameters_that_an_edit_sets_apart_are_found_before_they_are_used() {
+    let found = Threads::run(2, |rank| {
+        let number = rank.rank();
+        let mut engine = engine(View { rank: Some(number), sizes: &[&[2, 2]] })?.distributed(rank)?;
+        engine.run(1)?;
+        engine.edit(|problem| problem.scaled.net.bias = Param::from_tensor(tensor([4], vec![number as f64; 4])))?;
+        Ok::<_, EngineError>((engine.run(50).expect_err("parameters differ"), engine.iterations()))
+    });
+    let differs = DistributedError::Differs { what: "parameters", rank: 1 };
+    for found in found {
+        let (error, iterations) = found.expect("an engine");
+        assert!(matches!(&error, EngineError::Distributed(error) if *error == differs), "{error}");
+        assert_eq!(iterations, 1);
     }
 }
