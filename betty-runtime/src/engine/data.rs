@@ -41,6 +41,8 @@ pub(super) struct Data {
 
 /// What a rank tells of its examples that has no batch.
 const NO_BATCH: u64 = u64::MAX;
+/// What it tells of a batch that does not say how many it holds.
+const UNKNOWN: u64 = u64::MAX - 1;
 
 /// How many batches had been drawn.
 #[derive(Clone, Copy)]
@@ -95,7 +97,11 @@ impl Data {
                 drawn_from(level, self.taken[k], || Ok(self.streams[k].skip_batch()?.then_some(())))?;
                 None
             }
-            None => Some(self.draw(level, None)?),
+            None => match self.draw(level, None) {
+                // It counts as taken.
+                Err(EngineError::Shard(_)) => return Ok(None),
+                drawn => Some(drawn?),
+            },
             returned => returned,
         };
         self.taken[k] += 1;
@@ -162,6 +168,11 @@ impl Data {
                 stream.keep();
                 shared
             }
+            (Err(error @ EngineError::Shard(_)), None) => {
+                // All have drawn what they cannot use: not to fail again for ever on the same batch, they go past it.
+                self.taken[k] += 1;
+                return Err(error);
+            }
             (Err(error), None) => {
                 self.pending[k] = drawn.ok();
                 return Err(error);
@@ -187,10 +198,9 @@ impl Data {
         let (told, message) = match drawn {
             Ok(batch) => {
                 let examples = if is_replicated { Some(1) } else { batch.examples() };
-                let examples = examples.ok_or_else(|| ShardError::UnknownExamples { level: name() })?;
                 let mut hasher = DefaultHasher::new();
                 batch.signature().hash(&mut hasher);
-                ([examples as u64, hasher.finish()], String::new())
+                ([examples.map_or(UNKNOWN, |examples| examples as u64), hasher.finish()], String::new())
             }
             Err(error) => ([NO_BATCH, 0], error.to_string()),
         };
@@ -201,9 +211,12 @@ impl Data {
             let message = String::from_utf8_lossy(&all[rank][size_of_val(&told)..]).into_owned();
             return Err(ranks.fails(DistributedError::OnRank { rank, message }).into());
         }
+        if all.iter().any(|of| word(of, 0) == UNKNOWN) {
+            self.failed = true;
+            return Err(ShardError::UnknownExamples { level: name() }.into());
+        }
         let examples: Vec<usize> = all.iter().map(|of| word(of, 0) as usize).collect();
         if let Some(rank) = examples.iter().position(|&examples| examples == 0) {
-            // Not to fail again for ever on the same batch.
             self.failed = true;
             return Err(ShardError::NoExamples { level: name(), rank }.into());
         }

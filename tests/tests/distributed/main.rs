@@ -4,6 +4,7 @@
 mod directions;
 mod draws;
 mod edits;
+mod empty;
 mod exact;
 mod faults;
 mod language;
