@@ -14,6 +14,7 @@ use super::verification::Recorded;
 use crate::derivatives::{DoubledLoss, PlacedInputs};
 use crate::distributed::Ranks;
 use crate::error::{EngineError, ShardError};
+use crate::panic::caught;
 use crate::trace::{AnyBatch, LossInput, Part, Trace};
 
 /// How far both may lie apart, relative to the size of what ranks have on their shares: rounding in double precision, and not what
@@ -76,6 +77,13 @@ struct Comparison<'a> {
     losses: &'a Losses,
 }
 
+/// Into how many parts a batch is cut.
+struct Parts {
+    wanted: usize,
+    /// Less of them take more memory than there is for it.
+    least: usize,
+}
+
 /// A loss on one batch, ready to be evaluated.
 struct Prepared {
     loss: DoubledLoss,
@@ -84,7 +92,21 @@ struct Prepared {
 
 impl Comparison<'_> {
     fn compare(&self, examples: &[usize]) -> Result<(), EngineError> {
-        let parts = self.parts(examples)?;
+        let Parts { mut wanted, least } = self.parts(examples)?;
+        while let Some(reason) = self.compare_in(wanted, examples)? {
+            wanted /= 2;
+            if wanted < least {
+                let reason = format!(
+                    "a part of them cannot be looked at alone ({reason}), and all take more than `verification_memory`"
+                );
+                return Err(self.not_joinable(reason));
+            }
+        }
+        Ok(())
+    }
+
+    /// Compares one of so many parts of each share with all of them; why that cannot be done, if it is because they are parts.
+    fn compare_in(&self, parts: usize, examples: &[usize]) -> Result<Option<String>, EngineError> {
         let own = &self.subject.batch;
         let kept = examples[self.ranks.rank()].div_ceil(parts);
         let Joined { share, whole } = join(self.ranks, self.subject.name(), own, Part::of(own, kept))?;
@@ -92,8 +114,14 @@ impl Comparison<'_> {
         let (share, whole) = (share.with_numbers_on(device), whole.with_numbers_on(device));
         let total: usize = examples.iter().map(|examples| examples.div_ceil(parts)).sum();
         let weight = kept as f64 / total as f64;
-        let share = self.prepare(&share, Some(weight))?;
-        let whole = self.prepare(&whole, None).map_err(|error| self.not_joinable(error))?;
+        let prepare = || -> Result<_, EngineError> {
+            let share = self.prepare(&share, Some(weight))?;
+            Ok((share, self.prepare(&whole, None).map_err(|error| self.not_joinable(error))?))
+        };
+        let (share, whole) = match self.tried(parts, prepare)? {
+            Ok(prepared) => prepared,
+            Err(reason) => return Ok(Some(reason)),
+        };
         let mut draws = (Vec::new(), Vec::new());
         if share.loss.draws().len() != whole.loss.draws().len() {
             return Err(self.not_joinable("the loss draws other random numbers on all examples than on a share"));
@@ -103,34 +131,66 @@ impl Comparison<'_> {
             draws.0.push(own);
             draws.1.push(all);
         }
-        let judge = |share_at: &PlacedInputs, whole_at: &PlacedInputs| {
-            let of_share = share.loss.at(share_at.values(), &draws.0)?;
-            let of_whole = whole.loss.at(whole_at.values(), &draws.1)?;
-            self.judge(&share.loss, of_share, &of_whole)
+        let evaluate = |share_at: &PlacedInputs, whole_at: &PlacedInputs| -> Result<_, EngineError> {
+            Ok((share.loss.at(share_at.values(), &draws.0)?, whole.loss.at(whole_at.values(), &draws.1)?))
         };
-        judge(&share.given, &whole.given)?;
+        // Tensors may point into each other: indices into examples that the part leaves out.
+        let (of_share, of_whole) = match self.tried(parts, || evaluate(&share.given, &whole.given))? {
+            Ok(found) => found,
+            Err(reason) => return Ok(Some(reason)),
+        };
+        self.judge(&share.loss, of_share, &of_whole)?;
         // Parameters are the same on all ranks, and so are the points near them.
         let source = Recorded { subject: self.subject, device };
         let of_whole = whole.given.near(&source, 1.0, SEED);
         for (share_at, whole_at) in share.given.near(&source, 1.0, SEED).zip(of_whole) {
             let not_joinable = |error| self.not_joinable(error);
-            if judge(&share_at.map_err(not_joinable)?, &whole_at.map_err(not_joinable)?)? {
+            let (of_share, of_whole) = evaluate(&share_at.map_err(not_joinable)?, &whole_at.map_err(not_joinable)?)?;
+            if self.judge(&share.loss, of_share, &of_whole)? {
                 break;
             }
         }
-        Ok(())
+        Ok(None)
+    }
+
+    /// Does something with a part of the examples, if there are several parts, that may not be possible with one: all ranks have done
+    /// it, or are told why one has not.
+    fn tried<T>(
+        &self,
+        parts: usize,
+        work: impl FnOnce() -> Result<T, EngineError>,
+    ) -> Result<Result<T, String>, EngineError> {
+        if parts == 1 {
+            return work().map(Ok);
+        }
+        let done = match caught(work) {
+            Ok(done) => done.map_err(|error| error.to_string()),
+            Err(panic) => Err(panic.to_string()),
+        };
+        let all = self.ranks.gather(done.as_ref().err().map_or("", String::as_str).as_bytes())?;
+        let reason = all.into_iter().find(|reason| !reason.is_empty());
+        Ok(match reason {
+            Some(reason) => Err(String::from_utf8_lossy(&reason).into_owned()),
+            None => done,
+        })
     }
 
     /// Into how many parts the batch has to be cut so that all shares of one are not too much to be looked at together.
-    fn parts(&self, examples: &[usize]) -> Result<usize, EngineError> {
+    fn parts(&self, examples: &[usize]) -> Result<Parts, EngineError> {
         let recorded = self.subject.record(&self.losses.device)?;
         let memory = self.losses.verify.memory.bytes(recorded.trace());
         let loss = self.doubled(recorded.trace(), None)?;
         let (cost, peak) = loss.cost();
         let size = self.ranks.size() as f64;
-        let excess = (size * cost.operations / OPERATIONS).max(size * peak as f64 / memory as f64);
-        let wanted = excess.ceil().clamp(1.0, examples[self.ranks.rank()] as f64) as u64;
-        Ok(self.ranks.numbers(wanted)?.into_iter().max().unwrap_or(1) as usize)
+        let own = examples[self.ranks.rank()];
+        // Halves of halves: what stands in groups is more likely to do so still.
+        let at_most = |excess: f64| (excess.ceil().clamp(1.0, own as f64) as usize).next_power_of_two() as u64;
+        let operations = at_most(size * cost.operations / OPERATIONS);
+        let least = at_most(size * peak as f64 / memory as f64);
+        let largest =
+            |mine: u64| Ok::<_, EngineError>(self.ranks.numbers(mine)?.into_iter().max().unwrap_or(1) as usize);
+        let least = largest(least)?;
+        Ok(Parts { wanted: largest(operations)?.max(least), least })
     }
 
     /// The loss on a batch, or this rank's share of it that has such a part of all examples.

@@ -336,3 +336,41 @@ fn a_loss_that_is_no_mean_on_later_batches_is_found_on_one_of_them() {
         assert_eq!(iterations, 99);
     }
 }
+
+/// A mean over groups of four examples, so large that a comparison takes a part of them.
+fn grouped(net: &Net, batch: Samples) -> Tensor<1> {
+    errors(net, batch).mean_dim(1).reshape([-1, 4]).mean_dim(0).mean()
+}
+
+multilevel! {
+    struct Grouped;
+    level net: Net { batch: Samples, loss: grouped, optimizer: sgd(lr = 0.01) }
+}
+
+#[test]
+fn shares_are_cut_in_halves_as_far_as_the_loss_can_be_computed_on_a_part() {
+    const SIZES: &[&[usize]] = &[&[32, 32]];
+    let within = |memory: usize| {
+        let found = Threads::run(2, |rank| {
+            let data = GroupedData { net: View { rank: Some(rank.rank()), sizes: SIZES }.samples(1) };
+            let engine = Engine::new(Grouped { net: Net::new(1) }, data, GroupedConfig::default())?;
+            engine.verification_memory(memory).allow_unverified(true).distributed(rank)?.run(1).map(drop)
+        });
+        let is_found = found.iter().all(Result::is_ok);
+        for error in found.into_iter().filter_map(Result::err) {
+            assert!(
+                matches!(&error, EngineError::Shard(ShardError::NotJoinable { reason, .. }) if reason.contains("verification_memory")),
+                "{error}"
+            );
+        }
+        is_found
+    };
+    // From what is needed for all of them to less than what four of each take, in steps of less than two.
+    let mut memory = 100_000;
+    let mut halves = 0;
+    while within(memory) {
+        memory = memory * 4 / 5;
+        halves += 1;
+    }
+    assert!(halves > 12 && !within(memory / 2), "down to {memory} bytes");
+}
