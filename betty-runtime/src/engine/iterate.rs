@@ -109,7 +109,7 @@ impl<P: Multilevel> Engine<P> {
         let (start, first) = (Instant::now(), self.run.iterations);
         let mut interrupted;
         let is_asked = self.is_asked(until, stopped_early);
-        (stopped_early, interrupted) = self.is_over(until, stopped_early, is_asked)?;
+        [stopped_early, interrupted, _] = self.is_over(until, stopped_early, is_asked)?;
         if !interrupted && !stopped_early && first < until {
             self.check_saves()?;
             // Where one rank cannot write, none begins.
@@ -146,10 +146,10 @@ impl<P: Multilevel> Engine<P> {
                 return Err(self.saved(error));
             }
             is_asked = is_asked || !is_pending && self.is_asked(until, self.run.watch.is_over);
-            (stopped_early, interrupted) =
+            let has_failed;
+            [stopped_early, interrupted, has_failed] =
                 self.is_over(until, self.run.watch.is_over, is_asked).map_err(|error| self.saved(error))?;
             self.run.check_ranks()?;
-            let has_failed = self.run.watch.failure.is_some() || self.run.watch.panic.is_some();
             let is_over = stopped_early || interrupted || self.run.iterations == until;
             let is_last = is_over || has_failed;
             self.save_if_due(is_last)?;
@@ -171,12 +171,14 @@ impl<P: Multilevel> Engine<P> {
         })
     }
 
-    /// Whether the run is over, because validation says so on any rank, or shall end here, although there is something left to do.
-    fn is_over(&mut self, until: u64, stopped_early: bool, is_asked: bool) -> Result<(bool, bool), EngineError> {
+    /// Whether the run is over, because validation says so on any rank, or shall end here, although there is something left to do,
+    /// and whether an observer has failed on any.
+    fn is_over(&mut self, until: u64, stopped_early: bool, is_asked: bool) -> Result<[bool; 3], EngineError> {
         let can_end = self.run.iterations < until && !stopped_early;
         let interrupted = can_end && (self.run.watch.reason.is_some() || is_asked);
-        let [stopped_early, interrupted] = self.run.on_any([stopped_early, interrupted])?;
-        Ok((stopped_early, interrupted && !stopped_early))
+        let has_failed = self.run.watch.failure.is_some() || self.run.watch.panic.is_some();
+        let [stopped_early, interrupted, has_failed] = self.run.on_any([stopped_early, interrupted, has_failed])?;
+        Ok([stopped_early, interrupted && !stopped_early, has_failed])
     }
 
     /// Whether `stop_when` says that the run shall end here, where that is a question.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use betty_runtime::distributed::{Collective, DistributedError, SingleProcess, Threads};
 use betty_runtime::execute::launched;
 use betty_runtime::{
-    Engine, EngineError, Event, Goal, Measured, ProgramConfig, StreamPosition, Validation, multilevel,
+    Checkpoint, Engine, EngineError, Event, Goal, Measured, ProgramConfig, StreamPosition, Validation, multilevel,
 };
 use burn::tensor::Tensor;
 
@@ -236,4 +236,30 @@ fn another_number_of_ranks_goes_on_from_the_same_parameters() {
         assert!(gap < 1e-12, "{gap:e}");
     }
     assert_eq!(whole[0].as_ref().expect("a run").0, three[0].as_ref().expect("a run").1);
+}
+
+#[test]
+fn the_last_iteration_is_saved_whichever_rank_has_an_observer_that_fails() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for failing in [0, 1] {
+        let file = folder.path().join(format!("{failing}.safetensors"));
+        let found = Threads::run(2, |rank| {
+            let number = rank.rank();
+            let engine = engine(of_rank(&rank), 0)?.distributed(rank)?.save_every(1000, &file);
+            let mut engine = engine.watch(move |event, _| {
+                if matches!(event, Event::Iteration { iteration: 3 }) && number == failing {
+                    panic!("the screen is gone");
+                }
+            });
+            let error = engine.run(10).expect_err("an observer has failed");
+            Ok::<_, EngineError>((error.to_string(), engine.iterations()))
+        });
+        for found in found {
+            let (error, iterations) = found.expect("an engine");
+            assert!(error.contains("the screen is gone"), "{error}");
+            assert_eq!(iterations, 3);
+        }
+        let saved = Checkpoint::find(&file).expect("a checkpoint").expect("one was written");
+        assert_eq!(saved.iterations(), 3, "where it failed on rank {failing}");
+    }
 }
