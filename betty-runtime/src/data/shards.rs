@@ -69,6 +69,9 @@ impl<B: Batch> Stream<B> {
     /// made the same stream see different batches of it. The stream ends where there is not one more for every rank.
     ///
     /// Every rank draws all batches, and keeps its own; where drawing takes long, divide the examples with [`Shards`].
+    ///
+    /// One data loader that shuffles, shared by ranks that are threads, is not the same stream on each: every [`Stream::loader`] has an
+    /// order of its own, and examples would come twice or never. Let each rank build its loader, with the same seed.
     #[must_use]
     pub fn sharded(self, rank: usize, size: usize) -> Self {
         let drawn = Marked::new((0, None));

@@ -8,7 +8,11 @@ use super::{Collective, CollectiveError};
 /// One of several ranks in one process, each with an engine of its own on a thread of its own.
 ///
 /// A rank that is dropped has left, which the others are told at once; one that does not come is waited for until the
-/// [deadline](Self::deadline). Sums are formed in the order of ranks.
+/// [deadline](Self::deadline). One that has waited in vain has left as well. Sums are formed in the order of ranks.
+///
+/// Each rank makes its own streams. A [`DataLoader`](burn::data::dataloader::DataLoader) that shuffles gives another order to every
+/// stream that is made of it, so ranks that [shard](crate::Stream::sharded) one build a loader each, with the same seed, inside of
+/// [`run`](Self::run).
 pub struct Threads {
     rank: usize,
     deadline: Duration,
@@ -24,9 +28,9 @@ struct Shared {
 struct Meeting {
     /// What each rank has brought.
     brought: Vec<Option<Vec<u8>>>,
-    /// All of it, once everybody is there, and who has yet to take it.
+    /// All of it, once everybody is there, and who has taken it.
     all: Option<Arc<Vec<u8>>>,
-    waiting: usize,
+    taken: Vec<bool>,
     /// Who has left.
     left: Vec<bool>,
 }
@@ -35,7 +39,8 @@ impl Threads {
     /// A group of `size` ranks, at least 1, in order.
     pub fn new(size: usize) -> Vec<Self> {
         let size = size.max(1);
-        let meeting = Meeting { brought: vec![None; size], all: None, waiting: 0, left: vec![false; size] };
+        let meeting =
+            Meeting { brought: vec![None; size], all: None, taken: vec![false; size], left: vec![false; size] };
         let shared = Arc::new(Shared { meeting: Mutex::new(meeting), changed: Condvar::new() });
         let rank = |rank| Threads { rank, deadline: Duration::from_secs(600), shared: Arc::clone(&shared) };
         (0..size).map(rank).collect()
@@ -73,6 +78,14 @@ impl Threads {
 
     /// Brings something and waits for what all have brought.
     fn meet(&self, mine: &[u8]) -> Result<Arc<Vec<u8>>, CollectiveError> {
+        let all = self.exchange(mine);
+        if matches!(all, Err(CollectiveError::TimedOut { .. })) {
+            self.leave();
+        }
+        all
+    }
+
+    fn exchange(&self, mine: &[u8]) -> Result<Arc<Vec<u8>>, CollectiveError> {
         let until = Instant::now() + self.deadline;
         // The message before has to be taken by everybody.
         let mut meeting = self.wait(self.lock(), until, |meeting| meeting.brought[self.rank].is_none())?;
@@ -80,18 +93,35 @@ impl Threads {
         if meeting.brought.iter().all(Option::is_some) {
             let all = meeting.brought.iter().flatten().flatten().copied().collect();
             meeting.all = Some(Arc::new(all));
-            meeting.waiting = meeting.brought.len();
             self.shared.changed.notify_all();
         }
         meeting = self.wait(meeting, until, |meeting| meeting.all.is_some())?;
         let all = meeting.all.clone().unwrap_or_default();
-        meeting.waiting -= 1;
-        if meeting.waiting == 0 {
+        self.take(&mut meeting);
+        Ok(all)
+    }
+
+    /// This rank has what all have brought.
+    fn take(&self, meeting: &mut Meeting) {
+        meeting.taken[self.rank] = true;
+        if meeting.taken.iter().zip(&meeting.left).all(|(&taken, &left)| taken || left) {
             meeting.all = None;
             meeting.brought.fill(None);
+            meeting.taken.fill(false);
             self.shared.changed.notify_all();
         }
-        Ok(all)
+    }
+
+    /// Needs nobody any more: what it has brought to a message that is not whole, it takes away again, and of one that is, it
+    /// takes nothing.
+    fn leave(&self) {
+        let mut meeting = self.lock();
+        meeting.left[self.rank] = true;
+        match meeting.all {
+            None => meeting.brought[self.rank] = None,
+            Some(_) => self.take(&mut meeting),
+        }
+        self.shared.changed.notify_all();
     }
 
     /// Waits until something holds, or somebody has left, or it is too late.
@@ -127,8 +157,7 @@ impl Threads {
 
 impl Drop for Threads {
     fn drop(&mut self) {
-        self.lock().left[self.rank] = true;
-        self.shared.changed.notify_all();
+        self.leave();
     }
 }
 
@@ -207,5 +236,33 @@ mod tests {
         let _silent = ranks.pop();
         let first = ranks.pop().expect("two ranks").deadline(late);
         assert_eq!(first.barrier(), Err(CollectiveError::TimedOut { rank: 0, waited: late, missing: vec![1] }));
+    }
+
+    #[test]
+    fn one_that_has_waited_in_vain_is_not_there_for_those_that_come_late() {
+        let late = Duration::from_millis(20);
+        let mut ranks = Threads::new(3);
+        let [last, second, first] = [ranks.pop(), ranks.pop(), ranks.pop()].map(|rank| rank.expect("three ranks"));
+        let waited = first.deadline(late);
+        assert!(matches!(waited.barrier(), Err(CollectiveError::TimedOut { rank: 0, .. })));
+        // It may be there still, to be asked what went wrong.
+        for rank in [second, last] {
+            let number = rank.rank();
+            assert_eq!(rank.deadline(late).barrier(), Err(CollectiveError::Lost { rank: number, lost: 0 }));
+        }
+        drop(waited);
+    }
+
+    #[test]
+    fn who_leaves_with_the_last_message_does_not_hold_up_the_others() {
+        let found = Threads::run(3, |rank| {
+            rank.barrier().expect("all come");
+            match rank.rank() {
+                0 => Ok(()),
+                _ => rank.barrier(),
+            }
+        });
+        assert_eq!(found[1], Err(CollectiveError::Lost { rank: 1, lost: 0 }));
+        assert_eq!(found[2], Err(CollectiveError::Lost { rank: 2, lost: 0 }));
     }
 }
