@@ -20,9 +20,12 @@ const NEEDED: [u8; 1] = [1];
 /// How long a rank that is needed has to say why it has left.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// Those who were found to have left, and since when that is known.
+/// Those who were found to have left, and since when that is known of one that is needed.
 #[derive(Default)]
-pub(super) struct Gone(Option<(usize, Instant)>);
+pub(super) struct Gone {
+    needed: Option<(usize, Instant)>,
+    left: Vec<usize>,
+}
 
 impl Mpi {
     /// Says that this rank needs nobody any more, and waits until nobody needs it, or somebody says that he does; answers whether
@@ -61,12 +64,20 @@ impl Mpi {
         }
     }
 
-    /// Ends the job if one of these ranks, whose messages are waited for, has left some time ago.
+    /// Ends the job if one of these ranks, whose messages are waited for, has left some time ago. Messages of one rank keep their
+    /// order, so all that it sent before it left has come once that is known; whether it is still missing is told by the next look
+    /// at what has come.
     pub(super) fn check_gone(&self, missing: &[Option<usize>], gone: &mut Gone) {
-        if let Some((lost, since)) = gone.0 {
+        if let Some((lost, since)) = gone.needed {
             if since.elapsed() > GRACE {
                 self.abort(&CollectiveError::Lost { rank: self.rank(), lost });
             }
+            return;
+        }
+        if let Some(&lost) = missing.iter().flatten().find(|rank| gone.left.contains(rank)) {
+            // It reads why it is needed, or has ended already.
+            let _ = self.say(&NEEDED, lost);
+            gone.needed = Some((lost, Instant::now()));
             return;
         }
         for &lost in missing.iter().flatten() {
@@ -74,11 +85,8 @@ impl Mpi {
             // SAFETY: the flag outlives the call, and the status is one that is ignored.
             let code =
                 unsafe { ffi::MPI_Iprobe(lost as c_int, LEAVING, self.world(), &mut found, ffi::RSMPI_STATUS_IGNORE) };
-            // Whatever it sent before it left has come by then: messages of one rank keep their order.
             if code == ffi::MPI_SUCCESS as c_int && found != 0 {
-                // It reads why it is needed, or has ended already.
-                let _ = self.say(&NEEDED, lost);
-                gone.0.get_or_insert((lost, Instant::now()));
+                gone.left.push(lost);
             }
         }
     }
