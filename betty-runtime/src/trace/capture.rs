@@ -77,6 +77,20 @@ pub(crate) fn trace_part<L: LossValue>(
     part: Option<Part>,
     loss: impl FnOnce(&mut Tracer<'_>) -> L,
 ) -> Result<Trace, TraceError> {
+    record(device, name, batch, part, Box::new(|tracer| loss(tracer).into_measured()))
+}
+
+/// A loss of any program.
+type Measuring<'a> = Box<dyn FnOnce(&mut Tracer<'_>) -> Measured + 'a>;
+
+/// As [`trace_part`]; compiled once, and not for every loss of a program.
+fn record(
+    device: &Device,
+    name: &str,
+    batch: &AnyBatch,
+    part: Option<Part>,
+    loss: Measuring<'_>,
+) -> Result<Trace, TraceError> {
     let device = capture_device(device);
     let mut returned = Returned::Constant;
     let mut measured = Vec::new();
@@ -85,7 +99,7 @@ pub(crate) fn trace_part<L: LossValue>(
     let captured = caught(|| {
         device.capture_scope(|scope| {
             let mut tracer = Tracer::new(device.clone().autodiff(), batch, part);
-            let called = caught(|| loss(&mut tracer).into_measured());
+            let called = caught(|| loss(&mut tracer));
             let answers = answers::take();
             placeholders = std::mem::take(&mut tracer.placeholders);
             constants = std::mem::take(&mut tracer.constants);

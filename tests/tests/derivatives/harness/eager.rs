@@ -4,8 +4,9 @@ use burn::tensor::{DType, Device, Tensor};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
+use super::Function;
 use super::compare::{distance, float};
-use super::input::{Arguments, Numbers};
+use super::input::Numbers;
 
 /// Value, loss and gradient of a function by Burn's autodiff.
 pub(crate) struct Eager {
@@ -26,12 +27,7 @@ pub(crate) struct SingleErrors {
 
 impl Numbers {
     /// The function at these numbers; without `w` and `c`, the value alone.
-    pub(crate) fn eager(
-        &self,
-        dtype: DType,
-        f: &impl Fn(&Arguments) -> Tensor<1>,
-        weights: Option<(&[f64], &[f64])>,
-    ) -> Eager {
+    pub(crate) fn eager(&self, dtype: DType, f: Function<'_>, weights: Option<(&[f64], &[f64])>) -> Eager {
         let host = |tensor: Tensor<1>| tensor.inner().into_data().iter::<f64>().collect::<Vec<_>>();
         let taped = Device::flex().autodiff();
         let leaves: Vec<Tensor<1>> =
@@ -53,7 +49,7 @@ impl Numbers {
     /// Holds two gradients in single precision against the one in double precision.
     pub(crate) fn against_double(
         &self,
-        f: &impl Fn(&Arguments) -> Tensor<1>,
+        f: Function<'_>,
         w: &[f64],
         c: &[f64],
         ours: &[f64],

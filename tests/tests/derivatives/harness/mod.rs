@@ -27,7 +27,7 @@ mod lanes;
 mod problem;
 mod verify;
 
-use betty_runtime::trace::{AnyBatch, LevelModule, trace};
+use betty_runtime::trace::{AnyBatch, Leaf, LevelModule, Tracer, trace};
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{DType, Device, Int, Tensor};
 use rand::SeedableRng;
@@ -76,15 +76,12 @@ pub(crate) fn check_single(
     check_type(&format!("{name} (f32)"), inputs, options, DType::F32, &f)
 }
 
+/// A function that is checked. What checks it is compiled once, and not for every function.
+type Function<'a> = &'a dyn Fn(&Arguments) -> Tensor<1>;
+
 type Parts = (Vec<Tensor<1>>, Vec<Tensor<1, Int>>, Tensor<1>, Tensor<1>);
 
-fn check_type(
-    name: &str,
-    inputs: &[Input],
-    options: Options,
-    dtype: DType,
-    f: &impl Fn(&Arguments) -> Tensor<1>,
-) -> Option<SingleErrors> {
+fn check_type(name: &str, inputs: &[Input], options: Options, dtype: DType, f: Function<'_>) -> Option<SingleErrors> {
     let mut rng = StdRng::seed_from_u64(7);
     let device = Device::flex();
     let numbers = Numbers::draw(inputs, &mut rng);
@@ -135,30 +132,48 @@ pub(crate) fn check_module<M: Module + 'static>(
         if options.only_f32 && dtype == DType::F64 {
             continue;
         }
-        let name = &format!("{name} ({dtype:?})");
-        let mut rng = StdRng::seed_from_u64(7);
-        let device = Device::flex();
-        let numbers = Numbers::draw(inputs, &mut rng);
         let module = module.clone().map(&mut Fill { dtype, rng: StdRng::seed_from_u64(11) });
-        let data = Numbers::float_tensors(&numbers.data, &device, dtype);
-        let eager = f(&module, &numbers.arguments(Vec::new(), data.clone(), numbers.int_tensors(&device)));
-        let size = eager.dims()[0];
-        let (w, c) = (random(size, &mut rng), random(size, &mut rng));
-        let batch =
-            AnyBatch::new((data, numbers.int_tensors(&device), float(&w, &device, dtype), float(&c, &device, dtype)));
-        let trace = trace(name, &batch, |tracer| {
+        let f = &f;
+        let recorded = |tracer: &mut Tracer<'_>| -> Box<dyn Fn(&Arguments) -> Tensor<1> + '_> {
             let module = tracer.module(0, &module);
-            let (data, indices, w, c) = tracer.batch::<Parts>();
-            loss(f(&module, &numbers.arguments(Vec::new(), data, indices)), w, c)
-        });
-        let trace = trace.unwrap_or_else(|error| panic!("{name}: {error}"));
-        agree(name, &trace, &module.leaves(), &batch);
-        let problem = Problem::new(trace, dtype);
-        let at = verify(name, &problem, &module.leaves(), &batch, options, dtype, &mut rng);
-        let eager: Vec<f64> = eager.into_data().iter::<f64>().collect();
-        if !options.random {
-            close(name, "value", &at.value, &eager, options.tolerance(precision(dtype)));
-        }
+            Box::new(move |arguments| f(&module, arguments))
+        };
+        let name = format!("{name} ({dtype:?})");
+        check_filled(&name, &module.leaves(), (inputs, options, dtype), &|arguments| f(&module, arguments), &recorded);
+    }
+}
+
+/// A module of any kind as a function of its arguments, while it is recorded.
+type Recorded<'a> = &'a dyn Fn(&mut Tracer<'_>) -> Box<dyn Fn(&Arguments) -> Tensor<1> + 'a>;
+
+fn check_filled(
+    name: &str,
+    leaves: &[Leaf],
+    (inputs, options, dtype): (&[Input], Options, DType),
+    f: Function<'_>,
+    recorded: Recorded<'_>,
+) {
+    let mut rng = StdRng::seed_from_u64(7);
+    let device = Device::flex();
+    let numbers = Numbers::draw(inputs, &mut rng);
+    let data = Numbers::float_tensors(&numbers.data, &device, dtype);
+    let eager = f(&numbers.arguments(Vec::new(), data.clone(), numbers.int_tensors(&device)));
+    let size = eager.dims()[0];
+    let (w, c) = (random(size, &mut rng), random(size, &mut rng));
+    let batch =
+        AnyBatch::new((data, numbers.int_tensors(&device), float(&w, &device, dtype), float(&c, &device, dtype)));
+    let trace = trace(name, &batch, |tracer| {
+        let f = recorded(tracer);
+        let (data, indices, w, c) = tracer.batch::<Parts>();
+        loss(f(&numbers.arguments(Vec::new(), data, indices)), w, c)
+    });
+    let trace = trace.unwrap_or_else(|error| panic!("{name}: {error}"));
+    agree(name, &trace, leaves, &batch);
+    let problem = Problem::new(trace, dtype);
+    let at = verify(name, &problem, leaves, &batch, options, dtype, &mut rng);
+    let eager: Vec<f64> = eager.into_data().iter::<f64>().collect();
+    if !options.random {
+        close(name, "value", &at.value, &eager, options.tolerance(precision(dtype)));
     }
 }
 
