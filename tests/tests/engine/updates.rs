@@ -19,7 +19,7 @@ const UPDATES: [IndexingUpdateOp; 4] = [Assign, Max, Min, Mul];
 
 /// The first two numbers, updated by the other four, with the weights 6 and 10.
 fn update(theta: &Vector, Written { update, at, hidden }: Written) -> Tensor<1> {
-    let (x, mut values) = (theta.val().slice([0..2]), theta.val().slice([2..6]));
+    let (x, mut values) = (theta.val().slice(0..2), theta.val().slice(2..6));
     if hidden {
         values = (values.clone() - 1.0).detach() * 0.5 + values * 0.5 + 0.5;
     }

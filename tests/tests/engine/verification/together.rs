@@ -128,7 +128,7 @@ fn what_vanishes_on_all_that_fits_is_told() {
 fn a_first_batch_of_one_example_does_not_stand_for_others() {
     let encoder = Param::from_tensor(numbers(FEATURES, 2) * 0.05);
     let batches = [1, 4].map(|examples| Ok::<_, std::io::Error>(numbers(examples, FEATURES)));
-    let data = ContrastiveWithDetachData { encoder: Stream::batches(batches.into_iter()) };
+    let data = ContrastiveWithDetachData { encoder: Stream::batches(batches) };
     let mut engine =
         Engine::new(ContrastiveWithDetach { encoder }, data, ContrastiveWithDetachConfig::default()).unwrap();
     let outcome = engine.run(2);
